@@ -1,0 +1,105 @@
+# Needs Python 3.11 or newer and nothing else. Everything is installed into .venv here, and made in var/.
+#
+#   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
+#   make tour        five attacks on the protected routes and on their unprotected twins
+#   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
+#   make sabotage    break each protection and see its test turn red
+#   make clean       forget all of it, the demo's data too
+
+PYTHON ?= python3
+PY := .venv/bin/python
+DEMO := .venv/.demo-installed
+DEV := .venv/.dev-installed
+NEWEST := .venv-newest/.installed
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+
+say = @printf '\n== %s\n'
+
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest sabotage clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(DEMO)
+	@exec $(PY) manage.py demo
+
+tour: $(DEMO)
+	@exec $(PY) manage.py tour
+
+test: lint checks test-sqlite test-newest test-postgresql
+
+lint: $(DEV)
+	$(say) "style: ruff"
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	$(say) "imports: import-linter"
+	@.venv/bin/lint-imports
+	$(say) "types: mypy"
+	@$(PY) -m mypy
+
+checks: $(DEV)
+	$(say) "system checks and migrations of the demo"
+	@$(PY) manage.py check --deploy --fail-level WARNING
+	@$(PY) manage.py makemigrations --check --dry-run
+
+test-sqlite: $(DEV)
+	$(say) "the suite on SQLite (no races: it has no row locks)"
+	@$(PY) -m pytest
+
+test-postgresql: $(DEV)
+	$(say) "the suite on PostgreSQL, races included"
+	@$(PY) -m tests.postgres -- $(PY) -m pytest
+
+# The suite once more where it will live next: the newest Django wants Python 3.12. Without one, this says so and goes on.
+newest_python = $(shell \
+	for minor in 14 13 12; do \
+	    for python in python3.$$minor "$$(pyenv root 2>/dev/null)"/versions/3.$$minor.*/bin/python; do \
+	        "$$python" -c 'import ensurepip, venv' 2>/dev/null && echo "$$python" && exit; \
+	    done; \
+	done)
+
+test-newest:
+	@if [ -z '$(newest_python)' ]; then \
+	    printf '\n== SKIPPED test-newest: the newest Django needs Python 3.12 or newer, and none on PATH works\n'; \
+	else \
+	    $(MAKE) $(NEWEST) && \
+	    printf '\n== the suite on SQLite with the newest Django: ' && \
+	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
+	    .venv-newest/bin/python -m pytest --ignore=tests/structure; \
+	fi
+
+sabotage: $(DEV)
+	@$(PY) -m tests.sabotage
+
+clean:
+	rm -rf .venv .venv-newest var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find securecore demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- what the above is installed into -------------------------------------------------------------------------------
+
+$(PY):
+	@command -v '$(PYTHON)' >/dev/null || { echo 'securecore needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "securecore needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V): make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo 'this Python cannot make a virtual environment; on Debian: apt install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
+
+$(DEMO): pyproject.toml $(PY)
+	@echo "installing into .venv (once, about a minute)"
+	@$(PY) $(PIP_INSTALL) --editable '.[demo]'
+	@touch $@
+
+$(DEV): pyproject.toml $(PY)
+	@echo "installing into .venv, with what tests need (once, about a minute)"
+	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]'
+	@touch $(DEMO) $@
+
+$(NEWEST): pyproject.toml
+	@echo "installing into .venv-newest (once, about a minute)"
+	@$(newest_python) -m venv --clear .venv-newest
+	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' 'Django>=6.0'
+	@touch $@
