@@ -1,0 +1,18 @@
+"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 6xx grants.
+
+``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
+it.
+"""
+
+from __future__ import annotations
+
+from django.core import checks
+
+from securecore.checks import grants, identity, sessions, tokens
+
+EVERY_CHECK = (*identity.CHECKS, *sessions.CHECKS, *tokens.CHECKS, *grants.CHECKS)
+
+
+def register() -> None:
+    for check in EVERY_CHECK:
+        checks.register(check, checks.Tags.security)

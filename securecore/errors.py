@@ -1,0 +1,205 @@
+"""Every refusal, by its stable code.
+
+A refusal is an answer to untrusted input: the edge turns it into ``application/problem+json`` (RFC 9457). Its ``title``
+is all the caller learns; ``detail`` may add what an honest client needs to mend its request, never what was found.
+Programming mistakes are ``Misuse`` instead: they are meant for the developer, and nobody should catch them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Misuse(RuntimeError):
+    """A call that can never be right; the message says how to write it."""
+
+
+class Refused(Exception):
+    """A request that is not served. Subclass it in an application to give a refusal of its own.
+
+    ``detail`` is one sentence for the caller, ``headers`` are response headers the answer must carry.
+    """
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 403
+    title: ClassVar[str] = "The request was refused."
+
+    def __init__(self, detail: str = "", *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.headers = headers or {}
+
+
+class Unavailable(Refused):
+    """We could not find out, so the answer is "later" and never "allowed"."""
+
+    status = 503
+    code = "unavailable"
+    title = "The service cannot decide this right now."
+
+    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database-unavailable"
+    title = "The service cannot reach its records right now."
+
+
+class Busy(Unavailable):
+    code = "busy"
+    title = "The wait for this principal's other requests was too long."
+
+
+# Identity
+
+
+class CertificateRequired(Refused):
+    code = "certificate-required"
+    title = "A client certificate is required."
+
+
+class CertificateMalformed(Refused):
+    code = "certificate-malformed"
+    status = 400
+    title = "The client certificate cannot be read."
+
+
+class CertificateTooLarge(Refused):
+    code = "certificate-too-large"
+    status = 431
+    title = "The client certificate is too large."
+
+
+class CertificateNotVerified(Refused):
+    code = "certificate-not-verified"
+    title = "The client certificate was not verified."
+
+
+class CertificateExpired(Refused):
+    code = "certificate-expired"
+    title = "The client certificate is not valid at this time."
+
+
+class CertificateRevoked(Refused):
+    code = "certificate-revoked"
+    title = "The client certificate has been revoked."
+
+
+class CertificateUnknown(Refused):
+    code = "certificate-unknown"
+    title = "The client certificate belongs to no account here."
+
+
+class CrossSite(Refused):
+    code = "cross-site"
+    title = "Another site may not use this client certificate."
+
+
+class EarlyData(Refused):
+    code = "early-data"
+    status = 425
+    title = "Send this request again after the TLS handshake."
+
+
+# Tokens
+
+
+class TokenInUrl(Refused):
+    code = "token-in-url"
+    status = 400
+    title = "A token in a URL is never accepted; send it in the Authorization header."
+
+
+class InvalidToken(Refused):
+    code = "invalid-token"
+    status = 401
+    title = "The access token is not accepted."
+
+
+class AuthenticationRequired(Refused):
+    code = "authentication-required"
+    status = 401
+    title = "Authentication is required."
+
+
+# Replay
+
+
+class TimestampMissing(Refused):
+    code = "timestamp-missing"
+    status = 400
+    title = "X-Request-Timestamp is missing."
+
+
+class TimestampMalformed(Refused):
+    code = "timestamp-malformed"
+    status = 400
+    title = "X-Request-Timestamp is not a count of Unix seconds."
+
+
+class TimestampStale(Refused):
+    code = "timestamp-stale"
+    status = 401
+    title = "X-Request-Timestamp is outside the accepted window."
+
+
+class NonceMissing(Refused):
+    code = "nonce-missing"
+    status = 400
+    title = "X-Request-Nonce is missing."
+
+
+class NonceMalformed(Refused):
+    code = "nonce-malformed"
+    status = 400
+    title = "X-Request-Nonce must be 16 to 128 visible ASCII characters."
+
+
+class NonceReused(Refused):
+    code = "nonce-reused"
+    status = 409
+    title = "This request was received before."
+
+
+# Idempotency
+
+
+class IdempotencyKeyMissing(Refused):
+    code = "idempotency-key-missing"
+    status = 400
+    title = "Idempotency-Key is missing."
+
+
+class IdempotencyKeyMalformed(Refused):
+    code = "idempotency-key-malformed"
+    status = 400
+    title = "Idempotency-Key must be one string of 1 to 255 visible ASCII characters."
+
+
+class IdempotencyKeyReused(Refused):
+    code = "idempotency-key-reused"
+    status = 422
+    title = "This Idempotency-Key was used for another request."
+
+
+class IdempotencyInProgress(Refused):
+    code = "idempotency-in-progress"
+    status = 409
+    title = "A request with this Idempotency-Key is still running."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+# Grants
+
+
+class PermissionDenied(Refused):
+    code = "permission-denied"
+    title = "You may not do this."
+
+
+def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:
+    """Return ``base`` and all its subclasses, in order of definition."""
+    return [base, *(found for sub in base.__subclasses__() for found in every_refusal(sub))]

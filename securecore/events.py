@@ -1,0 +1,112 @@
+"""Every notable thing by name, with its payload.
+
+An event is a frozen value. ``emit`` logs it (logger ``securecore``, the payload under ``extra``) and sends the signal
+``happened``, for audit tables, metrics and alerts. No event holds a secret, a token or a session id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from django.dispatch import Signal
+
+logger = logging.getLogger("securecore")
+
+#: Sent with ``event=`` for every event. A receiver that fails is logged and changes no answer.
+happened = Signal()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    name: ClassVar[str]
+    level: ClassVar[int] = logging.WARNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeaderForged(Event):
+    """Identity headers came from a peer that is not the proxy; they were stripped."""
+
+    name = "securecore.identity.header-forged"
+    peer: str
+    headers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestRefused(Event):
+    """A request was answered with a problem of this code."""
+
+    name = "securecore.http.request-refused"
+    code: str
+    method: str
+    path: str
+    thumbprint: str | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateRevoked(Event):
+    name = "securecore.identity.certificate-revoked"
+    level = logging.INFO
+    thumbprint: str
+    sessions_ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionBindingMismatch(Event):
+    """A live session id came under another certificate than its own: the id was stolen, or shared."""
+
+    name = "securecore.sessions.binding-mismatch"
+    user: str | None
+    bound_to: str
+    presented: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRevoked(Event):
+    name = "securecore.tokens.token-revoked"
+    level = logging.INFO
+    jti: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantGiven(Event):
+    name = "securecore.grants.grant-given"
+    level = logging.INFO
+    principal: str
+    permission: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrantRevoked(Event):
+    name = "securecore.grants.grant-revoked"
+    level = logging.INFO
+    principal: str
+    permission: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseAway(Event):
+    """The database did not answer; the request was refused with 503."""
+
+    name = "securecore.http.database-away"
+    level = logging.ERROR
+    path: str
+    reason: str
+
+
+def emit(event: Event) -> None:
+    """Log ``event`` and send ``happened``. Needs no transaction: a refusal is known even if its request rolls back."""
+    payload = dataclasses.asdict(event)
+    text = " ".join(f"{key}={value!r}" for key, value in payload.items())
+    logger.log(event.level, "%s %s", event.name, text, extra={"event": event.name, "payload": payload})
+    for receiver, outcome in happened.send_robust(sender=type(event), event=event):
+        if isinstance(outcome, Exception):
+            logger.error("receiver %r of %s failed", receiver, event.name, exc_info=outcome)
+
+
+def every_event(base: type[Event] = Event) -> list[type[Event]]:
+    """Return all event classes, in order of definition."""
+    return [found for sub in base.__subclasses__() for found in (sub, *every_event(sub))]

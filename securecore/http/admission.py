@@ -1,0 +1,68 @@
+"""What no request may do, whatever it is for. Each function raises its refusal or returns."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import jwt
+from django.http import HttpRequest
+
+from securecore.conf import django_settings
+from securecore.errors import CrossSite, EarlyData, TokenInUrl
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
+#: RFC 6750 section 2.3 and its kin.
+_TOKEN_PARAMETERS = ("access_token", "refresh_token")
+
+
+def refuse_early_data(request: HttpRequest) -> None:
+    """Raise ``EarlyData`` (425) for an unsafe request sent before the handshake ended: TLS lets it be replayed (RFC
+    8470).
+    """
+    if "HTTP_EARLY_DATA" in request.META and request.method not in _SAFE_METHODS:
+        raise EarlyData
+
+
+def refuse_cross_site(request: HttpRequest) -> None:
+    """Raise ``CrossSite`` for an unsafe request that another site made a browser send.
+
+    A browser sends a client certificate by itself, as it does a cookie, so a foreign page can act as its owner.
+    Programs send neither header and are not concerned. Sites in ``CSRF_TRUSTED_ORIGINS`` are ours.
+    """
+    if request.method in _SAFE_METHODS:
+        return
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin is not None:
+        if not _is_ours(request, origin):
+            raise CrossSite
+    elif request.META.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+        raise CrossSite
+
+
+def refuse_token_in_url(request: HttpRequest) -> None:
+    """Raise ``TokenInUrl`` for a token in the query string, where logs, histories and referrers keep it (RFC 9700
+    4.3.2).
+    """
+    if not request.META.get("QUERY_STRING"):
+        return
+    for name, values in request.GET.lists():
+        if name.lower() in _TOKEN_PARAMETERS or any(_is_access_token(value) for value in values):
+            raise TokenInUrl
+
+
+def _is_ours(request: HttpRequest, origin: str) -> bool:
+    if origin == f"{request.scheme}://{request.get_host()}" or origin in django_settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    host = urlsplit(origin).netloc
+    wildcards = (trusted.split("://*", 1) for trusted in django_settings.CSRF_TRUSTED_ORIGINS if "://*." in trusted)
+    return any(origin.startswith(f"{scheme}://") and host.endswith(suffix) for scheme, suffix in wildcards)
+
+
+def _is_access_token(value: str) -> bool:
+    # "eyJ" is base64url for the beginning of a JSON object; only then is the header worth decoding.
+    if not value.startswith("eyJ"):
+        return False
+    try:
+        return str(jwt.get_unverified_header(value).get("typ")).lower() in ("at+jwt", "application/at+jwt")
+    except jwt.PyJWTError:
+        return False

@@ -1,0 +1,85 @@
+"""The three middleware of a project that uses securecore, in this order: certificate, session, and last of all
+refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from securecore import access, clock
+from securecore.conf import django_settings
+from securecore.errors import Refused
+from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
+from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
+from securecore.http.proxy import proven_certificate
+
+
+class ClientCertificateMiddleware:
+    """Sets ``request.client_certificate`` (``ClientCertificate`` or None) and ``request.certificate_user`` (an active
+    user or None).
+
+    On every request, since neither the proxy nor TLS asks again on an open connection: the dates, and our own
+    revocation.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            self._admit(request)
+        except Refused as refusal:
+            return problem_response(request, refusal)
+        except DATABASE_AWAY as error:
+            return database_away(request, error)
+        return self.get_response(request)
+
+    def _admit(self, request: Any) -> None:
+        request.client_certificate = request.certificate_user = None
+        certificate = proven_certificate(request, clock.now())
+        refuse_early_data(request)
+        refuse_token_in_url(request)
+        refuse_cross_site(request)
+        if certificate is not None:
+            request.client_certificate = certificate
+            request.certificate_user = access.user_of_certificate(certificate.thumbprint)
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """Django's, and the engine learns what this request proved, so that a session is only loaded by whom it belongs
+    to.
+    """
+
+    def process_request(self, request: Any) -> None:
+        presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
+        certificate = request.client_certificate
+        binding = f"x5t#S256:{certificate.thumbprint}" if certificate else ""
+        request.session = self.SessionStore(presented_key, binding)  # type: ignore[call-arg]  # our engine (securecore.E201)
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        try:
+            return super().process_response(request, response)
+        except DATABASE_AWAY as error:
+            return database_away(request, error)
+
+
+class RefusalMiddleware:
+    """Turns what a view refuses, and a database that is away, into a problem response."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, Refused):
+            return problem_response(request, exception)
+        if isinstance(exception, DATABASE_AWAY):
+            return database_away(request, exception)
+        return None

@@ -1,0 +1,78 @@
+"""Refusals as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, views
+from rest_framework.response import Response
+
+from securecore import events
+from securecore.db import is_lock_timeout
+from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused
+
+CONTENT_TYPE = "application/problem+json"
+
+#: What the driver raises when the database is away, is shutting down, or made us wait too long.
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
+
+def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
+    """Return the answer to a refused request, and emit its event. The cause goes to the event, never to the caller."""
+    certificate = getattr(request, "client_certificate", None)
+    events.emit(
+        events.RequestRefused(
+            code=refusal.code,
+            method=str(request.method),
+            path=request.path,
+            thumbprint=certificate.thumbprint if certificate else None,
+            reason=repr(refusal.__cause__ or refusal.detail),
+        )
+    )
+    body = _problem(code=refusal.code, status=refusal.status, title=refusal.title, detail=refusal.detail)
+    headers = {"Cache-Control": "no-store", **refusal.headers}
+    return JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def database_away(request: HttpRequest, error: OperationalError | InterfaceError) -> HttpResponse:
+    """Return 503 with Retry-After: if the database cannot answer, the answer is never "allowed"."""
+    if is_lock_timeout(error):
+        return problem_response(request, Busy())
+    events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))
+    return problem_response(request, DatabaseUnavailable())
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
+    """REST framework's ``EXCEPTION_HANDLER``: every error it knows becomes a problem, with its own status and
+    headers.
+    """
+    if isinstance(error, Refused):
+        views.set_rollback()
+        return problem_response(context["request"], error)
+    response = views.exception_handler(error, context)
+    if response is None:
+        return None
+    response.data = _problem_of(error, response)
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
+    if isinstance(error, exceptions.NotAuthenticated):
+        missing = AuthenticationRequired
+        return _problem(code=missing.code, status=response.status_code, title=missing.title)
+    code = getattr(error, "default_code", "not-found" if response.status_code == 404 else "permission-denied")
+    title = str(getattr(error, "default_detail", response.reason_phrase))
+    problem = _problem(code=str(code).replace("_", "-"), status=response.status_code, title=title)
+    if isinstance(error, exceptions.ValidationError):
+        problem["errors"] = error.detail
+    elif isinstance(error, exceptions.APIException) and str(error.detail) != title:
+        problem["detail"] = str(error.detail)
+    return problem
+
+
+def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:
+    problem = {"type": f"urn:securecore:problem:{code}", "title": title, "status": status, "code": code}
+    return problem | ({"detail": detail} if detail else {})

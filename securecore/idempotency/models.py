@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from django.db import models
+
+
+class IdempotencyRecord(models.Model):
+    """A claimed key and, from the moment anyone else can see it, the response it stands for."""
+
+    #: The record id of principal, method, route and key.
+    id = models.UUIDField(primary_key=True)
+    #: SHA-256 of what was asked, so that the same key cannot stand for another request.
+    fingerprint = models.BinaryField()
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=b"")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "securecore_idempotency_record"
+
+    def __str__(self) -> str:
+        return f"response {self.status} of {self.created_at:%Y-%m-%d %H:%M:%S}"

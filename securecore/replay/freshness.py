@@ -1,0 +1,58 @@
+"""Timestamp and nonce."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from securecore import db, digests
+from securecore.conf import settings
+from securecore.errors import (
+    NonceMalformed,
+    NonceMissing,
+    NonceReused,
+    TimestampMalformed,
+    TimestampMissing,
+    TimestampStale,
+)
+from securecore.replay.models import SeenNonce
+
+#: ASCII digits only: int() would also take signs, spaces, underscores and the digits of other scripts. Eleven of them
+#: reach the year 5138.
+_UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
+#: Visible ASCII without the comma that joins doubled headers. 16 characters of base64url are 96 random bits; 128
+#: characters are plenty for a signature.
+_NONCE = re.compile(r"[!-+\--~]{16,128}")
+
+
+def parse_timestamp(presented: str | None, *, now: dt.datetime) -> dt.datetime:
+    """Return the instant in a presented ``X-Request-Timestamp`` (Unix seconds).
+
+    Raises ``TimestampMissing``, ``TimestampMalformed``, or ``TimestampStale`` further than ``REPLAY_WINDOW`` seconds
+    from ``now``, before or after.
+    """
+    if not presented:
+        raise TimestampMissing
+    if not _UNIX_SECONDS.fullmatch(presented):
+        raise TimestampMalformed
+    made_at = dt.datetime.fromtimestamp(int(presented), dt.UTC)
+    if abs(made_at - now) > dt.timedelta(seconds=settings.REPLAY_WINDOW):
+        raise TimestampStale(f"It must be within {settings.REPLAY_WINDOW} seconds of the server's clock.")
+    return made_at
+
+
+def claim_nonce(presented: str | None, *, scope: str, made_at: dt.datetime, now: dt.datetime) -> None:
+    """Claim a nonce for ``scope`` (the caller), once in the cluster. Commits by itself: raises ``Misuse`` in a
+    transaction.
+
+    Raises ``NonceMissing``, ``NonceMalformed``, ``NonceReused``. Kept until the request's own timestamp is refused by a
+    host whose clock is ``CLOCK_SKEW`` behind ours; for a timestamp from the future that is nearly two windows away.
+    """
+    if not presented:
+        raise NonceMissing
+    if not _NONCE.fullmatch(presented):
+        raise NonceMalformed
+    db.require_no_transaction("The claim of a nonce")
+    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
+    if not db.claim(SeenNonce, now=now, id=digests.record_id("nonce", scope, presented), expires_at=until):
+        raise NonceReused

@@ -1,0 +1,18 @@
+"""Mount with ``path("", include("securecore.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from securecore.http import oauth, views
+
+app_name = "securecore"
+
+urlpatterns = [
+    path("auth/login", views.LoginView.as_view(), name="login"),
+    path("auth/logout", views.LogoutView.as_view(), name="logout"),
+    path("auth/sessions", views.SessionsView.as_view(), name="sessions"),
+    path("auth/sessions/<uuid:session_id>", views.SessionView.as_view(), name="session"),
+    path("oauth/token", oauth.TokenView.as_view(), name="token"),
+    path("oauth/revoke", oauth.RevocationView.as_view(), name="revoke"),
+]
