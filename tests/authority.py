@@ -1,0 +1,109 @@
+"""A certificate authority of the tests: its certificates, and the headers nginx makes of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from django.test import Client
+
+DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate with its private key, and what nginx would send for it."""
+
+    certificate: x509.Certificate
+    key: CertificateIssuerPrivateKeyTypes
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(Encoding.PEM).decode()
+
+    @property
+    def key_pem(self) -> str:
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    @property
+    def escaped(self) -> str:
+        """The value of `$ssl_client_escaped_cert`."""
+        return quote(self.pem, safe="")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a view's META holds when the request came from nginx over a unix socket."""
+        return {
+            "REMOTE_ADDR": "",
+            "HTTP_X_SSL_CLIENT_VERIFY": "SUCCESS",
+            "HTTP_X_SSL_CLIENT_CERT": self.escaped,
+        }
+
+
+class Authority:
+    """Issues certificates; one for each name unless asked for a fresh one."""
+
+    def __init__(self, common_name: str = "Test CA", now: dt.datetime | None = None) -> None:
+        self.now = now or dt.datetime.now(dt.UTC).replace(microsecond=0)
+        self.key: CertificateIssuerPrivateKeyTypes = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        self.certificate_for = functools.cache(self.issue)
+
+    def issue(
+        self,
+        common_name: str,
+        *,
+        not_before: dt.datetime | None = None,
+        not_after: dt.datetime | None = None,
+        dns_names: Sequence[str] = (),
+        uris: Sequence[str] = (),
+        emails: Sequence[str] = (),
+        addresses: Sequence[str] = (),
+        key: CertificateIssuerPrivateKeyTypes | None = None,
+    ) -> Issued:
+        """Return a new certificate, valid for a day on either side of now unless told otherwise."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        names = [
+            *map(x509.DNSName, dns_names),
+            *map(x509.UniformResourceIdentifier, uris),
+            *map(x509.RFC822Name, emails),
+            *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
+        ]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+            .issuer_name(self.name)
+            .public_key(_public(key))
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(not_before or self.now - DAY)
+            .not_valid_after(not_after or self.now + DAY)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return Issued(builder.sign(self.key, hashes.SHA256()), key)
+
+
+def _public(key: CertificateIssuerPrivateKeyTypes) -> Any:
+    return key.public_key()
+
+
+class MutualTLSClient(Client):
+    """Django's test client as nginx would forward it: https, from a unix socket, with the certificate's headers."""
+
+    def __init__(self, issued: Issued | None = None, **defaults: Any) -> None:
+        nobody = {"REMOTE_ADDR": "", "HTTP_X_SSL_CLIENT_VERIFY": "NONE", "HTTP_X_SSL_CLIENT_CERT": ""}
+        super().__init__(**{**(issued.environ if issued else nobody), **defaults})
+
+    def request(self, **request: Any) -> Any:
+        return super().request(**{**request, "wsgi.url_scheme": "https", "SERVER_PORT": "443"})

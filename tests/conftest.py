@@ -1,0 +1,94 @@
+"""What every test may ask for: a certificate authority, users with certificates, clients that come through nginx.
+
+On SQLite `tests/races` is not collected (its locks exist only on PostgreSQL) unless it is asked for by name, and then
+it fails rather than skips.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+
+from securecore import clock
+from securecore.identity import enroll, parse_pem
+from tests.authority import Authority, Issued, MutualTLSClient
+
+# These override the authority that a client was told to trust, silently.
+for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):
+    os.environ.pop(_name, None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if collection_path.name != "races" or connection.vendor == "postgresql":
+        return None
+    return not any("races" in argument for argument in config.args) or None
+
+
+def _refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
+    # A test that needs somebody else's machine is red on a train. Audit hooks see every connection Python makes.
+    if event != "socket.connect" or not isinstance(arguments[1], tuple):
+        return
+    host = arguments[1][0]
+    if host != "localhost" and not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        raise RuntimeError(f"a test tried to reach {host}; only loopback is allowed")
+
+
+sys.addaudithook(_refuse_other_hosts)
+
+
+@pytest.fixture
+def now() -> dt.datetime:
+    """The current instant; tests add to it what they need and freeze nothing."""
+    return clock.now()
+
+
+@pytest.fixture(scope="session")
+def ca() -> Authority:
+    """The authority that the proxy trusts."""
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def certificate_for(ca: Authority) -> Callable[[str], Issued]:
+    """`certificate_for("alice")` gives her certificate: always the same, with `.pem` and `.escaped`."""
+    return ca.certificate_for
+
+
+@pytest.fixture
+def enrolled(db: None, ca: Authority, now: dt.datetime) -> Callable[[str], User]:
+    """`enrolled("alice")` gives the user of that name, made and enrolled with her certificate when new."""
+
+    def enrolled(name: str) -> User:
+        user, _ = User.objects.get_or_create(username=name)
+        enroll(certificate=parse_pem(ca.certificate_for(name).pem), user=user, now=now)
+        return user
+
+    return enrolled
+
+
+@pytest.fixture
+def users(enrolled: Callable[[str], User]) -> dict[str, User]:
+    """Alice, Bob and Carol, each with a certificate."""
+    return {name: enrolled(name) for name in ("alice", "bob", "carol")}
+
+
+@pytest.fixture
+def mtls_client(ca: Authority, enrolled: Callable[[str], User]) -> Callable[..., MutualTLSClient]:
+    """`mtls_client("alice")` is a client with her enrolled certificate, `mtls_client(None)` one without any."""
+
+    def client(name: str | None = "alice", **defaults: Any) -> MutualTLSClient:
+        if name is None:
+            return MutualTLSClient(**defaults)
+        enrolled(name)
+        return MutualTLSClient(ca.certificate_for(name), **defaults)
+
+    return client

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from securecore import clock
+from securecore.errors import Misuse, PermissionDenied
+from securecore.events import GrantRevoked, happened
+from securecore.grants import Gate, Grant, authorize, grant, principal_of, revoke
+from securecore.revocation import revoke_grant
+from tests.views import effects, make_effect
+
+ALICE, MAKE = "user:1", "things.make"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def granted(now: Any) -> None:
+    grant(principal=ALICE, permission=MAKE, now=now)
+
+
+class TestAuthorize:
+    def test_runs_the_block_for_who_holds_the_permission(self, granted: None) -> None:
+        with authorize(principal=ALICE, permission=MAKE) as held:
+            make_effect()
+        assert held.permission == MAKE
+        assert effects() == 1
+
+    @pytest.mark.parametrize(
+        ("principal", "permission"),
+        [("user:2", MAKE), (ALICE, "things.mak"), (ALICE, "things.makes"), ("user:11", MAKE), (ALICE, ""), ("", MAKE)],
+    )
+    def test_refuses_everybody_else(self, granted: None, principal: str, permission: str) -> None:
+        with pytest.raises(PermissionDenied), authorize(principal=principal, permission=permission):
+            make_effect()
+        assert effects() == 0
+
+    def test_undoes_the_effect_of_a_block_that_fails(self, granted: None) -> None:
+        with pytest.raises(ZeroDivisionError), authorize(principal=ALICE, permission=MAKE):
+            make_effect()
+            raise ZeroDivisionError
+        assert effects() == 0
+
+    def test_joins_an_open_transaction(self, granted: None) -> None:
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            with authorize(principal=ALICE, permission=MAKE):
+                make_effect()
+            raise ZeroDivisionError
+        assert effects() == 0
+
+    def test_teaches_inside_a_savepoint(self, granted: None) -> None:
+        with (
+            pytest.raises(Misuse, match="savepoint"),
+            transaction.atomic(),
+            transaction.atomic(),
+            authorize(principal=ALICE, permission=MAKE),
+        ):
+            make_effect()
+
+    def test_allows_savepoints_inside_it(self, granted: None) -> None:
+        with authorize(principal=ALICE, permission=MAKE), transaction.atomic():
+            make_effect()
+        assert effects() == 1
+
+    def test_takes_the_gate_before_it_reads_the_permission(self, granted: None, django_assert_num_queries: Any) -> None:
+        statements = 4 if connection.vendor == "sqlite" else 5
+        with django_assert_num_queries(statements) as captured, authorize(principal=ALICE, permission=MAKE):
+            pass
+        executed = [query["sql"] for query in captured.captured_queries]
+        gate = next(i for i, sql in enumerate(executed) if "securecore_gate" in sql)
+        permission = next(i for i, sql in enumerate(executed) if "securecore_grant" in sql)
+        assert gate < permission
+        if connection.vendor == "postgresql":
+            assert "FOR NO KEY UPDATE" in executed[gate]
+
+
+class TestGrant:
+    def test_is_given_once(self, now: Any) -> None:
+        assert grant(principal=ALICE, permission=MAKE, now=now)
+        assert not grant(principal=ALICE, permission=MAKE, now=now)
+        assert Grant.objects.live().count() == 1
+
+    def test_can_be_given_again_after_it_was_revoked(self, granted: None, now: Any) -> None:
+        revoke(principal=ALICE, permission=MAKE, now=now)
+        assert grant(principal=ALICE, permission=MAKE, now=now)
+        assert Grant.objects.count() == 2  # the first one is history
+
+    def test_cannot_live_twice_whatever_the_code_does(self, granted: None, now: Any) -> None:
+        with pytest.raises(IntegrityError, match=r"sc_grant_live_once|UNIQUE"):
+            Grant.objects.create(principal=ALICE, permission=MAKE, granted_at=now)
+
+    def test_and_revocation_count_the_epoch(self, granted: None, now: Any) -> None:
+        assert Gate.objects.get(principal=ALICE).epoch == 1
+        revoke(principal=ALICE, permission=MAKE, now=now)
+        assert Gate.objects.get(principal=ALICE).epoch == 2
+        revoke(principal=ALICE, permission=MAKE, now=now)
+        assert Gate.objects.get(principal=ALICE).epoch == 2
+
+
+class TestRevokeGrant:
+    def test_holds_at_once(self, granted: None) -> None:
+        assert revoke_grant(principal=ALICE, permission=MAKE)
+        with pytest.raises(PermissionDenied), authorize(principal=ALICE, permission=MAKE):
+            pass
+
+    def test_says_when_there_was_nothing_to_take(self) -> None:
+        assert not revoke_grant(principal=ALICE, permission=MAKE)
+
+    def test_is_an_event(self, granted: None) -> None:
+        heard: list[Any] = []
+
+        def hear(event: Any, **_: Any) -> None:
+            heard.append(event)
+
+        happened.connect(hear, sender=GrantRevoked)
+        try:
+            revoke_grant(principal=ALICE, permission=MAKE)
+        finally:
+            happened.disconnect(hear, sender=GrantRevoked)
+        assert heard == [GrantRevoked(principal=ALICE, permission=MAKE)]
+
+    def test_teaches_inside_a_transaction_that_could_undo_it(self, granted: None) -> None:
+        with pytest.raises(Misuse, match="commit by itself"), transaction.atomic():
+            revoke_grant(principal=ALICE, permission=MAKE)
+
+
+@pytest.mark.urls("tests.views")
+class TestRequires:
+    def test_serves_who_holds_the_permission(self, mtls_client: Any, users: Any) -> None:
+        grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())
+        assert mtls_client("alice").post("/guarded").status_code == 201
+        assert mtls_client("bob").post("/guarded").status_code == 403
+        assert effects() == 1
+
+    def test_refuses_with_a_problem(self, mtls_client: Any) -> None:
+        response = mtls_client("alice").post("/guarded")
+        assert response["Content-Type"] == "application/problem+json"
+        assert response.json()["code"] == "permission-denied"
+
+    def test_asks_an_unknown_caller_to_authenticate(self, mtls_client: Any) -> None:
+        assert mtls_client(None).post("/guarded").json()["code"] == "authentication-required"
+
+    def test_undoes_the_effect_of_a_view_that_fails(self, mtls_client: Any, users: Any) -> None:
+        grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())
+        client = mtls_client("alice", raise_request_exception=False)
+        assert client.post("/guarded?outcome=broken").status_code == 500
+        assert effects() == 0

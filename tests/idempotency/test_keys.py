@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from securecore.errors import IdempotencyKeyMalformed, IdempotencyKeyMissing
+from securecore.idempotency import fingerprint_of, is_final, parse_key
+
+REQUEST: dict[str, Any] = {
+    "method": "POST",
+    "path": "/a",
+    "query": [("x", "1"), ("y", "2")],
+    "content_type": "text/plain",
+    "body": b"b",
+}
+
+
+class TestParseKey:
+    @pytest.mark.parametrize("presented", [None, ""])
+    def test_refuses_a_missing_one(self, presented: str | None) -> None:
+        with pytest.raises(IdempotencyKeyMissing):
+            parse_key(presented)
+
+    @pytest.mark.parametrize(
+        ("presented", "key"),
+        [
+            ('"8e03978e-40d5-43dd-bc93-6894a57f9324"', "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+            ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+            ("k", "k"),
+            ('"two words, and a comma"', "two words, and a comma"),
+            (r'"a \"quote\" and a \\"', 'a "quote" and a \\'),
+            ("x" * 255, "x" * 255),
+        ],
+    )
+    def test_takes_the_quoted_and_the_bare_spelling_for_one_key(self, presented: str, key: str) -> None:
+        assert parse_key(presented) == key
+
+    @pytest.mark.parametrize(
+        "presented",
+        [
+            "a,a",
+            '"a","a"',
+            '"open',
+            'open"',
+            '""',
+            r'"bad \escape"',
+            "x" * 256,
+            "tab\tbed",
+            "naïve",
+            '"naïve"',
+            "\x00",
+            " ",
+        ],
+    )
+    def test_refuses_anything_else(self, presented: str) -> None:
+        with pytest.raises(IdempotencyKeyMalformed):
+            parse_key(presented)
+
+
+class TestFingerprint:
+    def test_does_not_mind_the_order_of_the_query(self) -> None:
+        assert fingerprint_of(**REQUEST) == fingerprint_of(**REQUEST | {"query": [("y", "2"), ("x", "1")]})
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"method": "PUT"},
+            {"path": "/b"},
+            {"query": [("x", "1"), ("y", "3")]},
+            {"query": [("x", "1y"), ("", "2")]},
+            {"query": []},
+            {"content_type": "text/html"},
+            {"body": b"c"},
+            {"path": "/", "body": b"ab"},
+        ],
+    )
+    def test_tells_two_requests_apart(self, change: dict[str, object]) -> None:
+        assert fingerprint_of(**REQUEST) != fingerprint_of(**REQUEST | change)
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [(200, True), (201, True), (204, True), (302, True), (400, True), (404, True), (410, True), (422, True)]
+    + [(status, False) for status in (401, 403, 408, 409, 425, 429, 500, 502, 503)],
+)
+def test_only_what_no_retry_would_change_is_final(status: int, final: bool) -> None:
+    assert is_final(status) is final

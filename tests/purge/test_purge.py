@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import datetime as dt
+import io
+import uuid
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import models, transaction
+
+from securecore import clock
+from securecore.errors import Misuse
+from securecore.models import Certificate, Gate, Grant, IdempotencyRecord, RevokedToken, SeenNonce, Session
+from securecore.purge import count_expired, expiring, purge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = dt.timedelta(hours=1)
+NONCES = "securecore_seen_nonce"
+
+
+def nonces(count: int, expires_at: dt.datetime) -> None:
+    SeenNonce.objects.bulk_create(SeenNonce(id=uuid.uuid4(), expires_at=expires_at) for _ in range(count))
+
+
+def one_of_each(now: dt.datetime) -> None:
+    """A row in every table that ended at ``now``."""
+    SeenNonce.objects.create(id=uuid.uuid4(), expires_at=now)
+    RevokedToken.objects.create(id=uuid.uuid4(), expires_at=now)
+    IdempotencyRecord.objects.create(id=uuid.uuid4(), fingerprint=b"", created_at=now, expires_at=now)
+    Session.objects.create(id=uuid.uuid4(), data="", created_at=now, last_seen_at=now, expires_at=now, ends_at=now)
+    Certificate.objects.create(thumbprint=uuid.uuid4().hex, not_after=now, enrolled_at=now)
+    Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
+
+
+class TestPurge:
+    def test_deletes_what_has_expired_and_nothing_else(self, now: Any) -> None:
+        nonces(3, now - HOUR)
+        nonces(2, now + HOUR)
+        assert purge(now=now).rows[NONCES] == 3
+        assert SeenNonce.objects.count() == 2
+
+    def test_knows_every_table_that_grows(self, now: Any) -> None:
+        longest = dt.timedelta(days=1000)
+        one_of_each(now - longest)
+        assert purge(now=now).rows == {each.table: 1 for each in expiring()}
+
+    def test_leaves_no_table_out(self) -> None:
+        """A new model must be purged, or say here why it is bounded without."""
+        bounded = {Gate}  # one row a principal
+        from django.apps import apps
+
+        grows: set[type[models.Model]] = set(apps.get_app_config("securecore").get_models())
+        assert grows - bounded == {each.model for each in expiring()}
+
+    def test_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
+        Grant.objects.create(principal="user:1", permission="x", granted_at=now - 10_000 * HOUR)
+        Certificate.objects.create(thumbprint="x", not_after=now + HOUR, enrolled_at=now - 10_000 * HOUR)
+        purge(now=now)
+        assert Grant.objects.exists()
+        assert Certificate.objects.exists()
+
+    def test_waits_for_a_host_with_a_slow_clock(self, now: Any) -> None:
+        nonces(1, now - dt.timedelta(seconds=9))
+        assert purge(now=now).rows[NONCES] == 0
+        assert purge(now=now + dt.timedelta(seconds=1)).rows[NONCES] == 1
+
+    def test_works_in_bounded_batches(self, now: Any) -> None:
+        nonces(10, now - HOUR)
+        seen: list[tuple[str, int]] = []
+        purge(now=now, batch_size=4, progress=lambda table, rows: seen.append((table, rows)))
+        assert [rows for table, rows in seen if table == NONCES] == [4, 8, 10]
+
+    def test_stops_in_time_and_says_so(self, now: Any) -> None:
+        nonces(10, now - HOUR)
+        purged = purge(now=now, batch_size=1, max_seconds=0)
+        assert (purged.finished, SeenNonce.objects.count()) == (False, 10)
+        assert purge(now=now, batch_size=1).finished
+
+    def test_is_safe_to_repeat(self, now: Any) -> None:
+        nonces(3, now - HOUR)
+        purge(now=now)
+        assert set(purge(now=now).rows.values()) == {0}
+
+    def test_does_not_run_in_a_transaction(self, now: Any) -> None:
+        with pytest.raises(Misuse), transaction.atomic():
+            purge(now=now)
+
+
+class TestCommand:
+    def run(self, *arguments: str) -> dict[str, int]:
+        out = io.StringIO()
+        call_command("securecore_purge", *arguments, stdout=out)
+        lines = [line.split() for line in out.getvalue().splitlines() if line.startswith("securecore_")]
+        return {line[0]: int(line[1].replace(",", "")) for line in lines}
+
+    def test_counts_each_table(self) -> None:
+        nonces(1200, clock.now() - HOUR)
+        assert self.run() == {each.table: 1200 if each.table == NONCES else 0 for each in expiring()}
+        assert not SeenNonce.objects.exists()
+
+    def test_deletes_nothing_in_a_dry_run(self) -> None:
+        nonces(5, clock.now() - HOUR)
+        assert self.run("--dry-run")[NONCES] == 5
+        assert SeenNonce.objects.count() == 5
+
+    def test_tells_the_same_dry_as_wet(self) -> None:
+        one_of_each(clock.now() - dt.timedelta(days=1000))
+        assert self.run("--dry-run") == self.run()
+
+    def test_says_when_its_time_was_too_short(self) -> None:
+        out = io.StringIO()
+        nonces(2, clock.now() - HOUR)
+        call_command("securecore_purge", "--max-seconds", "0", stdout=out)
+        assert "run it again" in out.getvalue()
+
+    @pytest.mark.parametrize("arguments", [("--batch-size", "0"), ("--batch-size", "-1"), ("--batch-size", "many")])
+    def test_refuses_a_batch_of_nothing(self, arguments: tuple[str, str]) -> None:
+        with pytest.raises(CommandError):
+            self.run(*arguments)
+
+    def test_draws_progress_on_a_terminal_only(self) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        nonces(3, clock.now() - HOUR)
+        terminal = Terminal()
+        call_command("securecore_purge", "--batch-size", "1", stdout=terminal)
+        assert f"\r\033[K{NONCES}: 2 deleted" in terminal.getvalue()
+
+
+def test_counting_is_what_purging_deletes(now: Any) -> None:
+    one_of_each(now - dt.timedelta(days=1000))
+    one_of_each(now + HOUR)
+    assert count_expired(now=now) == purge(now=now).rows

@@ -1,0 +1,36 @@
+"""The catalogue of sabotages fits the tree; whether each is noticed, `make sabotage` tries out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sabotage.__main__ import judge, missing
+from tests.sabotage.catalogue import CATALOGUE, Sabotage
+from tests.structure.tree import ROOT
+
+
+@pytest.mark.parametrize("sabotage", CATALOGUE, ids=lambda sabotage: sabotage.name)
+def test_sabotage_fits_the_tree(sabotage: Sabotage) -> None:
+    assert not missing(sabotage)
+    assert sabotage.find != sabotage.replace
+    assert (ROOT / sabotage.test.partition("::")[0]).exists()
+
+
+def test_names_are_unique() -> None:
+    assert len({sabotage.name for sabotage in CATALOGUE}) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("code", "closing", "noticed"),
+    [
+        (1, "1 failed in 0.1s", True),
+        (1, "1 failed, 3 passed in 0.1s", True),
+        (0, "1 passed in 0.1s", False),
+        (1, "1 error in 0.1s", False),
+        (1, "1 failed, 1 error in 0.1s", False),
+        (4, "no tests ran in 0.1s", False),
+        (-1, "", False),
+    ],
+)
+def test_only_a_failed_assertion_counts_as_noticed(code: int, closing: str, noticed: bool) -> None:
+    assert judge(code, f"something\n{closing}\n")[0] is noticed

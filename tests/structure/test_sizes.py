@@ -1,0 +1,59 @@
+"""A function is one sentence, a file is one subject. Documentation and comments are free."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+
+from tests.structure.tree import relative, sources
+
+FILE_LINES = 200
+FUNCTION_LINES = 40
+NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+
+def code_lines(text: str) -> set[int]:
+    """The numbers of the lines that hold code: no comment, no blank line, no docstring."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NO_CODE:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return lines - docstring_lines(ast.parse(text))
+
+
+def docstring_lines(tree: ast.Module) -> set[int]:
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and is_text(body[0]):
+            lines.update(range(body[0].lineno, body[0].end_lineno + 1))
+    return lines
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def test_files_have_one_subject() -> None:
+    sizes = {relative(path): len(code_lines(path.read_text())) for path in sources()}
+    too_large = {path: size for path, size in sizes.items() if size > FILE_LINES}
+    assert not too_large, "find the second subject and give it a file of its own"
+
+
+def test_functions_are_one_sentence() -> None:
+    too_long = {}
+    for path in sources():
+        text = path.read_text()
+        lines = code_lines(text)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                size = len(lines.intersection(range(node.lineno, (node.end_lineno or 0) + 1)))
+                if size > FUNCTION_LINES:
+                    too_long[f"{relative(path)}:{node.name}"] = size
+    assert not too_long, "say it in smaller words"
+
+
+def test_only_code_counts() -> None:
+    text = '"""Doc."""\n\n# comment\ndef f():\n    """Doc\n    more."""\n    return """a\n    b"""\n'
+    assert code_lines(text) == {4, 7, 8}
