@@ -80,7 +80,10 @@ clean:
 
 # --- what the above is installed into -------------------------------------------------------------------------------
 
-$(PY):
+# A Python that was upgraded away leaves dead links, an interrupted start leaves no pip: then begin again.
+$(shell .venv/bin/python -c 'import pip' 2>/dev/null || rm -f .venv/pyvenv.cfg)
+
+.venv/pyvenv.cfg:
 	@command -v '$(PYTHON)' >/dev/null || { echo 'securecore needs Python 3.11 or newer: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "securecore needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V): make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -88,12 +91,12 @@ $(PY):
 	    { echo 'this Python cannot make a virtual environment; on Debian: apt install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv --clear .venv
 
-$(DEMO): pyproject.toml $(PY)
+$(DEMO): pyproject.toml .venv/pyvenv.cfg
 	@echo "installing into .venv (once, about a minute)"
 	@$(PY) $(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
-$(DEV): pyproject.toml $(PY)
+$(DEV): pyproject.toml .venv/pyvenv.cfg
 	@echo "installing into .venv, with what tests need (once, about a minute)"
 	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]'
 	@touch $(DEMO) $@

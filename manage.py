@@ -16,3 +16,5 @@ if __name__ == "__main__":
     except ImproperlyConfigured as error:
         # The message names the setting and the fix; a traceback would only hide it.
         sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

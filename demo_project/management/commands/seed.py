@@ -1,0 +1,86 @@
+"""``manage.py seed``: the people of the demo and what they have."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+
+from demo_project.payments.models import Account
+
+#: Integer cents.
+STARTING_BALANCE = 1_000_000
+ACCOUNTS = ("alice", "bob", "carol", "service")
+MAY_TRANSFER = ("alice", "bob", "service")
+ADMINISTRATORS = ("carol",)
+#: Users whose certificates no longer work. They have no account and may do nothing.
+FORMER = ("revoked", "expired")
+TRANSFER = "transfers.create"
+
+
+class Command(BaseCommand):
+    help = "Make the demo's users, accounts, certificates and grants. What is there already stays as it is."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--pki", type=Path, default=None, metavar="DIR", help="where NAME.pem are (var/pki)")
+
+    def handle(self, *, pki: Path | None = None, **options: Any) -> None:
+        with transaction.atomic():
+            users = {name: _user(name) for name in (*ACCOUNTS, *FORMER)}
+            for name in ACCOUNTS:
+                Account.objects.get_or_create(owner=users[name], defaults={"balance": STARTING_BALANCE})
+            if apps.is_installed("securecore"):
+                _enroll(users, pki or _default_pki())
+                _grant(users)
+            else:
+                _give_roles(users)
+        self.stdout.write(f"{len(users)} users, {len(ACCOUNTS)} accounts.")
+
+
+def _user(name: str) -> User:
+    user, made = User.objects.get_or_create(username=name, defaults={"is_staff": name in ADMINISTRATORS})
+    if made:
+        # Certificates are the only way in.
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    return user
+
+
+def _default_pki() -> Path:
+    return Path(os.environ.get("DEMO_VAR") or settings.VAR) / "pki"
+
+
+def _enroll(users: dict[str, User], pki: Path) -> None:
+    from securecore import clock
+    from securecore.identity import enroll, parse_pem
+
+    for name, user in users.items():
+        path = pki / f"{name}.pem"
+        if not path.exists():
+            raise CommandError(f"There is no {path}: make the certificates first, or name their folder with --pki.")
+        enroll(certificate=parse_pem(path.read_text()), user=user, now=clock.now())
+
+
+def _grant(users: dict[str, User]) -> None:
+    from securecore import clock
+    from securecore.grants import Grant, grant, principal_of
+
+    for name in MAY_TRANSFER:
+        principal = principal_of(users[name])
+        # Also a revoked grant counts as there: seeding again must not give back what an administrator took.
+        if not Grant.objects.filter(principal=principal, permission=TRANSFER).exists():
+            grant(principal=principal, permission=TRANSFER, now=clock.now())
+
+
+def _give_roles(users: dict[str, User]) -> None:
+    from django.contrib.auth.models import Group
+
+    role, made = Group.objects.get_or_create(name=TRANSFER)
+    if made:
+        role.user_set.set([users[name] for name in MAY_TRANSFER])

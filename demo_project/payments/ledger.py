@@ -1,0 +1,71 @@
+"""The only code that moves money. Every move is one transaction, or joins the caller's."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from rest_framework.exceptions import APIException
+
+from demo_project.payments.models import Account, Payout, Transfer
+
+
+class Unpayable(APIException):
+    """An order that is well formed and cannot be carried out."""
+
+    status_code = 422
+
+
+class NoAccount(Unpayable):
+    default_code = "no-account"
+    default_detail = "You have no account here."
+
+
+class UnknownPayee(Unpayable):
+    default_code = "unknown-payee"
+    default_detail = "Nobody of this name has an account here."
+
+
+class SameAccount(Unpayable):
+    default_code = "same-account"
+    default_detail = "Payer and payee are the same account."
+
+
+class InsufficientFunds(Unpayable):
+    default_code = "insufficient-funds"
+    default_detail = "The balance does not cover this amount."
+
+
+def transfer(*, payer: User, to: str, amount: int, memo: str = "") -> Transfer:
+    """Move ``amount`` cents from ``payer`` to the user named ``to``.
+
+    Raises ``NoAccount``, ``UnknownPayee``, ``SameAccount`` or ``InsufficientFunds``, and has then changed nothing.
+    """
+    if to == payer.get_username():
+        raise SameAccount
+    payee = User.objects.filter(username=to, is_active=True).first()
+    if payee is None:
+        raise UnknownPayee
+    with transaction.atomic():
+        accounts = {account.owner_id: account for account in Account.objects.locked(payer.pk, payee.pk)}
+        if payee.pk not in accounts:
+            raise UnknownPayee
+        source = _covering(accounts.get(payer.pk), amount)
+        source.change(-amount)
+        accounts[payee.pk].change(amount)
+        return Transfer.objects.create(payer=source, payee=accounts[payee.pk], amount=amount, memo=memo)
+
+
+def pay_out(*, payer: User, to: str, amount: int) -> Payout:
+    """Move ``amount`` cents from ``payer`` out of the service. Raises ``NoAccount`` or ``InsufficientFunds``."""
+    with transaction.atomic():
+        source = _covering(next(iter(Account.objects.locked(payer.pk)), None), amount)
+        source.change(-amount)
+        return Payout.objects.create(payer=source, to=to, amount=amount)
+
+
+def _covering(account: Account | None, amount: int) -> Account:
+    if account is None:
+        raise NoAccount
+    if account.balance < amount:
+        raise InsufficientFunds
+    return account

@@ -1,0 +1,126 @@
+"""JSON in and out. Amounts are integer cents, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from demo_project.payments.models import Account, Payout, Transfer
+
+#: Ten billion in cents: far above every balance here, far below what the column holds.
+LARGEST_AMOUNT = 10**12
+
+
+class CentsField(serializers.IntegerField):
+    """A JSON number without a fraction. ``"100"``, ``100.0`` and ``true`` are mistakes of the sender, not amounts."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return int(super().to_internal_value(data))
+
+
+class TransferOrderSerializer(serializers.Serializer[Any]):
+    to = serializers.CharField(max_length=150, help_text="The payee's username.")
+    amount = CentsField(min_value=1, max_value=LARGEST_AMOUNT, help_text="Cents.")
+    memo = serializers.CharField(max_length=140, allow_blank=True, default="")
+
+
+class PayoutOrderSerializer(serializers.Serializer[Any]):
+    to = serializers.CharField(max_length=140, help_text="Where the money goes, as the payer names it.")
+    amount = CentsField(min_value=1, max_value=LARGEST_AMOUNT, help_text="Cents.")
+
+
+class TransferFilterSerializer(serializers.Serializer[Any]):
+    memo = serializers.CharField(max_length=140, allow_blank=True, required=False, help_text="Exactly this one.")
+
+
+class PayoutFilterSerializer(serializers.Serializer[Any]):
+    to = serializers.CharField(max_length=140, required=False, help_text="Exactly this one.")
+
+
+class TransferSerializer(serializers.ModelSerializer[Transfer]):
+    payer = serializers.CharField(source="payer.owner.username")
+    to = serializers.CharField(source="payee.owner.username")
+
+    class Meta:
+        model = Transfer
+        fields = ("id", "payer", "to", "amount", "memo", "created_at")
+
+
+class PayoutSerializer(serializers.ModelSerializer[Payout]):
+    payer = serializers.CharField(source="payer.owner.username")
+
+    class Meta:
+        model = Payout
+        fields = ("id", "payer", "to", "amount", "created_at")
+
+
+class AccountSerializer(serializers.ModelSerializer[Account]):
+    owner = serializers.CharField(source="owner.username")
+
+    class Meta:
+        model = Account
+        fields = ("owner", "balance")
+
+
+class GrantSerializer(serializers.Serializer[Any]):
+    principal = serializers.CharField(max_length=150, help_text="A username.")
+    permission = serializers.RegexField(r"\A[a-z][a-z0-9_.:-]{0,99}\Z", help_text="For example transfers.create.")
+
+
+# What the views answer, for the OpenAPI document.
+
+
+class AccountsSerializer(serializers.Serializer[Any]):
+    results = AccountSerializer(many=True)
+
+
+class TransfersSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    results = TransferSerializer(many=True)
+
+
+class PayoutsSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    results = PayoutSerializer(many=True)
+
+
+class CertificateSerializer(serializers.Serializer[Any]):
+    thumbprint = serializers.CharField(help_text="SHA-256 of the certificate in base64url: x5t#S256.")
+    subject = serializers.CharField()
+    issuer = serializers.CharField()
+    serial_number = serializers.CharField()
+    sans = serializers.ListField(child=serializers.CharField())
+    not_before = serializers.DateTimeField()
+    not_after = serializers.DateTimeField()
+
+
+class WhoamiSerializer(serializers.Serializer[Any]):
+    user = serializers.CharField()
+    certificate = CertificateSerializer(allow_null=True)
+    session = serializers.BooleanField()
+    token = serializers.CharField(allow_null=True, help_text="The token's jti.")
+
+
+class TotalSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    cents = serializers.IntegerField()
+
+
+class ReportSerializer(serializers.Serializer[Any]):
+    accounts = TotalSerializer()
+    transfers = TotalSerializer()
+    payouts = TotalSerializer()
+
+
+class GrantedSerializer(GrantSerializer):
+    granted = serializers.BooleanField()
+
+
+class MemorySerializer(serializers.Serializer[Any]):
+    held = serializers.IntegerField(help_text="Parsed certificates this process holds.")
+    limit = serializers.IntegerField(allow_null=True)
+    rss_bytes = serializers.IntegerField()
+    process = serializers.IntegerField()

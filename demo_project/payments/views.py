@@ -1,0 +1,146 @@
+"""The API with securecore in front of every effect."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from django.contrib.auth import get_user
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import IsAdminUser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from demo_project.payments import ledger, page, statements
+from demo_project.payments.memory import memory
+from demo_project.payments.serializers import (
+    AccountsSerializer,
+    GrantedSerializer,
+    GrantSerializer,
+    MemorySerializer,
+    PayoutFilterSerializer,
+    PayoutOrderSerializer,
+    PayoutSerializer,
+    PayoutsSerializer,
+    ReportSerializer,
+    TransferFilterSerializer,
+    TransferOrderSerializer,
+    TransferSerializer,
+    TransfersSerializer,
+    WhoamiSerializer,
+)
+from securecore import clock
+from securecore.conf import settings
+from securecore.grants import grant, principal_of
+from securecore.http.authentication import AccessTokenAuthentication
+from securecore.http.decorators import fresh, idempotent, requires
+from securecore.identity import certificates
+from securecore.revocation import revoke_grant
+from securecore.tokens import AccessToken
+
+IDEMPOTENCY = [OpenApiParameter("Idempotency-Key", str, "header", required=True)]
+FRESHNESS = [
+    OpenApiParameter("X-Request-Timestamp", int, "header", required=True, description="Unix seconds."),
+    OpenApiParameter("X-Request-Nonce", str, "header", required=True, description="Good for one request."),
+]
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """The page for people. It shows who the certificate says is there, also if that is nobody."""
+    user = request.certificate_user  # type: ignore[attr-defined]
+    return page.page(
+        request,
+        user=user and user.get_username(),
+        certificate=request.client_certificate,  # type: ignore[attr-defined]
+        session=get_user(request).is_authenticated,
+        protected=True,
+    )
+
+
+class Whoami(APIView):
+    @extend_schema(responses=WhoamiSerializer)
+    def get(self, request: Any) -> Response:
+        certificate = request.client_certificate
+        return Response(
+            {
+                "user": request.user.get_username(),
+                "certificate": certificate and dataclasses.asdict(certificate),
+                # The session's own user: this request's may be known by certificate or token alone.
+                "session": get_user(request).is_authenticated,
+                "token": request.auth.jti if isinstance(request.auth, AccessToken) else None,
+            }
+        )
+
+
+class Accounts(APIView):
+    @extend_schema(responses=AccountsSerializer)
+    def get(self, request: Any) -> Response:
+        return Response({"results": statements.accounts()})
+
+
+class Transfers(APIView):
+    @extend_schema(parameters=[TransferFilterSerializer], responses=TransfersSerializer)
+    def get(self, request: Any) -> Response:
+        return Response(statements.transfers(**_valid(TransferFilterSerializer, request.query_params)))
+
+    @extend_schema(parameters=IDEMPOTENCY, request=TransferOrderSerializer, responses={201: TransferSerializer})
+    @requires("transfers.create")
+    @idempotent
+    def post(self, request: Any) -> Response:
+        done = ledger.transfer(payer=request.user, **_valid(TransferOrderSerializer, request.data))
+        return Response(TransferSerializer(done).data, status=201)
+
+
+class Payouts(APIView):
+    @extend_schema(parameters=[PayoutFilterSerializer], responses=PayoutsSerializer)
+    def get(self, request: Any) -> Response:
+        return Response(statements.payouts(**_valid(PayoutFilterSerializer, request.query_params)))
+
+    @extend_schema(parameters=FRESHNESS, request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    @fresh
+    def post(self, request: Any) -> Response:
+        done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
+        return Response(PayoutSerializer(done).data, status=201)
+
+
+class Reports(APIView):
+    # Not the certificate alone: whoever reads this was given a token for it, which can be taken back.
+    authentication_classes = (AccessTokenAuthentication,)
+
+    @extend_schema(responses=ReportSerializer)
+    def get(self, request: Any) -> Response:
+        return Response(statements.report())
+
+
+class Grants(APIView):
+    """Give a permission to a user, or take it back. The answer to a revocation says that it holds from now on."""
+
+    permission_classes = (IsAdminUser,)
+    granted = True
+
+    @extend_schema(request=GrantSerializer, responses=GrantedSerializer)
+    def post(self, request: Any) -> Response:
+        order = _valid(GrantSerializer, request.data)
+        principal = principal_of(get_object_or_404(User, username=order["principal"]))
+        if self.granted:
+            grant(principal=principal, permission=order["permission"], now=clock.now())
+        else:
+            revoke_grant(principal=principal, permission=order["permission"])
+        return Response({**order, "granted": self.granted})
+
+
+class Memory(APIView):
+    @extend_schema(responses=MemorySerializer)
+    def get(self, request: Any) -> Response:
+        return Response(memory(held=certificates.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
+
+
+def _valid(serializer: Any, presented: Any) -> dict[str, Any]:
+    checked = serializer(data=presented)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)

@@ -1,0 +1,184 @@
+"""Django's settings for the protected service.
+
+PORT, DATABASE_URL and DEMO_VAR come from the environment: the port nginx listens on, the database (a file in var
+unless it is set), and the folder for everything that is made at run time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("DEMO_VAR") or BASE_DIR / "var").absolute()
+_SQLITE, _POSTGRESQL = "django.db.backends.sqlite3", "django.db.backends.postgresql"
+ORIGIN = f"https://localhost:{os.environ.get('PORT') or 8443}"
+
+
+def _kept_secret(name: str, make: Callable[[], bytes]) -> str:
+    """Return the content of var/secrets/``name``, made once by whichever process comes first."""
+    path = VAR / "secrets" / name
+    try:
+        VAR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():
+            # mkstemp gives mode 0600. A link fails if another process was first, and never shows half a file.
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(make())
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+            os.unlink(temporary)
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise ImproperlyConfigured(f"Cannot use {path}: {error.strerror}. DEMO_VAR names another folder.") from None
+
+
+def _p256_key() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _database() -> dict[str, Any]:
+    database: dict[str, Any] = {"ENGINE": _SQLITE, "NAME": VAR / "demo.sqlite3"}
+    if url := os.environ.get("DATABASE_URL"):
+        try:
+            database = dict(dj_database_url.parse(url))
+        except ValueError:
+            database = {}
+        if database.get("ENGINE") not in (_SQLITE, _POSTGRESQL):
+            # Without the value: it may hold a password.
+            raise ImproperlyConfigured("DATABASE_URL must be postgresql://user:password@host/name or sqlite:///file.")
+    options = database.setdefault("OPTIONS", {})
+    if database["ENGINE"] == _SQLITE:
+        # A relative path means the same file for every process, whatever folder it runs in.
+        database["NAME"] = BASE_DIR / database["NAME"]
+        # select_for_update is silent on SQLite. Only a transaction that takes the write lock at its start makes the
+        # check and the effect one step. FULL: a commit that was answered survives a power cut.
+        options |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 5,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        }
+    else:
+        # A thread of gunicorn keeps its connection for a minute; a dead one is noticed before it is used.
+        database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+        options.setdefault("connect_timeout", 3)
+    return database
+
+
+SECRET_KEY = _kept_secret("django_secret_key", lambda: secrets.token_urlsafe(48).encode())
+DEBUG = False
+ALLOWED_HOSTS = ["localhost"]
+ROOT_URLCONF = "demo_project.urls"
+WSGI_APPLICATION = "demo_project.wsgi.application"
+
+INSTALLED_APPS = [
+    "demo_project",
+    "demo_project.payments",
+    "securecore",
+    "rest_framework",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "securecore.http.middleware.ClientCertificateMiddleware",
+    "securecore.http.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "securecore.http.middleware.RefusalMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+# Who is asking: a certificate, never a password.
+AUTHENTICATION_BACKENDS = [
+    "securecore.http.backends.CertificateBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+SESSION_ENGINE = "securecore.sessions"
+SESSION_COOKIE_NAME = "__Host-sessionid"
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+# A browser need not keep it longer than SESSION_ABSOLUTE_TIMEOUT.
+SESSION_COOKIE_AGE = 86_400
+CSRF_COOKIE_NAME = "__Host-csrftoken"
+CSRF_COOKIE_SECURE = True
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+
+# nginx overwrites this header, and is the only one that reaches the socket.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+# W004, W008: HSTS comes from nginx, which answers some requests itself, and nothing listens on plain HTTP.
+SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "securecore.http.authentication.AccessTokenAuthentication",
+        "securecore.http.authentication.CertificateAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "securecore.http.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+SECURECORE = {
+    # The socket has mode 0700: only the account that runs nginx can connect.
+    "TRUST_UNIX_SOCKET": True,
+    # The demo has seven certificates. The bound is there to be seen.
+    "CERTIFICATE_CACHE_SIZE": 64,
+    "TOKEN_ISSUER": ORIGIN,
+    "TOKEN_AUDIENCE": ORIGIN,
+    "TOKEN_SIGNING_KEYS": [
+        {"kid": "k1", "alg": "ES256", "private_key": _kept_secret("token_signing_key.pem", _p256_key)}
+    ],
+}
+
+# Standard error is gunicorn's log. Every event of securecore is a line there.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "securecore": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # A refusal is an event of securecore already.
+        "django.request": {"level": "ERROR"},
+    },
+}

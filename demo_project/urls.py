@@ -1,0 +1,20 @@
+"""Every route of the protected service. None has a trailing slash."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+from django.urls import include, path
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Say that this process answers. Asks for no certificate and touches no database: a probe has neither."""
+    return JsonResponse({"status": "ok"})
+
+
+urlpatterns = [
+    path("healthz", healthz),
+    path("", include("securecore.urls")),
+    path("", include("demo_project.payments.urls")),
+]

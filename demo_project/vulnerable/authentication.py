@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+
+from demo_project.vulnerable import certificates, sessions, tokens
+
+
+class Authentication(BaseAuthentication):
+    """A token, else a session, else the certificate: whichever is there says who it is, and nobody compares them."""
+
+    def authenticate(self, request: Any) -> tuple[User, str] | None:
+        client = certificates.presented(request)
+        evidence = {
+            "token": tokens.presented(request),
+            "session": sessions.presented(request),
+            "certificate": client and client.name,
+        }
+        for kind, username in evidence.items():
+            if username:
+                user = User.objects.filter(username=username, is_active=True).first()
+                if user is None:
+                    raise AuthenticationFailed("Unknown user.")
+                return user, kind
+        return None
+
+    def authenticate_header(self, request: Any) -> str:
+        return "Bearer"

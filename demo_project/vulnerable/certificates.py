@@ -1,0 +1,58 @@
+"""WEAKNESS: memory leak. What is known of a client is kept for every certificate ever seen, and never dropped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+
+@dataclass
+class Client:
+    """What the twin remembers of a certificate."""
+
+    name: str
+    subject: str
+    issuer: str
+    thumbprint: str
+    pem: str
+    first_seen: float
+    requests: int = 0
+
+
+# The flaw: keyed by fingerprint, no bound in number, none in time. A client that renews its certificate every hour
+# leaves an entry behind every hour, one with a thousand certificates a thousand, until the process has no memory left.
+CLIENTS: dict[str, Client] = {}
+
+
+def presented(request: Any) -> Client | None:
+    """Return who nginx says is there, or None. A name in the certificate is taken for the username."""
+    if request.META.get("HTTP_X_SSL_CLIENT_VERIFY") != "SUCCESS":
+        return None
+    pem = unquote(request.META["HTTP_X_SSL_CLIENT_CERT"])
+    fingerprint = hashlib.sha256(pem.encode()).hexdigest()
+    if fingerprint not in CLIENTS:
+        CLIENTS[fingerprint] = _read(pem)
+    client = CLIENTS[fingerprint]
+    client.requests += 1
+    return client
+
+
+def _read(pem: str) -> Client:
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Client(
+        name=str(names[0].value) if names else "",
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        thumbprint=base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode(),
+        pem=pem,
+        first_seen=time.time(),
+    )
