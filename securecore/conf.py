@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -92,15 +93,17 @@ def load() -> Settings:
 
 
 def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
-    if isinstance(field.default, tuple):
-        if isinstance(value, (list, tuple)):
-            return tuple(value)
-        raise _wrong(f"SECURECORE[{field.name!r}] must be a list, not {value!r}.")
-    if isinstance(field.default, float) and type(value) is int:
-        return float(value)
-    if type(value) is not type(field.default):
-        raise _wrong(f"SECURECORE[{field.name!r}] must be of type {type(field.default).__name__}, not {value!r}.")
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0 and field.name != "CLOCK_SKEW":
+    wanted: type[Any] = type(field.default)
+    if wanted is tuple and isinstance(value, list):
+        value = tuple(value)
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        # Never the value: it may be a secret that was put where a list of secrets belongs.
+        name = "list" if wanted is tuple else wanted.__name__
+        raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
+    lowest_is_zero = field.name == "CLOCK_SKEW" and value == 0
+    if wanted in (int, float) and not (0 < value < math.inf or lowest_is_zero):
         raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero, not {value!r}.")
     return value
 
@@ -113,7 +116,7 @@ def _validate(settings: Settings) -> None:
 def _validate_proxies(settings: Settings) -> None:
     for network in settings.TRUSTED_PROXIES:
         try:
-            ipaddress.ip_network(network)
+            ipaddress.ip_network(str(network))  # of a number it would make some address
         except ValueError as error:
             raise _wrong(f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is no network: {error}.") from None
     presented: Any
@@ -132,6 +135,8 @@ def _validate_signing_keys(settings: Settings) -> None:
     for key in keys:
         if not isinstance(key, dict) or set(key) != {"kid", "alg", "private_key"}:
             raise _wrong("Each of SECURECORE['TOKEN_SIGNING_KEYS'] must have exactly 'kid', 'alg' and 'private_key'.")
+        if not all(isinstance(value, str) for value in key.values()):
+            raise _wrong("'kid', 'alg' and 'private_key' in SECURECORE['TOKEN_SIGNING_KEYS'] must be strings.")
         if key["alg"] not in SIGNING_ALGORITHMS:
             raise _wrong(f"SECURECORE['TOKEN_SIGNING_KEYS'] has alg {key['alg']!r}; use one of {SIGNING_ALGORITHMS}.")
     if len({key["kid"] for key in keys}) != len(keys):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import uuid
+from typing import Any
 
 
 def record_id(kind: str, *parts: str) -> uuid.UUID:
@@ -45,3 +47,33 @@ def base64url(raw: bytes) -> str:
 def thumbprint(der: bytes) -> str:
     """Return the ``x5t#S256`` thumbprint of a DER certificate, 43 characters (RFC 8705 section 3.1)."""
     return base64url(hashlib.sha256(der).digest())
+
+
+#: The members that make up a public key, in the order in which they are hashed (RFC 7638 section 3.2, RFC 8037 2).
+_THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
+
+
+def jwk_thumbprint(jwk: dict[str, Any]) -> str:
+    """Return the ``jkt`` thumbprint of a public JWK, 43 characters (RFC 7638, RFC 9449 section 6.1).
+
+    Other members do not count. Raises ``KeyError`` for an unknown ``kty`` or a missing member. The values are hashed as
+    they are spelled, so check first that they are canonical.
+    """
+    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    return base64url(hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest())
+
+
+def access_token_hash(access_token: str) -> str:
+    """Return the ``ath`` of an access token, 43 characters (RFC 9449 section 4.2)."""
+    return base64url(hashlib.sha256(access_token.encode()).digest())
+
+
+def from_base64url(encoded: str) -> bytes:
+    """Return the bytes that ``base64url`` writes as ``encoded``. Raises ``ValueError`` for every other spelling.
+
+    Python's decoder skips what it does not know and ignores spare bits, so one value has many spellings there.
+    """
+    raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    if base64url(raw) != encoded:
+        raise ValueError("not canonical base64url")
+    return raw

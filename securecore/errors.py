@@ -162,6 +162,22 @@ class NonceReused(Refused):
     title = "This request was received before."
 
 
+class InvalidDPoPProof(Refused):
+    """RFC 9449 ``invalid_dpop_proof``. At a resource the edge answers 401 with a challenge (section 7.1)."""
+
+    code = "invalid-dpop-proof"
+    status = 400
+    title = "The DPoP proof is not accepted."
+
+
+class UseDPoPNonce(Refused):
+    """RFC 9449 ``use_dpop_nonce``. The edge adds ``DPoP-Nonce``, and at a resource answers 401 (sections 8 and 9)."""
+
+    code = "use-dpop-nonce"
+    status = 400
+    title = "The DPoP proof must contain the nonce that this answer gives."
+
+
 # Idempotency
 
 

@@ -101,7 +101,7 @@ def _public(key: CertificateIssuerPrivateKeyTypes) -> Any:
 class MutualTLSClient(Client):
     """Django's test client as nginx would forward it: https, from a unix socket, with the certificate's headers."""
 
-    def __init__(self, issued: Issued | None = None, **defaults: Any) -> None:
+    def __init__(self, issued: Issued | None = None, /, **defaults: Any) -> None:
         nobody = {"REMOTE_ADDR": "", "HTTP_X_SSL_CLIENT_VERIFY": "NONE", "HTTP_X_SSL_CLIENT_CERT": ""}
         super().__init__(**{**(issued.environ if issued else nobody), **defaults})
 

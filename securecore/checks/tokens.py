@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
@@ -18,7 +19,7 @@ def e301_signing_keys(**_: Any) -> list[CheckMessage]:
         return []
     try:
         keys.signing_key()
-    except (ValueError, TypeError, Misuse, jwt.PyJWTError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, Misuse, jwt.PyJWTError) as error:
         return [
             Error(
                 f"A signing key cannot be used: {error}",

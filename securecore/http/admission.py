@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import jwt
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 from securecore.conf import django_settings
 from securecore.errors import CrossSite, EarlyData, TokenInUrl
@@ -43,9 +43,11 @@ def refuse_token_in_url(request: HttpRequest) -> None:
     """Raise ``TokenInUrl`` for a token in the query string, where logs, histories and referrers keep it (RFC 9700
     4.3.2).
     """
-    if not request.META.get("QUERY_STRING"):
+    query = request.META.get("QUERY_STRING")
+    if not query:
         return
-    for name, values in request.GET.lists():
+    # Not request.GET: the sender chooses its encoding by Content-Type, and in UTF-16 no parameter is a token's.
+    for name, values in QueryDict(query, encoding="utf-8").lists():
         if name.lower() in _TOKEN_PARAMETERS or any(_is_access_token(value) for value in values):
             raise TokenInUrl
 
@@ -53,7 +55,10 @@ def refuse_token_in_url(request: HttpRequest) -> None:
 def _is_ours(request: HttpRequest, origin: str) -> bool:
     if origin == f"{request.scheme}://{request.get_host()}" or origin in django_settings.CSRF_TRUSTED_ORIGINS:
         return True
-    host = urlsplit(origin).netloc
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
     wildcards = (trusted.split("://*", 1) for trusted in django_settings.CSRF_TRUSTED_ORIGINS if "://*." in trusted)
     return any(origin.startswith(f"{scheme}://") and host.endswith(suffix) for scheme, suffix in wildcards)
 
@@ -64,5 +69,5 @@ def _is_access_token(value: str) -> bool:
         return False
     try:
         return str(jwt.get_unverified_header(value).get("typ")).lower() in ("at+jwt", "application/at+jwt")
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, RecursionError):
         return False

@@ -33,11 +33,15 @@ class ClientCertificateMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
             self._admit(request)
+            response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
         except DATABASE_AWAY as error:
             return database_away(request, error)
-        return self.get_response(request)
+        # A view's exceptions reach RefusalMiddleware; those of other middleware arrive as a 500 (or, when the page for
+        # it needs the database too, as they are).
+        away = getattr(request, "database_away", None)
+        return database_away(request, away) if away and response.status_code == 500 else response
 
     def _admit(self, request: Any) -> None:
         request.client_certificate = request.certificate_user = None

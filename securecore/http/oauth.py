@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.http import QueryDict
 from django.utils.decorators import method_decorator
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import FormParser
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -28,6 +29,15 @@ class OAuthError(Exception):
         self.status = status
 
 
+class FormParser(BaseParser):
+    """A form in UTF-8 (RFC 6749 appendix B), whatever ``charset`` says: some encodings of Python raise for any text."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
+        return QueryDict(stream.read(), encoding="utf-8")
+
+
 class OAuthView(APIView):
     """Errors as RFC 6749 section 5.2 has them; nothing is cached; parameters come from the form body only."""
 
@@ -36,7 +46,7 @@ class OAuthView(APIView):
     parser_classes = (FormParser,)
 
     def handle_exception(self, error: Exception) -> Response:
-        if isinstance(error, ParseError):
+        if isinstance(error, (ParseError, UnsupportedMediaType)):
             error = OAuthError("invalid_request")
         if isinstance(error, OAuthError):
             return Response({"error": error.error}, status=error.status)
@@ -48,10 +58,14 @@ class OAuthView(APIView):
 
     def parameter(self, request: Any, name: str) -> str:
         """Return a required parameter; missing, empty or repeated is ``invalid_request`` (RFC 6749 section 3.2)."""
-        values = request.data.getlist(name)
+        values = self.form(request).getlist(name)
         if len(values) != 1 or not values[0]:
             raise OAuthError("invalid_request")
         return str(values[0])
+
+    def form(self, request: Any) -> QueryDict:
+        # Without a body and a content type REST framework gives a plain dictionary.
+        return request.data if isinstance(request.data, QueryDict) else QueryDict()
 
     def authenticated_user(self, request: Any) -> Any:
         """Return the user whose certificate this is (RFC 8705 section 2: the client is known by its certificate)."""
@@ -73,7 +87,9 @@ class TokenView(OAuthView):
         if grant_type not in ("client_credentials", CERTIFICATE_GRANT):
             raise OAuthError("unsupported_grant_type")
         user = self.authenticated_user(request)
-        if grant_type == "client_credentials" and self.parameter(request, "client_id") != user.get_username():
+        # A user's exchange need not name its client, but no client is believed to be another than its certificate's.
+        is_named = grant_type == "client_credentials" or any(self.form(request).getlist("client_id"))
+        if is_named and self.parameter(request, "client_id") != user.get_username():
             raise OAuthError("invalid_client", status=401)
         thumbprint = request.client_certificate.thumbprint
         encoded, token = tokens.issue(

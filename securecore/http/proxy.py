@@ -66,6 +66,8 @@ def _read(verify: str, escaped: str, now: dt.datetime) -> ClientCertificate | No
 
 
 def _strip(request: HttpRequest) -> dict[str, str]:
+    # What a middleware in front of us has read as request.headers is a copy, which would outlive the stripping.
+    request.__dict__.pop("headers", None)
     names = [name for name in request.META if name.startswith(_IDENTITY_PREFIXES)]
     return {name: request.META.pop(name) for name in names}
 

@@ -16,13 +16,15 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 class Certificate(models.Model):
     """A certificate we know: whose it is, and whether we still want it.
 
-    A row without a user stands for a certificate that was revoked before anybody enrolled it.
+    A row without a user stands for a certificate whose user was deleted, or that was revoked before anybody enrolled
+    it.
     """
 
     #: ``x5t#S256`` in base64url.
     thumbprint = models.CharField(max_length=43, primary_key=True)
+    # A certificate outlives the account: if the row went with it, a revoked certificate would be unknown again.
     user = models.ForeignKey(
-        django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="certificates"
+        django_settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
     subject = models.TextField(blank=True)
     issuer = models.TextField(blank=True)

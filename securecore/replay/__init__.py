@@ -3,9 +3,24 @@
 The timestamp must lie within ``REPLAY_WINDOW`` seconds of our clock, before or after; the nonce is claimed by an
 insert under a unique key for as long as that timestamp could be accepted anywhere. The claim commits before the view
 runs, so no rollback brings the nonce back.
+
+A DPoP proof says the same and signs it with the key that its token is bound to (RFC 9449): ``verify_proof``, then
+``claim_proof``. ``server_nonce`` dates proofs by our clock instead of the client's.
 """
 
+from securecore.replay import server_nonce
+from securecore.replay.dpop import Proof, claim_proof, verify_proof
 from securecore.replay.freshness import claim_nonce, parse_timestamp
 from securecore.replay.models import SeenNonce
+from securecore.replay.proof_key import DPOP_ALGORITHMS
 
-__all__ = ["SeenNonce", "claim_nonce", "parse_timestamp"]
+__all__ = [
+    "DPOP_ALGORITHMS",
+    "Proof",
+    "SeenNonce",
+    "claim_nonce",
+    "claim_proof",
+    "parse_timestamp",
+    "server_nonce",
+    "verify_proof",
+]

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -45,7 +46,7 @@ class SessionStore(SessionBase):
             self._session_key = None
             return {}
         data = self.decode(row.data)
-        if row.last_seen_at <= now - _SEEN_EVERY:
+        if row.last_seen_at <= now - min(_SEEN_EVERY, dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT) / 10):
             self._row_as_queryset(now).update(last_seen_at=now, expires_at=self._idle_until(now, data))
         return data
 
@@ -76,9 +77,11 @@ class SessionStore(SessionBase):
         return None
 
     def delete(self, session_key: str | None = None) -> None:
-        doomed = session_key or self.session_key
-        if doomed is not None:
-            _rows().filter(pk=_record_id(doomed)).end()
+        # A key that the application names is ended. Our own came in a cookie: whoever stole it must not end it either.
+        if session_key is not None:
+            _rows().filter(pk=_record_id(session_key)).end()
+        elif self.session_key is not None:
+            _rows().filter(pk=_record_id(self.session_key), binding=self._binding).end()
 
     def cycle_key(self) -> None:
         """Give this session a new id. One UPDATE of the primary key, so the old id is dead when the new one lives.
@@ -96,6 +99,10 @@ class SessionStore(SessionBase):
                 raise SessionInterrupted("The session was ended while its id was being changed.")
         self.create()
         self._session_cache = data
+
+    async def acycle_key(self) -> None:
+        # Django's own makes a new session and then deletes the old one, whether that was still there or not.
+        await sync_to_async(self.cycle_key)()
 
     @classmethod
     def clear_expired(cls) -> None:

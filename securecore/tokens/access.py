@@ -77,7 +77,7 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
         )
         _check_times(claims, now.timestamp())
         return _described(claims)
-    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise InvalidToken from error
 
 

@@ -1,0 +1,218 @@
+"""Every system check fires when it should, is silent otherwise, and says what to do."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from django.core.checks import run_checks
+from psycopg import IsolationLevel
+
+from securecore.checks import EVERY_CHECK
+
+CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
+SESSION = "securecore.http.middleware.SessionMiddleware"
+REFUSAL = "securecore.http.middleware.RefusalMiddleware"
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
+P256 = ec.generate_private_key(ec.SECP256R1())
+
+
+def found() -> list[str]:
+    """The ids of what our checks find, which all must have a hint."""
+    messages = [message for check in EVERY_CHECK for message in check()]
+    assert all(message.hint and message.msg for message in messages)
+    return [str(message.id).removeprefix("securecore.") for message in messages]
+
+
+@pytest.fixture
+def securecore(settings: Any) -> Any:
+    """`securecore(NAME=value)` changes the app's settings."""
+
+    def change(**changed: Any) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, **changed}
+
+    return change
+
+
+def pem(key: Any, protection: Any = None) -> str:
+    return str(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection or NoEncryption()).decode())
+
+
+def pem_of_unknown_curve() -> str:
+    der = P256.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    body = base64.encodebytes(der.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")))
+    return f"-----BEGIN PRIVATE KEY-----\n{body.decode()}-----END PRIVATE KEY-----\n"
+
+
+def test_nothing_is_found_in_a_good_project() -> None:
+    assert found() == []
+
+
+def test_django_runs_them_all(settings: Any) -> None:
+    settings.MIDDLEWARE = []
+    settings.SESSION_COOKIE_SECURE = False
+    ids = {str(message.id) for message in run_checks()}
+    assert {f"securecore.{each}" for each in found()} <= ids
+    assert "securecore.E101" in ids
+
+
+class TestMiddleware:
+    @pytest.mark.parametrize(
+        ("middleware", "ids"),
+        [
+            ([CERTIFICATE, SESSION, REFUSAL], []),
+            (["other", CERTIFICATE, "other", SESSION, "other", REFUSAL], []),
+            ([SESSION, REFUSAL], ["E101"]),
+            ([CERTIFICATE, SESSION], ["E102"]),
+            ([CERTIFICATE, REFUSAL], ["E201"]),
+            ([CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL], ["E201"]),
+            ([SESSION, CERTIFICATE, REFUSAL], ["E202"]),
+            ([], ["E101", "E102", "E201"]),
+        ],
+    )
+    def test_is_complete_and_in_order(self, settings: Any, middleware: list[str], ids: list[str]) -> None:
+        settings.MIDDLEWARE = middleware
+        assert found() == ids
+
+    def test_goes_with_the_engine(self, settings: Any) -> None:
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+        assert found() == ["E201"]
+        settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
+        assert found() == []
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        ("given", "ids"),
+        [
+            ({"TRUST_UNIX_SOCKET": False, "TRUSTED_PROXIES": []}, ["W103"]),
+            ({"TRUST_UNIX_SOCKET": True, "TRUSTED_PROXIES": []}, []),
+            ({"TRUST_UNIX_SOCKET": False}, []),
+        ],
+    )
+    def test_in_nobody_is_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
+        securecore(**given)
+        assert found() == ids
+
+
+class TestCookie:
+    @pytest.mark.parametrize(
+        ("name", "value", "ids"),
+        [
+            ("SESSION_COOKIE_SECURE", False, ["W203"]),
+            ("SESSION_COOKIE_HTTPONLY", False, ["W203"]),
+            ("SESSION_COOKIE_NAME", "sessionid", ["W203"]),
+            ("SESSION_COOKIE_NAME", "__Secure-sessionid", ["W203"]),
+            ("SESSION_COOKIE_SAMESITE", "None", ["W203"]),
+            ("SESSION_COOKIE_SAMESITE", None, ["W203"]),
+            ("SESSION_COOKIE_SAMESITE", False, ["W203"]),
+            ("SESSION_COOKIE_SAMESITE", "Strict", []),
+            ("SESSION_COOKIE_NAME", "__Host-id", []),
+        ],
+    )
+    def test_belongs_to_this_host_over_tls(self, settings: Any, name: str, value: Any, ids: list[str]) -> None:
+        setattr(settings, name, value)
+        assert found() == ids
+
+
+class TestSigningKeys:
+    @pytest.mark.parametrize(
+        ("algorithm", "key", "ids"),
+        [
+            ("ES256", pem(P256), []),
+            ("ES256", "", ["E301"]),
+            ("ES256", "not a key", ["E301"]),
+            ("ES256", pem(P256, BestAvailableEncryption(b"password")), ["E301"]),
+            (
+                "ES256",
+                P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+                ["E301"],
+            ),
+            ("ES256", pem(P256).replace("M", "-", 1), ["E301"]),
+            ("ES256", pem_of_unknown_curve(), ["E301"]),
+            ("ES256", pem(ec.generate_private_key(ec.SECP384R1())), ["E301"]),
+            ("ES256", pem(rsa.generate_private_key(65537, 2048)), ["E301"]),
+            ("EdDSA", pem(P256), ["E301"]),
+            ("EdDSA", pem(x25519.X25519PrivateKey.generate()), ["E301"]),
+            ("PS256", pem(P256), ["E301"]),
+            ("PS256", pem(rsa.generate_private_key(65537, 2048)), []),
+            ("PS256", pem(rsa.generate_private_key(65537, 1024)), ["E301"]),
+            ("RS256", pem(rsa.generate_private_key(65537, 2047)), ["E301"]),
+            ("HS256", "x" * 32, []),
+            ("HS256", "x" * 31, ["E301"]),
+            ("HS256", "", ["E301"]),
+            ("HS256", pem(P256), ["E301"]),
+        ],
+    )
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_are_usable_every_one(
+        self, settings: Any, securecore: Any, algorithm: str, key: str, ids: list[str], place: int
+    ) -> None:
+        signing_keys = copy.copy(settings.SECURECORE["TOKEN_SIGNING_KEYS"])
+        signing_keys.insert(place, {"kid": "another", "alg": algorithm, "private_key": key})
+        securecore(TOKEN_SIGNING_KEYS=signing_keys)
+        assert found() == ids
+
+    def test_are_not_printed(self, securecore: Any) -> None:
+        key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0IQ==\n-----END PRIVATE KEY-----\n"
+        securecore(TOKEN_SIGNING_KEYS=[{"kid": "k", "alg": "ES256", "private_key": key}])
+        messages = [message for check in EVERY_CHECK for message in check()]
+        assert len(messages) == 1
+        assert "c2VjcmV0IQ" not in repr(messages)
+
+    def test_are_not_needed_without_tokens(self, securecore: Any) -> None:
+        securecore(TOKEN_SIGNING_KEYS=[])
+        assert found() == []
+
+
+class TestTokenLifetime:
+    @pytest.mark.parametrize(("seconds", "ids"), [(1, []), (300, []), (900, []), (901, ["W302"]), (86_400, ["W302"])])
+    def test_is_minutes(self, securecore: Any, seconds: int, ids: list[str]) -> None:
+        securecore(ACCESS_TOKEN_LIFETIME=seconds)
+        assert found() == ids
+
+
+class TestDatabase:
+    @pytest.mark.parametrize(
+        ("database", "ids"),
+        [
+            (SQLITE, ["E601"]),
+            (SQLITE | {"OPTIONS": {}}, ["E601"]),
+            (SQLITE | {"OPTIONS": {"transaction_mode": "DEFERRED"}}, ["E601"]),
+            (SQLITE | {"OPTIONS": {"transaction_mode": None}}, ["E601"]),
+            (SQLITE | {"OPTIONS": {"transaction_mode": "IMMEDIATE"}}, []),
+            (SQLITE | {"OPTIONS": {"transaction_mode": "EXCLUSIVE"}}, []),
+            (POSTGRESQL, []),
+            (POSTGRESQL | {"OPTIONS": {"isolation_level": IsolationLevel.READ_COMMITTED}}, []),
+            (POSTGRESQL | {"OPTIONS": {"isolation_level": IsolationLevel.REPEATABLE_READ}}, ["E602"]),
+            (POSTGRESQL | {"OPTIONS": {"isolation_level": IsolationLevel.SERIALIZABLE}}, ["E602"]),
+            (POSTGRESQL | {"OPTIONS": {"isolation_level": 3}}, ["E602"]),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
+    def test_holds_a_check_and_its_effect_together(
+        self, settings: Any, database: dict[str, Any], ids: list[str]
+    ) -> None:
+        settings.DATABASES = {"default": database}
+        assert found() == ids
+
+    @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
+    def test_is_the_one_with_our_tables(self, settings: Any, securecore: Any) -> None:
+        settings.DATABASES = {"default": SQLITE, "effects": POSTGRESQL}
+        securecore(DATABASE="effects")
+        assert found() == []
+
+    def test_is_one_that_exists(self, securecore: Any) -> None:
+        securecore(DATABASE="elsewhere")
+        assert found() == ["E603"]

@@ -1,0 +1,125 @@
+"""One long story with everything in it: nothing that is emitted or logged holds a secret, a token or a session id."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import logging
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.contrib.auth.models import User
+
+from securecore.conf import settings
+from securecore.events import every_event
+from securecore.identity import parse_pem
+from securecore.revocation import revoke_certificate
+from tests.authority import Authority, Issued, MutualTLSClient
+from tests.events.recorder import recorded
+from tests.http.test_database_away import GONE, away
+from tests.tokens.forge import claims, header, sign
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
+
+COOKIE = "__Host-sessionid"
+FORM = "application/x-www-form-urlencoded"
+Clients = Callable[..., MutualTLSClient]
+
+
+def log_in(client: MutualTLSClient, secrets: set[str]) -> None:
+    secrets.add(client.post("/auth/login").cookies[COOKIE].value)
+
+
+def sessions(mtls_client: Clients, secrets: set[str]) -> None:
+    """Log in, lose the cookie to a thief, be ended, log out."""
+    alice, thief = mtls_client("alice"), mtls_client("mallory")
+    for _ in range(2):
+        log_in(alice, secrets)
+    thief.cookies[COOKIE] = alice.cookies[COOKIE].value
+    for path in ("/session", "/auth/login", "/flush", "/auth/logout"):
+        thief.post(path, {"value": "x"})
+    with away(GONE[0], after=1):
+        alice.get("/session")
+    alice.get("/ended-meanwhile")
+    log_in(alice, secrets)
+    listed = alice.get("/auth/sessions").json()["results"]
+    alice.delete(f"/auth/sessions/{listed[0]['id']}")
+    alice.get(f"/session?{COOKIE}={alice.cookies[COOKIE].value}")
+    alice.post("/auth/logout")
+
+
+def bearer(mtls_client: Clients, secrets: set[str], now: dt.datetime) -> None:
+    """Use a token well, badly, in the URL, under another certificate, revoke it."""
+    alice, bob = mtls_client("alice"), mtls_client("bob")
+    grant = "grant_type=client_credentials&client_id=alice"
+    token = alice.post("/oauth/token", grant, content_type=FORM).json()["access_token"]
+    head, payload, signature = token.split(".")
+    changes: list[dict[str, Any]] = [{"exp": 1}, {"aud": "x"}, {"jti": []}, {"cnf": token}]
+    odd = [sign(header(), claims(now, **changed)) for changed in changes]
+    odd += [f"{head}.{payload}.AAAA", f"{head}.{payload}", token + "\xff", token + "=", f"{head}.\xff.{signature}"]
+    secrets.update({token, signature, *odd})
+    for presented in (token, *odd):
+        for client in (alice, bob):
+            client.get("/token-only", HTTP_AUTHORIZATION=f"Bearer {presented}")
+        alice.get(f"/seen?access_token={quote(presented)}")
+        alice.get(f"/seen?q={presented}")
+        bob.post("/oauth/revoke", f"token={quote(presented)}", content_type=FORM)
+    with away(GONE[0], after=1):
+        alice.post("/oauth/revoke", f"token={token}", content_type=FORM)
+    alice.post("/oauth/revoke", f"token={token}", content_type=FORM)
+    alice.get("/token-only", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
+def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
+    """Come from everywhere, with every header, honest and forged."""
+    tcp = {"REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": proxy_secret}
+    for peer in (tcp, tcp | {"REMOTE_ADDR": "203.0.113.9"}, tcp | {"HTTP_X_PROXY_AUTH": proxy_secret + "x"}):
+        for verify in ("SUCCESS", "NONE", "FAILED:expired", proxy_secret):
+            client = MutualTLSClient(alice, **peer, HTTP_X_SSL_CLIENT_VERIFY=verify, HTTP_CLIENT_CERT=proxy_secret)
+            client.get("/seen")
+            client.post("/auth/login", HTTP_ORIGIN=f"https://{proxy_secret[:1]}.example", HTTP_EARLY_DATA="1")
+    MutualTLSClient(alice, HTTP_X_SSL_CLIENT_CERT=proxy_secret).get("/seen")
+    for issued in (ca.issue("unknown"), alice):
+        revoke_certificate(thumbprint=parse_pem(issued.pem).thumbprint)
+        MutualTLSClient(issued).get("/protected")
+
+
+def spellings(secret: str) -> set[str]:
+    """A secret as it might be written down."""
+    return {secret, secret[:24], repr(secret)[1:-1], quote(secret), base64.b64encode(secret.encode()).decode()[:40]}
+
+
+def test_no_event_and_no_log_line_holds_a_secret(
+    mtls_client: Clients,
+    ca: Authority,
+    certificate_for: Callable[[str], Issued],
+    users: dict[str, User],
+    now: dt.datetime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    proxy_secret = settings.PROXY_SECRETS[0]
+    private_key = settings.TOKEN_SIGNING_KEYS[0]["private_key"].split("\n")[1]
+    secrets = {proxy_secret, private_key}
+    with recorded() as events, caplog.at_level(logging.DEBUG):
+        sessions(mtls_client, secrets)
+        bearer(mtls_client, secrets, now)
+        identity(ca, certificate_for("alice"), proxy_secret)
+
+    told = {type(event) for event in events}
+    assert {kind.__name__ for kind in every_event()} - {kind.__name__ for kind in told} <= {
+        "GrantGiven",
+        "GrantRevoked",
+    }
+    # PyJWT's header is the same in every token of a key, and no secret: what follows it is.
+    written = repr(events) + "".join(told_by(record) for record in caplog.records)
+    assert len(secrets) > 10
+    found = {part for secret in secrets for part in spellings(secret) if part in written and not part.startswith("eyJ")}
+    found |= {secret for secret in secrets if secret in written}
+    assert not found
+
+
+def told_by(record: logging.LogRecord) -> str:
+    """What a log record tells: its line, and all that we added to it. Django adds the request, which has everything."""
+    return record.getMessage() + (repr(vars(record)) if record.name.startswith("securecore") else "")

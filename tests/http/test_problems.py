@@ -1,0 +1,133 @@
+"""Refusals as problem responses, from a plain view and from REST framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from securecore.errors import every_refusal
+from securecore.events import DatabaseAway, RequestRefused
+from securecore.http.problems import problem_response
+from tests.authority import MutualTLSClient
+from tests.events.recorder import of_kind, recorded
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
+
+BOTH = pytest.mark.parametrize("prefix", ["", "/api"], ids=["view", "REST framework"])
+
+
+@pytest.fixture
+def client() -> Client:
+    return MutualTLSClient()
+
+
+def problem(answer: Any) -> Any:
+    assert answer["Content-Type"] == "application/problem+json"
+    said = answer.json()
+    assert said["status"] == answer.status_code
+    assert said["type"] == f"urn:securecore:problem:{said['code']}"
+    assert said["title"]
+    return said
+
+
+class TestRefused:
+    @BOTH
+    def test_says_what_the_caller_may_know(self, client: Client, prefix: str) -> None:
+        answer = client.get(f"{prefix}/raises/refused")
+        assert problem(answer) == {
+            "type": "urn:securecore:problem:payment-required",
+            "title": "Pay first.",
+            "status": 402,
+            "code": "payment-required",
+            "detail": "It costs nothing.",
+        }
+        assert (answer["X-Price"], answer["Cache-Control"]) == ("0", "no-store")
+
+    @BOTH
+    def test_is_one_event(self, client: Client, prefix: str) -> None:
+        with recorded() as events:
+            client.get(f"{prefix}/raises/refused?q=secret")
+        assert events == [
+            RequestRefused(
+                code="payment-required",
+                method="GET",
+                path=f"{prefix}/raises/refused",
+                thumbprint=None,
+                reason="'It costs nothing.'",
+            )
+        ]
+
+    @pytest.mark.parametrize("refusal", every_refusal(), ids=lambda refusal: refusal.code)
+    def test_of_every_kind_can_be_answered(self, rf: Any, refusal: Any) -> None:
+        answer = problem_response(rf.get("/"), refusal())
+        assert answer.status_code == refusal.status
+        assert ("Retry-After" in answer) is (refusal.status == 503 or refusal.code == "idempotency-in-progress")
+
+    def test_keeps_the_cause_for_the_event(self, rf: Any) -> None:
+        refusal = every_refusal()[0]()
+        refusal.__cause__ = ValueError("the proxy sent nonsense")
+        with recorded() as events:
+            answer = problem_response(rf.get("/"), refusal)
+        assert b"nonsense" not in answer.content
+        assert "nonsense" in of_kind(events, RequestRefused)[0].reason
+
+
+class TestDatabaseAway:
+    @BOTH
+    def test_is_503_with_retry_after(self, client: Client, prefix: str) -> None:
+        with recorded() as events:
+            answer = client.get(f"{prefix}/raises/away")
+        assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+        assert problem(answer)["code"] == "database-unavailable"
+        assert "closed the connection" not in answer.content.decode()
+        assert [event.path for event in of_kind(events, DatabaseAway)] == [f"{prefix}/raises/away"]
+
+    @BOTH
+    def test_that_was_only_busy_says_so(self, client: Client, prefix: str) -> None:
+        answer = client.get(f"{prefix}/raises/locked")
+        assert (answer.status_code, answer["Retry-After"], problem(answer)["code"]) == (503, "1", "busy")
+
+
+class TestRestFramework:
+    def test_not_found_is_a_problem(self, client: Client) -> None:
+        answer = client.get("/api/raises/not-found")
+        assert (answer.status_code, problem(answer)["code"]) == (404, "not-found")
+
+    def test_permission_denied_is_a_problem(self, client: Client) -> None:
+        answer = client.get("/api/raises/denied")
+        assert (answer.status_code, problem(answer)["code"]) == (403, "permission-denied")
+
+    def test_throttled_keeps_its_header(self, client: Client) -> None:
+        answer = client.get("/api/raises/throttled")
+        assert (answer.status_code, answer["Retry-After"], problem(answer)["code"]) == (429, "7", "throttled")
+        assert "7" in problem(answer)["detail"]
+
+    def test_invalid_input_keeps_its_errors(self, client: Client) -> None:
+        answer = client.get("/api/raises/invalid")
+        assert (answer.status_code, problem(answer)["code"]) == (400, "invalid")
+        assert problem(answer)["errors"] == {"amount": ["Too much."]}
+
+    def test_failed_authentication_keeps_its_header(self, client: Client) -> None:
+        answer = client.get("/api/raises/failed")
+        assert (answer.status_code, problem(answer)["code"]) == (401, "authentication-failed")
+        assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+    def test_missing_authentication_keeps_its_header(self, client: Client) -> None:
+        answer = client.get("/protected")
+        assert (answer.status_code, problem(answer)["code"]) == (401, "authentication-required")
+        assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+    def test_wrong_method_keeps_its_header(self, client: Client) -> None:
+        answer = client.post("/api/raises/refused")
+        assert (answer.status_code, problem(answer)["code"]) == (405, "method-not-allowed")
+        assert "GET" in answer["Allow"]
+
+    @BOTH
+    def test_programming_mistake_stays_a_500(self, prefix: str) -> None:
+        client = MutualTLSClient()
+        client.raise_request_exception = False
+        answer = client.get(f"{prefix}/raises/mistake")
+        assert answer.status_code == 500
+        assert b"programming mistake" not in answer.content

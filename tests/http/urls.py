@@ -1,0 +1,115 @@
+"""Views that tell what reached them, beside the app's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.errors import Refused
+from securecore.http.authentication import AccessTokenAuthentication
+
+
+def seen(request: Any) -> HttpResponse:
+    """What the middleware made of the request."""
+    certificate = request.client_certificate
+    return JsonResponse(
+        {
+            "thumbprint": certificate and certificate.thumbprint,
+            "user": request.certificate_user and request.certificate_user.username,
+            "meta": sorted(request.META),
+            "headers": dict(request.headers),
+        }
+    )
+
+
+def session(request: Any) -> HttpResponse:
+    """What is in the session; a POST puts the parameter `value` into it."""
+    if request.method == "POST":
+        request.session["value"] = request.POST["value"]
+    return JsonResponse({"value": request.session.get("value"), "user": request.user.username})
+
+
+def flush(request: HttpRequest) -> HttpResponse:
+    """End the session without having looked into it, as a view does that has authenticated in its own way."""
+    request.session.flush()
+    return HttpResponse()
+
+
+def ended_meanwhile(request: HttpRequest) -> HttpResponse:
+    """Another request ends the session while this one writes to it."""
+    request.session["value"] = "late"
+    type(request.session)(request.session.session_key).delete(request.session.session_key)
+    return HttpResponse()
+
+
+def users(request: HttpRequest) -> HttpResponse:
+    """Need the database in the view itself."""
+    return JsonResponse({"count": User.objects.count()})
+
+
+class PaymentRequired(Refused):
+    code = "payment-required"
+    status = 402
+    title = "Pay first."
+
+
+RAISED: dict[str, Callable[[], Exception]] = {
+    "refused": lambda: PaymentRequired("It costs nothing.", headers={"X-Price": "0"}),
+    "away": lambda: OperationalError("server closed the connection unexpectedly"),
+    "locked": lambda: OperationalError("database is locked"),
+    "not-found": Http404,
+    "denied": PermissionDenied,
+    "throttled": lambda: exceptions.Throttled(wait=7),
+    "invalid": lambda: exceptions.ValidationError({"amount": ["Too much."]}),
+    "failed": exceptions.AuthenticationFailed,
+    "mistake": lambda: ZeroDivisionError("a programming mistake"),
+}
+
+
+def raises(request: HttpRequest, name: str) -> HttpResponse:
+    raise RAISED[name]()
+
+
+class Raises(APIView):
+    """The same in REST framework, for anybody."""
+
+    permission_classes = ()
+
+    def get(self, request: Any, name: str) -> Response:
+        raise RAISED[name]()
+
+
+class Protected(APIView):
+    """For users, by token or by certificate; the authentication of the settings."""
+
+    def get(self, request: Any) -> Response:
+        return Response({"user": request.user.username, "auth": type(request.auth).__name__})
+
+    post = get
+
+
+class TokenOnly(Protected):
+    authentication_classes = (AccessTokenAuthentication,)
+
+
+urlpatterns = [
+    path("seen", seen),
+    path("session", session),
+    path("flush", flush),
+    path("ended-meanwhile", ended_meanwhile),
+    path("users", users),
+    path("raises/<name>", raises),
+    path("api/raises/<name>", Raises.as_view()),
+    path("protected", Protected.as_view()),
+    path("token-only", TokenOnly.as_view()),
+    path("", include("securecore.urls")),
+]

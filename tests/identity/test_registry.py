@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+
+from securecore import access, identity
+from securecore.errors import CertificateRevoked
+from securecore.identity import Certificate, ClientCertificate, enroll, parse_pem
+from tests.authority import Authority, Issued
+
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture
+def certificate(certificate_for: Callable[[str], Issued]) -> ClientCertificate:
+    return parse_pem(certificate_for("alice").pem)
+
+
+@pytest.fixture
+def alice(enrolled: Callable[[str], User]) -> User:
+    return enrolled("alice")
+
+
+class TestEnroll:
+    def test_maps_the_certificate_to_the_user(self, alice: User, certificate: ClientCertificate) -> None:
+        assert access.user_of_certificate(certificate.thumbprint) == alice
+
+    def test_keeps_what_the_certificate_says(self, alice: User, certificate: ClientCertificate) -> None:
+        row = Certificate.objects.get()
+        assert (row.subject, row.issuer, row.serial_number, row.not_after) == (
+            certificate.subject,
+            certificate.issuer,
+            certificate.serial_number,
+            certificate.not_after,
+        )
+
+    def test_twice_changes_nothing(self, alice: User, certificate: ClientCertificate, now: dt.datetime) -> None:
+        before = Certificate.objects.values().get()
+        enroll(certificate=certificate, user=alice, now=now + SECOND)
+        assert Certificate.objects.values().get() == before
+
+    def test_gives_a_certificate_to_another_user(self, users: dict[str, User], certificate: ClientCertificate) -> None:
+        enroll(certificate=certificate, user=users["bob"], now=Certificate.objects.earliest("enrolled_at").enrolled_at)
+        assert access.user_of_certificate(certificate.thumbprint) == users["bob"]
+
+    def test_gives_a_user_several_certificates(self, alice: User, ca: Authority, now: dt.datetime) -> None:
+        renewed = parse_pem(ca.issue("alice").pem)
+        enroll(certificate=renewed, user=alice, now=now)
+        assert access.user_of_certificate(renewed.thumbprint) == alice
+
+    def test_does_not_believe_a_name(self, alice: User, ca: Authority) -> None:
+        """Any authority may write any name: the thumbprint decides."""
+        assert access.user_of_certificate(parse_pem(ca.issue("alice").pem).thumbprint) is None
+
+    def test_brings_no_revoked_certificate_back(
+        self, alice: User, certificate: ClientCertificate, now: dt.datetime
+    ) -> None:
+        identity.revoke(thumbprint=certificate.thumbprint, now=now)
+        enroll(certificate=certificate, user=alice, now=now + SECOND)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(certificate.thumbprint)
+
+
+class TestRevoke:
+    def test_refuses_an_enrolled_certificate(
+        self, alice: User, certificate: ClientCertificate, now: dt.datetime
+    ) -> None:
+        identity.revoke(thumbprint=certificate.thumbprint, now=now)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(certificate.thumbprint)
+
+    @pytest.mark.django_db
+    def test_refuses_a_certificate_never_seen(self, certificate: ClientCertificate, now: dt.datetime) -> None:
+        identity.revoke(thumbprint=certificate.thumbprint, now=now)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(certificate.thumbprint)
+
+    def test_refuses_one_certificate_only(
+        self, users: dict[str, User], certificate_for: Callable[[str], Issued], now: dt.datetime
+    ) -> None:
+        identity.revoke(thumbprint=parse_pem(certificate_for("alice").pem).thumbprint, now=now)
+        assert access.user_of_certificate(parse_pem(certificate_for("bob").pem).thumbprint) == users["bob"]
+
+    def test_keeps_the_first_instant(self, alice: User, certificate: ClientCertificate, now: dt.datetime) -> None:
+        identity.revoke(thumbprint=certificate.thumbprint, now=now)
+        identity.revoke(thumbprint=certificate.thumbprint, now=now + SECOND)
+        assert Certificate.objects.get().revoked_at == now
+
+    def test_outlives_the_user(self, alice: User, certificate: ClientCertificate, now: dt.datetime) -> None:
+        """Somebody leaves: the certificate is revoked, then the account is deleted. The key still exists."""
+        identity.revoke(thumbprint=certificate.thumbprint, now=now)
+        alice.delete()
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(certificate.thumbprint)
+
+
+class TestUserOfCertificate:
+    @pytest.mark.django_db
+    def test_is_nobody_for_an_unknown_certificate(self, certificate: ClientCertificate) -> None:
+        assert access.user_of_certificate(certificate.thumbprint) is None
+
+    def test_is_nobody_for_a_deactivated_user(self, alice: User, certificate: ClientCertificate) -> None:
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+        assert access.user_of_certificate(certificate.thumbprint) is None
+
+    def test_is_nobody_for_a_deleted_user(self, alice: User, certificate: ClientCertificate) -> None:
+        alice.delete()
+        assert access.user_of_certificate(certificate.thumbprint) is None
+
+    def test_asks_once(
+        self, alice: User, certificate: ClientCertificate, django_assert_num_queries: Callable[[int], object]
+    ) -> None:
+        with django_assert_num_queries(1):  # type: ignore[attr-defined]
+            access.user_of_certificate(certificate.thumbprint)

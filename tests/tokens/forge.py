@@ -1,0 +1,52 @@
+"""Tokens of every kind: good ones, and what an attacker would make of them."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from typing import Any
+
+import jwt
+
+from securecore.conf import settings
+from securecore.tokens import keys
+
+#: Left out of a claim set or a header.
+ABSENT = object()
+
+
+def segment(content: Any) -> str:
+    """One part of a token: JSON of anything, or bytes as they are."""
+    raw = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def claims(now: dt.datetime, **changed: Any) -> dict[str, Any]:
+    """What a good token says, but for `changed`."""
+    good: dict[str, Any] = {
+        "iss": settings.TOKEN_ISSUER,
+        "aud": settings.TOKEN_AUDIENCE,
+        "sub": "1",
+        "client_id": "alice",
+        "iat": int(now.timestamp()),
+        "exp": int(now.timestamp()) + 300,
+        "jti": "a name of its own",
+        "cnf": {"x5t#S256": "a thumbprint"},
+    }
+    return {name: value for name, value in (good | changed).items() if value is not ABSENT}
+
+
+def header(**changed: Any) -> dict[str, Any]:
+    """The header of a good token, but for `changed`."""
+    good = {"typ": "at+jwt", "alg": keys.signing_key().algorithm, "kid": keys.signing_key().kid}
+    return {name: value for name, value in (good | changed).items() if value is not ABSENT}
+
+
+def sign(head: Any, payload: Any, *, algorithm: str | None = None, key: Any = None) -> str:
+    """A token with these two parts, signed by our own key whatever they say."""
+    own = keys.signing_key()
+    signing_input = f"{segment(head)}.{segment(payload)}"
+    method = jwt.get_algorithm_by_name(algorithm or own.algorithm)
+    signature = method.sign(signing_input.encode(), key if key is not None else own.private)
+    return f"{signing_input}.{segment(signature)}"

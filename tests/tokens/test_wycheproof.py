@@ -1,0 +1,75 @@
+"""The JWS vectors of Wycheproof, for the algorithms that a key of ours may have.
+
+Their payloads are no claims, so no token of theirs is ever accepted. What is judged is why: the doors before the
+signature (`kid`, `typ`) are held open, and a signature that is good shows in a refusal of what was signed. Left out
+are RS384, RS512, PS384, PS512 and ES512, which no key of ours can have, and vectors about `use` and `key_ops` of a
+JWK: our keys are PEM, and never come from outside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import jwt
+import pytest
+
+from securecore import tokens
+from securecore.conf import SIGNING_ALGORITHMS
+from securecore.errors import InvalidToken
+from securecore.tokens import access
+from securecore.tokens.keys import SigningKey
+from tests import vectors
+
+#: Published as good, and refused by us: PS384 under a key for PS256, and characters that base64url does not have.
+STRICTER = {346, 350, 372, 373}
+#: Published as bad, and letter by letter the token that is published as good under 357.
+CONTRADICTED = {367, 370}
+
+
+class Anything:
+    """Contains everything."""
+
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def judged() -> list[Any]:
+    """Every vector of an algorithm of ours: the key, the token, whether its signature is good."""
+    return [
+        pytest.param(
+            jwk,
+            test["jws"],
+            test["result"] == "valid" and test["tcId"] not in STRICTER,
+            id=f"{group['comment']}-{test['tcId']}-{test['comment']}",
+        )
+        for group in vectors.load("wycheproof/json_web_signature_test.json")["testGroups"]
+        for jwk in [group.get("public", group["private"])]
+        if jwk.get("alg") in SIGNING_ALGORITHMS
+        for test in group["tests"]
+        if test["tcId"] not in CONTRADICTED
+    ]
+
+
+VECTORS = judged()
+
+
+@pytest.mark.parametrize(("jwk", "token", "valid"), VECTORS)
+def test_signature_is_judged_as_published(
+    monkeypatch: pytest.MonkeyPatch, now: dt.datetime, jwk: dict[str, Any], token: Any, valid: bool
+) -> None:
+    public = jwt.get_algorithm_by_name(jwk["alg"]).from_jwk(json.dumps(jwk))
+    key = SigningKey("vector", jwk["alg"], None, public)
+    monkeypatch.setattr(access, "verification_key", lambda kid: key)
+    monkeypatch.setattr(access, "_TYPES", Anything())
+    text = token if isinstance(token, str) else json.dumps(token)
+    with pytest.raises(InvalidToken) as refusal:
+        tokens.verify(text, now=now)
+    assert str(refusal.value.__cause__).startswith("Invalid payload string") is valid
+
+
+def test_there_are_vectors_of_both_kinds() -> None:
+    verdicts = [vector.values[2] for vector in VECTORS]
+    assert verdicts.count(True) >= 10
+    assert verdicts.count(False) >= 300
