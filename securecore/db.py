@@ -82,9 +82,8 @@ def bounded_wait(timed_out: type[Refused]) -> Iterator[None]:
     try:
         if database.vendor == "postgresql":
             with database.cursor() as cursor:
-                cursor.execute(
-                    "SELECT set_config('lock_timeout', %s, true)", [f"{int(settings.LOCK_TIMEOUT * 1000)}ms"]
-                )
+                milliseconds = max(1, int(settings.LOCK_TIMEOUT * 1000))  # 0 would be for ever
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
         yield
     except OperationalError as error:
         if not is_lock_timeout(error):

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from securecore import access, clock
 from securecore.conf import django_settings
@@ -41,7 +42,20 @@ class ClientCertificateMiddleware:
         # A view's exceptions reach RefusalMiddleware; those of other middleware arrive as a 500 (or, when the page for
         # it needs the database too, as they are).
         away = getattr(request, "database_away", None)
-        return database_away(request, away) if away and response.status_code == 500 else response
+        if away and response.status_code == 500:
+            return database_away(request, away)
+        return self._private(request, response)
+
+    def _private(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
+        """Keep what the certificate chose out of caches (RFC 9440 section 2.4). A view that says how it may be cached
+        is believed, for the same certificate.
+        """
+        if request.client_certificate is not None:
+            if response.has_header("Cache-Control"):
+                patch_vary_headers(response, ["Client-Cert"])
+            else:
+                response["Cache-Control"] = "no-store"
+        return response
 
     def _admit(self, request: Any) -> None:
         request.client_certificate = request.certificate_user = None

@@ -28,7 +28,7 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
             method=str(request.method),
             path=request.path,
             thumbprint=certificate.thumbprint if certificate else None,
-            reason=repr(refusal.__cause__ or refusal.detail),
+            reason=repr(refusal.__cause__) if refusal.__cause__ else refusal.detail,
         )
     )
     body = _problem(code=refusal.code, status=refusal.status, title=refusal.title, detail=refusal.detail)

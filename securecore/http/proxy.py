@@ -74,10 +74,11 @@ def _strip(request: HttpRequest) -> dict[str, str]:
 
 def _is_trusted(request: HttpRequest, secret: str) -> bool:
     # The address of the socket, never X-Forwarded-For. gunicorn gives "" for the peer of a unix socket.
-    peer = request.META.get("REMOTE_ADDR", "")
+    # A server that says nothing about the peer says nothing for it.
+    peer = request.META.get("REMOTE_ADDR")
     if peer == "":
         return settings.TRUST_UNIX_SOCKET
-    return _in_trusted_network(peer, settings.TRUSTED_PROXIES) and _is_proxy_secret(secret)
+    return peer is not None and _in_trusted_network(peer, settings.TRUSTED_PROXIES) and _is_proxy_secret(secret)
 
 
 def _is_proxy_secret(presented: str) -> bool:

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from securecore.conf import settings
+from securecore.errors import Misuse
 from securecore.identity.certificates import ClientCertificate
 from securecore.identity.models import Certificate
 
@@ -14,8 +15,14 @@ _LONGEST_LIFETIME = dt.timedelta(days=3653)
 
 
 def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime) -> Certificate:
-    """Map ``certificate`` to ``user``. An enrolled certificate keeps its row, a revoked one stays revoked."""
-    row, _ = Certificate.objects.using(settings.DATABASE).update_or_create(
+    """Map ``certificate`` to ``user``. An enrolled certificate keeps its row, a revoked one stays revoked.
+
+    Raises ``Misuse`` if it is another user's: what is bound to it, sessions and tokens, would be in the wrong hands.
+    """
+    rows = Certificate.objects.using(settings.DATABASE)
+    if rows.filter(thumbprint=certificate.thumbprint, user__isnull=False).exclude(user=user).exists():
+        raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
+    row, _ = rows.update_or_create(
         thumbprint=certificate.thumbprint,
         defaults={"user": user},
         create_defaults={"user": user, "enrolled_at": now, **_described(certificate)},

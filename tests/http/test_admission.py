@@ -248,3 +248,15 @@ class TestTokenInUrl:
 
     def test_of_a_thousand_parameters_is_no_500(self, client: MutualTLSClient) -> None:
         assert client.get("/seen?" + "a=1&" * 2_000).status_code == 400
+
+
+class TestCaching:
+    """RFC 9440 section 2.4: what the certificate chose is nobody else's."""
+
+    @pytest.mark.django_db
+    def test_is_forbidden_for_an_answer_under_a_certificate(self, mtls_client: Any) -> None:
+        assert mtls_client("alice").get("/nowhere")["Cache-Control"] == "no-store"
+
+    @pytest.mark.django_db
+    def test_is_left_alone_without_one(self, mtls_client: Any) -> None:
+        assert "Cache-Control" not in mtls_client(None).get("/nowhere")

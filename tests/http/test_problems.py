@@ -55,7 +55,7 @@ class TestRefused:
                 method="GET",
                 path=f"{prefix}/raises/refused",
                 thumbprint=None,
-                reason="'It costs nothing.'",
+                reason="It costs nothing.",
             )
         ]
 

@@ -36,19 +36,17 @@ def securecore_setting(settings: Any) -> Callable[..., None]:
     return change
 
 
-def not_certificates() -> dict[str, str]:
-    """Texts that are not one certificate in PEM."""
-    authority = Authority()
-    issued = authority.issue("mallory")
-    pem, other = issued.pem, authority.issue("other").pem
-    begin, end = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
-    body = pem.removeprefix(begin).removesuffix(end)
-    version_6 = base64.b64decode(body).replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"))
+BEGIN, END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
+
+
+def spoilt_texts(issued: Issued, other: Issued) -> dict[str, str]:
+    """Texts around and instead of a certificate in PEM."""
+    pem = issued.pem
     return {
         "nothing": "",
         "blank": " \n\t",
         "text": "SUCCESS",
-        "two certificates": pem + other,
+        "two certificates": pem + other.pem,
         "one certificate twice": pem + pem,
         "certificate and key": pem + issued.key_pem,
         "key and certificate": issued.key_pem + pem,
@@ -58,18 +56,8 @@ def not_certificates() -> dict[str, str]:
         "certificate request": pem.replace("CERTIFICATE", "CERTIFICATE REQUEST"),
         "text before": "Subject: CN=alice\n" + pem,
         "text after": pem + "alice",
-        "no beginning": pem.removeprefix(begin),
-        "no end": pem.removesuffix(end),
-        "no body": begin + end,
-        "blank body": begin + "\n\n" + end,
-        "body of padding": begin + "====\n" + end,
-        "body of zeros": begin + "AAAA\n" + end,
-        "body cut off": begin + body[: len(body) // 2] + "\n" + end,
-        "body without its last byte": begin + base64.encodebytes(base64.b64decode(body)[:-1]).decode() + end,
-        "body with a byte more": begin + base64.encodebytes(base64.b64decode(body) + b"\0").decode() + end,
-        "another version": begin + base64.encodebytes(version_6).decode() + end,
-        "base64url": begin + body.replace("+", "-").replace("/", "_").replace("M", "-") + end,
-        "header field": begin + "Proc-Type: 4,ENCRYPTED\n\n" + body + end,
+        "no beginning": pem.removeprefix(BEGIN),
+        "no end": pem.removesuffix(END),
         "NUL in the middle": pem.replace("M", "\0", 1),
         "NUL behind": pem + "\0",
         "Latin-1": pem.replace("M", "\xcf", 1),
@@ -78,6 +66,33 @@ def not_certificates() -> dict[str, str]:
         "lone surrogate": pem.replace("M", "\ud800", 1),
         "spaces of another script": pem.replace("\n", "\u2003"),
     }
+
+
+def spoilt_bodies(pem: str) -> dict[str, str]:
+    """Texts that look like a certificate in PEM, and hold none."""
+    body = pem.removeprefix(BEGIN).removesuffix(END)
+    der = base64.b64decode(body)
+    bodies = {
+        "no body": "",
+        "blank body": "\n\n",
+        "body of padding": "====\n",
+        "body of zeros": "AAAA\n",
+        "body cut off": body[: len(body) // 2] + "\n",
+        "body without its last byte": base64.encodebytes(der[:-1]).decode(),
+        "body with a byte more": base64.encodebytes(der + b"\0").decode(),
+        "another version": base64.encodebytes(
+            der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"))
+        ).decode(),
+        "base64url": body.replace("+", "-").replace("/", "_").replace("M", "-"),
+        "header field": "Proc-Type: 4,ENCRYPTED\n\n" + body,
+    }
+    return {name: BEGIN + text + END for name, text in bodies.items()}
+
+
+def not_certificates() -> dict[str, str]:
+    authority = Authority()
+    issued = authority.issue("mallory")
+    return spoilt_texts(issued, authority.issue("other")) | spoilt_bodies(issued.pem)
 
 
 NOT_CERTIFICATES = not_certificates()

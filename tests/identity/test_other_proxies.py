@@ -1,4 +1,4 @@
-"""What proxies of other makes were recorded to send never gives an identity: each speaks of a certificate in its way."""
+"""What proxies of other makes were recorded to send gives no identity: each speaks of certificates in its own way."""
 
 from __future__ import annotations
 

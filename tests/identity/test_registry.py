@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from securecore import access, identity
-from securecore.errors import CertificateRevoked
+from securecore.errors import CertificateRevoked, Misuse
 from securecore.identity import Certificate, ClientCertificate, enroll, parse_pem
 from tests.authority import Authority, Issued
 
@@ -42,9 +42,13 @@ class TestEnroll:
         enroll(certificate=certificate, user=alice, now=now + SECOND)
         assert Certificate.objects.values().get() == before
 
-    def test_gives_a_certificate_to_another_user(self, users: dict[str, User], certificate: ClientCertificate) -> None:
-        enroll(certificate=certificate, user=users["bob"], now=Certificate.objects.earliest("enrolled_at").enrolled_at)
-        assert access.user_of_certificate(certificate.thumbprint) == users["bob"]
+    def test_gives_no_certificate_to_another_user(self, users: dict[str, User], certificate: ClientCertificate) -> None:
+        """Her sessions and tokens are bound to it, and would open in his hands."""
+        with pytest.raises(Misuse, match="Revoke it"):
+            enroll(
+                certificate=certificate, user=users["bob"], now=Certificate.objects.earliest("enrolled_at").enrolled_at
+            )
+        assert Certificate.objects.get(thumbprint=certificate.thumbprint).user == users["alice"]
 
     def test_gives_a_user_several_certificates(self, alice: User, ca: Authority, now: dt.datetime) -> None:
         renewed = parse_pem(ca.issue("alice").pem)
