@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.exceptions import ImproperlyConfigured
@@ -142,12 +143,14 @@ CSRF_COOKIE_SAMESITE = "Lax"
 # nginx overwrites this header, and is the only one that reaches the socket.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "securecore.http.problems.csrf_failure"
 # W004, W008: HSTS comes from nginx, which answers some requests itself, and nothing listens on plain HTTP.
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "securecore.http.authentication.AccessTokenAuthentication",
+        "securecore.http.authentication.DPoPAuthentication",
         "securecore.http.authentication.CertificateAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -162,6 +165,8 @@ SECURECORE = {
     "TRUST_UNIX_SOCKET": True,
     # The demo has seven certificates. The bound is there to be seen.
     "CERTIFICATE_CACHE_SIZE": 64,
+    # Under this key `manage.py securecore_keys rotate` stores what signs after the key below.
+    "KEY_ENCRYPTION_KEYS": [_kept_secret("key_encryption_key", Fernet.generate_key)],
     "TOKEN_ISSUER": ORIGIN,
     "TOKEN_AUDIENCE": ORIGIN,
     "TOKEN_SIGNING_KEYS": [

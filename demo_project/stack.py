@@ -21,7 +21,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,15 +53,24 @@ class StackError(Exception):
 class Stack:
     """The running demo. ``var`` holds all its files, and serves one stack at a time.
 
-    ``database_url`` is PostgreSQL's or SQLite's; without one both services keep a SQLite file in ``var``.
+    ``database_url`` is PostgreSQL's or SQLite's; without one both services keep a SQLite file in ``var``. ``gunicorn``
+    are options for the protected service that outrank gunicorn.conf.py, such as ``("-w", "4")``.
     """
 
-    def __init__(self, *, port: int = 8443, var: Path = BASE_DIR / "var", database_url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 8443,
+        var: Path = BASE_DIR / "var",
+        database_url: str | None = None,
+        gunicorn: Sequence[str] = (),
+    ) -> None:
         self.port = port
         self.var = var.absolute()
         self.pki = self.var / "pki"
         self.url = f"https://localhost:{port}"
         self.database_url = database_url
+        self._gunicorn = gunicorn
         # They run in var/run and name their sockets by relative paths: a unix socket's path ends at 107 bytes.
         self._children = Children(folder=self.var / "run", logs=self.var / "log")
         self._lock: int | None = None
@@ -179,7 +188,7 @@ class Stack:
 
     def _start_services(self, nginx: Path) -> None:
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "demo_project" / "gunicorn.conf.py")]
-        self._start("app", [*gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
+        self._start("app", [*gunicorn, *self._gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
         # One process: what the twin leaks is easier to see in one.
         twin = ["-w", "1", "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
         self._start("vulnerable", [*gunicorn, *twin], project=_TWIN)

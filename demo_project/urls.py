@@ -18,3 +18,7 @@ urlpatterns = [
     path("", include("securecore.urls")),
     path("", include("demo_project.payments.urls")),
 ]
+
+# An API answers in one format, also where no view was found.
+handler400 = "securecore.http.problems.bad_request"
+handler404 = "securecore.http.problems.not_found"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cryptography.fernet import Fernet
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -56,6 +57,22 @@ class Settings:
     #: {"kid", "alg", "private_key": PEM} each; the first signs, all verify.
     TOKEN_SIGNING_KEYS: tuple[dict[str, str], ...] = ()
     ACCESS_TOKEN_LIFETIME: int = 300
+    #: Fernet keys, newest first, under which signing keys in the database are encrypted.
+    KEY_ENCRYPTION_KEYS: tuple[str, ...] = ()
+    #: A refresh token that is not used for this long is dead; its family is, however often it is used, after the other.
+    REFRESH_IDLE_TIMEOUT: int = 86_400
+    REFRESH_ABSOLUTE_TIMEOUT: int = 14 * 86_400
+    #: A client that lost the answer to a refresh may ask again for this long (Note [Honest retry]).
+    REFRESH_RETRY_WINDOW: int = 30
+    #: Whether a DPoP proof must hold a nonce of ours (RFC 9449 section 8): proofs made in advance are worthless then.
+    DPOP_NONCE_REQUIRED: bool = False
+    #: Whether an unverified certificate is good if it is enrolled as self-signed (RFC 8705 section 2.2).
+    SELF_SIGNED_CERTIFICATES: bool = False
+
+    #: djangorestframework-simplejwt's SIGNING_KEY or VERIFYING_KEY, ALGORITHM and USER_ID_CLAIM, while moving from it.
+    SIMPLEJWT_VERIFYING_KEY: str = ""
+    SIMPLEJWT_ALGORITHM: str = "HS256"
+    SIMPLEJWT_USER_ID_CLAIM: str = "user_id"
 
     #: How far two honest clocks may differ, used for every comparison with a clock that is not ours. FAPI 2.0 wants 10.
     CLOCK_SKEW: int = 10
@@ -111,6 +128,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
 def _validate(settings: Settings) -> None:
     _validate_proxies(settings)
     _validate_signing_keys(settings)
+    _validate_encryption_keys(settings)
 
 
 def _validate_proxies(settings: Settings) -> None:
@@ -141,8 +159,20 @@ def _validate_signing_keys(settings: Settings) -> None:
             raise _wrong(f"SECURECORE['TOKEN_SIGNING_KEYS'] has alg {key['alg']!r}; use one of {SIGNING_ALGORITHMS}.")
     if len({key["kid"] for key in keys}) != len(keys):
         raise _wrong("SECURECORE['TOKEN_SIGNING_KEYS'] gives one 'kid' to two keys.")
-    if keys and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
-        raise _wrong("SECURECORE['TOKEN_SIGNING_KEYS'] needs TOKEN_ISSUER and TOKEN_AUDIENCE (RFC 9068 section 2.2).")
+    if (keys or settings.KEY_ENCRYPTION_KEYS) and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
+        raise _wrong("Signing keys in SECURECORE need TOKEN_ISSUER and TOKEN_AUDIENCE too (RFC 9068 section 2.2).")
+
+
+def _validate_encryption_keys(settings: Settings) -> None:
+    presented: Any
+    for presented in settings.KEY_ENCRYPTION_KEYS:
+        try:
+            Fernet(presented.encode())
+        except (AttributeError, ValueError):
+            raise _wrong(
+                "Each of SECURECORE['KEY_ENCRYPTION_KEYS'] must be a string made with "
+                "cryptography.fernet.Fernet.generate_key()."
+            ) from None
 
 
 def _wrong(message: str) -> ImproperlyConfigured:

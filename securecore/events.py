@@ -72,6 +72,53 @@ class TokenRevoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FamilyRevoked(Event):
+    """A refresh token and all access tokens that came of it were revoked on request."""
+
+    name = "securecore.tokens.family-revoked"
+    level = logging.INFO
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshTokenReused(Event):
+    """A refresh token was presented that had been replaced: it was stolen, or its thief was faster. The family is
+    dead.
+    """
+
+    name = "securecore.tokens.refresh-token-reused"
+    family: str
+    user: str
+    client_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefreshTokenRefused(Event):
+    """A refresh token was not redeemed; nothing was revoked for it."""
+
+    name = "securecore.tokens.refresh-token-refused"
+    family: str | None
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EverythingRevoked(Event):
+    """All tokens of a user, a client or everybody were revoked."""
+
+    name = "securecore.tokens.everything-revoked"
+    level = logging.INFO
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRetired(Event):
+    name = "securecore.tokens.key-retired"
+    level = logging.INFO
+    kid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GrantGiven(Event):
     name = "securecore.grants.grant-given"
     level = logging.INFO

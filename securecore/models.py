@@ -5,6 +5,28 @@ from securecore.idempotency.models import IdempotencyRecord
 from securecore.identity.models import Certificate
 from securecore.replay.models import SeenNonce
 from securecore.sessions.models import Session
-from securecore.tokens.models import RevokedToken
+from securecore.tokens.models import (
+    Client,
+    OneTimeToken,
+    RefreshFamily,
+    RefreshToken,
+    RevokedToken,
+    SigningKey,
+    TokenEpoch,
+)
 
-__all__ = ["Certificate", "Gate", "Grant", "IdempotencyRecord", "RevokedToken", "SeenNonce", "Session"]
+__all__ = [
+    "Certificate",
+    "Client",
+    "Gate",
+    "Grant",
+    "IdempotencyRecord",
+    "OneTimeToken",
+    "RefreshFamily",
+    "RefreshToken",
+    "RevokedToken",
+    "SeenNonce",
+    "Session",
+    "SigningKey",
+    "TokenEpoch",
+]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from securecore.http import oauth, views
+from securecore.http import views
+from securecore.http.oauth import introspection, metadata, revocation, token
 
 app_name = "securecore"
 
@@ -13,6 +14,9 @@ urlpatterns = [
     path("auth/logout", views.LogoutView.as_view(), name="logout"),
     path("auth/sessions", views.SessionsView.as_view(), name="sessions"),
     path("auth/sessions/<uuid:session_id>", views.SessionView.as_view(), name="session"),
-    path("oauth/token", oauth.TokenView.as_view(), name="token"),
-    path("oauth/revoke", oauth.RevocationView.as_view(), name="revoke"),
+    path("oauth/token", token.TokenView.as_view(), name="token"),
+    path("oauth/revoke", revocation.RevocationView.as_view(), name="revoke"),
+    path("oauth/introspect", introspection.IntrospectionView.as_view(), name="introspect"),
+    path("oauth/jwks", metadata.jwks, name="jwks"),
+    path(".well-known/oauth-authorization-server", metadata.authorization_server, name="metadata"),
 ]

@@ -76,6 +76,7 @@ def idempotent_function(request: HttpRequest) -> HttpResponse:
     status = int(request.GET.get("status", "201"))
     response = JsonResponse({"name": name}, status=status, headers={"Location": f"/things/{name}"})
     response.set_cookie("flavour", "oat")
+    response["Set-Cookie"] = "grain=oat"
     return response
 
 

@@ -8,7 +8,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers
 
-from securecore.http import oauth, views
+from securecore.http import views
+from securecore.http.oauth import introspection, revocation, token
 
 #: For the view that serves the document. 3.1 is the first version that knows mutual TLS.
 DOCUMENT = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
@@ -30,6 +31,14 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
+class DPoPScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.DPoPAuthentication"
+    name = "dpop"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "DPoP", "bearerFormat": "JWT"}
+
+
 _login = inline_serializer("Login", {"user": serializers.CharField()})
 _session = inline_serializer(
     "Session",
@@ -45,8 +54,10 @@ _sessions = inline_serializer("Sessions", {"results": _session})
 _token_request = inline_serializer(
     "TokenRequest",
     {
-        "grant_type": serializers.ChoiceField(["client_credentials", oauth.CERTIFICATE_GRANT]),
-        "client_id": serializers.CharField(required=False, help_text="For client_credentials: the username."),
+        "grant_type": serializers.ChoiceField(list(token.GRANT_TYPES)),
+        "client_id": serializers.CharField(required=False, help_text="Its default is the certificate's username."),
+        "refresh_token": serializers.CharField(required=False),
+        "scope": serializers.CharField(required=False),
     },
 )
 _token = inline_serializer(
@@ -55,13 +66,17 @@ _token = inline_serializer(
         "access_token": serializers.CharField(),
         "token_type": serializers.CharField(),
         "expires_in": serializers.IntegerField(help_text="Seconds."),
+        "refresh_token": serializers.CharField(required=False),
+        "scope": serializers.CharField(required=False),
     },
 )
-_revocation = inline_serializer("Revocation", {"token": serializers.CharField()})
+_presented = inline_serializer("PresentedToken", {"token": serializers.CharField()})
+_introspected = inline_serializer("Introspection", {"active": serializers.BooleanField()})
 
 extend_schema_view(post=extend_schema(request=None, responses=_login))(views.LoginView)
 extend_schema_view(post=extend_schema(request=None, responses={204: None}))(views.LogoutView)
 extend_schema_view(get=extend_schema(responses=_sessions))(views.SessionsView)
 extend_schema_view(delete=extend_schema(responses={204: None}))(views.SessionView)
-extend_schema_view(post=extend_schema(request=_token_request, responses=_token))(oauth.TokenView)
-extend_schema_view(post=extend_schema(request=_revocation, responses={200: None}))(oauth.RevocationView)
+extend_schema_view(post=extend_schema(request=_token_request, responses=_token))(token.TokenView)
+extend_schema_view(post=extend_schema(request=_presented, responses={200: None}))(revocation.RevocationView)
+extend_schema_view(post=extend_schema(request=_presented, responses=_introspected))(introspection.IntrospectionView)

@@ -36,7 +36,7 @@ from demo_project.payments.serializers import (
 from securecore import clock
 from securecore.conf import settings
 from securecore.grants import grant, principal_of
-from securecore.http.authentication import AccessTokenAuthentication
+from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
 from securecore.http.decorators import fresh, idempotent, requires
 from securecore.identity import certificates
 from securecore.revocation import revoke_grant
@@ -110,7 +110,7 @@ class Payouts(APIView):
 
 class Reports(APIView):
     # Not the certificate alone: whoever reads this was given a token for it, which can be taken back.
-    authentication_classes = (AccessTokenAuthentication,)
+    authentication_classes = (AccessTokenAuthentication, DPoPAuthentication)
 
     @extend_schema(responses=ReportSerializer)
     def get(self, request: Any) -> Response:

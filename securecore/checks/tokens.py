@@ -7,7 +7,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
-from securecore.errors import Misuse
 from securecore.tokens import keys
 
 #: ASVS 5.0 and RFC 9700 call for minutes; a stolen token that nobody reports works this long.
@@ -18,8 +17,8 @@ def e301_signing_keys(**_: Any) -> list[CheckMessage]:
     if not conf.settings.TOKEN_SIGNING_KEYS:
         return []
     try:
-        keys.signing_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, Misuse, jwt.PyJWTError) as error:
+        keys.configured()
+    except (ValueError, TypeError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
         return [
             Error(
                 f"A signing key cannot be used: {error}",

@@ -1,15 +1,17 @@
-"""REST framework authentication by certificate and by access token."""
+"""REST framework authentication by certificate and by access token, one class a scheme."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework.authentication import BaseAuthentication
 
 from securecore import access, clock, tokens
-from securecore.errors import CertificateUnknown, InvalidToken
+from securecore.errors import CertificateUnknown, InvalidDPoPProof, InvalidToken, Refused, UseDPoPNonce
+from securecore.http.dpop import proof_of_request
 from securecore.identity import ClientCertificate
-from securecore.tokens import AccessToken
+from securecore.replay import DPOP_ALGORITHMS
+from securecore.tokens import AccessToken, simplejwt
 
 
 class CertificateAuthentication(BaseAuthentication):
@@ -24,33 +26,97 @@ class CertificateAuthentication(BaseAuthentication):
         return request.certificate_user, certificate
 
 
-class AccessTokenAuthentication(BaseAuthentication):
-    """The user named by a bearer token that is bound to the certificate on the wire; ``request.auth`` is the
-    ``AccessToken``.
-
-    From the Authorization header only (RFC 6750 section 2.1). Raises ``InvalidToken``: 401, with the same words for
-    every reason.
+class TokenAuthentication(BaseAuthentication):
+    """An access token in the Authorization header, and nowhere else (RFC 6750 section 2.1); ``request.auth`` is the
+    ``AccessToken``. Every reason is answered with the same words.
     """
+
+    scheme: ClassVar[str]
+    challenge: ClassVar[str]
+    #: Of two classes for one scheme in a view, one takes the tokens whose header says ``at+jwt``, the other the rest.
+    takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
         scheme, _, presented_token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+        if scheme.lower() != self.scheme.lower() or self._is_another_s(request, presented_token.strip()):
             return None
         try:
-            return self._authenticate(request, presented_token.strip())
-        except InvalidToken as refusal:
-            refusal.headers["WWW-Authenticate"] = f'{self.authenticate_header(request)}, error="invalid_token"'
+            token = self._verify(request, presented_token.strip())
+            return access.user_of_token(token, now=clock.now()), token
+        except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
+            self._challenge(refusal)
             raise
 
     def authenticate_header(self, request: Any) -> str:
-        return 'Bearer realm="api"'
+        """Every scheme that the view takes, since REST framework asks its first one only (RFC 9110 section 11.6.1)."""
+        schemes = [each.challenge for each in request.authenticators if isinstance(each, TokenAuthentication)]
+        return ", ".join(dict.fromkeys(schemes))
 
-    def _authenticate(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
-        now = clock.now()
-        token = tokens.verify(presented_token, now=now)
+    def _is_another_s(self, request: Any, presented_token: str) -> bool:
+        there_is_another = any(
+            isinstance(each, TokenAuthentication)
+            and each.scheme == self.scheme
+            and each.takes_our_own is not self.takes_our_own
+            for each in request.authenticators
+        )
+        return there_is_another and tokens.is_our_type(presented_token) is not self.takes_our_own
+
+    def _verify(self, request: Any, presented_token: str) -> AccessToken:
+        raise NotImplementedError
+
+    def _challenge(self, refusal: Refused) -> None:
+        error = refusal.code.replace("-", "_")
+        refusal.status = 401  # type: ignore[misc]  # what is 400 at the token endpoint (RFC 9449 sections 5 and 7.1)
+        refusal.headers["WWW-Authenticate"] = f'{self.challenge}, error="{error}"'
+
+
+class AccessTokenAuthentication(TokenAuthentication):
+    """``Authorization: Bearer``: a token that is bound to the certificate on the wire (RFC 8705 section 3)."""
+
+    scheme = "Bearer"
+    challenge = 'Bearer realm="api"'
+
+    def _verify(self, request: Any, presented_token: str) -> AccessToken:
+        token = tokens.verify(presented_token, now=clock.now())
         certificate = request.client_certificate
-        # RFC 8705 section 3: a mismatch is answered like any other invalid token. No secret is compared here.
-        if certificate is None or token.bound_to != certificate.thumbprint:
+        # A token that is bound to a DPoP key is refused as Bearer with the rest (RFC 9449 section 7.2).
+        if certificate is None or not _is_bound(token, f"x5t#S256:{certificate.thumbprint}"):
             raise InvalidToken
-        revocation = tokens.revocation_id(issuer=token.issuer, jti=token.jti)
-        return access.user_of_token(subject=token.subject, revocation=revocation, now=now), token
+        return token
+
+
+class DPoPAuthentication(TokenAuthentication):
+    """``Authorization: DPoP`` with a proof of the key that the token is bound to (RFC 9449 section 7.1)."""
+
+    scheme = "DPoP"
+    challenge = f'DPoP realm="api", algs="{" ".join(DPOP_ALGORITHMS)}"'
+
+    def _verify(self, request: Any, presented_token: str) -> AccessToken:
+        token = tokens.verify(presented_token, now=clock.now())
+        proof = proof_of_request(request)
+        if proof is None:
+            raise InvalidDPoPProof
+        if not _is_bound(token, f"jkt:{proof.jkt}"):
+            raise InvalidToken
+        return token
+
+
+def _is_bound(token: AccessToken, proven: str) -> bool:
+    # A thumbprint is no secret that time could tell, and the token's may be any text, lone surrogates included.
+    return token.binding == proven
+
+
+class SimpleJWTAuthentication(TokenAuthentication):
+    """``Authorization: Bearer`` with a token of djangorestframework-simplejwt, for the time of a migration.
+
+    Not bound to anything, but revocable: give ``request.auth`` to ``revoke_token``, or its user to
+    ``revoke_user_tokens``. A view may have ``AccessTokenAuthentication`` too: then that takes the tokens whose header
+    says ``at+jwt``, and this class the rest.
+    """
+
+    scheme = "Bearer"
+    challenge = 'Bearer realm="api"'
+    takes_our_own = False
+
+    def _verify(self, request: Any, presented_token: str) -> AccessToken:
+        return simplejwt.verify(presented_token, now=clock.now())

@@ -16,6 +16,7 @@ from securecore import access, clock
 from securecore.conf import django_settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
+from securecore.http.dpop import presented_proof
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
 
@@ -64,8 +65,9 @@ class ClientCertificateMiddleware:
         refuse_token_in_url(request)
         refuse_cross_site(request)
         if certificate is not None:
+            request.certificate_user = access.user_of_certificate(certificate)
             request.client_certificate = certificate
-            request.certificate_user = access.user_of_certificate(certificate.thumbprint)
+        request.dpop_proof = presented_proof(request)
 
 
 class SessionMiddleware(DjangoSessionMiddleware):

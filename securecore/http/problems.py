@@ -44,6 +44,26 @@ def database_away(request: HttpRequest, error: OperationalError | InterfaceError
     return problem_response(request, DatabaseUnavailable())
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """``handler400`` of a URLconf: what Django itself refused, a foreign Host among it."""
+    return _plain_problem("bad-request", 400, "The request cannot be understood.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """``handler404`` of a URLconf."""
+    return _plain_problem("not-found", 404, "There is nothing at this address.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """``CSRF_FAILURE_VIEW``."""
+    return _plain_problem("csrf-failed", 403, "The request lacks its CSRF token.")
+
+
+def _plain_problem(code: str, status: int, title: str) -> HttpResponse:
+    body = _problem(code=code, status=status, title=title)
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
     """REST framework's ``EXCEPTION_HANDLER``: every error it knows becomes a problem, with its own status and
     headers.
@@ -55,6 +75,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     if response is None:
         return None
     response.data = _problem_of(error, response)
+    response.headers.setdefault("Cache-Control", "no-store")
     response.content_type = CONTENT_TYPE
     return response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hmac
 import ipaddress
@@ -33,7 +34,10 @@ _IDENTITY_PREFIXES = (
 
 
 def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertificate | None:
-    """Return the certificate that the trusted proxy verified on this connection, or None. Strips all identity headers.
+    """Return the certificate that the trusted proxy verified on this connection, or None. Strips identity headers.
+
+    With ``SELF_SIGNED_CERTIFICATES`` also one that it could not verify, ``is_verified`` being false: whether that is
+    good says ``access.user_of_certificate``.
 
     Raises ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``, ``CertificateExpired``.
     """
@@ -60,6 +64,11 @@ def _read(verify: str, escaped: str, now: dt.datetime) -> ClientCertificate | No
         certificate = parse_escaped_pem(escaped)
         certificate.check_validity(now)
         return certificate
+    if verify.startswith("FAILED") and escaped and settings.SELF_SIGNED_CERTIFICATES:
+        # The client holds the key, or the handshake had failed; that nobody vouches for the name is judged next.
+        certificate = parse_escaped_pem(escaped)
+        certificate.check_validity(now)
+        return dataclasses.replace(certificate, is_verified=False)
     if verify.startswith("FAILED") or verify in ("", "NONE"):
         raise CertificateNotVerified
     raise CertificateMalformed

@@ -6,7 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, login, logout
+from django.db import transaction
 from django.utils.cache import add_never_cache_headers
+from django.utils.decorators import method_decorator
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,9 +17,15 @@ from rest_framework.views import APIView
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import CertificateRequired, CertificateUnknown, Refused
-from securecore.http.authentication import CertificateAuthentication
+from securecore.http.authentication import (
+    AccessTokenAuthentication,
+    CertificateAuthentication,
+    DPoPAuthentication,
+)
+from securecore.revocation import revoke_family, revoke_token
 from securecore.sessions import Session
 from securecore.sessions.models import SessionQuerySet
+from securecore.tokens import AccessToken
 
 
 class SessionUnknown(Refused):
@@ -28,7 +37,7 @@ class SessionUnknown(Refused):
 class CertificateView(APIView):
     """A view for the user whose certificate it is; its answers are nobody else's."""
 
-    authentication_classes = (CertificateAuthentication,)
+    authentication_classes: tuple[type[BaseAuthentication], ...] = (CertificateAuthentication,)
     permission_classes = (IsAuthenticated,)
 
     def permission_denied(self, request: Any, message: Any = None, code: Any = None) -> Any:
@@ -50,10 +59,18 @@ class LoginView(CertificateView):
         return Response({"user": user.get_username()})
 
 
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class LogoutView(CertificateView):
-    """End the session of this request, if there is one."""
+    """End the session of this request, and the authorization of the access token it came with: access and refresh."""
+
+    authentication_classes = (AccessTokenAuthentication, DPoPAuthentication, CertificateAuthentication)
 
     def post(self, request: Any) -> Response:
+        token = request.auth
+        if isinstance(token, AccessToken):
+            revoke_token(issuer=token.issuer, jti=token.jti, expires_at=token.expires_at)
+            if token.family_id is not None:
+                revoke_family(token.family_id)
         logout(request._request)
         return Response(status=204)
 

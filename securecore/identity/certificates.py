@@ -40,6 +40,8 @@ class ClientCertificate:
     sans: tuple[str, ...]
     not_before: dt.datetime
     not_after: dt.datetime
+    #: Whether the proxy found an authority that vouches for it. If not, only an enrolment as self-signed makes it good.
+    is_verified: bool = True
 
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period: keep-alive connections outlive it (RFC 5280

@@ -26,6 +26,8 @@ class Certificate(models.Model):
     user = models.ForeignKey(
         django_settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
+    #: Good although no authority vouches for it: the enrolment does (RFC 8705 section 2.2).
+    is_self_signed = models.BooleanField(default=False)
     subject = models.TextField(blank=True)
     issuer = models.TextField(blank=True)
     serial_number = models.CharField(max_length=64, blank=True)

@@ -14,9 +14,10 @@ from securecore.identity.models import Certificate
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
 
 
-def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime) -> Certificate:
+def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_self_signed: bool = False) -> Certificate:
     """Map ``certificate`` to ``user``. An enrolled certificate keeps its row, a revoked one stays revoked.
 
+    ``is_self_signed`` makes it good without an authority that vouches for it, where ``SELF_SIGNED_CERTIFICATES`` is on.
     Raises ``Misuse`` if it is another user's: what is bound to it, sessions and tokens, would be in the wrong hands.
     """
     rows = Certificate.objects.using(settings.DATABASE)
@@ -24,8 +25,13 @@ def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime) -> Ce
         raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
     row, _ = rows.update_or_create(
         thumbprint=certificate.thumbprint,
-        defaults={"user": user},
-        create_defaults={"user": user, "enrolled_at": now, **_described(certificate)},
+        defaults={"user": user, "is_self_signed": is_self_signed},
+        create_defaults={
+            "user": user,
+            "is_self_signed": is_self_signed,
+            "enrolled_at": now,
+            **_described(certificate),
+        },
     )
     return row
 

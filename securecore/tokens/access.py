@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +12,32 @@ import jwt
 
 from securecore import digests
 from securecore.conf import settings
-from securecore.errors import InvalidToken
+from securecore.errors import InvalidToken, Misuse
+from securecore.tokens import epochs
 from securecore.tokens.keys import signing_key, verification_key
 
 #: RFC 9068 section 2.1 allows both spellings, and nothing else.
 _TYPES = ("at+jwt", "application/at+jwt")
 _REQUIRED = ["iss", "aud", "exp", "iat", "sub", "jti", "client_id"]
-#: Ours have about 500 characters. The bound keeps a stranger from making us hash megabytes.
+#: Ours have about 700 characters. The bound keeps a stranger from making us hash megabytes.
 _LONGEST = 8192
+#: Confirmation methods, as they are named in ``cnf`` (RFC 7800): of RFC 8705 section 3.1 and RFC 9449 section 6.1.
+CONFIRMATIONS = ("x5t#S256", "jkt")
+#: What decoding and reading claims of any shape can raise.
+_JUNK = (
+    jwt.PyJWTError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    OSError,
+    RecursionError,
+)
+
+# PyJWT does not know the name of RFC 9864 yet.
+with contextlib.suppress(ValueError):
+    jwt.register_algorithm("Ed25519", jwt.algorithms.OKPAlgorithm())
 
 
 @dataclass(frozen=True)
@@ -28,18 +48,42 @@ class AccessToken:
     subject: str
     client_id: str
     issuer: str
+    issued_at: dt.datetime
     expires_at: dt.datetime
-    #: ``cnf.x5t#S256``: the certificate whose holder may use it (RFC 8705 section 3.1).
-    bound_to: str
+    #: Who may use it: ``x5t#S256:<thumbprint>`` of a certificate or ``jkt:<thumbprint>`` of a DPoP key.
+    binding: str
+    scope: str = ""
+    #: The refresh family it descends from; dead when that is.
+    family_id: uuid.UUID | None = None
+    #: The epochs of its user and its client when it was issued.
+    user_epoch: int = 0
+    client_epoch: int = 0
+    #: The stored key that signed it, if it was one: a retired key takes its tokens with it.
+    stored_key: str | None = None
+
+    @property
+    def token_type(self) -> str:
+        """How it is presented: ``DPoP`` (RFC 9449 section 5) or ``Bearer``."""
+        return "DPoP" if self.binding.startswith("jkt:") else "Bearer"
 
 
-def issue(*, subject: str, client_id: str, thumbprint: str, now: dt.datetime) -> tuple[str, AccessToken]:
-    """Return a signed token, bound to the certificate with ``thumbprint``, and what it says. Raises ``Misuse``
-    without a key.
-    """
-    key = signing_key()
+def issue(
+    *,
+    subject: str,
+    client_id: str,
+    binding: str,
+    now: dt.datetime,
+    scope: str = "",
+    family_id: uuid.UUID | None = None,
+) -> tuple[str, AccessToken]:
+    """Return a signed token and what it says. Raises ``Misuse`` without a key, or for a binding that is none."""
+    key = signing_key(now)
+    method, _, value = binding.partition(":")
+    if method not in CONFIRMATIONS or not value:
+        raise Misuse(f"A token is bound to x5t#S256:<thumbprint> or jkt:<thumbprint>, not to {binding!r}.")
+    user_epoch, client_epoch = epochs.current(epochs.user_subject(subject), epochs.client_subject(client_id))
     issued_at = int(now.timestamp())
-    claims = {
+    claims: dict[str, Any] = {
         "iss": settings.TOKEN_ISSUER,
         "aud": settings.TOKEN_AUDIENCE,
         "sub": subject,
@@ -47,61 +91,103 @@ def issue(*, subject: str, client_id: str, thumbprint: str, now: dt.datetime) ->
         "iat": issued_at,
         "exp": issued_at + settings.ACCESS_TOKEN_LIFETIME,
         "jti": digests.new_identifier(),
-        "cnf": {"x5t#S256": thumbprint},
+        "cnf": {method: value},
+        "epochs": [user_epoch, client_epoch],
     }
+    if scope:
+        claims["scope"] = scope
+    if family_id is not None:
+        claims["family"] = family_id.hex
     headers = {"typ": "at+jwt", "kid": key.kid}
-    return jwt.encode(claims, key.private, algorithm=key.algorithm, headers=headers), _described(claims)
+    encoded = jwt.encode(claims, key.private, algorithm=key.algorithm, headers=headers)
+    return encoded, _described(claims, key.kid if key.is_stored else None)
 
 
 def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
     """Return what a token says. Raises ``InvalidToken``, one refusal for every reason (RFC 9068 section 4).
 
-    The header chooses a key by ``kid`` and nothing else: the algorithm is the key's, and ``jku``, ``x5u``, ``jwk``
-    are not looked at. ``crit`` is refused, since we understand no extension (RFC 7515 section 4.1.11).
+    The header chooses a key by ``kid`` and nothing else: the algorithm is the key's, and ``jku``, ``x5u``, ``jwk`` are
+    not looked at. ``crit`` is refused, since we understand no extension (RFC 7515 section 4.1.11).
     """
-    if len(presented_token) > _LONGEST:
+    # RFC 7515 section 2 has no padding; PyJWT lets it pass, and one token would have two spellings.
+    if len(presented_token) > _LONGEST or "=" in presented_token:
         raise InvalidToken
     try:
         header = jwt.get_unverified_header(presented_token)
-        key = verification_key(header.get("kid"))
-        if key is None or header.get("alg") != key.algorithm or header.get("typ") not in _TYPES or "crit" in header:
+        key = verification_key(header.get("kid"), now)
+        if key is None or header.get("alg") not in _names(key.algorithm) or "crit" in header:
+            raise InvalidToken
+        if header.get("typ") not in _TYPES:
             raise InvalidToken
         claims = jwt.decode(
             presented_token,
             key.public,
-            algorithms=[key.algorithm],
+            algorithms=_names(key.algorithm),
             audience=settings.TOKEN_AUDIENCE,
             issuer=settings.TOKEN_ISSUER,
             # The times are judged below by the request's own instant, with one skew for all of them.
             options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
-        _check_times(claims, now.timestamp())
-        return _described(claims)
-    except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
+        check_times(claims, now.timestamp())
+        return _described(claims, key.kid if key.is_stored else None)
+    except _JUNK as error:
         raise InvalidToken from error
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
+def is_our_type(presented_token: str) -> bool:
+    """Say whether a token calls itself one of RFC 9068, in its header that nobody has verified."""
+    try:
+        return jwt.get_unverified_header(presented_token).get("typ") in _TYPES
+    except _JUNK:
+        return False
+
+
+def audience() -> str:
+    """Return who our tokens are for (RFC 9068 section 2.2)."""
+    return settings.TOKEN_AUDIENCE
+
+
+def _names(algorithm: str) -> list[str]:
+    # RFC 9864 gives the one EdDSA algorithm that we have a name of its own; today's clients send either.
+    return ["EdDSA", "Ed25519"] if algorithm == "EdDSA" else [algorithm]
+
+
+def check_times(claims: dict[str, Any], now: float) -> None:
+    """Judge ``exp``, ``iat`` and ``nbf``, which is what this request's instant and one skew say. Raises
+    ``InvalidToken``.
+    """
     for name in ("exp", "iat", "nbf"):
         value = claims.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InvalidToken
     skew = settings.CLOCK_SKEW
     # An unknown instant (NaN) compares as false, so every line says what must hold.
-    if not (claims["exp"] > now - skew and claims["iat"] <= now + skew and claims.get("nbf", 0) <= now + skew):
+    if not (claims["exp"] > now - skew and claims.get("iat", 0) <= now + skew and claims.get("nbf", 0) <= now + skew):
         raise InvalidToken
 
 
-def _described(claims: dict[str, Any]) -> AccessToken:
-    bound_to = claims["cnf"]["x5t#S256"]
-    named = (claims["jti"], claims["sub"], claims["client_id"], bound_to)
-    if not all(isinstance(value, str) and value for value in named):
+def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
+    (method, value), *more = claims["cnf"].items()
+    scope = claims.get("scope", "")
+    named = (claims["jti"], claims["sub"], claims["client_id"], value)
+    if more or method not in CONFIRMATIONS or not isinstance(scope, str):
+        raise InvalidToken
+    if not all(isinstance(text, str) and text for text in named):
+        raise InvalidToken
+    user_epoch, client_epoch = claims["epochs"]
+    if type(user_epoch) is not int or type(client_epoch) is not int:
         raise InvalidToken
     return AccessToken(
         jti=claims["jti"],
         subject=claims["sub"],
         client_id=claims["client_id"],
         issuer=claims["iss"],
+        issued_at=dt.datetime.fromtimestamp(claims["iat"], dt.UTC),
         expires_at=dt.datetime.fromtimestamp(claims["exp"], dt.UTC),
-        bound_to=bound_to,
+        binding=f"{method}:{value}",
+        scope=scope,
+        family_id=uuid.UUID(claims["family"]) if "family" in claims else None,
+        user_epoch=user_epoch,
+        client_epoch=client_epoch,
+        stored_key=stored_key,
     )

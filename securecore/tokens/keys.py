@@ -1,16 +1,30 @@
-"""The signing keys from settings, each fixed to one algorithm (RFC 8725 section 3.1)."""
+"""Signing keys, each fixed to one algorithm (RFC 8725 section 3.1), and how they are replaced.
+
+A key comes from ``TOKEN_SIGNING_KEYS`` or from the table, where ``rotate`` puts it encrypted. While the table has a key
+that signs, it signs; every key verifies until it expires, so a rotation invalidates no token.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from securecore import db, digests
 from securecore.conf import settings
 from securecore.errors import Misuse
+from securecore.tokens.models import SigningKey as StoredKey
 
 
 @dataclass(frozen=True)
@@ -21,23 +35,84 @@ class SigningKey:
     algorithm: str
     private: Any = field(repr=False)
     public: Any = field(repr=False)
+    #: From the table: whether it still verifies is asked there at each request, since it can be retired at any time.
+    is_stored: bool = False
 
 
-def signing_key() -> SigningKey:
-    """Return the key that signs: the first of ``TOKEN_SIGNING_KEYS``. Raises ``Misuse`` without one."""
-    keys = _read(_frozen())
-    if not keys:
-        raise Misuse("SECURECORE['TOKEN_SIGNING_KEYS'] is empty, so no token can be issued. Give it one key.")
-    return next(iter(keys.values()))
+def signing_key(now: dt.datetime) -> SigningKey:
+    """Return the key that signs. Raises ``Misuse`` if there is none."""
+    stored = StoredKey.objects.using(settings.DATABASE).signing(now).first()
+    if stored is not None:
+        return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
+    from_settings = configured()
+    if not from_settings:
+        raise Misuse(
+            "There is no key to sign a token with: run manage.py securecore_keys rotate, or give "
+            "SECURECORE['TOKEN_SIGNING_KEYS'] one."
+        )
+    return next(iter(from_settings.values()))
 
 
-def verification_key(kid: object) -> SigningKey | None:
-    """Return the key that ``kid`` names, or None. Keys come from settings only: jku, x5u and jwk are never followed."""
-    return _read(_frozen()).get(kid) if isinstance(kid, str) else None
+def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
+    """Return the key that ``kid`` names, or None. Only our own keys: jku, x5u and jwk are never followed."""
+    if not isinstance(kid, str):
+        return None
+    if from_settings := configured().get(kid):
+        return from_settings
+    if len(kid) > 64 or "\x00" in kid:
+        return None
+    stored = StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).first()
+    if stored is None:
+        return None
+    return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
 
 
-def _frozen() -> tuple[tuple[str, str, str], ...]:
-    return tuple((key["kid"], key["alg"], key["private_key"]) for key in settings.TOKEN_SIGNING_KEYS)
+def public_jwks(now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return every key that verifies as a JWK Set (RFC 7517 section 5), also those that will sign. Never a secret."""
+    keys = [key for key in configured().values() if key.algorithm != "HS256"]
+    for stored in StoredKey.objects.using(settings.DATABASE).verifying(now).order_by("created_at"):
+        keys.append(
+            _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
+        )
+    return {"keys": [_public_jwk(key) for key in keys]}
+
+
+def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
+    """Make a new key that signs ``lead`` seconds from ``now``; return its ``kid``. Opens or joins a transaction.
+
+    The lead gives other services time to fetch the new public key; the first key signs at once. The keys before it
+    verify until the last token they sign has expired everywhere.
+    """
+    kid = digests.new_identifier()
+    with db.outermost_transaction("rotate()"):
+        stored = StoredKey.objects.using(settings.DATABASE)
+        signing = stored.signing(now).first()
+        signs_at = now + dt.timedelta(seconds=lead) if signing else now
+        # Whatever may still sign until then: the one that does, and those that wait for their own lead.
+        older = stored.filter(created_at__gte=signing.created_at) if signing else stored
+        older.verifying(now).update(
+            expires_at=signs_at + dt.timedelta(seconds=settings.ACCESS_TOKEN_LIFETIME + 2 * settings.CLOCK_SKEW)
+        )
+        stored.create(
+            kid=kid,
+            algorithm=algorithm,
+            encrypted_private_key=_encrypted(_generate(algorithm)),
+            created_at=now,
+            signs_at=signs_at,
+        )
+    return kid
+
+
+def retire(*, kid: str, now: dt.datetime) -> bool:
+    """Accept no token of this key any more, from the commit on; say whether there was such a key."""
+    # In the past, so that a host whose clock is behind ours does not go on with it until then.
+    gone = now - dt.timedelta(seconds=settings.CLOCK_SKEW)
+    return bool(StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).update(expires_at=gone))
+
+
+def configured() -> dict[str, SigningKey]:
+    """Return the keys of ``TOKEN_SIGNING_KEYS`` by ``kid``. Raises what their decoding raises."""
+    return _read(tuple((key["kid"], key["alg"], key["private_key"]) for key in settings.TOKEN_SIGNING_KEYS))
 
 
 @lru_cache(maxsize=4)
@@ -45,11 +120,57 @@ def _read(described: tuple[tuple[str, str, str], ...]) -> dict[str, SigningKey]:
     return {kid: _load(kid, algorithm, text) for kid, algorithm, text in described}
 
 
-def _load(kid: str, algorithm: str, text: str) -> SigningKey:
+@lru_cache(maxsize=16)
+def _decrypted(kid: str, algorithm: str, encrypted: str, encryption_keys: tuple[str, ...]) -> SigningKey:
+    try:
+        text = MultiFernet([Fernet(key) for key in encryption_keys]).decrypt(encrypted).decode()
+    except (InvalidToken, ValueError) as error:
+        raise Misuse(
+            f"The signing key {kid} cannot be decrypted. SECURECORE['KEY_ENCRYPTION_KEYS'] must still list the key "
+            f"under which it was encrypted, behind the newer ones."
+        ) from error
+    return _load(kid, algorithm, text, is_stored=True)
+
+
+def _load(kid: str, algorithm: str, text: str, *, is_stored: bool = False) -> SigningKey:
     handler = jwt.get_algorithm_by_name(algorithm)
     private = text if algorithm == "HS256" else load_pem_private_key(text.encode(), password=None)
     # PyJWT refuses a key of another family or curve. Of one that is too short (RFC 7518 sections 3.2 and 3.3) it would
     # only warn.
     if complaint := handler.check_key_length(handler.prepare_key(private)):
         raise ValueError(complaint)
-    return SigningKey(kid, algorithm, private, private if isinstance(private, str) else private.public_key())
+    public = private if isinstance(private, str) else private.public_key()
+    return SigningKey(kid, algorithm, private, public, is_stored)
+
+
+def _public_jwk(key: SigningKey) -> dict[str, Any]:
+    jwk: dict[str, Any] = jwt.get_algorithm_by_name(key.algorithm).to_jwk(key.public, as_dict=True)
+    return {name: value for name, value in jwk.items() if name != "key_ops"} | {
+        "kid": key.kid,
+        "alg": key.algorithm,
+        "use": "sig",
+    }
+
+
+def _generate(algorithm: str) -> bytes:
+    private: Any
+    if algorithm == "ES256":
+        private = ec.generate_private_key(ec.SECP256R1())
+    elif algorithm == "EdDSA":
+        private = ed25519.Ed25519PrivateKey.generate()
+    elif algorithm in ("PS256", "RS256"):
+        private = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    else:
+        raise Misuse(f"A key for {algorithm!r} cannot be made here: use ES256, EdDSA, PS256 or RS256.")
+    pem: bytes = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem
+
+
+def _encrypted(private_key: bytes) -> str:
+    keys = settings.KEY_ENCRYPTION_KEYS
+    if not keys:
+        raise Misuse(
+            "A private key is never stored in clear: give SECURECORE['KEY_ENCRYPTION_KEYS'] a key, made with "
+            "cryptography.fernet.Fernet.generate_key()."
+        )
+    return MultiFernet([Fernet(key) for key in keys]).encrypt(private_key).decode()

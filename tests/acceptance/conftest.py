@@ -69,7 +69,7 @@ def open_client(stack: Stack) -> Iterator[Callable[..., httpx.Client]]:
         client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
     """`shell("securecore_purge")` runs a management command beside the running service and returns what it prints."""
     import subprocess

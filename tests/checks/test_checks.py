@@ -59,6 +59,7 @@ def test_nothing_is_found_in_a_good_project() -> None:
     assert found() == []
 
 
+@pytest.mark.django_db
 def test_django_runs_them_all(settings: Any) -> None:
     settings.MIDDLEWARE = []
     settings.SESSION_COOKIE_SECURE = False

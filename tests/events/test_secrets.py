@@ -10,15 +10,19 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 
+from securecore import clock
 from securecore.conf import settings
 from securecore.events import every_event
 from securecore.identity import parse_pem
-from securecore.revocation import revoke_certificate
+from securecore.revocation import retire_key, revoke_certificate, revoke_user_tokens
+from securecore.tokens import SigningKey, keys
 from tests.authority import Authority, Issued, MutualTLSClient
 from tests.events.recorder import recorded
 from tests.http.test_database_away import GONE, away
+from tests.tokens.calls import get, given, post, prove, refresh
 from tests.tokens.forge import claims, header, sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
@@ -26,6 +30,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 COOKIE = "__Host-sessionid"
 FORM = "application/x-www-form-urlencoded"
 Clients = Callable[..., MutualTLSClient]
+
+
+@pytest.fixture
+def encryption_key(settings: Any) -> str:
+    key = Fernet.generate_key().decode()
+    settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [key]}
+    return key
 
 
 def log_in(client: MutualTLSClient, secrets: set[str]) -> None:
@@ -72,6 +83,30 @@ def bearer(mtls_client: Clients, secrets: set[str], now: dt.datetime) -> None:
     alice.get("/token-only", HTTP_AUTHORIZATION=f"Bearer {token}")
 
 
+def refreshing(mtls_client: Clients, secrets: set[str], encryption_key: str) -> None:
+    """Refresh, use a token again, be refused, revoke everything, replace the signing key; with proofs and without."""
+    alice, bob = mtls_client("alice"), mtls_client("bob")
+    keys.rotate(algorithm="ES256", lead=0, now=clock.now())
+    secrets.update({encryption_key, SigningKey.objects.get().encrypted_private_key})
+    proofs = [prove("/oauth/token", "POST") for _ in range(2)]
+    secrets.update(proof.rpartition(".")[2] for proof in proofs)
+    held = [given(alice), given(alice, proof=proofs[0])]
+    refreshed = given(alice, "refresh_token", refresh_token=held[0]["refresh_token"])
+    refresh(alice, held[1]["refresh_token"], proof=proofs[0])
+    for token in (refreshed["refresh_token"], held[0]["refresh_token"]):
+        refresh(bob, token)
+        refresh(alice, token + "x")
+        post(alice, f"token={token}", "/oauth/introspect")
+    again = given(alice, "refresh_token", refresh_token=refreshed["refresh_token"])
+    refresh(alice, held[0]["refresh_token"])
+    post(alice, f"token={held[1]['refresh_token']}", "/oauth/revoke")
+    for each in (*held, refreshed, again):
+        secrets.update({each["access_token"].rpartition(".")[2], each["refresh_token"]})
+        get(alice, each["access_token"], "/token-only", proof=proofs[1])
+    revoke_user_tokens(User.objects.get(username="alice"))
+    retire_key(SigningKey.objects.get().pk)
+
+
 def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
     """Come from everywhere, with every header, honest and forged."""
     tcp = {"REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": proxy_secret}
@@ -98,6 +133,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
     users: dict[str, User],
     now: dt.datetime,
     caplog: pytest.LogCaptureFixture,
+    encryption_key: str,
 ) -> None:
     proxy_secret = settings.PROXY_SECRETS[0]
     private_key = settings.TOKEN_SIGNING_KEYS[0]["private_key"].split("\n")[1]
@@ -105,6 +141,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
     with recorded() as events, caplog.at_level(logging.DEBUG):
         sessions(mtls_client, secrets)
         bearer(mtls_client, secrets, now)
+        refreshing(mtls_client, secrets, encryption_key)
         identity(ca, certificate_for("alice"), proxy_secret)
 
     told = {type(event) for event in events}

@@ -158,7 +158,7 @@ class TestTokenInUrl:
     def token(self, client: MutualTLSClient, certificate_for: Callable[[str], Issued], now: dt.datetime) -> str:
         alice = User.objects.get(username="alice")
         thumbprint = parse_pem(certificate_for("alice").pem).thumbprint
-        return tokens.issue(subject=str(alice.pk), client_id="alice", thumbprint=thumbprint, now=now)[0]
+        return tokens.issue(subject=str(alice.pk), client_id="alice", binding=f"x5t#S256:{thumbprint}", now=now)[0]
 
     @pytest.mark.parametrize(
         "query",

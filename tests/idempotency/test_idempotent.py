@@ -135,6 +135,7 @@ class TestFinalAnswers:
         assert second["Location"] == first["Location"]
         assert "flavour" in first.cookies
         assert "flavour" not in second.cookies
+        assert "Set-Cookie" not in second
         assert "oat" not in str(IdempotencyRecord.objects.values().get())
 
 

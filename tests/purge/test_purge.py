@@ -6,12 +6,27 @@ import uuid
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import models, transaction
 
 from securecore import clock
 from securecore.errors import Misuse
-from securecore.models import Certificate, Gate, Grant, IdempotencyRecord, RevokedToken, SeenNonce, Session
+from securecore.models import (
+    Certificate,
+    Client,
+    Gate,
+    Grant,
+    IdempotencyRecord,
+    OneTimeToken,
+    RefreshFamily,
+    RefreshToken,
+    RevokedToken,
+    SeenNonce,
+    Session,
+    SigningKey,
+    TokenEpoch,
+)
 from securecore.purge import count_expired, expiring, purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +47,16 @@ def one_of_each(now: dt.datetime) -> None:
     Session.objects.create(id=uuid.uuid4(), data="", created_at=now, last_seen_at=now, expires_at=now, ends_at=now)
     Certificate.objects.create(thumbprint=uuid.uuid4().hex, not_after=now, enrolled_at=now)
     Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
+    OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)
+    SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
+    RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
+
+
+def family(*, expires_at: dt.datetime) -> RefreshFamily:
+    user, _ = User.objects.get_or_create(username="alice")
+    return RefreshFamily.objects.create(
+        id=uuid.uuid4(), user=user, client_id="alice", rotates=True, created_at=expires_at, expires_at=expires_at
+    )
 
 
 class TestPurge:
@@ -48,7 +73,7 @@ class TestPurge:
 
     def test_leaves_no_table_out(self) -> None:
         """A new model must be purged, or say here why it is bounded without."""
-        bounded = {Gate}  # one row a principal
+        bounded = {Gate, TokenEpoch, Client}  # one row a principal; a subject; a registration
         from django.apps import apps
 
         grows: set[type[models.Model]] = set(apps.get_app_config("securecore").get_models())
@@ -60,6 +85,26 @@ class TestPurge:
         purge(now=now)
         assert Grant.objects.exists()
         assert Certificate.objects.exists()
+
+    def test_keeps_the_signing_key_that_has_no_successor(self, now: Any) -> None:
+        long_ago = now - 10_000 * HOUR
+        SigningKey.objects.create(kid="newest", created_at=long_ago, signs_at=long_ago)
+        purge(now=now)
+        assert SigningKey.objects.exists()
+
+    def test_takes_a_family_without_its_tokens_and_tokens_without_their_family(self, now: Any) -> None:
+        dead, alive = family(expires_at=now - HOUR), family(expires_at=now + HOUR)
+        for each, expires_at in ((dead, now + HOUR), (alive, now - HOUR), (alive, now + HOUR)):
+            RefreshToken.objects.create(id=uuid.uuid4(), family=each, expires_at=expires_at)
+        rows = purge(now=now).rows
+        assert (rows["securecore_refresh_family"], rows["securecore_refresh_token"]) == (1, 1)
+        assert RefreshFamily.objects.get() == alive
+        assert {token.family_id for token in RefreshToken.objects.all()} == {dead.pk, alive.pk}
+
+    def test_keeps_a_family_as_long_as_its_last_access_token_lives(self, now: Any) -> None:
+        family(expires_at=now)
+        assert purge(now=now + dt.timedelta(seconds=309)).rows["securecore_refresh_family"] == 0
+        assert purge(now=now + dt.timedelta(seconds=311)).rows["securecore_refresh_family"] == 1
 
     def test_waits_for_a_host_with_a_slow_clock(self, now: Any) -> None:
         nonces(1, now - dt.timedelta(seconds=9))

@@ -1,0 +1,70 @@
+"""The introspection endpoint (RFC 7662), for other services that take our tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.response import Response
+
+from securecore import access, clock, tokens
+from securecore.errors import InvalidToken
+from securecore.http.oauth.protocol import OAuthView
+from securecore.tokens.clients import AuthenticatedClient
+
+#: All there is to say about a token that is not live, not known, or not the caller's business (section 2.2).
+_INACTIVE = {"active": False}
+
+
+class IntrospectionView(OAuthView):
+    """Tell whether a token is live and what it says, to its own client and to clients that may introspect."""
+
+    def post(self, request: Any) -> Response:
+        client = self.authenticated_client()
+        presented_token = self.parameter("token")
+        family = tokens.refresh.family_of(presented_token)
+        if family is not None:
+            return Response(self._refresh_token(presented_token, family, client))
+        return Response(self._access_token(presented_token, client))
+
+    def _access_token(self, presented_token: str, client: AuthenticatedClient) -> dict[str, Any]:
+        now = clock.now()
+        try:
+            token = tokens.verify(presented_token, now=now)
+            user = access.user_of_token(token, now=now)
+        except InvalidToken:
+            return _INACTIVE
+        if not _may_know(client, token.client_id):
+            return _INACTIVE
+        method, _, value = token.binding.partition(":")
+        answer = {
+            "active": True,
+            "token_type": token.token_type,
+            "iss": token.issuer,
+            "aud": tokens.audience(),
+            "sub": token.subject,
+            "username": user.get_username(),
+            "client_id": token.client_id,
+            "jti": token.jti,
+            "iat": int(token.issued_at.timestamp()),
+            "exp": int(token.expires_at.timestamp()),
+            "cnf": {method: value},
+        }
+        return answer | ({"scope": token.scope} if token.scope else {})
+
+    def _refresh_token(
+        self, presented_token: str, family: tokens.RefreshFamily, client: AuthenticatedClient
+    ) -> dict[str, Any]:
+        live = tokens.refresh.is_live(presented_token, clock.now())
+        if not (live and family.user.is_active and _may_know(client, family.client_id)):
+            return _INACTIVE
+        return {
+            "active": True,
+            "sub": str(family.user_id),
+            "client_id": family.client_id,
+            "iat": int(family.created_at.timestamp()),
+            "exp": int(family.expires_at.timestamp()),
+        }
+
+
+def _may_know(client: AuthenticatedClient, client_id: str) -> bool:
+    return client.may_introspect or client.client_id == client_id

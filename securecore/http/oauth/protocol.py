@@ -1,0 +1,120 @@
+"""What the endpoints share: parameters, client authentication, errors (RFC 6749)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import transaction
+from django.http import QueryDict
+from django.utils.decorators import method_decorator
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore import events
+from securecore.errors import InvalidDPoPProof, UseDPoPNonce
+from securecore.tokens import clients
+from securecore.tokens.clients import AuthenticatedClient
+
+
+class FormParser(BaseParser):
+    """A form in UTF-8 (RFC 6749 appendix B), whatever ``charset`` says: not every encoding of Python decodes text."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
+        return QueryDict(stream.read(), encoding="utf-8")
+
+
+class OAuthError(Exception):
+    """An error of RFC 6749 section 5.2, or of an extension with the same form."""
+
+    def __init__(self, error: str, *, status: int = 400, headers: dict[str, str] | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+        self.status = status
+        self.headers = headers or {}
+
+
+# Revocations in here must be committed although the answer is an error, so no transaction is around the view.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
+class OAuthView(APIView):
+    """A POST endpoint with a form body. Nothing it answers is cached; parameters in the URL are not read."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    parser_classes = (FormParser,)
+    renderer_classes = (JSONRenderer,)
+
+    #: REST framework's request, with what our middleware added.
+    request: Any
+
+    def handle_exception(self, error: Exception) -> Any:
+        error = _as_oauth_error(error)
+        if not isinstance(error, OAuthError):
+            return super().handle_exception(error)
+        events.emit(
+            events.RequestRefused(
+                code=error.error,
+                method=str(self.request.method),
+                path=self.request.path,
+                thumbprint=getattr(getattr(self.request, "client_certificate", None), "thumbprint", None),
+                reason=repr(error.__cause__ or ""),
+            )
+        )
+        return Response({"error": error.error}, status=error.status, headers=error.headers)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response["Cache-Control"] = "no-store"
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter. Missing, empty or repeated is ``invalid_request`` (RFC 6749 section 3.2)."""
+        value = self.optional_parameter(name)
+        if value is None:
+            raise OAuthError("invalid_request")
+        return value
+
+    def optional_parameter(self, name: str) -> str | None:
+        """Return a parameter or None; an empty one counts as missing, a repeated one is ``invalid_request``."""
+        # Without a body and a content type REST framework gives a plain dictionary.
+        form = self.request.data if isinstance(self.request.data, QueryDict) else QueryDict()
+        values = form.getlist(name)
+        if len(values) > 1 or any("\x00" in value for value in values):
+            raise OAuthError("invalid_request")
+        return str(values[0]) if values and values[0] else None
+
+    def authenticated_client(self) -> AuthenticatedClient:
+        """Return the client that the certificate proves. Raises ``invalid_client`` (401)."""
+        certificate = self.request.client_certificate
+        if certificate is None:
+            raise OAuthError("invalid_client", status=401)
+        presented = clients.PresentedCertificate(
+            thumbprint=certificate.thumbprint,
+            subject=certificate.subject,
+            sans=certificate.sans,
+            is_verified=certificate.is_verified,
+            user=self.request.certificate_user,
+        )
+        client = clients.authenticate(presented_id=self.optional_parameter("client_id"), certificate=presented)
+        if client is None:
+            raise OAuthError("invalid_client", status=401)
+        return client
+
+
+def _as_oauth_error(error: Exception) -> Exception:
+    # SuspiciousOperation: Django's limits on the size of a form.
+    if isinstance(error, (ParseError, UnsupportedMediaType, SuspiciousOperation)):
+        converted = OAuthError("invalid_request")
+    elif isinstance(error, InvalidDPoPProof):
+        converted = OAuthError("invalid_dpop_proof")
+    elif isinstance(error, UseDPoPNonce):
+        converted = OAuthError("use_dpop_nonce", headers=error.headers)
+    else:
+        return error
+    converted.__cause__ = error
+    return converted

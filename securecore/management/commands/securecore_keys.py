@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from securecore import clock
+from securecore.conf import settings
+from securecore.errors import Misuse
+from securecore.models import SigningKey
+from securecore.revocation import retire_key
+from securecore.tokens import keys
+
+#: Seconds for which the key set may be cached (http/oauth/metadata.py), with as much again to spare.
+_LEAD = 600
+
+
+class Command(BaseCommand):
+    help = "List, rotate and retire the keys that sign access tokens."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verbs.add_parser("list", help="show every key that verifies, and which one signs")
+        rotate = verbs.add_parser("rotate", help="make a new key; the old ones verify until their tokens have expired")
+        rotate.add_argument("--algorithm", default="ES256", choices=("ES256", "EdDSA", "PS256", "RS256"))
+        rotate.add_argument(
+            "--lead", type=int, default=_LEAD, help="seconds for which the new key is published before it signs"
+        )
+        retire = verbs.add_parser("retire", help="refuse every token of a key, from now on, on every host")
+        retire.add_argument("kid")
+
+    def handle(self, *args: Any, verb: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{verb}")(options)
+        except Misuse as error:
+            raise CommandError(str(error)) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        now = clock.now()
+        signing = keys.signing_key(now).kid
+        for configured in settings.TOKEN_SIGNING_KEYS:
+            self._show(configured["kid"], configured["alg"], "in settings", configured["kid"] == signing)
+        for stored in SigningKey.objects.using(settings.DATABASE).verifying(now).order_by("-signs_at"):
+            until = f"verifies until {stored.expires_at:%Y-%m-%d %H:%M:%S}" if stored.expires_at else "no successor yet"
+            when = f"signs from {stored.signs_at:%Y-%m-%d %H:%M:%S}, " if stored.signs_at > now else ""
+            self._show(stored.kid, stored.algorithm, when + until, stored.kid == signing)
+
+    def _show(self, kid: str, algorithm: str, state: str, signs: bool) -> None:
+        self.stdout.write(f"{'*' if signs else ' '} {kid:24} {algorithm:6} {state}")
+
+    def _rotate(self, options: dict[str, Any]) -> None:
+        kid = keys.rotate(algorithm=options["algorithm"], lead=max(0, options["lead"]), now=clock.now())
+        self.stdout.write(f"Made {kid}. See what signs with: manage.py securecore_keys list")
+
+    def _retire(self, options: dict[str, Any]) -> None:
+        if not retire_key(options["kid"]):
+            raise CommandError(f"There is no key {options['kid']!r} in the database that verifies.")
+        self.stdout.write("No token of this key is accepted any more.")

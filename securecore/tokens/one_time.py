@@ -1,0 +1,40 @@
+"""One-time tokens: for links and confirmations, bound to a purpose, consumed once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from uuid import UUID
+
+from securecore import db, digests
+from securecore.conf import settings
+from securecore.tokens.models import OneTimeToken
+
+
+def issue(*, purpose: str, subject: str, lifetime: int, now: dt.datetime) -> str:
+    """Return a secret that stands for ``subject`` for one ``purpose``, for ``lifetime`` seconds.
+
+    It is good once the surrounding transaction has committed: send it in ``transaction.on_commit``.
+    """
+    secret = digests.new_secret()
+    OneTimeToken.objects.using(settings.DATABASE).create(
+        id=_record_id(purpose, secret), subject=subject, expires_at=now + dt.timedelta(seconds=lifetime)
+    )
+    return secret
+
+
+def consume(presented_token: str, *, purpose: str, now: dt.datetime) -> str | None:
+    """Use up a token and return its subject; None if it is unknown, expired, used, or for another purpose.
+
+    One DELETE whose row count decides, so of any number of callers one gets the subject. It commits by itself, before
+    the effect: whatever fails afterwards, the token is gone. Raises ``Misuse`` in a transaction.
+    """
+    db.require_no_transaction("The consumption of a one-time token")
+    rows = OneTimeToken.objects.using(settings.DATABASE).filter(
+        pk=_record_id(purpose, presented_token), expires_at__gt=now
+    )
+    subject = rows.values_list("subject", flat=True).first()
+    return subject if subject is not None and rows.delete()[0] == 1 else None
+
+
+def _record_id(purpose: str, secret: str) -> UUID:
+    return digests.record_id("one-time", purpose, secret)

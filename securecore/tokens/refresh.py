@@ -1,0 +1,171 @@
+"""Refresh tokens: opaque, stored as digests, in families that die together (RFC 9700 section 4.14.2).
+
+A token is redeemed by one conditional UPDATE whose row count decides, so it has one winner in the cluster. A client
+that lost the answer may try again; a thief who does ends the family.
+
+Note [Honest retry]
+    The immediate predecessor of an unused head, presented again under the same binding within
+    ``REFRESH_RETRY_WINDOW`` seconds of its *first* use, gets a successor again: the unused head is replaced, in its
+    own row, so there are never two. Any other second use revokes the family. The window does not slide, and an
+    ancestor further up is never honest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from securecore import db, digests
+from securecore.conf import settings
+from securecore.errors import Busy
+from securecore.tokens.models import RefreshFamily, RefreshToken
+
+
+@dataclass(frozen=True)
+class Redeemed:
+    """``token`` is the refresh token to hand out: a new one, or none where the policy keeps the old one."""
+
+    family: RefreshFamily
+    token: str | None
+
+
+@dataclass(frozen=True)
+class NotRedeemed:
+    """Why not. ``reused`` says that the family was revoked for it, which must be committed although the answer is an
+    error.
+    """
+
+    reason: str
+    family: RefreshFamily | None = None
+    reused: bool = False
+
+
+def start(
+    *, user_id: Any, client_id: str, binding: str, scope: str, rotates: bool, now: dt.datetime
+) -> tuple[RefreshFamily, str]:
+    """Begin a family; return it and its first token. Opens or joins a transaction."""
+    with db.outermost_transaction("start()"):
+        family = RefreshFamily.objects.using(settings.DATABASE).create(
+            id=uuid.uuid4(),
+            user_id=user_id,
+            client_id=client_id,
+            binding=binding,
+            scope=scope,
+            rotates=rotates,
+            created_at=now,
+            expires_at=now + dt.timedelta(seconds=settings.REFRESH_ABSOLUTE_TIMEOUT),
+        )
+        secret = digests.new_secret()
+        _tokens().create(id=token_id(secret), family=family, expires_at=_idle_until(family, now))
+    return family, secret
+
+
+def redeem(*, presented_token: str, client_id: str, binding: str, now: dt.datetime) -> Redeemed | NotRedeemed:
+    """Use a refresh token. ``binding`` is what the request proved. Opens or joins the outermost transaction.
+
+    Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
+    Raises ``Busy`` (503) after too long a wait for the family's other requests.
+    """
+    with db.outermost_transaction("redeem()"):
+        presented = token_id(presented_token)
+        family = _locked_family(presented)
+        if family is None:
+            return NotRedeemed("unknown")
+        if family.client_id != client_id:
+            return NotRedeemed("another client's", family)
+        if family.revoked_at is not None or family.expires_at <= now:
+            return NotRedeemed("revoked" if family.revoked_at else "expired", family)
+        same_binding = family.binding == binding
+        if not family.rotates:
+            return _redeem_static(presented, family, same_binding, now)
+        if same_binding and _use(presented, family, now):
+            return Redeemed(family, _succeed(presented, family, now))
+        return _redeem_again(presented, family, same_binding, now)
+
+
+def revoke_family(family_id: uuid.UUID, *, now: dt.datetime) -> bool:
+    """End a family and all tokens that descend from it; say whether it was news. In effect once the transaction
+    commits.
+    """
+    families = RefreshFamily.objects.using(settings.DATABASE)
+    return bool(families.filter(pk=family_id, revoked_at=None).update(revoked_at=now))
+
+
+def family_of(presented_token: str) -> RefreshFamily | None:
+    """Return the family of a refresh token, whatever has become of both."""
+    row = _tokens().select_related("family").filter(pk=token_id(presented_token)).first()
+    return row.family if row else None
+
+
+def is_live(presented_token: str, now: dt.datetime) -> bool:
+    """Say whether a refresh token could be redeemed now, binding aside."""
+    return (
+        _tokens()
+        .filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
+        .filter(family__revoked_at=None, family__expires_at__gt=now)
+        .exists()
+    )
+
+
+def token_id(presented_token: str) -> uuid.UUID:
+    return digests.record_id("refresh", presented_token)
+
+
+def _tokens() -> QuerySet[RefreshToken]:
+    return RefreshToken.objects.using(settings.DATABASE)
+
+
+def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
+    # Found without a lock, then locked and read again: the statement that waited must be the one that is believed.
+    found = _tokens().filter(pk=presented).values_list("family_id", flat=True).first()
+    with db.bounded_wait(Busy):
+        no_key = db.connection().features.has_select_for_no_key_update
+        families = RefreshFamily.objects.using(settings.DATABASE).select_for_update(no_key=no_key)
+        return families.filter(pk=found).first() if found else None
+
+
+def _use(presented: uuid.UUID, family: RefreshFamily, now: dt.datetime) -> bool:
+    unused = _tokens().filter(pk=presented, used_at=None, expires_at__gt=now)
+    # Kept as long as its family, or a second use would be that of an unknown token and end nobody's authorization.
+    return unused.update(used_at=now, expires_at=family.expires_at) == 1
+
+
+def _succeed(parent: uuid.UUID, family: RefreshFamily, now: dt.datetime) -> str:
+    secret = digests.new_secret()
+    _tokens().create(id=token_id(secret), family=family, parent=parent, expires_at=_idle_until(family, now))
+    return secret
+
+
+def _redeem_static(
+    presented: uuid.UUID, family: RefreshFamily, same_binding: bool, now: dt.datetime
+) -> Redeemed | NotRedeemed:
+    if not same_binding:
+        return NotRedeemed("another binding", family)
+    kept = _tokens().filter(pk=presented, expires_at__gt=now).update(expires_at=_idle_until(family, now))
+    return Redeemed(family, None) if kept else NotRedeemed("expired", family)
+
+
+def _redeem_again(
+    presented: uuid.UUID, family: RefreshFamily, same_binding: bool, now: dt.datetime
+) -> Redeemed | NotRedeemed:
+    """Decide about a token that could not be used: expired, replaced before, or shown by somebody else."""
+    row = _tokens().filter(pk=presented).first()
+    if row is None or row.used_at is None:
+        # Unused and still safe: whoever lacks the binding learns nothing and cannot log its owner out.
+        return NotRedeemed("expired" if same_binding else "another binding", family)
+    first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
+    if same_binding and first_use_is_recent:
+        secret = digests.new_secret()
+        unused_head = _tokens().filter(parent=presented, used_at=None)
+        if unused_head.update(id=token_id(secret), expires_at=_idle_until(family, now)):
+            return Redeemed(family, secret)
+    revoke_family(family.pk, now=now)
+    return NotRedeemed("reused", family, reused=True)
+
+
+def _idle_until(family: RefreshFamily, now: dt.datetime) -> dt.datetime:
+    return min(now + dt.timedelta(seconds=settings.REFRESH_IDLE_TIMEOUT), family.expires_at)

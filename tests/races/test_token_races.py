@@ -1,0 +1,200 @@
+"""Many threads, one token: one winner, no second successor, and nothing that outlives its revocation."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.contrib.auth.models import User
+
+from securecore import access, clock, tokens
+from securecore.errors import InvalidToken
+from securecore.models import RefreshToken, SigningKey
+from securecore.revocation import revoke_family, revoke_user_tokens
+from securecore.tokens import one_time, refresh
+from securecore.tokens.refresh import NotRedeemed, Redeemed
+from tests.tokens.calls import ask, given
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 16
+ROUNDS = 40
+BINDING = "x5t#S256:alice"
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create(username="alice")
+
+
+def start(user: User, now: dt.datetime, *, rotates: bool = True) -> tuple[Any, str]:
+    family, token = refresh.start(
+        user_id=user.pk, client_id="alice", binding=BINDING, scope="", rotates=rotates, now=now
+    )
+    return family.pk, token
+
+
+def redeem(token: str, *, binding: str = BINDING) -> Redeemed | NotRedeemed:
+    return refresh.redeem(presented_token=token, client_id="alice", binding=binding, now=clock.now())
+
+
+def live(family_id: Any) -> int:
+    """Successors of a family that could be redeemed now."""
+    rows = RefreshToken.objects.filter(family=family_id, used_at=None, expires_at__gt=clock.now())
+    return rows.filter(family__revoked_at=None).count()
+
+
+class TestRefreshToken:
+    def test_of_sixteen_threads_never_has_two_live_successors(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
+        for _ in range(ROUNDS):
+            family, token = start(alice, now)
+            outcomes = run_together(THREADS, lambda _, token=token: redeem(token))
+            successors = [outcome.token for outcome in outcomes if isinstance(outcome, Redeemed)]
+            assert len(successors) == len(set(successors)) >= 1
+            assert live(family) == 1
+            assert sum(refresh.is_live(str(each), clock.now()) for each in successors) == 1
+            assert RefreshToken.objects.filter(family=family).count() == 2
+
+    def test_of_sixteen_threads_outside_the_retry_window_has_none(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
+        """A thief among them: the family ends, whoever was first."""
+        for _ in range(ROUNDS):
+            family, token = start(alice, now)
+            first = redeem(token)
+            RefreshToken.objects.exclude(used_at=None).update(used_at=now - dt.timedelta(minutes=1))
+            outcomes = run_together(THREADS, lambda _, token=token: redeem(token))
+            assert isinstance(first, Redeemed)
+            assert not [outcome for outcome in outcomes if isinstance(outcome, Redeemed)]
+            assert sum(outcome.reused for outcome in outcomes) == 1
+            assert live(family) == 0
+
+    def test_of_a_thief_and_its_owner_ends_the_family(self, run_together: Any, alice: User, now: dt.datetime) -> None:
+        """Half of the threads lack the binding; one second use by any of them is enough."""
+        for _ in range(ROUNDS):
+            family, token = start(alice, now)
+            assert isinstance(redeem(token), Redeemed)
+
+            def present(index: int, token: str = token) -> Redeemed | NotRedeemed:
+                return redeem(token, binding=BINDING if index % 2 else "x5t#S256:thief")
+
+            run_together(THREADS, present)
+            assert live(family) == 0
+
+    def test_of_a_chain_of_refreshes_and_retries_never_has_two_live_heads(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
+        for _ in range(ROUNDS // 4):
+            family, token = start(alice, now)
+
+            def go_on(index: int, token: str = token) -> None:
+                for _ in range(4):
+                    outcome = redeem(token)
+                    if not isinstance(outcome, Redeemed):
+                        return
+                    assert outcome.token is not None
+                    token = outcome.token
+
+            run_together(THREADS, go_on)
+            assert live(family) <= 1
+
+    def test_through_the_endpoint_has_one_live_successor(self, run_together: Any, mtls_client: Any) -> None:
+        for _ in range(ROUNDS // 4):
+            clients = [mtls_client("alice") for _ in range(THREADS)]
+            token = given(clients[0])["refresh_token"]
+            family = RefreshToken.objects.latest("expires_at").family_id
+
+            def present(index: int, clients: Any = clients, token: str = token) -> Any:
+                return ask(clients[index], "refresh_token", refresh_token=token)
+
+            answers = run_together(THREADS, present)
+            assert {answer.status_code for answer in answers} <= {200, 400}
+            successors = [answer.json()["refresh_token"] for answer in answers if answer.status_code == 200]
+            assert sum(refresh.is_live(each, clock.now()) for each in successors) == live(family) == 1
+
+
+class TestRevocation:
+    @pytest.mark.parametrize("way", ["family", "user"])
+    @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
+    def test_leaves_nothing_alive_of_a_family_that_sixteen_threads_refresh(
+        self, run_together: Any, alice: User, rotates: bool, way: str
+    ) -> None:
+        for _ in range(ROUNDS // 4):
+            family, token = start(alice, clock.now(), rotates=rotates)
+            began, ended = threading.Event(), threading.Event()
+
+            def work(
+                index: int, family: Any = family, token: str = token, began: Any = began, ended: Any = ended
+            ) -> Any:
+                if index:
+                    return refresh_until_refused(alice, token, began, ended)
+                assert began.wait(10)
+                revoke_family(family) if way == "family" else revoke_user_tokens(alice)
+                ended.set()
+                assert live(family) == 0
+                return []
+
+            issued = [each for thread in run_together(THREADS + 1, work) for each in thread]
+            assert issued
+            assert live(family) == 0
+            assert not [each for each in issued if is_accepted(each)]
+
+    def test_by_two_at_once_is_news_once(self, run_together: Any, alice: User, now: dt.datetime) -> None:
+        for _ in range(ROUNDS):
+            family, _ = start(alice, now)
+            assert sum(run_together(4, lambda _, family=family: revoke_family(family))) == 1
+
+    def test_of_a_user_by_sixteen_threads_counts_sixteen(self, run_together: Any, alice: User) -> None:
+        run_together(THREADS, lambda _: revoke_user_tokens(alice))
+        assert tokens.epochs.current(tokens.epochs.user_subject(str(alice.pk))) == [THREADS]
+
+
+def refresh_until_refused(alice: User, token: str, began: threading.Event, ended: threading.Event) -> list[str]:
+    """Refresh as the owner does, and return the access tokens that were issued on the way. A refresh that begins after
+    the revocation has ended must be refused.
+    """
+    issued: list[str] = []
+    while True:
+        was_over = ended.is_set()
+        outcome = redeem(token)
+        assert not (was_over and isinstance(outcome, Redeemed))
+        if not isinstance(outcome, Redeemed):
+            return issued
+        token = outcome.token or token
+        family = outcome.family.pk
+        now = clock.now()
+        issued.append(
+            tokens.issue(subject=str(alice.pk), client_id="alice", binding=BINDING, family_id=family, now=now)[0]
+        )
+        began.set()
+
+
+def is_accepted(encoded: str) -> bool:
+    now = clock.now()
+    try:
+        access.user_of_token(tokens.verify(encoded, now=now), now=now)
+    except InvalidToken:
+        return False
+    return True
+
+
+class TestOneTimeToken:
+    def test_of_sixteen_threads_has_one_winner(self, run_together: Any, now: dt.datetime) -> None:
+        for _ in range(ROUNDS):
+            token = one_time.issue(purpose="reset", subject="alice", lifetime=60, now=now)
+            won = run_together(THREADS, lambda _, token=token: one_time.consume(token, purpose="reset", now=now))
+            assert sorted(won, key=str) == [None] * (THREADS - 1) + ["alice"]
+
+
+class TestSigningKey:
+    def test_rotated_by_many_at_once_leaves_one_that_signs(self, run_together: Any, settings: Any) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+        kids = run_together(4, lambda _: tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now()))
+        assert SigningKey.objects.count() == len(set(kids)) == 4
+        signing = run_together(4, lambda _: tokens.keys.signing_key(clock.now()).kid)
+        assert len(set(signing)) == 1
