@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,32 @@ def authenticate(*, presented_id: str | None, certificate: PresentedCertificate)
     if user is None or user.get_username() != presented_id:
         return None
     return AuthenticatedClient(presented_id, user, frozenset(), True, False, is_registered=False)
+
+
+def register(
+    *,
+    client_id: str,
+    user: Any,
+    now: dt.datetime,
+    certificate_name: str = "",
+    scope: str = "",
+    rotates_refresh_tokens: bool = False,
+    may_introspect: bool = False,
+) -> Client:
+    """Register a client that acts as ``user``; raises ``ValidationError`` for a certificate name that matches nothing.
+
+    Without ``certificate_name`` its certificates are those enrolled for the user. ``scope`` are values separated by
+    blanks.
+    """
+    return Client.objects.using(settings.DATABASE).create(
+        client_id=client_id,
+        user=user,
+        certificate_name=check_name(certificate_name) if certificate_name else "",
+        scope=scope,
+        rotates_refresh_tokens=rotates_refresh_tokens,
+        may_introspect=may_introspect,
+        created_at=now,
+    )
 
 
 def check_name(name: str) -> str:

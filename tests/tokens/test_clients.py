@@ -369,3 +369,20 @@ def test_strange_ids_are_nobody(certificate_for: Callable[[str], Issued], enroll
     )
     assert clients.authenticate(presented_id=client_id, certificate=presented) is None
     assert tokens.Client.objects.count() == 0
+
+
+class TestRegister:
+    def test_makes_a_client_that_its_certificate_proves(self, users: dict[str, User], now: Any) -> None:
+        clients.register(client_id="billing", user=users["bob"], certificate_name="DNS:billing.internal", now=now)
+        row = Client.objects.get(pk="billing")
+        assert (row.user, row.certificate_name, row.rotates_refresh_tokens) == (
+            users["bob"],
+            "DNS:billing.internal",
+            False,
+        )
+
+    @pytest.mark.parametrize("name", ["billing.internal", "CN:billing", "DNS:", "subject_dn:nonsense"])
+    def test_refuses_a_name_that_matches_nothing(self, users: dict[str, User], now: Any, name: str) -> None:
+        with pytest.raises(ValidationError):
+            clients.register(client_id="billing", user=users["bob"], certificate_name=name, now=now)
+        assert not Client.objects.exists()

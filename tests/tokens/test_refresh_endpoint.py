@@ -166,9 +166,13 @@ class TestStaticPolicy:
         assert works(MutualTLSClient(renewed), answer["access_token"])
         assert not works(client, answer["access_token"])
 
-    def test_is_no_less_bound_to_the_client(self, client: MutualTLSClient, mtls_client: Any, token: str) -> None:
+    def test_is_no_less_bound_to_the_client(
+        self, client: MutualTLSClient, mtls_client: Any, register: Register, token: str
+    ) -> None:
         assert error_of(refresh(mtls_client("bob"), token)) == INVALID_GRANT
         assert error_of(refresh(mtls_client("bob"), token, client_id="payments")) == (401, "invalid_client")
+        register("other", user="bob")
+        assert error_of(refresh(mtls_client("bob"), token, client_id="other")) == INVALID_GRANT
         # Alice's own client, which is not the registered one.
         assert error_of(refresh(client, token)) == INVALID_GRANT
 
