@@ -3,6 +3,7 @@
 #   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
+#   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -18,7 +19,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,7 +30,7 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-test: lint checks test-sqlite test-newest test-postgresql
+test: lint checks test-sqlite test-newest test-postgresql test-django
 
 lint: $(DEV)
 	$(say) "style: ruff"
@@ -68,8 +69,15 @@ test-newest:
 	    $(MAKE) $(NEWEST) && \
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
-	    .venv-newest/bin/python -m pytest --ignore=tests/structure; \
+	    .venv-newest/bin/python -m pytest --ignore=tests/structure && \
+	    .venv-newest/bin/python -m tests.django_suites sessions_tests; \
 	fi
+
+# Its tests are in Django's source distribution, which pip fetches once into var/.
+test-django: $(DEV)
+	$(say) "Django's own suites under securecore.sessions, on SQLite and on PostgreSQL"
+	@$(PY) -m tests.django_suites
+	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests
 
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage

@@ -8,6 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from securecore import clock, events
+from securecore.conf import settings
+from securecore.grants import principal_of
 from securecore.models import Certificate, Grant, Session
 
 
@@ -36,5 +39,22 @@ class GrantAdmin(ReadOnlyAdmin):
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    list_display = ("user", "created_at", "last_seen_at", "expires_at")
-    exclude = ("data",)
+    list_display = ("user", "device", "address", "certificate", "created_at", "last_seen_at", "expires_at")
+    list_select_related = ("user",)
+    search_fields = ("certificate", "address", "device")
+    date_hierarchy = "created_at"
+    exclude = ("data", "predecessor")
+    actions = ("end_sessions",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).using(settings.DATABASE).live(clock.now())  # type: ignore[attr-defined]
+
+    @admin.action(description="End the selected sessions", permissions=["end"])
+    def end_sessions(self, request: HttpRequest, queryset: Any) -> None:
+        count = queryset.end()
+        events.emit(events.SessionsEnded(count=count, reason=f"by the administrator {principal_of(request.user)}"))
+        self.message_user(request, f"{count} sessions were ended.")
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        """Whoever may delete sessions, by Django's permission ``securecore.delete_session``."""
+        return request.user.has_perm("securecore.delete_session")

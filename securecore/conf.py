@@ -51,6 +51,16 @@ class Settings:
     #: NIST SP 800-63B-4, AAL2: inactivity at most one hour, a day in all.
     SESSION_IDLE_TIMEOUT: int = 3_600
     SESSION_ABSOLUTE_TIMEOUT: int = 86_400
+    #: What a new session is bound to: the certificate ("thumbprint"), or its key ("public-key"), which a renewed
+    #: certificate may keep.
+    SESSION_BINDING: str = "thumbprint"
+    #: A session presented by somebody else: "refuse" and leave it to its owner, or "end" it.
+    SESSION_MISMATCH: str = "refuse"
+    #: Live sessions a user may have, and what happens at one more: "evict" the oldest or "refuse" the login.
+    SESSION_LIMIT: int = 50
+    SESSION_LIMIT_REACHED: str = "evict"
+    #: What a session keeps when somebody logs in to it; "*" is everything, as Django has it.
+    SESSION_KEYS_KEPT_AT_LOGIN: tuple[str, ...] = ("*",)
 
     TOKEN_ISSUER: str = ""
     TOKEN_AUDIENCE: str = ""
@@ -125,7 +135,18 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
     return value
 
 
+#: Settings that are one of a few words.
+_CHOICES = {
+    "SESSION_BINDING": ("thumbprint", "public-key"),
+    "SESSION_MISMATCH": ("refuse", "end"),
+    "SESSION_LIMIT_REACHED": ("evict", "refuse"),
+}
+
+
 def _validate(settings: Settings) -> None:
+    for name, words in _CHOICES.items():
+        if getattr(settings, name) not in words:
+            raise _wrong(f"SECURECORE[{name!r}] must be one of {', '.join(words)}.")
     _validate_proxies(settings)
     _validate_signing_keys(settings)
     _validate_encryption_keys(settings)

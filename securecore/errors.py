@@ -102,6 +102,32 @@ class EarlyData(Refused):
     title = "Send this request again after the TLS handshake."
 
 
+# Sessions
+
+
+class SessionRefused(Refused):
+    code = "session-refused"
+    status = 401
+    title = "The session belongs to another certificate."
+
+
+class SessionLimitReached(Refused):
+    code = "session-limit-reached"
+    title = "You have too many sessions; end one of them first."
+
+
+class RecentAuthenticationRequired(Refused):
+    code = "recent-authentication-required"
+    status = 401
+    title = "Log in again for this."
+
+
+class CredentialsRefused(Refused):
+    code = "credentials-refused"
+    status = 401
+    title = "These credentials are not accepted."
+
+
 # Tokens
 
 

@@ -62,6 +62,30 @@ class SessionBindingMismatch(Event):
     user: str | None
     bound_to: str
     presented: str
+    #: Whether the session was ended, as ``SESSION_MISMATCH`` may say.
+    ended: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionIdExposed(Event):
+    """Something like a session id came where none is ever read: the query string, the path, a header or the body."""
+
+    name = "securecore.sessions.id-exposed"
+    place: str
+    path: str
+    #: Whose live session the id opens, if it does; it is in logs and histories now.
+    user: str | None
+    live: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionsEnded(Event):
+    """Sessions were ended by somebody other than their own logout."""
+
+    name = "securecore.sessions.sessions-ended"
+    level = logging.INFO
+    count: int
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

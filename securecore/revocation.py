@@ -80,15 +80,28 @@ def retire_key(kid: str) -> bool:
 
 
 def revoke_certificate(*, thumbprint: str) -> None:
-    """Refuse the certificate from now on, and end the sessions and authorizations that are bound to it. Access tokens
-    bound to it need its key on the wire, which is refused with it.
+    """Refuse the certificate from now on, and end the sessions that were opened under it and the authorizations bound
+    to it. Access tokens bound to it need its key on the wire, which is refused with it.
     """
     binding = f"x5t#S256:{thumbprint}"
     with _recorded("revoke_certificate()"):
         identity.revoke(thumbprint=thumbprint, now=clock.now())
-        ended = Session.objects.using(settings.DATABASE).bound_to(binding).end()
+        ended = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).end()
         _end_families(binding=binding)
     events.emit(events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended))
+
+
+def end_sessions(*, user: Any = None, thumbprint: str = "", reason: str) -> int:
+    """End the sessions of ``user``, those opened under the certificate, or with neither all of them; say how many."""
+    with _recorded("end_sessions()"):
+        rows = Session.objects.using(settings.DATABASE).all()
+        if user is not None:
+            rows = rows.for_user(user)
+        if thumbprint:
+            rows = rows.of_certificate(thumbprint)
+        count = rows.end()
+    events.emit(events.SessionsEnded(count=count, reason=reason))
+    return count
 
 
 @contextmanager

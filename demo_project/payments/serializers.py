@@ -95,6 +95,7 @@ class CertificateSerializer(serializers.Serializer[Any]):
     sans = serializers.ListField(child=serializers.CharField())
     not_before = serializers.DateTimeField()
     not_after = serializers.DateTimeField()
+    key_thumbprint = serializers.CharField(help_text="SHA-256 of the public key, which a renewed certificate may keep.")
 
 
 class WhoamiSerializer(serializers.Serializer[Any]):

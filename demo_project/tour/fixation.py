@@ -28,6 +28,9 @@ def attack(service: Service) -> Iterator[Probe]:
         yield _is_alice("her id in bob's URL", bob, params={"sessionid": first.value})
 
         second = _log_in(alice, first)
+        # For ten seconds a request that was on its way with the last id may still look, under the same certificate; so
+        # this is about the one before.
+        second = second if second == first else _log_in(alice, second)
         survived = second == first or _has_session(alice, first)
         yield Probe("her old id after a second login", survived, "still her session" if survived else "dead")
 

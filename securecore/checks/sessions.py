@@ -5,7 +5,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore.checks.identity import CERTIFICATE, SESSION
-from securecore.conf import django_settings
+from securecore.conf import django_settings, settings
 
 _ENGINE = "securecore.sessions"
 
@@ -36,25 +36,94 @@ def e202_session_after_certificate(**_: Any) -> list[CheckMessage]:
     ]
 
 
-def w203_session_cookie(**_: Any) -> list[CheckMessage]:
-    """ASVS 5.0 v5.0.0-3.3.1 to 3.3.4."""
-    cookie = django_settings
-    safe = (
-        cookie.SESSION_COOKIE_SECURE
-        and cookie.SESSION_COOKIE_HTTPONLY
-        and cookie.SESSION_COOKIE_NAME.startswith("__Host-")
-        and cookie.SESSION_COOKIE_SAMESITE in ("Lax", "Strict")
+def _weaker(*, id: str, safe: bool, problem: str, hint: str) -> list[CheckMessage]:
+    if safe or django_settings.SESSION_ENGINE != _ENGINE:
+        return []
+    return [Warning(problem, hint=hint, id=f"securecore.{id}")]
+
+
+def w203_cookie_name(**_: Any) -> list[CheckMessage]:
+    """ASVS 5.0 v5.0.0-3.3.3."""
+    return _weaker(
+        id="W203",
+        safe=django_settings.SESSION_COOKIE_NAME.startswith("__Host-"),
+        problem="Another host of the domain, or a page over plain HTTP, could plant a session cookie.",
+        hint="Set SESSION_COOKIE_NAME = '__Host-sessionid'.",
     )
-    if safe or cookie.SESSION_ENGINE != _ENGINE:
+
+
+def w204_cookie_secure(**_: Any) -> list[CheckMessage]:
+    """ASVS 5.0 v5.0.0-3.3.1."""
+    return _weaker(
+        id="W204",
+        safe=bool(django_settings.SESSION_COOKIE_SECURE),
+        problem="The session cookie would be sent over plain HTTP, where anybody can read it.",
+        hint="Set SESSION_COOKIE_SECURE = True.",
+    )
+
+
+def w205_cookie_httponly(**_: Any) -> list[CheckMessage]:
+    """ASVS 5.0 v5.0.0-3.3.4."""
+    return _weaker(
+        id="W205",
+        safe=bool(django_settings.SESSION_COOKIE_HTTPONLY),
+        problem="A script in a page can read the session cookie.",
+        hint="Set SESSION_COOKIE_HTTPONLY = True.",
+    )
+
+
+def w206_cookie_samesite(**_: Any) -> list[CheckMessage]:
+    """ASVS 5.0 v5.0.0-3.3.2."""
+    return _weaker(
+        id="W206",
+        safe=django_settings.SESSION_COOKIE_SAMESITE in ("Lax", "Strict"),
+        problem="The session cookie would be sent with requests that other sites make.",
+        hint="Set SESSION_COOKIE_SAMESITE = 'Lax' or 'Strict'.",
+    )
+
+
+def e207_cookie_scope(**_: Any) -> list[CheckMessage]:
+    """RFC 6265bis section 4.1.3.2: a browser drops such a cookie, so nobody could ever log in."""
+    cookie = django_settings
+    named = cookie.SESSION_ENGINE == _ENGINE and cookie.SESSION_COOKIE_NAME.startswith("__Host-")
+    if not named or (cookie.SESSION_COOKIE_DOMAIN is None and cookie.SESSION_COOKIE_PATH == "/"):
         return []
     return [
-        Warning(
-            "The session cookie could be set or read by somebody else.",
-            hint="Set SESSION_COOKIE_NAME = '__Host-sessionid', SESSION_COOKIE_SECURE = True, "
-            "SESSION_COOKIE_HTTPONLY = True and SESSION_COOKIE_SAMESITE = 'Lax'.",
-            id="securecore.W203",
+        Error(
+            "Browsers refuse a __Host- cookie that has a domain, or another path than /.",
+            hint="Set SESSION_COOKIE_DOMAIN = None and SESSION_COOKIE_PATH = '/'.",
+            id="securecore.E207",
         )
     ]
 
 
-CHECKS = (e201_session_middleware, e202_session_after_certificate, w203_session_cookie)
+def w208_timeouts(**_: Any) -> list[CheckMessage]:
+    """NIST SP 800-63B-4 section 2.2.3 (AAL2), ASVS 5.0 v5.0.0-7.1.1."""
+    return _weaker(
+        id="W208",
+        safe=settings.SESSION_IDLE_TIMEOUT <= 3_600 and settings.SESSION_ABSOLUTE_TIMEOUT <= 86_400,
+        problem="Sessions live longer than NIST SP 800-63B-4 allows at AAL2: an hour idle, a day in all.",
+        hint="Lower SECURECORE['SESSION_IDLE_TIMEOUT'] and ['SESSION_ABSOLUTE_TIMEOUT'], or say why and silence this.",
+    )
+
+
+def w209_save_every_request(**_: Any) -> list[CheckMessage]:
+    return _weaker(
+        id="W209",
+        safe=not django_settings.SESSION_SAVE_EVERY_REQUEST,
+        problem="Every request writes its session and sends its id once more.",
+        hint="Set SESSION_SAVE_EVERY_REQUEST = False: use extends a session without it.",
+    )
+
+
+CHECKS = (
+    e201_session_middleware,
+    e202_session_after_certificate,
+    w203_cookie_name,
+    w204_cookie_secure,
+    w205_cookie_httponly,
+    w206_cookie_samesite,
+    e207_cookie_scope,
+    w208_timeouts,
+    w209_save_every_request,
+)

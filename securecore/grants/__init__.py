@@ -8,6 +8,6 @@ reads the revocation. A revocation that returned is never outrun.
 from securecore.grants.authorization import authorize
 from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
-from securecore.grants.registry import grant, principal_of, revoke
+from securecore.grants.registry import grant, note_change, principal_of, revoke
 
-__all__ = ["Gate", "Grant", "authorize", "grant", "principal_of", "revoke", "take_gate"]
+__all__ = ["Gate", "Grant", "authorize", "grant", "note_change", "principal_of", "revoke", "take_gate"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 
 from securecore import db
@@ -44,6 +45,19 @@ def revoke(*, principal: str, permission: str, now: dt.datetime) -> bool:
         if revoked:
             _count_change(principal)
         return bool(revoked)
+
+
+def note_change(*principals: str) -> None:
+    """Count that what these principals may do has changed elsewhere (a role, say): their gates' epochs move on.
+
+    Waits for what they are doing. Opens or joins a transaction, and holds when that has committed.
+    """
+    with transaction.atomic(using=settings.DATABASE):
+        for start in range(0, len(principals), 500):
+            chunk = sorted(principals)[start : start + 500]
+            gates = Gate.objects.using(settings.DATABASE)
+            gates.bulk_create([Gate(principal=each) for each in chunk], ignore_conflicts=True)
+            gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
 def _count_change(principal: str) -> None:

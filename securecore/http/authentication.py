@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 
 from securecore import access, clock, tokens
-from securecore.errors import CertificateUnknown, InvalidDPoPProof, InvalidToken, Refused, UseDPoPNonce
+from securecore.errors import (
+    CertificateUnknown,
+    InvalidDPoPProof,
+    InvalidToken,
+    Refused,
+    SessionRefused,
+    UseDPoPNonce,
+)
 from securecore.http.dpop import proof_of_request
 from securecore.identity import ClientCertificate
 from securecore.replay import DPOP_ALGORITHMS
@@ -120,3 +128,13 @@ class SimpleJWTAuthentication(TokenAuthentication):
 
     def _verify(self, request: Any, presented_token: str) -> AccessToken:
         return simplejwt.verify(presented_token, now=clock.now())
+
+
+class SessionAuthentication(RestSessionAuthentication):
+    """REST framework's, with CSRF protection; a session that belongs to another certificate is 401 and not nobody."""
+
+    def authenticate(self, request: Any) -> Any:
+        authenticated = super().authenticate(request)
+        if authenticated is None and getattr(request.session, "is_refused", False):
+            raise SessionRefused
+        return authenticated

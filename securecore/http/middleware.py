@@ -7,18 +7,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from securecore import access, clock
 from securecore.conf import django_settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
+from securecore.http.binding import opened_from, proven
 from securecore.http.dpop import presented_proof
+from securecore.http.exposure import report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
+from securecore.sessions import SessionStore
 
 
 class ClientCertificateMiddleware:
@@ -65,27 +69,72 @@ class ClientCertificateMiddleware:
         refuse_token_in_url(request)
         refuse_cross_site(request)
         if certificate is not None:
-            request.certificate_user = access.user_of_certificate(certificate)
             request.client_certificate = certificate
+            request.certificate_user = access.user_of_certificate(certificate)
         request.dpop_proof = presented_proof(request)
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
     """Django's, and the engine learns what this request proved, so that a session is only loaded by whom it belongs
-    to.
+    to. Changes the id when the user's privileges have changed, and keeps it true when the view failed.
     """
 
     def process_request(self, request: Any) -> None:
+        report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
-        certificate = request.client_certificate
-        binding = f"x5t#S256:{certificate.thumbprint}" if certificate else ""
-        request.session = self.SessionStore(presented_key, binding)  # type: ignore[call-arg]  # our engine (securecore.E201)
+        request.session = self.SessionStore(presented_key, *proven(request))  # our engine (securecore.E201)
 
-    def process_response(self, request: HttpRequest, response: Any) -> Any:
+    def process_response(self, request: Any, response: Any) -> Any:
+        session = getattr(request, "session", None)
         try:
-            return super().process_response(request, response)
+            if not isinstance(session, SessionStore):
+                return super().process_response(request, response)
+            return self._close(request, response, session)
         except DATABASE_AWAY as error:
             return database_away(request, error)
+
+    def _close(self, request: Any, response: Any, session: SessionStore) -> Any:
+        session.settle()
+        if session.is_outdated:
+            session.rotate()
+        if not session.is_read_only:
+            response = self._save(request, response, session)
+        if session.is_read_only:  # a cookie now would take the new id from the browser
+            patch_vary_headers(response, ("Cookie",))
+        if django_settings.SESSION_COOKIE_NAME in response.cookies:
+            patch_cache_control(response, private=True, no_store=True)
+        return response
+
+    def _save(self, request: Any, response: Any, session: SessionStore) -> Any:
+        if session.opened_from == {} and session.modified:
+            session.opened_from = opened_from(request)
+        try:
+            response = super().process_response(request, response)
+        except SessionInterrupted:
+            session.is_read_only = session.was_replaced()
+            if not session.is_read_only:
+                raise
+        is_new = session.modified and session.session_key not in (None, session.presented_key)
+        if response.status_code >= 500 and is_new:
+            # Django stores nothing of a request that failed. The id was changed before it did: the browser must know.
+            set_cookie(response, session)
+        return response
+
+
+def set_cookie(response: Any, session: SessionStore) -> None:
+    """Tell the browser the session's id, as Django's middleware does."""
+    at_close = session.get_expire_at_browser_close()
+    response.set_cookie(
+        django_settings.SESSION_COOKIE_NAME,
+        str(session.session_key),
+        max_age=None if at_close else session.get_expiry_age(),
+        domain=django_settings.SESSION_COOKIE_DOMAIN,
+        path=django_settings.SESSION_COOKIE_PATH,
+        secure=django_settings.SESSION_COOKIE_SECURE,
+        httponly=django_settings.SESSION_COOKIE_HTTPONLY,
+        samesite=django_settings.SESSION_COOKIE_SAMESITE,
+    )
+    patch_vary_headers(response, ("Cookie",))
 
 
 class RefusalMiddleware:

@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from securecore import events
 from securecore.db import is_lock_timeout
-from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused
+from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused, SessionRefused
+from securecore.sessions import SessionStore
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -71,6 +72,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     if isinstance(error, Refused):
         views.set_rollback()
         return problem_response(context["request"], error)
+    if isinstance(error, exceptions.NotAuthenticated) and _session_is_refused(context["request"]):
+        return problem_response(context["request"], SessionRefused())
     response = views.exception_handler(error, context)
     if response is None:
         return None
@@ -97,3 +100,10 @@ def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
 def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:
     problem = {"type": f"urn:securecore:problem:{code}", "title": title, "status": status, "code": code}
     return problem | ({"detail": detail} if detail else {})
+
+
+def _session_is_refused(request: Any) -> bool:
+    # Also with REST framework's own SessionAuthentication, to which such a session is nobody's, and where nothing has
+    # looked at the session yet.
+    session = getattr(request, "session", None)
+    return isinstance(session, SessionStore) and session.is_somebody_else_s()

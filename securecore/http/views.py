@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import authenticate, logout
 from django.db import transaction
 from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
@@ -14,16 +14,19 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from securecore import clock
+from securecore import clock, events
 from securecore.conf import settings
-from securecore.errors import CertificateRequired, CertificateUnknown, Refused
+from securecore.errors import CertificateRequired, CertificateUnknown, CredentialsRefused, Refused
+from securecore.grants import principal_of
 from securecore.http.authentication import (
     AccessTokenAuthentication,
     CertificateAuthentication,
     DPoPAuthentication,
+    SessionAuthentication,
 )
+from securecore.http.sessions import login
 from securecore.revocation import revoke_family, revoke_token
-from securecore.sessions import Session
+from securecore.sessions import Session, record_id
 from securecore.sessions.models import SessionQuerySet
 from securecore.tokens import AccessToken
 
@@ -34,36 +37,70 @@ class SessionUnknown(Refused):
     title = "You have no such session."
 
 
-class CertificateView(APIView):
-    """A view for the user whose certificate it is; its answers are nobody else's."""
-
-    authentication_classes: tuple[type[BaseAuthentication], ...] = (CertificateAuthentication,)
-    permission_classes = (IsAuthenticated,)
-
-    def permission_denied(self, request: Any, message: Any = None, code: Any = None) -> Any:
-        raise CertificateRequired
+class PrivateView(APIView):
+    """A view whose answers are nobody else's."""
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         add_never_cache_headers(response)
         return super().finalize_response(request, response, *args, **kwargs)
 
 
-class LoginView(CertificateView):
-    """Open a session for the certificate's user. The id is new, whatever cookie came in."""
+class OwnerView(PrivateView):
+    """For the user whose certificate it is or, without a certificate, whose session."""
+
+    authentication_classes: tuple[type[BaseAuthentication], ...] = (CertificateAuthentication, SessionAuthentication)
+    permission_classes = (IsAuthenticated,)
+
+    def permission_denied(self, request: Any, message: Any = None, code: Any = None) -> Any:
+        raise CertificateRequired
+
+
+class LoginView(PrivateView):
+    """Open a session, with an id that is new whatever cookie came in.
+
+    ``demands`` says by what, for each route. ``("certificate",)`` opens it for the certificate's user;
+    ``("certificate", "password")`` wants that user's password too; ``("password",)`` takes ``username`` and
+    ``password`` from anybody: ``path("login", LoginView.as_view(demands=("password",)))``.
+    """
+
+    authentication_classes = ()
+    permission_classes = ()
+    demands: tuple[str, ...] = ("certificate",)
 
     def post(self, request: Any) -> Response:
-        user = authenticate(request._request)
-        if user is None:
-            raise CertificateUnknown
+        user = self._user(request._request, request.data if "password" in self.demands else {})
         login(request._request, user)
         return Response({"user": user.get_username()})
 
+    def _user(self, request: Any, presented: Any) -> Any:
+        if "certificate" in self.demands:
+            if request.client_certificate is None:
+                raise CertificateRequired
+            owner = authenticate(request)
+            if owner is None:
+                raise CertificateUnknown
+            if "password" not in self.demands:
+                return owner
+            presented = {"username": owner.get_username(), "password": presented.get("password")}
+        username, password = presented.get("username"), presented.get("password")
+        if not (isinstance(username, str) and isinstance(password, str)):
+            raise CredentialsRefused
+        user = authenticate(request, username=username, password=password)
+        if user is None:
+            raise CredentialsRefused
+        return user
+
 
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
-class LogoutView(CertificateView):
+class LogoutView(OwnerView):
     """End the session of this request, and the authorization of the access token it came with: access and refresh."""
 
-    authentication_classes = (AccessTokenAuthentication, DPoPAuthentication, CertificateAuthentication)
+    authentication_classes = (
+        AccessTokenAuthentication,
+        DPoPAuthentication,
+        CertificateAuthentication,
+        SessionAuthentication,
+    )
 
     def post(self, request: Any) -> Response:
         token = request.auth
@@ -75,15 +112,20 @@ class LogoutView(CertificateView):
         return Response(status=204)
 
 
-class SessionsView(CertificateView):
-    """The caller's live sessions, newest first."""
+class SessionsView(OwnerView):
+    """The caller's live sessions, newest first. DELETE ends all but the one of this request."""
 
     def get(self, request: Any) -> Response:
-        own = _own_sessions(request).order_by("-created_at")
-        return Response({"results": [_described(session) for session in own]})
+        own, current = _own_sessions(request).order_by("-created_at"), _current(request)
+        return Response({"results": [_described(session, current) for session in own]})
+
+    def delete(self, request: Any) -> Response:
+        ended = _own_sessions(request).exclude(pk=_current(request)).end()
+        events.emit(events.SessionsEnded(count=ended, reason=f"others of {principal_of(request.user)}, by itself"))
+        return Response({"ended": ended})
 
 
-class SessionView(CertificateView):
+class SessionView(OwnerView):
     """End one of the caller's sessions, on every host at once."""
 
     def delete(self, request: Any, session_id: UUID) -> Response:
@@ -96,9 +138,17 @@ def _own_sessions(request: Any) -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE).for_user(request.user).live(clock.now())
 
 
-def _described(session: Session) -> dict[str, Any]:
+def _current(request: Any) -> UUID:
+    return record_id(request.session.session_key or "")
+
+
+def _described(session: Session, current: UUID) -> dict[str, Any]:
     return {
         "id": str(session.pk),
+        "current": session.pk == current,
+        "device": session.device,
+        "address": session.address,
+        "certificate": session.certificate,
         "created_at": session.created_at,
         "last_seen_at": session.last_seen_at,
         "expires_at": session.expires_at,

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securecore.conf import settings
 from securecore.digests import thumbprint
@@ -42,6 +42,8 @@ class ClientCertificate:
     not_after: dt.datetime
     #: Whether the proxy found an authority that vouches for it. If not, only an enrolment as self-signed makes it good.
     is_verified: bool = True
+    #: SHA-256 of the public key (SubjectPublicKeyInfo, DER) in base64url: a renewed certificate may keep it.
+    key_thumbprint: str = ""
 
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period: keep-alive connections outlive it (RFC 5280
@@ -99,6 +101,9 @@ def _read(certificate: x509.Certificate) -> ClientCertificate:
         sans=_subject_alternative_names(certificate),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        key_thumbprint=thumbprint(
+            certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ),
     )
 
 

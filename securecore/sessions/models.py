@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from uuid import UUID
 
 from django.db import models
 
+from securecore import digests
 from securecore.conf import django_settings
+
+
+def record_id(session_key: str) -> UUID:
+    """Return the primary key of the session with this id; the id itself is stored nowhere."""
+    return digests.record_id("session", session_key)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -17,6 +24,17 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def bound_to(self, binding: str) -> SessionQuerySet:
         return self.filter(binding=binding)
+
+    def of_certificate(self, thumbprint: str) -> SessionQuerySet:
+        """Sessions that were opened under this certificate, whatever they are bound to."""
+        return self.filter(models.Q(certificate=thumbprint) | models.Q(binding=f"x5t#S256:{thumbprint}"))
+
+    def named(self, session_key: str) -> SessionQuerySet:
+        return self.filter(pk=record_id(session_key))
+
+    def replaced(self, session_key: str, since: dt.datetime) -> SessionQuerySet:
+        """The session whose id this was until it got another, at or after ``since``."""
+        return self.filter(predecessor=record_id(session_key), rotated_at__gte=since)
 
     def end(self) -> int:
         """End these sessions: the rows go, so no worker on any host finds them again."""
@@ -40,6 +58,33 @@ class Session(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     #: The absolute timeout, counted from the last login.
     ends_at = models.DateTimeField()
+    #: The last login or step-up; none for a session that nobody logged in to.
+    authenticated_at = models.DateTimeField(null=True)
+
+    #: The record id that this session had before its last rotation, for requests that were in flight with it.
+    predecessor = models.UUIDField(null=True)
+    rotated_at = models.DateTimeField(null=True)
+    #: Whether the predecessor was as privileged as this session. One from before the login opens nothing: whoever
+    #: planted it knows it.
+    predecessor_was_user = models.BooleanField(default=False)
+
+    #: The user's gate, whose epoch counts what the user may do. A name, so that features need not know each other.
+    gate = models.ForeignKey(
+        "securecore.Gate",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        db_column="principal",
+        related_name="+",
+    )
+    #: The gate's epoch when this id was issued. When it moved on, the id changes at the next request.
+    epoch = models.BigIntegerField(default=0)
+
+    #: Where the session was opened, for its user to recognize it. Nothing decides by these.
+    certificate = models.CharField(max_length=43, blank=True, db_index=True)
+    address = models.CharField(max_length=45, blank=True)
+    device = models.CharField(max_length=200, blank=True)
 
     objects = SessionQuerySet.as_manager()
 
@@ -47,6 +92,11 @@ class Session(models.Model):
         db_table = "securecore_session"
         constraints = [
             models.CheckConstraint(condition=models.Q(expires_at__lte=models.F("ends_at")), name="sc_session_ends"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["predecessor"], condition=models.Q(predecessor__isnull=False), name="sc_session_predecessor"
+            ),
         ]
 
     def __str__(self) -> str:

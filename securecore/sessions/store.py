@@ -4,56 +4,71 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import DateTimeField, F, Value
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Least
 
-from securecore import clock, digests, events
+from securecore import clock, db, digests, events
 from securecore.conf import settings
-from securecore.sessions.models import Session, SessionQuerySet
+from securecore.sessions import columns
+from securecore.sessions.models import Session, SessionQuerySet, record_id
+from securecore.sessions.statements import GRACE, Found, find, write
 
 #: Writing "last seen" on every request would be the dearest statement of the request, for nothing.
 _SEEN_EVERY = dt.timedelta(minutes=1)
 
 
 class SessionStore(SessionBase):
-    """One session. ``binding`` is what the request proved (``x5t#S256:<thumbprint>``), empty for nothing.
+    """One session. ``proven`` is what the request proved about its sender (``x5t#S256:<thumbprint>``), empty for
+    nothing; a new session is bound to the first of it, and opens for a request that proved what it is bound to.
 
     Loads nothing that is unknown, expired, or bound to something else; the id presented is then never used again. Every
     change is one statement whose row count is believed, so a session that was ended meanwhile cannot be written back.
     """
 
-    def __init__(self, session_key: str | None = None, binding: str = "") -> None:
+    def __init__(self, session_key: str | None = None, *proven: str) -> None:
         super().__init__(session_key)
         self.presented_key = session_key
-        self._binding = binding
-        self._restarts = False
+        self.proven = proven or ("",)
+        #: Columns that say where a new session was opened: certificate, address, device.
+        self.opened_from: dict[str, str] = {}
+        #: The id is that of a live session which is bound to something else.
+        self.is_refused = False
+        #: The id was replaced while this request was on its way: it may look, and what it writes is dropped.
+        self.is_read_only = False
+        #: The user's privileges changed since the id was issued.
+        self.is_outdated = False
+        self._was_user = False
+        self._stored: bytes | None = None
+        self._in_transaction = False
+        self._ended_key: str | None = None
 
     # What Django asks of an engine
 
     def load(self) -> dict[str, Any]:
         now = clock.now()
-        row = self._live_row(now)
-        if row is None:
+        found = self._find(now) if self.session_key else None
+        if found is None:
             self._session_key = None
             return {}
-        data = self.decode(row.data)
-        if row.last_seen_at <= now - min(_SEEN_EVERY, dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT) / 10):
-            self._row_as_queryset(now).update(last_seen_at=now, expires_at=self._idle_until(now, data))
+        self.is_read_only = found.replaced
+        if found.is_closed:
+            return {}
+        self.is_outdated = found.outdated and not found.replaced
+        data = self.decode(found.data)
+        self._was_user = SESSION_KEY in data
+        if found.long_unseen and not found.replaced:
+            self._own(now).update(last_seen_at=now, expires_at=columns.idle_until(now, self._idle_seconds(data)))
         return data
 
-    def exists(self, session_key: str) -> bool:
-        return _rows().live(clock.now()).filter(pk=_record_id(session_key)).exists()
+    def exists(self, session_key: str | None) -> bool:
+        return bool(session_key) and _rows().live(clock.now()).named(str(session_key)).exists()
 
     def create(self) -> None:
+        self.is_read_only = self.is_outdated = False
         while True:
             self._session_key = self._get_new_session_key()
             try:
@@ -64,24 +79,24 @@ class SessionStore(SessionBase):
             return
 
     def save(self, must_create: bool = False) -> None:
+        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         if self.session_key is None:
             return self.create()
-        data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         now = clock.now()
-        columns = {"data": self.encode(data), "user_id": _user_id(data), "last_seen_at": now}
         if must_create:
-            self._insert(now, columns)
-        elif not self._update(now, columns):
+            self._insert(now, data)
+        elif not self.is_read_only and not self._is_stored(data) and not self._update(now, data):
             raise UpdateError
-        self._restarts = False
         return None
 
     def delete(self, session_key: str | None = None) -> None:
         # A key that the application names is ended. Our own came in a cookie: whoever stole it must not end it either.
         if session_key is not None:
-            _rows().filter(pk=_record_id(session_key)).end()
-        elif self.session_key is not None:
-            _rows().filter(pk=_record_id(self.session_key), binding=self._binding).end()
+            _rows().named(session_key).end()
+        elif self.session_key is not None and not self.is_read_only:
+            self._named().end()
+            self._note_transaction()
+            self._ended_key = self.session_key
 
     def cycle_key(self) -> None:
         """Give this session a new id. One UPDATE of the primary key, so the old id is dead when the new one lives.
@@ -89,16 +104,11 @@ class SessionStore(SessionBase):
         Raises ``SessionInterrupted`` (400) if somebody's session was ended meanwhile: rotation must not bring it back.
         """
         data = self._session  # type: ignore[attr-defined]
-        if self.session_key is not None:
-            new_key = self._get_new_session_key()
-            if self._row_as_queryset(clock.now()).update(id=_record_id(new_key)):
-                self._session_key = new_key
-                self.modified = True
-                return
-            if SESSION_KEY in data:
-                raise SessionInterrupted("The session was ended while its id was being changed.")
+        if self.session_key is not None and not self.is_read_only and self._move():
+            return
+        if SESSION_KEY in data and (self.is_read_only or not self.was_replaced()):
+            raise SessionInterrupted("The session was ended while its id was being changed.")
         self.create()
-        self._session_cache = data
 
     async def acycle_key(self) -> None:
         # Django's own makes a new session and then deletes the old one, whether that was still there or not.
@@ -110,81 +120,159 @@ class SessionStore(SessionBase):
 
     # What we add
 
-    def rotate_at_login(self) -> None:
-        """Make sure that this login has an id that was never in a request, and restart the absolute timeout.
+    def rotate(self) -> None:
+        """Change the id, unless another request of the same browser just did: then this one goes on read-only."""
+        self._get_session()  # type: ignore[attr-defined]
+        if self.session_key is None or self.is_read_only or self._move():
+            return
+        self.is_read_only = self.was_replaced()
+        self.is_outdated = False
 
-        Django's ``login()`` keeps the id when the same user logs in again (ASVS 5.0 v5.0.0-7.2.4 forbids it).
+    def begin(self) -> None:
+        """Note that the session's user has just proved to be there: at login, or stepping up.
+
+        The id is one that was never in a request: Django's ``login()`` keeps it when the same user logs in again (ASVS
+        5.0 v5.0.0-7.2.4 forbids it). What an anonymous session held is dropped but for
+        ``SESSION_KEYS_KEPT_AT_LOGIN``. Both timeouts start again. Stored at once.
         """
-        self._restarts = True
-        self.modified = True
-        if self.session_key is not None and self.session_key == self.presented_key:
-            self.cycle_key()
+        data = self._get_session()  # type: ignore[attr-defined]
+        if not self._was_user:
+            _keep(data, settings.SESSION_KEYS_KEPT_AT_LOGIN)
+        if self.is_read_only or self.session_key is None:
+            self.create()
+        elif self.session_key == self.presented_key and not self._move():
+            _keep(data, ())  # ended meanwhile: the login is good, what was in the session is gone
+            self.create()
+        now = clock.now()
+        if not self._update(now, data, **columns.at_login(now, data), **self.opened_from):
+            raise SessionInterrupted("The session was ended while its user logged in.")
+        self._was_user, self.modified, self._stored = True, True, self.serializer().dumps(data)
+
+    def end(self) -> None:
+        """End the session, also for a request that came with the id before this one."""
+        self._get_session()  # type: ignore[attr-defined]
+        if self.is_read_only and self.presented_key is not None:
+            _replaced(self.presented_key).filter(binding__in=self.proven).end()
+            self._session_key = None
+        self.is_read_only = False
+
+    def abandon(self) -> None:
+        """Forget what this request made of the session."""
+        self.__dict__.pop("_session_cache", None)
+
+    def settle(self) -> None:
+        """After the view: what it ended stays ended, and what was rolled back with it never happened."""
+        if not self._in_transaction:
+            return
+        self._in_transaction = False
+        if self._ended_key is not None:
+            _rows().named(self._ended_key).filter(binding__in=self.proven).end()
+        if self.session_key not in (None, self.presented_key, self._ended_key) and not self.exists(self.session_key):
+            self._session_key = None if self._ended_key else self.presented_key
+            self.modified = False
+            self.abandon()
+
+    def is_somebody_else_s(self) -> bool:
+        """Say whether the id is that of a live session which is bound to something else."""
+        self._get_session()  # type: ignore[attr-defined]
+        return self.is_refused
+
+    def was_replaced(self) -> bool:
+        """Say whether the id that this request came with was changed by another one just now."""
+        presented = self.session_key or self.presented_key
+        return presented is not None and _replaced(presented).filter(binding__in=self.proven).exists()
+
+    def is_authenticated_since(self, instant: dt.datetime) -> bool:
+        """Say whether the session's user proved to be there after ``instant``, as the database has it now."""
+        self._get_session()  # type: ignore[attr-defined]
+        # A replaced id names no row, so it is never recent.
+        return self._own(clock.now()).filter(authenticated_at__gt=instant, user__isnull=False).exists()
 
     def _get_new_session_key(self) -> str:
         return digests.new_secret()
 
-    def _live_row(self, now: dt.datetime) -> Session | None:
-        if not self.session_key:
-            return None
-        row = _rows().live(now).filter(pk=_record_id(self.session_key)).first()
-        if row is None or row.binding == self._binding:
-            return row
-        events.emit(
-            events.SessionBindingMismatch(
-                user=None if row.user_id is None else str(row.user_id), bound_to=row.binding, presented=self._binding
-            )
+    def _find(self, now: dt.datetime) -> Found | None:
+        idle = dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT)
+        found = find(str(self.session_key), now=now, unseen_since=now - min(_SEEN_EVERY, idle / 10))
+        if found is None or found.binding in self.proven:
+            return found
+        self.is_refused = True
+        ends = settings.SESSION_MISMATCH == "end" and not found.replaced
+        if ends:
+            _rows().named(str(self.session_key)).end()
+        user = None if found.user_id is None else str(found.user_id)
+        mismatch = events.SessionBindingMismatch(
+            user=user, bound_to=found.binding, presented=" ".join(self.proven), ended=ends
         )
+        events.emit(mismatch)
         return None
 
-    def _row_as_queryset(self, now: dt.datetime) -> SessionQuerySet:
-        return _rows().live(now).filter(pk=_record_id(str(self.session_key)), binding=self._binding)
+    def _named(self) -> SessionQuerySet:
+        return _rows().named(str(self.session_key)).filter(binding__in=self.proven)
 
-    def _idle_until(self, now: dt.datetime, data: dict[str, Any]) -> Combinable:
-        idle = min(settings.SESSION_IDLE_TIMEOUT, self.get_expiry_age(expiry=data.get("_session_expiry")))
-        return Least(Value(now + dt.timedelta(seconds=idle), output_field=DateTimeField()), F("ends_at"))
+    def _own(self, now: dt.datetime) -> SessionQuerySet:
+        return self._named().live(now)
 
-    def _insert(self, now: dt.datetime, columns: dict[str, Any]) -> None:
-        ends_at = _absolute_timeout(now)
-        idle = min(settings.SESSION_IDLE_TIMEOUT, self.get_expiry_age())
+    def _move(self) -> bool:
+        now = clock.now()
+        new_key = self._get_new_session_key()
+        moved = columns.at_rotation(now, old=record_id(str(self.session_key)), new=record_id(new_key))
+        if not self._own(now).update(**moved):
+            return False
+        self._note_transaction()
+        self._session_key = new_key
+        self.modified, self.is_outdated = True, False
+        return True
+
+    def _insert(self, now: dt.datetime, data: dict[str, Any]) -> None:
+        ends_at = columns.absolute_timeout(now)
         row = Session(
-            id=_record_id(str(self.session_key)),
-            binding=self._binding,
+            id=record_id(str(self.session_key)),
+            binding=self.proven[0],
             created_at=now,
             ends_at=ends_at,
-            expires_at=min(now + dt.timedelta(seconds=idle), ends_at),
-            **columns,
+            expires_at=min(now + dt.timedelta(seconds=self._idle_seconds(data)), ends_at),
+            **columns.contents(now, data, self.encode(data)),
+            **self.opened_from,
         )
+        self._note_transaction()
         try:
             with transaction.atomic(using=settings.DATABASE):
                 row.save(using=settings.DATABASE, force_insert=True)
         except IntegrityError as error:
             raise CreateError from error
 
-    def _update(self, now: dt.datetime, columns: dict[str, Any]) -> bool:
-        row = self._row_as_queryset(now)
-        if self._restarts:
-            row.update(ends_at=_absolute_timeout(now))
-        data = self._session  # type: ignore[attr-defined]
-        return row.update(**columns, expires_at=self._idle_until(now, data)) == 1
+    def _update(self, now: dt.datetime, data: dict[str, Any], **more: Any) -> bool:
+        contents, seconds = columns.contents(now, data, self.encode(data)), self._idle_seconds(data)
+        if not more:
+            idle = now + dt.timedelta(seconds=seconds)
+            return write(str(self.session_key), now=now, idle=idle, proven=self.proven, **contents)
+        expires_at = columns.idle_until(now, seconds, more.get("ends_at"))
+        return self._own(now).update(**contents, **more, expires_at=expires_at) == 1
 
+    def _idle_seconds(self, data: dict[str, Any]) -> float:
+        return min(settings.SESSION_IDLE_TIMEOUT, self.get_expiry_age(expiry=data.get("_session_expiry")))
 
-def _absolute_timeout(now: dt.datetime) -> dt.datetime:
-    return now + dt.timedelta(seconds=settings.SESSION_ABSOLUTE_TIMEOUT)
+    def _is_stored(self, data: dict[str, Any]) -> bool:
+        # Once after a login: it has written everything, and may have been evicted by the next one since.
+        stored, self._stored = self._stored, None
+        return stored is not None and stored == self.serializer().dumps(data)
+
+    def _note_transaction(self) -> None:
+        self._in_transaction = self._in_transaction or db.connection().in_atomic_block
 
 
 def _rows() -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE)
 
 
-def _record_id(session_key: str) -> UUID:
-    return digests.record_id("session", session_key)
+def _replaced(session_key: str) -> SessionQuerySet:
+    now = clock.now()
+    return _rows().live(now).replaced(session_key, since=now - GRACE)
 
 
-def _user_id(data: dict[str, Any]) -> Any:
-    presented = data.get(SESSION_KEY)
-    if presented is None:
-        return None
-    try:
-        return get_user_model()._meta.pk.to_python(presented)
-    except ValidationError as error:
-        raise SuspiciousOperation("The session names a user that cannot exist.") from error
+def _keep(data: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Drop what a session held but for ``names`` and who is logged in to it."""
+    if "*" not in names:
+        for name in [name for name in data if name not in names and not name.startswith("_auth_user_")]:
+            del data[name]

@@ -111,19 +111,36 @@ class TestCookie:
     @pytest.mark.parametrize(
         ("name", "value", "ids"),
         [
-            ("SESSION_COOKIE_SECURE", False, ["W203"]),
-            ("SESSION_COOKIE_HTTPONLY", False, ["W203"]),
+            ("SESSION_COOKIE_SECURE", False, ["W204"]),
+            ("SESSION_COOKIE_HTTPONLY", False, ["W205"]),
             ("SESSION_COOKIE_NAME", "sessionid", ["W203"]),
             ("SESSION_COOKIE_NAME", "__Secure-sessionid", ["W203"]),
-            ("SESSION_COOKIE_SAMESITE", "None", ["W203"]),
-            ("SESSION_COOKIE_SAMESITE", None, ["W203"]),
-            ("SESSION_COOKIE_SAMESITE", False, ["W203"]),
+            ("SESSION_COOKIE_SAMESITE", "None", ["W206"]),
+            ("SESSION_COOKIE_SAMESITE", None, ["W206"]),
+            ("SESSION_COOKIE_SAMESITE", False, ["W206"]),
             ("SESSION_COOKIE_SAMESITE", "Strict", []),
             ("SESSION_COOKIE_NAME", "__Host-id", []),
+            ("SESSION_COOKIE_DOMAIN", "example.org", ["E207"]),
+            ("SESSION_COOKIE_PATH", "/app", ["E207"]),
+            ("SESSION_SAVE_EVERY_REQUEST", True, ["W209"]),
         ],
     )
     def test_belongs_to_this_host_over_tls(self, settings: Any, name: str, value: Any, ids: list[str]) -> None:
         setattr(settings, name, value)
+        assert found() == ids
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(
+        ("given", "ids"),
+        [
+            ({"SESSION_IDLE_TIMEOUT": 3_601}, ["W208"]),
+            ({"SESSION_ABSOLUTE_TIMEOUT": 86_401}, ["W208"]),
+            ({"SESSION_IDLE_TIMEOUT": 60, "SESSION_ABSOLUTE_TIMEOUT": 600}, []),
+        ],
+    )
+    def test_beyond_aal2_are_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
+        securecore(**given)
         assert found() == ids
 
 

@@ -58,6 +58,9 @@ def sessions(mtls_client: Clients, secrets: set[str]) -> None:
     listed = alice.get("/auth/sessions").json()["results"]
     alice.delete(f"/auth/sessions/{listed[0]['id']}")
     alice.get(f"/session?{COOKIE}={alice.cookies[COOKIE].value}")
+    alice.get(f"/session;jsessionid={alice.cookies[COOKIE].value}")
+    log_in(mtls_client("alice"), secrets)
+    alice.delete("/auth/sessions")
     alice.post("/auth/logout")
 
 

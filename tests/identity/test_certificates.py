@@ -129,6 +129,7 @@ class TestParsePem:
         )
         assert parse_pem(issued.pem) == ClientCertificate(
             thumbprint=parse_pem(issued.pem).thumbprint,
+            key_thumbprint=parse_pem(issued.pem).key_thumbprint,
             subject="CN=alice",
             issuer="CN=Test CA",
             serial_number=f"{issued.certificate.serial_number:x}",

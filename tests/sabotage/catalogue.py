@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tests.sabotage.sessions import SESSIONS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sabotage:
@@ -120,4 +122,16 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("conf"),
     *listed("checks"),
     *listed("events"),
+    *(
+        Sabotage(
+            name=f"session: {name}",
+            promise="a session is opened by its owner alone, and its id changes with its privileges",
+            file=f"securecore/{file}.py",
+            find=find,
+            replace=replace,
+            test=f"tests/sessions/{test}",
+            database=database,
+        )
+        for name, file, find, replace, test, database in SESSIONS
+    ),
 )

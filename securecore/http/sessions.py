@@ -1,0 +1,73 @@
+"""What a view does with its session: log in, step up, change the id.
+
+``login()`` is Django's own with one more refusal; everything else it promises holds for code that calls Django's too,
+since it happens in receivers (see receivers.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import login as django_login
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.http import HttpRequest
+
+from securecore import clock, events
+from securecore.conf import settings
+from securecore.errors import CredentialsRefused, Misuse
+from securecore.grants import principal_of, take_gate
+from securecore.http.binding import opened_from
+from securecore.sessions import SessionStore, make_room
+
+
+def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
+    """Open a session for ``user``, with an id that is new in any case.
+
+    Raises ``CredentialsRefused`` (401) when the request's certificate is enrolled for somebody else,
+    ``SessionLimitReached`` (403), and ``Busy`` (503) when the wait for the user's other logins was too long.
+    """
+    owner = getattr(request, "certificate_user", None)
+    if owner is not None and owner.pk != user.pk:
+        raise CredentialsRefused
+    django_login(request, user, backend)
+
+
+def step_up(request: HttpRequest) -> None:
+    """Note that the session's user has just authenticated once more. The id changes, and the timeouts start again.
+
+    Raises ``Misuse`` if nobody is logged in.
+    """
+    if not request.user.is_authenticated:
+        raise Misuse("step_up() is for a user who is logged in and has just authenticated again.")
+    begin(request, request.user)
+
+
+def rotate(request: HttpRequest) -> None:
+    """Change the id of the request's session now. The old id is dead; see the manual for requests on their way."""
+    store_of(request).rotate()
+
+
+def begin(request: Any, user: Any) -> None:
+    """Store the session of the user who has just logged in: new id, limit, and where it was opened from."""
+    session = store_of(request)
+    session.opened_from = opened_from(request)
+    try:
+        with transaction.atomic(using=settings.DATABASE):
+            # Logins of one user pass one at a time; under ATOMIC_REQUESTS until the view's transaction ends.
+            take_gate(principal_of(user))
+            evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
+            session.begin()
+    except BaseException:
+        session.abandon()
+        request.user = AnonymousUser()
+        raise
+    if evicted:
+        events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
+
+
+def store_of(request: Any) -> SessionStore:
+    session = getattr(request, "session", None)
+    if not isinstance(session, SessionStore):
+        raise Misuse("This needs SESSION_ENGINE = 'securecore.sessions' and its middleware.")
+    return session

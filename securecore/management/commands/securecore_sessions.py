@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from securecore.revocation import end_sessions
+
+
+class Command(BaseCommand):
+    help = "End sessions, on every host at once."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        end = actions.add_parser("end", help="end the sessions of a user, of a certificate, or of everybody")
+        whose = end.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", help="the user's name")
+        whose.add_argument(
+            "--certificate",
+            help="its thumbprint, SHA-256 of the DER in base64url; write = before it, as it may begin with -",
+        )
+        whose.add_argument("--all", action="store_true", help="everybody's")
+
+    def handle(self, *args: Any, user: str | None, certificate: str | None, **options: Any) -> None:
+        reason = "by the command securecore_sessions"
+        if user is not None:
+            count = end_sessions(user=_user(user), reason=reason)
+        elif certificate is not None:
+            if not certificate:
+                raise CommandError("An empty thumbprint names no certificate.")
+            count = end_sessions(thumbprint=certificate, reason=reason)
+        else:
+            count = end_sessions(reason=reason)
+        self.stdout.write(f"{count} sessions were ended.")
+
+
+def _user(name: str) -> Any:
+    users = get_user_model()
+    try:
+        return users._default_manager.get_by_natural_key(name)
+    except users.DoesNotExist:
+        raise CommandError(f"There is no user {name!r}.") from None

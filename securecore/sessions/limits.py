@@ -1,0 +1,29 @@
+"""How many sessions a user may have at once (ASVS 5.0 v5.0.0-7.1.2)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from securecore.conf import settings
+from securecore.errors import SessionLimitReached
+from securecore.sessions.models import Session, record_id
+
+
+def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
+    """Make sure that ``user`` may have one more session than those beside ``session_key``; return how many ended.
+
+    Over ``SESSION_LIMIT`` the oldest end, or ``SessionLimitReached`` (403) is raised, as ``SESSION_LIMIT_REACHED``
+    says. The caller holds the user's gate until its session is stored, so that logins at once do not count past each
+    other.
+    """
+    others = Session.objects.using(settings.DATABASE).for_user(user).live(now)
+    if session_key is not None:
+        others = others.exclude(pk=record_id(session_key))
+    surplus = others.count() - settings.SESSION_LIMIT + 1
+    if surplus <= 0:
+        return 0
+    if settings.SESSION_LIMIT_REACHED == "refuse":
+        raise SessionLimitReached
+    oldest = list(others.order_by("created_at", "pk").values_list("pk", flat=True)[:surplus])
+    return others.filter(pk__in=oldest).end()
