@@ -12,6 +12,8 @@ PY := .venv/bin/python
 DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
+# A file stays on one core: its tests share what is slow to make.
+ON_TWO_CORES := --numprocesses 2 --dist loadfile
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 say = @printf '\n== %s\n'
@@ -48,11 +50,11 @@ checks: $(DEV)
 
 test-sqlite: $(DEV)
 	$(say) "the suite on SQLite (no races: it has no row locks)"
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(ON_TWO_CORES)
 
 test-postgresql: $(DEV)
 	$(say) "the suite on PostgreSQL, races included"
-	@$(PY) -m tests.postgres -- $(PY) -m pytest
+	@$(PY) -m tests.postgres -- $(PY) -m pytest $(ON_TWO_CORES)
 
 # The suite once more where it will live next: the newest Django wants Python 3.12. Without one, this says so and goes on.
 newest_python = $(shell \
@@ -69,7 +71,8 @@ test-newest:
 	    $(MAKE) $(NEWEST) && \
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
-	    .venv-newest/bin/python -m pytest --ignore=tests/structure && \
+	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure \
+	        --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_demo.py && \
 	    .venv-newest/bin/python -m tests.django_suites sessions_tests; \
 	fi
 

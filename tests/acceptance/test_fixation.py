@@ -41,7 +41,8 @@ def change(shell: Shell, **columns: str) -> None:
     """Change alice's sessions in the database, beside the running service."""
     values = ", ".join(f"{name}={value}" for name, value in columns.items())
     imports = "import datetime as dt; from securecore.sessions import Session; now = dt.datetime.now(dt.UTC)"
-    shell("shell", "-c", f"{imports}; Session.objects.filter(user__username='alice').update({values})")
+    live = "Session.objects.filter(user__username='alice', expires_at__gt=now)"
+    shell("shell", "-c", f"{imports}; {live}.update({values})")
 
 
 @pytest.fixture
