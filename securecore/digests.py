@@ -39,6 +39,13 @@ def new_identifier() -> str:
     return secrets.token_urlsafe(16)
 
 
+def new_name() -> str:
+    """Return 128 random bits as 32 hexadecimal characters, for what people type: base64url may begin with a ``-``,
+    which a command line takes for an option (one key in 64 could not be retired).
+    """
+    return secrets.token_hex(16)
+
+
 def base64url(raw: bytes) -> str:
     """Return ``raw`` in base64url without padding (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

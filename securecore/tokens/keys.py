@@ -83,7 +83,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
     The lead gives other services time to fetch the new public key; the first key signs at once. The keys before it
     verify until the last token they sign has expired everywhere.
     """
-    kid = digests.new_identifier()
+    kid = digests.new_name()
     with db.outermost_transaction("rotate()"):
         stored = StoredKey.objects.using(settings.DATABASE)
         signing = stored.signing(now).first()

@@ -359,6 +359,13 @@ class TestCommand:
         assert kid not in self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")
+    def test_every_name_can_be_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("secrets.token_bytes", lambda size: b"\xf8" * size)  # in base64url "-Pj4..."
+        kid = str(re.findall(r"Made (\S+)\.", self.run("rotate"))[0])
+        self.run("retire", kid)
+        assert kid not in self.run("list")
+
+    @pytest.mark.usefixtures("encryption_key")
     @pytest.mark.parametrize("kid", ["unknown", "test", ""])
     def test_retires_no_key_that_there_is_not(self, kid: str) -> None:
         with pytest.raises(CommandError, match="no key"):

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             self._show(stored.kid, stored.algorithm, when + until, stored.kid == signing)
 
     def _show(self, kid: str, algorithm: str, state: str, signs: bool) -> None:
-        self.stdout.write(f"{'*' if signs else ' '} {kid:24} {algorithm:6} {state}")
+        self.stdout.write(f"{'*' if signs else ' '} {kid:32} {algorithm:6} {state}")
 
     def _rotate(self, options: dict[str, Any]) -> None:
         kid = keys.rotate(algorithm=options["algorithm"], lead=max(0, options["lead"]), now=clock.now())
