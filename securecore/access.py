@@ -46,7 +46,8 @@ def user_of_certificate(certificate: ClientCertificate) -> Any | None:
 
 def user_of_token(token: AccessToken, *, now: dt.datetime) -> Any:
     """Return the active user that a verified token names. Raises ``InvalidToken`` if there is none, or if the token,
-    its family, its client, its user's tokens, its signing key, or everything of its time was revoked.
+    its family, its client, its user's tokens, the certificate it was obtained under, its signing key, or everything of
+    its time was revoked.
     """
     users = get_user_model()._default_manager.using(settings.DATABASE)
     try:
@@ -68,10 +69,10 @@ def _still_wanted(token: AccessToken, now: dt.datetime) -> list[Any]:
     if token.family_id is not None:
         # It must be there: a purged family has no tokens that live.
         conditions.append(Exists(RefreshFamily.objects.filter(pk=token.family_id, revoked_at=None)))
-    method, _, thumbprint = token.binding.partition(":")
-    if method == "x5t#S256":
-        # On the wire it was refused before; who asks on another service's behalf has not seen it there.
-        conditions.append(~Exists(Certificate.objects.filter(pk=thumbprint, revoked_at__isnull=False)))
+    if token.certificate:
+        # That on the wire was refused before, but it need not be this one: a DPoP key is shown under any, and who asks
+        # on another service's behalf has seen none.
+        conditions.append(~Exists(Certificate.objects.filter(pk=token.certificate, revoked_at__isnull=False)))
     if token.stored_key is not None:
         conditions.append(Exists(SigningKey.objects.verifying(now).filter(pk=token.stored_key)))
     return conditions

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db.models import Q
+
 from securecore import clock, db, events, grants, identity, tokens
 from securecore.conf import settings
 from securecore.errors import Busy
@@ -80,14 +82,14 @@ def retire_key(kid: str) -> bool:
 
 
 def revoke_certificate(*, thumbprint: str) -> None:
-    """Refuse the certificate from now on, and end the sessions that were opened under it and the authorizations bound
-    to it. Access tokens bound to it need its key on the wire, which is refused with it.
+    """Refuse the certificate from now on, and end what was obtained under it: sessions, authorizations, and access
+    tokens, also those that are bound to a DPoP key or to nothing but the client. An authorization that was redeemed
+    under another certificate of its client since, a renewed one, belongs to that.
     """
-    binding = f"x5t#S256:{thumbprint}"
     with _recorded("revoke_certificate()"):
         identity.revoke(thumbprint=thumbprint, now=clock.now())
         ended = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).end()
-        _end_families(binding=binding)
+        _end_families(Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}"))
     events.emit(events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended))
 
 
@@ -113,6 +115,6 @@ def _recorded(what: str) -> Iterator[None]:
         yield
 
 
-def _end_families(**which: Any) -> None:
+def _end_families(*which: Q, **columns: Any) -> None:
     families = tokens.RefreshFamily.objects.using(settings.DATABASE)
-    families.filter(revoked_at=None, **which).update(revoked_at=clock.now())
+    families.filter(*which, revoked_at=None, **columns).update(revoked_at=clock.now())

@@ -52,6 +52,8 @@ class AccessToken:
     expires_at: dt.datetime
     #: Who may use it: ``x5t#S256:<thumbprint>`` of a certificate or ``jkt:<thumbprint>`` of a DPoP key.
     binding: str
+    #: Thumbprint of the certificate that it was obtained under, whose revocation reaches it, whatever it is bound to.
+    certificate: str = ""
     scope: str = ""
     #: The refresh family it descends from; dead when that is.
     family_id: uuid.UUID | None = None
@@ -73,10 +75,13 @@ def issue(
     client_id: str,
     binding: str,
     now: dt.datetime,
+    certificate: str = "",
     scope: str = "",
     family_id: uuid.UUID | None = None,
 ) -> tuple[str, AccessToken]:
-    """Return a signed token and what it says. Raises ``Misuse`` without a key, or for a binding that is none."""
+    """Return a signed token and what it says. ``certificate`` is the thumbprint of the one it was asked for under; a
+    binding to a certificate says so itself. Raises ``Misuse`` without a key, or for a binding that is none.
+    """
     key = signing_key(now)
     method, _, value = binding.partition(":")
     if method not in CONFIRMATIONS or not value:
@@ -94,6 +99,10 @@ def issue(
         "cnf": {method: value},
         "epochs": [user_epoch, client_epoch],
     }
+    if method != "x5t#S256":
+        if not certificate:
+            raise Misuse("A token that is bound to a key also needs the certificate it was asked for under.")
+        claims["certificate"] = certificate
     if scope:
         claims["scope"] = scope
     if family_id is not None:
@@ -169,7 +178,8 @@ def check_times(claims: dict[str, Any], now: float) -> None:
 def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
     (method, value), *more = claims["cnf"].items()
     scope = claims.get("scope", "")
-    named = (claims["jti"], claims["sub"], claims["client_id"], value)
+    certificate = value if method == "x5t#S256" else claims["certificate"]
+    named = (claims["jti"], claims["sub"], claims["client_id"], value, certificate)
     if more or method not in CONFIRMATIONS or not isinstance(scope, str):
         raise InvalidToken
     if not all(isinstance(text, str) and text for text in named):
@@ -185,6 +195,7 @@ def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
         issued_at=dt.datetime.fromtimestamp(claims["iat"], dt.UTC),
         expires_at=dt.datetime.fromtimestamp(claims["exp"], dt.UTC),
         binding=f"{method}:{value}",
+        certificate=certificate,
         scope=scope,
         family_id=uuid.UUID(claims["family"]) if "family" in claims else None,
         user_epoch=user_epoch,

@@ -89,6 +89,18 @@ class RefreshFamily(models.Model):
     binding = models.CharField(max_length=80, blank=True)
     scope = models.TextField(blank=True)
     rotates = models.BooleanField()
+    #: The certificate that it was last redeemed under, at first the one it was obtained under: its revocation ends the
+    #: family, whatever that is bound to. The last and not the first, or the revocation of a certificate that was
+    #: renewed would end what its owner goes on with. Who stole the old one redeems under nothing else, so what he
+    #: obtained ends with it. A name, so that features need not know each other.
+    certificate = models.ForeignKey(
+        "securecore.Certificate",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_column="certificate",
+        related_name="+",
+    )
     created_at = models.DateTimeField()
     #: The absolute lifetime; nothing extends it (ASVS 5.0 v5.0.0-10.4.8).
     expires_at = models.DateTimeField(db_index=True)
@@ -96,6 +108,11 @@ class RefreshFamily(models.Model):
 
     class Meta:
         db_table = "securecore_refresh_family"
+
+    @property
+    def is_revoked(self) -> bool:
+        """Itself, or with its certificate: a family that was begun while that was being revoked is on no list."""
+        return self.revoked_at is not None or (self.certificate is not None and self.certificate.revoked_at is not None)
 
     def __str__(self) -> str:
         return f"authorization of {self.client_id} since {self.created_at:%Y-%m-%d %H:%M}"

@@ -6,8 +6,9 @@ that lost the answer may try again; a thief who does ends the family.
 Note [Honest retry]
     The immediate predecessor of an unused head, presented again under the same binding within
     ``REFRESH_RETRY_WINDOW`` seconds of its *first* use, gets a successor again: the unused head is replaced, in its
-    own row, so there are never two. Any other second use revokes the family. The window does not slide, and an
-    ancestor further up is never honest.
+    own row, so there are never two. Any other second use revokes the family, another client's too: that somebody else
+    has the token shows that it leaked (RFC 9700 section 4.14.2). The window does not slide, and an ancestor further up
+    is never honest.
 """
 
 from __future__ import annotations
@@ -45,15 +46,18 @@ class NotRedeemed:
 
 
 def start(
-    *, user_id: Any, client_id: str, binding: str, scope: str, rotates: bool, now: dt.datetime
+    *, user_id: Any, client_id: str, binding: str, certificate: str, scope: str, rotates: bool, now: dt.datetime
 ) -> tuple[RefreshFamily, str]:
-    """Begin a family; return it and its first token. Opens or joins a transaction."""
+    """Begin a family; return it and its first token. ``certificate`` is the thumbprint of the one on the wire, whatever
+    the binding is. Opens or joins a transaction.
+    """
     with db.outermost_transaction("start()"):
         family = RefreshFamily.objects.using(settings.DATABASE).create(
             id=uuid.uuid4(),
             user_id=user_id,
             client_id=client_id,
             binding=binding,
+            certificate_id=certificate,
             scope=scope,
             rotates=rotates,
             created_at=now,
@@ -64,8 +68,11 @@ def start(
     return family, secret
 
 
-def redeem(*, presented_token: str, client_id: str, binding: str, now: dt.datetime) -> Redeemed | NotRedeemed:
-    """Use a refresh token. ``binding`` is what the request proved. Opens or joins the outermost transaction.
+def redeem(
+    *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime
+) -> Redeemed | NotRedeemed:
+    """Use a refresh token. ``binding`` is what the request proved, ``certificate`` the thumbprint of the one on the
+    wire. Opens or joins the outermost transaction.
 
     Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
     Raises ``Busy`` (503) after too long a wait for the family's other requests.
@@ -75,16 +82,13 @@ def redeem(*, presented_token: str, client_id: str, binding: str, now: dt.dateti
         family = _locked_family(presented)
         if family is None:
             return NotRedeemed("unknown")
-        if family.client_id != client_id:
-            return NotRedeemed("another client's", family)
-        if family.revoked_at is not None or family.expires_at <= now:
-            return NotRedeemed("revoked" if family.revoked_at else "expired", family)
-        same_binding = family.binding == binding
-        if not family.rotates:
-            return _redeem_static(presented, family, same_binding, now)
-        if same_binding and _use(presented, family, now):
-            return Redeemed(family, _succeed(presented, family, now))
-        return _redeem_again(presented, family, same_binding, now)
+        if family.is_revoked or family.expires_at <= now:
+            return NotRedeemed("revoked" if family.is_revoked else "expired", family)
+        mismatch = _mismatch(family, client_id, binding)
+        outcome = (_redeem_rotating if family.rotates else _redeem_static)(presented, family, mismatch, now)
+        if isinstance(outcome, Redeemed) and family.certificate_id != certificate:
+            RefreshFamily.objects.using(settings.DATABASE).filter(pk=family.pk).update(certificate=certificate)
+        return outcome
 
 
 def revoke_family(family_id: uuid.UUID, *, now: dt.datetime) -> bool:
@@ -106,7 +110,7 @@ def is_live(presented_token: str, now: dt.datetime) -> bool:
     return (
         _tokens()
         .filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
-        .filter(family__revoked_at=None, family__expires_at__gt=now)
+        .filter(family__revoked_at=None, family__certificate__revoked_at=None, family__expires_at__gt=now)
         .exists()
     )
 
@@ -124,8 +128,14 @@ def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
     found = _tokens().filter(pk=presented).values_list("family_id", flat=True).first()
     with db.bounded_wait(Busy):
         no_key = db.connection().features.has_select_for_no_key_update
-        families = RefreshFamily.objects.using(settings.DATABASE).select_for_update(no_key=no_key)
-        return families.filter(pk=found).first() if found else None
+        families = RefreshFamily.objects.using(settings.DATABASE).select_related("certificate")
+        return families.select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
+
+
+def _mismatch(family: RefreshFamily, client_id: str, binding: str) -> str:
+    if family.client_id != client_id:
+        return "another client's"
+    return "" if family.binding == binding else "another binding"
 
 
 def _use(presented: uuid.UUID, family: RefreshFamily, now: dt.datetime) -> bool:
@@ -141,24 +151,32 @@ def _succeed(parent: uuid.UUID, family: RefreshFamily, now: dt.datetime) -> str:
 
 
 def _redeem_static(
-    presented: uuid.UUID, family: RefreshFamily, same_binding: bool, now: dt.datetime
+    presented: uuid.UUID, family: RefreshFamily, mismatch: str, now: dt.datetime
 ) -> Redeemed | NotRedeemed:
-    if not same_binding:
-        return NotRedeemed("another binding", family)
+    if mismatch:
+        return NotRedeemed(mismatch, family)
     kept = _tokens().filter(pk=presented, expires_at__gt=now).update(expires_at=_idle_until(family, now))
     return Redeemed(family, None) if kept else NotRedeemed("expired", family)
 
 
+def _redeem_rotating(
+    presented: uuid.UUID, family: RefreshFamily, mismatch: str, now: dt.datetime
+) -> Redeemed | NotRedeemed:
+    if not mismatch and _use(presented, family, now):
+        return Redeemed(family, _succeed(presented, family, now))
+    return _redeem_again(presented, family, mismatch, now)
+
+
 def _redeem_again(
-    presented: uuid.UUID, family: RefreshFamily, same_binding: bool, now: dt.datetime
+    presented: uuid.UUID, family: RefreshFamily, mismatch: str, now: dt.datetime
 ) -> Redeemed | NotRedeemed:
     """Decide about a token that could not be used: expired, replaced before, or shown by somebody else."""
     row = _tokens().filter(pk=presented).first()
     if row is None or row.used_at is None:
         # Unused and still safe: whoever lacks the binding learns nothing and cannot log its owner out.
-        return NotRedeemed("expired" if same_binding else "another binding", family)
+        return NotRedeemed(mismatch or "expired", family)
     first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
-    if same_binding and first_use_is_recent:
+    if not mismatch and first_use_is_recent:
         secret = digests.new_secret()
         unused_head = _tokens().filter(parent=presented, used_at=None)
         if unused_head.update(id=token_id(secret), expires_at=_idle_until(family, now)):

@@ -12,11 +12,13 @@ from django.contrib.auth.models import User
 
 from securecore import access, clock, tokens
 from securecore.errors import InvalidToken
+from securecore.identity import enroll, parse_pem
 from securecore.models import RefreshToken, SigningKey
-from securecore.revocation import revoke_family, revoke_user_tokens
+from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
 from securecore.tokens import one_time, refresh
 from securecore.tokens.refresh import NotRedeemed, Redeemed
-from tests.tokens.calls import ask, given
+from tests.authority import Authority, MutualTLSClient
+from tests.tokens.calls import CERTIFICATE_GRANT, ask, given, prove
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,13 +34,15 @@ def alice() -> User:
 
 def start(user: User, now: dt.datetime, *, rotates: bool = True) -> tuple[Any, str]:
     family, token = refresh.start(
-        user_id=user.pk, client_id="alice", binding=BINDING, scope="", rotates=rotates, now=now
+        user_id=user.pk, client_id="alice", binding=BINDING, certificate="alice", scope="", rotates=rotates, now=now
     )
     return family.pk, token
 
 
 def redeem(token: str, *, binding: str = BINDING) -> Redeemed | NotRedeemed:
-    return refresh.redeem(presented_token=token, client_id="alice", binding=binding, now=clock.now())
+    return refresh.redeem(
+        presented_token=token, client_id="alice", binding=binding, certificate="alice", now=clock.now()
+    )
 
 
 def live(family_id: Any) -> int:
@@ -152,6 +156,50 @@ class TestRevocation:
     def test_of_a_user_by_sixteen_threads_counts_sixteen(self, run_together: Any, alice: User) -> None:
         run_together(THREADS, lambda _: revoke_user_tokens(alice))
         assert tokens.epochs.current(tokens.epochs.user_subject(str(alice.pk))) == [THREADS]
+
+
+class TestCertificate:
+    def test_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
+        self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any
+    ) -> None:
+        """Eight clients ask under the old certificate with a proof key, which would open under the new one too."""
+        user, now = enrolled("alice"), clock.now()
+        for _ in range(ROUNDS // 4):
+            old, new = ca.issue("alice"), ca.issue("alice")
+            for issued in (old, new):
+                enroll(certificate=parse_pem(issued.pem), user=user, now=now)
+            clients = [MutualTLSClient(old) for _ in range(8)]
+            began, ended = threading.Event(), threading.Event()
+
+            def work(index: int, old: Any = old, clients: Any = clients, began: Any = began, ended: Any = ended) -> Any:
+                if index < len(clients):
+                    return obtain_until_refused(clients[index], began, ended)
+                assert began.wait(10)
+                revoke_certificate(thumbprint=parse_pem(old.pem).thumbprint)
+                ended.set()
+                return []
+
+            obtained = [each for thread in run_together(len(clients) + 1, work) for each in thread]
+            assert obtained
+            assert not [each for each in obtained if is_accepted(each["access_token"])]
+            owner = MutualTLSClient(new)
+            for each in obtained:
+                proof = prove("/oauth/token", "POST")
+                again = ask(owner, "refresh_token", refresh_token=each["refresh_token"], proof=proof)
+                assert again.status_code == 400
+
+
+def obtain_until_refused(client: MutualTLSClient, began: threading.Event, ended: threading.Event) -> list[Any]:
+    """Ask for tokens and return what was given. A request that begins after the revocation must be refused."""
+    obtained: list[Any] = []
+    while True:
+        was_over = ended.is_set()
+        answer = ask(client, CERTIFICATE_GRANT, proof=prove("/oauth/token", "POST"))
+        assert not (was_over and answer.status_code == 200)
+        if answer.status_code != 200:
+            return obtained
+        obtained.append(answer.json())
+        began.set()
 
 
 def refresh_until_refused(alice: User, token: str, began: threading.Event, ended: threading.Event) -> list[str]:

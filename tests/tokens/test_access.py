@@ -73,6 +73,7 @@ class TestIssue:
             issued_at=now.replace(microsecond=0),
             expires_at=now.replace(microsecond=0) + dt.timedelta(minutes=5),
             binding="x5t#S256:a thumbprint",
+            certificate="a thumbprint",
         )
 
     def test_names_every_token_at_random(self, now: dt.datetime) -> None:

@@ -22,14 +22,15 @@ def begin(now: dt.datetime) -> Any:
 
     def begin(*, rotates: bool = True, binding: str = ALICES) -> str:
         user, _ = User.objects.get_or_create(username="alice")
-        started = refresh.start(user_id=user.pk, client_id="alice", binding=binding, scope="", rotates=rotates, now=now)
-        return started[1]
+        how: dict[str, Any] = {"binding": binding, "certificate": "alice", "rotates": rotates, "now": now}
+        return refresh.start(user_id=user.pk, client_id="alice", scope="", **how)[1]
 
     return begin
 
 
 def redeem(token: str, now: dt.datetime, *, binding: str = ALICES, client_id: str = "alice") -> Redeemed | NotRedeemed:
-    return refresh.redeem(presented_token=token, client_id=client_id, binding=binding, now=now)
+    how: dict[str, Any] = {"binding": binding, "certificate": "alice", "now": now}
+    return refresh.redeem(presented_token=token, client_id=client_id, **how)
 
 
 def succeed(token: str, now: dt.datetime, **how: Any) -> str:
@@ -146,6 +147,12 @@ class TestHonestRetry:
         second = succeed(first, now)
         outcome = redeem(first, now + SECOND, binding="x5t#S256:thief")
         assert reason(outcome) == "reused"
+        assert reason(redeem(second, now + SECOND)) == "revoked"
+
+    def test_by_another_client_shows_that_it_leaked(self, begin: Any, now: Any) -> None:
+        first = begin()
+        second = succeed(first, now)
+        assert reason(redeem(first, now + SECOND, client_id="bob")) == "reused"
         assert reason(redeem(second, now + SECOND)) == "revoked"
 
 

@@ -43,6 +43,7 @@ class TokenView(OAuthView):
             user_id=user.pk,
             client_id=client.client_id,
             binding=self._refresh_binding(client, binding),
+            certificate=self.request.client_certificate.thumbprint,
             scope=scope,
             rotates=client.rotates_refresh_tokens,
             now=clock.now(),
@@ -57,6 +58,7 @@ class TokenView(OAuthView):
             presented_token=presented_token,
             client_id=client.client_id,
             binding=self._refresh_binding(client, binding),
+            certificate=self.request.client_certificate.thumbprint,
             now=clock.now(),
         )
         # The transaction of redeem() has committed: what follows may refuse without undoing a revocation.
@@ -119,6 +121,7 @@ class TokenView(OAuthView):
             subject=str(user_id),
             client_id=client.client_id,
             binding=binding,
+            certificate=self.request.client_certificate.thumbprint,
             scope=scope,
             family_id=family.pk if family else None,
             now=clock.now(),
