@@ -19,7 +19,7 @@ from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
 from securecore.http.binding import opened_from, proven
 from securecore.http.dpop import presented_proof
-from securecore.http.exposure import report_exposed_id
+from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
 from securecore.sessions import SessionStore
@@ -89,7 +89,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
         try:
             if not isinstance(session, SessionStore):
                 return super().process_response(request, response)
-            return self._close(request, response, session)
+            response = self._close(request, response, session)
+            report_exposed_body(request)
+            return response
         except DATABASE_AWAY as error:
             return database_away(request, error)
 

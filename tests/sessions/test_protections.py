@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from securecore.events import SessionBindingMismatch, SessionIdExposed, SessionsEnded
+from securecore.events import SessionBindingMismatch, SessionsEnded
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
@@ -244,44 +244,6 @@ class TestEnding:
         pk = str(Session.objects.get(user__username="alice").pk)
         helper.post("/admin/securecore/session/", {"action": "end_sessions", "_selected_action": [pk]})
         assert user_of(alice) == "alice"
-
-
-class TestExposedId:
-    @pytest.mark.parametrize("place", ["query", "path", "header", "body", "form"])
-    def test_that_is_live_is_reported_and_not_read(
-        self, alice: MutualTLSClient, mtls_client: Clients, place: str
-    ) -> None:
-        key = str(alice.cookies[COOKIE].value)
-        client = mtls_client("alice")
-        with recorded() as events:
-            if place == "query":
-                answer = client.get(f"/session?x={key}")
-            elif place == "path":
-                answer = client.get(f"/session/{key}")
-            elif place == "header":
-                answer = client.get("/session", HTTP_X_SESSION_ID=key)
-            elif place == "form":
-                answer = client.post("/session", f"value=1&sessionid={key}", "application/x-www-form-urlencoded")
-            else:
-                answer = client.post("/by-session", {"session_key": key}, JSON)
-        exposed = of_kind(events, SessionIdExposed)
-        assert [(event.place, event.live) for event in exposed] == [("body" if place == "form" else place, True)]
-        assert exposed[0].user == str(User.objects.get(username="alice").pk)
-        assert key not in repr(exposed)
-        assert answer.status_code in (200, 401, 403, 404)
-        assert b"alice" not in answer.content
-
-    @pytest.mark.parametrize("name", ["sessionid", COOKIE, "jsessionid", "PHPSESSID", "sid"])
-    def test_that_only_looks_like_one_is_reported(self, mtls_client: Clients, name: str) -> None:
-        with recorded() as events:
-            mtls_client(None).get(f"/seen?{name}=0123456789abcdef0123456789abcdef")
-        assert [(event.live, event.user) for event in of_kind(events, SessionIdExposed)] == [(False, None)]
-
-    @pytest.mark.parametrize("query", ["a=1", "session=yes", f"x={'a' * 43}", "inside=0123456789abcdef"])
-    def test_that_is_something_else_is_not(self, mtls_client: Clients, query: str) -> None:
-        with recorded() as events:
-            mtls_client(None).get(f"/seen?{query}")
-        assert of_kind(events, SessionIdExposed) == []
 
 
 class TestLogin:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import login as django_login
 from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.models import User
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
@@ -99,7 +100,24 @@ class ByTheirSession(BySession):
     authentication_classes = (RestSessionAuthentication,)
 
 
+def _upload(request: Any) -> HttpResponse:
+    """Read the body the way that the query says, and tell what there was."""
+    how = request.GET["how"]
+    if how == "fields":
+        parts = {**request.POST.dict(), **{name: file.read().decode() for name, file in request.FILES.items()}}
+        return JsonResponse(parts)
+    if how == "handlers":  # refused by Django once anybody has read the body
+        request.upload_handlers = [TemporaryFileUploadHandler(request)]
+        return JsonResponse({name: type(file).__name__ for name, file in request.FILES.items()})
+    if how == "pieces":
+        return JsonResponse({"bytes": sum(len(piece) for piece in iter(lambda: request.read(1_000), b""))})
+    if how == "lines":
+        return JsonResponse({"bytes": sum(len(line) for line in request)})
+    return JsonResponse({"bytes": 0 if how == "nothing" else len(request.body)})
+
+
 urlpatterns = [
+    path("upload", _upload),
     path("log-in", _log_in),
     path("log-out", _log_out),
     path("rotate", _rotate),
