@@ -13,7 +13,7 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 # A file stays on one core: its tests share what is slow to make.
-ON_TWO_CORES := --numprocesses 2 --dist loadfile
+ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 say = @printf '\n== %s\n'

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, connections, transaction
+from django.test import TransactionTestCase
 
 from securecore import clock
 from securecore.identity import enroll, parse_pem
@@ -31,6 +33,36 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path.name != "races" or connection.vendor == "postgresql":
         return None
     return not any("races" in argument for argument in config.args) or None
+
+
+#: Fixtures that lead to the database of the run, or to one like it.
+_DATABASE_FIXTURES = {"db", "transactional_db", "database_url"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark with ``database`` what another database could answer differently: the rest need not run on each. And begin
+    with the files that take longest, or one core would wait for the other at the end.
+    """
+    items.sort(key=lambda item: not {"races", "acceptance"} & set(item.path.parts))
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & _DATABASE_FIXTURES:
+            item.add_marker("database")
+
+
+def _delete_rows(test_case: Any) -> None:
+    """What a test that commits leaves behind. TransactionTestCase would TRUNCATE, which on PostgreSQL makes new files
+    for each table, and then write every permission anew: ten times as slow. Constraints are judged at the commit.
+    """
+    kept = {"django_migrations", Permission._meta.db_table, ContentType._meta.db_table}
+    for database in map(connections.__getitem__, test_case._databases_names(include_mirrors=False)):
+        tables = [table for table in database.introspection.django_table_names(only_existing=True) if table not in kept]
+        with transaction.atomic(using=database.alias), database.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"DELETE FROM {database.ops.quote_name(table)}")
+
+
+TransactionTestCase._fixture_teardown = _delete_rows  # type: ignore[attr-defined]
 
 
 def _refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:

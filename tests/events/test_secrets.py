@@ -97,9 +97,9 @@ def refreshing(mtls_client: Clients, secrets: set[str], encryption_key: str) -> 
     refreshed = given(alice, "refresh_token", refresh_token=held[0]["refresh_token"])
     refresh(alice, held[1]["refresh_token"], proof=proofs[0])
     for token in (refreshed["refresh_token"], held[0]["refresh_token"]):
-        refresh(bob, token)
         refresh(alice, token + "x")
         post(alice, f"token={token}", "/oauth/introspect")
+    refresh(bob, refreshed["refresh_token"])
     again = given(alice, "refresh_token", refresh_token=refreshed["refresh_token"])
     refresh(alice, held[0]["refresh_token"])
     post(alice, f"token={held[1]['refresh_token']}", "/oauth/revoke")

@@ -5,8 +5,11 @@ Tests in this folder commit for real: mark them `@pytest.mark.django_db(transact
 
 from __future__ import annotations
 
+import functools
+import queue
 import threading
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -34,10 +37,77 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session")
-def run_together() -> Callable[[int, Callable[[int], Any]], list[Any]]:
-    """`run_together(16, fn)` calls `fn(0)` ... `fn(15)`, all at once; see `_run_together`."""
-    return _run_together
+@pytest.fixture
+def run_together() -> Iterator[Callable[[int, Callable[[int], Any]], list[Any]]]:
+    """`run_together(16, fn)` calls `fn(0)` ... `fn(15)`, all at once; see `Threads`."""
+    with Threads() as threads:
+        yield threads.run_together
+
+
+class Threads:
+    """Threads that live as long as the test, each with its own database connection: a test of forty rounds would
+    otherwise spend most of its time on connecting.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tasks in self._tasks:
+            tasks.put(None)
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+
+    def run_together(self, n: int, fn: Callable[[int], Result]) -> list[Result]:
+        """Call `fn(0)` ... `fn(n - 1)` in threads that start at one barrier; return the results in that order.
+
+        Connections are open before the barrier. Raises an ExceptionGroup of whatever the calls raised, and
+        AssertionError for a call that has not returned after a minute.
+        """
+        while len(self._threads) < n:
+            self._add()
+        barrier, done = threading.Barrier(n), threading.Semaphore(0)
+        results: dict[int, Result] = {}
+        errors: list[BaseException] = []
+
+        def work(index: int) -> None:
+            try:
+                _connect(barrier)
+                results[index] = fn(index)
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                done.release()
+
+        for index in range(n):
+            self._tasks[index].put(functools.partial(work, index))
+        deadline = time.monotonic() + TIMEOUT
+        came_back = [done.acquire(timeout=max(0.0, deadline - time.monotonic())) for _ in range(n)]
+        assert all(came_back), "a thread is still running after a minute"
+        if errors:
+            raise BaseExceptionGroup(f"{len(errors)} of {n} calls failed", errors)
+        return [results[index] for index in range(n)]
+
+    def _add(self) -> None:
+        tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        thread = threading.Thread(target=_serve, args=(tasks,), daemon=True)
+        thread.start()
+        self._tasks.append(tasks)
+        self._threads.append(thread)
+
+
+def _serve(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    try:
+        while (task := tasks.get()) is not None:
+            task()
+            if connection.in_atomic_block or connection.errors_occurred:
+                connection.close()  # the next round begins with a good one
+    finally:
+        connections.close_all()
 
 
 def _connect(barrier: threading.Barrier) -> None:
@@ -47,33 +117,3 @@ def _connect(barrier: threading.Barrier) -> None:
         barrier.abort()
         raise
     barrier.wait(TIMEOUT)
-
-
-def _run_together(n: int, fn: Callable[[int], Result]) -> list[Result]:
-    """Call `fn(0)` ... `fn(n - 1)` in threads that start at one barrier; return the results in that order.
-
-    Every thread has its own database connection, open before the barrier and closed at the end. Raises an
-    ExceptionGroup of whatever the calls raised, and AssertionError for a thread that is still running after a minute.
-    """
-    barrier = threading.Barrier(n)
-    results: dict[int, Result] = {}
-    errors: list[BaseException] = []
-
-    def work(index: int) -> None:
-        try:
-            _connect(barrier)
-            results[index] = fn(index)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=work, args=(index,), daemon=True) for index in range(n)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT)
-    assert not any(thread.is_alive() for thread in threads), "a thread is still running after a minute"
-    if errors:
-        raise BaseExceptionGroup(f"{len(errors)} of {n} calls failed", errors)
-    return [results[index] for index in range(n)]
