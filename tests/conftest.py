@@ -35,19 +35,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return not any("races" in argument for argument in config.args) or None
 
 
-#: Fixtures that lead to the database of the run, or to one like it.
-_DATABASE_FIXTURES = {"db", "transactional_db", "database_url"}
+#: Fixtures that lead to the database of the run.
+_DATABASE_FIXTURES = {"db", "transactional_db"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark with ``database`` what another database could answer differently: the rest need not run on each. And begin
     with the files that take longest, or one core would wait for the other at the end.
     """
-    items.sort(key=lambda item: not {"races", "acceptance"} & set(item.path.parts))
+    items.sort(key=lambda item: not _is_long(item))
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if item.get_closest_marker("django_db") or fixtures & _DATABASE_FIXTURES:
+        if _is_long(item) or item.get_closest_marker("django_db") or fixtures & _DATABASE_FIXTURES:
             item.add_marker("database")
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return bool({"races", "acceptance"} & set(item.path.parts))
 
 
 def _delete_rows(test_case: Any) -> None:

@@ -116,7 +116,8 @@ def status(client: MutualTLSClient) -> Iterator[Callable[[str, str], int]]:
         answers: list[str] = []
         # As the test client does: a worker begins with a fresh connection, and the test's transaction has this one.
         request_started.disconnect(close_old_connections)
-        application(environ | headers, lambda line, headers: answers.append(line))
+        start: Any = lambda line, headers: answers.append(line)  # noqa: E731
+        application(environ | headers, start)
         return int(answers[0].split()[0])
 
     yield status
