@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from securecore import clock, events
 from securecore.conf import settings
+from securecore.errors import Misuse
 from securecore.grants import principal_of
-from securecore.models import Certificate, Grant, Session
+from securecore.models import Certificate, Grant, Session, SignatureKey
+from securecore.replay import signature_keys
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -58,3 +62,45 @@ class SessionAdmin(ReadOnlyAdmin):
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Whoever may delete sessions, by Django's permission ``securecore.delete_session``."""
         return request.user.has_perm("securecore.delete_session")
+
+
+class SignatureKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    class Meta:
+        model = SignatureKey
+        fields = ("keyid", "user", "public_key")
+
+    def clean_public_key(self) -> str:
+        try:
+            return signature_keys.checked(self.cleaned_data["public_key"])
+        except Misuse as error:
+            raise ValidationError(str(error)) from error
+
+
+@admin.register(SignatureKey)
+class SignatureKeyAdmin(ReadOnlyAdmin):
+    """Keys are registered and revoked here, and never changed: what a key signed would say something else."""
+
+    form = SignatureKeyForm
+    list_display = ("keyid", "user", "registered_at", "revoked_at")
+    list_select_related = ("user",)
+    search_fields = ("keyid",)
+    raw_id_fields = ("user",)
+    actions = ("revoke_keys",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("securecore.add_signaturekey")
+
+    def save_model(self, request: HttpRequest, obj: SignatureKey, form: Any, change: bool) -> None:
+        obj.registered_at = clock.now()
+        obj.save(using=settings.DATABASE, force_insert=True)
+
+    @admin.action(description="Revoke the selected keys", permissions=["revoke"])
+    def revoke_keys(self, request: HttpRequest, queryset: Any) -> None:
+        keys = [key.keyid for key in queryset if signature_keys.revoke(keyid=key.keyid, now=clock.now())]
+        for keyid in keys:
+            events.emit(events.SignatureKeyRevoked(keyid=keyid))
+        self.message_user(request, f"{len(keys)} keys were revoked.")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whoever may delete keys, by Django's permission ``securecore.delete_signaturekey``."""
+        return request.user.has_perm("securecore.delete_signaturekey")

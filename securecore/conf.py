@@ -88,6 +88,9 @@ class Settings:
     CLOCK_SKEW: int = 10
     #: How far a request's timestamp may lie in the past or in the future.
     REPLAY_WINDOW: int = 60
+    #: An alias in CACHES, of a Redis that all hosts share, to remember there what was seen; the database if empty
+    #: (Note [What a cache promises] in replay/store.py).
+    REPLAY_CACHE: str = ""
 
     #: How long a stored response is replayed. A day outlives every retry loop that gives up at all.
     IDEMPOTENCY_RETENTION: int = 86_400

@@ -188,6 +188,65 @@ class NonceReused(Refused):
     title = "This request was received before."
 
 
+class ReplayStoreUnavailable(Unavailable):
+    code = "replay-store-unavailable"
+    title = "The service cannot find out whether this request is new."
+
+
+class SignatureMissing(Refused):
+    code = "signature-missing"
+    status = 400
+    title = "Signature-Input or Signature is missing."
+
+
+class SignatureMalformed(Refused):
+    code = "signature-malformed"
+    status = 400
+    title = "The HTTP message signature cannot be read."
+
+
+class SignatureIncomplete(Refused):
+    code = "signature-incomplete"
+    status = 400
+    title = "The HTTP message signature does not cover what it must."
+
+
+class SignatureStale(Refused):
+    code = "signature-stale"
+    status = 401
+    title = "The HTTP message signature is outside the accepted window."
+
+
+class SignatureKeyUnknown(Refused):
+    code = "signature-key-unknown"
+    status = 401
+    title = "The key of the HTTP message signature is not accepted here."
+
+
+class SignatureInvalid(Refused):
+    code = "signature-invalid"
+    status = 401
+    title = "The HTTP message signature is not this request's."
+
+
+class ContentDigestMissing(Refused):
+    code = "content-digest-missing"
+    status = 400
+    title = "Content-Digest is missing."
+
+
+class ContentDigestMalformed(Refused):
+    code = "content-digest-malformed"
+    status = 400
+    title = "Content-Digest cannot be read."
+
+
+class ContentDigestMismatch(Refused):
+    code = "content-digest-mismatch"
+    status = 400
+    title = "The body is not the one that Content-Digest describes."
+
+
 class InvalidDPoPProof(Refused):
     """RFC 9449 ``invalid_dpop_proof``. At a resource the edge answers 401 with a challenge (section 7.1)."""
 

@@ -143,6 +143,15 @@ class KeyRetired(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignatureKeyRevoked(Event):
+    """Nothing that this registered key signs is accepted any more."""
+
+    name = "securecore.replay.signature-key-revoked"
+    level = logging.INFO
+    keyid: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GrantGiven(Event):
     name = "securecore.grants.grant-given"
     level = logging.INFO

@@ -3,7 +3,7 @@
 from securecore.grants.models import Gate, Grant
 from securecore.idempotency.models import IdempotencyRecord
 from securecore.identity.models import Certificate
-from securecore.replay.models import SeenNonce
+from securecore.replay.models import SeenNonce, SignatureKey
 from securecore.sessions.models import Session
 from securecore.tokens.models import (
     Client,
@@ -27,6 +27,7 @@ __all__ = [
     "RevokedToken",
     "SeenNonce",
     "Session",
+    "SignatureKey",
     "SigningKey",
     "TokenEpoch",
 ]

@@ -18,6 +18,7 @@ from django.db.models import Q
 from securecore import clock, db, events, grants, identity, tokens
 from securecore.conf import settings
 from securecore.errors import Busy
+from securecore.replay import signature_keys
 from securecore.sessions import Session
 
 
@@ -79,6 +80,15 @@ def retire_key(kid: str) -> bool:
     if retired:
         events.emit(events.KeyRetired(kid=kid))
     return retired
+
+
+def revoke_signature_key(keyid: str) -> bool:
+    """Accept nothing more that this registered key signs; say whether it was news."""
+    with _recorded("revoke_signature_key()"):
+        revoked = signature_keys.revoke(keyid=keyid, now=clock.now())
+    if revoked:
+        events.emit(events.SignatureKeyRevoked(keyid=keyid))
+    return revoked
 
 
 def revoke_certificate(*, thumbprint: str) -> None:

@@ -96,6 +96,7 @@ class CertificateSerializer(serializers.Serializer[Any]):
     not_before = serializers.DateTimeField()
     not_after = serializers.DateTimeField()
     key_thumbprint = serializers.CharField(help_text="SHA-256 of the public key, which a renewed certificate may keep.")
+    public_key = serializers.CharField(help_text="SubjectPublicKeyInfo, DER in base64.")
 
 
 class WhoamiSerializer(serializers.Serializer[Any]):

@@ -14,45 +14,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.db import transaction
-
-from securecore import clock, db, replay
-from securecore.conf import settings
 from securecore.grants import authorize
-from securecore.http.callers import nonce_scope, principal, request_of
+from securecore.http.callers import principal, request_of
+from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotent import idempotent
 from securecore.http.permissions import require_recent_authentication
 
-__all__ = ["fresh", "idempotent", "recently_authenticated", "requires"]
+__all__ = ["FreshMixin", "fresh", "idempotent", "recently_authenticated", "requires"]
 
 View = Callable[..., Any]
-
-
-def fresh(view: View) -> View:
-    """Accept a request once: ``X-Request-Timestamp`` (Unix seconds) near our clock, ``X-Request-Nonce`` never seen.
-
-    Missing or malformed 400, stale 401, repeated 409. The nonce is claimed in its own transaction before the view, so
-    no rollback brings it back; under ATOMIC_REQUESTS the view's own transaction starts after it. Put it outermost,
-    and with ATOMIC_REQUESTS on ``dispatch`` rather than on a handler (raises ``Misuse`` otherwise).
-    """
-
-    @wraps(view)
-    def claimed(*args: Any, **kwargs: Any) -> Any:
-        _, request = request_of(args)
-        now = clock.now()
-        made_at = replay.parse_timestamp(request.headers.get("X-Request-Timestamp"), now=now)
-        presented_nonce = request.headers.get("X-Request-Nonce")
-        replay.claim_nonce(presented_nonce, scope=nonce_scope(request), made_at=made_at, now=now)
-        return atomic_view(*args, **kwargs)
-
-    def atomic_view(*args: Any, **kwargs: Any) -> Any:
-        if not db.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
-            return view(*args, **kwargs)
-        with transaction.atomic(using=settings.DATABASE):
-            return view(*args, **kwargs)
-
-    exempt = frozenset(getattr(view, "_non_atomic_requests", ()))
-    return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
 
 
 def requires(permission: str) -> Callable[[View], View]:

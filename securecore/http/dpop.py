@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
+from securecore.http.target import target_uri
 from securecore.replay import dpop, server_nonce
-
-#: RFC 3986 section 3.3, besides what quote() keeps anyway.
-_PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 
 def presented_proof(request: Any) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonce | None:
@@ -53,9 +50,7 @@ def proof_of_request(request: Any) -> dpop.Proof | None:
 
 
 def _url(request: Any) -> str:
-    # Not build_absolute_uri(): for the path "//other/x" it gives another host, and it leaves "?" and "#" of a path as
-    # they are, so that a proof for less would fit. What was escaped without need cannot be known any more.
-    return f"{request.scheme}://{request.get_host()}{quote(request.path, safe=_PATH_CHARACTERS)}"
+    return target_uri(request).partition("?")[0]
 
 
 def _access_token(request: Any) -> str | None:

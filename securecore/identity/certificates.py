@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import re
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class ClientCertificate:
     is_verified: bool = True
     #: SHA-256 of the public key (SubjectPublicKeyInfo, DER) in base64url: a renewed certificate may keep it.
     key_thumbprint: str = ""
+    #: The public key itself: SubjectPublicKeyInfo, DER, in base64.
+    public_key: str = ""
 
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period: keep-alive connections outlive it (RFC 5280
@@ -93,6 +96,7 @@ def _cached_parser(size: int) -> Any:
 
 
 def _read(certificate: x509.Certificate) -> ClientCertificate:
+    public_key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return ClientCertificate(
         thumbprint=thumbprint(certificate.public_bytes(Encoding.DER)),
         subject=certificate.subject.rfc4514_string(),
@@ -101,9 +105,8 @@ def _read(certificate: x509.Certificate) -> ClientCertificate:
         sans=_subject_alternative_names(certificate),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
-        key_thumbprint=thumbprint(
-            certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        ),
+        key_thumbprint=thumbprint(public_key),
+        public_key=base64.b64encode(public_key).decode("ascii"),
     )
 
 

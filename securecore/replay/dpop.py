@@ -14,11 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from securecore import db, digests
+from securecore import digests
 from securecore.conf import settings
 from securecore.errors import InvalidDPoPProof, Refused, UseDPoPNonce
-from securecore.replay import server_nonce
-from securecore.replay.models import SeenNonce
+from securecore.replay import server_nonce, store
 from securecore.replay.proof_key import DPOP_ALGORITHMS, checked_key, signature_is_good
 from securecore.replay.target_uri import normalized
 
@@ -88,13 +87,10 @@ def verify_proof(
 def claim_proof(proof: Proof, *, now: dt.datetime) -> None:
     """Accept ``proof`` once in the cluster (section 11.1). Commits by itself: raises ``Misuse`` in a transaction.
 
-    Raises ``InvalidDPoPProof`` for a replay. Kept until a host whose clock is ``CLOCK_SKEW`` behind ours refuses its
-    ``iat``, which for a proof from the future is that much later.
+    Raises ``InvalidDPoPProof`` for a replay, and what ``store.claim`` does.
     """
-    db.require_no_transaction("The claim of a DPoP proof")
     record = digests.record_id("dpop", proof.jkt, proof.url, proof.jti)
-    until = proof.issued_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
-    if not db.claim(SeenNonce, now=now, id=record, expires_at=until):
+    if not store.claim(record, made_at=proof.issued_at, now=now, what="a DPoP proof"):
         raise InvalidDPoPProof("This proof was received before; make a new one for every request.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from securecore import db, digests
+from securecore import digests
 from securecore.conf import settings
 from securecore.errors import (
     NonceMalformed,
@@ -15,7 +15,7 @@ from securecore.errors import (
     TimestampMissing,
     TimestampStale,
 )
-from securecore.replay.models import SeenNonce
+from securecore.replay import store
 
 #: ASCII digits only: int() would also take signs, spaces, underscores and the digits of other scripts. Eleven of them
 #: reach the year 5138.
@@ -45,14 +45,11 @@ def claim_nonce(presented: str | None, *, scope: str, made_at: dt.datetime, now:
     """Claim a nonce for ``scope`` (the caller), once in the cluster. Commits by itself: raises ``Misuse`` in a
     transaction.
 
-    Raises ``NonceMissing``, ``NonceMalformed``, ``NonceReused``. Kept until the request's own timestamp is refused by a
-    host whose clock is ``CLOCK_SKEW`` behind ours; for a timestamp from the future that is nearly two windows away.
+    Raises ``NonceMissing``, ``NonceMalformed``, ``NonceReused``, and what ``store.claim`` does.
     """
     if not presented:
         raise NonceMissing
     if not _NONCE.fullmatch(presented):
         raise NonceMalformed
-    db.require_no_transaction("The claim of a nonce")
-    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
-    if not db.claim(SeenNonce, now=now, id=digests.record_id("nonce", scope, presented), expires_at=until):
+    if not store.claim(digests.record_id("nonce", scope, presented), made_at=made_at, now=now, what="a nonce"):
         raise NonceReused

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import datetime as dt
+
 from django.db import models
+
+from securecore.conf import django_settings
 
 
 class SeenNonce(models.Model):
@@ -13,3 +17,33 @@ class SeenNonce(models.Model):
 
     def __str__(self) -> str:
         return f"nonce seen, kept until {self.expires_at:%Y-%m-%d %H:%M:%S}"
+
+
+class SignatureKeyQuerySet(models.QuerySet["SignatureKey"]):
+    def usable(self) -> SignatureKeyQuerySet:
+        """Those that still speak for somebody."""
+        return self.filter(revoked_at=None, user__is_active=True).select_related("user")
+
+    def revoke(self, *, now: dt.datetime) -> int:
+        """Revoke what is not revoked yet; the first instant stays."""
+        return self.filter(revoked_at=None).update(revoked_at=now)
+
+
+class SignatureKey(models.Model):
+    """A public key that signs requests of its user (RFC 9421), until it is revoked."""
+
+    #: As the signature names it (RFC 9421 section 2.3).
+    keyid = models.CharField(max_length=255, primary_key=True)
+    user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="signature_keys")
+    #: SubjectPublicKeyInfo in PEM.
+    public_key = models.TextField()
+    registered_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SignatureKeyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "securecore_signature_key"
+
+    def __str__(self) -> str:
+        return self.keyid

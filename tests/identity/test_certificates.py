@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securecore import digests
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
@@ -130,6 +131,9 @@ class TestParsePem:
         assert parse_pem(issued.pem) == ClientCertificate(
             thumbprint=parse_pem(issued.pem).thumbprint,
             key_thumbprint=parse_pem(issued.pem).key_thumbprint,
+            public_key=base64.b64encode(
+                issued.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            ).decode(),
             subject="CN=alice",
             issuer="CN=Test CA",
             serial_number=f"{issued.certificate.serial_number:x}",

@@ -1,0 +1,27 @@
+"""The URL that was asked for, as it was on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+#: RFC 3986 section 3.3, besides what quote() keeps anyway.
+PATH_CHARACTERS = "/!$&'()*+,;=:@"
+#: Where servers keep the request target before they decode it: gunicorn, and uWSGI and mod_wsgi. Never from a header,
+#: whose names begin with HTTP_.
+_RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
+
+
+def target_uri(request: Any) -> str:
+    """Return the target URI of ``request`` with its query (RFC 9110 section 7.1), byte for byte where the server tells
+    what was on the wire.
+
+    Not ``build_absolute_uri()``: for the path ``//other/x`` it gives another host.
+    """
+    raw = next((request.META[name] for name in _RAW_TARGETS if name in request.META), "")
+    path, mark, query = raw.partition("?")
+    # What is routed must be what is signed, also behind a server that rewrites the one and not the other.
+    if unquote_to_bytes(path) != request.path.encode() or query != request.META.get("QUERY_STRING", ""):
+        path, query = quote(request.path, safe=PATH_CHARACTERS), request.META.get("QUERY_STRING", "")
+        mark = "?" if query else ""
+    return f"{request.scheme}://{request.get_host().lower()}{path}{mark}{query}"
