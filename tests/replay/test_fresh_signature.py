@@ -12,7 +12,7 @@ from django.test import RequestFactory, override_settings
 
 from securecore import clock
 from securecore.content_digest import content_digest
-from securecore.errors import ContentDigestMismatch, Misuse
+from securecore.errors import ContentDigestMismatch, Misuse, SignatureKeyUnknown
 from securecore.http.decorators import FreshMixin, fresh
 from securecore.http.freshness import _raw_body
 from securecore.identity import parse_pem
@@ -181,6 +181,8 @@ class TestRegisteredKeys:
     def test_is_dead_with_its_user(self, send: Send, keyid: str, users: Any) -> None:
         User.objects.filter(username="alice").update(is_active=False)
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
+        with pytest.raises(SignatureKeyUnknown):  # whoever the caller is
+            signature_keys.find(keyid)
         User.objects.filter(username="alice").delete()
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
 

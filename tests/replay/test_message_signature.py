@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from securecore.content_digest import content_digest
 from securecore.errors import Misuse, NonceReused
-from securecore.message_signatures import Covered, SignatureError, signature_base
+from securecore.message_signatures import Covered, SignatureError, sign, signature_base
 from securecore.replay import SeenNonce, claim_signature
 from tests.replay.signing import (
     ABSENT,
@@ -231,6 +231,14 @@ class Test3_2_Verifying:
         der = P256.sign(signature_base(covered, REQUEST), ec.ECDSA(hashes.SHA256()))
         assert refused(with_signature(REQUEST, str(covered), der)) == "signature-invalid"
 
+    def test_3_3_4_a_number_has_its_leading_zeros(self) -> None:
+        text = signed().fields["signature-input"]
+        covered = Covered("sig", tuple((name, {}) for name in COVERED), {**PARAMETERS})
+        made = (sign(signature_base(covered, REQUEST), P256) for _ in range(10_000))
+        value = next(each for each in made if each[32] == 0)
+        verify(with_signature(REQUEST, text, value))
+        assert refused(with_signature(REQUEST, text, value[:32] + value[33:])) == "signature-invalid"
+
     @pytest.mark.parametrize("value", [b"", b"\0" * 64, b"\xff" * 64, b"\0" * 63, b"\0" * 65])
     def test_3_3_4_numbers_out_of_range_are_refused(self, value: bytes) -> None:
         request = with_signature(REQUEST, signed().fields["signature-input"], value)
@@ -265,6 +273,8 @@ class Test3_2_1_ApplicationRequirements:
     def test_one_with_parameters_covers_less(self) -> None:
         covered = ("@method", ("@query-param", {"name": "urgent"}), "@authority", "content-digest")
         assert refused(signed(covered), "@target-uri") == "signature-incomplete"
+        flagged = signed().fields["signature-input"].replace('"@target-uri"', '"@target-uri";req')
+        assert refused(changed(signed(), signature_input=flagged), "@target-uri") == "signature-incomplete"
 
     @pytest.mark.parametrize("offset", [-10, -1, 0, 1, 60])
     def test_created_lies_within_the_window(self, offset: int) -> None:

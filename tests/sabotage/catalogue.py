@@ -116,6 +116,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("token_service"),
     *listed("replay"),
     *listed("signatures"),
+    *listed("replay_cache"),
     *listed("idempotency"),
     *listed("grants"),
     *listed("purge"),
