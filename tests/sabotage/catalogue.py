@@ -117,6 +117,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("replay"),
     *listed("signatures"),
     *listed("replay_cache"),
+    *listed("client"),
     *listed("idempotency"),
     *listed("grants"),
     *listed("purge"),
