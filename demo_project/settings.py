@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "demo_project.payments",
     "securecore",
     "rest_framework",
+    "drf_spectacular",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
@@ -157,8 +158,11 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "securecore.http.problems.exception_handler",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema",
 }
+
+# 3.1 is the first version of OpenAPI that knows mutual TLS.
+SPECTACULAR_SETTINGS = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
 
 SECURECORE = {
     # The socket has mode 0700: only the account that runs nginx can connect.

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import IsAdminUser
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -37,16 +37,10 @@ from securecore import clock
 from securecore.conf import settings
 from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
-from securecore.http.decorators import fresh, idempotent, requires
+from securecore.http.decorators import FreshMixin, fresh, idempotent, requires
 from securecore.identity import certificates
 from securecore.revocation import revoke_grant
 from securecore.tokens import AccessToken
-
-IDEMPOTENCY = [OpenApiParameter("Idempotency-Key", str, "header", required=True)]
-FRESHNESS = [
-    OpenApiParameter("X-Request-Timestamp", int, "header", required=True, description="Unix seconds."),
-    OpenApiParameter("X-Request-Nonce", str, "header", required=True, description="Good for one request."),
-]
 
 
 @require_safe
@@ -88,7 +82,7 @@ class Transfers(APIView):
     def get(self, request: Any) -> Response:
         return Response(statements.transfers(**_valid(TransferFilterSerializer, request.query_params)))
 
-    @extend_schema(parameters=IDEMPOTENCY, request=TransferOrderSerializer, responses={201: TransferSerializer})
+    @extend_schema(request=TransferOrderSerializer, responses={201: TransferSerializer})
     @requires("transfers.create")
     @idempotent
     def post(self, request: Any) -> Response:
@@ -101,8 +95,31 @@ class Payouts(APIView):
     def get(self, request: Any) -> Response:
         return Response(statements.payouts(**_valid(PayoutFilterSerializer, request.query_params)))
 
-    @extend_schema(parameters=FRESHNESS, request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
     @fresh
+    def post(self, request: Any) -> Response:
+        done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
+        return Response(PayoutSerializer(done).data, status=201)
+
+
+class ProvenPayouts(FreshMixin, APIView):
+    """The same, for an access token that is bound to a DPoP key and a proof of this request."""
+
+    authentication_classes = (DPoPAuthentication,)
+    freshness = "dpop"
+
+    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    def post(self, request: Any) -> Response:
+        done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
+        return Response(PayoutSerializer(done).data, status=201)
+
+
+class SignedPayouts(FreshMixin, APIView):
+    """The same, for whoever signs the whole request, the amount included."""
+
+    freshness = "signature"
+
+    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
     def post(self, request: Any) -> Response:
         done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
         return Response(PayoutSerializer(done).data, status=201)

@@ -49,6 +49,7 @@ def idempotent(view: Callable[..., Any]) -> Callable[..., Any]:
                 transaction.set_rollback(True, using=settings.DATABASE)
             return response
 
+    once.securecore_idempotent = True  # type: ignore[attr-defined]
     return once
 
 

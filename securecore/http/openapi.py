@@ -1,0 +1,187 @@
+"""What drf-spectacular writes about views that securecore protects: schemes, headers, and problem responses.
+
+``REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema"}`` is all it takes. Only a project that
+names it needs drf-spectacular. Mutual TLS is a scheme since OpenAPI 3.1: set ``OAS_VERSION`` to "3.1.0".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
+
+from securecore import errors
+from securecore.conf import django_settings
+from securecore.errors import Refused
+from securecore.http.freshness import FreshMixin
+from securecore.http.problems import CONTENT_TYPE
+
+
+def _header(name: str, description: str, *, required: bool = True, type_: type = str) -> OpenApiParameter:
+    return OpenApiParameter(name, type_, OpenApiParameter.HEADER, required=required, description=description)
+
+
+_KEY = "One string of 1 to 255 visible ASCII characters, the same for every repeat of one request."
+_SIGNATURE_INPUT = (
+    'One signature (RFC 9421) over "@method", "@target-uri", "@authority", and what there is of "content-digest", '
+    '"idempotency-key" and "authorization"; with created, expires, nonce and keyid.'
+)
+#: The headers of each strength of ``@fresh``.
+_FRESHNESS_HEADERS = {
+    "nonce": [
+        _header("X-Request-Timestamp", "Unix seconds.", type_=int),
+        _header("X-Request-Nonce", "16 to 128 visible ASCII characters, good for one request."),
+    ],
+    "dpop": [_header("DPoP", "A proof of this request by the key of the access token (RFC 9449).")],
+    "signature": [
+        _header("Signature-Input", _SIGNATURE_INPUT),
+        _header("Signature", "Its value, under the same label."),
+        _header("Content-Digest", "sha-256 or sha-512 of the body, if there is one (RFC 9530).", required=False),
+    ],
+}
+_IDEMPOTENCY_REFUSALS = (
+    errors.IdempotencyKeyMissing,
+    errors.IdempotencyKeyMalformed,
+    errors.IdempotencyInProgress,
+    errors.IdempotencyKeyReused,
+)
+_FRESHNESS_REFUSALS: dict[str, tuple[type[Refused], ...]] = {
+    "nonce": (
+        errors.TimestampMissing,
+        errors.TimestampMalformed,
+        errors.NonceMissing,
+        errors.NonceMalformed,
+        errors.TimestampStale,
+        errors.NonceReused,
+        errors.EarlyData,
+    ),
+    "dpop": (errors.InvalidDPoPProof, errors.UseDPoPNonce, errors.EarlyData),
+    "signature": (
+        errors.SignatureMissing,
+        errors.SignatureMalformed,
+        errors.SignatureIncomplete,
+        errors.ContentDigestMissing,
+        errors.ContentDigestMalformed,
+        errors.ContentDigestMismatch,
+        errors.SignatureStale,
+        errors.SignatureKeyUnknown,
+        errors.SignatureInvalid,
+        errors.NonceReused,
+        errors.EarlyData,
+    ),
+}
+#: RFC 9457 section 3.1, and our stable ``code``.
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "Stable: programs may decide by it."},
+        "detail": {"type": "string"},
+    },
+}
+
+
+class AutoSchema(SpectacularAutoSchema):
+    """drf-spectacular's, which also reads ``@fresh``, ``FreshMixin`` and ``@idempotent`` from the views."""
+
+    def get_override_parameters(self) -> list[Any]:
+        headers = list(_FRESHNESS_HEADERS.get(self._freshness(), []))
+        policy = self._marked("securecore_idempotent")
+        if policy is not None:
+            headers.append(_header("Idempotency-Key", _KEY, required=getattr(policy, "required", True)))
+        return [*super().get_override_parameters(), *headers]
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            for status, codes in sorted(self._refusals(operation).items()):
+                operation["responses"].setdefault(str(status), self._problem(codes))
+        return operation
+
+    def _refusals(self, operation: dict[str, Any]) -> dict[int, list[str]]:
+        """Codes by status."""
+        found: list[type[Refused]] = [errors.DatabaseUnavailable]
+        if operation.get("security") and {} not in operation["security"]:
+            found += [errors.AuthenticationRequired, errors.PermissionDenied]
+        if freshness := self._freshness():
+            found += (*_FRESHNESS_REFUSALS[freshness], errors.ReplayStoreUnavailable)
+        if self._marked("securecore_idempotent") is not None:
+            found += _IDEMPOTENCY_REFUSALS
+        codes: dict[int, list[str]] = defaultdict(list)
+        for refusal in found:
+            # At a resource a DPoP refusal is a challenge (RFC 9449 section 7.1).
+            status = 401 if issubclass(refusal, (errors.InvalidDPoPProof, errors.UseDPoPNonce)) else refusal.status
+            codes[status].append(refusal.code)
+        return codes
+
+    def _problem(self, codes: list[str]) -> dict[str, Any]:
+        component = ResolvedComponent(  # type: ignore[no-untyped-call]
+            name="Problem", type=ResolvedComponent.SCHEMA, object="securecore.Problem", schema=_PROBLEM
+        )
+        self.registry.register_on_missing(component)
+        return {"content": {CONTENT_TYPE: {"schema": component.ref}}, "description": f"{', '.join(codes)}."}
+
+    def _freshness(self) -> str:
+        view: Any = self.view
+        if isinstance(view, FreshMixin):
+            return view.freshness if self.method in view.fresh_methods else ""
+        return str(self._marked("securecore_fresh") or "")
+
+    def _marked(self, name: str) -> Any:
+        """What a decorator has written on the handler of this operation, on ``dispatch`` or on the class."""
+        handler = getattr(self.view, self.method.lower(), None)
+        for place in (handler, getattr(self.view, "dispatch", None), type(self.view)):
+            while place is not None:
+                if name in getattr(place, "__dict__", {}):
+                    return place.__dict__[name]
+                place = getattr(place, "__wrapped__", None)
+        return None
+
+
+class CertificateScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.CertificateAuthentication"
+    name = "clientCertificate"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "mutualTLS"}
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.AccessTokenAuthentication"
+    name = "accessToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        description = "Bound to the client certificate, which must be on the wire (RFC 8705)."
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
+
+
+class SimpleJWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.SimpleJWTAuthentication"
+    name = "simpleJWT"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class DPoPScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.DPoPAuthentication"
+    name = "dpop"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        description = "With a DPoP header for each request (RFC 9449)."
+        return {"type": "http", "scheme": "DPoP", "description": description}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "securecore.http.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": django_settings.SESSION_COOKIE_NAME}

@@ -1,0 +1,147 @@
+"""The OpenAPI document tells what our decorators demand and refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
+from drf_spectacular.validation import validate_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.http.authentication import (
+    AccessTokenAuthentication,
+    CertificateAuthentication,
+    DPoPAuthentication,
+    SessionAuthentication,
+    SimpleJWTAuthentication,
+)
+from securecore.http.decorators import idempotent, requires
+from tests.replay import urls
+from tests.views import GuardedHandler, IdempotentHandler
+
+SIGNATURE = {"Signature-Input": True, "Signature": True, "Content-Digest": False}
+NONCE = {"X-Request-Timestamp": True, "X-Request-Nonce": True}
+
+
+class EveryScheme(APIView):
+    authentication_classes = (
+        AccessTokenAuthentication,
+        DPoPAuthentication,
+        SimpleJWTAuthentication,
+        CertificateAuthentication,
+        SessionAuthentication,
+    )
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+class Open(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+
+    @requires("things.make")
+    @idempotent
+    def post(self, request: Any) -> Response:
+        return Response()
+
+    def get(self, request: Any) -> Response:
+        return Response()
+
+
+@pytest.fixture
+def document(settings: Any) -> dict[str, Any]:
+    settings.REST_FRAMEWORK = {
+        **settings.REST_FRAMEWORK,
+        "DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema",
+    }
+    patterns = [
+        *urls.urlpatterns,
+        path("every", EveryScheme.as_view()),
+        path("open", Open.as_view()),
+        path("keyed", IdempotentHandler.as_view()),
+        path("guarded", GuardedHandler.as_view()),
+    ]
+    # Views without serializers are warned of, and not what this is about.
+    with patched_settings({"OAS_VERSION": "3.1.0"}), GENERATOR_STATS.silence():
+        generator: Any = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
+        document: dict[str, Any] = generator.get_schema(public=True)
+        validate_schema(document)  # type: ignore[no-untyped-call]
+    return document
+
+
+def headers(document: dict[str, Any], path: str, method: str = "post") -> dict[str, bool]:
+    """The header parameters of an operation, and whether each must be there."""
+    parameters = document["paths"][path][method].get("parameters", [])
+    return {each["name"]: each.get("required", False) for each in parameters if each["in"] == "header"}
+
+
+def refusals(document: dict[str, Any], path: str, method: str = "post") -> dict[str, set[str]]:
+    """The codes of each status that is a problem."""
+    responses = document["paths"][path][method]["responses"]
+    return {
+        status: set(response["description"].rstrip(".").split(", "))
+        for status, response in responses.items()
+        if "application/problem+json" in response.get("content", {})
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/signature/handler", SIGNATURE),
+        ("/signature/dispatch", SIGNATURE),
+        ("/signature/mixin", SIGNATURE),
+        ("/signature/viewset", SIGNATURE),
+        ("/nonce/mixin", NONCE),
+        ("/dpop/handler", {"DPoP": True}),
+        ("/keyed", {"Idempotency-Key": True}),
+        ("/guarded", {"Idempotency-Key": True}),
+        ("/open", {"Idempotency-Key": True}),
+    ],
+)
+def test_headers_are_parameters(document: dict[str, Any], path: str, expected: dict[str, bool]) -> None:
+    assert headers(document, path) == expected
+
+
+@pytest.mark.parametrize("path", ["/signature/mixin", "/open", "/every"])
+def test_of_the_methods_that_demand_them_alone(document: dict[str, Any], path: str) -> None:
+    assert headers(document, path, "get") == {}
+
+
+def test_problems_are_responses(document: dict[str, Any]) -> None:
+    found = refusals(document, "/signature/mixin")
+    assert found["409"] == {"nonce-reused"}
+    assert {"signature-missing", "content-digest-mismatch"} <= found["400"]
+    assert {"signature-stale", "signature-invalid", "authentication-required"} <= found["401"]
+    assert found["425"] == {"early-data"}
+    assert found["503"] == {"database-unavailable", "replay-store-unavailable"}
+    assert refusals(document, "/dpop/handler")["401"] >= {"invalid-dpop-proof", "use-dpop-nonce"}
+    assert refusals(document, "/keyed")["422"] == {"idempotency-key-reused"}
+    assert set(refusals(document, "/open", "get")) == {"503"}
+
+
+def test_a_problem_is_described_once(document: dict[str, Any]) -> None:
+    problem = document["components"]["schemas"]["Problem"]
+    assert set(problem["required"]) == {"type", "title", "status", "code"}
+    content = document["paths"]["/keyed"]["post"]["responses"]["422"]["content"]
+    assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def test_each_authentication_is_a_scheme(document: dict[str, Any]) -> None:
+    security = [next(iter(each)) for each in document["paths"]["/every"]["get"]["security"]]
+    schemes = document["components"]["securitySchemes"]
+    described = [(schemes[name]["type"], schemes[name].get("scheme")) for name in security]
+    assert described == [
+        ("http", "bearer"),
+        ("http", "DPoP"),
+        ("http", "bearer"),
+        ("mutualTLS", None),
+        ("apiKey", None),
+    ]
+    assert schemes["session"]["name"] == "__Host-sessionid"
