@@ -4,6 +4,7 @@
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
+#   make chaos       10,000 keys under SIGKILL, on PostgreSQL, through PgBouncer and on SQLite (KEYS= for fewer)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -21,7 +22,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -81,6 +82,18 @@ test-django: $(DEV)
 	$(say) "Django's own suites under securecore.sessions, on SQLite and on PostgreSQL"
 	@$(PY) -m tests.django_suites
 	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests
+
+# PgBouncer and SQLite get a tenth: they are slower, and what they could do wrong shows early.
+KEYS ?= 10000
+a_tenth_of = $(shell expr $(1) / 10 + 1)
+
+chaos: $(DEV)
+	$(say) "idempotency keys while workers are killed every 0.4 s and PostgreSQL every 5 s"
+	@$(PY) -m tests.chaos idempotency --keys $(KEYS)
+	$(say) "the same through PgBouncer in transaction mode"
+	@$(PY) -m tests.chaos idempotency --keys $(call a_tenth_of,$(KEYS)) --database pgbouncer
+	$(say) "the same on SQLite"
+	@$(PY) -m tests.chaos idempotency --keys $(call a_tenth_of,$(KEYS)) --database sqlite
 
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage

@@ -105,11 +105,16 @@ class Server:
             return
         postmaster = psutil.Process(self._process.pid)
         postmaster.suspend()  # or it could fork once more between the list and the kill
-        for process in [*postmaster.children(recursive=True), postmaster]:
+        children = postmaster.children(recursive=True)
+        for process in [*children, postmaster]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait()
         self._process = None
+        # A new server refuses to start beside a process that still holds the old one's shared memory.
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while any(map(_is_alive, children)) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def restart(self) -> None:
         """Start again after `kill()` (recovering from the log as after any crash), or stop and start."""
@@ -182,6 +187,13 @@ def _reachable(binaries: Path, directory: Path, owner: str | None) -> Path:
                 shutil.copytree(folder, directory / folder.name, symlinks=True, ignore=ignore)
         return directory / binaries.relative_to(package.parent)
     return binaries
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _die_with_parent() -> None:

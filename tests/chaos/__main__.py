@@ -1,0 +1,42 @@
+"""Run a scenario and let its checker judge it; see the package's docstring. Exit code 0 means a good verdict."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos import idempotency
+from tests.chaos.pgbouncer import binary
+from tests.chaos.place import place
+from tests.postgres import CannotStart
+from tests.structure.tree import ROOT
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("scenario", choices=["idempotency"])
+    parser.add_argument("--database", choices=["postgresql", "pgbouncer", "sqlite"], default="postgresql")
+    parser.add_argument("--keys", type=int, default=10_000)
+    parser.add_argument("--url", action="append", help="send to this view instead: /bare shows a bad verdict")
+    parser.add_argument("--history", type=Path, help="where to write what happened, one JSON object a line")
+    chosen = parser.parse_args()
+    if chosen.database == "pgbouncer" and binary() is None:
+        print("SKIPPED: chaos through PgBouncer, since there is no pgbouncer on PATH (Debian: apt install pgbouncer)")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="securecore-chaos-") as folder:
+        history = chosen.history or Path(folder) / "history.jsonl"
+        try:
+            with place(database=chosen.database) as here:
+                idempotency.run(here, history, keys=chosen.keys, urls=chosen.url or idempotency.URLS)
+                command = [sys.executable, "-m", "tests.chaos.checker", str(history), here.database_url]
+                return subprocess.run(command, cwd=ROOT, check=False).returncode
+        except CannotStart as problem:
+            print(f"tests.chaos: {problem}", file=sys.stderr)
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""One effect a request: a row in ``chaos_effect``, whose id is in the answer, beside something no two answers share."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.http.decorators import idempotent
+
+
+def effect(key: str) -> dict[str, Any]:
+    """Leave a row for ``key``. Nothing but the view's own protection keeps it from being a second one."""
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO chaos_effect (key) VALUES (%s) RETURNING id", [key])
+        (number,) = cursor.fetchone()
+    return {"id": number, "key": key, "receipt": secrets.token_hex(8)}
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"ok": True})
+
+
+@csrf_exempt
+def bare(request: HttpRequest) -> HttpResponse:
+    """Without protection, so that the judge can be seen to condemn."""
+    return JsonResponse(effect(json.loads(request.body)["key"]), status=201)
+
+
+@csrf_exempt
+@idempotent
+def once(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(effect(json.loads(request.body)["key"]), status=201)
+
+
+class Once(APIView):
+    @idempotent
+    def post(self, request: Any) -> Response:
+        return Response(effect(request.data["key"]), status=201)
+
+
+urlpatterns = [
+    path("healthz", healthz),
+    path("bare", bare),
+    path("once", once),
+    path("rest/once", Once.as_view()),
+]
