@@ -96,6 +96,8 @@ class Settings:
     IDEMPOTENCY_RETENTION: int = 86_400
     #: The largest response body that is stored.
     IDEMPOTENCY_MAX_BODY: int = 65_536
+    #: Fernet keys, newest first, under which stored responses are encrypted; in the clear without any.
+    IDEMPOTENCY_ENCRYPTION_KEYS: tuple[str, ...] = ()
 
     #: The longest wait for a row or gate that another request holds.
     LOCK_TIMEOUT: float = 2.0
@@ -189,14 +191,15 @@ def _validate_signing_keys(settings: Settings) -> None:
 
 def _validate_encryption_keys(settings: Settings) -> None:
     presented: Any
-    for presented in settings.KEY_ENCRYPTION_KEYS:
-        try:
-            Fernet(presented.encode())
-        except (AttributeError, ValueError):
-            raise _wrong(
-                "Each of SECURECORE['KEY_ENCRYPTION_KEYS'] must be a string made with "
-                "cryptography.fernet.Fernet.generate_key()."
-            ) from None
+    for name in ("KEY_ENCRYPTION_KEYS", "IDEMPOTENCY_ENCRYPTION_KEYS"):
+        for presented in getattr(settings, name):
+            try:
+                Fernet(presented.encode())
+            except (AttributeError, ValueError):
+                raise _wrong(
+                    f"Each of SECURECORE[{name!r}] must be a string made with "
+                    f"cryptography.fernet.Fernet.generate_key()."
+                ) from None
 
 
 def _wrong(message: str) -> ImproperlyConfigured:

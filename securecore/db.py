@@ -48,8 +48,10 @@ def require_no_transaction(what: str) -> None:
 
 
 @contextmanager
-def outermost_transaction(what: str) -> Iterator[None]:
-    """Open a transaction, or join the one that is open. Raises ``Misuse`` inside a savepoint (Note [Transactions])."""
+def outermost_transaction(what: str) -> Iterator[bool]:
+    """Open a transaction, or join the one that is open, and say whether it was opened here. Raises ``Misuse`` inside a
+    savepoint (Note [Transactions]).
+    """
     blocks = _open_blocks()
     if any(block.savepoint for block in blocks[1:]):
         raise Misuse(
@@ -58,10 +60,10 @@ def outermost_transaction(what: str) -> Iterator[None]:
             f"Call it in the outermost atomic(), or outside of any. Decorators go @fresh, @requires, @idempotent."
         )
     if blocks:
-        yield
+        yield False
         return
     with transaction.atomic(using=settings.DATABASE):
-        yield
+        yield True
 
 
 @contextmanager
@@ -78,12 +80,27 @@ def bounded_wait(timed_out: type[Refused]) -> Iterator[None]:
 
     Needs a transaction, which is broken after the refusal. SQLite waits as long as the connection's ``timeout`` says.
     """
+    with refused_when_locked(timed_out):
+        limit_waits(settings.LOCK_TIMEOUT)
+        yield
+
+
+def limit_waits(seconds: float) -> None:
+    """Let each lock be waited for at most ``seconds`` from here to the end of the transaction (on PostgreSQL)."""
     database = connection()
+    if database.vendor == "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_lock_timeout(seconds)])
+
+
+def _lock_timeout(seconds: float) -> str:
+    return f"{max(1, int(seconds * 1000))}ms"  # 0 would be for ever
+
+
+@contextmanager
+def refused_when_locked(timed_out: type[Refused]) -> Iterator[None]:
+    """Raise ``timed_out`` when a wait for a lock in this block was too long."""
     try:
-        if database.vendor == "postgresql":
-            with database.cursor() as cursor:
-                milliseconds = max(1, int(settings.LOCK_TIMEOUT * 1000))  # 0 would be for ever
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{milliseconds}ms"])
         yield
     except OperationalError as error:
         if not is_lock_timeout(error):
@@ -97,12 +114,13 @@ def is_lock_timeout(error: OperationalError | InterfaceError) -> bool:
     return state in _WAIT_STATES or "database is locked" in str(error)
 
 
-def claim(model: type[models.Model], *, now: dt.datetime, **values: Any) -> bool:
+def claim(model: type[models.Model], *, now: dt.datetime, wait: float | None = None, **values: Any) -> bool:
     """Insert a row with ``values`` and say whether this call made it; the unique index is the referee.
 
     ``values`` must hold the primary key and ``expires_at``. A row that has expired is taken over, purged or not, so
     purging never decides anything. A concurrent claim of the same key waits for the other's transaction, then loses if
-    that committed and wins if it rolled back.
+    that committed and wins if it rolled back; ``wait`` limits this and each later wait for a lock in the transaction,
+    in seconds and without a statement of its own.
     """
     database = connection()
     quote = database.ops.quote_name
@@ -112,8 +130,14 @@ def claim(model: type[models.Model], *, now: dt.datetime, **values: Any) -> bool
     parameters = [field.get_db_prep_save(value, database) for field, value in zip(fields, values.values(), strict=True)]
     table = quote(meta.db_table)
     expires_at = meta.get_field("expires_at")
+    source = f"SELECT {', '.join(['%s'] * len(columns))} WHERE "
+    if wait is not None and database.vendor == "postgresql":
+        source += "set_config('lock_timeout', %s, true) IS NOT NULL "
+        parameters.append(_lock_timeout(wait))
+    else:
+        source += "true "  # SQLite takes ON CONFLICT for a join's ON without it
     sql = (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))}) "  # noqa: S608
+        f"INSERT INTO {table} ({', '.join(columns)}) {source}"
         f"ON CONFLICT ({quote(meta.pk.column)}) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)} "
         f"WHERE {table}.{quote(expires_at.column)} <= %s"
     )

@@ -293,6 +293,17 @@ class IdempotencyInProgress(Refused):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
+class IdempotencyNotSupported(Refused):
+    code = "idempotency-not-supported"
+    status = 400
+    title = "This resource takes no Idempotency-Key."
+
+
+class IdempotencyAnswerUnreadable(Unavailable):
+    code = "idempotency-answer-unreadable"
+    title = "The answer to this Idempotency-Key cannot be read right now."
+
+
 # Grants
 
 

@@ -152,6 +152,15 @@ class SignatureKeyRevoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeaseTakenOver(Event):
+    """A request under an idempotency key did not end within its lease: its process died, or is too slow."""
+
+    name = "securecore.idempotency.lease-taken-over"
+    record: str
+    attempt: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class GrantGiven(Event):
     name = "securecore.grants.grant-given"
     level = logging.INFO

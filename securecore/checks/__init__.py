@@ -1,4 +1,5 @@
-"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 6xx grants.
+"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
+6xx grants.
 
 ``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
 it.
@@ -8,9 +9,16 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import grants, identity, replay, sessions, tokens
+from securecore.checks import grants, idempotency, identity, replay, sessions, tokens
 
-EVERY_CHECK = (*identity.CHECKS, *sessions.CHECKS, *tokens.CHECKS, *replay.CHECKS, *grants.CHECKS)
+EVERY_CHECK = (
+    *identity.CHECKS,
+    *sessions.CHECKS,
+    *tokens.CHECKS,
+    *replay.CHECKS,
+    *idempotency.CHECKS,
+    *grants.CHECKS,
+)
 
 
 def register() -> None:

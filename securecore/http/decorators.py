@@ -17,10 +17,11 @@ from typing import Any
 from securecore.grants import authorize
 from securecore.http.callers import principal, request_of
 from securecore.http.freshness import FreshMixin, fresh
-from securecore.http.idempotent import idempotent
+from securecore.http.idempotency import idempotency_exempt, idempotent
+from securecore.http.idempotency.views import under_key
 from securecore.http.permissions import require_recent_authentication
 
-__all__ = ["FreshMixin", "fresh", "idempotent", "recently_authenticated", "requires"]
+__all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
 
 View = Callable[..., Any]
 
@@ -37,8 +38,9 @@ def requires(permission: str) -> Callable[[View], View]:
         def authorized(*args: Any, **kwargs: Any) -> Any:
             _, request = request_of(args)
             with authorize(principal=principal(request), permission=permission):
-                return view(*args, **kwargs)
+                return under_key(view, args, kwargs)
 
+        authorized.securecore_takes_key = True  # type: ignore[attr-defined]
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
         return authorized
 
@@ -57,8 +59,9 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
         def recent(*args: Any, **kwargs: Any) -> Any:
             _, request = request_of(args)
             require_recent_authentication(request, within=within)
-            return view(*args, **kwargs)
+            return under_key(view, args, kwargs)
 
+        recent.securecore_takes_key = True  # type: ignore[attr-defined]
         return recent
 
     return decorate

@@ -37,6 +37,7 @@ from securecore.errors import (
 from securecore.grants import principal_of
 from securecore.http.callers import nonce_scope, principal, request_of
 from securecore.http.dpop import proof_of_request
+from securecore.http.idempotency.views import under_key
 from securecore.http.target import target_uri
 from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
@@ -69,6 +70,7 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
 
     inner = _in_requests_transaction(view, exempt=getattr(view, "_non_atomic_requests", ()))
     claimed.securecore_fresh = proof  # type: ignore[attr-defined]
+    claimed.securecore_takes_key = True  # type: ignore[attr-defined]
     return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
 
 
@@ -118,9 +120,9 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
 
     def atomic_view(*args: Any, **kwargs: Any) -> Any:
         if not db.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
-            return view(*args, **kwargs)
+            return under_key(view, args, kwargs)
         with transaction.atomic(using=settings.DATABASE):
-            return view(*args, **kwargs)
+            return under_key(view, args, kwargs)
 
     return atomic_view
 

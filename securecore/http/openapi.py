@@ -18,6 +18,7 @@ from securecore import errors
 from securecore.conf import django_settings
 from securecore.errors import Refused
 from securecore.http.freshness import FreshMixin
+from securecore.http.idempotency.policy import SAFE_METHODS, Policy
 from securecore.http.problems import CONTENT_TYPE
 
 
@@ -93,9 +94,8 @@ class AutoSchema(SpectacularAutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         headers = list(_FRESHNESS_HEADERS.get(self._freshness(), []))
-        policy = self._marked("securecore_idempotent")
-        if policy is not None:
-            headers.append(_header("Idempotency-Key", _KEY, required=getattr(policy, "required", True)))
+        if (policy := self._idempotency()) is not None:
+            headers.append(_header("Idempotency-Key", _KEY, required=policy.required))
         return [*super().get_override_parameters(), *headers]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
@@ -112,7 +112,7 @@ class AutoSchema(SpectacularAutoSchema):
             found += [errors.AuthenticationRequired, errors.PermissionDenied]
         if freshness := self._freshness():
             found += (*_FRESHNESS_REFUSALS[freshness], errors.ReplayStoreUnavailable)
-        if self._marked("securecore_idempotent") is not None:
+        if self._idempotency() is not None:
             found += _IDEMPOTENCY_REFUSALS
         codes: dict[int, list[str]] = defaultdict(list)
         for refusal in found:
@@ -133,6 +133,9 @@ class AutoSchema(SpectacularAutoSchema):
         if isinstance(view, FreshMixin):
             return view.freshness if self.method in view.fresh_methods else ""
         return str(self._marked("securecore_fresh") or "")
+
+    def _idempotency(self) -> Policy | None:
+        return None if self.method in SAFE_METHODS else self._marked("securecore_idempotent")
 
     def _marked(self, name: str) -> Any:
         """What a decorator has written on the handler of this operation, on ``dispatch`` or on the class."""

@@ -24,6 +24,7 @@ from securecore.http.authentication import (
     DPoPAuthentication,
     SessionAuthentication,
 )
+from securecore.http.idempotency import idempotency_exempt
 from securecore.http.sessions import login
 from securecore.revocation import revoke_family, revoke_token
 from securecore.sessions import Session, record_id
@@ -37,6 +38,7 @@ class SessionUnknown(Refused):
     title = "You have no such session."
 
 
+@idempotency_exempt  # a session has its own way of being new once
 class PrivateView(APIView):
     """A view whose answers are nobody else's."""
 

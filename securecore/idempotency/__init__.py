@@ -2,10 +2,26 @@
 
 The claim of the key, the effect and the stored response commit in one transaction. A crash leaves nothing behind, so a
 retry runs at once; a twin waits on the unique index until the first one has committed, and then gets its response.
+For effects outside the database there is a claim with a lease (``lease.py``).
 """
 
 from securecore.idempotency.keys import fingerprint_of, parse_key
+from securecore.idempotency.lease import claim_lease, release, store_leased
 from securecore.idempotency.models import IdempotencyRecord
-from securecore.idempotency.record import StoredResponse, claim, is_final, store
+from securecore.idempotency.record import Claim, claim, is_final, standing, store
+from securecore.idempotency.response import StoredResponse
 
-__all__ = ["IdempotencyRecord", "StoredResponse", "claim", "fingerprint_of", "is_final", "parse_key", "store"]
+__all__ = [
+    "Claim",
+    "IdempotencyRecord",
+    "StoredResponse",
+    "claim",
+    "claim_lease",
+    "fingerprint_of",
+    "is_final",
+    "parse_key",
+    "release",
+    "standing",
+    "store",
+    "store_leased",
+]

@@ -8,10 +8,20 @@ from collections.abc import Iterable
 
 from securecore.errors import IdempotencyKeyMalformed, IdempotencyKeyMissing
 
-#: The IETF draft's structured-field String, and the bare token that most clients send. A comma in a bare one means that
-#: two headers were joined.
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"')
-_BARE = re.compile(r"[!#-+\--~]{1,255}")
+#: The IETF draft's structured-field String (RFC 9651 section 4.2.5). It is an Item, so parameters may follow; none is
+#: defined, and unknown ones mean nothing (section 3.1.2).
+_STRING = r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
+_BARE_ITEM = (
+    rf"(?:{_STRING.replace('((?:', '(?:(?:')}|-?\d{{1,15}}|-?\d{{1,12}}\.\d{{1,3}}|[A-Za-z*][!#$%&'*+\-.^_`|~\w:/]*"
+    r"|:[A-Za-z0-9+/=]*:|\?[01]|@-?\d{1,15})"
+)
+_PARAMETERS = rf"(?:; *[a-z*][a-z0-9_\-.*]*(?:={_BARE_ITEM})?)*"
+_ITEM = re.compile(rf" *{_STRING}{_PARAMETERS} *", re.ASCII)
+#: What most clients send: a UUID or another token without quotes. A comma would mean that two headers were joined, and
+#: the first character is none that begins another kind of structured field.
+_BARE = re.compile(r"[A-Za-z0-9][!#$%&'*+\-.^_`|~:/=@A-Za-z0-9]*")
+
+_LONGEST = 255
 
 
 def parse_key(presented: str | None) -> str:
@@ -22,21 +32,22 @@ def parse_key(presented: str | None) -> str:
     """
     if not presented:
         raise IdempotencyKeyMissing
-    if quoted := _QUOTED.fullmatch(presented):
-        return re.sub(r"\\(.)", r"\1", quoted[1])
-    if _BARE.fullmatch(presented):
-        return presented
-    raise IdempotencyKeyMalformed
+    if quoted := _ITEM.fullmatch(presented):
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif _BARE.fullmatch(presented):
+        key = presented
+    else:
+        raise IdempotencyKeyMalformed
+    if not 1 <= len(key) <= _LONGEST:
+        raise IdempotencyKeyMalformed
+    return key
 
 
-def fingerprint_of(
-    *, method: str, path: str, query: Iterable[tuple[str, str]], content_type: str, body: bytes
-) -> bytes:
-    """Return SHA-256 of everything that makes two requests the same request; the order of the query does not."""
+def fingerprint_of(parts: Iterable[str | bytes]) -> bytes:
+    """Return SHA-256 of everything that makes two requests the same request, each part with its length before it."""
     hashed = hashlib.sha256()
-    pairs = [part for pair in sorted(query) for part in pair]
-    for part in (method, path, content_type, str(len(pairs)), *pairs):
-        encoded = part.encode("utf-8", "surrogatepass")
-        hashed.update(len(encoded).to_bytes(8, "big") + encoded)
-    hashed.update(body)
+    for part in parts:
+        encoded = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        hashed.update(len(encoded).to_bytes(8, "big"))
+        hashed.update(encoded)
     return hashed.digest()

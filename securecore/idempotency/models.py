@@ -4,7 +4,9 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """A claimed key and, from the moment anyone else can see it, the response it stands for."""
+    """A claimed key and, from the moment anyone else can see it, the response it stands for. With a lease the claim can
+    be seen before the response: then ``status`` is null.
+    """
 
     #: The record id of principal, method, route and key.
     id = models.UUIDField(primary_key=True)
@@ -13,6 +15,12 @@ class IdempotencyRecord(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=dict)
     body = models.BinaryField(default=b"")
+    #: Whether ``body`` is the headers and the body under one of IDEMPOTENCY_ENCRYPTION_KEYS.
+    is_encrypted = models.BooleanField(default=False)
+    #: Counts who has run under this claim: only the last may store its response.
+    attempt = models.PositiveIntegerField(default=1)
+    #: Until when nobody else may run; null outside the lease of a claim.
+    leased_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 

@@ -1,26 +1,39 @@
-"""Claim a key, store its response, give the response again."""
+"""Claim a key, store its response, give the response again: all in the transaction of the effect."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from securecore import db
+from securecore import db, digests
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, IdempotencyKeyReused, Misuse
 from securecore.idempotency.models import IdempotencyRecord
+from securecore.idempotency.response import StoredResponse, columns_of, response_in
 
 #: 4xx answers that another try could turn into a success, so they must not be what the key stands for.
 _NOT_FINAL = {401, 403, 408, 409, 425, 429}
 
+_EMPTY: dict[str, Any] = {"status": None, "headers": {}, "body": b"", "is_encrypted": False}
+
 
 @dataclass(frozen=True)
-class StoredResponse:
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+class Claim:
+    """The right to have the effect of a key. ``attempt`` is above one if another process had it, and lost it."""
+
+    record: UUID
+    claimed_at: dt.datetime
+    attempt: int = 1
+
+    def key_for(self, service: str) -> str:
+        """Return the key to pass on to ``service``: a UUID, the same in each attempt, another one for each service.
+
+        It tells neither the caller nor its key.
+        """
+        return str(digests.record_id("idempotency-derived", str(self.record), service))
 
 
 def is_final(status: int) -> bool:
@@ -30,43 +43,79 @@ def is_final(status: int) -> bool:
     return 200 <= status < 500 and status not in _NOT_FINAL
 
 
-def claim(*, record: UUID, fingerprint: bytes, now: dt.datetime) -> StoredResponse | None:
-    """Claim ``record`` and return None: the caller runs the effect. If it is taken, return the response it stands for.
+def claim(
+    *, record: UUID, fingerprint: bytes, now: dt.datetime, retention: float | None = None, wait: bool = True
+) -> Claim | StoredResponse:
+    """Claim ``record`` for ``retention`` seconds: the caller runs the effect. If it is taken, return its response.
 
-    Needs the transaction of the effect. Waits for a twin that is still running, at most ``LOCK_TIMEOUT`` seconds, then
-    raises ``IdempotencyInProgress``; raises ``IdempotencyKeyReused`` if the key stood for another request.
+    Needs the transaction of the effect. Waits for a twin that is still running, at most ``LOCK_TIMEOUT`` seconds or,
+    without ``wait``, not at all, then raises ``IdempotencyInProgress``; raises ``IdempotencyKeyReused`` if the key
+    stood for another request. SQLite has one writer at a time and cannot tell whom it waits for.
     """
-    until = now + dt.timedelta(seconds=settings.IDEMPOTENCY_RETENTION)
-    with db.bounded_wait(IdempotencyInProgress):
-        if db.claim(
-            IdempotencyRecord,
-            now=now,
-            id=record,
+    with db.refused_when_locked(IdempotencyInProgress):
+        claimed = insert(
+            record=record,
             fingerprint=fingerprint,
-            status=None,
-            headers={},
-            body=b"",
-            created_at=now,
-            expires_at=until,
-        ):
-            return None
+            now=now,
+            retention=retention,
+            wait=settings.LOCK_TIMEOUT if wait else 0.001,
+        )
+    if claimed:
+        if not wait:
+            db.limit_waits(settings.LOCK_TIMEOUT)  # the view's own waits are another matter
+        return Claim(record, now)
+    return standing(record=record, fingerprint=fingerprint) or _in_progress()
+
+
+def insert(
+    *,
+    record: UUID,
+    fingerprint: bytes,
+    now: dt.datetime,
+    retention: float | None,
+    wait: float,
+    leased_until: dt.datetime | None = None,
+) -> bool:
+    """Insert the row of a claim, or take over one that has expired, and say whether this call did."""
+    return db.claim(
+        IdempotencyRecord,
+        now=now,
+        wait=wait,
+        id=record,
+        fingerprint=fingerprint,
+        **_EMPTY,
+        attempt=1,
+        leased_until=leased_until,
+        created_at=now,
+        expires_at=now + dt.timedelta(seconds=retention or settings.IDEMPOTENCY_RETENTION),
+    )
+
+
+def standing(*, record: UUID, fingerprint: bytes) -> StoredResponse | None:
+    """Return the response for which ``record`` stands, or None while there is none. Raises ``IdempotencyKeyReused``."""
     row = IdempotencyRecord.objects.using(settings.DATABASE).get(pk=record)
     if not hmac.compare_digest(bytes(row.fingerprint), fingerprint):
         raise IdempotencyKeyReused
-    if row.status is None:
-        raise IdempotencyInProgress
-    return StoredResponse(status=row.status, body=bytes(row.body), headers=row.headers)
+    return None if row.status is None else response_in(row)
 
 
-def store(*, record: UUID, response: StoredResponse) -> None:
-    """Let ``record`` stand for ``response``. Needs the transaction of the claim. Raises ``Misuse`` if it is too
-    large.
+def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = None) -> None:
+    """Let the record stand for ``response``. Needs the transaction of the claim. Raises ``Misuse`` if the body has more
+    than ``max_body`` bytes.
     """
-    if len(response.body) > settings.IDEMPOTENCY_MAX_BODY:
+    refuse_oversize(response, max_body)
+    columns = columns_of(response, record=claimed.record)
+    IdempotencyRecord.objects.using(settings.DATABASE).filter(pk=claimed.record).update(**columns)
+
+
+def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:
+    limit = max_body or settings.IDEMPOTENCY_MAX_BODY
+    if len(response.body) > limit:
         raise Misuse(
-            f"The response has {len(response.body)} bytes, and SECURECORE['IDEMPOTENCY_MAX_BODY'] is "
-            f"{settings.IDEMPOTENCY_MAX_BODY}. Answer with a reference to the result, or raise the limit."
+            f"The response has {len(response.body)} bytes, and {limit} may be stored under an Idempotency-Key. Answer "
+            f"with a reference to the result, or raise max_body of the view or SECURECORE['IDEMPOTENCY_MAX_BODY']."
         )
-    IdempotencyRecord.objects.using(settings.DATABASE).filter(pk=record).update(
-        status=response.status, headers=response.headers, body=response.body
-    )
+
+
+def _in_progress() -> StoredResponse:
+    raise IdempotencyInProgress

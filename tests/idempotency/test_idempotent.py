@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import Any
 
 import pytest
@@ -17,16 +16,6 @@ from tests.views import effects
 pytestmark = [pytest.mark.urls("tests.views"), pytest.mark.django_db(transaction=True)]
 
 EVERY_VIEW = pytest.mark.parametrize("url", ["/idempotent", "/idempotent/handler"])
-
-
-@pytest.fixture
-def post(mtls_client: Any) -> Any:
-    def post(url: str, body: Any = None, *, key: str | None = "k-1", name: str | None = "alice") -> Any:
-        client = mtls_client(name, raise_request_exception=False)
-        headers = {} if key is None else {"Idempotency-Key": key}
-        return client.post(url, data=json.dumps(body or {}), content_type="application/json", headers=headers)
-
-    return post
 
 
 @EVERY_VIEW
@@ -218,7 +207,7 @@ def test_a_crash_before_the_commit_leaves_nothing(post: Any, monkeypatch: Any) -
     class Killed(BaseException):
         pass
 
-    def die(**_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from securecore import events
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
+from securecore.http.idempotency import idempotency_exempt
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -40,6 +41,7 @@ class OAuthError(Exception):
 
 
 # Revocations in here must be committed although the answer is an error, so no transaction is around the view.
+@idempotency_exempt  # tokens are stored by nobody
 @method_decorator(transaction.non_atomic_requests, name="dispatch")
 class OAuthView(APIView):
     """A POST endpoint with a form body. Nothing it answers is cached; parameters in the URL are not read."""

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning
+from django.urls import URLPattern, get_resolver
+from django.utils.module_loading import import_string
+
+from securecore.conf import django_settings
+from securecore.http.idempotency.middleware import IdempotencyMiddleware
+from securecore.http.idempotency.views import hides_a_check, takes_key
+
+
+def _middleware() -> list[type[Any]]:
+    found = []
+    for name in django_settings.MIDDLEWARE:
+        with suppress(ImportError):  # Django says so itself
+            found.append(import_string(name))
+    return [each for each in found if isinstance(each, type)]
+
+
+def _place(middleware: list[type[Any]]) -> int | None:
+    return next((n for n, each in enumerate(middleware) if issubclass(each, IdempotencyMiddleware)), None)
+
+
+def e501_middleware_last(**_: Any) -> list[CheckMessage]:
+    """It may call a view itself, and then Django asks no later middleware about that view."""
+    middleware = _middleware()
+    place = _place(middleware)
+    if place is None:
+        return []
+    skipped = [each.__name__ for each in middleware[place + 1 :] if hasattr(each, "process_view")]
+    if not skipped:
+        return []
+    return [
+        Error(
+            f"Requests with an Idempotency-Key would pass {', '.join(skipped)} unseen.",
+            hint="Put IdempotencyMiddleware last in MIDDLEWARE, before RefusalMiddleware.",
+            id="securecore.E501",
+        )
+    ]
+
+
+def w502_views_without_keys(**_: Any) -> list[CheckMessage]:
+    if _place(_middleware()) is None:
+        return []
+    names = sorted({_name(view) for view in _views(get_resolver().url_patterns) if not _is_served(view)})
+    if not names:
+        return []
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return [
+        Warning(
+            f"A request with an Idempotency-Key is refused by {', '.join(names[:5])}{more}: a replay could slip past "
+            f"the decorators.",
+            hint="Write @idempotent under the last decorator that checks, or @idempotency_exempt.",
+            id="securecore.W502",
+        )
+    ]
+
+
+def _views(patterns: Any) -> Iterator[Any]:
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield pattern.callback
+        else:
+            yield from _views(pattern.url_patterns)
+
+
+def _is_served(view: Any) -> bool:
+    is_class = hasattr(view, "view_class") or hasattr(view, "cls")
+    is_exempt = getattr(view, "idempotency_exempt", False)
+    # To the pages of Django's own apps, the admin above all, nobody sends a key.
+    is_django_s = str(getattr(view, "__module__", "")).startswith("django.")
+    return is_class or is_exempt or is_django_s or takes_key(view) or not hides_a_check(view)
+
+
+def _name(view: Any) -> str:
+    return f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', type(view).__name__)}"
+
+
+CHECKS = (e501_middleware_last, w502_views_without_keys)

@@ -1,0 +1,53 @@
+"""A response as it lies in the table: in the clear, or under ``IDEMPOTENCY_ENCRYPTION_KEYS``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from securecore.conf import settings
+from securecore.errors import IdempotencyAnswerUnreadable
+from securecore.idempotency.models import IdempotencyRecord
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def columns_of(response: StoredResponse, *, record: UUID) -> dict[str, Any]:
+    """Return the columns that hold ``response``; encrypted if there are keys, under the first of them."""
+    if not settings.IDEMPOTENCY_ENCRYPTION_KEYS:
+        headers, body = response.headers, response.body
+        return {"status": response.status, "headers": headers, "body": body, "is_encrypted": False}
+    # The id is inside: whoever can write to the table cannot let one key answer with the response of another.
+    headers_line = json.dumps(response.headers).encode() + b"\n"
+    sealed = _keys().encrypt(record.bytes + headers_line + response.body)
+    return {"status": response.status, "headers": {}, "body": sealed, "is_encrypted": True}
+
+
+def response_in(row: IdempotencyRecord) -> StoredResponse:
+    """Return the response of a row that has one. Raises ``IdempotencyAnswerUnreadable``: its key was taken away, or
+    somebody wrote to the table.
+    """
+    assert row.status is not None  # noqa: S101
+    if not row.is_encrypted:
+        return StoredResponse(status=row.status, body=bytes(row.body), headers=row.headers)
+    try:
+        opened = _keys().decrypt(bytes(row.body))
+    except (InvalidToken, ValueError) as error:
+        raise IdempotencyAnswerUnreadable from error
+    if opened[:16] != row.pk.bytes:
+        raise IdempotencyAnswerUnreadable
+    headers_line, _, body = opened[16:].partition(b"\n")
+    return StoredResponse(status=row.status, body=body, headers=json.loads(headers_line))
+
+
+def _keys() -> MultiFernet:
+    return MultiFernet([Fernet(key.encode()) for key in settings.IDEMPOTENCY_ENCRYPTION_KEYS])
