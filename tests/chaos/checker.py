@@ -47,7 +47,7 @@ class Verdict:
         return "\n".join(lines + [f"  {name}: {', '.join(each[:5])}" for name, each in self.problems.items() if each])
 
 
-def judge(history: Path, effects: Counter[str], ids: dict[str, set[int]]) -> Verdict:
+def judge(history: Path, effects: Counter[str], ids: dict[str, set[str]]) -> Verdict:
     """Compare what the clients saw with ``effects``, the count of rows by key, and their ``ids``."""
     verdict = Verdict()
     answers: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -75,11 +75,11 @@ def judge(history: Path, effects: Counter[str], ids: dict[str, set[int]]) -> Ver
     return verdict
 
 
-def _told(bodies: set[str], ids: set[int]) -> bool:
+def _told(bodies: set[str], ids: set[str]) -> bool:
     return all(json.loads(body)["id"] in ids for body in bodies)
 
 
-def effects_in(database_url: str) -> list[tuple[int, str]]:
+def effects_in(database_url: str) -> list[tuple[str, str]]:
     """The rows of ``chaos_effect``."""
     query = "SELECT id, key FROM chaos_effect"
     if database_url.startswith("sqlite:///"):
@@ -95,7 +95,7 @@ def effects_in(database_url: str) -> list[tuple[int, str]]:
 def check(history: Path, database_url: str) -> Verdict:
     """Judge the run that wrote ``history`` and the database at ``database_url``."""
     rows = effects_in(database_url)
-    ids: dict[str, set[int]] = defaultdict(set)
+    ids: dict[str, set[str]] = defaultdict(set)
     for number, key in rows:
         ids[key].add(number)
     return judge(history, Counter(key for _, key in rows), ids)

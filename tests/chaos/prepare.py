@@ -18,9 +18,8 @@ def main(certificate: str) -> None:
     from securecore.identity import enroll, parse_pem
 
     call_command("migrate", verbosity=0, interactive=False)
-    serial = "bigserial" if connection.vendor == "postgresql" else "integer"
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE chaos_effect (id {serial} PRIMARY KEY, key varchar(200) NOT NULL)")
+        cursor.execute("CREATE TABLE chaos_effect (id varchar(40) PRIMARY KEY, key varchar(200) NOT NULL)")
     user = User.objects.create_user("alice")
     enroll(certificate=parse_pem(Path(certificate).read_text()), user=user, now=clock.now())
 

@@ -38,6 +38,7 @@ MIDDLEWARE = [
     "securecore.http.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "securecore.http.middleware.RefusalMiddleware",
+    "tests.chaos.failpoints.FailpointMiddleware",
 ]
 AUTHENTICATION_BACKENDS = ["securecore.http.backends.CertificateBackend"]
 SESSION_ENGINE = "securecore.sessions"
@@ -49,4 +50,5 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "securecore.http.problems.exception_handler",
 }
-SECURECORE = {"TRUST_UNIX_SOCKET": True}
+# One host has one clock: a lease ends when it says.
+SECURECORE = {"TRUST_UNIX_SOCKET": True, "CLOCK_SKEW": 0}

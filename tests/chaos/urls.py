@@ -1,4 +1,4 @@
-"""One effect a request: a row in ``chaos_effect``, whose id is in the answer, beside something no two answers share."""
+"""One effect a request: a row in ``chaos_effect``, whose random id is in the answer, so no two effects answer alike."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from securecore.http.decorators import idempotent
 
 def effect(key: str) -> dict[str, Any]:
     """Leave a row for ``key``. Nothing but the view's own protection keeps it from being a second one."""
+    made = {"id": secrets.token_hex(8), "key": key}
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO chaos_effect (key) VALUES (%s) RETURNING id", [key])
-        (number,) = cursor.fetchone()
-    return {"id": number, "key": key, "receipt": secrets.token_hex(8)}
+        cursor.execute("INSERT INTO chaos_effect (id, key) VALUES (%s, %s)", list(made.values()))
+    return made
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -46,9 +46,18 @@ class Once(APIView):
         return Response(effect(request.data["key"]), status=201)
 
 
+@csrf_exempt
+@idempotent(lease=0.5)
+def leased(request: Any) -> HttpResponse:
+    """As if ``chaos_effect`` were a service elsewhere: the row is there at once, under the key that we pass on."""
+    done = effect(request.idempotency.key_for("elsewhere"))
+    return JsonResponse(done | {"attempt": request.idempotency.attempt}, status=201)
+
+
 urlpatterns = [
     path("healthz", healthz),
     path("bare", bare),
     path("once", once),
     path("rest/once", Once.as_view()),
+    path("leased", leased),
 ]
