@@ -7,6 +7,7 @@ import json
 import queue
 import random
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ def run(
     twins: int = TWINS,
     worker_every: float = WORKER_EVERY,
     database_every: float = DATABASE_EVERY,
+    give_up_after: float = GIVE_UP_AFTER,
 ) -> None:
     """Send ``keys`` times ``twins`` requests, key by key to ``urls`` in turn, and write ``history_file``."""
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
@@ -53,7 +55,7 @@ def run(
         def work() -> None:
             while True:
                 try:
-                    _insist(place.service, history, orders.get_nowait())
+                    _insist(place.service, history, orders.get_nowait(), give_up_after)
                 except queue.Empty:
                     return
 
@@ -63,10 +65,12 @@ def run(
         history.write("ended")
 
 
-def _insist(service: Service, history: History, order: Order) -> None:
+def _insist(service: Service, history: History, order: Order, give_up_after: float) -> None:
     """Send ``order`` until there is a 2xx, as a client does that lost the answer."""
-    headers = service.headers | {"Idempotency-Key": order.key}
-    deadline = time.monotonic() + GIVE_UP_AFTER
+    # A peer in benchmarks/ wants a UUID, another one knows it by another name.
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, order.key))
+    headers = service.headers | {"Idempotency-Key": key, "X-Request-ID": key}
+    deadline = time.monotonic() + give_up_after
     while time.monotonic() < deadline:
         try:
             answer = send(service.socket, "POST", order.url, body=order.body, headers=headers)

@@ -93,7 +93,12 @@ def _start(children: Children, folder: Path, settings: str, url: str, through: s
     # Loaded once and forked: a worker that was killed is back within milliseconds.
     command = [sys.executable, "-m", "gunicorn", "--preload", "--worker-class=gthread", f"--workers={workers}"]
     command += [f"--threads={THREADS}", f"--bind=unix:{service.socket}", f"--pid={service.pid_file}"]
-    command += ["--log-level=error", "--no-control-socket", "--graceful-timeout=1", "django.core.wsgi:get_wsgi_application()"]
+    command += [
+        "--log-level=error",
+        "--no-control-socket",
+        "--graceful-timeout=1",
+        "django.core.wsgi:get_wsgi_application()",
+    ]
     children.start("gunicorn", command, environment=environ | {"CHAOS_DATABASE_URL": through})
     deadline = time.monotonic() + START_TIMEOUT
     while not service.answers():
