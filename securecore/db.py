@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections, models, transaction
@@ -123,27 +124,52 @@ def claim(model: type[models.Model], *, now: dt.datetime, wait: float | None = N
     in seconds and without a statement of its own.
     """
     database = connection()
-    quote = database.ops.quote_name
+    bounded = wait is not None and database.vendor == "postgresql"
     meta: Any = model._meta
-    fields = [meta.get_field(name) for name in values]
-    columns = [quote(field.column) for field in fields]
-    parameters = [field.get_db_prep_save(value, database) for field, value in zip(fields, values.values(), strict=True)]
-    table = quote(meta.db_table)
-    expires_at = meta.get_field("expires_at")
-    source = f"SELECT {', '.join(['%s'] * len(columns))} WHERE "
-    if wait is not None and database.vendor == "postgresql":
-        source += "set_config('lock_timeout', %s, true) IS NOT NULL "
-        parameters.append(_lock_timeout(wait))
-    else:
-        source += "true "  # SQLite takes ON CONFLICT for a join's ON without it
-    sql = (
-        f"INSERT INTO {table} ({', '.join(columns)}) {source}"
-        f"ON CONFLICT ({quote(meta.pk.column)}) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)} "
-        f"WHERE {table}.{quote(expires_at.column)} <= %s"
-    )
+    parameters = [meta.get_field(name).get_db_prep_save(value, database) for name, value in values.items()]
+    if bounded:
+        parameters.append(_lock_timeout(wait or 0))
+    parameters.append(meta.get_field("expires_at").get_db_prep_value(now, database))
     with database.cursor() as cursor:
-        cursor.execute(sql, [*parameters, expires_at.get_db_prep_value(now, database)])
+        cursor.execute(_claim_sql(model, tuple(values), settings.DATABASE, bounded), parameters)
         return bool(cursor.rowcount == 1)
+
+
+@lru_cache(maxsize=64)
+def _claim_sql(model: type[models.Model], names: tuple[str, ...], alias: str, bounded: bool) -> str:
+    quote = connections[alias].ops.quote_name
+    meta: Any = model._meta
+    table, expires_at = quote(meta.db_table), quote(meta.get_field("expires_at").column)
+    columns = ", ".join(quote(meta.get_field(name).column) for name in names)
+    # A row that is taken over is as new: what is not among the values gets the column's default.
+    renewed = ", ".join(f"{column} = excluded.{column}" for column in (quote(f.column) for f in meta.concrete_fields))
+    # Without a WHERE, SQLite would take ON CONFLICT for the ON of a join.
+    condition = "set_config('lock_timeout', %s, true) IS NOT NULL" if bounded else "true"
+    return (
+        f"INSERT INTO {table} ({columns}) SELECT {', '.join(['%s'] * len(names))} WHERE {condition} "
+        f"ON CONFLICT ({quote(meta.pk.column)}) DO UPDATE SET {renewed} WHERE {table}.{expires_at} <= %s"
+    )
+
+
+def update(model: type[models.Model], *, pk: Any, **values: Any) -> bool:
+    """Set ``values`` in the row ``pk`` and say whether there is one: ``filter(pk=pk).update(...)`` at a third of its
+    price, for what every request does.
+    """
+    database = connection()
+    meta: Any = model._meta
+    parameters = [meta.get_field(name).get_db_prep_save(value, database) for name, value in values.items()]
+    parameters.append(meta.pk.get_db_prep_value(pk, database))
+    with database.cursor() as cursor:
+        cursor.execute(_update_sql(model, tuple(values), settings.DATABASE), parameters)
+        return bool(cursor.rowcount == 1)
+
+
+@lru_cache(maxsize=64)
+def _update_sql(model: type[models.Model], names: tuple[str, ...], alias: str) -> str:
+    quote = connections[alias].ops.quote_name
+    meta: Any = model._meta
+    assigned = ", ".join(f"{quote(meta.get_field(name).column)} = %s" for name in names)
+    return f"UPDATE {quote(meta.db_table)} SET {assigned} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608
 
 
 def delete_batch(model: type[models.Model], instant: str, *, until: dt.datetime, limit: int) -> int:

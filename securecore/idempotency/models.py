@@ -13,12 +13,12 @@ class IdempotencyRecord(models.Model):
     #: SHA-256 of what was asked, so that the same key cannot stand for another request.
     fingerprint = models.BinaryField()
     status = models.PositiveSmallIntegerField(null=True)
-    headers = models.JSONField(default=dict)
-    body = models.BinaryField(default=b"")
+    headers = models.JSONField(default=dict, db_default={})
+    body = models.BinaryField(default=b"", db_default=b"")
     #: Whether ``body`` is the headers and the body under one of IDEMPOTENCY_ENCRYPTION_KEYS.
-    is_encrypted = models.BooleanField(default=False)
+    is_encrypted = models.BooleanField(default=False, db_default=False)
     #: Counts who has run under this claim: only the last may store its response.
-    attempt = models.PositiveIntegerField(default=1)
+    attempt = models.PositiveIntegerField(default=1, db_default=1)
     #: Until when nobody else may run; null outside the lease of a claim.
     leased_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from securecore import db, digests
@@ -16,8 +15,6 @@ from securecore.idempotency.response import StoredResponse, columns_of, response
 
 #: 4xx answers that another try could turn into a success, so they must not be what the key stands for.
 _NOT_FINAL = {401, 403, 408, 409, 425, 429}
-
-_EMPTY: dict[str, Any] = {"status": None, "headers": {}, "body": b"", "is_encrypted": False}
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,14 @@ def insert(
     leased_until: dt.datetime | None = None,
 ) -> bool:
     """Insert the row of a claim, or take over one that has expired, and say whether this call did."""
+    lease = {"leased_until": leased_until} if leased_until else {}
     return db.claim(
         IdempotencyRecord,
         now=now,
         wait=wait,
         id=record,
         fingerprint=fingerprint,
-        **_EMPTY,
-        attempt=1,
-        leased_until=leased_until,
+        **lease,
         created_at=now,
         expires_at=now + dt.timedelta(seconds=retention or settings.IDEMPOTENCY_RETENTION),
     )
@@ -104,8 +100,7 @@ def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = No
     than ``max_body`` bytes.
     """
     refuse_oversize(response, max_body)
-    columns = columns_of(response, record=claimed.record)
-    IdempotencyRecord.objects.using(settings.DATABASE).filter(pk=claimed.record).update(**columns)
+    db.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
 
 
 def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:

@@ -10,16 +10,26 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="idempotencyrecord",
             name="attempt",
-            field=models.PositiveIntegerField(default=1),
+            field=models.PositiveIntegerField(db_default=1, default=1),
         ),
         migrations.AddField(
             model_name="idempotencyrecord",
             name="is_encrypted",
-            field=models.BooleanField(default=False),
+            field=models.BooleanField(db_default=False, default=False),
         ),
         migrations.AddField(
             model_name="idempotencyrecord",
             name="leased_until",
             field=models.DateTimeField(null=True),
+        ),
+        migrations.AlterField(
+            model_name="idempotencyrecord",
+            name="body",
+            field=models.BinaryField(db_default=b"", default=b""),
+        ),
+        migrations.AlterField(
+            model_name="idempotencyrecord",
+            name="headers",
+            field=models.JSONField(db_default={}, default=dict),
         ),
     ]

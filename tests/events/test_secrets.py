@@ -15,7 +15,9 @@ from django.contrib.auth.models import User
 
 from securecore import clock
 from securecore.conf import settings
+from securecore.digests import new_secret, record_id
 from securecore.events import every_event
+from securecore.idempotency import claim_lease
 from securecore.identity import parse_pem
 from securecore.revocation import retire_key, revoke_certificate, revoke_user_tokens
 from securecore.tokens import SigningKey, keys
@@ -124,6 +126,14 @@ def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
         MutualTLSClient(issued).get("/protected")
 
 
+def leases(secrets: set[str], now: dt.datetime) -> None:
+    """A key whose first process never came back."""
+    key = new_secret()
+    secrets.add(key)
+    for instant in (now, now + dt.timedelta(minutes=1)):
+        claim_lease(record=record_id("idempotency", key), fingerprint=b"", now=instant, lease=1)
+
+
 def spellings(secret: str) -> set[str]:
     """A secret as it might be written down."""
     return {secret, secret[:24], repr(secret)[1:-1], quote(secret), base64.b64encode(secret.encode()).decode()[:40]}
@@ -146,6 +156,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
         bearer(mtls_client, secrets, now)
         refreshing(mtls_client, secrets, encryption_key)
         identity(ca, certificate_for("alice"), proxy_secret)
+        leases(secrets, now)
 
     told = {type(event) for event in events}
     assert {kind.__name__ for kind in every_event()} - {kind.__name__ for kind in told} <= {
