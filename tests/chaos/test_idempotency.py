@@ -13,6 +13,9 @@ from tests.chaos.checker import Verdict, check
 from tests.chaos.idempotency import run
 from tests.chaos.place import Place, place
 
+# The service's own, of the kind that the run has.
+pytestmark = pytest.mark.database
+
 KEYS = int(os.environ.get("CHAOS_KEYS", "80"))
 
 

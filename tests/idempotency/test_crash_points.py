@@ -14,6 +14,9 @@ from tests.chaos.checker import effects_in
 from tests.chaos.client import Answer, NoAnswer, send
 from tests.chaos.place import Place, place
 
+# The service's own, of the kind that the run has.
+pytestmark = pytest.mark.database
+
 PATIENCE = 30  # seconds until a retry must have had its answer
 
 
