@@ -91,6 +91,10 @@ class WatchedBody:
     def close(self) -> None:
         self._stream.close()
 
+    def seekable(self) -> bool:
+        """No: Django 6.1 asks, and would seek to the end and back to measure. WSGI's stream cannot either."""
+        return False
+
     def named_ids(self) -> list[str]:
         """What was named like a session id so far, without doubles, at most as many as are looked up."""
         self._search(self._pending, margin=0)

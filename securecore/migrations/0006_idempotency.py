@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("securecore", "0004_token_certificates"),
+        ("securecore", "0005_signature_keys"),
     ]
 
     operations = [
