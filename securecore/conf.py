@@ -94,6 +94,10 @@ class Settings:
     #: The largest response body that is stored.
     IDEMPOTENCY_MAX_BODY: int = 65_536
 
+    #: What a check locks: on PostgreSQL an advisory lock that checks share ("advisory"), elsewhere a row ("row").
+    GATE: str = "auto"
+    #: Whether Django's own permissions, of users, groups and superusers, count as grants (``app_label.codename``).
+    DJANGO_PERMISSIONS: bool = False
     #: The longest wait for a row or gate that another request holds.
     LOCK_TIMEOUT: float = 2.0
     #: Revoked grants are history; they are kept this long.
@@ -140,6 +144,7 @@ _CHOICES = {
     "SESSION_BINDING": ("thumbprint", "public-key"),
     "SESSION_MISMATCH": ("refuse", "end"),
     "SESSION_LIMIT_REACHED": ("evict", "refuse"),
+    "GATE": ("auto", "row", "advisory"),
 }
 
 
