@@ -75,21 +75,25 @@ def effective_sql(*, names: Sequence[str], user: str | None, only: str = "TRUE")
     primary key; they may refer to the statement around this one when it stands in a scalar subquery. ``only`` is a
     condition on the grant ``g``. Parameters are those of ``parameters()``, and whatever the expressions hold.
     """
+    columns = ", ".join(f"g.{column}" for column in _COLUMNS)
+    ours = (
+        f"SELECT n.name, {columns} FROM ({names_sql(names=names, user=user)}) n "  # noqa: S608
+        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND {only}"
+    )
+    django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
+    return f"{ours} UNION ALL {django.replace('<user>', str(user))}" if django else ours
+
+
+def names_sql(*, names: Sequence[str], user: str | None) -> str:
+    """Return a SELECT of every name the caller goes by: its own, and its groups' and roles' (Note [Names])."""
     own = " UNION ALL ".join(f"SELECT CAST({name} AS varchar(160)) AS name" for name in names)
-    groups = "" if user is None else _tables().groups.replace("<user>", user)
-    base = own + groups
+    base = own if user is None else own + _tables().groups.replace("<user>", user)
     roles = (
         f"SELECT r.permission FROM securecore_grant r WHERE r.principal IN ({base}) "  # noqa: S608
         f"AND substr(r.permission, 1, {len(ROLE)}) = '{ROLE}' AND {_live('r')} "
         f"GROUP BY r.permission HAVING MAX(CASE WHEN r.denies THEN 1 ELSE 0 END) = 0"
     )
-    columns = ", ".join(f"g.{column}" for column in _COLUMNS)
-    ours = (
-        f"SELECT n.name, {columns} FROM ({base} UNION SELECT * FROM ({roles}) held) n "  # noqa: S608
-        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND {only}"
-    )
-    django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
-    return f"{ours} UNION ALL {django.replace('<user>', str(user))}" if django else ours
+    return f"{base} UNION SELECT permission FROM ({roles}) held"  # noqa: S608
 
 
 def parameters(now: dt.datetime) -> dict[str, Any]:
@@ -135,7 +139,7 @@ class _Tables:
 
 
 @dataclass(frozen=True)
-class _Through:
+class Through:
     """A many-to-many table of the user model, with its columns for the user and for the other side, all quoted."""
 
     name: str
@@ -160,7 +164,7 @@ def _tables() -> _Tables:
 
 @lru_cache(maxsize=4)
 def _tables_of(user: Any, vendor: str) -> _Tables:
-    table = _through(user, "groups")
+    table = through(user, "groups")
     if table is None:
         return _Tables("", _permissions(user, None))
     key = as_text(apps.get_model("auth.Group")._meta.pk, f"m.{table.other}")
@@ -168,10 +172,10 @@ def _tables_of(user: Any, vendor: str) -> _Tables:
     return _Tables(groups, _permissions(user, table))
 
 
-def _permissions(user: Any, memberships: _Through | None) -> str:
+def _permissions(user: Any, memberships: Through | None) -> str:
     """Django's own permissions of ``<user>``: by itself, by its groups, and everything for a superuser."""
     held = []
-    if (own := _through(user, "user_permissions")) is not None:
+    if (own := through(user, "user_permissions")) is not None:
         held.append(f"SELECT m.{own.other} FROM {own.name} m WHERE m.{own.user} = <user>")  # noqa: S608
     if memberships is not None:
         held.append(
@@ -193,10 +197,10 @@ def _permissions(user: Any, memberships: _Through | None) -> str:
     return " UNION ALL ".join(selects)
 
 
-def _through(user: Any, name: str) -> _Through | None:
+def through(user: Any, name: str) -> Through | None:
     """The table of a many-to-many relation of the user model, if the model has it."""
     field: Any = next((field for field in user._meta.many_to_many if field.name == name), None)
     if field is None:
         return None
     names = (field.m2m_db_table(), field.m2m_column_name(), field.m2m_reverse_name())
-    return _Through(*(f'"{name}"' for name in names))
+    return Through(*(f'"{name}"' for name in names))

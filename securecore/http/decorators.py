@@ -16,12 +16,11 @@ from typing import Any
 
 from django.db import transaction
 
-from securecore import clock, db, replay
+from securecore import clock, db, grants, replay
 from securecore.conf import settings
-from securecore.grants import authorize
-from securecore.http.callers import nonce_scope, principal, request_of
+from securecore.http.callers import nonce_scope, request_of
 from securecore.http.idempotent import idempotent
-from securecore.http.permissions import require_recent_authentication
+from securecore.http.permissions import late_gate, principals_of, require_recent_authentication
 
 __all__ = ["fresh", "idempotent", "recently_authenticated", "requires"]
 
@@ -55,24 +54,55 @@ def fresh(view: View) -> View:
     return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
 
 
-def requires(permission: str) -> Callable[[View], View]:
+def requires(
+    permission: str,
+    *,
+    obj: Callable[..., Any] | None = None,
+    consume: Callable[..., int] | None = None,
+    late: bool = False,
+) -> Callable[[View], View]:
     """Run the view only if the caller holds ``permission`` at the instant the view's effects commit; 403 otherwise.
 
-    Opens the transaction of the view, takes the caller's gate and reads the grant in it: see ``grants.authorize``.
-    Never inside ``@idempotent``, whose replays would not pass it (``Misuse``).
+    ``obj`` and ``consume`` are called with the request and the view's other arguments, and say what the permission is
+    about and how much of a limited amount this takes. Opens the transaction of the view, enters the caller's gate and
+    reads the grant in it: see ``grants.authorize``; with ``late`` the gate comes at the end of a long view
+    (``grants.late_gate``). Never inside ``@idempotent``, whose replays would not pass it (``Misuse``); a replay uses
+    nothing up.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def authorized(*args: Any, **kwargs: Any) -> Any:
-            _, request = request_of(args)
-            with authorize(principal=principal(request), permission=permission):
-                return view(*args, **kwargs)
+            api_view, request = request_of(args)
+            asked = [request, *args[1 if api_view is None else 2 :]]
+
+            def amount() -> int | None:
+                return None if consume is None else consume(*asked, **kwargs)
+
+            target = None if obj is None else obj(*asked, **kwargs)
+            if late:
+                return _run_late(request, permission, target, amount, lambda: view(*args, **kwargs))
+            with grants.allowed(principals_of(request), permission, target, now=clock.now()) as decision:
+                response = view(*args, **kwargs)
+                if "Idempotency-Replayed" not in response:
+                    decision.spend(amount=amount(), now=clock.now())
+                return response
 
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
         return authorized
 
     return decorate
+
+
+def _run_late(
+    request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]
+) -> Any:
+    with late_gate(request) as late:
+        late.require(permission, obj, consume=amount())
+        response = view()
+        if "Idempotency-Replayed" in response:
+            late.spend_nothing()
+        return response
 
 
 def recently_authenticated(*, within: float) -> Callable[[View], View]:
