@@ -16,3 +16,5 @@ EVERY_CHECK = (*identity.CHECKS, *sessions.CHECKS, *tokens.CHECKS, *grants.CHECK
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
+    for check in grants.DATABASE_CHECKS:
+        checks.register(check, checks.Tags.database)

@@ -20,7 +20,7 @@ from securecore import db
 from securecore.conf import settings
 from securecore.grants.triggers.dialect import Dialect, Rule
 from securecore.grants.triggers.postgresql import PostgreSQL
-from securecore.grants.triggers.rules import TABLES, rules
+from securecore.grants.triggers.rules import TABLES, every_rule
 from securecore.grants.triggers.sqlite import SQLite
 
 _DIALECTS: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
@@ -37,7 +37,7 @@ def install() -> None:
     dialect = _dialect()
     if dialect is None:
         return
-    wanted = rules(dialect)
+    wanted = every_rule(dialect)
     if dialect.installed() == dialect.expected(wanted):
         return
     wanted = _wanted(dialect)
@@ -75,7 +75,7 @@ def _dialect() -> Dialect | None:
 def _wanted(dialect: Dialect) -> list[Rule]:
     """The rules whose tables are there; none before all of ours are, since they name each other."""
     tables = set(dialect.connection.introspection.table_names())
-    return [rule for rule in rules(dialect) if rule.table in tables] if tables.issuperset(TABLES) else []
+    return [rule for rule in every_rule(dialect) if rule.table in tables] if tables.issuperset(TABLES) else []
 
 
 def _differing(dialect: Dialect, wanted: list[Rule]) -> list[Rule]:

@@ -41,7 +41,7 @@ _GRANT_COLUMNS = (
 )
 
 
-def rules(dialect: Dialect) -> list[Rule]:
+def every_rule(dialect: Dialect) -> list[Rule]:
     """Return every rule, for the user model as it is."""
     user = get_user_model()
     return [
