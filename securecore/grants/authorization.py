@@ -16,6 +16,8 @@ from securecore.grants.effective import EffectiveGrant
 from securecore.grants.principals import names_of, object_of
 
 Principal = str | tuple[str, ...]
+#: ``securecore.clock.now``: here the instant matters at which it is read.
+Clock = Callable[[], dt.datetime]
 
 #: The one reason that lets an effect happen.
 GRANTED = "granted"
@@ -62,13 +64,13 @@ class Decision:
 
 @contextmanager
 def authorize(
-    principal: Principal, permission: str, obj: Any = None, *, consume: int | None = None, now: dt.datetime
+    principal: Principal, permission: str, obj: Any = None, *, consume: int | None = None, clock: Clock
 ) -> Iterator[Decision]:
     """Run the block only if ``principal`` holds ``permission`` (on ``obj``) at the instant the block commits.
 
     ::
 
-        with authorize(principal_of(user), "transfers.create", account, consume=amount, now=now):
+        with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
     A consumable grant is used once, and by ``consume`` of its amount. Opens the outermost transaction or joins it; the
@@ -76,45 +78,46 @@ def authorize(
     was held too long, and ``Misuse`` where the answer could be an old one. Keep calls to other systems out of the
     block: this principal's revocation waits for it.
     """
-    with allowed(principal, permission, obj, now=now) as decision:
-        decision.spend(amount=consume, now=now)
+    with allowed(principal, permission, obj, clock=clock) as decision:
+        decision.spend(amount=consume, now=clock())
         yield decision
 
 
 @contextmanager
-def allowed(principal: Principal, permission: str, obj: Any = None, *, now: dt.datetime) -> Iterator[Decision]:
+def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Iterator[Decision]:
     """Like ``authorize``, but the block calls ``decision.spend()`` itself."""
 
     def first() -> Decision:
-        return decide(principal, permission, obj, now=now)
+        return decide(principal, permission, obj, clock=clock)
 
     with db.outermost_transaction_from("authorize()", first) as decision:
         decision.require()
         yield decision
 
 
-def decide(principal: Principal, permission: str, obj: Any = None, *, now: dt.datetime) -> Decision:
+def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Decision:
     """Say whether ``principal`` may, and let that hold until the transaction ends.
 
     Needs the outermost transaction (``Misuse`` in autocommit mode or a savepoint). The gate first, then the permission
-    in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait.
+    in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
+    read after the wait too: a permission whose end was set to an instant of the wait has ended.
     """
     db.require_outermost_transaction("decide()")
     names, on = names_of(principal), _object(obj)
-    held = gate.enter(names, now=now)
-    read = standing.read(names, [permission], now=now)
+    held = gate.enter(names, now=clock())
+    read = standing.read(names, [permission], now=clock())
     while held is not None and (new := sorted({grant.name for grant in read.grants} - held)):
         # The caller came to belong to these while the gate was waited for.
         gate.enter_also(new)
         held |= set(new)
-        read = standing.read(names, [permission], now=now)
+        read = standing.read(names, [permission], now=clock())
     return _judged(read, names, permission, on)
 
 
 class LateGate:
     """What a long view asks for while the gate stays open; see ``late_gate``."""
 
-    def __init__(self, names: tuple[str, ...], clock: Callable[[], dt.datetime]) -> None:
+    def __init__(self, names: tuple[str, ...], clock: Clock) -> None:
         self._names = names
         self._clock = clock
         self._asked: list[tuple[str, Any, int | None]] = []
@@ -133,16 +136,15 @@ class LateGate:
 
     def close(self) -> None:
         """Take the gate and ask for everything again."""
-        now = self._clock()
         for permission, obj, consume in self._asked:
-            decision = decide(self._names, permission, obj, now=now)
+            decision = decide(self._names, permission, obj, clock=self._clock)
             decision.require()
             if self._spends:
-                decision.spend(amount=consume, now=now)
+                decision.spend(amount=consume, now=self._clock())
 
 
 @contextmanager
-def late_gate(principal: Principal, *, clock: Callable[[], dt.datetime]) -> Iterator[LateGate]:
+def late_gate(principal: Principal, *, clock: Clock) -> Iterator[LateGate]:
     """Run a long block whose checks take the gate only at its end, so that a revocation need not wait for all of it.
 
     ::

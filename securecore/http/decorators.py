@@ -82,7 +82,7 @@ def requires(
             target = None if obj is None else obj(*asked, **kwargs)
             if late:
                 return _run_late(request, permission, target, amount, lambda: view(*args, **kwargs))
-            with grants.allowed(principals_of(request), permission, target, now=clock.now()) as decision:
+            with grants.allowed(principals_of(request), permission, target, clock=clock.now) as decision:
                 response = view(*args, **kwargs)
                 if "Idempotency-Replayed" not in response:
                     decision.spend(amount=amount(), now=clock.now())

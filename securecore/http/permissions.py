@@ -47,7 +47,7 @@ def authorize(
 
     See ``grants.authorize`` for what it raises.
     """
-    return grants.authorize(_caller(caller), permission, obj, consume=consume, now=clock.now())
+    return grants.authorize(_caller(caller), permission, obj, consume=consume, clock=clock.now)
 
 
 def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
@@ -113,7 +113,7 @@ class GrantedView:
 
     def decide(self, request: Any, permission: str, obj: Any = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may, until the transaction ends."""
-        decision = grants.decide(principals_of(request), permission, obj, now=clock.now())
+        decision = grants.decide(principals_of(request), permission, obj, clock=clock.now)
         decision.require()
         self._decisions.append(decision)
 

@@ -25,7 +25,7 @@ def uses(principal: str, *amounts: int | None, now: dt.datetime = NOON) -> list[
     answers = []
     for amount in amounts:
         try:
-            with authorize(principal, MAKE, consume=amount, now=now):
+            with authorize(principal, MAKE, consume=amount, clock=lambda: now):
                 answers.append(True)
         except AllowanceExhausted:
             answers.append(False)
@@ -46,7 +46,7 @@ class TestUses:
 
     def test_of_what_was_rolled_back_are_not(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=1)
-        with pytest.raises(ZeroDivisionError), authorize(alice, MAKE, now=NOON):
+        with pytest.raises(ZeroDivisionError), authorize(alice, MAKE, clock=lambda: NOON):
             raise ZeroDivisionError
         assert uses(alice, None, None) == [True, False]
 

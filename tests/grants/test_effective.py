@@ -24,7 +24,7 @@ HOUR = dt.timedelta(hours=1)
 
 def decision(*names: str, permission: str = MAKE, obj: Any = None) -> Decision:
     with transaction.atomic():
-        return decide(names, permission, obj, now=clock.now())
+        return decide(names, permission, obj, clock=clock.now)
 
 
 def reason(*names: str, permission: str = MAKE, obj: Any = None) -> str:
@@ -169,8 +169,8 @@ class TestWindow:
     def test_ends_on_the_instant(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice, valid_until=now)
         with transaction.atomic():
-            before = decide(alice, MAKE, now=now - dt.timedelta(microseconds=1))
-            at = decide(alice, MAKE, now=now)
+            before = decide(alice, MAKE, clock=lambda: now - dt.timedelta(microseconds=1))
+            at = decide(alice, MAKE, clock=lambda: now)
         assert (bool(before), bool(at)) == (True, False)
 
 
@@ -250,7 +250,7 @@ def test_a_check_is_two_statements_however_many_names(
     give(principals.group(group), "role:maker")
     give(principals.role("maker"))
     with transaction.atomic(), django_assert_num_queries(1 if connection.vendor == "sqlite" else 2):
-        assert decide((alice, "service:s", "certificate:c"), MAKE, now=clock.now())
+        assert decide((alice, "service:s", "certificate:c"), MAKE, clock=clock.now)
 
 
 def test_principal_of_names_the_user(user: User) -> None:

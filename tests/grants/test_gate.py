@@ -23,13 +23,13 @@ Give = Callable[..., bool]
 class TestMisuse:
     def test_in_autocommit_mode_teaches(self, alice: str, now: dt.datetime) -> None:
         with pytest.raises(Misuse, match="no transaction is open"):
-            decide(alice, MAKE, now=now)
+            decide(alice, MAKE, clock=lambda: now)
 
     def test_in_a_savepoint_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
         for use in (
-            lambda: decide(alice, MAKE, now=now),
-            lambda: authorize(alice, MAKE, now=now).__enter__(),
+            lambda: decide(alice, MAKE, clock=lambda: now),
+            lambda: authorize(alice, MAKE, clock=lambda: now).__enter__(),
             lambda: late_gate(alice, clock=clock.now).__enter__(),
             lambda: revoke(principal=alice, permission=MAKE, now=now),
         ):
@@ -40,7 +40,7 @@ class TestMisuse:
         give(alice)
         transaction.set_autocommit(False)
         try:
-            with pytest.raises(Misuse, match="autocommit was turned off"), authorize(alice, MAKE, now=now):
+            with pytest.raises(Misuse, match="autocommit was turned off"), authorize(alice, MAKE, clock=lambda: now):
                 pass
         finally:
             transaction.rollback()
@@ -58,7 +58,7 @@ class TestMisuse:
         with pytest.raises(Misuse, match=level), transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
-            decide(alice, MAKE, now=clock.now())
+            decide(alice, MAKE, clock=clock.now)
 
     def test_on_a_replica_teaches(self) -> None:
         with pytest.raises(Misuse, match="replica"):
@@ -69,7 +69,7 @@ class TestMisuse:
             return
         monkeypatch.setattr(connections["default"], "transaction_mode", "DEFERRED")
         with pytest.raises(Misuse, match="IMMEDIATE"), transaction.atomic():
-            decide(alice, MAKE, now=clock.now())
+            decide(alice, MAKE, clock=clock.now)
 
 
 class TestDeadlock:

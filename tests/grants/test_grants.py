@@ -31,7 +31,7 @@ def granted(now: Any) -> None:
 
 class TestAuthorize:
     def test_runs_the_block_for_who_holds_the_permission(self, granted: None) -> None:
-        with authorize(ALICE, MAKE, now=clock.now()) as held:
+        with authorize(ALICE, MAKE, clock=clock.now) as held:
             make_effect()
         assert held.permission == MAKE
         assert effects() == 1
@@ -41,19 +41,19 @@ class TestAuthorize:
         [("user:1002", MAKE), (ALICE, "things.mak"), (ALICE, "things.makes"), ("user:10011", MAKE), (ALICE, "")],
     )
     def test_refuses_everybody_else(self, granted: None, principal: str, permission: str) -> None:
-        with pytest.raises(PermissionDenied), authorize(principal, permission, now=clock.now()):
+        with pytest.raises(PermissionDenied), authorize(principal, permission, clock=clock.now):
             make_effect()
         assert effects() == 0
 
     def test_undoes_the_effect_of_a_block_that_fails(self, granted: None) -> None:
-        with pytest.raises(ZeroDivisionError), authorize(ALICE, MAKE, now=clock.now()):
+        with pytest.raises(ZeroDivisionError), authorize(ALICE, MAKE, clock=clock.now):
             make_effect()
             raise ZeroDivisionError
         assert effects() == 0
 
     def test_joins_an_open_transaction(self, granted: None) -> None:
         with pytest.raises(ZeroDivisionError), transaction.atomic():
-            with authorize(ALICE, MAKE, now=clock.now()):
+            with authorize(ALICE, MAKE, clock=clock.now):
                 make_effect()
             raise ZeroDivisionError
         assert effects() == 0
@@ -63,18 +63,18 @@ class TestAuthorize:
             pytest.raises(Misuse, match="savepoint"),
             transaction.atomic(),
             transaction.atomic(),
-            authorize(ALICE, MAKE, now=clock.now()),
+            authorize(ALICE, MAKE, clock=clock.now),
         ):
             make_effect()
 
     def test_allows_savepoints_inside_it(self, granted: None) -> None:
-        with authorize(ALICE, MAKE, now=clock.now()), transaction.atomic():
+        with authorize(ALICE, MAKE, clock=clock.now), transaction.atomic():
             make_effect()
         assert effects() == 1
 
     def test_takes_the_gate_before_it_reads_the_permission(self, granted: None, django_assert_num_queries: Any) -> None:
         statements = 3 if connection.vendor == "sqlite" else 4
-        with django_assert_num_queries(statements) as captured, authorize(ALICE, MAKE, now=clock.now()):
+        with django_assert_num_queries(statements) as captured, authorize(ALICE, MAKE, clock=clock.now):
             pass
         executed = [query["sql"] for query in captured.captured_queries]
         if connection.vendor == "postgresql":
@@ -109,7 +109,7 @@ class TestGrant:
 class TestRevokeGrant:
     def test_holds_at_once(self, granted: None) -> None:
         assert revoke_grant(principal=ALICE, permission=MAKE)
-        with pytest.raises(PermissionDenied), authorize(ALICE, MAKE, now=clock.now()):
+        with pytest.raises(PermissionDenied), authorize(ALICE, MAKE, clock=clock.now):
             pass
 
     def test_says_when_there_was_nothing_to_take(self) -> None:

@@ -97,7 +97,7 @@ def wait_until_blocked(threads: int, what: str) -> None:
 
 def check(person: Person) -> str:
     try:
-        with authorize(person.names, MAKE, now=clock.now()):
+        with authorize(person.names, MAKE, clock=clock.now):
             make_effect()
     except PermissionDenied:
         return "denied"
@@ -108,7 +108,7 @@ def enter(person: Person) -> Callable[[], Any]:
     """A check and its effect, to be committed later."""
 
     def work() -> None:
-        grants.decide(person.names, MAKE, now=clock.now()).require()
+        grants.decide(person.names, MAKE, clock=clock.now).require()
         make_effect()
 
     return work
@@ -249,7 +249,7 @@ class TestDeadlock:
 
         def both(first: Person, second: Person, met: threading.Barrier) -> str:
             try:
-                with authorize(first.names, MAKE, now=clock.now()):
+                with authorize(first.names, MAKE, clock=clock.now):
                     met.wait(WAIT)
                     grants.revoke(principal=second.own, permission=MAKE, now=clock.now())
                     make_effect()
@@ -300,7 +300,7 @@ class TestAllowance:
 def use_up(person: Person, amount: int | None = None) -> int:
     for count in range(1_000):
         try:
-            with authorize(person.names, MAKE, consume=amount, now=clock.now()):
+            with authorize(person.names, MAKE, consume=amount, clock=clock.now):
                 make_effect()
         except AllowanceExhausted:
             return count

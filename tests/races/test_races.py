@@ -165,7 +165,7 @@ class TestGrantRevokedUnderLoad:
 
         def effect() -> None:
             try:
-                with authorize(ALICE, MAKE, now=clock.now()):
+                with authorize(ALICE, MAKE, clock=clock.now):
                     make_effect()
                     if first == "effect":
                         inside.set()
@@ -205,7 +205,7 @@ class TestGrantRevokedUnderLoad:
         inside, leave = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with authorize(ALICE, MAKE, now=clock.now()):
+            with authorize(ALICE, MAKE, clock=clock.now):
                 inside.set()
                 leave.wait(30)
 
@@ -225,7 +225,7 @@ class TestGrantRevokedUnderLoad:
         grant(principal=ALICE, permission=MAKE, now=now)
         grant(principal=BOB, permission=MAKE, now=now)
         other: list[bool] = []
-        with authorize(ALICE, MAKE, now=clock.now()):
+        with authorize(ALICE, MAKE, clock=clock.now):
             thread = threading.Thread(
                 target=_closing, args=(lambda: other.append(revoke_grant(principal=BOB, permission=MAKE)),)
             )
@@ -280,7 +280,7 @@ class TestPurge:
 def _make_until_refused() -> str:
     while True:
         try:
-            with authorize(ALICE, MAKE, now=clock.now()):
+            with authorize(ALICE, MAKE, clock=clock.now):
                 make_effect()
         except PermissionDenied:
             return "refused"
