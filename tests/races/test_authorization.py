@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from securecore import clock, grants
 from securecore.errors import AllowanceExhausted, Busy, PermissionDenied
-from securecore.grants import authorize, gate, late_gate
+from securecore.grants import Grant, authorize, gate, late_gate
 from securecore.revocation import revoke_grant
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.views import make_effect
@@ -237,6 +237,28 @@ class TestJoining:
         effect.let_go()
         assert revoking.result()
         assert check(person) == "denied"
+
+
+class TestClock:
+    def test_is_read_after_the_wait(self) -> None:
+        """Else a grant that ended while its gate was waited for would still be live to who waited."""
+        person = given(THROUGH_US["a grant"])
+        end, entered = threading.Event(), threading.Event()
+
+        def closing() -> None:
+            with transaction.atomic():
+                gate.close(person.own)
+                entered.set()
+                assert end.wait(WAIT)
+                Grant.objects.filter(principal=person.own).update(valid_until=clock.now())
+
+        changing = Thread(closing)
+        assert entered.wait(WAIT)
+        checking = Thread(lambda: check(person))
+        wait_until_blocked(1, "clock")
+        end.set()
+        changing.result()
+        assert checking.result() == "denied"
 
 
 class TestDeadlock:
