@@ -4,6 +4,7 @@
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
+#   make chaos       100,000 effects race with revocations while connections are cut (TRIALS= for fewer)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -21,7 +22,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -81,6 +82,14 @@ test-django: $(DEV)
 	$(say) "Django's own suites under securecore.sessions, on SQLite and on PostgreSQL"
 	@$(PY) -m tests.django_suites
 	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests
+
+TRIALS ?= 100000
+
+chaos: $(DEV)
+	$(say) "effects that race with revocations while connections are cut"
+	@$(PY) -m tests.chaos.authorization --trials $(TRIALS)
+	$(say) "the same under the row gate, a tenth of it"
+	@$(PY) -m tests.chaos.authorization --trials $(shell expr $(TRIALS) / 10 + 1) --gate row
 
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage
