@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("securecore", "0003_sessions"),
+        ("securecore", "0004_token_certificates"),
     ]
 
     operations = [
