@@ -4,7 +4,7 @@
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
-#   make chaos       10,000 keys under SIGKILL, on PostgreSQL, through PgBouncer and on SQLite (KEYS= for fewer)
+#   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -83,8 +83,9 @@ test-django: $(DEV)
 	@$(PY) -m tests.django_suites
 	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests
 
-# PgBouncer and SQLite get a tenth: they are slower, and what they could do wrong shows early.
+# What is slower gets a tenth: what it could do wrong shows early.
 KEYS ?= 10000
+TRIALS ?= 100000
 a_tenth_of = $(shell expr $(1) / 10 + 1)
 
 chaos: $(DEV)
@@ -94,6 +95,10 @@ chaos: $(DEV)
 	@$(PY) -m tests.chaos idempotency --keys $(call a_tenth_of,$(KEYS)) --database pgbouncer
 	$(say) "the same on SQLite"
 	@$(PY) -m tests.chaos idempotency --keys $(call a_tenth_of,$(KEYS)) --database sqlite
+	$(say) "effects that race with revocations while connections are cut"
+	@$(PY) -m tests.chaos.authorization --trials $(TRIALS)
+	$(say) "the same under the row gate"
+	@$(PY) -m tests.chaos.authorization --trials $(call a_tenth_of,$(TRIALS)) --gate row
 
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage

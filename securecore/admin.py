@@ -37,8 +37,18 @@ class CertificateAdmin(ReadOnlyAdmin):
 
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
-    list_display = ("principal", "permission", "granted_at", "revoked_at")
-    search_fields = ("principal", "permission")
+    list_display = (
+        "principal",
+        "permission",
+        "object_type",
+        "object_id",
+        "denies",
+        "valid_until",
+        "granted_at",
+        "revoked_at",
+    )
+    list_filter = ("denies",)
+    search_fields = ("principal", "permission", "object_id")
 
 
 @admin.register(Session)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class SecurecoreConfig(AppConfig):
@@ -9,11 +10,14 @@ class SecurecoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Validate the settings, register checks and receivers. Raises ``ImproperlyConfigured``: a service that cannot
-        read its own security settings must not start."""
+        """Validate the settings, register checks and receivers, have triggers follow the tables. Raises
+        ``ImproperlyConfigured``: a service that cannot read its own security settings must not start."""
         from securecore import checks, conf
+        from securecore.grants import triggers
         from securecore.http import receivers
 
         conf.load()
         checks.register()
         receivers.connect()
+        pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
+        post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

@@ -99,6 +99,10 @@ class Settings:
     #: Fernet keys, newest first, under which stored responses are encrypted; in the clear without any.
     IDEMPOTENCY_ENCRYPTION_KEYS: tuple[str, ...] = ()
 
+    #: What a check locks: on PostgreSQL an advisory lock that checks share ("advisory"), elsewhere a row ("row").
+    GATE: str = "auto"
+    #: Whether Django's own permissions, of users, groups and superusers, count as grants (``app_label.codename``).
+    DJANGO_PERMISSIONS: bool = False
     #: The longest wait for a row or gate that another request holds.
     LOCK_TIMEOUT: float = 2.0
     #: Revoked grants are history; they are kept this long.
@@ -145,6 +149,7 @@ _CHOICES = {
     "SESSION_BINDING": ("thumbprint", "public-key"),
     "SESSION_MISMATCH": ("refuse", "end"),
     "SESSION_LIMIT_REACHED": ("evict", "refuse"),
+    "GATE": ("auto", "row", "advisory"),
 }
 
 

@@ -12,16 +12,18 @@ Note [Transactions]
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.conf import settings
 from securecore.errors import Misuse, Refused
+
+Result = TypeVar("Result")
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
@@ -53,18 +55,60 @@ def outermost_transaction(what: str) -> Iterator[bool]:
     """Open a transaction, or join the one that is open, and say whether it was opened here. Raises ``Misuse`` inside a
     savepoint (Note [Transactions]).
     """
-    blocks = _open_blocks()
-    if any(block.savepoint for block in blocks[1:]):
+    _require_no_savepoint(what)
+    if _open_blocks():
+        yield False
+        return
+    if not connection().get_autocommit() and not connection().in_atomic_block:
+        raise Misuse(
+            f"{what} must commit its effect, but autocommit was turned off, so that leaving atomic() commits nothing. "
+            f"Remove 'AUTOCOMMIT': False from DATABASES and set_autocommit(False) from the code."
+        )
+    with transaction.atomic(using=settings.DATABASE):
+        yield True
+
+
+@contextmanager
+def outermost_transaction_from(what: str, first: Callable[[], Result]) -> Iterator[Result]:
+    """Like ``outermost_transaction``, and ``first()`` is run in it, whose result the block gets.
+
+    When PostgreSQL ended ``first()`` to solve a deadlock and the transaction is ours, it is begun once more.
+    """
+    with ExitStack() as stack:
+        try:
+            result = _begun(stack, what, first)
+        except Refused as refusal:
+            if _open_blocks() or not is_deadlock(refusal.__cause__):
+                raise
+            result = _begun(stack, what, first)
+        yield result
+
+
+def _begun(stack: ExitStack, what: str, first: Callable[[], Result]) -> Result:
+    with ExitStack() as attempt:
+        attempt.enter_context(outermost_transaction(what))
+        result = first()
+        stack.enter_context(attempt.pop_all())
+    return result
+
+
+def require_outermost_transaction(what: str) -> None:
+    """Raise ``Misuse`` in autocommit mode and inside a savepoint (Note [Transactions])."""
+    _require_no_savepoint(what)
+    if not connection().in_atomic_block:
+        raise Misuse(
+            f"{what} takes a lock that must live until the effect has committed, but no transaction is open: it would "
+            f"be released at once. Use it inside transaction.atomic(), or use authorize(), which opens one."
+        )
+
+
+def _require_no_savepoint(what: str) -> None:
+    if any(block.savepoint for block in _open_blocks()[1:]):
         raise Misuse(
             f"{what} takes a lock that must live until the outermost transaction ends, but it was called inside a "
             f"nested atomic(): if that savepoint rolled back, the lock would be gone and the rest would still commit. "
             f"Call it in the outermost atomic(), or outside of any. Decorators go @fresh, @requires, @idempotent."
         )
-    if blocks:
-        yield False
-        return
-    with transaction.atomic(using=settings.DATABASE):
-        yield True
 
 
 @contextmanager
@@ -91,22 +135,28 @@ def limit_waits(seconds: float) -> None:
     database = connection()
     if database.vendor == "postgresql":
         with database.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [_lock_timeout(seconds)])
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout(seconds)])
 
 
-def _lock_timeout(seconds: float) -> str:
+def lock_timeout(seconds: float) -> str:
+    """Return ``seconds`` as PostgreSQL's ``lock_timeout`` wants it."""
     return f"{max(1, int(seconds * 1000))}ms"  # 0 would be for ever
 
 
 @contextmanager
 def refused_when_locked(timed_out: type[Refused]) -> Iterator[None]:
-    """Raise ``timed_out`` when a wait for a lock in this block was too long."""
+    """Raise ``timed_out`` for a wait for a lock in this block that was too long, whoever limited it."""
     try:
         yield
     except OperationalError as error:
         if not is_lock_timeout(error):
             raise
         raise timed_out from error
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    """Say whether ``error`` means that this transaction was ended to let another one go on."""
+    return getattr(getattr(error, "__cause__", None), "sqlstate", None) == "40P01"
 
 
 def is_lock_timeout(error: OperationalError | InterfaceError) -> bool:
@@ -128,7 +178,7 @@ def claim(model: type[models.Model], *, now: dt.datetime, wait: float | None = N
     meta: Any = model._meta
     parameters = [meta.get_field(name).get_db_prep_save(value, database) for name, value in values.items()]
     if bounded:
-        parameters.append(_lock_timeout(wait or 0))
+        parameters.append(lock_timeout(wait or 0))
     parameters.append(meta.get_field("expires_at").get_db_prep_value(now, database))
     with database.cursor() as cursor:
         cursor.execute(_claim_sql(model, tuple(values), settings.DATABASE, bounded), parameters)

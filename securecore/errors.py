@@ -312,6 +312,11 @@ class PermissionDenied(Refused):
     title = "You may not do this."
 
 
+class AllowanceExhausted(PermissionDenied):
+    code = "allowance-exhausted"
+    title = "You have used up what you may do of this."
+
+
 def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:
     """Return ``base`` and all its subclasses, in order of definition."""
     return [base, *(found for sub in base.__subclasses__() for found in every_refusal(sub))]

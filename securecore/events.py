@@ -166,6 +166,9 @@ class GrantGiven(Event):
     level = logging.INFO
     principal: str
     permission: str
+    object: str = ""
+    #: Whether it takes away rather than gives.
+    denies: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +177,51 @@ class GrantRevoked(Event):
     level = logging.INFO
     principal: str
     permission: str
+    object: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllGrantsRevoked(Event):
+    """Everything that was granted to this principal itself was revoked."""
+
+    name = "securecore.grants.all-grants-revoked"
+    level = logging.INFO
+    principal: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupMembershipRevoked(Event):
+    name = "securecore.grants.group-membership-revoked"
+    level = logging.INFO
+    principal: str
+    group: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserDeactivated(Event):
+    name = "securecore.identity.user-deactivated"
+    level = logging.INFO
+    user: str
+    sessions_ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientDisabled(Event):
+    name = "securecore.tokens.client-disabled"
+    level = logging.INFO
+    client_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermissionRefused(Event):
+    """A caller, by all its own names, may not do this; ``object`` is ``app.model:key`` or empty."""
+
+    name = "securecore.grants.permission-refused"
+    principals: tuple[str, ...]
+    permission: str
+    object: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

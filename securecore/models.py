@@ -1,6 +1,6 @@
 """The index of securecore's tables; each lives in its feature."""
 
-from securecore.grants.models import Gate, Grant
+from securecore.grants.models import Gate, Grant, GrantUse
 from securecore.idempotency.models import IdempotencyRecord
 from securecore.identity.models import Certificate
 from securecore.replay.models import SeenNonce, SignatureKey
@@ -20,6 +20,7 @@ __all__ = [
     "Client",
     "Gate",
     "Grant",
+    "GrantUse",
     "IdempotencyRecord",
     "OneTimeToken",
     "RefreshFamily",

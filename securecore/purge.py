@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from securecore.conf import settings
 from securecore.models import (
     Certificate,
     Grant,
+    GrantUse,
     IdempotencyRecord,
     OneTimeToken,
     RefreshFamily,
@@ -70,17 +72,20 @@ def expiring() -> list[Expiring]:
         Expiring(Session),
         Expiring(Certificate, "not_after", settings.CERTIFICATE_RETENTION),
         Expiring(Grant, "revoked_at", settings.GRANT_RETENTION),
+        Expiring(Grant, "valid_until", settings.GRANT_RETENTION),
+        Expiring(GrantUse),
     ]
 
 
 def count_expired(*, now: dt.datetime) -> dict[str, int]:
     """Return how many rows of each table a purge would delete."""
-    return {
-        each.table: each.model._default_manager.using(settings.DATABASE)
-        .filter(**{f"{each.instant}__lte": each.until(now)})
-        .count()
-        for each in expiring()
-    }
+    rows = Counter[str]()
+    for each in expiring():
+        expired = each.model._default_manager.using(settings.DATABASE).filter(
+            **{f"{each.instant}__lte": each.until(now)}
+        )
+        rows[each.table] += expired.count()
+    return dict(rows)
 
 
 def purge(

@@ -1,5 +1,5 @@
-"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
-6xx grants.
+"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay,
+5xx idempotency, 6xx grants.
 
 ``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
 it.
@@ -24,3 +24,5 @@ EVERY_CHECK = (
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
+    for check in grants.DATABASE_CHECKS:
+        checks.register(check, checks.Tags.database)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
 from securecore.conf import django_settings
+from securecore.grants import triggers
 
 
 def _database() -> dict[str, Any]:
@@ -56,4 +58,51 @@ def e603_database(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (e601_sqlite_immediate, e602_read_committed, e603_database)
+def e604_gate(**_: Any) -> list[CheckMessage]:
+    if conf.settings.GATE != "advisory" or _database().get("ENGINE", "").rpartition(".")[2] in _POSTGRESQL:
+        return []
+    return [
+        Error(
+            "SECURECORE['GATE'] is 'advisory', and this database has no advisory locks.",
+            hint="Set it to 'auto': an advisory lock on PostgreSQL, a row elsewhere.",
+            id="securecore.E604",
+        )
+    ]
+
+
+def e605_replica(**_: Any) -> list[CheckMessage]:
+    """A replica learns of a revocation later; Django knows one only where tests make it a mirror."""
+    mirrored = _database().get("TEST", {}).get("MIRROR")
+    if not mirrored:
+        return []
+    return [
+        Error(
+            f"SECURECORE['DATABASE'] is a replica of {mirrored!r}, where permissions may be read that were revoked.",
+            hint=f"Set it to {mirrored!r}.",
+            id="securecore.E605",
+        )
+    ]
+
+
+def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Only where a database may be asked: ``manage.py check --database default``. A warning, since ``migrate`` itself
+    must pass it to mend it.
+    """
+    if conf.settings.DATABASE not in (databases or ()):
+        return []
+    missing = triggers.missing()
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"Changes that go round securecore can be outrun, or end no session: {', '.join(missing)} missing.",
+            hint="Run manage.py migrate: it installs the triggers whenever it ends.",
+            id="securecore.W606",
+        )
+    ]
+
+
+_POSTGRESQL = ("postgresql", "postgis")
+
+CHECKS = (e601_sqlite_immediate, e602_read_committed, e603_database, e604_gate, e605_replica)
+DATABASE_CHECKS = (w606_triggers,)

@@ -1,13 +1,30 @@
 """May this principal do this, now: a check that holds until the effect has committed.
 
-``authorize`` takes the principal's gate, reads the grant in a second statement and runs the effect inside the same
-transaction. ``revoke`` takes the same gate, so it waits for every effect whose check passed, and every check after it
-reads the revocation. A revocation that returned is never outrun.
+``authorize`` enters the principal's gate, reads the grant in a second statement and runs the effect inside the same
+transaction. ``revoke`` closes the same gate, so it waits for every effect whose check passed, and every check after it
+reads the revocation. A revocation that returned is never outrun. What is changed elsewhere, in the admin, by
+``QuerySet.update()`` or in SQL, closes the gate by a trigger.
 """
 
-from securecore.grants.authorization import authorize
+from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, late_gate
 from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
-from securecore.grants.registry import grant, note_change, principal_of, revoke
+from securecore.grants.principals import principal_of
+from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
-__all__ = ["Gate", "Grant", "authorize", "grant", "note_change", "principal_of", "revoke", "take_gate"]
+__all__ = [
+    "Decision",
+    "Gate",
+    "Grant",
+    "LateGate",
+    "allowed",
+    "authorize",
+    "decide",
+    "grant",
+    "late_gate",
+    "note_change",
+    "principal_of",
+    "revoke",
+    "revoke_all",
+    "take_gate",
+]

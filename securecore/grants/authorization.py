@@ -2,33 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-from securecore import db
+from securecore import db, events
 from securecore.conf import settings
-from securecore.errors import PermissionDenied
-from securecore.grants.gate import take_gate
-from securecore.grants.models import Grant
+from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
+from securecore.grants import allowance, effective, gate, standing
+from securecore.grants.effective import EffectiveGrant
+from securecore.grants.principals import names_of, object_of
+
+Principal = str | tuple[str, ...]
+#: ``securecore.clock.now``: here the instant matters at which it is read.
+Clock = Callable[[], dt.datetime]
+
+#: The one reason that lets an effect happen.
+GRANTED = "granted"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a caller may, and why not: true in a condition if it may.
+
+    ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked`` or
+    ``service-disabled``. ``grants`` are those that allow it; one that is consumable still has to be ``spend()``-ed.
+    """
+
+    names: tuple[str, ...]
+    permission: str
+    on: tuple[str, str]
+    reason: str
+    grants: tuple[EffectiveGrant, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.reason == GRANTED
+
+    def require(self) -> None:
+        """Raise ``PermissionDenied`` (403) if it may not."""
+        if not self:
+            self._refuse(self.reason)
+            raise PermissionDenied
+
+    def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
+        """Count one use, and ``amount``, if only a consumable grant allows this. Raises ``AllowanceExhausted`` (403)
+        when no such grant has that much left. Needs the transaction of the effect: what is rolled back was not used.
+        """
+        if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
+            self._refuse("exhausted")
+            raise AllowanceExhausted
+
+    def _refuse(self, reason: str) -> None:
+        events.emit(
+            events.PermissionRefused(
+                principals=self.names, permission=self.permission, object=":".join(filter(None, self.on)), reason=reason
+            )
+        )
 
 
 @contextmanager
-def authorize(*, principal: str, permission: str) -> Iterator[Grant]:
-    """Run the block only if ``principal`` holds ``permission`` at the instant the block commits.
+def authorize(
+    principal: Principal, permission: str, obj: Any = None, *, consume: int | None = None, clock: Clock
+) -> Iterator[Decision]:
+    """Run the block only if ``principal`` holds ``permission`` (on ``obj``) at the instant the block commits.
 
     ::
 
-        with authorize(principal=principal_of(user), permission="transfers.create"):
+        with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
-    Opens the outermost transaction or joins it; the gate is held until it ends. Raises ``PermissionDenied`` (403),
-    ``Busy`` (503) when the gate was held too long, and ``Misuse`` inside a savepoint. Keep calls to other systems out
-    of the block: it holds up this principal's other requests and its revocation.
+    A consumable grant is used once, and by ``consume`` of its amount. Opens the outermost transaction or joins it; the
+    gate is held until it ends. Raises ``PermissionDenied``, ``AllowanceExhausted`` (403), ``Busy`` (503) when the gate
+    was held too long, and ``Misuse`` where the answer could be an old one. Keep calls to other systems out of the
+    block: this principal's revocation waits for it.
     """
-    with db.outermost_transaction("authorize()"):
-        take_gate(principal)
-        # A fresh statement after the wait. user.has_perm() would answer from a cache filled before it.
-        held = Grant.objects.using(settings.DATABASE).live().of(principal, permission).first()
-        if held is None:
-            raise PermissionDenied
-        yield held
+    with allowed(principal, permission, obj, clock=clock) as decision:
+        decision.spend(amount=consume, now=clock())
+        yield decision
+
+
+@contextmanager
+def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Iterator[Decision]:
+    """Like ``authorize``, but the block calls ``decision.spend()`` itself."""
+
+    def first() -> Decision:
+        return decide(principal, permission, obj, clock=clock)
+
+    with db.outermost_transaction_from("authorize()", first) as decision:
+        decision.require()
+        yield decision
+
+
+def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Decision:
+    """Say whether ``principal`` may, and let that hold until the transaction ends.
+
+    Needs the outermost transaction (``Misuse`` in autocommit mode or a savepoint). The gate first, then the permission
+    in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
+    read after the wait too: a permission whose end was set to an instant of the wait has ended.
+    """
+    db.require_outermost_transaction("decide()")
+    names, on = names_of(principal), _object(obj)
+    held = gate.enter(names, now=clock())
+    read = standing.read(names, [permission], now=clock())
+    while held is not None and (new := sorted({grant.name for grant in read.grants} - held)):
+        # The caller came to belong to these while the gate was waited for.
+        gate.enter_also(new)
+        held |= set(new)
+        read = standing.read(names, [permission], now=clock())
+    return _judged(read, names, permission, on)
+
+
+class LateGate:
+    """What a long view asks for while the gate stays open; see ``late_gate``."""
+
+    def __init__(self, names: tuple[str, ...], clock: Clock) -> None:
+        self._names = names
+        self._clock = clock
+        self._asked: list[tuple[str, Any, int | None]] = []
+        self._spends = True
+
+    def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
+        """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
+        on = _object(obj)
+        read = standing.read(self._names, [permission], now=self._clock())
+        _judged(read, self._names, permission, on).require()
+        self._asked.append((permission, obj, consume))
+
+    def spend_nothing(self) -> None:
+        """Leave allowances as they are: the block turned out to have no effect."""
+        self._spends = False
+
+    def close(self) -> None:
+        """Take the gate and ask for everything again."""
+        for permission, obj, consume in self._asked:
+            decision = decide(self._names, permission, obj, clock=self._clock)
+            decision.require()
+            if self._spends:
+                decision.spend(amount=consume, now=self._clock())
+
+
+@contextmanager
+def late_gate(principal: Principal, *, clock: Clock) -> Iterator[LateGate]:
+    """Run a long block whose checks take the gate only at its end, so that a revocation need not wait for all of it.
+
+    ::
+
+        with late_gate(principal_of(user), clock=clock.now) as late:
+            late.require("reports.create")
+            ...  # slow
+            Report.objects.create(...)
+
+    Each ``require()`` asks at once without a lock, and once more under the gate as the last statements before the
+    commit: an effect whose permission went in between is rolled back. Opens the outermost transaction or joins it.
+    """
+    with db.outermost_transaction("late_gate()"):
+        late = LateGate(names_of(principal), clock)
+        yield late
+        late.close()
+
+
+def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: tuple[str, str]) -> Decision:
+    denied, allowing = effective.deciding(read.grants, permission, *on)
+    reason = read.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
+    return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
+
+
+def _object(obj: Any) -> tuple[str, str]:
+    database = getattr(getattr(obj, "_state", None), "db", None)
+    if database not in (None, settings.DATABASE):
+        raise Misuse(
+            f"This object was read from DATABASES[{database!r}], but permissions hold for effects in "
+            f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "
+            f"may show what is no longer so."
+        )
+    return object_of(obj)

@@ -1,30 +1,168 @@
-"""The gate: a row lock that makes commits of one principal wait for each other.
+"""The gate: a lock that makes the effects of a principal and the changes of what it may do wait for each other.
 
 Isolation levels do not help: even SERIALIZABLE lets an effect commit after the revocation that it read past. Only a
 lock does. The lock and the reading must be two statements, since one statement that waited still sees what was before
 the wait.
+
+Note [Gates]
+    A check *enters*: on PostgreSQL by an advisory lock that all checks share (``GATE``), else by its rows in
+    ``securecore_gate``, one check at a time. A change *closes* both, whatever ``GATE`` says, so that hosts may differ
+    while they are being deployed; whatever does not come through here is closed by a trigger. All locks end with the
+    outermost transaction. PostgreSQL queues fairly: a check that comes after a change waits behind it, so a client that
+    keeps requests in flight cannot keep its own revocation waiting (with FOR SHARE it did, for 5 to 10 seconds).
+
+Note [Lock order]
+    Advisory locks: the caller's own names, then its groups and roles; within each by lock number. Rows: groups and
+    roles, then own names, each sorted. A check that enters by rows locks its own names only: a change of a group or
+    role writes to the rows of all that belong to it. Whoever belongs to it newly writes to its row too, so a change
+    misses nobody. What goes round us may take them in any order; then PostgreSQL ends one of the two after a second.
+
+Note [Lock numbers]
+    Names are spread over 1,024 numbers: a statement that changes every user takes 1,024 locks and not a million, which
+    would use up PostgreSQL's lock table (6,400 by default) for everybody. Two principals of one number only wait for
+    each other.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
 from securecore import db
 from securecore.conf import settings
-from securecore.errors import Busy
+from securecore.errors import Busy, Misuse
+from securecore.grants import effective
 from securecore.grants.models import Gate
+from securecore.grants.principals import DERIVED, user_key
+
+#: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
+_OWN, _DERIVED = 1_589_641_217, 1_589_641_218
+_NUMBERS = 1_024
+
+#: What the first statement at a gate also does and finds out.
+_TRANSACTION = """
+    set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery()
+"""
+
+
+def enter(names: Sequence[str], *, now: dt.datetime) -> frozenset[str] | None:
+    """Let a check of the caller with these own names in; return the names whose gates are held now, or None if those
+    are all that matter. Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse``
+    where the permission could be an old one: at another isolation level, or on a replica.
+    """
+    with db.refused_when_locked(Busy):
+        if db.connection().vendor == "sqlite":
+            _require_immediate()
+            return None
+        if is_advisory():
+            user = None if user_key(names) is None else "%(sc_user)s"
+            own = [f"%(sc_name{index})s" for index in range(len(names))]
+            return _share(effective.names_sql(names=own, user=user), caller(names) | effective.parameters(now))
+        _inspect_transaction()
+        for name in sorted(names):
+            _lock_row(name)
+        return None
+
+
+def enter_also(names: Sequence[str]) -> None:
+    """Let the check in at these gates too: after the wait the caller was found to belong to them as well."""
+    with db.refused_when_locked(Busy):
+        own = " UNION ALL ".join(f"SELECT %(sc_name{index})s AS name" for index in range(len(names)))
+        _share(own, caller(names))
+
+
+def close(*names: str, rows_too: Sequence[str] = ()) -> None:
+    """Let no check of these principals in until the transaction ends, once all that are in have left.
+
+    Needs the outermost transaction; raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
+    """
+    with db.bounded_wait(Busy):
+        if db.connection().vendor == "sqlite":
+            _require_immediate()
+            return
+        if db.connection().vendor == "postgresql":
+            with db.connection().cursor() as cursor:
+                cursor.execute(lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [list(names)])
+        for name in sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name)):
+            _lock_row(name)
 
 
 def take_gate(principal: str) -> None:
-    """Hold ``principal``'s gate until the transaction ends. Needs the outermost transaction; raises ``Busy`` (503)."""
+    """Hold ``principal``'s row until the transaction ends: whoever does, does so alone. Raises ``Busy`` (503)."""
     with db.bounded_wait(Busy):
-        if not _lock(principal):
-            Gate.objects.using(settings.DATABASE).bulk_create([Gate(principal=principal)], ignore_conflicts=True)
-            _lock(principal)
+        _lock_row(principal)
 
 
-def _lock(principal: str) -> bool:
-    # FOR NO KEY UPDATE where there is such a thing. Never FOR SHARE: with it, a client that keeps requests in flight
-    # kept its own revocation waiting for 5 to 10 seconds. SQLite has no row locks and needs none: BEGIN IMMEDIATE
-    # lets one writer in at a time (securecore.E601 demands it).
+def is_advisory() -> bool:
+    """Whether checks enter by an advisory lock."""
+    return settings.GATE == "advisory" or (settings.GATE == "auto" and db.connection().vendor == "postgresql")
+
+
+def caller(names: Sequence[str]) -> dict[str, Any]:
+    """The parameters that stand for a caller in statements: ``sc_name0`` and so on, ``sc_user``."""
+    given: dict[str, Any] = {f"sc_name{index}": name for index, name in enumerate(names)}
+    return given | {"sc_user": user_key(names)}
+
+
+def lock_sql(names: str, function: str, more: str = "NULL") -> str:
+    """Return a statement that takes the advisory locks of the principals that ``names`` selects, in their order
+    (Note [Lock order]). Its columns are ``more``, evaluated first, and the name.
+    """
+    derived = " OR ".join(f"substr(name, 1, {len(kind)}) = '{kind}'" for kind in DERIVED)
+    ordered = (
+        f"SELECT name, CASE WHEN {derived} THEN {_DERIVED} ELSE {_OWN} END AS kind, "  # noqa: S608
+        f"hashtext(name) & {_NUMBERS - 1} AS number FROM ({names}) named ORDER BY kind, number OFFSET 0"
+    )
+    return f"SELECT {more}, name, {function}(kind, number) FROM ({ordered}) ordered"  # noqa: S608
+
+
+def _share(names: str, parameters: dict[str, Any]) -> frozenset[str]:
+    statement = lock_sql(names, "pg_advisory_xact_lock_shared", _TRANSACTION)
+    with db.connection().cursor() as cursor:
+        cursor.execute(statement, parameters | {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)})
+        rows = cursor.fetchall()
+    _require_current(*rows[0][1:3])
+    return frozenset(row[3] for row in rows)
+
+
+def _inspect_transaction() -> None:
+    if db.connection().vendor != "postgresql":
+        return
+    with db.connection().cursor() as cursor:
+        cursor.execute(f"SELECT {_TRANSACTION}", {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)})
+        _require_current(*cursor.fetchone()[1:3])
+
+
+def _require_current(isolation: str, is_replica: bool) -> None:
+    if isolation not in ("read committed", "read uncommitted"):
+        raise Misuse(
+            f"This transaction is {isolation.upper()}: it would read the permission as it was when the transaction "
+            f"began, from before the revocation that it waited for. Use READ COMMITTED, PostgreSQL's default, for "
+            f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before it."
+        )
+    if is_replica:
+        raise Misuse(
+            f"DATABASES[{settings.DATABASE!r}] is a replica, which learns of a revocation later and knows no locks. "
+            f"Name the primary in SECURECORE['DATABASE']."
+        )
+
+
+def _require_immediate() -> None:
+    if getattr(db.connection(), "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
+        raise Misuse(
+            "SQLite has no row locks: only a transaction that begins IMMEDIATE keeps a check and its effect together. "
+            "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'} in DATABASES (securecore.E601)."
+        )
+
+
+def _lock_row(name: str) -> None:
+    if not _locked(name):
+        Gate.objects.using(settings.DATABASE).bulk_create([Gate(principal=name)], ignore_conflicts=True)
+        _locked(name)
+
+
+def _locked(name: str) -> bool:
     no_key = db.connection().features.has_select_for_no_key_update
-    gate = Gate.objects.using(settings.DATABASE).select_for_update(no_key=no_key).filter(principal=principal)
+    gate = Gate.objects.using(settings.DATABASE).select_for_update(no_key=no_key).filter(principal=name)
     return gate.first() is not None

@@ -1,4 +1,7 @@
-"""Give and revoke grants."""
+"""Give and take back. Everything here closes the gate first, and holds when its transaction has committed.
+
+Epochs are counted by triggers (see triggers/), whoever makes a change.
+"""
 
 from __future__ import annotations
 
@@ -10,45 +13,60 @@ from django.db.models import F
 
 from securecore import db
 from securecore.conf import settings
-from securecore.grants.gate import take_gate
-from securecore.grants.models import Gate, Grant
+from securecore.grants import gate
+from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
+from securecore.grants.principals import object_of, require_principal
 
 
-def principal_of(user: Any) -> str:
-    """Return the principal that stands for ``user`` in grants: ``user:<primary key>``. Service accounts are users
-    too.
+def grant(
+    *, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False, **limits: Any
+) -> bool:
+    """Let ``principal`` have ``permission`` (on ``obj``), or with ``denies`` forbid it; say whether it was news.
+
+    ``limits`` are ``valid_from`` and ``valid_until`` (instants), ``uses_limit``, ``amount_limit`` and ``period`` (in
+    seconds). To change those of a live grant, revoke it first. Opens or joins the outermost transaction.
     """
-    return f"user:{user.pk}"
-
-
-def grant(*, principal: str, permission: str, now: dt.datetime) -> bool:
-    """Let ``principal`` have ``permission`` and say whether it was news. Opens or joins the outermost transaction."""
+    object_type, object_id = object_of(obj)
     with db.outermost_transaction("grant()"):
-        take_gate(principal)
-        grants = Grant.objects.using(settings.DATABASE)
-        if grants.live().of(principal, permission).exists():
+        _close(require_principal(principal), permission)
+        grants = _rows()
+        if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
             return False
-        grants.create(principal=principal, permission=permission, granted_at=now)
-        _count_change(principal)
+        grants.create(
+            principal=principal,
+            permission=permission,
+            object_type=object_type,
+            object_id=object_id,
+            denies=denies,
+            granted_at=now,
+            **limits,
+        )
         return True
 
 
-def revoke(*, principal: str, permission: str, now: dt.datetime) -> bool:
-    """Take ``permission`` from ``principal`` and say whether there was anything to take.
+def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False) -> bool:
+    """Take ``permission`` (on ``obj``) from ``principal``, or with ``denies`` lift what forbids it; say whether there
+    was anything to take.
 
     Opens or joins the outermost transaction, and holds as soon as that has committed: after the wait for the gate every
     effect that was allowed has committed, and every later check reads this.
     """
     with db.outermost_transaction("revoke()"):
-        take_gate(principal)
-        revoked = Grant.objects.using(settings.DATABASE).live().of(principal, permission).update(revoked_at=now)
-        if revoked:
-            _count_change(principal)
-        return bool(revoked)
+        _close(require_principal(principal), permission)
+        held = _rows().of(principal, permission).on(*object_of(obj)).filter(denies=denies)
+        return bool(held.revoke(now=now))
+
+
+def revoke_all(*, principal: str, now: dt.datetime) -> int:
+    """Take everything that was granted to ``principal`` itself, its roles too; what denies stays. Say how many."""
+    with db.outermost_transaction("revoke_all()"):
+        roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
+        gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
+        return _rows().filter(principal=principal, denies=False).revoke(now=now)
 
 
 def note_change(*principals: str) -> None:
-    """Count that what these principals may do has changed elsewhere (a role, say): their gates' epochs move on.
+    """Count that what these principals may do has changed where no trigger sees it: their gates' epochs move on.
 
     Waits for what they are doing. Opens or joins a transaction, and holds when that has committed.
     """
@@ -60,5 +78,10 @@ def note_change(*principals: str) -> None:
             gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
-def _count_change(principal: str) -> None:
-    Gate.objects.using(settings.DATABASE).filter(principal=principal).update(epoch=F("epoch") + 1)
+def _close(principal: str, permission: str) -> None:
+    # A role's row too: whoever changes what the role may do must not miss a new holder (Note [Lock order]).
+    gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else ())
+
+
+def _rows() -> GrantQuerySet:
+    return Grant.objects.using(settings.DATABASE)

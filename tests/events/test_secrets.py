@@ -163,6 +163,11 @@ def test_no_event_and_no_log_line_holds_a_secret(
         "GrantGiven",
         "GrantRevoked",
         "SignatureKeyRevoked",
+        "AllGrantsRevoked",
+        "GroupMembershipRevoked",
+        "PermissionRefused",
+        "UserDeactivated",
+        "ClientDisabled",
     }
     # PyJWT's header is the same in every token of a key, and no secret: what follows it is.
     written = repr(events) + "".join(told_by(record) for record in caplog.records)

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 
 from securecore import clock
@@ -25,7 +25,7 @@ from tests.views import effects, make_effect
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.views")]
 
-ALICE, MAKE, JSON = "user:1", "things.make", "application/json"
+ALICE, BOB, MAKE, JSON = "user:1001", "user:1002", "things.make", "application/json"
 THREADS = 16
 ROUNDS = 10
 
@@ -129,6 +129,13 @@ class TestNonce:
         assert effects() == 1
 
 
+@pytest.fixture
+def people(db: None) -> None:
+    User.objects.create(pk=1001, username="alice of the races")
+    User.objects.create(pk=1002, username="bob of the races")
+
+
+@pytest.mark.usefixtures("people")
 class TestGrantRevokedUnderLoad:
     def test_is_never_outrun(self, run_together: Any, now: Any) -> None:
         """Sixteen threads make effects while another revokes: what is there at its return is all there will be."""
@@ -158,7 +165,7 @@ class TestGrantRevokedUnderLoad:
 
         def effect() -> None:
             try:
-                with authorize(principal=ALICE, permission=MAKE):
+                with authorize(ALICE, MAKE, clock=clock.now):
                     make_effect()
                     if first == "effect":
                         inside.set()
@@ -198,7 +205,7 @@ class TestGrantRevokedUnderLoad:
         inside, leave = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with authorize(principal=ALICE, permission=MAKE):
+            with authorize(ALICE, MAKE, clock=clock.now):
                 inside.set()
                 leave.wait(30)
 
@@ -216,11 +223,11 @@ class TestGrantRevokedUnderLoad:
     def test_does_not_hold_up_anybody_else(self, now: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         grant(principal=ALICE, permission=MAKE, now=now)
-        grant(principal="user:2", permission=MAKE, now=now)
+        grant(principal=BOB, permission=MAKE, now=now)
         other: list[bool] = []
-        with authorize(principal=ALICE, permission=MAKE):
+        with authorize(ALICE, MAKE, clock=clock.now):
             thread = threading.Thread(
-                target=_closing, args=(lambda: other.append(revoke_grant(principal="user:2", permission=MAKE)),)
+                target=_closing, args=(lambda: other.append(revoke_grant(principal=BOB, permission=MAKE)),)
             )
             thread.start()
             thread.join(30)
@@ -273,7 +280,7 @@ class TestPurge:
 def _make_until_refused() -> str:
     while True:
         try:
-            with authorize(principal=ALICE, permission=MAKE):
+            with authorize(ALICE, MAKE, clock=clock.now):
                 make_effect()
         except PermissionDenied:
             return "refused"

@@ -1,0 +1,66 @@
+"""Consumable grants: so many uses, so much of an amount, in each period.
+
+One statement counts and refuses, so that no number of callers at once can use more than there is: the row stays locked
+until the effect has committed, and whoever waited for it counts on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from securecore import db, digests
+from securecore.errors import Busy
+from securecore.grants.effective import EffectiveGrant
+from securecore.grants.models import GrantUse
+
+#: More than any caller can use; so an absent limit needs no statement of its own.
+_UNLIMITED = 2**62
+
+_SPEND = """
+    INSERT INTO securecore_grant_use (id, grant_id, principal, uses, amount, expires_at) VALUES (%s, %s, %s, 1, %s, %s)
+    ON CONFLICT (id) DO UPDATE SET uses = securecore_grant_use.uses + 1, amount = securecore_grant_use.amount + %s
+    WHERE securecore_grant_use.uses < %s AND securecore_grant_use.amount <= %s
+"""
+
+_ID: Any = GrantUse._meta.get_field("id")
+_INSTANT: Any = GrantUse._meta.get_field("expires_at")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def spend(grants: Iterable[EffectiveGrant], *, by: str, amount: int | None, now: dt.datetime) -> bool:
+    """Use the first of these consumable grants that has one use and ``amount`` left for ``by``; say whether any had.
+
+    Without an amount (None) no grant that limits it allows anything: nobody said how much this takes. Periods are
+    counted from 1970 in UTC: a period of 86,400 seconds is a day that ends at midnight. Needs the transaction of the
+    effect. Raises ``ValueError`` for a negative amount.
+    """
+    if amount is not None and amount < 0:
+        raise ValueError("An amount that is used up cannot be negative.")
+    with db.refused_when_locked(Busy):
+        return any(
+            _spend(grant, by, amount or 0, now) for grant in grants if amount is not None or grant.amount_limit is None
+        )
+
+
+def _spend(grant: EffectiveGrant, by: str, amount: int, now: dt.datetime) -> bool:
+    uses_limit = _UNLIMITED if grant.uses_limit is None else grant.uses_limit
+    left = (_UNLIMITED if grant.amount_limit is None else grant.amount_limit) - amount
+    if left < 0:
+        return False
+    database = db.connection()
+    begin, end = _period(grant.period, now)
+    key = _ID.get_db_prep_value(digests.record_id("grant-use", str(grant.id), by, begin), database)
+    until = _INSTANT.get_db_prep_value(end, database)
+    with database.cursor() as cursor:
+        cursor.execute(_SPEND, [key, grant.id, by, amount, until, amount, uses_limit, left])
+        return bool(cursor.rowcount == 1)
+
+
+def _period(seconds: int | None, now: dt.datetime) -> tuple[str, dt.datetime | None]:
+    """The name of the period that ``now`` is in, and its end."""
+    if seconds is None:
+        return "", None
+    number = (now - _EPOCH) // dt.timedelta(seconds=seconds)
+    return str(number), _EPOCH + (number + 1) * dt.timedelta(seconds=seconds)

@@ -1,0 +1,206 @@
+"""What a caller may do at this moment, in one SELECT: its own grants, its groups' and its roles', with their denials.
+
+Written by hand, for PostgreSQL and SQLite, so that other statements can be composed around it. It names tables of other
+features and of Django, and imports none of them.
+
+Note [Names]
+    A caller goes by several names: its user, the certificate of the request, the service (OAuth client) whose token it
+    came with. From these follow the groups of the user (Django's), and the roles that any of these hold. A check locks
+    the gates of all of them, and reads the grants of all of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.db import models
+
+from securecore import db
+from securecore.conf import settings
+from securecore.grants.models import ROLE, Grant
+
+#: The permission of a superuser where Django's permissions are read as grants.
+EVERYTHING = "*"
+
+_INSTANT: Any = Grant._meta.get_field("granted_at")
+_COLUMNS = (
+    "id",
+    "permission",
+    "object_type",
+    "object_id",
+    "denies",
+    "uses_limit",
+    "amount_limit",
+    "period",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveGrant:
+    """A live grant of one of the caller's names. One without ``permission`` says that there is none for this name."""
+
+    name: str
+    #: Null for one of Django's own permissions.
+    id: int | None
+    permission: str | None
+    object_type: str | None
+    object_id: str | None
+    denies: bool | None
+    uses_limit: int | None
+    amount_limit: int | None
+    period: int | None
+
+    @property
+    def is_consumable(self) -> bool:
+        return self.uses_limit is not None or self.amount_limit is not None
+
+    def is_about(self, permission: str, object_type: str, object_id: str) -> bool:
+        """Whether it decides about ``permission`` on this object; a grant on no object is about every one."""
+        if self.permission not in (permission, EVERYTHING):
+            return False
+        return not self.object_type or (self.object_type == object_type and self.object_id == object_id)
+
+
+def effective_sql(*, names: Sequence[str], user: str | None, only: str = "TRUE") -> str:
+    """Return a SELECT of the columns of ``EffectiveGrant``: every name the caller goes by, with each of its live grants
+    beside it, or with nulls.
+
+    ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_name_sql``) and of its user's
+    primary key; they may refer to the statement around this one when it stands in a scalar subquery. ``only`` is a
+    condition on the grant ``g``. Parameters are those of ``parameters()``, and whatever the expressions hold.
+    """
+    columns = ", ".join(f"g.{column}" for column in _COLUMNS)
+    ours = (
+        f"SELECT n.name, {columns} FROM ({names_sql(names=names, user=user)}) n "  # noqa: S608
+        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND {only}"
+    )
+    django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
+    return f"{ours} UNION ALL {django.replace('<user>', str(user))}" if django else ours
+
+
+def names_sql(*, names: Sequence[str], user: str | None) -> str:
+    """Return a SELECT of every name the caller goes by: its own, and its groups' and roles' (Note [Names])."""
+    own = " UNION ALL ".join(f"SELECT CAST({name} AS varchar(160)) AS name" for name in names)
+    base = own if user is None else own + _tables().groups.replace("<user>", user)
+    roles = (
+        f"SELECT r.permission FROM securecore_grant r WHERE r.principal IN ({base}) "  # noqa: S608
+        f"AND substr(r.permission, 1, {len(ROLE)}) = '{ROLE}' AND {_live('r')} "
+        f"GROUP BY r.permission HAVING MAX(CASE WHEN r.denies THEN 1 ELSE 0 END) = 0"
+    )
+    return f"{base} UNION SELECT permission FROM ({roles}) held"  # noqa: S608
+
+
+def parameters(now: dt.datetime) -> dict[str, Any]:
+    """The parameters that ``effective_sql`` itself uses."""
+    return {"sc_now": _INSTANT.get_db_prep_value(now, db.connection())}
+
+
+def user_name_sql(user: str) -> str:
+    """Return the SQL expression of the principal of the user whose primary key the expression ``user`` is."""
+    return f"'user:' || {as_text(_user()._meta.pk, user)}"
+
+
+def as_text(field: Any, expression: str) -> str:
+    """Return the SQL expression of what ``str()`` gives for a value of ``field``."""
+    if isinstance(field, models.UUIDField) and db.connection().vendor == "sqlite":  # stored without its hyphens
+        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+        return "(" + " || '-' || ".join(f"substr({expression}, {start}, {length})" for start, length in parts) + ")"
+    return f"CAST({expression} AS varchar(128))"
+
+
+def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
+    """Return the rows of ``effective_sql`` as values."""
+    return [EffectiveGrant(*row) for row in rows]
+
+
+def deciding(
+    grants: Iterable[EffectiveGrant], permission: str, object_type: str = "", object_id: str = ""
+) -> tuple[bool, list[EffectiveGrant]]:
+    """Return whether ``permission`` on this object is denied, and the grants that allow it: plain ones first, then
+    consumable ones, the caller's own before those that follow from groups and roles.
+    """
+    about = [grant for grant in grants if grant.is_about(permission, object_type, object_id)]
+    allowing = [grant for grant in about if not grant.denies]
+    return len(allowing) < len(about), sorted(allowing, key=lambda grant: grant.is_consumable)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """SQL that depends on the user model; ``<user>`` stands for its primary key."""
+
+    groups: str
+    permissions: str
+
+
+@dataclass(frozen=True)
+class Through:
+    """A many-to-many table of the user model, with its columns for the user and for the other side, all quoted."""
+
+    name: str
+    user: str
+    other: str
+
+
+def _live(alias: str) -> str:
+    return (
+        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(sc_now)s) "
+        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(sc_now)s)"
+    )
+
+
+def _user() -> Any:
+    return get_user_model()
+
+
+def _tables() -> _Tables:
+    return _tables_of(_user(), db.connection().vendor)
+
+
+@lru_cache(maxsize=4)
+def _tables_of(user: Any, vendor: str) -> _Tables:
+    table = through(user, "groups")
+    if table is None:
+        return _Tables("", _permissions(user, None))
+    key = as_text(apps.get_model("auth.Group")._meta.pk, f"m.{table.other}")
+    groups = f" UNION ALL SELECT 'group:' || {key} FROM {table.name} m WHERE m.{table.user} = <user>"  # noqa: S608
+    return _Tables(groups, _permissions(user, table))
+
+
+def _permissions(user: Any, memberships: Through | None) -> str:
+    """Django's own permissions of ``<user>``: by itself, by its groups, and everything for a superuser."""
+    held = []
+    if (own := through(user, "user_permissions")) is not None:
+        held.append(f"SELECT m.{own.other} FROM {own.name} m WHERE m.{own.user} = <user>")  # noqa: S608
+    if memberships is not None:
+        held.append(
+            f"SELECT p.permission_id FROM auth_group_permissions p JOIN {memberships.name} m "  # noqa: S608
+            f"ON m.{memberships.other} = p.group_id WHERE m.{memberships.user} = <user>"
+        )
+    selects = []
+    row = f"SELECT {user_name_sql('<user>')}, NULL, <permission>, '', '', FALSE, NULL, NULL, NULL"
+    if held:
+        dotted = "t.app_label || '.' || p.codename"
+        selects.append(
+            f"{row.replace('<permission>', dotted)} FROM auth_permission p JOIN django_content_type t "
+            f"ON t.id = p.content_type_id WHERE p.id IN ({' UNION '.join(held)})"
+        )
+    if any(field.name == "is_superuser" for field in user._meta.concrete_fields):
+        table, key = user._meta.db_table, user._meta.pk.column
+        everything = row.replace("<permission>", f"'{EVERYTHING}'")
+        selects.append(f'{everything} FROM "{table}" u WHERE u."{key}" = <user> AND u.is_superuser')
+    return " UNION ALL ".join(selects)
+
+
+def through(user: Any, name: str) -> Through | None:
+    """The table of a many-to-many relation of the user model, if the model has it."""
+    field: Any = next((field for field in user._meta.many_to_many if field.name == name), None)
+    if field is None:
+        return None
+    names = (field.m2m_db_table(), field.m2m_column_name(), field.m2m_reverse_name())
+    return Through(*(f'"{name}"' for name in names))

@@ -1,0 +1,87 @@
+"""Who may be granted something, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+
+from securecore.errors import Misuse
+from securecore.grants.models import ROLE
+
+#: What acts by itself.
+OWN = ("user:", "service:", "certificate:")
+#: What a user or another principal belongs to.
+DERIVED = ("group:", ROLE)
+
+
+def principal_of(user: Any) -> str:
+    """Return the principal that stands for ``user`` in grants: ``user:<primary key>``. Service accounts are users
+    too.
+    """
+    return f"user:{user.pk}"
+
+
+def service(client_id: str) -> str:
+    """Return the principal of an OAuth client, for whatever it does with its tokens."""
+    return f"service:{client_id}"
+
+
+def certificate(thumbprint: str) -> str:
+    """Return the principal of a client certificate, by its ``x5t#S256``."""
+    return f"certificate:{thumbprint}"
+
+
+def group(of: Any) -> str:
+    """Return the principal of a group of Django's: what it is granted, its members have."""
+    return f"group:{of.pk}"
+
+
+def role(name: str) -> str:
+    """Return the principal of a role: what it is granted, its holders have. Roles come into being by being used."""
+    return f"{ROLE}{name}"
+
+
+def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return the caller's own names. Raises ``Misuse`` for what cannot act."""
+    names = (principal,) if isinstance(principal, str) else principal
+    if not names or not all(name.startswith(OWN) for name in names):
+        raise Misuse(
+            f"{principal!r} is nobody who acts. Name a caller as principal_of(user), principals.service(client_id) or "
+            f"principals.certificate(thumbprint); groups and roles follow from them."
+        )
+    if sum(name.startswith("user:") for name in names) > 1:
+        raise Misuse(f"{principal!r} are two users; a caller is one.")
+    return names
+
+
+def require_principal(principal: str) -> str:
+    """Return ``principal`` if it can be granted something; raises ``Misuse``."""
+    if not principal.startswith(OWN + DERIVED) or principal.endswith(":"):
+        raise Misuse(
+            f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
+            f"or role()."
+        )
+    return principal
+
+
+def user_key(names: Sequence[str]) -> Any:
+    """Return the primary key of the user among ``names``, or None if there is none or it cannot exist."""
+    for name in names:
+        if name.startswith("user:"):
+            try:
+                return get_user_model()._meta.pk.to_python(name.removeprefix("user:"))
+            except ValidationError:
+                return None
+    return None
+
+
+def object_of(obj: Any) -> tuple[str, str]:
+    """Return how grants name this object: model label and primary key; two empty texts for None."""
+    if obj is None:
+        return "", ""
+    if obj.pk is None:
+        raise Misuse("A permission can only be about an object that has been saved.")
+    return obj._meta.concrete_model._meta.label_lower, str(obj.pk)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from securecore.grants.gate import lock_sql
+from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
+
+_INSTALLED = """
+    SELECT c.relname, t.tgname, p.prosrc
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND starts_with(t.tgname, %s)
+    AND c.relnamespace = current_schema()::regnamespace
+"""
+
+
+class PostgreSQL(Dialect):
+    differs = "IS DISTINCT FROM"
+    now = "clock_timestamp()"
+
+    def lock(self, name: str) -> tuple[str, ...]:
+        return (f"PERFORM {lock_sql(f'SELECT {name} AS name', 'pg_advisory_xact_lock').removeprefix('SELECT ')}",)
+
+    def count(self, names: str) -> tuple[str, ...]:
+        # The same order as everybody's (Note [Lock order]): collations of a locale sort otherwise than Python.
+        return (
+            f"INSERT INTO securecore_gate AS g (principal, epoch) SELECT n.name, 1 FROM ({names}) n "  # noqa: S608
+            f'ORDER BY n.name COLLATE "C" ON CONFLICT (principal) DO UPDATE SET epoch = g.epoch + 1',
+        )
+
+    def group_key(self, name: str) -> str:
+        return f"CASE WHEN {name} ~ '^group:[0-9]{{1,18}}$' THEN CAST(substr({name}, 7) AS bigint) END"
+
+    def changed(self, columns: Sequence[str]) -> str:
+        # Without naming a column: the function must not fail between a migration that drops one and its end.
+        return " OR ".join(f"to_jsonb(OLD) -> '{name}' IS DISTINCT FROM to_jsonb(NEW) -> '{name}'" for name in columns)
+
+    def create(self, rule: Rule) -> list[str]:
+        # The search path is that of the installation, whoever's session fires it.
+        return [
+            f"CREATE OR REPLACE FUNCTION {rule.name}() RETURNS trigger LANGUAGE plpgsql "
+            f"SET search_path FROM CURRENT AS $securecore${self._body(rule)}$securecore$",
+            f'CREATE TRIGGER {rule.name} AFTER {rule.event} ON "{rule.table}" '
+            f"FOR EACH ROW EXECUTE FUNCTION {rule.name}()",
+        ]
+
+    def drop(self, table: str, name: str) -> list[str]:
+        return [f'DROP TRIGGER IF EXISTS {name} ON "{table}"', f"DROP FUNCTION IF EXISTS {name}()"]
+
+    def installed(self) -> dict[tuple[str, str], str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(_INSTALLED, [PREFIX])
+            return {(table, name): body for table, name, body in cursor.fetchall()}
+
+    def expected(self, wanted: Iterable[Rule]) -> dict[tuple[str, str], str]:
+        return {(rule.table, rule.name): self._body(rule) for rule in wanted}
+
+    def _body(self, rule: Rule) -> str:
+        return (
+            f" BEGIN IF {rule.when} THEN {' '.join(f'{each};' for each in rule.statements)} END IF; RETURN NULL; END "
+        )

@@ -1,0 +1,205 @@
+"""Which change of which row concerns whom, said once for every database.
+
+It names tables of other features and of Django, as every composed statement does, and imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+
+from securecore.grants.effective import as_text, through
+from securecore.grants.models import ROLE
+from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
+
+#: What the rules name of ours.
+TABLES = (
+    "securecore_gate",
+    "securecore_grant",
+    "securecore_grant_use",
+    "securecore_session",
+    "securecore_certificate",
+    "securecore_client",
+    "securecore_refresh_family",
+    "securecore_token_epoch",
+)
+_GRANT_COLUMNS = (
+    "principal",
+    "permission",
+    "object_type",
+    "object_id",
+    "denies",
+    "valid_from",
+    "valid_until",
+    "uses_limit",
+    "amount_limit",
+    "period",
+    "revoked_at",
+)
+
+
+def every_rule(dialect: Dialect) -> list[Rule]:
+    """Return every rule, for the user model as it is."""
+    user = get_user_model()
+    return [
+        *_grants(dialect),
+        *_users(dialect, user),
+        *_memberships(dialect, user),
+        *_django_permissions(dialect, user),
+        *_certificates(dialect),
+        *_clients(dialect),
+    ]
+
+
+def _grants(dialect: Dialect) -> Iterator[Rule]:
+    table = "securecore_grant"
+    unexpired = f"(OLD.valid_until IS NULL OR OLD.valid_until > {dialect.now})"
+    changed = f"(OLD.revoked_at IS NULL OR NEW.revoked_at IS NULL) AND ({dialect.changed(_GRANT_COLUMNS)})"
+    yield Rule(f"{PREFIX}grant_given", table, "INSERT", "NEW.revoked_at IS NULL", _regrant(dialect, "NEW"))
+    yield Rule(f"{PREFIX}grant_changed", table, "UPDATE", changed, _regrant(dialect, "OLD", "NEW"))
+    moved = f"{changed} AND OLD.principal {dialect.differs} NEW.principal"
+    yield Rule(f"{PREFIX}grant_moved", table, "UPDATE", moved, _regrant(dialect, "NEW"))
+    # Purging what is over concerns nobody.
+    deleted = f"OLD.revoked_at IS NULL AND {unexpired}"
+    yield Rule(f"{PREFIX}grant_deleted", table, "DELETE", deleted, _regrant(dialect, "OLD"))
+    forgotten = ("DELETE FROM securecore_grant_use WHERE grant_id = OLD.id",)
+    yield Rule(f"{PREFIX}grant_forgotten", table, "DELETE", "OLD.id IS NOT NULL", forgotten)
+
+
+def _users(dialect: Dialect, user: Any) -> Iterator[Rule]:
+    table, key = user._meta.db_table, f'OLD."{user._meta.pk.column}"'
+    name = f"'user:' || {as_text(user._meta.pk, key)}"
+    columns = {field.name: field.column for field in user._meta.concrete_fields}
+    concerned = [columns[name] for name in ("is_active", "is_staff", "is_superuser") if name in columns]
+    if concerned:
+        changed = dialect.changed(concerned)
+        yield Rule(f"{PREFIX}user_changed", table, "UPDATE", changed, _change(dialect, name))
+    ended = (
+        f"DELETE FROM securecore_session WHERE user_id = {key}",  # noqa: S608
+        *_end_families(dialect, f"user_id = {key}"),
+    )
+    if "is_active" in columns:
+        active = columns["is_active"]
+        deactivated = f'{dialect.changed([active])} AND NOT NEW."{active}"'
+        yield Rule(f"{PREFIX}user_deactivated", table, "UPDATE", deactivated, (*ended, *_advance(dialect, name)))
+    deleted = f"{key} IS NOT NULL"
+    yield Rule(f"{PREFIX}user_deleted", table, "DELETE", deleted, (*_change(dialect, name), *ended))
+
+
+def _memberships(dialect: Dialect, user: Any) -> Iterator[Rule]:
+    table = through(user, "groups")
+    if table is None:
+        return
+
+    def change(row: str) -> tuple[str, ...]:
+        name = f"'user:' || {as_text(user._meta.pk, f'{row}.{table.user}')}"
+        group = f"'group:' || {as_text(_group_key(), f'{row}.{table.other}')}"
+        # The group's row too: a change of the group must not miss who joins it meanwhile (Note [Lock order]).
+        return (
+            *dialect.lock(name),
+            *dialect.count(f"SELECT {group} AS name"),
+            *dialect.count(f"SELECT {name} AS name"),
+        )
+
+    yield from _every_event("membership", table.name.strip('"'), table.user, change)
+
+
+def _django_permissions(dialect: Dialect, user: Any) -> Iterator[Rule]:
+    own = through(user, "user_permissions")
+    if own is not None:
+
+        def change(row: str) -> tuple[str, ...]:
+            return _change(dialect, f"'user:' || {as_text(user._meta.pk, f'{row}.{own.user}')}")
+
+        yield from _every_event("user_permission", own.name.strip('"'), own.user, change)
+
+    def change_group(row: str) -> tuple[str, ...]:
+        return _change(dialect, f"'group:' || {as_text(_group_key(), f'{row}.group_id')}")
+
+    yield from _every_event("group_permission", "auth_group_permissions", "group_id", change_group)
+
+
+def _certificates(dialect: Dialect) -> Iterator[Rule]:
+    table = "securecore_certificate"
+    old, new = ("'certificate:' || OLD.thumbprint", "'certificate:' || NEW.thumbprint")
+    changed = dialect.changed(("revoked_at", "user_id"))
+    yield Rule(f"{PREFIX}certificate_changed", table, "UPDATE", changed, _change(dialect, old))
+    binding = "'x5t#S256:' || NEW.thumbprint"
+    ended = (
+        f"DELETE FROM securecore_session WHERE certificate = NEW.thumbprint OR binding = {binding}",  # noqa: S608
+        *_end_families(dialect, f"(certificate = NEW.thumbprint OR binding = {binding})"),
+    )
+    revoked = "OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL"
+    yield Rule(f"{PREFIX}certificate_revoked", table, "UPDATE", revoked, ended)
+    unseen = "NEW.revoked_at IS NOT NULL"
+    yield Rule(f"{PREFIX}certificate_refused", table, "INSERT", unseen, (*_change(dialect, new), *ended))
+    unexpired = f"(OLD.not_after IS NULL OR OLD.not_after > {dialect.now})"
+    yield Rule(f"{PREFIX}certificate_deleted", table, "DELETE", unexpired, _change(dialect, old))
+
+
+def _clients(dialect: Dialect) -> Iterator[Rule]:
+    table, name = "securecore_client", "'service:' || OLD.client_id"
+    changed = dialect.changed(("disabled_at",))
+    yield Rule(f"{PREFIX}client_changed", table, "UPDATE", changed, _change(dialect, name))
+    deleted = "OLD.client_id IS NOT NULL"
+    ended = _end_families(dialect, "client_id = OLD.client_id")
+    yield Rule(f"{PREFIX}client_deleted", table, "DELETE", deleted, (*_change(dialect, name), *ended))
+
+
+def _every_event(what: str, table: str, column: str, change: Any) -> Iterator[Rule]:
+    yield Rule(f"{PREFIX}{what}_added", table, "INSERT", f"NEW.{column} IS NOT NULL", change("NEW"))
+    yield Rule(f"{PREFIX}{what}_removed", table, "DELETE", f"OLD.{column} IS NOT NULL", change("OLD"))
+    moved = (*change("OLD"), *change("NEW"))
+    yield Rule(f"{PREFIX}{what}_moved", table, "UPDATE", f"NEW.{column} IS NOT NULL", moved)
+
+
+def _regrant(dialect: Dialect, *rows: str) -> tuple[str, ...]:
+    """Of the first row's principal; the roles that the rows give or take are counted too (Note [Lock order])."""
+    roles = " UNION ".join(
+        f"SELECT {row}.permission AS name WHERE substr({row}.permission, 1, {len(ROLE)}) = '{ROLE}'" for row in rows
+    )
+    return _change(dialect, f"{rows[0]}.principal", first=dialect.count(roles))
+
+
+def _change(dialect: Dialect, name: str, *, first: Sequence[str] = ()) -> tuple[str, ...]:
+    """Close the gate of the principal that the expression ``name`` is, and count for all that belong to it.
+
+    Each count is a statement of its own: it sees who joined while the one before it waited.
+    """
+    held = f"FROM securecore_grant r WHERE r.permission = {name} AND r.revoked_at IS NULL"
+    is_group = "substr(r.principal, 1, 6) = 'group:'"
+    users = [f"SELECT r.principal AS name {held} AND NOT {is_group}"]
+    user = get_user_model()
+    if (table := through(user, "groups")) is not None:
+        member = f"SELECT 'user:' || {as_text(user._meta.pk, f'm.{table.user}')} AS name FROM {table.name} m"  # noqa: S608
+        users.append(f"{member} WHERE m.{table.other} = {dialect.group_key(name)}")
+        groups = f"SELECT {dialect.group_key('r.principal')} {held} AND {is_group}"
+        users.append(f"{member} WHERE m.{table.other} IN ({groups})")
+    return (
+        *dialect.lock(name),
+        *first,
+        *dialect.count(f"SELECT {name} AS name"),
+        *dialect.count(f"SELECT r.principal AS name {held} AND {is_group}"),
+        *dialect.count(" UNION ".join(users)),
+    )
+
+
+def _end_families(dialect: Dialect, which: str) -> tuple[str, ...]:
+    live = f"revoked_at IS NULL AND {which}"
+    return (f"UPDATE securecore_refresh_family SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
+
+
+def _advance(dialect: Dialect, subject: str) -> tuple[str, ...]:
+    """Refuse the access tokens that were issued to ``subject``: an expression."""
+    return (
+        f"INSERT INTO securecore_token_epoch (subject, epoch) SELECT {subject}, 0 "  # noqa: S608
+        f"WHERE NOT EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = {subject})",
+        f"UPDATE securecore_token_epoch SET epoch = epoch + 1 WHERE subject = {subject}",  # noqa: S608
+    )
+
+
+def _group_key() -> Any:
+    return apps.get_model("auth.Group")._meta.pk

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
+
+
+class SQLite(Dialect):
+    differs = "IS NOT"
+    now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+    def lock(self, name: str) -> tuple[str, ...]:
+        return ()  # whoever writes is alone
+
+    def count(self, names: str) -> tuple[str, ...]:
+        # No ON CONFLICT: in a trigger, the OR IGNORE of the statement that fired it would take its place.
+        return (
+            f"INSERT INTO securecore_gate (principal, epoch) SELECT DISTINCT n.name, 0 FROM ({names}) n "  # noqa: S608
+            f"WHERE n.name NOT IN (SELECT principal FROM securecore_gate)",
+            f"UPDATE securecore_gate SET epoch = epoch + 1 WHERE principal IN ({names})",  # noqa: S608
+        )
+
+    def group_key(self, name: str) -> str:
+        return f"CASE WHEN substr({name}, 1, 6) = 'group:' THEN CAST(substr({name}, 7) AS integer) END"
+
+    def changed(self, columns: Sequence[str]) -> str:
+        return " OR ".join(f'OLD."{name}" IS NOT NEW."{name}"' for name in columns)
+
+    def create(self, rule: Rule) -> list[str]:
+        return [self._text(rule)]
+
+    def drop(self, table: str, name: str) -> list[str]:
+        return [f"DROP TRIGGER IF EXISTS {name}"]
+
+    def installed(self) -> dict[tuple[str, str], str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT tbl_name, name, sql FROM sqlite_master WHERE type = 'trigger'")
+            return {(table, name): text for table, name, text in cursor.fetchall() if name.startswith(PREFIX)}
+
+    def expected(self, wanted: Iterable[Rule]) -> dict[tuple[str, str], str]:
+        return {(rule.table, rule.name): self._text(rule) for rule in wanted}
+
+    def _text(self, rule: Rule) -> str:
+        # Whoever lost something was given it before and has a row. Without this, `flush`, which deletes row by row,
+        # would leave the rows that it makes.
+        new = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
+        statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(new))
+        return (
+            f'CREATE TRIGGER {rule.name} AFTER {rule.event} ON "{rule.table}" WHEN {rule.when} BEGIN {statements} END'
+        )

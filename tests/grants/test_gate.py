@@ -1,0 +1,127 @@
+"""Where a check would read an old permission, it says so instead of answering."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from securecore import clock, db
+from securecore.checks.grants import e604_gate, e605_replica
+from securecore.errors import Busy, Misuse
+from securecore.grants import authorize, decide, gate, late_gate, revoke
+from tests.grants.conftest import MAKE
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Give = Callable[..., bool]
+
+
+class TestMisuse:
+    def test_in_autocommit_mode_teaches(self, alice: str, now: dt.datetime) -> None:
+        with pytest.raises(Misuse, match="no transaction is open"):
+            decide(alice, MAKE, clock=lambda: now)
+
+    def test_in_a_savepoint_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
+        give(alice)
+        for use in (
+            lambda: decide(alice, MAKE, clock=lambda: now),
+            lambda: authorize(alice, MAKE, clock=lambda: now).__enter__(),
+            lambda: late_gate(alice, clock=clock.now).__enter__(),
+            lambda: revoke(principal=alice, permission=MAKE, now=now),
+        ):
+            with pytest.raises(Misuse, match="savepoint"), transaction.atomic(), transaction.atomic():
+                use()
+
+    def test_where_nothing_is_committed_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
+        give(alice)
+        transaction.set_autocommit(False)
+        try:
+            with pytest.raises(Misuse, match="autocommit was turned off"), authorize(alice, MAKE, clock=lambda: now):
+                pass
+        finally:
+            transaction.rollback()
+            transaction.set_autocommit(True)
+
+    @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+    @pytest.mark.parametrize("kind", ["advisory", "row"])
+    def test_at_another_isolation_level_teaches(
+        self, alice: str, give: Give, settings: Any, level: str, kind: str
+    ) -> None:
+        if connection.vendor == "sqlite":
+            return  # it has but one
+        settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
+        give(alice)
+        with pytest.raises(Misuse, match=level), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+            decide(alice, MAKE, clock=clock.now)
+
+    def test_on_a_replica_teaches(self) -> None:
+        with pytest.raises(Misuse, match="replica"):
+            gate._require_current("read committed", True)
+
+    def test_of_a_deferred_transaction_on_sqlite_teaches(self, alice: str, monkeypatch: Any) -> None:
+        if connection.vendor != "sqlite":
+            return
+        monkeypatch.setattr(connections["default"], "transaction_mode", "DEFERRED")
+        with pytest.raises(Misuse, match="IMMEDIATE"), transaction.atomic():
+            decide(alice, MAKE, clock=clock.now)
+
+
+class TestDeadlock:
+    def test_is_told_from_a_wait_that_was_too_long(self) -> None:
+        class Cause(Exception):
+            sqlstate = "40P01"
+
+        error = OperationalError()
+        error.__cause__ = Cause()
+        assert db.is_deadlock(error)
+        error.__cause__ = Exception()
+        assert not db.is_deadlock(error)
+        assert not db.is_deadlock(None)
+
+    def test_is_begun_once_more_and_no_more(self) -> None:
+        tries = []
+
+        class Cause(Exception):
+            sqlstate = "40P01"
+
+        def first() -> None:
+            tries.append(1)
+            error = OperationalError()
+            error.__cause__ = Cause()
+            raise Busy from error
+
+        with pytest.raises(Busy), db.outermost_transaction_from("it", first):
+            pass
+        assert len(tries) == 2
+        with pytest.raises(Busy), transaction.atomic(), db.outermost_transaction_from("it", first):
+            pass  # what came before it in that transaction cannot be repeated
+        assert len(tries) == 3
+
+
+class TestChecks:
+    def test_e604_an_advisory_gate_without_advisory_locks(self, settings: Any) -> None:
+        for kind, wrong in (("auto", False), ("row", False), ("advisory", connection.vendor == "sqlite")):
+            settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
+            assert [problem.id for problem in e604_gate()] == ["securecore.E604"] * wrong
+
+    def test_e605_a_mirror(self, monkeypatch: Any) -> None:
+        assert e605_replica() == []
+        monkeypatch.setattr("securecore.checks.grants._database", lambda: {"TEST": {"MIRROR": "primary"}})
+        assert [problem.id for problem in e605_replica()] == ["securecore.E605"]
+
+
+def test_a_change_of_everybody_takes_no_more_locks_than_there_are_numbers() -> None:
+    """Else it would use up PostgreSQL's lock table, for everybody."""
+    if connection.vendor != "postgresql":
+        return
+    names = [f"user:{number}" for number in range(20_000)]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(gate.lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [names])
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        assert 1_000 < cursor.fetchone()[0] <= 1_024

@@ -1,0 +1,345 @@
+"""Check, revocation and effect in every order that the gate allows, for every kind of revocation, under both gates."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from securecore import clock, grants
+from securecore.errors import AllowanceExhausted, Busy, PermissionDenied
+from securecore.grants import Grant, authorize, gate, late_gate
+from securecore.revocation import revoke_grant
+from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
+from tests.views import make_effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAIT = 30  # seconds
+
+
+@pytest.fixture(params=["advisory", "row"], autouse=True)
+def _gate(request: pytest.FixtureRequest, settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {
+        "GATE": request.param,
+        "DJANGO_PERMISSIONS": True,
+        "LOCK_TIMEOUT": 10.0,
+    }
+
+
+class Thread:
+    """`work` in a thread with a connection of its own; what it raised is raised again by `result()`."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            connection.close()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def result(self) -> Any:
+        self._thread.join(WAIT)
+        assert not self._thread.is_alive(), "still running"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Held:
+    """A thread that does something and stays inside until it is let go."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.inside, self._leave = threading.Event(), threading.Event()
+        self._work = work
+        self._thread = Thread(self._run)
+        assert self.inside.wait(WAIT) or self._thread.result()
+
+    def _run(self) -> None:
+        with transaction.atomic():
+            self._work()
+            self.inside.set()
+            assert self._leave.wait(WAIT)
+
+    def let_go(self) -> None:
+        self._leave.set()
+        self._thread.result()
+
+
+def blocked() -> int:
+    with connection.cursor() as cursor:
+        # Unlike pg_stat_activity, this is read anew within a transaction.
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
+
+
+def wait_until_blocked(threads: int, what: str) -> None:
+    deadline = time.monotonic() + 5
+    while blocked() < threads:
+        assert time.monotonic() < deadline, f"{what}: nobody waited"
+        time.sleep(0.005)
+
+
+def check(person: Person) -> str:
+    try:
+        with authorize(person.names, MAKE, clock=clock.now):
+            make_effect()
+    except PermissionDenied:
+        return "denied"
+    return "done"
+
+
+def enter(person: Person) -> Callable[[], Any]:
+    """A check and its effect, to be committed later."""
+
+    def work() -> None:
+        grants.decide(person.names, MAKE, clock=clock.now).require()
+        make_effect()
+
+    return work
+
+
+@contextmanager
+def locked(row: tuple[str, str]) -> Iterator[None]:
+    """Hold a row, so that who writes it stops right before."""
+    table, condition = row
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {table} WHERE {condition} FOR UPDATE")
+        assert cursor.fetchall()
+        yield
+
+
+def given(revocation: Revocation) -> Person:
+    person = Person()
+    revocation.give(person)
+    assert check(person) == "done"
+    return person
+
+
+class TestEveryRevocation:
+    def test_waits_for_an_effect_whose_check_passed(self) -> None:
+        for what, revocation in {**THROUGH_US, **ROUND_US}.items():
+            person, before = given(revocation), effects()
+            effect = Held(enter(person))
+            revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
+            wait_until_blocked(1, what)
+            assert revoking.is_alive(), what
+            effect.let_go()
+            revoking.result()
+            assert effects() == before + 1, what
+            assert check(person) == "denied", what
+
+    def test_is_seen_by_a_check_that_came_after_it(self) -> None:
+        for what, revocation in ROUND_US.items():
+            person = given(revocation)
+            before = effects()
+            revoking = Held(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
+            checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
+            wait_until_blocked(1, what)
+            revoking.let_go()
+            assert checking.result() == "denied", what
+            assert effects() == before, what
+
+    def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
+        for what, revocation in THROUGH_US.items():
+            if what in OF_MANY and not gate.is_advisory():
+                continue  # it comes to the rows of those who belong to it later, and waits there
+            person = given(revocation)
+            before = effects()
+            assert revocation.row is not None
+            with locked(revocation.row(person)):
+                revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
+                wait_until_blocked(1, what)
+                checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
+                wait_until_blocked(2, what)
+            revoking.result()
+            assert checking.result() == "denied", what
+            assert effects() == before, what
+
+    def test_that_is_rolled_back_changes_nothing(self) -> None:
+        person = given(ROUND_US["a membership by SQL"])
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            ROUND_US["a membership by SQL"].take(person)
+            raise ZeroDivisionError
+        assert check(person) == "done"
+
+
+class TestSavepoint:
+    def test_that_rolls_back_inside_the_block_keeps_the_gate(self) -> None:
+        person = given(THROUGH_US["a grant"])
+
+        def work() -> None:
+            enter(person)()
+            with pytest.raises(ZeroDivisionError), transaction.atomic():
+                make_effect()
+                raise ZeroDivisionError
+
+        effect = Held(work)
+        revoking = Thread(lambda: THROUGH_US["a grant"].take(person))
+        wait_until_blocked(1, "savepoint")
+        effect.let_go()
+        assert revoking.result()
+
+
+class TestLateGate:
+    def test_undoes_an_effect_whose_permission_went_meanwhile(self) -> None:
+        for what in ("a grant of a role", "a membership", "a user", "a certificate"):
+            person = given(revocation := THROUGH_US[what])
+            before = effects()
+            with pytest.raises(PermissionDenied), late_gate(person.names, clock=clock.now) as late:
+                late.require(MAKE)
+                make_effect()
+                Thread(lambda r=revocation, p=person: r.take(p)).result()  # type: ignore[misc]
+            assert effects() == before, what
+
+    def test_makes_a_revocation_wait_for_its_commit_only(self) -> None:
+        person = given(THROUGH_US["a grant"])
+        before = effects()
+        with late_gate(person.names, clock=clock.now) as late:
+            late.require(MAKE)
+            make_effect()
+            late.close()
+            revoking = Thread(lambda: revoke_grant(principal=person.own, permission=MAKE))
+            wait_until_blocked(1, "late gate")
+        assert revoking.result()
+        assert effects() == before + 1
+
+
+class TestJoining:
+    def test_of_a_group_while_the_gate_is_waited_for_is_noticed(self) -> None:
+        """The names that were locked are from before the wait; those that are read are from after it."""
+        person = Person()
+        person.group.user_set.remove(person.user)
+        person.give(principals_group(person))
+        joining = Held(lambda: person.group.user_set.add(person.user))
+        effect = Held.__new__(Held)
+        started = Thread(lambda: Held.__init__(effect, enter(person)))
+        wait_until_blocked(1, "join")
+        joining.let_go()
+        started.result()
+        revoking = Thread(lambda: revoke_grant(principal=principals_group(person), permission=MAKE))
+        wait_until_blocked(1, "the group it joined")
+        effect.let_go()
+        assert revoking.result()
+        assert check(person) == "denied"
+
+
+class TestClock:
+    def test_is_read_after_the_wait(self) -> None:
+        """Else a grant that ended while its gate was waited for would still be live to who waited."""
+        person = given(THROUGH_US["a grant"])
+        end, entered = threading.Event(), threading.Event()
+
+        def closing() -> None:
+            with transaction.atomic():
+                gate.close(person.own)
+                entered.set()
+                assert end.wait(WAIT)
+                Grant.objects.filter(principal=person.own).update(valid_until=clock.now())
+
+        changing = Thread(closing)
+        assert entered.wait(WAIT)
+        checking = Thread(lambda: check(person))
+        wait_until_blocked(1, "clock")
+        end.set()
+        changing.result()
+        assert checking.result() == "denied"
+
+
+class TestDeadlock:
+    def test_of_two_gates_in_opposite_order_ends_one_and_loses_nothing(self) -> None:
+        """Two checks in one transaction, a change in between: PostgreSQL ends one, and it is an honest 503."""
+        one, two = Person(), Person()
+        one.give(one.own)
+        two.give(two.own)
+        before = effects()
+
+        def both(first: Person, second: Person, met: threading.Barrier) -> str:
+            try:
+                with authorize(first.names, MAKE, clock=clock.now):
+                    met.wait(WAIT)
+                    grants.revoke(principal=second.own, permission=MAKE, now=clock.now())
+                    make_effect()
+            except Busy:
+                return "busy"
+            return "done"
+
+        met = threading.Barrier(2)
+        threads = [Thread(lambda: both(one, two, met)), Thread(lambda: both(two, one, met))]
+        assert sorted(thread.result() for thread in threads) == ["busy", "done"]
+        assert effects() == before + 1
+
+    def test_at_the_gate_is_tried_once_more(self) -> None:
+        person = given(THROUGH_US["a grant"])
+        first, second = in_lock_order(person)
+        backwards = threading.Event()
+
+        def close_backwards() -> None:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that the check is the one that is ended
+                gate.close(second)
+                backwards.set()
+                wait_until_blocked(1, "the check")
+                gate.close(first)
+
+        closing = Thread(close_backwards)
+        assert backwards.wait(WAIT)
+        checking = Thread(lambda: check(person))
+        closing.result()
+        assert checking.result() == "done"
+
+
+class TestAllowance:
+    def test_of_a_hundred_uses_is_used_a_hundred_times(self, run_together: Any) -> None:
+        person, before = Person(), effects()
+        grants.grant(principal=person.own, permission=MAKE, uses_limit=100, now=clock.now())
+        assert sum(run_together(64, lambda _: use_up(person))) == 100
+        assert effects() == before + 100
+
+    def test_of_an_amount_is_used_up_exactly(self, run_together: Any) -> None:
+        person, before = Person(), effects()
+        grants.grant(principal=person.own, permission=MAKE, amount_limit=500, period=86_400 * 365, now=clock.now())
+        assert sum(run_together(16, lambda _: use_up(person, 10))) == 50
+        assert effects() == before + 50
+
+
+def use_up(person: Person, amount: int | None = None) -> int:
+    for count in range(1_000):
+        try:
+            with authorize(person.names, MAKE, consume=amount, clock=clock.now):
+                make_effect()
+        except AllowanceExhausted:
+            return count
+    raise AssertionError("there is no end to it")
+
+
+def in_lock_order(person: Person) -> tuple[str, str]:
+    """Two own names of the person, as a check locks them."""
+    if gate.is_advisory():
+        with connection.cursor() as cursor:
+            statement = gate.lock_sql("SELECT unnest(%s::text[]) AS name", "concat")
+            cursor.execute(statement, [list(person.names)])
+            names = [row[1] for row in cursor.fetchall()]
+    else:
+        names = sorted(person.names)
+    return names[0], names[-1]
+
+
+def principals_group(person: Person) -> str:
+    return f"group:{person.group.pk}"
