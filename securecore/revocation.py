@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from securecore import clock, db, events, grants, identity, tokens
+from securecore import clock, db, events, grants, identity, leases, tokens
 from securecore.conf import settings
 from securecore.errors import Busy
 from securecore.sessions import Session
@@ -113,6 +113,7 @@ def _recorded(what: str) -> Iterator[None]:
     """
     with db.committed_transaction(what), db.bounded_wait(Busy):
         yield
+        leases.outlast()
 
 
 def _end_families(*which: Q, **columns: Any) -> None:

@@ -1,4 +1,4 @@
-"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 6xx grants.
+"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 6xx grants, 7xx access.
 
 ``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
 it.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import grants, identity, sessions, tokens
+from securecore.checks import access, grants, identity, sessions, tokens
 
-EVERY_CHECK = (*identity.CHECKS, *sessions.CHECKS, *tokens.CHECKS, *grants.CHECKS)
+EVERY_CHECK = (*identity.CHECKS, *sessions.CHECKS, *tokens.CHECKS, *grants.CHECKS, *access.CHECKS)
 
 
 def register() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 
+from securecore.http.callers import certificate_user
+
 
 class CertificateBackend(ModelBackend):
     """``authenticate(request)`` returns the user for whom the request's certificate is enrolled."""
@@ -17,4 +19,4 @@ class CertificateBackend(ModelBackend):
         # With a name or a password somebody asks another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        return getattr(request, "certificate_user", None)
+        return certificate_user(request) if hasattr(request, "access") else None
