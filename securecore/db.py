@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections, models, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.conf import settings
@@ -98,6 +98,10 @@ def is_lock_timeout(error: OperationalError | InterfaceError) -> bool:
     return state in _WAIT_STATES or "database is locked" in str(error)
 
 
+#: PostgreSQL: a migration has changed a column's type, or somebody has deallocated what we had prepared.
+_PLAN_IS_GONE = {"0A000", "26000"}
+
+
 class Statement:
     """A SELECT that is made once and run for every request. ``text`` names its parameters ``%(name)s``."""
 
@@ -108,21 +112,24 @@ class Statement:
         # As PostgreSQL itself wants it, so that nothing has to be translated for each request.
         self._numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
 
-    def rows(self, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Run it and return its rows. ``parameters`` are spelled as the database wants them (``get_db_prep_value``).
 
         Prepared where the connection may be (``prepare_threshold`` in OPTIONS): on PostgreSQL a third of the time that
         Django's cursor takes, of which most is planning. Through Django's cursor everywhere else, behind a pooler say,
         and when somebody watches the statements.
         """
-        database = connection()
-        if not _may_prepare(database):
-            with database.cursor() as cursor:
-                cursor.execute(self.text, parameters)
-                return list(cursor.fetchall())
-        with database.wrap_database_errors:
-            cursor = _prepared_cursor(database)
-            cursor.execute(self._numbered, [parameters[name] for name in self._names], prepare=True)
+        if _may_prepare(database):
+            try:
+                with database.wrap_database_errors:
+                    cursor = _prepared_cursor(database)
+                    cursor.execute(self._numbered, [parameters[name] for name in self._names], prepare=True)
+                    return list(cursor.fetchall())
+            except DatabaseError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in _PLAN_IS_GONE or database.in_atomic_block:
+                    raise
+        with database.cursor() as cursor:
+            cursor.execute(self.text, parameters)
             return list(cursor.fetchall())
 
 

@@ -83,8 +83,8 @@ class Access:
         """Return the active user that the token names. Raises ``InvalidToken`` if there is none, or if the token, its
         family, its client, its user's tokens, its signing key, or everything of its time was revoked.
         """
-        token = self.good_token()
-        user = self._active(user_table().key_of(token.subject)) if self._snapshot.token_is_wanted else None
+        self.good_token()
+        user = self._active(self._snapshot.subject)
         if user is None:
             raise InvalidToken
         return user
@@ -137,6 +137,7 @@ class Access:
         if key not in self._users:
             # An object of its own for each request, which may do with it what it likes.
             self._users[key] = user_table().user(self._snapshot.users[key])
+            self._users[key].securecore_permissions = self._snapshot.permissions[key]
         return self._users[key] if self._users[key].is_active else None
 
 

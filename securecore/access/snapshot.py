@@ -10,6 +10,7 @@ from securecore.access import statement
 from securecore.access.statement import WIDTHS, Presented
 from securecore.access.users import user_table
 from securecore.sessions.statements import Found
+from securecore.tokens import AccessToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Snapshot:
     certificates: dict[str, Enrolled] = field(default_factory=dict)
     session: Found | None = None
     session_ends_soon: bool = False
-    token_is_wanted: bool = False
+    #: The user that the token names; None if the token is no longer wanted.
+    subject: Any = None
     #: The columns of each user by primary key, as the database spells it.
     users: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
     permissions: dict[Any, frozenset[str]] = field(default_factory=dict)
@@ -44,9 +46,10 @@ class Snapshot:
 
 def read(presented: Presented, now: dt.datetime) -> Snapshot:
     """Ask the database about ``presented``, in one statement."""
-    rows = [_split(row, presented.parts) for row in statement.rows(presented, now)]
-    first = rows[0]
-    key_index = user_table().key_index
+    users, parts, token = user_table(), presented.parts, presented.token
+    subject = users.key_of(token.subject) if token else None
+    rows = [_split(row, parts) for row in statement.rows(presented, now, users, subject)]
+    first, key_index = rows[0], users.key_index
     known = [row for row in rows if row["user"][key_index] is not None]
     session = first.get("session")
     return Snapshot(
@@ -54,14 +57,13 @@ def read(presented: Presented, now: dt.datetime) -> Snapshot:
         certificates={row["certificate"][0]: Enrolled(*row["certificate"]) for row in rows if row.get("certificate")},
         session=Found(*session[:-1]) if session else None,
         session_ends_soon=bool(session and session[-1]),
-        token_is_wanted=presented.token is not None and _is_wanted(presented, *first["token"]),
+        subject=subject if token and _is_wanted(token, *first["token"]) else None,
         users={row["user"][key_index]: row["user"] for row in known},
         permissions={row["user"][key_index]: frozenset((row["may"] or "").split("\n")) for row in known},
     )
 
 
-def _is_wanted(presented: Presented, is_revoked: bool, family_lives: bool, key_verifies: bool) -> bool:
-    token: Any = presented.token
+def _is_wanted(token: AccessToken, is_revoked: bool, family_lives: bool, key_verifies: bool) -> bool:
     # A family must be there: a purged one has no tokens that live.
     return not is_revoked and (token.family_id is None or family_lives) and (token.stored_key is None or key_verifies)
 

@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from securecore import db, leases
-from securecore.access.users import UserTable, user_table
+from securecore.access.users import UserTable
 from securecore.models import RevokedToken
 from securecore.sessions import statements
 from securecore.tokens import AccessToken, epochs, revocation_id
@@ -59,9 +59,10 @@ class Presented:
         return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
 
 
-def rows(presented: Presented, now: dt.datetime) -> list[tuple[Any, ...]]:
-    """Return the rows about ``presented``: the columns of each of its parts, then permissions, then of a user."""
-    users = user_table()
+def rows(presented: Presented, now: dt.datetime, users: UserTable, subject: Any) -> list[tuple[Any, ...]]:
+    """Return the rows about ``presented``: the columns of each of its parts, then permissions, then of a user.
+    ``subject`` is the user that the token names, as the database spells its key.
+    """
     condition, parameters = users.condition()
     database = db.connection()
     parameters["now"] = _INSTANT.get_db_prep_value(now, database)
@@ -71,8 +72,8 @@ def rows(presented: Presented, now: dt.datetime) -> list[tuple[Any, ...]]:
         parameters |= _of_session(presented.session_id, now, database)
     if presented.token is not None:
         parameters |= _of_token(presented.token, database)
-        parameters["subject"] = users.key_of(presented.token.subject)
-    return _composed(presented.parts, users, condition).rows(parameters)
+        parameters["subject"] = subject
+    return _composed(presented.parts, users, condition).rows(database, parameters)
 
 
 @lru_cache(maxsize=64)

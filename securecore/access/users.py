@@ -8,10 +8,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.manager import BaseManager
 
-from securecore import db
+from securecore.conf import settings
 
 
 class UserTable:
@@ -55,7 +56,7 @@ class UserTable:
         """Return the user whose columns these are, as ``QuerySet.get()`` would have made it."""
         complete = list(values)
         for index, convert, column in self._converters:
-            complete[index] = convert(complete[index], column, db.connection())
+            complete[index] = convert(complete[index], column, connections[self.alias])
         return self.model.from_db(self.alias, self._attributes, complete)
 
     def key_of(self, presented: str) -> Any:
@@ -64,16 +65,16 @@ class UserTable:
         try:
             key = field.to_python(presented)
             field.run_validators(key)  # a number may be larger than any key
-            return field.get_db_prep_value(key, db.connection())
+            return field.get_db_prep_value(key, connections[self.alias])
         except (ValidationError, ValueError, OverflowError):
             return None
 
 
 def user_table() -> UserTable:
     """Return the table of ``AUTH_USER_MODEL`` in our database."""
-    return _table(get_user_model(), db.connection().alias)
+    return _table(get_user_model(), settings.DATABASE)
 
 
 @lru_cache(maxsize=4)
 def _table(model: type[Any], alias: str) -> UserTable:
-    return UserTable(model, db.connection())
+    return UserTable(model, connections[alias])

@@ -45,7 +45,7 @@ class TokenAuthentication(BaseAuthentication):
     takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
-        scheme, _, presented_token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, presented_token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != self.scheme.lower() or self._is_another_s(request, presented_token.strip()):
             return None
         try:

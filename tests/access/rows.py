@@ -14,6 +14,6 @@ def selected(table: UserTable, key: Any) -> Any:
     """The user with this key, made of its columns; None if there is none."""
     condition, parameters = table.condition()
     statement = Statement(f"SELECT {table.columns} FROM {table.source} WHERE {table.key} = %(key)s{condition}")
-    rows = statement.rows(parameters | {"key": table.key_of(str(key))})
+    rows = statement.rows(connection, parameters | {"key": table.key_of(str(key))})
     assert connection.alias == table.alias
     return table.user(rows[0]) if rows else None

@@ -6,13 +6,15 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import DatabaseError, connection, transaction
 from django.test import override_settings
 
 from securecore import clock, db, tokens
 from securecore.access.statement import Presented, rows
+from securecore.access.users import user_table
 from securecore.digests import jwk_thumbprint
+from securecore.grants import grant, principal_of, revoke
 from securecore.sessions import Session
 from tests.access.conftest import Caller
 from tests.authority import MutualTLSClient
@@ -84,6 +86,28 @@ class TestStatement:
         finally:
             raw.prepare_threshold = None
 
+    @pytest.mark.django_db(transaction=True)
+    def test_survives_a_migration_and_a_pooler(self, caller: Caller) -> None:
+        """A plan whose result has another type now, or one that somebody has thrown away."""
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL prepares")
+        connection.ensure_connection()
+        raw: Any = connection.connection
+        statement = db.Statement("SELECT name FROM changing WHERE name <> %(name)s")
+        try:
+            raw.prepare_threshold = 5
+            with connection.cursor() as cursor:
+                cursor.execute("CREATE TABLE changing (name integer)")
+                cursor.execute("INSERT INTO changing VALUES (7)")
+                assert statement.rows(connection, {"name": 1}) == [(7,)]
+                cursor.execute("ALTER TABLE changing ALTER COLUMN name TYPE bigint")
+                assert statement.rows(connection, {"name": 1}) == [(7,)]
+                raw.pgconn.exec_(b"DEALLOCATE ALL")
+                assert statement.rows(connection, {"name": 1}) == [(7,)]
+        finally:
+            raw.prepare_threshold = None
+            raw.execute("DROP TABLE IF EXISTS changing")
+
     def test_is_seen_by_who_watches(self, caller: Caller) -> None:
         seen: list[str] = []
 
@@ -102,13 +126,13 @@ class TestStatement:
                 connection.ensure_connection()
                 connection.connection.prepare_threshold = threshold
             with pytest.raises(DatabaseError), transaction.atomic():
-                db.Statement("SELECT * FROM nowhere WHERE id = %(id)s").rows({"id": 1})
+                db.Statement("SELECT * FROM nowhere WHERE id = %(id)s").rows(connection, {"id": 1})
         if connection.vendor == "postgresql":
             connection.connection.prepare_threshold = None
 
     def test_uses_parameters_more_than_once_and_percent_signs(self) -> None:
         statement = db.Statement("SELECT %(a)s || '100%%' || %(b)s || %(a)s")
-        assert statement.rows({"a": "x", "b": "y"}) == [("x100%yx",)]
+        assert statement.rows(connection, {"a": "x", "b": "y"}) == [("x100%yx",)]
 
 
 class TestSession:
@@ -136,9 +160,36 @@ class TestSession:
         assert caller.get("/django").json()["username"] == "alice"
 
 
+class TestHasPerm:
+    def test_is_answered_from_the_statement(self, caller: Caller, django_assert_num_queries: Any) -> None:
+        for permission in ("transfers.create", "accounts.read"):
+            grant(principal=principal_of(caller.user), permission=permission, now=clock.now())
+        with django_assert_num_queries(1):
+            assert caller.get("/may?permission=transfers.create").json() == {"may": True}
+        with django_assert_num_queries(1):
+            assert caller.get("/may?permission=accounts.read").json() == {"may": True}
+
+    @pytest.mark.parametrize("permission", ["transfers", "create", "transfers.creat", "", "transfers.create\naccounts"])
+    def test_is_no_for_what_was_not_granted(self, caller: Caller, permission: str) -> None:
+        grant(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
+        grant(principal="user:0", permission="accounts.read", now=clock.now())
+        for asked in (permission, "accounts.read"):
+            assert caller.client.get("/may", {"permission": asked}, **caller.headers).json() == {"may": False}
+
+    def test_is_no_at_the_next_request(self, caller: Caller) -> None:
+        grant(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
+        assert caller.get("/may?permission=transfers.create").json() == {"may": True}
+        revoke(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
+        assert caller.get("/may?permission=transfers.create").json() == {"may": False}
+
+    def test_knows_django_s_own_permissions_too(self, caller: Caller) -> None:
+        caller.user.user_permissions.add(Permission.objects.get(codename="add_user"))
+        assert caller.get("/may?permission=auth.add_user").json() == {"may": True}
+
+
 def _rows(caller: Caller) -> Any:
     presented = Presented(thumbprint=caller.thumbprint, token=caller.token, session_id=Session.objects.get().pk)
-    return rows(presented, clock.now())
+    return rows(presented, clock.now(), user_table(), caller.user.pk)
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

@@ -24,6 +24,11 @@ class Who(APIView):
         return Response({**complete, "leased": request.access.is_leased})
 
 
+class May(APIView):
+    def get(self, request: Any) -> Response:
+        return Response({"may": request.user.has_perm(request.query_params["permission"])})
+
+
 class Writes(Who):
     def get(self, request: Any) -> Response:
         request.user.first_name = "changed and not saved"
@@ -50,6 +55,7 @@ urlpatterns = [
     path("dpop", by(Who, DPoPAuthentication)),
     path("certificate", by(Who, CertificateAuthentication)),
     path("session", by(Who, SessionAuthentication)),
+    path("may", by(May, AccessTokenAuthentication)),
     path("writes", by(Writes, CertificateAuthentication)),
     path("django", django_view),
     path("basket", basket),
