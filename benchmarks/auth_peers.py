@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
@@ -36,6 +37,8 @@ from securecore.http.authentication import SessionAuthentication as BoundSession
 from securecore.identity import enroll, parse_pem
 from tests.authority import Authority, Issued
 
+#: As docs/access.md advises.
+LEASE_MS = 200
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 REFUSALS = "securecore.http.middleware.RefusalMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
@@ -97,9 +100,11 @@ urlpatterns = [
 
 
 def peers(user: User, now: dt.datetime) -> dict[str, Peer]:
-    """Return every peer by name, each with a request of ``user`` that it accepts."""
-    issued = Authority().issue("alice")
-    return {"bare": Peer("bare", {}), **_others(user, now), **_ours(user, issued, now)}
+    """Return every peer by name, each with a request of ``user`` that it accepts; ours also under a lease."""
+    ours = _ours(user, Authority().issue("alice"), now)
+    lease = {"SECURECORE": settings.SECURECORE | {"LEASE_MS": LEASE_MS}}
+    leased = {f"{name}-lease": replace(peer, settings=lease) for name, peer in ours.items()}
+    return {"bare": Peer("bare", {}), **_others(user, now), **ours, **leased}
 
 
 def _others(user: User, now: dt.datetime) -> dict[str, Peer]:
@@ -128,7 +133,13 @@ def _ours(user: User, issued: Issued, now: dt.datetime) -> dict[str, Peer]:
     grant(principal=principal_of(user), permission="transfers.create", now=now)
     binding = f"x5t#S256:{certificate.thumbprint}"
     family, _ = tokens.refresh.start(
-        user_id=user.pk, client_id="alice", binding=binding, scope="", rotates=False, now=now
+        user_id=user.pk,
+        client_id="alice",
+        binding=binding,
+        certificate=certificate.thumbprint,
+        scope="",
+        rotates=False,
+        now=now,
     )
     token, _ = tokens.issue(subject=str(user.pk), client_id="alice", binding=binding, family_id=family.pk, now=now)
     session = _session("securecore.sessions", user, binding)

@@ -6,8 +6,10 @@ A map of the package, from the bottom up. Imports point down only (contracts in 
 ``clock``           the one place that reads the clock
 ``digests``         what is stored instead of secrets and unique values
 ``errors``          every refusal, by its stable code
+``caches``          memory that is bounded in number and time
 ``conf``            the one door to settings: ``SECURECORE = {...}``
 ``db``              claim by insert, conditional update, gate waits, bounded delete
+``leases``          an answer may be used again for a moment, and revocations wait for it
 ``events``          every notable thing by name, with its payload
 ``identity``        whose certificate is this, and is it still wanted
 ``sessions``        issued, bound, rotated, ended: a Django ``SESSION_ENGINE``

@@ -35,7 +35,7 @@ def caller(mtls_client: Callable[..., MutualTLSClient], certificate_for: Any) ->
     thumbprint = parse_pem(certificate_for("alice").pem).thumbprint
     binding, now = f"x5t#S256:{thumbprint}", clock.now()
     family, _ = tokens.refresh.start(
-        user_id=user.pk, client_id="payments", binding=binding, scope="", rotates=True, now=now
+        user_id=user.pk, client_id="payments", binding=binding, certificate=thumbprint, scope="", rotates=True, now=now
     )
     encoded, token = tokens.issue(
         subject=str(user.pk), client_id="payments", binding=binding, family_id=family.pk, now=now

@@ -15,7 +15,7 @@ from securecore.access.statement import Presented, rows
 from securecore.access.users import user_table
 from securecore.digests import jwk_thumbprint
 from securecore.grants import grant, principal_of, revoke
-from securecore.sessions import Session
+from securecore.sessions import Session, record_id
 from tests.access.conftest import Caller
 from tests.authority import MutualTLSClient
 from tests.replay.proofs import ES256
@@ -41,7 +41,13 @@ class TestEveryAuthentication:
         self, caller: Caller, mtls_client: Any, django_assert_num_queries: Any
     ) -> None:
         binding = f"jkt:{jwk_thumbprint(ES256.jwk)}"
-        encoded, _ = tokens.issue(subject=str(caller.user.pk), client_id="payments", binding=binding, now=clock.now())
+        encoded, _ = tokens.issue(
+            subject=str(caller.user.pk),
+            client_id="payments",
+            binding=binding,
+            certificate=caller.thumbprint,
+            now=clock.now(),
+        )
         for client in (caller.client, mtls_client(None)):
             headers: Any = {"HTTP_AUTHORIZATION": f"DPoP {encoded}", "HTTP_DPOP": prove("/dpop", token=encoded)}
             with django_assert_num_queries(2):
@@ -107,6 +113,24 @@ class TestStatement:
         finally:
             raw.prepare_threshold = None
             raw.execute("DROP TABLE IF EXISTS changing")
+
+    def test_needs_no_table_as_a_whole(self, caller: Caller) -> None:
+        """Every part is found by an index, so that it costs the same however many records there are."""
+        if connection.vendor != "postgresql":
+            pytest.skip("the plan is PostgreSQL's")
+        plans: list[str] = []
+
+        def explain(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:
+            plans.extend(line for (line,) in execute(f"EXPLAIN {sql}", parameters, *rest) or rest[1]["cursor"].cursor)
+            return execute(sql, parameters, *rest)
+
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        with connection.execute_wrapper(explain):
+            _rows(caller)
+        plan = "\n".join(plans)
+        assert "Index" in plan
+        assert "Seq Scan" not in plan
 
     def test_is_seen_by_who_watches(self, caller: Caller) -> None:
         seen: list[str] = []
@@ -188,7 +212,8 @@ class TestHasPerm:
 
 
 def _rows(caller: Caller) -> Any:
-    presented = Presented(thumbprint=caller.thumbprint, token=caller.token, session_id=Session.objects.get().pk)
+    key = caller.client.cookies["__Host-sessionid"].value
+    presented = Presented(thumbprint=caller.thumbprint, token=caller.token, session_id=record_id(key))
     return rows(presented, clock.now(), user_table(), caller.user.pk)
 
 

@@ -37,7 +37,13 @@ class Caller:
         certificate = parse_pem(issued.pem)
         self.thumbprint, binding = certificate.thumbprint, f"x5t#S256:{certificate.thumbprint}"
         self.family, _ = tokens.refresh.start(
-            user_id=user.pk, client_id="payments", binding=binding, scope="", rotates=True, now=now
+            user_id=user.pk,
+            client_id="payments",
+            binding=binding,
+            certificate=self.thumbprint,
+            scope="",
+            rotates=True,
+            now=now,
         )
         self.encoded, self.token = tokens.issue(
             subject=str(user.pk), client_id="payments", binding=binding, family_id=self.family.pk, now=now
