@@ -102,7 +102,7 @@ MIDDLEWARE = [
     "securecore.http.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "securecore.http.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "securecore.http.middleware.RefusalMiddleware",
 ]

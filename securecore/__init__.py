@@ -2,15 +2,18 @@
 
 A map of the package, from the bottom up. Imports point down only (contracts in pyproject.toml).
 
-======================  ================================================================
+======================  ============================================================================
 ``clock``               the one place that reads the clock
 ``digests``             what is stored instead of secrets and unique values
 ``errors``              every refusal, by its stable code
+``caches``              memory that is bounded in number and time
 ``content_digest``      what a body hashes to (RFC 9530)
 ``message_signatures``  what is signed, and how each key signs it (RFC 9421)
 ``client``              for callers: proofs and safe retries, without Django
 ``conf``                the one door to settings: ``SECURECORE = {...}``
-``db``                  claim by insert, conditional update, gate waits, bounded delete
+``db``                  claim by insert, conditional update, transactions, bounded waits and deletes
+``prepared``            statements that are the same for every request
+``leases``              an answer may be used again for a moment, and revocations wait for it
 ``events``              every notable thing by name, with its payload
 ``identity``            whose certificate is this, and is it still wanted
 ``sessions``            issued, bound, rotated, ended: a Django ``SESSION_ENGINE``
@@ -23,7 +26,7 @@ A map of the package, from the bottom up. Imports point down only (contracts in 
 ``purge``               what expires, deleted in bounded batches
 ``http``                the only code that sees a request
 ``checks``              system checks, one function an id
-======================  ================================================================
+======================  ============================================================================
 """
 
 __version__ = "0.1.0"

@@ -45,6 +45,10 @@ class Settings:
     CERTIFICATE_MAX_BYTES: int = 16_384
     #: Parsed certificates kept by each process. Parsing costs about 60 us, an entry about 6 KiB.
     CERTIFICATE_CACHE_SIZE: int = 1024
+    #: Access tokens of which each process remembers that their signature was good. Verifying costs about 100 us.
+    TOKEN_CACHE_SIZE: int = 1024
+    #: Nothing stays longer than this in the caches of certificates, of tokens and of keys.
+    CACHE_SECONDS: int = 300
     #: Certificates are forgotten this long after they expired, revoked or not.
     CERTIFICATE_RETENTION: int = 90 * 86_400
 
@@ -108,6 +112,12 @@ class Settings:
     #: Revoked grants are history; they are kept this long.
     GRANT_RETENTION: int = 400 * 86_400
 
+    #: For how long what was read for one request may serve others of the same caller; 0: each request reads. Every
+    #: revocation waits as long before it returns, so it must be the same in all processes.
+    LEASE_MS: int = 0
+    #: Callers whose leases each process keeps, about 2 KiB each.
+    LEASE_CACHE_SIZE: int = 1024
+
     #: The database that holds securecore's tables: the one where the effects happen.
     DATABASE: str = "default"
 
@@ -138,7 +148,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
         # Never the value: it may be a secret that was put where a list of secrets belongs.
         name = "list" if wanted is tuple else wanted.__name__
         raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
-    lowest_is_zero = field.name == "CLOCK_SKEW" and value == 0
+    lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS") and value == 0
     if wanted in (int, float) and not (0 < value < math.inf or lowest_is_zero):
         raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero, not {value!r}.")
     return value

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
-from securecore import clock, db, events, grants, identity, tokens
+from securecore import clock, db, events, grants, identity, leases, tokens
 from securecore.conf import settings
 from securecore.errors import Busy
 from securecore.grants import gate, principals
@@ -217,7 +217,9 @@ def _committed(what: str, work: Callable[[], Result]) -> Result:
 
     def once() -> Result:
         with db.committed_transaction(what), db.bounded_wait(Busy):
-            return work()
+            result = work()
+            leases.outlast()
+            return result
 
     try:
         return once()

@@ -1,5 +1,5 @@
 """System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay,
-5xx idempotency, 6xx grants.
+5xx idempotency, 6xx grants, 7xx access.
 
 ``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
 it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import grants, idempotency, identity, replay, sessions, tokens
+from securecore.checks import access, grants, idempotency, identity, replay, sessions, tokens
 
 EVERY_CHECK = (
     *identity.CHECKS,
@@ -18,6 +18,7 @@ EVERY_CHECK = (
     *replay.CHECKS,
     *idempotency.CHECKS,
     *grants.CHECKS,
+    *access.CHECKS,
 )
 
 

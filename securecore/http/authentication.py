@@ -45,12 +45,11 @@ class TokenAuthentication(BaseAuthentication):
     takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
-        scheme, _, presented_token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, presented_token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != self.scheme.lower() or self._is_another_s(request, presented_token.strip()):
             return None
         try:
-            token = self._verify(request, presented_token.strip())
-            return access.user_of_token(token, now=clock.now()), token
+            return self._identify(request, presented_token.strip())
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             self._challenge(refusal)
             raise
@@ -69,7 +68,7 @@ class TokenAuthentication(BaseAuthentication):
         )
         return there_is_another and tokens.is_our_type(presented_token) is not self.takes_our_own
 
-    def _verify(self, request: Any, presented_token: str) -> AccessToken:
+    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         raise NotImplementedError
 
     def _challenge(self, refusal: Refused) -> None:
@@ -84,13 +83,13 @@ class AccessTokenAuthentication(TokenAuthentication):
     scheme = "Bearer"
     challenge = 'Bearer realm="api"'
 
-    def _verify(self, request: Any, presented_token: str) -> AccessToken:
-        token = tokens.verify(presented_token, now=clock.now())
+    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+        token = request.access.good_token()
         certificate = request.client_certificate
         # A token that is bound to a DPoP key is refused as Bearer with the rest (RFC 9449 section 7.2).
         if certificate is None or not _is_bound(token, f"x5t#S256:{certificate.thumbprint}"):
             raise InvalidToken
-        return token
+        return request.access.user_of_token(), token
 
 
 class DPoPAuthentication(TokenAuthentication):
@@ -99,14 +98,14 @@ class DPoPAuthentication(TokenAuthentication):
     scheme = "DPoP"
     challenge = f'DPoP realm="api", algs="{" ".join(DPOP_ALGORITHMS)}"'
 
-    def _verify(self, request: Any, presented_token: str) -> AccessToken:
-        token = tokens.verify(presented_token, now=clock.now())
+    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+        token = request.access.good_token()
         proof = proof_of_request(request)
         if proof is None:
             raise InvalidDPoPProof
         if not _is_bound(token, f"jkt:{proof.jkt}"):
             raise InvalidToken
-        return token
+        return request.access.user_of_token(), token
 
 
 def _is_bound(token: AccessToken, proven: str) -> bool:
@@ -126,8 +125,10 @@ class SimpleJWTAuthentication(TokenAuthentication):
     challenge = 'Bearer realm="api"'
     takes_our_own = False
 
-    def _verify(self, request: Any, presented_token: str) -> AccessToken:
-        return simplejwt.verify(presented_token, now=clock.now())
+    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+        now = clock.now()
+        token = simplejwt.verify(presented_token, now=now)
+        return access.user_of_token(token, now=now), token
 
 
 class SessionAuthentication(RestSessionAuthentication):

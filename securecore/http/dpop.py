@@ -17,7 +17,7 @@ def presented_proof(request: Any) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonc
     Called by the middleware, outside of every transaction, since the claim of the proof must outlive whatever the view
     rolls back. The refusal is not raised here: the token endpoint and a resource answer it differently.
     """
-    presented = request.headers.get("DPoP")
+    presented = request.META.get("HTTP_DPOP")
     if presented is None:
         return None
     now = clock.now()

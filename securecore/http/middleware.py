@@ -1,5 +1,5 @@
-"""The three middleware of a project that uses securecore, in this order: certificate, session, and last of all
-refusals.
+"""The middleware of a project that uses securecore, in this order: certificate, session, authentication, and last of
+all refusals.
 """
 
 from __future__ import annotations
@@ -7,17 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.functional import SimpleLazyObject
 
 from securecore import access, clock
 from securecore.conf import django_settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
 from securecore.http.binding import opened_from, proven
+from securecore.http.callers import presented_session, presented_token, session_user
 from securecore.http.dpop import presented_proof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
@@ -26,8 +29,8 @@ from securecore.sessions import SessionStore
 
 
 class ClientCertificateMiddleware:
-    """Sets ``request.client_certificate`` (``ClientCertificate`` or None) and ``request.certificate_user`` (an active
-    user or None).
+    """Sets ``request.client_certificate`` (``ClientCertificate`` or None), ``request.certificate_user`` (an active user
+    or None) and ``request.access``, by which everything else about the caller is known without another statement.
 
     On every request, since neither the proxy nor TLS asks again on an open connection: the dates, and our own
     revocation.
@@ -64,13 +67,19 @@ class ClientCertificateMiddleware:
 
     def _admit(self, request: Any) -> None:
         request.client_certificate = request.certificate_user = None
-        certificate = proven_certificate(request, clock.now())
+        now = clock.now()
+        certificate = proven_certificate(request, now)
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
-        if certificate is not None:
-            request.client_certificate = certificate
-            request.certificate_user = access.user_of_certificate(certificate)
+        request.access = access.Access(
+            now,
+            certificate=certificate,
+            session_key=presented_session(request),
+            presented_token=presented_token(request),
+        )
+        request.client_certificate = certificate
+        request.certificate_user = request.access.user_of_certificate()
         request.dpop_proof = presented_proof(request)
 
 
@@ -83,6 +92,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         request.session = self.SessionStore(presented_key, *proven(request))  # our engine (securecore.E201)
+        if isinstance(request.session, SessionStore):
+            request.session.already_read = request.access.fresh_session
 
     def process_response(self, request: Any, response: Any) -> Any:
         session = getattr(request, "session", None)
@@ -137,6 +148,14 @@ def set_cookie(response: Any, session: SessionStore) -> None:
         samesite=django_settings.SESSION_COOKIE_SAMESITE,
     )
     patch_vary_headers(response, ("Cookie",))
+
+
+class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
+    """Django's, without its statement for ``request.user``: the user was read with the session."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        request.user = SimpleLazyObject(lambda: session_user(request))  # type: ignore[assignment]
 
 
 class RefusalMiddleware:

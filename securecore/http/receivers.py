@@ -11,7 +11,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import got_request_exception
 from django.db.models.signals import m2m_changed, post_save, pre_save
 
-from securecore import events
+from securecore import events, leases
 from securecore.conf import settings
 from securecore.grants import note_change
 from securecore.http import sessions
@@ -57,6 +57,7 @@ def follow_privileges(*, instance: Any, created: bool = False, **_: Any) -> None
     if created or before is None or before == {name: getattr(instance, name) for name in before}:
         return
     note_change(f"user:{instance.pk}")
+    leases.outlast()
     if before.get("is_active") and not instance.is_active:
         ended = Session.objects.using(settings.DATABASE).for_user(instance.pk).end()
         events.emit(events.SessionsEnded(count=ended, reason=f"user:{instance.pk} is no longer active"))
@@ -74,6 +75,7 @@ def follow_roles(*, instance: Any, action: str, reverse: bool, pk_set: Any, mode
         groups = [instance.pk] if isinstance(instance, Group) else list(pk_set or instance.group_set.values_list("pk"))
         users = set(get_user_model()._default_manager.filter(groups__in=groups).values_list("pk", flat=True))
     note_change(*(f"user:{pk}" for pk in users))
+    leases.outlast()
 
 
 def connect() -> None:

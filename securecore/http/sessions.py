@@ -18,6 +18,7 @@ from securecore.conf import settings
 from securecore.errors import CredentialsRefused, Misuse
 from securecore.grants import principal_of, take_gate
 from securecore.http.binding import opened_from
+from securecore.http.callers import certificate_user
 from securecore.sessions import SessionStore, make_room
 
 
@@ -27,7 +28,7 @@ def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
     Raises ``CredentialsRefused`` (401) when the request's certificate is enrolled for somebody else,
     ``SessionLimitReached`` (403), and ``Busy`` (503) when the wait for the user's other logins was too long.
     """
-    owner = getattr(request, "certificate_user", None)
+    owner = certificate_user(request) if hasattr(request, "access") else None
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)

@@ -6,13 +6,12 @@ import base64
 import datetime as dt
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.digests import thumbprint
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
@@ -72,27 +71,26 @@ def parse_escaped_pem(presented: str) -> ClientCertificate:
     """Return the certificate in nginx's ``$ssl_client_escaped_cert``: PEM, percent-encoded, ``+`` meaning itself.
 
     Raises ``CertificateTooLarge`` over ``CERTIFICATE_MAX_BYTES`` and ``CertificateMalformed``. Parsed values are kept
-    in a cache that is bounded in number here and in the size of each entry by the limit above.
+    in a cache that is bounded in number and time, and in the size of each entry by the limit above.
     """
     if len(presented) > settings.CERTIFICATE_MAX_BYTES:
         raise CertificateTooLarge
-    certificate: ClientCertificate = _parser()(presented)
+    certificate = _parsed.get(presented)
+    if certificate is None:
+        certificate = parse_pem(unquote(presented, errors="replace"))
+        _parsed.put(presented, certificate)
     return certificate
+
+
+#: Parsing is pure, so an entry cannot become wrong: dates and revocation are judged outside of it, every time.
+_parsed: BoundedCache[ClientCertificate] = BoundedCache(
+    size=lambda: settings.CERTIFICATE_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
 
 
 def cached() -> int:
     """Return how many parsed certificates this process holds; never more than ``CERTIFICATE_CACHE_SIZE``."""
-    return int(_parser().cache_info().currsize)
-
-
-def _parser() -> Any:
-    return _cached_parser(settings.CERTIFICATE_CACHE_SIZE)
-
-
-@lru_cache(maxsize=1)
-def _cached_parser(size: int) -> Any:
-    # The parser is pure, so an entry cannot become wrong: dates and revocation are judged outside of it, every time.
-    return lru_cache(maxsize=size)(lambda presented: parse_pem(unquote(presented, errors="replace")))
+    return len(_parsed)
 
 
 def _read(certificate: x509.Certificate) -> ClientCertificate:

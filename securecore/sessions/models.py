@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import models
 
-from securecore import digests
+from securecore import digests, leases
 from securecore.conf import django_settings
 
 
@@ -38,7 +38,9 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def end(self) -> int:
         """End these sessions: the rows go, so no worker on any host finds them again."""
-        return self.delete()[0]
+        ended = self.delete()[0]
+        leases.outlast()  # also if another request was first: it may not have waited yet
+        return ended
 
 
 class Session(models.Model):

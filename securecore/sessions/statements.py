@@ -1,6 +1,7 @@
-"""The two statements of a request with a session: what the presented id opens, and what is written back.
+"""The statements of a request with a session: what the presented id opens, and what is written back.
 
 By hand, and the same for every database: composing them anew for every request would cost more than running them does.
+What opens it is read with everything else about the request (``access.statement``), and here when nobody did.
 """
 
 from __future__ import annotations
@@ -10,17 +11,26 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from securecore import db
+from securecore.conf import settings
 from securecore.sessions.models import Session, record_id
 
 #: How long a request that was in flight when the id changed is still served, read-only.
 GRACE = dt.timedelta(seconds=10)
 
-_COLUMNS = """
-    SELECT s.data, s.binding, s.user_id, s.last_seen_at <= %s, s.epoch <> COALESCE(g.epoch, 0), s.predecessor_was_user
-    FROM securecore_session s LEFT JOIN securecore_gate g ON g.principal = s.principal
-"""
-_CURRENT = _COLUMNS + "WHERE s.id = %s AND s.expires_at > %s"
-_REPLACED = _COLUMNS + "WHERE s.predecessor = %s AND s.expires_at > %s AND s.rotated_at >= %s"
+#: Writing "last seen" on every request would be the dearest statement of the request, for nothing.
+_SEEN_EVERY = dt.timedelta(minutes=1)
+
+#: The fields of ``Found``, but for the last, of the session ``s``.
+COLUMNS = (
+    "s.data, s.binding, s.user_id, s.last_seen_at <= %(unseen_since)s, s.epoch <> COALESCE(g.epoch, 0), "
+    "s.predecessor_was_user"
+)
+TABLES = "(securecore_session s LEFT JOIN securecore_gate g ON g.principal = s.principal)"
+_CURRENT = f"SELECT {COLUMNS} FROM {TABLES} WHERE s.id = %(id)s AND s.expires_at > %(now)s"  # noqa: S608
+_REPLACED = (
+    f"SELECT {COLUMNS} FROM {TABLES} "  # noqa: S608
+    "WHERE s.predecessor = %(id)s AND s.expires_at > %(now)s AND s.rotated_at >= %(grace)s"
+)
 
 _WRITE = """
     UPDATE securecore_session SET data = %s, user_id = %s, principal = %s, last_seen_at = %s,
@@ -52,20 +62,26 @@ class Found:
         return self.replaced and self.user_id is not None and not self.predecessor_was_user
 
 
-def find(session_key: str, *, now: dt.datetime, unseen_since: dt.datetime) -> Found | None:
+def find(session_key: str, *, now: dt.datetime) -> Found | None:
     """Return the live session with this id, or with this predecessor within the grace period."""
     database = db.connection()
-    key = _ID.get_db_prep_value(record_id(session_key), database)
+    instants = {"now": now, "unseen_since": unseen_since(now), "grace": now - GRACE}
     # Like QuerySet.update() and unlike raw parameters, these are spelled as each database wants them.
-    at, unseen = (_INSTANT.get_db_prep_value(each, database) for each in (now, unseen_since))
+    parameters = {name: _INSTANT.get_db_prep_value(each, database) for name, each in instants.items()}
+    parameters["id"] = _ID.get_db_prep_value(record_id(session_key), database)
     with database.cursor() as cursor:
-        cursor.execute(_CURRENT, [unseen, key, at])
+        cursor.execute(_CURRENT, parameters)
         row = cursor.fetchone()
         if row is not None:
             return Found(*row)
-        cursor.execute(_REPLACED, [unseen, key, at, _INSTANT.get_db_prep_value(now - GRACE, database)])
+        cursor.execute(_REPLACED, parameters)
         row = cursor.fetchone()
         return None if row is None else replace(Found(*row), replaced=True)
+
+
+def unseen_since(now: dt.datetime) -> dt.datetime:
+    """Return the instant before which a session was seen long ago, so that it is time to write that it was seen."""
+    return now - min(_SEEN_EVERY, dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT) / 10)
 
 
 def write(session_key: str, *, now: dt.datetime, idle: dt.datetime, proven: tuple[str, ...], **contents: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -16,9 +17,6 @@ from securecore.conf import settings
 from securecore.sessions import columns
 from securecore.sessions.models import Session, SessionQuerySet, record_id
 from securecore.sessions.statements import GRACE, Found, find, write
-
-#: Writing "last seen" on every request would be the dearest statement of the request, for nothing.
-_SEEN_EVERY = dt.timedelta(minutes=1)
 
 
 class SessionStore(SessionBase):
@@ -45,6 +43,8 @@ class SessionStore(SessionBase):
         self._stored: bytes | None = None
         self._in_transaction = False
         self._ended_key: str | None = None
+        #: What the request has read of its session already, if it is no older than the request; see ``access``.
+        self.already_read: Callable[[], Found | None] = lambda: None
 
     # What Django asks of an engine
 
@@ -192,8 +192,8 @@ class SessionStore(SessionBase):
         return digests.new_secret()
 
     def _find(self, now: dt.datetime) -> Found | None:
-        idle = dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT)
-        found = find(str(self.session_key), now=now, unseen_since=now - min(_SEEN_EVERY, idle / 10))
+        read, self.already_read = self.already_read, lambda: None
+        found = (self.session_key == self.presented_key and read()) or find(str(self.session_key), now=now)
         if found is None or found.binding in self.proven:
             return found
         self.is_refused = True
@@ -201,10 +201,8 @@ class SessionStore(SessionBase):
         if ends:
             _rows().named(str(self.session_key)).end()
         user = None if found.user_id is None else str(found.user_id)
-        mismatch = events.SessionBindingMismatch(
-            user=user, bound_to=found.binding, presented=" ".join(self.proven), ended=ends
-        )
-        events.emit(mismatch)
+        shown = " ".join(self.proven)
+        events.emit(events.SessionBindingMismatch(user=user, bound_to=found.binding, presented=shown, ended=ends))
         return None
 
     def _named(self) -> SessionQuerySet:

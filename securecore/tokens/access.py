@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import jwt
 
 from securecore import digests
+from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import InvalidToken, Misuse
 from securecore.tokens import epochs
-from securecore.tokens.keys import signing_key, verification_key
+from securecore.tokens.keys import SigningKey, known_key, signing_key
 
 #: RFC 9068 section 2.1 allows both spellings, and nothing else.
 _TYPES = ("at+jwt", "application/at+jwt")
@@ -122,25 +124,52 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
     if len(presented_token) > _LONGEST or "=" in presented_token:
         raise InvalidToken
     try:
-        header = jwt.get_unverified_header(presented_token)
-        key = verification_key(header.get("kid"), now)
-        if key is None or header.get("alg") not in _names(key.algorithm) or "crit" in header:
-            raise InvalidToken
-        if header.get("typ") not in _TYPES:
-            raise InvalidToken
-        claims = jwt.decode(
-            presented_token,
-            key.public,
-            algorithms=_names(key.algorithm),
-            audience=settings.TOKEN_AUDIENCE,
-            issuer=settings.TOKEN_ISSUER,
-            # The times are judged below by the request's own instant, with one skew for all of them.
-            options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
-        )
-        check_times(claims, now.timestamp())
-        return _described(claims, key.kid if key.is_stored else None)
+        name = (hashlib.sha256(presented_token.encode()).digest(), settings.TOKEN_ISSUER, settings.TOKEN_AUDIENCE)
+        signed = _good.get(name)
+        if signed is None or known_key(signed.key.kid, now) is not signed.key:
+            signed = _verified(presented_token, now)
+            _good.put(name, signed)
+        check_times(signed.times, now.timestamp())
+        return signed.token
     except _JUNK as error:
         raise InvalidToken from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A token whose signature ``key`` made, and what else about it can never change."""
+
+    key: SigningKey
+    times: dict[str, Any]
+    token: AccessToken
+
+
+#: By digest, so that no token lies in memory. Only what is signed gets in: strangers cannot fill it.
+_good: BoundedCache[_Signed] = BoundedCache(
+    size=lambda: settings.TOKEN_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
+
+
+def _verified(presented_token: str, now: dt.datetime) -> _Signed:
+    """Check all that depends on nothing but the token, its key and our name. Raises ``InvalidToken`` and ``_JUNK``."""
+    header = jwt.get_unverified_header(presented_token)
+    key = known_key(header.get("kid"), now)
+    if key is None or header.get("alg") not in _names(key.algorithm) or "crit" in header:
+        raise InvalidToken
+    if header.get("typ") not in _TYPES:
+        raise InvalidToken
+    claims = jwt.decode(
+        presented_token,
+        key.public,
+        algorithms=_names(key.algorithm),
+        audience=settings.TOKEN_AUDIENCE,
+        issuer=settings.TOKEN_ISSUER,
+        # The times are judged by the request's own instant, with one skew for all of them.
+        options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+    )
+    check_times(claims, now.timestamp())
+    times: dict[str, Any] = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
+    return _Signed(key, times, _described(claims, key.kid if key.is_stored else None))
 
 
 def is_our_type(presented_token: str) -> bool:
@@ -154,6 +183,11 @@ def is_our_type(presented_token: str) -> bool:
 def audience() -> str:
     """Return who our tokens are for (RFC 9068 section 2.2)."""
     return settings.TOKEN_AUDIENCE
+
+
+def is_storable(text: str) -> bool:
+    """Say whether a database can hold ``text``, and be asked for it: no NUL, no half of a surrogate pair."""
+    return text.isprintable() or ("\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text))
 
 
 def _names(algorithm: str) -> list[str]:
@@ -185,7 +219,7 @@ def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
     if not all(isinstance(text, str) and text for text in named):
         raise InvalidToken
     user_epoch, client_epoch = claims["epochs"]
-    if type(user_epoch) is not int or type(client_epoch) is not int:
+    if type(user_epoch) is not int or type(client_epoch) is not int or not all(map(is_storable, named[1:])):
         raise InvalidToken
     return AccessToken(
         jti=claims["jti"],

@@ -7,7 +7,7 @@ that signs, it signs; every key verifies until it expires, so a rotation invalid
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from securecore import db, digests
+from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.tokens.models import SigningKey as StoredKey
@@ -37,6 +38,10 @@ class SigningKey:
     public: Any = field(repr=False)
     #: From the table: whether it still verifies is asked there at each request, since it can be retired at any time.
     is_stored: bool = False
+
+
+#: Stored keys that verify, without their private halves. A rotation every hour for a day and a half fits in.
+_known: BoundedCache[SigningKey] = BoundedCache(size=lambda: 32, seconds=lambda: settings.CACHE_SECONDS)
 
 
 def signing_key(now: dt.datetime) -> SigningKey:
@@ -65,6 +70,20 @@ def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
     if stored is None:
         return None
     return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
+
+
+def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
+    """Return the key that ``kid`` names, without a statement if this process has seen it in the last ``CACHE_SECONDS``.
+
+    A stored key may have been retired since: what it signed is good only if ``access`` reads that it still verifies.
+    """
+    name = (kid, settings.KEY_ENCRYPTION_KEYS)
+    known = _known.get(name) if isinstance(kid, str) else None
+    if known is None:
+        known = verification_key(kid, now)
+        if known is not None and known.is_stored:
+            _known.put(name, replace(known, private=None))
+    return known
 
 
 def public_jwks(now: dt.datetime) -> dict[str, list[dict[str, Any]]]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from securecore import db, digests
+from securecore import db, digests, leases
 from securecore.conf import settings
 from securecore.errors import Busy
 from securecore.tokens.models import RefreshFamily, RefreshToken
@@ -96,7 +96,9 @@ def revoke_family(family_id: uuid.UUID, *, now: dt.datetime) -> bool:
     commits.
     """
     families = RefreshFamily.objects.using(settings.DATABASE)
-    return bool(families.filter(pk=family_id, revoked_at=None).update(revoked_at=now))
+    revoked = families.filter(pk=family_id, revoked_at=None).update(revoked_at=now)
+    leases.outlast()
+    return bool(revoked)
 
 
 def family_of(presented_token: str) -> RefreshFamily | None:

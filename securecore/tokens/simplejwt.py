@@ -12,7 +12,7 @@ import jwt
 
 from securecore.conf import settings
 from securecore.errors import InvalidToken
-from securecore.tokens.access import AccessToken, check_times
+from securecore.tokens.access import AccessToken, check_times, is_storable
 
 _LONGEST = 8192
 _REQUIRED = ["exp", "jti", "token_type"]
@@ -53,9 +53,12 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
 def _described(claims: dict[str, Any]) -> AccessToken:
     if claims["token_type"] != "access" or not isinstance(claims["jti"], str) or not claims["jti"]:  # noqa: S105
         raise InvalidToken
+    subject = str(claims[settings.SIMPLEJWT_USER_ID_CLAIM])
+    if not is_storable(subject):
+        raise InvalidToken
     return AccessToken(
         jti=claims["jti"],
-        subject=str(claims[settings.SIMPLEJWT_USER_ID_CLAIM]),
+        subject=subject,
         client_id=CLIENT_ID,
         issuer=ISSUER,
         issued_at=dt.datetime.fromtimestamp(claims.get("iat", 0), dt.UTC),

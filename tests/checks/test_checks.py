@@ -234,3 +234,10 @@ class TestDatabase:
     def test_is_one_that_exists(self, securecore: Any) -> None:
         securecore(DATABASE="elsewhere")
         assert found() == ["E603"]
+
+
+class TestLeases:
+    @pytest.mark.parametrize(("milliseconds", "ids"), [(0, []), (200, []), (1_000, []), (1_001, ["W701"])])
+    def test_do_not_make_everybody_wait(self, securecore: Any, milliseconds: int, ids: list[str]) -> None:
+        securecore(LEASE_MS=milliseconds)
+        assert found() == ids

@@ -69,12 +69,13 @@ class TestAway:
     ) -> None:
         with away(error, after=after), recorded() as events:
             answer = client.generic(method, path)
-        needs_no_third = method == "DELETE" or path == "/auth/logout"
-        assert is_503(answer) or (after == 2 and needs_no_third)
-        assert len(of_kind(events, DatabaseAway)) == (answer.status_code == 503)
+        assert is_503(answer) or after >= (1 if path == "/session" else 2)
+        assert bool(of_kind(events, DatabaseAway)) == (answer.status_code == 503)
 
-    @pytest.mark.parametrize("after", [0, 1])
-    @pytest.mark.parametrize("path", ["/users", "/auth/sessions", "/token-only"])
+    @pytest.mark.parametrize(
+        ("path", "after"),
+        [("/users", 0), ("/users", 1), ("/auth/sessions", 0), ("/auth/sessions", 1), ("/token-only", 0)],
+    )
     def test_is_503_for_reads(self, client: MutualTLSClient, path: str, after: int) -> None:
         token = client.post(
             "/oauth/token", "grant_type=urn:securecore:grant-type:certificate", content_type=FORM
@@ -84,7 +85,7 @@ class TestAway:
 
     @pytest.mark.django_db(transaction=True)
     def test_is_503_when_a_session_is_saved(self, client: MutualTLSClient) -> None:
-        with away(GONE[0], after=3):  # certificate, session, user; then the session is written
+        with away(GONE[0], after=1):  # certificate, session and user; then the session is written
             answer = client.post("/session", {"value": "x"})
         assert is_503(answer)
         assert client.get("/session").json() == {"value": None, "user": "alice"}

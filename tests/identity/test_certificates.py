@@ -249,10 +249,11 @@ class TestCache:
 
     def test_keeps_no_garbage(self, alice: Issued, securecore_setting: Callable[..., None]) -> None:
         securecore_setting(CERTIFICATE_CACHE_SIZE=3)
+        held = cached()
         for number in range(9):
             with pytest.raises(CertificateMalformed):
                 parse_escaped_pem(alice.escaped + f"garbage {number}")
-        assert cached() == 0
+        assert cached() == held
 
 
 class TestCheckValidity:

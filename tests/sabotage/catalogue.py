@@ -110,6 +110,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
             ("eternal nonces", "server_nonce", "// WINDOW", "// 10**9", "test_server_nonce.py"),
         )
     ),
+    *listed("access"),
     *listed("identity"),
     *listed("sessions"),
     *listed("tokens"),

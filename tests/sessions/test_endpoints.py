@@ -355,12 +355,12 @@ class TestSessions:
 
 
 class TestCost:
-    def test_of_a_request_with_a_session_is_three_statements(
+    def test_of_a_request_with_a_session_is_one_statement(
         self, mtls_client: Clients, django_assert_num_queries: Any
     ) -> None:
         client = mtls_client("alice")
         log_in(client)
-        with django_assert_num_queries(3):  # certificate, session, the session's user
+        with django_assert_num_queries(1):  # certificate, session, the session's user
             assert user_of(client) == "alice"
 
     def test_of_a_request_without_one_is_one_statement(

@@ -75,7 +75,7 @@ class TestAccessToken:
         self, client: MutualTLSClient, django_assert_num_queries: Any, thumbprint: str
     ) -> None:
         token = given(client, proof=to_the_token_endpoint())["access_token"]
-        with django_assert_num_queries(3):  # the certificate and its user; the proof; the token and its user
+        with django_assert_num_queries(2):  # the proof; everything else
             assert works_with_a_proof(client, token)
 
     def test_says_the_certificate_once(self, client: MutualTLSClient, thumbprint: str) -> None:

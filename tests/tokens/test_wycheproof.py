@@ -61,7 +61,7 @@ def test_signature_is_judged_as_published(
 ) -> None:
     public = jwt.get_algorithm_by_name(jwk["alg"]).from_jwk(json.dumps(jwk))
     key = SigningKey("vector", jwk["alg"], None, public)
-    monkeypatch.setattr(access, "verification_key", lambda kid, now: key)
+    monkeypatch.setattr(access, "known_key", lambda kid, now: key)
     monkeypatch.setattr(access, "_TYPES", Anything())
     text = token if isinstance(token, str) else json.dumps(token)
     with pytest.raises(InvalidToken) as refusal:

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from securecore import events
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
+from securecore.http.callers import certificate_user
 from securecore.http.idempotency import idempotency_exempt
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
@@ -100,7 +101,7 @@ class OAuthView(APIView):
             subject=certificate.subject,
             sans=certificate.sans,
             is_verified=certificate.is_verified,
-            user=self.request.certificate_user,
+            user=certificate_user(self.request),
         )
         client = clients.authenticate(presented_id=self.optional_parameter("client_id"), certificate=presented)
         if client is None:

@@ -1,0 +1,157 @@
+"""What a request presented, and who that makes its caller."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cached_property
+from typing import Any
+
+from securecore import clock, leases, tokens
+from securecore.access.snapshot import Snapshot, read
+from securecore.access.statement import Presented
+from securecore.access.users import user_table
+from securecore.caches import BoundedCache
+from securecore.conf import settings
+from securecore.db import connection
+from securecore.errors import CertificateNotVerified, CertificateRevoked, InvalidToken
+from securecore.identity import ClientCertificate
+from securecore.sessions import record_id
+from securecore.sessions.statements import Found
+from securecore.tokens import AccessToken
+
+#: What was read a moment ago, by what was presented; see ``leases``.
+_leased: BoundedCache[Snapshot] = BoundedCache(
+    size=lambda: settings.LEASE_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
+)
+
+
+class Access:
+    """All that a request presented: nothing is read until something is asked for, and then all of it at once."""
+
+    def __init__(
+        self,
+        now: dt.datetime,
+        *,
+        certificate: ClientCertificate | None = None,
+        session_key: str | None = None,
+        presented_token: str | None = None,
+        token: AccessToken | None = None,
+    ) -> None:
+        self.certificate, self.session_key = certificate, session_key
+        self._now, self._presented_token, self._token = now, presented_token, token
+        self._users: dict[Any, Any] = {}
+        #: Whether the answers may be those to another request, up to ``LEASE_MS`` ago.
+        self.is_leased = False
+
+    @property
+    def token(self) -> AccessToken | None:
+        """The token that was presented, or None if there was none or it is not good."""
+        return self._judged if isinstance(self._judged, AccessToken) else None
+
+    def good_token(self) -> AccessToken:
+        """Return the token that was presented, whether it is revoked or not. Raises ``InvalidToken``."""
+        if isinstance(self._judged, AccessToken):
+            return self._judged
+        raise self._judged
+
+    @property
+    def session(self) -> Found | None:
+        """The session that was presented, if it is live; for whom it opens is for the engine to say."""
+        return self._snapshot.session if self.session_key else None
+
+    def fresh_session(self) -> Found | None:
+        """Return the session, or None if what we know of it is leased: what it holds may have been written since."""
+        found = self.session
+        return None if self.is_leased else found
+
+    def user_of_certificate(self) -> Any | None:
+        """Return the active user whose certificate this is, or None. Raises ``CertificateRevoked``, and
+        ``CertificateNotVerified`` for one that neither an authority nor its enrolment vouches for.
+        """
+        if self.certificate is None:
+            return None
+        row = self._snapshot.certificates.get(self.certificate.thumbprint)
+        if not self.certificate.is_verified and (row is None or not row.is_self_signed):
+            raise CertificateNotVerified
+        if row is None:
+            return None
+        if row.revoked_at is not None:
+            raise CertificateRevoked
+        return self._active(row.user)
+
+    def user_of_token(self) -> Any:
+        """Return the active user that the token names. Raises ``InvalidToken`` if there is none, or if the token, its
+        family, its client, its user's tokens, its signing key, or everything of its time was revoked.
+        """
+        self.good_token()
+        user = self._active(self._snapshot.subject)
+        if user is None:
+            raise InvalidToken
+        return user
+
+    def user_of_session(self) -> Any | None:
+        """Return the active user that the session's row names. Whether that user is logged in says the session."""
+        return self._active(self.session.user_id) if self.session else None
+
+    def renew(self) -> None:
+        """Read again, whatever is leased: what is given out now must not outlive a revocation."""
+        self._users = {}
+        self._snapshot = read(self._presented, self._now)
+        self.is_leased = False
+
+    @cached_property
+    def _judged(self) -> AccessToken | InvalidToken:
+        if self._token is not None or not self._presented_token:
+            return self._token or InvalidToken()
+        try:
+            return tokens.verify(self._presented_token, now=self._now)
+        except InvalidToken as refusal:
+            return refusal
+
+    @cached_property
+    def _presented(self) -> Presented:
+        return Presented(
+            thumbprint=self.certificate.thumbprint if self.certificate else None,
+            session_id=record_id(self.session_key) if self.session_key else None,
+            token=self.token,
+        )
+
+    @cached_property
+    def _snapshot(self) -> Snapshot:
+        # In a transaction we would read what may be rolled back, or what was there when it began.
+        if not settings.LEASE_MS or connection().in_atomic_block:
+            return read(self._presented, self._now)
+        leased = _leased.get(self._presented)
+        if leased is not None:
+            self.is_leased = True
+            return leased
+        began = leases.clock()
+        snapshot = read(self._presented, self._now)
+        if snapshot.may_be_shared:
+            _leased.put(self._presented, snapshot, since=began)
+        return snapshot
+
+    def _active(self, key: Any) -> Any | None:
+        if key not in self._snapshot.users:
+            return None
+        if key not in self._users:
+            # An object of its own for each request, which may do with it what it likes.
+            self._users[key] = user_table().user(self._snapshot.users[key])
+            self._users[key].securecore_grants = self._snapshot.grants[key]
+        return self._users[key] if self._users[key].is_active else None
+
+
+def user_of_certificate(certificate: ClientCertificate) -> Any | None:
+    """Return the active user whose certificate this is; see ``Access.user_of_certificate``. Read now, never leased."""
+    access = Access(clock.now(), certificate=certificate)
+    access.renew()
+    return access.user_of_certificate()
+
+
+def user_of_token(token: AccessToken, *, now: dt.datetime) -> Any:
+    """Return the active user that a verified token names, whoever presents it; see ``Access.user_of_token``. Read now,
+    never leased.
+    """
+    access = Access(now, token=token)
+    access.renew()
+    return access.user_of_token()

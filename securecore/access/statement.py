@@ -1,0 +1,138 @@
+"""The one SELECT of a request: what it presented, as the database has it at this moment.
+
+::
+
+    the certificate   whose it is, whether it is revoked
+    the session       what is in it, whether it is still bound and current
+    the token         whether it, its family, its client, its key or everything of its time was revoked
+    the users         of all three, every column, with what each of them may do
+
+By hand and the same for PostgreSQL and SQLite, put together once for each kind of request. There is one row for each
+certificate and user, which is one row but for a request whose credentials are not one person's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from securecore import db, leases
+from securecore.access.users import UserTable
+from securecore.conf import settings
+from securecore.grants import effective
+from securecore.models import RevokedToken
+from securecore.prepared import Statement
+from securecore.sessions import statements
+from securecore.tokens import AccessToken, epochs, revocation_id
+
+_CERTIFICATE = "c.thumbprint, c.user_id, c.is_self_signed, c.revoked_at"
+_SESSION = f"{statements.COLUMNS}, s.expires_at <= %(lease_ends)s"
+_REVOCATION = """
+    EXISTS (SELECT 1 FROM securecore_revoked_token WHERE id = %(token_id)s AND expires_at > %(now)s)
+    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(user_subject)s AND epoch > %(user_epoch)s)
+    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(client_subject)s AND epoch > %(client_epoch)s)
+    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(everyone)s AND not_before >= %(issued_at)s)
+    OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL),
+    EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL),
+    EXISTS (SELECT 1 FROM securecore_signing_key
+            WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
+"""
+#: How many columns each part has; a part that was not asked for has none.
+WIDTHS = {"certificate": 4, "session": 7, "token": 3}
+
+_ID: Any = RevokedToken._meta.get_field("id")
+_INSTANT: Any = RevokedToken._meta.get_field("expires_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request presented: names and digests, and a token whose signature was good."""
+
+    thumbprint: str | None = None
+    session_id: UUID | None = None
+    token: AccessToken | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        given = (self.thumbprint, self.session_id, self.token)
+        return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
+
+
+def rows(presented: Presented, now: dt.datetime, users: UserTable, subject: Any) -> list[tuple[Any, ...]]:
+    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user.
+    ``subject`` is the user that the token names, as the database spells its key.
+    """
+    condition, parameters = users.condition()
+    database = db.connection()
+    parameters |= effective.parameters(now)
+    parameters["now"] = _INSTANT.get_db_prep_value(now, database)
+    if presented.thumbprint is not None:
+        parameters["thumbprint"] = presented.thumbprint
+    if presented.session_id is not None:
+        parameters |= _of_session(presented.session_id, now, database)
+    if presented.token is not None:
+        parameters |= _of_token(presented.token, database)
+        parameters["subject"] = subject
+    return _composed(presented.parts, users, condition, settings.DJANGO_PERMISSIONS).rows(database, parameters)
+
+
+@lru_cache(maxsize=64)
+def _composed(parts: tuple[str, ...], users: UserTable, condition: str, _: bool) -> Statement:
+    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION}
+    joins = {
+        "certificate": "LEFT JOIN securecore_certificate c ON c.thumbprint = %(thumbprint)s",
+        "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
+        "token": "",
+    }
+    owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
+    selected = ", ".join([*(columns[part] for part in parts), _grants(parts, users), users.columns])
+    return Statement(
+        f"SELECT {selected} FROM (SELECT 1) request {' '.join(joins[part] for part in parts)} "  # noqa: S608
+        f"LEFT JOIN {users.source} ON {users.key} IN ({', '.join(owners[part] for part in parts)}){condition}"
+    )
+
+
+def _grants(parts: tuple[str, ...], users: UserTable) -> str:
+    """What decides what the user may do, as JSON: the columns of ``EffectiveGrant`` of each grant."""
+    row, together = "json_build_array", "json_agg"
+    if db.connection().vendor != "postgresql":
+        row, together = "json_array", "json_group_array"
+    names = [effective.user_name_sql(users.key)]
+    if "certificate" in parts:
+        names.append("'certificate:' || c.thumbprint")
+    if "token" in parts:
+        names.append("'service:' || %(client_id)s")
+    columns = ", ".join(f"e.{field.name}" for field in fields(effective.EffectiveGrant))
+    grants = effective.effective_sql(names=names, user=users.key)
+    return f"(SELECT {together}({row}({columns})) FROM ({grants}) e WHERE e.permission IS NOT NULL)"  # noqa: S608
+
+
+def _of_session(session_id: UUID, now: dt.datetime, database: Any) -> dict[str, Any]:
+    lease = dt.timedelta(seconds=leases.seconds())
+    return {
+        "session_id": _ID.get_db_prep_value(session_id, database),
+        "unseen_since": _INSTANT.get_db_prep_value(statements.unseen_since(now), database),
+        "lease_ends": _INSTANT.get_db_prep_value(now + lease, database),
+    }
+
+
+def _of_token(token: AccessToken, database: Any) -> dict[str, Any]:
+    return {
+        "token_id": _ID.get_db_prep_value(revocation_id(issuer=token.issuer, jti=token.jti), database),
+        "user_subject": epochs.user_subject(token.subject),
+        "user_epoch": token.user_epoch,
+        "client_subject": epochs.client_subject(token.client_id),
+        "client_epoch": token.client_epoch,
+        "everyone": epochs.EVERYONE,
+        "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
+        "client_id": token.client_id,
+        # That on the wire was refused before, but it need not be this one: a DPoP key is shown under any, and who asks
+        # on another service's behalf has seen none.
+        "obtained_under": token.certificate,
+        "family_id": _ID.get_db_prep_value(token.family_id, database),
+        "stored_key": token.stored_key,
+    }

@@ -1,0 +1,80 @@
+"""Complete user objects from columns of a larger statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db import connections
+from django.db.models import QuerySet
+from django.db.models.manager import BaseManager
+
+from securecore.conf import settings
+
+
+class UserTable:
+    """The user model as a table ``u`` of a statement: every column of it, those of its parents included."""
+
+    def __init__(self, model: type[Any], database: Any) -> None:
+        self.model, self.alias = model, database.alias
+        fields = model._meta.concrete_fields
+        names = [f"col{number}" for number in range(1, len(fields) + 1)]
+        # Not the default manager's: what that leaves out or adds is in ``condition``.
+        compiler = QuerySet(model, using=self.alias).order_by().query.get_compiler(connection=database)
+        rows, _ = compiler.as_sql(with_col_aliases=True)
+        self.source = f"({rows}) u"
+        self.columns = ", ".join(f"u.{name}" for name in names)
+        self.key = f"u.{names[fields.index(model._meta.pk)]}"
+        self.key_index = fields.index(model._meta.pk)
+        self._attributes = [field.attname for field in fields]
+        self._converters = []
+        for index, field in enumerate(fields):
+            column = field.get_col(model._meta.db_table)
+            each = [*database.ops.get_db_converters(column), *field.get_db_converters(database)]
+            self._converters += [(index, convert, column) for convert in each]
+
+    def __len__(self) -> int:
+        return len(self._attributes)
+
+    def condition(self) -> tuple[str, dict[str, Any]]:
+        """Which users the project's default manager knows, as a condition on ``u`` with its parameters.
+
+        A manager may hide users, by the time or by the tenant: it is asked each time, unless it is a plain one.
+        """
+        manager = self.model._default_manager
+        if type(manager).get_queryset is BaseManager.get_queryset:
+            return "", {}
+        sql, values = manager.using(self.alias).order_by().values("pk").query.sql_with_params()
+        names = [f"manager_{number}" for number in range(len(values))]
+        text = sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in names)
+        return f" AND {self.key} IN ({text})", dict(zip(names, values, strict=True))
+
+    def user(self, values: Sequence[Any]) -> Any:
+        """Return the user whose columns these are, as ``QuerySet.get()`` would have made it."""
+        complete = list(values)
+        for index, convert, column in self._converters:
+            complete[index] = convert(complete[index], column, connections[self.alias])
+        return self.model.from_db(self.alias, self._attributes, complete)
+
+    def key_of(self, presented: str) -> Any:
+        """Return a primary key as the database spells it, or None for a text that can be none."""
+        field = self.model._meta.pk
+        try:
+            key = field.to_python(presented)
+            field.run_validators(key)  # a number may be larger than any key
+            return field.get_db_prep_value(key, connections[self.alias])
+        except (ValidationError, ValueError, OverflowError):
+            return None
+
+
+def user_table() -> UserTable:
+    """Return the table of ``AUTH_USER_MODEL`` in our database."""
+    return _table(get_user_model(), settings.DATABASE)
+
+
+@lru_cache(maxsize=4)
+def _table(model: type[Any], alias: str) -> UserTable:
+    return UserTable(model, connections[alias])

@@ -1,0 +1,44 @@
+"""Memory that is bounded in number and in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class BoundedCache(Generic[Value]):
+    """At most ``size()`` values, each for less than ``seconds()``; the one that was put first goes first.
+
+    What is kept here must be true for ever, or until its time is over: nothing is ever told to forget. The limits are
+    asked for at each call, ``clock`` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self, *, size: Callable[[], int], seconds: Callable[[], float], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._size, self._seconds, self._clock = size, seconds, clock
+        self._values: dict[Hashable, tuple[float, Value]] = {}
+        self._writing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Hashable) -> Value | None:
+        """Return the value, or None if there is none or its time is over."""
+        since, value = self._values.get(key) or (None, None)
+        if since is None or not self._clock() < since + self._seconds():
+            return None
+        return value
+
+    def put(self, key: Hashable, value: Value, *, since: float | None = None) -> None:
+        """Keep ``value`` until ``seconds()`` after ``since``, an instant of ``clock``; by default after now."""
+        since = self._clock() if since is None else since
+        with self._writing:
+            self._values.pop(key, None)  # so that it goes to the end of the line
+            self._values[key] = (since, value)
+            while len(self._values) > self._size():
+                del self._values[next(iter(self._values))]

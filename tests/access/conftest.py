@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from securecore import clock, tokens
+from securecore.identity import parse_pem
+from securecore.tokens import AccessToken
+from tests.authority import MutualTLSClient
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Alice, who has a certificate, a session, and a token of a family bound to the certificate."""
+
+    client: MutualTLSClient
+    user: User
+    thumbprint: str
+    token: AccessToken
+    headers: dict[str, Any]
+
+    def get(self, path: str, **headers: Any) -> Any:
+        return self.client.get(path, **(self.headers | headers))
+
+
+@pytest.fixture
+def caller(mtls_client: Callable[..., MutualTLSClient], certificate_for: Any) -> Caller:
+    client = mtls_client("alice")
+    client.post("/auth/login")
+    user = User.objects.get(username="alice")
+    thumbprint = parse_pem(certificate_for("alice").pem).thumbprint
+    binding, now = f"x5t#S256:{thumbprint}", clock.now()
+    family, _ = tokens.refresh.start(
+        user_id=user.pk, client_id="payments", binding=binding, certificate=thumbprint, scope="", rotates=True, now=now
+    )
+    encoded, token = tokens.issue(
+        subject=str(user.pk), client_id="payments", binding=binding, family_id=family.pk, now=now
+    )
+    return Caller(client, user, thumbprint, token, {"HTTP_AUTHORIZATION": f"Bearer {encoded}"})
