@@ -48,7 +48,7 @@ def one_of_each(now: dt.datetime) -> None:
     Session.objects.create(id=uuid.uuid4(), data="", created_at=now, last_seen_at=now, expires_at=now, ends_at=now)
     Certificate.objects.create(thumbprint=uuid.uuid4().hex, not_after=now, enrolled_at=now)
     Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
-    GrantUse.objects.create(id=uuid.uuid4(), grant_id=1, principal="user:1", expires_at=now)
+    GrantUse.objects.create(id=uuid.uuid4(), grant_id=10**9, principal="user:1", expires_at=now)
     OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)
     SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
     RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
