@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connection, transaction
@@ -24,18 +24,26 @@ WAIT = 30  # seconds
 
 
 @pytest.fixture(params=["advisory", "row"], autouse=True)
-def _gate(request: pytest.FixtureRequest, settings: Any) -> None:
+def _gate(request: pytest.FixtureRequest, settings: Any) -> Iterator[None]:
     settings.SECURECORE = settings.SECURECORE | {
         "GATE": request.param,
         "DJANGO_PERMISSIONS": True,
         "LOCK_TIMEOUT": 10.0,
     }
+    yield
+    while Held.everyone:  # also those of a test that failed
+        Held.everyone.pop().leave()
+    while Thread.everyone:
+        Thread.everyone.pop().join()
 
 
 class Thread:
     """`work` in a thread with a connection of its own; what it raised is raised again by `result()`."""
 
+    everyone: ClassVar[list[Thread]] = []
+
     def __init__(self, work: Callable[[], Any]) -> None:
+        self.everyone.append(self)
         self._work = work
         self._error: BaseException | None = None
         self._result: Any = None
@@ -53,8 +61,11 @@ class Thread:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
-    def result(self) -> Any:
+    def join(self) -> None:
         self._thread.join(WAIT)
+
+    def result(self) -> Any:
+        self.join()
         assert not self._thread.is_alive(), "still running"
         if self._error is not None:
             raise self._error
@@ -64,7 +75,10 @@ class Thread:
 class Held:
     """A thread that does something and stays inside until it is let go."""
 
+    everyone: ClassVar[list[Held]] = []
+
     def __init__(self, work: Callable[[], Any]) -> None:
+        self.everyone.append(self)
         self.inside, self._leave = threading.Event(), threading.Event()
         self._work = work
         self._thread = Thread(self._run)
@@ -76,8 +90,11 @@ class Held:
             self.inside.set()
             assert self._leave.wait(WAIT)
 
-    def let_go(self) -> None:
+    def leave(self) -> None:
         self._leave.set()
+
+    def let_go(self) -> None:
+        self.leave()
         self._thread.result()
 
 
