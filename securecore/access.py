@@ -14,8 +14,9 @@ from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.db.models import Exists, Q, QuerySet
 
+from securecore import identity
 from securecore.conf import settings
-from securecore.errors import CertificateNotVerified, CertificateRevoked, InvalidToken
+from securecore.errors import InvalidToken
 from securecore.identity import Certificate, ClientCertificate
 from securecore.tokens import (
     AccessToken,
@@ -33,15 +34,8 @@ def user_of_certificate(certificate: ClientCertificate) -> Any | None:
     """Return the active user whose certificate this is, or None. Raises ``CertificateRevoked``, and
     ``CertificateNotVerified`` for one that neither an authority nor its enrolment vouches for.
     """
-    certificates = Certificate.objects.using(settings.DATABASE).select_related("user")
-    row = certificates.filter(thumbprint=certificate.thumbprint).first()
-    if not certificate.is_verified and (row is None or not row.is_self_signed):
-        raise CertificateNotVerified
-    if row is None:
-        return None
-    if row.revoked_at is not None:
-        raise CertificateRevoked
-    return row.user if row.user is not None and row.user.is_active else None
+    rows = Certificate.objects.using(settings.DATABASE).select_related("user")
+    return identity.judge(certificate, rows.filter(pk__in=identity.identifiers(certificate)))
 
 
 def user_of_token(token: AccessToken, *, now: dt.datetime) -> Any:

@@ -38,7 +38,7 @@ from securecore.conf import settings
 from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
 from securecore.http.decorators import fresh, idempotent, requires
-from securecore.identity import certificates
+from securecore.identity import encodings
 from securecore.revocation import revoke_grant
 from securecore.tokens import AccessToken
 
@@ -137,7 +137,7 @@ class Grants(APIView):
 class Memory(APIView):
     @extend_schema(responses=MemorySerializer)
     def get(self, request: Any) -> Response:
-        return Response(memory(held=certificates.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
+        return Response(memory(held=encodings.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
 
 
 def _valid(serializer: Any, presented: Any) -> dict[str, Any]:

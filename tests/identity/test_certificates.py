@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from securecore import digests
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
 from securecore.identity import ClientCertificate, parse_escaped_pem, parse_pem
-from securecore.identity.certificates import cached
+from securecore.identity.encodings import cached
 from tests import vectors
 from tests.authority import Authority, Issued
 
@@ -130,6 +130,7 @@ class TestParsePem:
         assert parse_pem(issued.pem) == ClientCertificate(
             thumbprint=parse_pem(issued.pem).thumbprint,
             key_thumbprint=parse_pem(issued.pem).key_thumbprint,
+            key_type="P-256",
             subject="CN=alice",
             issuer="CN=Test CA",
             serial_number=f"{issued.certificate.serial_number:x}",
