@@ -35,7 +35,7 @@ class Chain:
 
     def __init__(self, *constraints: x509.ExtensionType) -> None:
         self._top = Authority("Root")
-        key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._top.key.public_key())  # type: ignore[arg-type]
+        key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._top.key.public_key())
         self.root = self._top.issue("Root", key=self._top.key, extensions=authority_extensions(self._top.key))
         self.authority = Authority("Intermediate")
         self.intermediate = self._top.issue(
@@ -45,7 +45,7 @@ class Chain:
         )
 
     def issue(self, name: str, *extensions: x509.ExtensionType, **options: Any) -> Issued:
-        by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.authority.key.public_key())  # type: ignore[arg-type]
+        by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.authority.key.public_key())
         return self.authority.issue(name, extensions=[by, *extensions], **options)
 
 

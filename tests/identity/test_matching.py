@@ -94,14 +94,14 @@ class TestEveryMode:
     ) -> None:
         matching(mode)
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
-        other: dict[str, Any] = {
+        others: dict[str, dict[str, Any]] = {
             "public-key": {"key": ec.generate_private_key(ec.SECP256R1())},
             "san-uri": {"uris": ["spiffe://example/alice/"]},
             "san-email": {"emails": ["Alice@example.org"]},
             "san-dns": {"dns_names": ["b.example"]},
             "subject": {"common_name": "alice "},
-        }[mode]
-        assert access.user_of_certificate(certificate(ca, **other)) is None
+        }
+        assert access.user_of_certificate(certificate(ca, **others[mode])) is None
 
     def test_of_what_nobody_vouches_for_says_nothing(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
