@@ -4,6 +4,7 @@
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
+#   make soak        100,000 broken certificates, then a minute of coverage-guided fuzzing (FUZZ_SECONDS=)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -21,7 +22,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django soak sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -81,6 +82,15 @@ test-django: $(DEV)
 	$(say) "Django's own suites under securecore.sessions, on SQLite and on PostgreSQL"
 	@$(PY) -m tests.django_suites
 	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests
+
+FUZZ_SECONDS ?= 60
+
+soak: $(DEV)
+	$(say) "100,000 broken certificates in the header of every proxy"
+	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
+	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus && \
+	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus || \
+	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
 
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage

@@ -20,7 +20,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from securecore.conf import settings
-from securecore.errors import CertificateMalformed, CertificateNotVerified
+from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge
 from securecore.identity import ClientCertificate, encodings, parse_der, parse_escaped_pem
 
 Headers = Mapping[str, str]
@@ -114,6 +114,8 @@ def _envoy(headers: Headers) -> ClientCertificate | None:
     presented = headers[XFCC]
     if not presented:
         return None
+    if len(presented) > settings.CERTIFICATE_MAX_BYTES:
+        raise CertificateTooLarge
     pairs = _pairs(presented)
     certificate = parse_escaped_pem(pairs.get("cert", ""))
     digest = hashlib.sha256(certificate.chain[0].public_bytes(Encoding.DER)).hexdigest()
