@@ -13,6 +13,7 @@ PY := .venv/bin/python
 DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
+SSLYZE := .venv-sslyze/.installed
 # A file stays on one core: its tests share what is slow to make.
 ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
@@ -49,7 +50,7 @@ checks: $(DEV)
 	@$(PY) manage.py check --deploy --fail-level WARNING
 	@$(PY) manage.py makemigrations --check --dry-run
 
-test-sqlite: $(DEV)
+test-sqlite: $(DEV) $(SSLYZE)
 	$(say) "the suite on SQLite (no races: it has no row locks)"
 	@$(PY) -m pytest $(ON_TWO_CORES)
 
@@ -85,9 +86,11 @@ test-django: $(DEV)
 
 FUZZ_SECONDS ?= 60
 
-soak: $(DEV)
+soak: $(DEV) $(SSLYZE)
 	$(say) "100,000 broken certificates in the header of every proxy"
 	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
+	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
+	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
 	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus && \
 	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
@@ -96,7 +99,7 @@ sabotage: $(DEV)
 	@$(PY) -m tests.sabotage
 
 clean:
-	rm -rf .venv .venv-newest var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-sslyze var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
@@ -126,4 +129,11 @@ $(NEWEST): pyproject.toml
 	@echo "installing into .venv-newest (once, about a minute)"
 	@$(newest_python) -m venv --clear .venv-newest
 	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' 'Django>=6.0'
+	@touch $@
+
+# On its own: it wants an older cryptography than the suite.
+$(SSLYZE): .venv/pyvenv.cfg
+	@echo "installing sslyze into .venv-sslyze (once)"
+	@$(PYTHON) -m venv .venv-sslyze
+	@.venv-sslyze/bin/python $(PIP_INSTALL) sslyze==6.3.1
 	@touch $@

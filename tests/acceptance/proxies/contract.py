@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
-from tests.acceptance.proxies.edge import SECRET, Edge, ask
+from tests.acceptance.proxies.edge import SECRET, Edge, ask, program
 from tests.authority import Issued
 from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
 
@@ -120,6 +121,15 @@ class Contract:
         os.chmod(edge.folder, 0o711)
         with socket.socket(socket.AF_UNIX) as stranger, somebody_else(), pytest.raises(PermissionError):
             stranger.connect(str(edge.socket))
+
+    def test_tls_is_what_mozilla_asks_for(self, edge: Edge) -> None:
+        if self.source != "nginx" and not os.environ.get("SCAN_EVERY_EDGE"):
+            pytest.skip(f"SCAN_EVERY_EDGE=1, as in `make soak`, has the TLS of {edge.name} scanned too (6 s)")
+        roots = str(edge.ground.pki / "ca.pem")
+        scan = [program("sslyze"), "--mozilla_config=intermediate", "--certinfo_ca_file", roots]
+        scan.append(f"localhost:{edge.port}")
+        done = subprocess.run(scan, capture_output=True, text=True, check=False, timeout=120)
+        assert "OK - Compliant" in done.stdout, done.stdout.partition("COMPLIANCE")[2]
 
     def test_revoked_by_us_is_refused_at_once(self, edge: Edge) -> None:
         """On a connection that is kept open, and in a TLS session that is resumed: no proxy looks again at either."""

@@ -180,13 +180,13 @@ def ask(connection: http.client.HTTPConnection, headers: Headers) -> Answer:
 
 
 def program(name: str) -> str:
-    """The program of this name, from PATH or from beside this Python. Without it the tests are skipped, loudly."""
-    beside = Path(sys.executable).parent / name
-    found = shutil.which(name) or (str(beside) if beside.exists() else shutil.which(name, path="/usr/sbin"))
+    """The program of this name, from PATH, from beside this Python, or from a virtual environment of its own. Without
+    it the test is skipped, loudly.
+    """
+    places = [str(Path(sys.executable).parent), "/usr/sbin", str(ROOT / f".venv-{name}" / "bin")]
+    found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(places))
     if found is None:
-        pytest.skip(
-            f"{name} is not installed: nothing is known about it in front of securecore", allow_module_level=True
-        )
+        pytest.skip(f"{name} is not installed: what it would show about securecore is not known")
     return str(found)
 
 
