@@ -35,7 +35,8 @@ def user_of_certificate(certificate: ClientCertificate) -> Any | None:
     ``CertificateNotVerified`` for one that neither an authority nor its enrolment vouches for.
     """
     rows = Certificate.objects.using(settings.DATABASE).select_related("user")
-    return identity.judge(certificate, rows.filter(pk__in=identity.identifiers(certificate)))
+    user = identity.owner_of(certificate, rows.filter(pk__in=identity.identifiers(certificate)))
+    return user if user is not None and user.is_active else None
 
 
 def user_of_token(token: AccessToken, *, now: dt.datetime) -> Any:

@@ -11,7 +11,7 @@ from securecore.identity.certificates import ClientCertificate
 from securecore.identity.encodings import parse_der, parse_escaped_pem, parse_pem
 from securecore.identity.matching import Match, identifiers, match_of
 from securecore.identity.models import Certificate
-from securecore.identity.registry import admit, enroll, enroll_match, judge, present, revoke
+from securecore.identity.registry import admit, enroll, enroll_match, owner_of, present, revoke
 
 __all__ = [
     "Certificate",
@@ -22,8 +22,8 @@ __all__ = [
     "enroll",
     "enroll_match",
     "identifiers",
-    "judge",
     "match_of",
+    "owner_of",
     "parse_der",
     "parse_escaped_pem",
     "parse_pem",

@@ -59,9 +59,9 @@ def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:
     return bool(pending.filter(pk=thumbprint).update(user=user, enrolled_at=now))
 
 
-def judge(certificate: ClientCertificate, rows: Iterable[Certificate]) -> Any | None:
-    """Return the active user to whom ``rows`` map ``certificate``, or None. They are all that have one of its
-    ``identifiers``, read in one statement.
+def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
+    """Return the ``user`` to whom ``rows`` map ``certificate``, active or not, or None. They are all that have one of
+    its ``identifiers``, read in one statement: ``Certificate`` instances, or whatever has the same attributes.
 
     Raises ``CertificateRevoked`` if any of them was revoked: a no to the certificate, to its key or to a name of it
     outweighs each yes. Raises ``CertificateNotVerified`` for a certificate that neither an authority nor its enrolment
@@ -73,12 +73,9 @@ def judge(certificate: ClientCertificate, rows: Iterable[Certificate]) -> Any | 
     if any(row.revoked_at is not None for row in rows):
         raise CertificateRevoked
     # Its own enrolment is the most particular. Without one its names and its key must all say the same user.
-    own = [row for row in rows if row.pk == certificate.thumbprint and row.user is not None]
+    own = [row for row in rows if row.thumbprint == certificate.thumbprint and row.user is not None]
     users = {row.user for row in own or rows if row.user is not None}
-    if len(users) != 1:
-        return None
-    user = users.pop()
-    return user if user.is_active else None
+    return users.pop() if len(users) == 1 else None
 
 
 def revoke(*, thumbprint: str, now: dt.datetime) -> None:

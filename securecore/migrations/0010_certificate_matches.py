@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("securecore", "0003_sessions")]
+    dependencies = [("securecore", "0004_token_certificates")]
 
     operations = [
         migrations.AddField(
