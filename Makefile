@@ -5,6 +5,7 @@
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
+#   make soak        100,000 broken certificates, then a minute of coverage-guided fuzzing (FUZZ_SECONDS=)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -13,6 +14,7 @@ PY := .venv/bin/python
 DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
+SSLYZE := .venv-sslyze/.installed
 # A file stays on one core: its tests share what is slow to make.
 ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
@@ -22,7 +24,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos soak sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,7 +51,7 @@ checks: $(DEV)
 	@$(PY) manage.py check --deploy --fail-level WARNING
 	@$(PY) manage.py makemigrations --check --dry-run
 
-test-sqlite: $(DEV)
+test-sqlite: $(DEV) $(SSLYZE)
 	$(say) "the suite on SQLite (no races: it has no row locks)"
 	@$(PY) -m pytest $(ON_TWO_CORES)
 
@@ -73,7 +75,8 @@ test-newest:
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
 	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure \
-	        --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_demo.py && \
+	        --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_demo.py \
+	        --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_cross_site.py --ignore=tests/fuzz && \
 	    .venv-newest/bin/python -m tests.django_suites sessions_tests; \
 	fi
 
@@ -100,11 +103,22 @@ chaos: $(DEV)
 	$(say) "the same under the row gate"
 	@$(PY) -m tests.chaos.authorization --trials $(call a_tenth_of,$(TRIALS)) --gate row
 
+FUZZ_SECONDS ?= 60
+
+soak: $(DEV) $(SSLYZE)
+	$(say) "100,000 broken certificates in the header of every proxy"
+	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
+	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
+	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
+	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus && \
+	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus || \
+	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
+
 sabotage: $(DEV)
 	@$(PY) -m tests.sabotage
 
 clean:
-	rm -rf .venv .venv-newest var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-sslyze var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
@@ -134,4 +148,11 @@ $(NEWEST): pyproject.toml
 	@echo "installing into .venv-newest (once, about a minute)"
 	@$(newest_python) -m venv --clear .venv-newest
 	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' 'Django>=6.0'
+	@touch $@
+
+# On its own: it wants an older cryptography than the suite.
+$(SSLYZE): .venv/pyvenv.cfg
+	@echo "installing sslyze into .venv-sslyze (once)"
+	@$(PYTHON) -m venv .venv-sslyze
+	@.venv-sslyze/bin/python $(PIP_INSTALL) sslyze==6.3.1
 	@touch $@

@@ -1,12 +1,13 @@
-"""Read-only views of what securecore knows. Revoking goes through ``securecore.revocation``, which the admin's own
-``save()`` would bypass."""
+"""Views of what securecore knows, in which almost nothing can be changed. Revoking goes through
+``securecore.revocation``, which the admin's own ``save()`` would bypass.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
@@ -14,8 +15,10 @@ from securecore import clock, events
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants import principal_of
+from securecore.identity import admit
 from securecore.models import Certificate, Grant, Session, SignatureKey
 from securecore.replay import signature_keys
+from securecore.revocation import revoke_certificate
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -31,8 +34,49 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic 
 
 @admin.register(Certificate)
 class CertificateAdmin(ReadOnlyAdmin):
-    list_display = ("subject", "user", "not_after", "revoked_at")
-    search_fields = ("thumbprint", "subject")
+    """One thing can be changed: a certificate that waits gets its user, and is enrolled by that."""
+
+    list_display = ("subject", "issuer", "matched_by", "user", "not_after", "enrolled_at", "revoked_at")
+    list_filter = (
+        "matched_by",
+        ("enrolled_at", admin.EmptyFieldListFilter),
+        ("revoked_at", admin.EmptyFieldListFilter),
+    )
+    list_select_related = ("user",)
+    search_fields = ("thumbprint", "subject", "issuer")
+    autocomplete_fields = ("user",)
+    actions = ("revoke",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).using(settings.DATABASE)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may change certificates, by Django's permission ``securecore.change_certificate``, and only one that
+        waits: an enrolled one has sessions and tokens that would change hands with it.
+        """
+        may = request.user.has_perm("securecore.change_certificate")
+        return may and (obj is None or (obj.user_id is None and obj.enrolled_at is None and obj.revoked_at is None))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [field.name for field in Certificate._meta.fields if field.name != "user"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if obj.user is None:
+            return
+        if not admit(thumbprint=obj.pk, user=obj.user, now=clock.now()):
+            self.message_user(request, "Somebody else has decided about it meanwhile.", messages.ERROR)
+            return
+        by, user = str(principal_of(request.user)), obj.user.get_username()
+        events.emit(events.CertificateAdmitted(thumbprint=obj.pk, user=user, by=by))
+
+    @admin.action(description="Revoke the selected certificates", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: Any) -> None:
+        for thumbprint in queryset.values_list("pk", flat=True):
+            revoke_certificate(thumbprint=thumbprint)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whoever may delete certificates, by Django's permission ``securecore.delete_certificate``."""
+        return request.user.has_perm("securecore.delete_certificate")
 
 
 @admin.register(Grant)

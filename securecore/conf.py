@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import ipaddress
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -41,6 +42,23 @@ class Settings:
     TRUSTED_PROXIES: tuple[str, ...] = ()
     #: Values of X-Proxy-Auth that are accepted, newest first; several, so that they can be rotated.
     PROXY_SECRETS: tuple[str, ...] = ()
+    #: Whose words say which certificate was verified: "nginx", "rfc9440", "envoy", "haproxy", "traefik", "caddy",
+    #: "aws-alb", "aws-alb-passthrough", or "gunicorn" itself. What the others would say is stripped.
+    CERTIFICATE_SOURCE: str = "nginx"
+    #: By what else than its thumbprint a certificate may be enrolled: "public-key", and of one issuer "san-uri",
+    #: "san-email", "san-dns" and "subject".
+    CERTIFICATE_MATCHES: tuple[str, ...] = ()
+    #: PEM files. With roots the application verifies every chain once more; intermediates are for proxies that forward
+    #: no chain, as nginx.
+    CERTIFICATE_ROOTS: str = ""
+    CERTIFICATE_INTERMEDIATES: str = ""
+    #: Authorities between a client's certificate and its root; each more is one more that can name our users.
+    CERTIFICATE_MAX_DEPTH: int = 2
+    #: Issuers that are accepted, as RFC 4514 text; and kinds of key, such as "P-256", "Ed25519", "RSA-3072" and longer.
+    CERTIFICATE_ISSUERS: tuple[str, ...] = ()
+    CERTIFICATE_KEY_TYPES: tuple[str, ...] = ()
+    #: How many certificates that nobody enrolled wait, once they were presented, for an operator to admit them.
+    PENDING_CERTIFICATES: int = 0
     #: A PEM certificate of 4096-bit RSA with a few names is 3 KiB; beyond this the answer is 431.
     CERTIFICATE_MAX_BYTES: int = 16_384
     #: Parsed certificates kept by each process. Parsing costs about 60 us, an entry about 6 KiB.
@@ -148,7 +166,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
         # Never the value: it may be a secret that was put where a list of secrets belongs.
         name = "list" if wanted is tuple else wanted.__name__
         raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
-    lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS") and value == 0
+    lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS", "PENDING_CERTIFICATES") and value == 0
     if wanted in (int, float) and not (0 < value < math.inf or lowest_is_zero):
         raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero, not {value!r}.")
     return value
@@ -156,6 +174,17 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
 
 #: Settings that are one of a few words.
 _CHOICES = {
+    "CERTIFICATE_SOURCE": (
+        "nginx",
+        "rfc9440",
+        "envoy",
+        "haproxy",
+        "traefik",
+        "caddy",
+        "aws-alb",
+        "aws-alb-passthrough",
+        "gunicorn",
+    ),
     "SESSION_BINDING": ("thumbprint", "public-key"),
     "SESSION_MISMATCH": ("refuse", "end"),
     "SESSION_LIMIT_REACHED": ("evict", "refuse"),
@@ -168,6 +197,7 @@ def _validate(settings: Settings) -> None:
         if getattr(settings, name) not in words:
             raise _wrong(f"SECURECORE[{name!r}] must be one of {', '.join(words)}.")
     _validate_proxies(settings)
+    _validate_certificates(settings)
     _validate_signing_keys(settings)
     _validate_encryption_keys(settings)
 
@@ -187,6 +217,29 @@ def _validate_proxies(settings: Settings) -> None:
             "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone proves nothing about "
             "who sent a header. Let the proxy send X-Proxy-Auth, or use a unix socket."
         )
+
+
+_MATCHES = ("public-key", "san-uri", "san-email", "san-dns", "subject")
+_KEY_TYPE = re.compile(r"P-256|P-384|P-521|Ed25519|Ed448|RSA-[1-9][0-9]{3,4}")
+
+
+def _validate_certificates(settings: Settings) -> None:
+    for mode in settings.CERTIFICATE_MATCHES:
+        if mode not in _MATCHES:
+            raise _wrong(f"SECURECORE['CERTIFICATE_MATCHES'] has {mode!r}; known are {', '.join(_MATCHES)}.")
+    for wanted in settings.CERTIFICATE_KEY_TYPES:
+        if not _KEY_TYPE.fullmatch(str(wanted)):
+            raise _wrong(
+                f"SECURECORE['CERTIFICATE_KEY_TYPES'] has {wanted!r}; known are P-256, P-384, P-521, Ed25519, Ed448 "
+                "and RSA- with the least number of bits."
+            )
+    if settings.CERTIFICATE_SOURCE == "aws-alb-passthrough" and not settings.CERTIFICATE_ROOTS:
+        raise _wrong(
+            "SECURECORE['CERTIFICATE_SOURCE'] = 'aws-alb-passthrough' needs SECURECORE['CERTIFICATE_ROOTS']: in this "
+            "mode the load balancer verifies nothing."
+        )
+    if settings.CERTIFICATE_INTERMEDIATES and not settings.CERTIFICATE_ROOTS:
+        raise _wrong("SECURECORE['CERTIFICATE_INTERMEDIATES'] means nothing without SECURECORE['CERTIFICATE_ROOTS'].")
 
 
 def _validate_signing_keys(settings: Settings) -> None:

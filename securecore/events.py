@@ -47,6 +47,27 @@ class RequestRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CertificatePending(Event):
+    """A verified certificate that nobody enrolled came for the first time, and waits for an operator to admit it."""
+
+    name = "securecore.identity.certificate-pending"
+    level = logging.INFO
+    thumbprint: str
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateAdmitted(Event):
+    """An operator gave a pending certificate to a user."""
+
+    name = "securecore.identity.certificate-admitted"
+    level = logging.INFO
+    thumbprint: str
+    user: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CertificateRevoked(Event):
     name = "securecore.identity.certificate-revoked"
     level = logging.INFO

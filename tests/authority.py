@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import functools
 import ipaddress
@@ -35,6 +36,14 @@ class Issued:
     @property
     def key_pem(self) -> str:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.der).decode()
 
     @property
     def escaped(self) -> str:
@@ -71,6 +80,7 @@ class Authority:
         emails: Sequence[str] = (),
         addresses: Sequence[str] = (),
         key: CertificateIssuerPrivateKeyTypes | None = None,
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
         """Return a new certificate, valid for a day on either side of now unless told otherwise."""
         key = key or ec.generate_private_key(ec.SECP256R1())
@@ -91,6 +101,9 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        for extension in extensions:
+            critical = isinstance(extension, x509.BasicConstraints | x509.KeyUsage | x509.NameConstraints)
+            builder = builder.add_extension(extension, critical=critical)
         return Issued(builder.sign(self.key, hashes.SHA256()), key)
 
 

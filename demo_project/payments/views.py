@@ -38,7 +38,7 @@ from securecore.conf import settings
 from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
 from securecore.http.decorators import FreshMixin, fresh, idempotent, requires
-from securecore.identity import certificates
+from securecore.identity import ClientCertificate, encodings
 from securecore.revocation import revoke_grant
 from securecore.tokens import AccessToken
 
@@ -63,7 +63,7 @@ class Whoami(APIView):
         return Response(
             {
                 "user": request.user.get_username(),
-                "certificate": certificate and dataclasses.asdict(certificate),
+                "certificate": certificate and _described(certificate),
                 # The session's own user: this request's may be known by certificate or token alone.
                 "session": get_user(request).is_authenticated,
                 "token": request.auth.jti if isinstance(request.auth, AccessToken) else None,
@@ -154,7 +154,13 @@ class Grants(APIView):
 class Memory(APIView):
     @extend_schema(responses=MemorySerializer)
     def get(self, request: Any) -> Response:
-        return Response(memory(held=certificates.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
+        return Response(memory(held=encodings.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
+
+
+def _described(certificate: ClientCertificate) -> dict[str, Any]:
+    # Everything but the chain, which is no JSON.
+    names = [field.name for field in dataclasses.fields(certificate) if field.name != "chain"]
+    return {name: getattr(certificate, name) for name in names}
 
 
 def _valid(serializer: Any, presented: Any) -> dict[str, Any]:

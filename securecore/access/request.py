@@ -6,14 +6,14 @@ import datetime as dt
 from functools import cached_property
 from typing import Any
 
-from securecore import clock, leases, tokens
+from securecore import clock, identity, leases, tokens
 from securecore.access.snapshot import Snapshot, read
 from securecore.access.statement import Presented
 from securecore.access.users import user_table
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.db import connection
-from securecore.errors import CertificateNotVerified, CertificateRevoked, InvalidToken
+from securecore.errors import InvalidToken
 from securecore.identity import ClientCertificate
 from securecore.sessions import record_id
 from securecore.sessions.statements import Found
@@ -70,14 +70,7 @@ class Access:
         """
         if self.certificate is None:
             return None
-        row = self._snapshot.certificates.get(self.certificate.thumbprint)
-        if not self.certificate.is_verified and (row is None or not row.is_self_signed):
-            raise CertificateNotVerified
-        if row is None:
-            return None
-        if row.revoked_at is not None:
-            raise CertificateRevoked
-        return self._active(row.user)
+        return self._active(identity.owner_of(self.certificate, self._snapshot.certificates.values()))
 
     def user_of_token(self) -> Any:
         """Return the active user that the token names. Raises ``InvalidToken`` if there is none, or if the token, its
@@ -111,7 +104,7 @@ class Access:
     @cached_property
     def _presented(self) -> Presented:
         return Presented(
-            thumbprint=self.certificate.thumbprint if self.certificate else None,
+            certificates=identity.identifiers(self.certificate) if self.certificate else None,
             session_id=record_id(self.session_key) if self.session_key else None,
             token=self.token,
         )
@@ -137,7 +130,7 @@ class Access:
         if key not in self._users:
             # An object of its own for each request, which may do with it what it likes.
             self._users[key] = user_table().user(self._snapshot.users[key])
-            self._users[key].securecore_grants = self._snapshot.grants[key]
+            self._users[key].securecore_granted = self._snapshot.granted[key]
         return self._users[key] if self._users[key].is_active else None
 
 

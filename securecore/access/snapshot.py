@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from securecore.access import statement
 from securecore.access.statement import WIDTHS, Presented
 from securecore.access.users import user_table
-from securecore.grants import effective
-from securecore.grants.effective import EffectiveGrant
 from securecore.sessions.statements import Found
 from securecore.tokens import AccessToken
 
@@ -38,7 +35,8 @@ class Snapshot:
     subject: Any = None
     #: The columns of each user by primary key, as the database spells it.
     users: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
-    grants: dict[Any, tuple[EffectiveGrant, ...]] = field(default_factory=dict)
+    #: What each of them may do, as JSON; only ``has_perm()`` reads it.
+    granted: dict[Any, str | None] = field(default_factory=dict)
 
     @property
     def may_be_shared(self) -> bool:
@@ -62,18 +60,13 @@ def read(presented: Presented, now: dt.datetime) -> Snapshot:
         session_ends_soon=bool(session and session[-1]),
         subject=subject if token and _is_wanted(token, *first["token"]) else None,
         users={row["user"][key_index]: row["user"] for row in known},
-        grants={row["user"][key_index]: _grants(row["may"]) for row in known},
+        granted={row["user"][key_index]: row["granted"] for row in known},
     )
 
 
 def _is_wanted(token: AccessToken, is_revoked: bool, family_lives: bool, key_verifies: bool) -> bool:
     # A family must be there: a purged one has no tokens that live.
     return not is_revoked and (token.family_id is None or family_lives) and (token.stored_key is None or key_verifies)
-
-
-def _grants(may: str | list[list[Any]] | None) -> tuple[EffectiveGrant, ...]:
-    # psycopg has decoded it, SQLite has not; most users have none of their own.
-    return tuple(effective.read(json.loads(may) if isinstance(may, str) else may or ()))
 
 
 def _split(row: tuple[Any, ...], parts: tuple[str, ...]) -> dict[str, Any]:
@@ -85,4 +78,4 @@ def _split(row: tuple[Any, ...], parts: tuple[str, ...]) -> dict[str, Any]:
         start += WIDTHS[part]
         if found[part][0] is None:
             del found[part]
-    return found | {"may": row[start], "user": row[start + 1 :]}
+    return found | {"granted": row[start], "user": row[start + 1 :]}

@@ -52,13 +52,14 @@ _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
 class Presented:
     """What a request presented: names and digests, and a token whose signature was good."""
 
-    thumbprint: str | None = None
+    #: Every name under which the certificate may be enrolled, see ``identity.identifiers``.
+    certificates: tuple[str, ...] | None = None
     session_id: UUID | None = None
     token: AccessToken | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        given = (self.thumbprint, self.session_id, self.token)
+        given = (self.certificates, self.session_id, self.token)
         return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
 
 
@@ -70,45 +71,45 @@ def rows(presented: Presented, now: dt.datetime, users: UserTable, subject: Any)
     database = db.connection()
     parameters |= effective.parameters(now)
     parameters["now"] = _INSTANT.get_db_prep_value(now, database)
-    if presented.thumbprint is not None:
-        parameters["thumbprint"] = presented.thumbprint
+    names = presented.certificates or ()
+    parameters |= {f"certificate{number}": name for number, name in enumerate(names)}
     if presented.session_id is not None:
         parameters |= _of_session(presented.session_id, now, database)
     if presented.token is not None:
         parameters |= _of_token(presented.token, database)
         parameters["subject"] = subject
-    return _composed(presented.parts, users, condition, settings.DJANGO_PERMISSIONS).rows(database, parameters)
+    statement = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
+    return statement.rows(database, parameters)
 
 
 @lru_cache(maxsize=64)
-def _composed(parts: tuple[str, ...], users: UserTable, condition: str, _: bool) -> Statement:
+def _composed(
+    parts: tuple[str, ...], certificates: int, users: UserTable, condition: str, django_permissions: bool
+) -> Statement:
+    named = [f"%(certificate{number})s" for number in range(certificates)]
     columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION}
     joins = {
-        "certificate": "LEFT JOIN securecore_certificate c ON c.thumbprint = %(thumbprint)s",
+        "certificate": f"LEFT JOIN securecore_certificate c ON c.thumbprint IN ({', '.join(named)})",
         "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
         "token": "",
     }
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
-    selected = ", ".join([*(columns[part] for part in parts), _grants(parts, users), users.columns])
+    selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
     return Statement(
         f"SELECT {selected} FROM (SELECT 1) request {' '.join(joins[part] for part in parts)} "  # noqa: S608
         f"LEFT JOIN {users.source} ON {users.key} IN ({', '.join(owners[part] for part in parts)}){condition}"
     )
 
 
-def _grants(parts: tuple[str, ...], users: UserTable) -> str:
-    """What decides what the user may do, as JSON: the columns of ``EffectiveGrant`` of each grant."""
-    row, together = "json_build_array", "json_agg"
-    if db.connection().vendor != "postgresql":
-        row, together = "json_array", "json_group_array"
-    names = [effective.user_name_sql(users.key)]
-    if "certificate" in parts:
-        names.append("'certificate:' || c.thumbprint")
-    if "token" in parts:
-        names.append("'service:' || %(client_id)s")
+def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
+    """What the user may do under this certificate and through this client, the fields of ``EffectiveGrant`` as JSON."""
+    names = [effective.user_name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
+    names += ["'service:' || %(client_id)s"] if "token" in parts else []
     columns = ", ".join(f"e.{field.name}" for field in fields(effective.EffectiveGrant))
-    grants = effective.effective_sql(names=names, user=users.key)
-    return f"(SELECT {together}({row}({columns})) FROM ({grants}) e WHERE e.permission IS NOT NULL)"  # noqa: S608
+    is_postgresql = db.connection().vendor == "postgresql"
+    rows = f"json_agg(json_build_array({columns}))" if is_postgresql else f"json_group_array(json_array({columns}))"
+    held = effective.effective_sql(names=names, user=users.key)
+    return f"(SELECT CAST({rows} AS text) FROM ({held}) e WHERE e.permission IS NOT NULL)"  # noqa: S608
 
 
 def _of_session(session_id: UUID, now: dt.datetime, database: Any) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
 from securecore.conf import django_settings
+from securecore.identity import chain
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
+
+#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify. gunicorn and waitress drop the
+#: name with the underscore.
+UNSAFE_SERVERS = ("uvicorn", "hypercorn", "granian", "uWSGI")
 
 
 def e101_certificate_middleware(**_: Any) -> list[CheckMessage]:
@@ -37,7 +43,8 @@ def e102_refusal_middleware(**_: Any) -> list[CheckMessage]:
 
 
 def w103_nobody_is_trusted(**_: Any) -> list[CheckMessage]:
-    if conf.settings.TRUST_UNIX_SOCKET or conf.settings.TRUSTED_PROXIES:
+    settings = conf.settings
+    if settings.TRUST_UNIX_SOCKET or settings.TRUSTED_PROXIES or settings.CERTIFICATE_SOURCE == "gunicorn":
         return []
     return [
         Warning(
@@ -48,4 +55,54 @@ def w103_nobody_is_trusted(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (e101_certificate_middleware, e102_refusal_middleware, w103_nobody_is_trusted)
+def e104_authorities(**_: Any) -> list[CheckMessage]:
+    """Without this, the first request would find out, and be answered with 500."""
+    files = [conf.settings.CERTIFICATE_ROOTS, conf.settings.CERTIFICATE_INTERMEDIATES]
+    return [found for path in files if path for found in _unreadable(path)]
+
+
+def _unreadable(path: str) -> list[CheckMessage]:
+    try:
+        chain.load(path)
+    except (OSError, ValueError) as error:
+        return [
+            Error(
+                f"The authorities in {path} cannot be read: {error}",
+                hint="CERTIFICATE_ROOTS and CERTIFICATE_INTERMEDIATES are files of PEM certificates.",
+                id="securecore.E104",
+            )
+        ]
+    return []
+
+
+def w105_underscores(**_: Any) -> list[CheckMessage]:
+    """Django 5.2.13 drops such names under ASGI; under WSGI that is the server's business, it says."""
+    unsafe = [server for server in UNSAFE_SERVERS if _is_installed(server)]
+    if not unsafe:
+        return []
+    return [
+        Warning(
+            f"As WSGI server {', '.join(unsafe)} takes X_SSL_Client_Verify for X-SSL-Client-Verify: where the proxy "
+            "lets it through, a client says whose certificate it has.",
+            hint="Serve with gunicorn (header_map = 'drop') or waitress. If another server is installed for something "
+            "else, or the proxy drops such names, as nginx does, silence this.",
+            id="securecore.W105",
+        )
+    ]
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+CHECKS = (
+    e101_certificate_middleware,
+    e102_refusal_middleware,
+    w103_nobody_is_trusted,
+    e104_authorities,
+    w105_underscores,
+)

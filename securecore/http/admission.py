@@ -28,15 +28,41 @@ def refuse_cross_site(request: HttpRequest) -> None:
 
     A browser sends a client certificate by itself, as it does a cookie, so a foreign page can act as its owner.
     Programs send neither header and are not concerned. Sites in ``CSRF_TRUSTED_ORIGINS`` are ours.
+
+    A browser that sends neither (Firefox before 90 with a form, Safari before 16.4) cannot be made to send a content
+    type beyond a form's without asking us first (Fetch standard, "CORS-safelisted request-header"): with a form's it
+    must name a page of ours in ``Referer``. A program is none of them: every browser calls itself ``Mozilla``, and no
+    page can change what it is called in a form.
     """
     if request.method in _SAFE_METHODS:
         return
     origin = request.META.get("HTTP_ORIGIN")
+    fetch_site = request.META.get("HTTP_SEC_FETCH_SITE")
     if origin is not None:
         if not _is_ours(request, origin):
             raise CrossSite
-    elif request.META.get("HTTP_SEC_FETCH_SITE", "none") not in ("none", "same-origin"):
+    elif fetch_site is not None:
+        if fetch_site not in ("none", "same-origin"):
+            raise CrossSite
+    elif _is_browser(request) and _is_simple_form(request) and not _is_from_our_page(request):
         raise CrossSite
+
+
+def _is_browser(request: HttpRequest) -> bool:
+    return str(request.META.get("HTTP_USER_AGENT", "")).startswith("Mozilla/")
+
+
+def _is_simple_form(request: HttpRequest) -> bool:
+    content_type = str(request.META.get("CONTENT_TYPE", "")).partition(";")[0].strip().lower()
+    return content_type in ("", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+
+
+def _is_from_our_page(request: HttpRequest) -> bool:
+    try:
+        page = urlsplit(str(request.META.get("HTTP_REFERER", "")))
+    except ValueError:
+        return False
+    return _is_ours(request, f"{page.scheme}://{page.netloc}")
 
 
 def refuse_token_in_url(request: HttpRequest) -> None:

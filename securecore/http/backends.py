@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
@@ -31,9 +32,10 @@ class CertificateBackend(ModelBackend):
         return certificate_user(request) if hasattr(request, "access") else None
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        if not hasattr(user_obj, "securecore_grants"):
+        if not hasattr(user_obj, "securecore_granted"):
             return super().has_perm(user_obj, perm, obj)
-        denied, allowing = effective.deciding(user_obj.securecore_grants, perm, *object_of(obj))
+        granted = effective.read(json.loads(user_obj.securecore_granted or "[]"))
+        denied, allowing = effective.deciding(granted, perm, *object_of(obj))
         if denied:
             raise PermissionDenied
         if allowing or settings.DJANGO_PERMISSIONS:  # then Django's own are among what was read

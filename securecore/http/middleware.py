@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from securecore import access, clock
-from securecore.conf import django_settings
+from securecore import access, clock, events, identity
+from securecore.conf import django_settings, settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
 from securecore.http.binding import opened_from, proven
@@ -25,6 +25,7 @@ from securecore.http.dpop import presented_proof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
+from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore
 
 
@@ -80,7 +81,13 @@ class ClientCertificateMiddleware:
         )
         request.client_certificate = certificate
         request.certificate_user = request.access.user_of_certificate()
+        if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
+            self._keep(certificate)
         request.dpop_proof = presented_proof(request)
+
+    def _keep(self, certificate: ClientCertificate) -> None:
+        if identity.present(certificate=certificate, now=clock.now()):
+            events.emit(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
 
 
 class SessionMiddleware(DjangoSessionMiddleware):

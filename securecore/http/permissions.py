@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from securecore import clock, db, grants
+from securecore import clock, db, grants, identity
 from securecore.conf import settings
 from securecore.errors import Misuse, RecentAuthenticationRequired
 from securecore.grants import Decision, LateGate, principals
@@ -26,7 +26,7 @@ def principals_of(request: Any) -> tuple[str, ...]:
     with, its certificate. Raises ``AuthenticationRequired`` (401) for one that has none of them.
     """
     presented = request.client_certificate
-    certificates = getattr(presented, "identifiers", None) or ((presented.thumbprint,) if presented else ())
+    certificates = identity.identifiers(presented) if presented else ()
     token = getattr(request, "auth", None)
     services = (principals.service(token.client_id),) if isinstance(token, AccessToken) else ()
     named = tuple(principals.certificate(each) for each in certificates)

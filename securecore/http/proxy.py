@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import hmac
 import ipaddress
@@ -12,11 +11,9 @@ from django.http import HttpRequest
 
 from securecore import events
 from securecore.conf import settings
-from securecore.errors import CertificateMalformed, CertificateNotVerified
-from securecore.identity import ClientCertificate, parse_escaped_pem
+from securecore.http.sources import SOURCES, certificate_of_connection
+from securecore.identity import ClientCertificate, chain
 
-VERIFY = "HTTP_X_SSL_CLIENT_VERIFY"
-CERTIFICATE = "HTTP_X_SSL_CLIENT_CERT"
 SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
 
 #: Every header in which some proxy forwards a certificate. None of them reaches a view: what we read is removed with
@@ -27,9 +24,16 @@ _IDENTITY_PREFIXES = (
     "HTTP_X_PROXY_AUTH",
     "HTTP_CLIENT_CERT",
     "HTTP_X_CLIENT_CERT",
+    "HTTP_X_CLIENT_FINGERPRINT",
+    "HTTP_X_CLIENT_SUBJECT",
+    "HTTP_X_CLIENT_VERIFY",
+    "HTTP_X_TLS_CLIENT",
     "HTTP_X_FORWARDED_CLIENT_CERT",
     "HTTP_X_FORWARDED_TLS_CLIENT_CERT",
+    "HTTP_X_FORWARDED_SSL_CLIENT",
     "HTTP_X_AMZN_MTLS_",
+    "HTTP_X_ARR_CLIENTCERT",
+    "HTTP_CF_CLIENT_CERT",
 )
 
 
@@ -42,36 +46,26 @@ def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertific
     Raises ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``, ``CertificateExpired``.
     """
     presented = _strip(request)
-    if not _is_trusted(request, presented.pop(SECRET, "")):
-        # Without a certificate the proxy itself sends "NONE", which claims nothing.
-        if set(presented.values()) - {"", "NONE"}:
-            _report_forged(request, presented)
-        return None
-    verify = presented.pop(VERIFY, "")
-    escaped = presented.pop(CERTIFICATE, "")
-    presented = {name: value for name, value in presented.items() if not name.startswith("HTTP_X_SSL_") and value}
-    if presented:
+    certificate = _presented_certificate(request, presented)
+    if certificate is not None:
+        certificate.check_validity(now)
+        chain.check(certificate, now)
+    return certificate
+
+
+def _presented_certificate(request: HttpRequest, presented: dict[str, str]) -> ClientCertificate | None:
+    secret = presented.pop(SECRET, "")
+    if settings.CERTIFICATE_SOURCE == "gunicorn":
+        # No proxy: whatever header claims an identity is the client's own.
         _report_forged(request, presented)
-    return _read(verify, escaped, now)
-
-
-def _read(verify: str, escaped: str, now: dt.datetime) -> ClientCertificate | None:
-    # Both directions: success without a certificate, and a certificate without success. Equal to "SUCCESS" and nothing
-    # less: doubled headers arrive joined, as "NONE,SUCCESS".
-    if verify in ("", "NONE") and not escaped:
+        return certificate_of_connection(request.META.get("gunicorn.socket"))
+    if not _is_trusted(request, secret):
+        _report_forged(request, presented)
         return None
-    if verify == "SUCCESS" and escaped:
-        certificate = parse_escaped_pem(escaped)
-        certificate.check_validity(now)
-        return certificate
-    if verify.startswith("FAILED") and escaped and settings.SELF_SIGNED_CERTIFICATES:
-        # The client holds the key, or the handshake had failed; that nobody vouches for the name is judged next.
-        certificate = parse_escaped_pem(escaped)
-        certificate.check_validity(now)
-        return dataclasses.replace(certificate, is_verified=False)
-    if verify.startswith("FAILED") or verify in ("", "NONE"):
-        raise CertificateNotVerified
-    raise CertificateMalformed
+    source = SOURCES[settings.CERTIFICATE_SOURCE]
+    strange = [name for name in presented if name not in source.reads and not name.startswith(source.sends)]
+    _report_forged(request, {name: presented[name] for name in strange})
+    return source.read({name: presented.get(name, "") for name in source.reads})
 
 
 def _strip(request: HttpRequest) -> dict[str, str]:
@@ -106,5 +100,8 @@ def _in_trusted_network(peer: str, networks: tuple[str, ...]) -> bool:
 
 
 def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:
-    peer = request.META.get("REMOTE_ADDR", "")
-    events.emit(events.HeaderForged(peer=peer, headers=tuple(sorted(presented))))
+    # Without a certificate a proxy itself sends "NONE", or nothing, or 0, which claim nothing.
+    claims = sorted(name for name, value in presented.items() if value not in ("", "NONE", "0", "::"))
+    if claims:
+        peer = request.META.get("REMOTE_ADDR", "")
+        events.emit(events.HeaderForged(peer=peer, headers=tuple(claims)))

@@ -1,12 +1,32 @@
 """Whose certificate is this, and is it still wanted.
 
-A ``ClientCertificate`` is a frozen value read from the DER bytes; a ``Certificate`` row says whose it is and whether
-we revoked it. A certificate maps to a user by that row alone, found by the SHA-256 thumbprint: never by a name in it,
+A ``ClientCertificate`` is a frozen value read from what a proxy forwards (``encodings``); ``chain`` is for those who
+verify it once more. A ``Certificate`` row says whose it is and whether we revoked it, found by the SHA-256 thumbprint,
+or, where ``CERTIFICATE_MATCHES`` says so, by its key or by a name together with its issuer: never by a name alone,
 since any trusted CA may write any name.
 """
 
-from securecore.identity.certificates import ClientCertificate, parse_escaped_pem, parse_pem
+from securecore.identity import chain
+from securecore.identity.certificates import ClientCertificate
+from securecore.identity.encodings import parse_der, parse_escaped_pem, parse_pem
+from securecore.identity.matching import Match, identifiers, match_of
 from securecore.identity.models import Certificate
-from securecore.identity.registry import enroll, revoke
+from securecore.identity.registry import admit, enroll, enroll_match, owner_of, present, revoke
 
-__all__ = ["Certificate", "ClientCertificate", "enroll", "parse_escaped_pem", "parse_pem", "revoke"]
+__all__ = [
+    "Certificate",
+    "ClientCertificate",
+    "Match",
+    "admit",
+    "chain",
+    "enroll",
+    "enroll_match",
+    "identifiers",
+    "match_of",
+    "owner_of",
+    "parse_der",
+    "parse_escaped_pem",
+    "parse_pem",
+    "present",
+    "revoke",
+]

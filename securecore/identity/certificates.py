@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import re
-from dataclasses import dataclass
-from urllib.parse import unquote
+from dataclasses import dataclass, field
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from securecore.caches import BoundedCache
-from securecore.conf import settings
 from securecore.digests import thumbprint
-from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
-
-#: Exactly one certificate and nothing around it. A second one would leave open which of them the proxy verified.
-#: One ``\s`` and no more before the body: two neighbours that both match blanks take quadratic time to fail.
-_ONE_PEM = re.compile(
-    r"\s*-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*",
-    re.ASCII,
-)
+from securecore.errors import CertificateExpired
 
 
 @dataclass(frozen=True)
 class ClientCertificate:
-    """What the proxy verified. ``subject`` and ``issuer`` are RFC 4514 text, for people to read and never to decide
-    by.
+    """What the proxy verified. ``subject`` and ``issuer`` are RFC 4514 text, for people to read; what may be decided by
+    them says ``securecore.identity.matching``.
     """
 
     #: SHA-256 of the DER in base64url, 43 characters: ``x5t#S256`` of RFC 8705 section 3.1.
@@ -46,6 +36,10 @@ class ClientCertificate:
     key_thumbprint: str = ""
     #: The public key itself: SubjectPublicKeyInfo, DER, in base64.
     public_key: str = ""
+    #: Kind and size of the key: ``P-256``, ``RSA-3072``, ``Ed25519``.
+    key_type: str = ""
+    #: What was presented, this certificate first, then the others that came with it.
+    chain: tuple[x509.Certificate, ...] = field(default=(), repr=False, compare=False)
 
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period: keep-alive connections outlive it (RFC 5280
@@ -55,46 +49,13 @@ class ClientCertificate:
             raise CertificateExpired
 
 
-def parse_pem(pem: str) -> ClientCertificate:
-    """Return the one certificate in ``pem``. Raises ``CertificateMalformed`` for anything else, whatever is wrong."""
-    if not _ONE_PEM.fullmatch(pem):
-        raise CertificateMalformed
-    try:
-        return _read(x509.load_pem_x509_certificate(pem.encode("ascii")))
-    except Exception as error:
-        # cryptography reports unreadable certificates with exceptions of many kinds, InvalidVersion among them, which
-        # is no ValueError. Each of them is the sender's fault, so each is a refusal.
-        raise CertificateMalformed from error
-
-
-def parse_escaped_pem(presented: str) -> ClientCertificate:
-    """Return the certificate in nginx's ``$ssl_client_escaped_cert``: PEM, percent-encoded, ``+`` meaning itself.
-
-    Raises ``CertificateTooLarge`` over ``CERTIFICATE_MAX_BYTES`` and ``CertificateMalformed``. Parsed values are kept
-    in a cache that is bounded in number and time, and in the size of each entry by the limit above.
+def read(chain: tuple[x509.Certificate, ...]) -> ClientCertificate:
+    """Return the value of the first certificate of ``chain``. Raises exceptions of many kinds for what is no
+    certificate inside: the callers in ``encodings`` turn each of them into a refusal.
     """
-    if len(presented) > settings.CERTIFICATE_MAX_BYTES:
-        raise CertificateTooLarge
-    certificate = _parsed.get(presented)
-    if certificate is None:
-        certificate = parse_pem(unquote(presented, errors="replace"))
-        _parsed.put(presented, certificate)
-    return certificate
-
-
-#: Parsing is pure, so an entry cannot become wrong: dates and revocation are judged outside of it, every time.
-_parsed: BoundedCache[ClientCertificate] = BoundedCache(
-    size=lambda: settings.CERTIFICATE_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
-
-
-def cached() -> int:
-    """Return how many parsed certificates this process holds; never more than ``CERTIFICATE_CACHE_SIZE``."""
-    return len(_parsed)
-
-
-def _read(certificate: x509.Certificate) -> ClientCertificate:
-    public_key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    certificate = chain[0]
+    key = certificate.public_key()
+    public_key = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return ClientCertificate(
         thumbprint=thumbprint(certificate.public_bytes(Encoding.DER)),
         subject=certificate.subject.rfc4514_string(),
@@ -105,7 +66,25 @@ def _read(certificate: x509.Certificate) -> ClientCertificate:
         not_after=certificate.not_valid_after_utc,
         key_thumbprint=thumbprint(public_key),
         public_key=base64.b64encode(public_key).decode("ascii"),
+        key_type=_key_type(key),
+        chain=chain,
     )
+
+
+_CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+
+
+def _key_type(key: object) -> str:
+    match key:
+        case ec.EllipticCurvePublicKey():
+            return _CURVES.get(key.curve.name, key.curve.name)
+        case rsa.RSAPublicKey():
+            return f"RSA-{key.key_size}"
+        case ed25519.Ed25519PublicKey():
+            return "Ed25519"
+        case ed448.Ed448PublicKey():
+            return "Ed448"
+    return type(key).__name__.removesuffix("PublicKey")
 
 
 _SAN_KINDS: dict[type[x509.GeneralName], str] = {

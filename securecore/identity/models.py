@@ -12,27 +12,42 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
         """Revoke what is not revoked yet; the first instant stays."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
+    def pending(self) -> CertificateQuerySet:
+        """Presented, verified by the proxy, and nobody's yet."""
+        return self.filter(user=None, enrolled_at=None, revoked_at=None)
+
+    def expiring(self, *, now: dt.datetime, until: dt.datetime) -> CertificateQuerySet:
+        """In use, valid now, and no longer at ``until``; those that end first come first."""
+        in_use = self.filter(revoked_at=None, user__isnull=False, user__is_active=True)
+        return in_use.filter(not_after__gte=now, not_after__lt=until).order_by("not_after")
+
 
 class Certificate(models.Model):
-    """A certificate we know: whose it is, and whether we still want it.
+    """A certificate we know: whose it is, and whether we still want it. Or, if ``matched_by`` says so, all certificates
+    with one public key, or with one name by one issuer (see ``securecore.identity.matching``).
 
-    A row without a user stands for a certificate whose user was deleted, or that was revoked before anybody enrolled
-    it.
+    A row without a user stands for a certificate whose user was deleted, that was revoked before anybody enrolled it,
+    or, without ``enrolled_at``, that waits for an operator to admit it.
     """
 
-    #: ``x5t#S256`` in base64url.
+    MODES = ("thumbprint", "public-key", "san-uri", "san-email", "san-dns", "subject")
+
+    #: ``x5t#S256`` in base64url; of a match the digest of its parts, which is as long.
     thumbprint = models.CharField(max_length=43, primary_key=True)
+    matched_by = models.CharField(max_length=10, default="thumbprint", choices=[(mode, mode) for mode in MODES])
     # A certificate outlives the account: if the row went with it, a revoked certificate would be unknown again.
     user = models.ForeignKey(
         django_settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
     #: Good although no authority vouches for it: the enrolment does (RFC 8705 section 2.2).
     is_self_signed = models.BooleanField(default=False)
+    #: Of a match: the name, or the key's thumbprint.
     subject = models.TextField(blank=True)
     issuer = models.TextField(blank=True)
     serial_number = models.CharField(max_length=64, blank=True)
-    not_after = models.DateTimeField(db_index=True)
-    enrolled_at = models.DateTimeField()
+    #: A match has no end of its own.
+    not_after = models.DateTimeField(null=True, blank=True, db_index=True)
+    enrolled_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     objects = CertificateQuerySet.as_manager()

@@ -1,13 +1,15 @@
-"""Enrol certificates and revoke them."""
+"""Enrol certificates, judge them, and revoke them."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from securecore.conf import settings
-from securecore.errors import Misuse
+from securecore.errors import CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.identity.certificates import ClientCertificate
+from securecore.identity.matching import Match
 from securecore.identity.models import Certificate
 
 #: A certificate that we revoke without having seen it is taken to expire within ten years.
@@ -20,24 +22,65 @@ def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_se
     ``is_self_signed`` makes it good without an authority that vouches for it, where ``SELF_SIGNED_CERTIFICATES`` is on.
     Raises ``Misuse`` if it is another user's: what is bound to it, sessions and tokens, would be in the wrong hands.
     """
+    return _enroll(certificate.thumbprint, user, now, is_self_signed=is_self_signed, **_described(certificate))
+
+
+def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
+    """Map every certificate that ``match`` describes to ``user``, those too that are not issued yet: a renewed
+    certificate keeps its user.
+
+    It holds while ``CERTIFICATE_MATCHES`` has its mode. Raises ``Misuse`` for a match that is another user's, and for a
+    name without an issuer: any trusted authority may write any name.
+    """
+    if not match.value or bool(match.issuer) == (match.mode == "public-key"):
+        raise Misuse("A match needs a value, and its issuer too unless it is a public key.")
+    described = {"matched_by": match.mode, "subject": match.value, "issuer": match.issuer}
+    return _enroll(match.identifier, user, now, is_self_signed=False, **described)
+
+
+def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
+    """Keep a certificate that nobody enrolled for an operator to admit; say whether it is new and was kept.
+
+    At most ``PENDING_CERTIFICATES`` wait (several requests at one moment may each add theirs): who can get certificates
+    from a trusted authority must not be able to fill the table.
+    """
     rows = Certificate.objects.using(settings.DATABASE)
-    if rows.filter(thumbprint=certificate.thumbprint, user__isnull=False).exclude(user=user).exists():
-        raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
-    row, _ = rows.update_or_create(
-        thumbprint=certificate.thumbprint,
-        defaults={"user": user, "is_self_signed": is_self_signed},
-        create_defaults={
-            "user": user,
-            "is_self_signed": is_self_signed,
-            "enrolled_at": now,
-            **_described(certificate),
-        },
-    )
-    return row
+    if not certificate.is_verified or rows.filter(pk=certificate.thumbprint).exists():
+        return False
+    if rows.pending().count() >= settings.PENDING_CERTIFICATES:
+        return False
+    _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))
+    return is_new
+
+
+def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:
+    """Enrol a pending certificate for ``user``; say whether it was still pending."""
+    pending = Certificate.objects.using(settings.DATABASE).pending()
+    return bool(pending.filter(pk=thumbprint).update(user=user, enrolled_at=now))
+
+
+def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
+    """Return the ``user`` to whom ``rows`` map ``certificate``, active or not, or None. They are all that have one of
+    its ``identifiers``, read in one statement: ``Certificate`` instances, or whatever has the same attributes.
+
+    Raises ``CertificateRevoked`` if any of them was revoked: a no to the certificate, to its key or to a name of it
+    outweighs each yes. Raises ``CertificateNotVerified`` for a certificate that neither an authority nor its enrolment
+    vouches for.
+    """
+    rows = list(rows)
+    if not certificate.is_verified and not any(row.is_self_signed for row in rows):
+        raise CertificateNotVerified
+    if any(row.revoked_at is not None for row in rows):
+        raise CertificateRevoked
+    # Its own enrolment is the most particular. Without one its names and its key must all say the same user.
+    own = [row for row in rows if row.thumbprint == certificate.thumbprint and row.user is not None]
+    users = {row.user for row in own or rows if row.user is not None}
+    return users.pop() if len(users) == 1 else None
 
 
 def revoke(*, thumbprint: str, now: dt.datetime) -> None:
-    """Refuse the certificate with this thumbprint from now on, whether it is enrolled or was never seen.
+    """Refuse the certificate with this thumbprint from now on, whether it is enrolled or was never seen; or what a
+    match with this identifier describes.
 
     Needs a transaction if more must happen with it.
     """
@@ -45,6 +88,21 @@ def revoke(*, thumbprint: str, now: dt.datetime) -> None:
     unseen = {"enrolled_at": now, "not_after": now + _LONGEST_LIFETIME}
     rows.get_or_create(thumbprint=thumbprint, defaults=unseen)
     rows.filter(thumbprint=thumbprint).revoke(now=now)
+
+
+def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: bool, **described: Any) -> Certificate:
+    rows = Certificate.objects.using(settings.DATABASE)
+    if rows.filter(thumbprint=thumbprint, user__isnull=False).exclude(user=user).exists():
+        raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
+    row, _ = rows.update_or_create(
+        thumbprint=thumbprint,
+        defaults={"user": user, "is_self_signed": is_self_signed},
+        create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
+    )
+    if row.enrolled_at is None:  # it was pending
+        rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now)
+        row.enrolled_at = now
+    return row
 
 
 def _described(certificate: ClientCertificate) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,6 +99,9 @@ class TestTrust:
         ("given", "ids"),
         [
             ({"TRUST_UNIX_SOCKET": False, "TRUSTED_PROXIES": []}, ["W103"]),
+            ({"TRUST_UNIX_SOCKET": False, "TRUSTED_PROXIES": [], "CERTIFICATE_SOURCE": "gunicorn"}, []),
+            ({"CERTIFICATE_ROOTS": "no such file"}, ["E104"]),
+            ({"CERTIFICATE_ROOTS": __file__}, ["E104"]),
             ({"TRUST_UNIX_SOCKET": True, "TRUSTED_PROXIES": []}, []),
             ({"TRUST_UNIX_SOCKET": False}, []),
         ],
@@ -241,3 +245,12 @@ class TestLeases:
     def test_do_not_make_everybody_wait(self, securecore: Any, milliseconds: int, ids: list[str]) -> None:
         securecore(LEASE_MS=milliseconds)
         assert found() == ids
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "uWSGI"])
+def test_a_server_that_lets_underscores_through(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / f"{server.lower()}-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {server}\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert found() == ["W105"]

@@ -138,6 +138,45 @@ class TestCrossSite:
         assert answer.status_code == 400
 
 
+FORMS = [
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "text/plain",
+    "Text/Plain;charset=utf-8",
+    " text/plain",
+    "",
+]
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:78.0) Gecko/20100101 Firefox/78.0"
+
+
+class TestFormOfAnOldBrowser:
+    """Neither Origin nor Sec-Fetch-Site: what is left are the forms that any page may send anywhere."""
+
+    def send(self, client: MutualTLSClient, content_type: str, **headers: Any) -> Any:
+        headers = {"HTTP_USER_AGENT": FIREFOX, "CONTENT_TYPE": content_type, **headers}
+        return client.generic("POST", "/auth/logout", b"", content_type, **headers)
+
+    @pytest.mark.parametrize("content_type", FORMS)
+    @pytest.mark.parametrize("page", [None, "https://evil.example/", "", "https://[", "http://testserver/", "null"])
+    def test_is_refused_from_another_page(self, client: MutualTLSClient, content_type: str, page: str | None) -> None:
+        headers = {} if page is None else {"HTTP_REFERER": page}
+        assert code_of(self.send(client, content_type, **headers)) == "cross-site"
+
+    @pytest.mark.parametrize("content_type", FORMS)
+    def test_is_taken_from_our_own_page(self, client: MutualTLSClient, content_type: str) -> None:
+        assert code_of(self.send(client, content_type, HTTP_REFERER="https://testserver/page?x=y")) is None
+
+    @pytest.mark.parametrize("content_type", FORMS)
+    @pytest.mark.parametrize("program", ["curl/8.0", "python-requests/2.34", "okhttp/4.12", ""])
+    def test_is_taken_from_a_program(self, client: MutualTLSClient, content_type: str, program: str) -> None:
+        """It needs no CSRF token: nobody else can make it send its certificate."""
+        assert code_of(self.send(client, content_type, HTTP_USER_AGENT=program)) is None
+
+    def test_is_another_thing_than_json(self, client: MutualTLSClient) -> None:
+        """For that the browser would have asked us first, and we say no."""
+        assert code_of(self.send(client, "application/json")) is None
+
+
 class TestEarlyData:
     @pytest.mark.parametrize("value", ["1", "", "0", "1,1"])
     @pytest.mark.parametrize("method", UNSAFE)

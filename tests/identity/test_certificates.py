@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securecore import digests
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
 from securecore.identity import ClientCertificate, parse_escaped_pem, parse_pem
-from securecore.identity.certificates import cached
+from securecore.identity.encodings import cached
 from tests import vectors
 from tests.authority import Authority, Issued
 
@@ -134,6 +134,7 @@ class TestParsePem:
             public_key=base64.b64encode(
                 issued.certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
             ).decode(),
+            key_type="P-256",
             subject="CN=alice",
             issuer="CN=Test CA",
             serial_number=f"{issued.certificate.serial_number:x}",

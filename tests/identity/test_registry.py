@@ -42,12 +42,12 @@ class TestEnroll:
         enroll(certificate=certificate, user=alice, now=now + SECOND)
         assert Certificate.objects.values().get() == before
 
-    def test_gives_no_certificate_to_another_user(self, users: dict[str, User], certificate: ClientCertificate) -> None:
+    def test_gives_no_certificate_to_another_user(
+        self, users: dict[str, User], certificate: ClientCertificate, now: dt.datetime
+    ) -> None:
         """Her sessions and tokens are bound to it, and would open in his hands."""
         with pytest.raises(Misuse, match="Revoke it"):
-            enroll(
-                certificate=certificate, user=users["bob"], now=Certificate.objects.earliest("enrolled_at").enrolled_at
-            )
+            enroll(certificate=certificate, user=users["bob"], now=now)
         assert Certificate.objects.get(thumbprint=certificate.thumbprint).user == users["alice"]
 
     def test_gives_a_user_several_certificates(self, alice: User, ca: Authority, now: dt.datetime) -> None:

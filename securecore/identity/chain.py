@@ -1,0 +1,106 @@
+"""Whether we believe a certificate ourselves, apart from what the proxy says.
+
+All of it is optional, and off by default: the proxy verified the chain. It is for those who share a proxy with others,
+and for proxies that verify nothing (an AWS load balancer in passthrough mode).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from securecore.conf import settings
+from securecore.errors import CertificateNotVerified
+from securecore.identity.certificates import ClientCertificate
+
+
+def check(certificate: ClientCertificate, now: dt.datetime) -> None:
+    """Raise ``CertificateNotVerified`` unless issuer, key and chain are what the settings ask for.
+
+    Every time anew and never from a cache: with P-256 a chain of two costs about 160 us, and the authorities have dates
+    too. Chains with more authorities than ``CERTIFICATE_MAX_DEPTH`` between leaf and root are refused.
+    """
+    if settings.CERTIFICATE_ISSUERS and certificate.issuer not in settings.CERTIFICATE_ISSUERS:
+        raise CertificateNotVerified
+    if settings.CERTIFICATE_KEY_TYPES and not _is_wanted_key(certificate.key_type):
+        raise CertificateNotVerified
+    if settings.CERTIFICATE_ROOTS and certificate.is_verified:
+        _verify(certificate.chain, now)
+
+
+def load(path: str) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a PEM file. Raises ``OSError``, and ``ValueError`` if it has none."""
+    return tuple(x509.load_pem_x509_certificates(Path(path).read_bytes()))
+
+
+def _verify(chain: tuple[x509.Certificate, ...], now: dt.datetime) -> None:
+    leaf, *others = chain
+    roots, intermediates = _authorities(settings.CERTIFICATE_ROOTS, settings.CERTIFICATE_INTERMEDIATES)
+    builder = (
+        PolicyBuilder()
+        .store(roots)
+        .time(now)
+        .max_chain_depth(settings.CERTIFICATE_MAX_DEPTH)
+        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_leaf_policy())
+    )
+    try:
+        builder.build_client_verifier().verify(leaf, [*others, *intermediates])
+    except (VerificationError, ValueError) as error:
+        # ValueError: an extension that cannot be read. Name constraints of a kind that cryptography cannot judge (URI,
+        # directory names) are refused as well, as RFC 5280 section 4.2 asks for of what is critical.
+        raise CertificateNotVerified from error
+
+
+@lru_cache(maxsize=1)
+def _authorities(roots: str, intermediates: str) -> tuple[Store, tuple[x509.Certificate, ...]]:
+    # Read once in each process, as the proxy does: who replaces the file restarts both.
+    return Store(list(load(roots))), load(intermediates) if intermediates else ()
+
+
+@lru_cache(maxsize=1)
+def _leaf_policy() -> ExtensionPolicy:
+    # The Web's rules would demand a host name of every client. These three are what makes a certificate a client's.
+    return (
+        ExtensionPolicy.permit_all()
+        .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _is_for_clients)
+        .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
+        .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, _is_no_authority)
+    )
+
+
+def _is_for_clients(policy: Policy, certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    # RFC 5280 section 4.2.1.12: no such extension is no restriction.
+    if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise ValueError("not for client authentication")
+
+
+def _may_sign(policy: Policy, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    # RFC 8446 section 4.4.2.4
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("the key may not sign a handshake")
+
+
+def _is_no_authority(policy: Policy, certificate: x509.Certificate, basic: x509.BasicConstraints | None) -> None:
+    if basic is not None and basic.ca:
+        raise ValueError("an authority is no client")
+
+
+def _is_wanted_key(key_type: str) -> bool:
+    kind, _, size = key_type.partition("-")
+    if kind != "RSA":
+        return key_type in settings.CERTIFICATE_KEY_TYPES
+    # RSA-3072 allows every longer key too.
+    smallest = [int(wanted[4:]) for wanted in settings.CERTIFICATE_KEY_TYPES if wanted.startswith("RSA-")]
+    return any(int(size) >= least for least in smallest)

@@ -1,0 +1,157 @@
+"""How proxies write certificates into a header, and what comes out: one value, or a refusal.
+
+Every function takes text of anybody's making. It returns a ``ClientCertificate`` or raises ``CertificateMalformed``
+(400) or, above ``CERTIFICATE_MAX_BYTES``, ``CertificateTooLarge`` (431), and never anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import http_sf
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from securecore.caches import BoundedCache
+from securecore.conf import settings
+from securecore.errors import CertificateMalformed, CertificateTooLarge
+from securecore.identity.certificates import ClientCertificate, read
+
+Chain = tuple[x509.Certificate, ...]
+Text = TypeVar("Text", str, bytes)
+Value = TypeVar("Value")
+
+#: One ``\s`` and no more before the body: two neighbours that both match blanks take quadratic time to fail.
+_BLOCK = r"\s*-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
+#: Exactly one certificate and nothing around it. A second one would leave open which of them the proxy verified.
+_ONE_PEM = re.compile(rf"{_BLOCK}\s*", re.ASCII)
+#: A chain as it was presented in the handshake: the client's own certificate is the first (RFC 8446 section 4.4.2).
+_PEMS = re.compile(rf"(?:{_BLOCK})+\s*", re.ASCII)
+
+
+def parse_pem(pem: str) -> ClientCertificate:
+    """Return the one certificate in ``pem``."""
+    return _refusing(_one_pem, pem)
+
+
+def parse_der(der: bytes) -> ClientCertificate:
+    """Return the certificate whose DER encoding this is, nothing before and nothing behind."""
+    return _cached(_der, der)
+
+
+def parse_escaped_pem(presented: str) -> ClientCertificate:
+    """Percent-encoded PEM: nginx's ``$ssl_client_escaped_cert``, Envoy's ``Cert``, the leaf of an AWS load balancer. A
+    ``+`` means itself, since AWS leaves it as it is.
+    """
+    return _cached(_escaped_pem, presented)
+
+
+def parse_escaped_chain(presented: str) -> ClientCertificate:
+    """Percent-encoded PEM of a whole chain, the client's own certificate first."""
+    return _cached(_escaped_chain, presented)
+
+
+def parse_byte_sequence(presented: str) -> ClientCertificate:
+    """``Client-Cert``: DER as one byte sequence, without parameters (RFC 9440 section 2.2)."""
+    return _cached(_byte_sequence, presented)
+
+
+def parse_chain(presented: str) -> Chain:
+    """``Client-Cert-Chain``: a list of byte sequences without the client's own (RFC 9440 section 2.3)."""
+    return _cached(_byte_sequences, presented)
+
+
+def parse_base64_chain(presented: str) -> ClientCertificate:
+    """Traefik's: the base64 of each certificate, joined with commas, the client's own first.
+
+    A doubled header looks the same, since servers join it with a comma too. So each certificate must have been issued
+    by the next one, or what follows the first was not presented with it.
+    """
+    return _cached(_base64_chain, presented)
+
+
+def cached() -> int:
+    """Return how many parsed certificates this process holds; never more than ``CERTIFICATE_CACHE_SIZE``."""
+    return len(_parsed)
+
+
+def _cached(decode: Callable[[Text], Value], presented: Text) -> Value:
+    # An entry is bounded in size here, and their number by the cache.
+    if len(presented) > settings.CERTIFICATE_MAX_BYTES:
+        raise CertificateTooLarge
+    value: Value | None = _parsed.get((decode, presented))
+    if value is None:
+        value = _refusing(decode, presented)
+        _parsed.put((decode, presented), value)
+    return value
+
+
+#: Parsing is pure, so an entry cannot become wrong: dates and revocation are judged outside of it, every time.
+_parsed: BoundedCache[Any] = BoundedCache(
+    size=lambda: settings.CERTIFICATE_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
+
+
+def _refusing(decode: Callable[[Text], Value], presented: Text) -> Value:
+    try:
+        return decode(presented)
+    except CertificateMalformed:
+        raise
+    except Exception as error:
+        # cryptography reports unreadable certificates with exceptions of many kinds, InvalidVersion among them, which
+        # is no ValueError. Each of them is the sender's fault, so each is a refusal.
+        raise CertificateMalformed from error
+
+
+def _one_pem(pem: str) -> ClientCertificate:
+    if not _ONE_PEM.fullmatch(pem):
+        raise CertificateMalformed
+    return read((x509.load_pem_x509_certificate(pem.encode("ascii")),))
+
+
+def _escaped_pem(presented: str) -> ClientCertificate:
+    return _one_pem(unquote(presented, errors="replace"))
+
+
+def _escaped_chain(presented: str) -> ClientCertificate:
+    pems = unquote(presented, errors="replace")
+    if not _PEMS.fullmatch(pems):
+        raise CertificateMalformed
+    return read(tuple(x509.load_pem_x509_certificates(pems.encode("ascii"))))
+
+
+def _der(der: bytes) -> ClientCertificate:
+    return read((x509.load_der_x509_certificate(der),))
+
+
+def _byte_sequence(presented: str) -> ClientCertificate:
+    value: Any = http_sf.parse(presented.encode("ascii"), tltype="item")
+    return _der(_bare_bytes(value))
+
+
+def _byte_sequences(presented: str) -> Chain:
+    values: Any = http_sf.parse(presented.encode("ascii"), tltype="list")
+    return tuple(x509.load_der_x509_certificate(_bare_bytes(value)) for value in values)
+
+
+def _bare_bytes(item: Any) -> bytes:
+    value, parameters = item
+    if not isinstance(value, bytes) or not value or parameters:
+        raise CertificateMalformed
+    return value
+
+
+def _base64_chain(presented: str) -> ClientCertificate:
+    ders = [base64.b64decode(part, validate=True) for part in presented.encode("ascii").split(b",")]
+    chain = tuple(x509.load_der_x509_certificate(der) for der in ders)
+    for certificate, issuer in pairwise(chain):
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError) as error:
+            raise CertificateMalformed from error
+    return read(chain)

@@ -1,0 +1,85 @@
+"""By what else than its thumbprint a certificate may be known: names and keys that survive its renewal.
+
+A name counts only together with the authority that wrote it, since any trusted authority may write any name (RFC 8705
+section 7.4). The common name alone is never one: nobody keeps two authorities from writing the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from securecore.conf import settings
+from securecore.digests import base64url
+from securecore.errors import Misuse
+from securecore.identity.certificates import ClientCertificate
+
+#: Kinds of subject alternative name that a match may be about.
+_KINDS = {"URI": "san-uri", "email": "san-email", "DNS": "san-dns"}
+#: Each name is one more key to look up. A certificate of more names than this is known by its thumbprint alone.
+_MOST_NAMES = 32
+
+
+@dataclass(frozen=True)
+class Match:
+    """Every certificate with this key, or with this name by this issuer (RFC 4514 text; of a key it is empty)."""
+
+    mode: str
+    issuer: str
+    value: str
+
+    @property
+    def identifier(self) -> str:
+        """The primary key of its row: 43 characters, as a thumbprint has.
+
+        SHA-256 over length-prefixed parts. A thumbprint is SHA-256 over DER, which begins with 0x30, so none of the
+        one kind is ever one of the other.
+        """
+        hashed = hashlib.sha256(b"securecore match")
+        for part in (self.mode, self.issuer, self.value):
+            encoded = part.encode("utf-8", "surrogatepass")
+            hashed.update(len(encoded).to_bytes(8, "big") + encoded)
+        return base64url(hashed.digest())
+
+
+def matches(certificate: ClientCertificate) -> tuple[Match, ...]:
+    """Return everything that ``certificate`` could be known by, whether or not ``CERTIFICATE_MATCHES`` has it."""
+    found = [Match("public-key", "", certificate.key_thumbprint)]
+    for san in certificate.sans:
+        kind, _, name = san.partition(":")
+        if kind in _KINDS:
+            found.append(Match(_KINDS[kind], certificate.issuer, _comparable(kind, name)))
+    if certificate.subject:
+        found.append(Match("subject", certificate.issuer, certificate.subject))
+    return tuple(dict.fromkeys(found))
+
+
+def identifiers(certificate: ClientCertificate) -> tuple[str, ...]:
+    """Return the primary keys under which this certificate may be enrolled, its thumbprint first.
+
+    For one that nobody vouches for that is all: whoever signs his own certificate writes into it what he likes.
+    """
+    modes = settings.CERTIFICATE_MATCHES
+    if not modes or not certificate.is_verified:
+        return (certificate.thumbprint,)
+    found = [match.identifier for match in matches(certificate) if match.mode in modes]
+    return (certificate.thumbprint, *(found if len(found) <= _MOST_NAMES else ()))
+
+
+def match_of(certificate: ClientCertificate, mode: str) -> Match:
+    """Return the one match of this mode. Raises ``Misuse`` if there is none, or more than one to choose from."""
+    found = [match for match in matches(certificate) if match.mode == mode]
+    if len(found) != 1:
+        raise Misuse(f"The certificate has {len(found)} names of the kind {mode!r}; name the one that is meant.")
+    return found[0]
+
+
+def _comparable(kind: str, name: str) -> str:
+    # RFC 5280 section 7.2 and 7.5: hosts without regard to case, local parts with it. A URI is compared as it is
+    # written: SPIFFE ids are in lower case already, and no reader may find two ids where there was one.
+    if kind == "DNS":
+        return name.lower()
+    if kind == "email":
+        local, at, host = name.rpartition("@")
+        return f"{local}{at}{host.lower()}"
+    return name

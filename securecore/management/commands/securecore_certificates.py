@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from securecore import clock
+from securecore.conf import settings
+from securecore.errors import Misuse, Refused
+from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_pem
+from securecore.identity.models import CertificateQuerySet
+from securecore.revocation import revoke_certificate
+
+MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
+
+
+class Command(BaseCommand):
+    help = "List client certificates, enrol and revoke them, and tell which expire soon."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+
+        listing = actions.add_parser("list", help="what is enrolled, revoked, or waits to be admitted")
+        listing.add_argument("--user", help="of this user only")
+        listing.add_argument("--pending", action="store_true", help="only what waits to be admitted")
+
+        enrolling = actions.add_parser("enroll", help="map a certificate, its key or a name of it to a user")
+        enrolling.add_argument("user", help="the user's name")
+        enrolling.add_argument("certificate", nargs="?", help="a PEM file, or the thumbprint of one that waits")
+        enrolling.add_argument("--self-signed", action="store_true", help="good although no authority vouches for it")
+        enrolling.add_argument("--match", choices=MATCHES, help="every certificate with this key or name")
+        enrolling.add_argument("--issuer", default="", help="instead of a file: who wrote the name, as RFC 4514 text")
+        enrolling.add_argument("--value", default="", help="instead of a file: the name, or the key's thumbprint")
+
+        revoking = actions.add_parser("revoke", help="refuse a certificate, or what a match is about, from now on")
+        revoking.add_argument(
+            "certificates", nargs="+", help="a PEM file or a thumbprint; write -- before one that begins with -"
+        )
+
+        expiring = actions.add_parser("expiring", help="what is in use and ends soon; exit code 1 if there is any")
+        expiring.add_argument("--days", type=int, default=30)
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{action}")(**options)
+        except Misuse as error:
+            raise CommandError(str(error)) from None
+
+    def _list(self, *, user: str | None, pending: bool, **_: Any) -> None:
+        rows = _rows().pending() if pending else _rows()
+        if user is not None:
+            rows = rows.filter(user=_user(user))
+        for row in rows.order_by("not_after", "thumbprint").iterator():
+            self.stdout.write(_line(row))
+
+    def _enroll(self, *, user: str, certificate: str | None, match: str | None, **options: Any) -> None:
+        owner, now = _user(user), clock.now()
+        if certificate is None:
+            if match is None or not options["value"]:
+                raise CommandError("Name a PEM file, or say --match, --issuer and --value.")
+            row = enroll_match(match=Match(match, options["issuer"], options["value"]), user=owner, now=now)
+        elif _is_thumbprint(certificate):
+            if not admit(thumbprint=certificate, user=owner, now=now):
+                raise CommandError("No certificate with this thumbprint waits to be admitted.")
+            row = _rows().get(pk=certificate)
+        elif match is not None:
+            row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
+        else:
+            row = enroll(certificate=_read(certificate), user=owner, now=now, is_self_signed=options["self_signed"])
+        if row.matched_by not in ("thumbprint", *settings.CERTIFICATE_MATCHES):
+            self.stderr.write(f"It holds when SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.")
+        self.stdout.write(_line(row))
+
+    def _revoke(self, *, certificates: list[str], **_: Any) -> None:
+        for thumbprint in [each if _is_thumbprint(each) else _read(each).thumbprint for each in certificates]:
+            revoke_certificate(thumbprint=thumbprint)
+            self.stdout.write(f"{thumbprint} is refused from now on.")
+
+    def _expiring(self, *, days: int, **_: Any) -> None:
+        now = clock.now()
+        rows = list(_rows().expiring(now=now, until=now + dt.timedelta(days=days)))
+        for row in rows:
+            self.stdout.write(_line(row))
+        if rows:
+            raise SystemExit(1)
+
+
+def _rows() -> CertificateQuerySet:
+    return Certificate.objects.using(settings.DATABASE).select_related("user")
+
+
+def _line(row: Certificate) -> str:
+    end = row.not_after.isoformat(timespec="seconds") if row.not_after else "-"
+    state = "revoked" if row.revoked_at else "enrolled" if row.enrolled_at else "pending"
+    owner = row.user.get_username() if row.user else "-"
+    return "\t".join([row.thumbprint, row.matched_by, state, owner, end, row.subject, row.issuer])
+
+
+def _is_thumbprint(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_-]{43}", text) is not None
+
+
+def _read(path: str) -> Any:
+    try:
+        return parse_pem(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from None
+    except Refused:
+        raise CommandError(f"{path} is not exactly one certificate in PEM.") from None
+
+
+def _user(name: str) -> Any:
+    users = get_user_model()
+    try:
+        return users._default_manager.get_by_natural_key(name)
+    except users.DoesNotExist:
+        raise CommandError(f"There is no user {name!r}.") from None

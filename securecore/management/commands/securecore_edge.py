@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+try:
+    from securecore.management import nginx
+except ImportError:  # the parser is an extra
+    nginx = None  # type: ignore[assignment]
+
+
+class Command(BaseCommand):
+    help = "Find known traps in the configuration of the proxy in front."
+    requires_system_checks = ()  # it is about the proxy, not about the project
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        checking = actions.add_parser("check", help="read an nginx configuration; exit code 1 if it has traps")
+        checking.add_argument("path", help="the main file, nginx.conf; what it includes is read too")
+
+    def handle(self, *args: Any, path: str, **options: Any) -> None:
+        if nginx is None:
+            raise CommandError("This needs a parser: pip install 'securecore[edge]'.")
+        try:
+            findings = nginx.check(path)
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error)) from None
+        for finding in findings:
+            self.stdout.write(f"{finding.place}: {finding.code} {finding.problem}\n    Write: {finding.hint}")
+        if findings:
+            raise SystemExit(1)
+        self.stdout.write("No known trap.")

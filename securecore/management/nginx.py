@@ -1,0 +1,188 @@
+"""What is wrong with an nginx in front of us, found in its configuration (``manage.py securecore_edge check``).
+
+Only what is known to have let somebody in: each finding has a code, a place, and what to write instead. Needs the extra
+``securecore[edge]`` for its parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import crossplane
+
+VERIFY, CERTIFICATE, SECRET = "x-ssl-client-verify", "x-ssl-client-cert", "x-proxy-auth"
+#: What each of the two must be set to; "" takes it away, which is right where no certificate is asked for.
+_PROVEN = {VERIFY: ("$ssl_client_verify", ""), CERTIFICATE: ("$ssl_client_escaped_cert", "")}
+_PASSES = ("proxy_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass", "grpc_pass")
+
+
+@dataclass(frozen=True)
+class Finding:
+    code: str
+    place: str
+    problem: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """A block with what it inherits: of every directive the innermost, and ``proxy_set_header`` all or none."""
+
+    place: str
+    directives: dict[str, list[str]]
+    headers: dict[str, str]
+    #: Whether a block around this one sets the headers of the proxy that this one lost.
+    lost: frozenset[str] = frozenset()
+
+    def says(self, directive: str, default: str) -> str:
+        return (self.directives.get(directive) or [default])[0]
+
+    @property
+    def verifies(self) -> bool:
+        return self.says("ssl_verify_client", "off") != "off"
+
+
+def check(path: str) -> list[Finding]:
+    """Return what is wrong with the configuration whose main file is ``path``, its includes read too.
+
+    Raises ``ValueError`` for a file that cannot be read or that nginx would not take either.
+    """
+    parsed = crossplane.parse(path, combine=True, single=False, check_ctx=False, check_args=False)
+    if parsed["status"] != "ok":
+        errors = [f"{error.get('file', path)}: {error['error']}" for error in parsed["errors"]]
+        raise ValueError("; ".join(errors))
+    blocks = [block for config in parsed["config"] for block in config["parsed"]]
+    http = next((block for block in blocks if block["directive"] == "http"), None)
+    if http is None:
+        raise ValueError(f"{path} has no http block")
+    whole = _entered(Context("", {}, {}), http)
+    servers = [(_entered(whole, block), block) for block in http["block"] if block["directive"] == "server"]
+    upstreams = {block["args"][0]: block for block in http["block"] if block["directive"] == "upstream"}
+    return [*_of_servers(whole, [server for server, _ in servers]), *_of_locations(servers, upstreams)]
+
+
+def _entered(outer: Context, block: dict[str, Any]) -> Context:
+    own = {each["directive"]: list(each["args"]) for each in block["block"] if "block" not in each}
+    set_here = [each["args"] for each in block["block"] if each["directive"] == "proxy_set_header"]
+    headers = {arguments[0].lower(): arguments[1] for arguments in set_here}
+    place = f"{block.get('file', '')}:{block['line']}"
+    if not headers:
+        return Context(place, {**outer.directives, **own}, outer.headers, outer.lost)
+    return Context(place, {**outer.directives, **own}, headers, frozenset({*outer.headers, *outer.lost} - set(headers)))
+
+
+def _of_servers(whole: Context, servers: list[Context]) -> Iterator[Finding]:
+    if not any(server.verifies for server in servers):
+        yield Finding("N01", whole.place, "No server asks for a client certificate.", "ssl_verify_client optional;")
+    for context in [whole, *servers]:
+        if context.says("underscores_in_headers", "off") == "on":
+            yield Finding(
+                "N02",
+                context.place,
+                "X_SSL_Client_Verify reaches the application, to which it is X-SSL-Client-Verify.",
+                "underscores_in_headers off; in the default server",
+            )
+            break
+    for server in servers:
+        if server.verifies:
+            yield from _of_handshake(server)
+
+
+def _of_handshake(server: Context) -> Iterator[Finding]:
+    if server.says("ssl_verify_client", "off") == "optional_no_ca":
+        yield Finding(
+            "N03",
+            server.place,
+            "Certificates are taken that no authority vouches for.",
+            "ssl_verify_client optional; unless SELF_SIGNED_CERTIFICATES is what you want",
+        )
+    if server.says("ssl_session_cache", "none").startswith(("shared", "builtin")):
+        yield Finding(
+            "N04",
+            server.place,
+            "A resumed session stays verified after its certificate was revoked or has expired.",
+            "ssl_session_cache off;",
+        )
+    if server.says("ssl_session_tickets", "on") != "off":
+        yield Finding(
+            "N05",
+            server.place,
+            "A session ticket stays good after its certificate was revoked or has expired; tickets are on by default.",
+            "ssl_session_tickets off;",
+        )
+    if server.says("ssl_early_data", "off") == "on":
+        yield Finding("N06", server.place, "Early data can be replayed by anyone on the path.", "ssl_early_data off;")
+    if "ssl_crl" not in server.directives and server.says("ssl_ocsp", "off") == "off":
+        yield Finding(
+            "N07",
+            server.place,
+            "What the authority revoked is not known here.",
+            "ssl_crl /path/crl.pem; for every authority of the chain, or ssl_ocsp on;",
+        )
+
+
+def _of_locations(servers: list[tuple[Context, Any]], upstreams: dict[str, Any]) -> Iterator[Finding]:
+    passing = [(server, *each) for server, block in servers for each in _passing(server, block)]
+    # Another server, on port 80 perhaps, may lead to the same application.
+    protected = {target for server, _, _, target in passing if server.verifies}
+    for _, context, directive, target in passing:
+        if target not in protected:
+            continue
+        if directive != "proxy_pass":
+            yield Finding(
+                "N08",
+                context.place,
+                f"{directive} hands over the client's own headers, whatever proxy_set_header says.",
+                "proxy_pass, to a server that speaks HTTP",
+            )
+            continue
+        yield from _of_headers(context)
+        if _is_over_tcp(target, upstreams) and not context.headers.get(SECRET):
+            yield Finding(
+                "N10",
+                context.place,
+                f"Nothing proves to {target} that this nginx is asking; whoever reaches it is believed as much.",
+                "a unix socket, or proxy_set_header X-Proxy-Auth \"one of SECURECORE['PROXY_SECRETS']\";",
+            )
+
+
+def _of_headers(context: Context) -> Iterator[Finding]:
+    for header, right in _PROVEN.items():
+        if context.headers.get(header) in right:
+            continue
+        if header in context.headers:
+            problem = f"{header} is set to {context.headers[header]}."
+        elif header in context.lost:
+            problem = f"Its proxy_set_header lines drop all inherited ones: a client sets {header} itself."
+        else:
+            problem = f"A client sets {header} itself."
+        yield Finding("N09", context.place, problem, f"include proxied.conf; or proxy_set_header {header} {right[0]};")
+
+
+def _passing(outer: Context, block: dict[str, Any]) -> Iterator[tuple[Context, str, str]]:
+    """Every block in ``block`` that passes requests on: with its directive, and where to."""
+    for inner in block["block"]:
+        if "block" in inner and inner["directive"] in ("location", "if", "limit_except"):
+            # What passes on is not inherited.
+            own = replace(outer, directives={k: v for k, v in outer.directives.items() if k not in _PASSES})
+            yield from _passing(_entered(own, inner), inner)
+        elif inner["directive"] in _PASSES:
+            here = replace(outer, place=f"{inner.get('file', '')}:{inner['line']}")
+            yield here, inner["directive"], _target(inner["args"][0])
+
+
+def _target(passed: str) -> str:
+    """``http://unix:/run/app.sock:/x`` and ``http://app/x`` without scheme and path."""
+    rest = passed.partition("://")[2] or passed
+    if rest.startswith("unix:"):
+        return ":".join(rest.split(":")[:2])
+    return rest.partition("/")[0]
+
+
+def _is_over_tcp(target: str, upstreams: dict[str, Any]) -> bool:
+    if target not in upstreams:
+        return not target.startswith("unix:")
+    members = [each["args"][0] for each in upstreams[target]["block"] if each["directive"] == "server"]
+    return not all(member.startswith("unix:") for member in members)

@@ -1,0 +1,163 @@
+"""What every edge must show. Each test_*.py of this folder starts one proxy as its `edge` and inherits the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+
+from tests.acceptance.proxies.edge import SECRET, Edge, ask, program
+from tests.authority import Issued
+from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "lower case": str.lower,
+    "upper case": str.upper,
+    "underscores": lambda name: name.replace("-", "_"),
+    "one underscore": lambda name: "_".join(name.rsplit("-", 1)),
+    "lower case, underscores": lambda name: name.lower().replace("-", "_"),
+    "dots": lambda name: name.replace("-", "."),
+}
+VERIFY = ("X-SSL-Client-Verify", "SSL-Client-Verify")
+
+
+def issued(edge: Edge, name: str) -> Issued:
+    key: Any = None
+    return Issued(x509.load_pem_x509_certificate((edge.ground.pki / f"{name}.pem").read_bytes()), key)
+
+
+def claims(edge: Edge, name: str) -> Iterator[list[tuple[str, str]]]:
+    """Everything in which somebody could claim to be NAME, in the words of each proxy."""
+    certificate = issued(edge, name)
+    for source, header in CERTIFICATE.items():
+        value = encoded(source, certificate)
+        for verify in {SUCCESS.get(source, "SUCCESS"), "SUCCESS"}:
+            yield [(header, value), *((each, verify) for each in VERIFY)]
+    yield [("SSL-Client-Cert", quote(certificate.pem, safe="")), *((each, "SUCCESS") for each in VERIFY)]
+
+
+class Contract:
+    #: The words of the proxy, for those who would speak them too.
+    source: ClassVar[str]
+    #: Whether it reads a CRL. Where it does not, only the application knows what is revoked.
+    reads_crl: ClassVar[bool] = True
+    #: Whether it lets TLS sessions be resumed, which would not be checked again.
+    resumes: ClassVar[bool] = False
+
+    @pytest.mark.parametrize("name", ["alice", "bob", "carol"])
+    def test_certificate_is_the_one_getpeercert_sees(self, edge: Edge, oracle: Callable[[str], str], name: str) -> None:
+        answer = edge.ask(name)
+        assert answer.status == 200
+        assert (answer.body["user"], answer.body["thumbprint"]) == (name, oracle(name))
+        assert answer.body["claims"] == []
+
+    def test_nobody_is_nobody(self, edge: Edge) -> None:
+        answer = edge.ask(None)
+        assert (answer.status, answer.body["user"], answer.body["thumbprint"]) == (200, None, None)
+
+    @pytest.mark.parametrize("name", ["expired", "stranger"])
+    def test_certificate_that_is_not_good_never_arrives(self, edge: Edge, name: str) -> None:
+        assert edge.ask(name).status in (0, 400, 403)
+
+    def test_revoked_certificate_is_refused(self, edge: Edge) -> None:
+        """By the proxy, which reads the CRL, or else by the application, which has its own list."""
+        answer = edge.ask("revoked")
+        assert answer.status in ((0, 400, 403) if self.reads_crl else (403,))
+        if not self.reads_crl:
+            assert answer.body["code"] == "certificate-revoked"
+
+    @pytest.mark.parametrize("spelling", SPELLINGS)
+    @pytest.mark.parametrize("who", [None, "bob"])
+    def test_forged_header_is_nobody(self, edge: Edge, who: str | None, spelling: str) -> None:
+        spell = SPELLINGS[spelling]
+        with contextlib.closing(edge.connection(edge.context(who))) as connection:
+            for claim in claims(edge, "alice"):
+                answer = ask(connection, [(spell(name), value) for name, value in claim])
+                assert (answer.status, answer.body["user"]) == (200, who), claim[0][0]
+
+    @pytest.mark.parametrize("who", [None, "bob"])
+    def test_doubled_header_is_nobody(self, edge: Edge, who: str | None) -> None:
+        with contextlib.closing(edge.connection(edge.context(who))) as connection:
+            for claim in claims(edge, "alice"):
+                for headers in ([*claim, *claim], [*claim, *((name.lower(), value) for name, value in claim)]):
+                    answer = ask(connection, headers)
+                    assert (answer.status, answer.body["user"]) == (200, who), claim[0][0]
+
+    @pytest.mark.parametrize("who", [None, "bob"])
+    @pytest.mark.parametrize("spoil", ["{} ", "{}\t", " {}"])
+    def test_header_with_a_blank_is_nobody(self, edge: Edge, who: str | None, spoil: str) -> None:
+        for claim in claims(edge, "alice"):
+            header = (spoil.replace("{}", claim[0][0]), claim[0][1])
+            with contextlib.suppress(ValueError):  # http.client itself sends no blank in front
+                answer = edge.ask(who, [header, *claim[1:]])
+                assert answer.status in (0, 400) or answer.body["user"] == who
+
+    def test_secret_of_the_proxy_is_no_client_s(self, edge: Edge) -> None:
+        """A client that learnt it still comes through the proxy, which says who it is."""
+        for claim in claims(edge, "alice"):
+            assert edge.ask("bob", [*claim, ("X-Proxy-Auth", SECRET)]).body["user"] == "bob"
+
+    def test_direct_way_over_tcp_is_nobody(self, edge: Edge) -> None:
+        for claim in claims(edge, "alice"):
+            for secret in ([], [("X-Proxy-Auth", "")], [("X-Proxy-Auth", SECRET[::-1])]):
+                answer = edge.ask_directly([*claim, *secret])
+                assert (answer.status, answer.body["user"], answer.body["claims"]) == (200, None, [])
+
+    def test_direct_way_over_the_socket_is_closed(self, edge: Edge) -> None:
+        assert stat.S_IMODE(edge.socket.stat().st_mode) & 0o077 == 0
+        if os.geteuid() != 0:
+            return  # only root can be somebody else; the mode is all there is to see
+        os.chmod(edge.ground.var, 0o711)
+        os.chmod(edge.folder, 0o711)
+        with socket.socket(socket.AF_UNIX) as stranger, somebody_else(), pytest.raises(PermissionError):
+            stranger.connect(str(edge.socket))
+
+    def test_tls_is_what_mozilla_asks_for(self, edge: Edge) -> None:
+        if self.source != "nginx" and not os.environ.get("SCAN_EVERY_EDGE"):
+            pytest.skip(f"SCAN_EVERY_EDGE=1, as in `make soak`, has the TLS of {edge.name} scanned too (6 s)")
+        roots = str(edge.ground.pki / "ca.pem")
+        scan = [program("sslyze"), "--mozilla_config=intermediate", "--certinfo_ca_file", roots]
+        scan.append(f"localhost:{edge.port}")
+        done = subprocess.run(scan, capture_output=True, text=True, check=False, timeout=120)
+        assert "OK - Compliant" in done.stdout, done.stdout.partition("COMPLIANCE")[2]
+
+    def test_revoked_by_us_is_refused_at_once(self, edge: Edge) -> None:
+        """On a connection that is kept open, and in a TLS session that is resumed: no proxy looks again at either."""
+        names = [f"{edge.name}-{how}" for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
+        versions = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+        resuming = [edge.ask_twice_in_one_session(*each) for each in zip(names[1:], versions, strict=True)]
+        with contextlib.closing(edge.connection(edge.context(names[0]))) as connection:
+            assert ask(connection, ()).body["user"] == names[0]
+            assert [(answer.body["user"], reused) for answer, reused in map(next, resuming)] == [
+                (name, False) for name in names[1:]
+            ]
+            wire: Any = connection.sock
+            edge.ground.manage(
+                "securecore_certificates", "revoke", *(str(edge.ground.pki / f"{name}.pem") for name in names)
+            )
+            kept = ask(connection, ())
+            assert connection.sock is wire  # no other connection
+        assert (kept.status, kept.body["code"]) == (403, "certificate-revoked")
+        for answer, reused in map(next, resuming):
+            assert reused is self.resumes
+            assert (answer.status, answer.body["code"]) == (403, "certificate-revoked")
+
+
+@contextlib.contextmanager
+def somebody_else() -> Iterator[None]:
+    """Be nobody for a moment."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,38 @@
+"""The service behind each proxy: it says whom it sees."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from typing import Any
+
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+
+from securecore.digests import base64url
+
+application = get_wsgi_application()
+
+
+def whoami(request: Any) -> JsonResponse:
+    certificate, user = request.client_certificate, request.certificate_user
+    return JsonResponse(
+        {
+            "user": user and user.username,
+            "thumbprint": certificate and certificate.thumbprint,
+            "chain": len(certificate.chain) if certificate else 0,
+            "peer": _thumbprint_of_peer(request),
+            "claims": [name for name in request.META if "CERT" in name or "SSL" in name or "MTLS" in name],
+        }
+    )
+
+
+def _thumbprint_of_peer(request: HttpRequest) -> str | None:
+    """What Python's own getpeercert() says of a TLS connection that ends here."""
+    connection = request.META.get("gunicorn.socket")
+    der = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    return base64url(hashlib.sha256(der).digest()) if der else None
+
+
+urlpatterns = [path("whoami", whoami)]

@@ -1,0 +1,33 @@
+"""Django settings of the service behind each proxy: SECURECORE_SOURCE says which one it is, EDGE_VAR where it lives."""
+
+from __future__ import annotations
+
+import os
+
+VAR = os.environ["EDGE_VAR"]
+SECRET_KEY = "for the tests only"
+ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+ROOT_URLCONF = "tests.acceptance.proxies.service"
+WSGI_APPLICATION = "tests.acceptance.proxies.service.application"
+USE_TZ = True
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"{VAR}/db.sqlite3",
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 5},
+    }
+}
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "securecore"]
+MIDDLEWARE = [
+    "securecore.http.middleware.ClientCertificateMiddleware",
+    "securecore.http.middleware.SessionMiddleware",
+    "securecore.http.middleware.RefusalMiddleware",
+]
+SESSION_ENGINE = "securecore.sessions"
+SECURECORE = {
+    "CERTIFICATE_SOURCE": os.environ["SECURECORE_SOURCE"],
+    "TRUST_UNIX_SOCKET": True,
+    # Over TCP nobody is believed without the secret, also not on this machine.
+    "TRUSTED_PROXIES": ["127.0.0.1/32"],
+    "PROXY_SECRETS": [os.environ["PROXY_SECRET"]],
+}

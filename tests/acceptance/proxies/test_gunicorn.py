@@ -1,0 +1,25 @@
+"""gunicorn ends TLS itself: no proxy, and no header that could be forged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.acceptance.proxies.contract import Contract
+from tests.acceptance.proxies.edge import Edge
+
+
+class TestGunicorn(Contract):
+    source = "gunicorn"
+    # There is no way past it.
+    test_direct_way_over_tcp_is_nobody = None  # type: ignore[assignment]
+    test_direct_way_over_the_socket_is_closed = None  # type: ignore[assignment]
+
+    @pytest.fixture(scope="module")
+    @staticmethod
+    def edge(open_edge: Callable[..., Edge]) -> Edge:
+        edge = open_edge("gunicorn")
+        edge.configure("gunicorn.conf.py")
+        edge.start_gunicorn_alone()
+        return edge

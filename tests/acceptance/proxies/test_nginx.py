@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from demo_project.stack import nginx_binary
+from tests.acceptance.proxies.contract import Contract
+from tests.acceptance.proxies.edge import Edge
+from tests.structure.tree import ROOT
+
+
+def start(edge: Edge, **replaced: str) -> Edge:
+    """nginx with the configuration of nginx/, in which ``replaced`` names lines of tls.conf that are others here."""
+    folder = edge.folder / "nginx"
+    shutil.copytree(ROOT / "nginx", folder)
+    (folder / "listen.conf").write_text(f"listen 127.0.0.1:{edge.port} ssl default_server;\n")
+    # Its paths lead from the folder of the configuration, and from the one where it runs, to their neighbours.
+    (edge.folder / "pki").symlink_to(edge.ground.pki)
+    (edge.ground.var / "log").mkdir(exist_ok=True)
+    tls = (folder / "tls.conf").read_text()
+    for old, new in replaced.items():
+        assert old in tls
+        tls = tls.replace(old, new)
+    (folder / "tls.conf").write_text(tls)
+    edge.start_service()
+    # nginx's workers give up root. Ours must reach a socket that only its owner may.
+    user = f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
+    options = ["-e", "stderr", "-p", ".", "-c", "nginx/nginx.conf", "-g", f"daemon off;{user}"]
+    edge.start_proxy(str(nginx_binary()), *options)
+    return edge
+
+
+class TestNginx(Contract):
+    source = "nginx"
+
+    @pytest.fixture(scope="module")
+    @staticmethod
+    def edge(open_edge: Callable[..., Edge]) -> Edge:
+        return start(open_edge("nginx"))
+
+
+class TestNginxThatResumes:
+    """A shared session cache is a known trap: nginx believes a session for hours. Our list holds all the same."""
+
+    resumes = True
+    test_revoked_by_us_is_refused_at_once = Contract.test_revoked_by_us_is_refused_at_once
+
+    @pytest.fixture(scope="module")
+    @staticmethod
+    def edge(open_edge: Callable[..., Edge]) -> Edge:
+        edge = open_edge("nginx", "nginx-that-resumes")
+        return start(edge, **{"ssl_session_cache off": "ssl_session_cache shared:tls:1m"})

@@ -1,0 +1,150 @@
+"""manage.py securecore_certificates"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+
+from securecore import access
+from securecore.errors import CertificateRevoked
+from securecore.identity import Certificate, parse_pem, present
+from tests.authority import DAY, Authority, Issued
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> list[list[str]]:
+    """The lines that the command printed, each as its fields."""
+    out = StringIO()
+    call_command("securecore_certificates", *arguments, stdout=out, stderr=StringIO())
+    return [line.split("\t") for line in out.getvalue().splitlines()]
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create(username="alice")
+
+
+@pytest.fixture
+def file_of(tmp_path: Path) -> Callable[[Issued], str]:
+    def file_of(issued: Issued) -> str:
+        path = tmp_path / f"{issued.certificate.serial_number}.pem"
+        path.write_text(issued.pem)
+        return str(path)
+
+    return file_of
+
+
+class TestEnroll:
+    def test_maps_a_file_to_a_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
+        issued = ca.issue("alice")
+        [fields] = run("enroll", "alice", file_of(issued))
+        assert access.user_of_certificate(parse_pem(issued.pem)) == alice
+        assert fields[:4] == [parse_pem(issued.pem).thumbprint, "thumbprint", "enrolled", "alice"]
+
+    def test_maps_a_name_to_a_user(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str], settings: Any
+    ) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-uri"]}
+        first, second = (ca.issue("alice", uris=["spiffe://example/alice"]) for _ in range(2))
+        run("enroll", "alice", file_of(first), "--match", "san-uri")
+        assert access.user_of_certificate(parse_pem(second.pem)) == alice
+
+    def test_needs_no_file_for_a_name(self, ca: Authority, alice: User, settings: Any) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-dns"]}
+        run("enroll", "alice", "--match", "san-dns", "--issuer", "CN=Test CA", "--value", "a.example")
+        issued = ca.issue("alice", dns_names=["a.example"])
+        assert access.user_of_certificate(parse_pem(issued.pem)) == alice
+
+    def test_admits_what_waits(self, ca: Authority, alice: User, settings: Any, now: dt.datetime) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5}
+        certificate = parse_pem(ca.issue("alice").pem)
+        assert present(certificate=certificate, now=now)
+        [waiting] = run("list", "--pending")
+        assert waiting[2:4] == ["pending", "-"]
+        run("enroll", "alice", waiting[0])
+        assert access.user_of_certificate(certificate) == alice
+        assert run("list", "--pending") == []
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("nobody", "x.pem"),
+            ("alice", "no such file"),
+            ("alice",),
+            ("alice", "--match", "san-uri"),
+            ("alice", "--match", "san-uri", "--value", "spiffe://a/b"),
+            ("alice", "A" * 43),
+        ],
+    )
+    def test_says_what_is_wrong(self, alice: User, arguments: tuple[str, ...]) -> None:
+        with pytest.raises(CommandError):
+            run("enroll", *arguments)
+        assert not Certificate.objects.exists()
+
+    def test_reads_one_certificate_and_nothing_else(
+        self, ca: Authority, alice: User, tmp_path: Path, file_of: Callable[[Issued], str]
+    ) -> None:
+        (tmp_path / "two.pem").write_text(ca.issue("alice").pem + ca.issue("bob").pem)
+        with pytest.raises(CommandError, match="exactly one"):
+            run("enroll", "alice", str(tmp_path / "two.pem"))
+
+    def test_gives_nothing_to_another_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
+        User.objects.create(username="bob")
+        path = file_of(ca.issue("alice"))
+        run("enroll", "alice", path)
+        with pytest.raises(CommandError, match="another user"):
+            run("enroll", "bob", path)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRevoke:
+    @pytest.mark.parametrize("how", ["file", "thumbprint"])
+    def test_refuses_from_now_on(self, ca: Authority, alice: User, file_of: Callable[[Issued], str], how: str) -> None:
+        issued = ca.issue("alice")
+        certificate = parse_pem(issued.pem)
+        run("enroll", "alice", file_of(issued))
+        run("revoke", "--", file_of(issued) if how == "file" else certificate.thumbprint)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(certificate)
+
+    def test_of_a_match_refuses_every_certificate(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str], settings: Any
+    ) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["subject"]}
+        [fields] = run("enroll", "alice", file_of(ca.issue("alice")), "--match", "subject")
+        run("revoke", "--", fields[0])
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(parse_pem(ca.issue("alice").pem))
+
+
+class TestExpiring:
+    def test_lists_what_is_in_use_and_ends_soon(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str], now: dt.datetime
+    ) -> None:
+        for days in (3, 5, 40):
+            run("enroll", "alice", file_of(ca.issue(f"in {days} days", not_after=now + days * DAY)))
+        run("enroll", "alice", "--match", "subject", "--issuer", "CN=Test CA", "--value", "CN=never")
+        out = StringIO()
+        with pytest.raises(SystemExit) as code:
+            call_command("securecore_certificates", "expiring", "--days", "30", stdout=out)
+        assert code.value.code == 1
+        assert [line.split("\t")[5] for line in out.getvalue().splitlines()] == ["CN=in 3 days", "CN=in 5 days"]
+
+    def test_says_nothing_of_what_nobody_uses(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str], now: dt.datetime
+    ) -> None:
+        paths = [file_of(ca.issue(name, not_after=now + DAY)) for name in ("revoked", "left")]
+        User.objects.create(username="bob", is_active=False)
+        run("enroll", "alice", paths[0])
+        Certificate.objects.update(revoked_at=now)
+        run("enroll", "bob", paths[1])
+        assert run("expiring", "--days", "30") == []
+        assert run("expiring", "--days", "0") == []

@@ -1,0 +1,215 @@
+"""Certificates that are known by their key or by a name of their issuer's: who comes in, and who does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.contrib.auth.models import User
+
+from securecore import access
+from securecore.errors import CertificateRevoked, Misuse
+from securecore.identity import (
+    Certificate,
+    ClientCertificate,
+    Match,
+    enroll,
+    enroll_match,
+    identifiers,
+    match_of,
+    parse_pem,
+    revoke,
+)
+from securecore.purge import purge
+from tests.authority import DAY, Authority
+
+pytestmark = pytest.mark.django_db
+
+MODES = ("public-key", "san-uri", "san-email", "san-dns", "subject")
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create(username="alice")
+
+
+@pytest.fixture
+def bob() -> User:
+    return User.objects.create(username="bob")
+
+
+@pytest.fixture
+def matching(settings: Any) -> Callable[..., None]:
+    def matching(*modes: str) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": modes}
+
+    return matching
+
+
+def certificate(by: Authority, **changed: Any) -> ClientCertificate:
+    """With one name of each kind."""
+    names: dict[str, Any] = {
+        "dns_names": ["a.example"],
+        "uris": ["spiffe://example/alice"],
+        "emails": ["alice@example.org"],
+    }
+    return parse_pem(by.issue(changed.pop("common_name", "alice"), **{"key": KEY, **names, **changed}).pem)
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestEveryMode:
+    def test_a_renewed_certificate_keeps_its_user(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        matching(mode)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        first, second = certificate(ca), certificate(ca)
+        assert first.thumbprint != second.thumbprint
+        assert access.user_of_certificate(first) == access.user_of_certificate(second) == alice
+
+    def test_holds_while_the_settings_have_it(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        assert access.user_of_certificate(certificate(ca)) is None
+        matching(*(other for other in MODES if other != mode))
+        assert access.user_of_certificate(certificate(ca)) is None
+
+    def test_is_about_one_issuer(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        """Another authority that the proxy trusts writes the same names. A key is nobody's but its holder's."""
+        matching(mode)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        other = certificate(Authority("Another CA"))
+        assert access.user_of_certificate(other) == (alice if mode == "public-key" else None)
+
+    def test_is_about_one_name(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        matching(mode)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        others: dict[str, dict[str, Any]] = {
+            "public-key": {"key": ec.generate_private_key(ec.SECP256R1())},
+            "san-uri": {"uris": ["spiffe://example/alice/"]},
+            "san-email": {"emails": ["Alice@example.org"]},
+            "san-dns": {"dns_names": ["b.example"]},
+            "subject": {"common_name": "alice "},
+        }
+        assert access.user_of_certificate(certificate(ca, **others[mode])) is None
+
+    def test_of_what_nobody_vouches_for_says_nothing(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        """Who signs his own certificate writes into it what he likes."""
+        matching(mode)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        own = dataclasses.replace(certificate(ca), is_verified=False)
+        enroll(certificate=own, user=None, now=now, is_self_signed=True)
+        assert access.user_of_certificate(own) is None
+
+    def test_that_is_revoked_refuses(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        matching(*MODES)
+        row = enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        enrolled = certificate(ca)
+        enroll(certificate=enrolled, user=alice, now=now)
+        revoke(thumbprint=row.pk, now=now)
+        for each in (certificate(ca), enrolled):
+            with pytest.raises(CertificateRevoked):
+                access.user_of_certificate(each)
+
+    def test_does_not_bring_a_revoked_certificate_back(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        matching(mode)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        lost = certificate(ca)
+        revoke(thumbprint=lost.thumbprint, now=now)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(lost)
+        assert access.user_of_certificate(certificate(ca)) == alice
+
+    def test_is_one_statement(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str, request: Any
+    ) -> None:
+        matching(*MODES)
+        enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
+        with request.getfixturevalue("django_assert_num_queries")(1):
+            assert access.user_of_certificate(certificate(ca)) == alice
+
+
+class TestTwoUsers:
+    def test_of_one_certificate_are_nobody(
+        self, ca: Authority, alice: User, bob: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        matching("san-uri", "san-dns")
+        enroll_match(match=match_of(certificate(ca), "san-uri"), user=alice, now=now)
+        enroll_match(match=match_of(certificate(ca), "san-dns"), user=bob, now=now)
+        assert access.user_of_certificate(certificate(ca)) is None
+
+    def test_yield_to_the_certificate_s_own_enrolment(
+        self, ca: Authority, alice: User, bob: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        matching("san-uri")
+        enroll_match(match=match_of(certificate(ca), "san-uri"), user=alice, now=now)
+        own = certificate(ca)
+        enroll(certificate=own, user=bob, now=now)
+        assert access.user_of_certificate(own) == bob
+
+    def test_cannot_have_one_match(self, ca: Authority, alice: User, bob: User, now: dt.datetime) -> None:
+        match = match_of(certificate(ca), "san-uri")
+        enroll_match(match=match, user=alice, now=now)
+        with pytest.raises(Misuse, match="another user"):
+            enroll_match(match=match, user=bob, now=now)
+
+    def test_that_are_deactivated_are_nobody(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        matching("subject")
+        enroll_match(match=match_of(certificate(ca), "subject"), user=alice, now=now)
+        User.objects.update(is_active=False)
+        assert access.user_of_certificate(certificate(ca)) is None
+
+
+class TestMatch:
+    def test_hosts_are_compared_without_regard_to_case(self, ca: Authority) -> None:
+        one, other = (
+            certificate(ca, dns_names=[name], emails=[f"alice@{name}"]) for name in ("a.example", "A.Example")
+        )
+        for mode in ("san-dns", "san-email"):
+            assert match_of(one, mode) == match_of(other, mode)
+
+    def test_identifiers_do_not_run_together(self) -> None:
+        made = {Match(*parts).identifier for parts in (("ab", "c", "d"), ("a", "bc", "d"), ("ab", "cd", ""))}
+        assert len(made) == 3
+        assert {len(identifier) for identifier in made} == {43}
+
+    @pytest.mark.parametrize(
+        "match", [Match("san-uri", "", "spiffe://a/b"), Match("subject", "CN=x", ""), Match("public-key", "CN=x", "y")]
+    )
+    def test_that_is_no_name_of_anybody_is_not_enrolled(self, alice: User, now: dt.datetime, match: Match) -> None:
+        with pytest.raises(Misuse):
+            enroll_match(match=match, user=alice, now=now)
+
+    @pytest.mark.parametrize("names", [[], ["spiffe://a/b", "spiffe://a/c"]])
+    def test_must_be_the_only_one_to_be_taken(self, ca: Authority, names: list[str]) -> None:
+        with pytest.raises(Misuse, match=str(len(names))):
+            match_of(certificate(ca, uris=names), "san-uri")
+
+    def test_of_a_thousand_names_is_not_looked_for(self, ca: Authority, matching: Callable[..., None]) -> None:
+        matching(*MODES)
+        many = certificate(ca, dns_names=[f"h{number}.example" for number in range(100)])
+        assert identifiers(many) == (many.thumbprint,)
+        assert len(identifiers(certificate(ca))) == 1 + len(MODES)
+
+    def test_outlives_a_purge(self, ca: Authority, alice: User, now: dt.datetime) -> None:
+        enroll_match(match=match_of(certificate(ca), "subject"), user=alice, now=now)
+        purge(now=now + 4000 * DAY)
+        assert Certificate.objects.count() == 1

@@ -1,0 +1,8 @@
+"""The views of tests/http and the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [path("admin/", admin.site.urls), path("", include("tests.http.urls"))]
