@@ -122,6 +122,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("conf"),
     *listed("checks"),
     *listed("events"),
+    *listed("scan"),
     *(
         Sabotage(
             name=f"session: {name}",
