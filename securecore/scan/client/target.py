@@ -34,6 +34,7 @@ class Target:
     deep: bool = False
     routes: dict[str, str] = field(default_factory=dict)
     _remembered: dict[Any, Any] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
 
     def once(self, act: Callable[[Target], Answer]) -> Answer:
         """Return what ``act`` returned when the first check of this scan asked; its refusal is remembered too."""
@@ -54,7 +55,6 @@ class Target:
     def values(self, who: str = "owner", **more: str) -> dict[str, str]:
         """Return new values for a plan's templates. A key, a nonce and a canary are good for one request."""
         fresh = randomness.token_hex(12)
-        environment = {f"env:{name}": self._from_environment(name) for name in environment_names(self.plan)}
         return {
             "canary": f"scan-{fresh}",
             "key": f"scan-key-{fresh}",
@@ -62,20 +62,16 @@ class Target:
             "timestamp": str(int(time.time())),
             "name": self.name(who),
             "owner": self.name("owner"),
-            **environment,
+            **self.once(_environment),
             **more,
         }
 
     def name(self, who: str) -> str:
         """Return the common name of a certificate, or nothing."""
-        if not self.wire.is_tls or not self.wire.has(who):
-            return ""
-        identity = self.wire.identity(who)
-        if identity is None:
-            return ""
-        subject = x509.load_pem_x509_certificate(identity.cert.read_bytes()).subject
-        names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return str(names[0].value) if names else ""
+        if who not in self._names:
+            identity = self.wire.identity(who) if self.wire.has(who) else None
+            self._names[who] = _common_name(identity.cert.read_bytes()) if identity else ""
+        return self._names[who]
 
     def prepared(self, call: Call, values: Mapping[str, str]) -> Request:
         """Return the request that ``call`` means with these values."""
@@ -98,10 +94,17 @@ class Target:
     def get(self, path: str, who: str = "owner", headers: Mapping[str, str] | None = None) -> httpx.Response:
         return self.wire.send(add_headers(Request("GET", path), headers or {}), who)
 
-    def _from_environment(self, name: str) -> str:
-        if name not in os.environ:
-            raise Skipped(f"the plan wants the environment variable {name}")
-        return self.secrets.add(os.environ[name], "from the environment")
+
+def _environment(target: Target) -> dict[str, str]:
+    names = environment_names(target.plan)
+    if missing := sorted(names - set(os.environ)):
+        raise Skipped(f"the plan wants the environment variable {missing[0]}")
+    return {f"env:{name}": target.secrets.add(os.environ[name], "from the environment") for name in names}
+
+
+def _common_name(pem: bytes) -> str:
+    names = x509.load_pem_x509_certificate(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def add_headers(request: Request, headers: Mapping[str, str]) -> Request:
