@@ -53,6 +53,11 @@ class Mint:
             .not_valid_before(now - _LIFETIME)
             .not_valid_after(now + _LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            # Strict verifiers (Python's own since 3.13) demand both identifiers (RFC 5280 section 4.2.1).
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._signer.public_key()), critical=False
+            )
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         )
         path = self._folder / f"{name}.pem"
