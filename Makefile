@@ -19,6 +19,8 @@ SSLYZE := .venv-sslyze/.installed
 ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
+# The scanner's own tests (tests/scan) know neither a database nor a Django of ours: they run once, on SQLite.
+
 say = @printf '\n== %s\n'
 
 MAKEFLAGS += --no-print-directory
@@ -56,8 +58,8 @@ test-sqlite: $(DEV) $(SSLYZE)
 	@$(PY) -m pytest $(ON_TWO_CORES)
 
 test-postgresql: $(DEV)
-	$(say) "the suite on PostgreSQL, races included"
-	@$(PY) -m tests.postgres -- $(PY) -m pytest $(ON_TWO_CORES)
+	$(say) "what touches a database, on PostgreSQL, races included"
+	@$(PY) -m tests.postgres -- $(PY) -m pytest $(ON_TWO_CORES) -m database --ignore=tests/scan
 
 # The suite once more where it will live next: the newest Django wants Python 3.12. Without one, this says so and goes on.
 newest_python = $(shell \
@@ -74,10 +76,10 @@ test-newest:
 	    $(MAKE) $(NEWEST) && \
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
-	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure \
-	        --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_demo.py \
-	        --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_cross_site.py --ignore=tests/fuzz && \
-	    .venv-newest/bin/python -m tests.django_suites sessions_tests; \
+	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure --ignore=tests/fuzz \
+	        --ignore=tests/scan --ignore=tests/acceptance/clients --ignore=tests/acceptance/proxies \
+	        --ignore-glob='*/tests/acceptance/test_*' tests tests/acceptance/test_protections.py && \
+	    .venv-newest/bin/python -m tests.django_suites; \
 	fi
 
 # Its tests are in Django's source distribution, which pip fetches once into var/.

@@ -8,6 +8,9 @@ from rest_framework.exceptions import APIException
 
 from demo_project.payments.models import Account, Payout, Transfer
 
+#: What a voucher is worth, in cents.
+VOUCHER = 1
+
 
 class Unpayable(APIException):
     """An order that is well formed and cannot be carried out."""
@@ -28,6 +31,11 @@ class UnknownPayee(Unpayable):
 class SameAccount(Unpayable):
     default_code = "same-account"
     default_detail = "Payer and payee are the same account."
+
+
+class UnknownVoucher(Unpayable):
+    default_code = "unknown-voucher"
+    default_detail = "There is no such voucher, or it was redeemed."
 
 
 class InsufficientFunds(Unpayable):

@@ -32,6 +32,10 @@ class PayoutOrderSerializer(serializers.Serializer[Any]):
     amount = CentsField(min_value=1, max_value=LARGEST_AMOUNT, help_text="Cents.")
 
 
+class VoucherSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(max_length=100, help_text="It pays once.")
+
+
 class TransferFilterSerializer(serializers.Serializer[Any]):
     memo = serializers.CharField(max_length=140, allow_blank=True, required=False, help_text="Exactly this one.")
 

@@ -13,6 +13,8 @@ urlpatterns = [
     path("api/payouts", views.Payouts.as_view()),
     path("api/payouts/proven", views.ProvenPayouts.as_view()),
     path("api/payouts/signed", views.SignedPayouts.as_view()),
+    path("api/vouchers", views.Vouchers.as_view()),
+    path("api/vouchers/redeem", views.Redemption.as_view()),
     path("api/reports", views.Reports.as_view()),
     path("api/admin/grants/grant", views.Grants.as_view()),
     path("api/admin/grants/revoke", views.Grants.as_view(granted=False)),

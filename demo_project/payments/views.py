@@ -15,7 +15,7 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from demo_project.payments import ledger, page, statements
+from demo_project.payments import ledger, page, statements, vouchers
 from demo_project.payments.memory import memory
 from demo_project.payments.serializers import (
     AccountsSerializer,
@@ -31,6 +31,7 @@ from demo_project.payments.serializers import (
     TransferOrderSerializer,
     TransferSerializer,
     TransfersSerializer,
+    VoucherSerializer,
     WhoamiSerializer,
 )
 from securecore import clock
@@ -122,6 +123,19 @@ class SignedPayouts(FreshMixin, APIView):
     @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
     def post(self, request: Any) -> Response:
         done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
+        return Response(PayoutSerializer(done).data, status=201)
+
+
+class Vouchers(APIView):
+    @extend_schema(request=None, responses={201: VoucherSerializer})
+    def post(self, request: Any) -> Response:
+        return Response({"code": vouchers.issue(user=request.user)}, status=201)
+
+
+class Redemption(APIView):
+    @extend_schema(request=VoucherSerializer, responses={201: PayoutSerializer})
+    def post(self, request: Any) -> Response:
+        done = vouchers.redeem(**_valid(VoucherSerializer, request.data), user=request.user)
         return Response(PayoutSerializer(done).data, status=201)
 
 

@@ -1,3 +1,5 @@
+"""WEAKNESS: forged identity. A header says who it is, and everybody can send a header."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,15 +10,21 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from demo_project.vulnerable import certificates, sessions, tokens
 
+# The flaw: "the old proxy authenticates, and says here whom it saw". It is gone; the header is anybody's now.
+_USER_HEADER = "HTTP_X_AUTH_REQUEST_USER"
+
 
 class Authentication(BaseAuthentication):
-    """A token, else a session, else the certificate: whichever is there says who it is, and nobody compares them."""
+    """A token, else a session, else a header, else the certificate: whichever is there says who it is, and nobody
+    compares them.
+    """
 
     def authenticate(self, request: Any) -> tuple[User, str] | None:
         client = certificates.presented(request)
         evidence = {
             "token": tokens.presented(request),
             "session": sessions.presented(request),
+            "header": request.META.get(_USER_HEADER),
             "certificate": client and client.name,
         }
         for kind, username in evidence.items():

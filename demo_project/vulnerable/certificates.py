@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
+
+BUFFER_BYTES = 16 * 1024
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Client:
     pem: str
     first_seen: float
     requests: int = 0
+    # "So that no request has to allocate one."
+    buffer: bytearray = field(default_factory=lambda: bytearray(b"\0") * BUFFER_BYTES)
 
 
 # The flaw: keyed by fingerprint, no bound in number, none in time. A client that renews its certificate every hour

@@ -40,6 +40,9 @@ TIME_ZONE = "UTC"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_PATH = "/vulnerable/"
 SESSION_COOKIE_SECURE = True
+# "The page shows the id to the support", and another site embeds the page. A plain name, so any neighbour may set it.
+SESSION_COOKIE_HTTPONLY = False
+SESSION_COOKIE_SAMESITE = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["demo_project.vulnerable.authentication.Authentication"],

@@ -13,6 +13,8 @@ _routes = [
     path("api/accounts", views.Accounts.as_view()),
     path("api/transfers", views.Transfers.as_view()),
     path("api/payouts", views.Payouts.as_view()),
+    path("api/vouchers", views.Vouchers.as_view()),
+    path("api/vouchers/redeem", views.Redemption.as_view()),
     path("api/reports", views.Reports.as_view()),
     path("api/admin/grants/grant", views.Grants.as_view()),
     path("api/admin/grants/revoke", views.Grants.as_view(granted=False)),

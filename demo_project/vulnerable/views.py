@@ -28,8 +28,9 @@ from demo_project.payments.serializers import (
     TransferFilterSerializer,
     TransferOrderSerializer,
     TransferSerializer,
+    VoucherSerializer,
 )
-from demo_project.vulnerable import certificates, permissions, sessions, tokens
+from demo_project.vulnerable import certificates, permissions, sessions, tokens, vouchers
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -89,6 +90,17 @@ class Payouts(APIView):
         return Response(PayoutSerializer(done).data, status=201)
 
 
+class Vouchers(APIView):
+    def post(self, request: Any) -> Response:
+        return Response({"code": vouchers.issue()}, status=201)
+
+
+class Redemption(APIView):
+    def post(self, request: Any) -> Response:
+        done = vouchers.redeem(**_valid(VoucherSerializer, request.data), user=request.user)
+        return Response(PayoutSerializer(done).data, status=201)
+
+
 class Reports(APIView):
     def get(self, request: Any) -> Response:
         if request.auth != "token":
@@ -133,8 +145,13 @@ class Token(APIView):
     parser_classes = (FormParser,)
 
     def post(self, request: Any) -> Response:
-        token = tokens.issue(request.user.get_username())
-        return Response({"access_token": token, "token_type": "Bearer", "expires_in": tokens.LIFETIME})
+        if "HTTP_DPOP" in request.META:
+            tokens.check_proof(request)
+        if request.data.get("grant_type") == "refresh_token":
+            pair = tokens.refresh(request.data.get("refresh_token", ""))
+        else:
+            pair = tokens.issue(request.user.get_username())
+        return Response({**pair, "token_type": "DPoP" if "HTTP_DPOP" in request.META else "Bearer"})
 
 
 class Revoke(APIView):

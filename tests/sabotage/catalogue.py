@@ -126,6 +126,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("conf"),
     *listed("checks"),
     *listed("events"),
+    *listed("scan"),
     *(
         Sabotage(
             name=f"session: {name}",

@@ -1,0 +1,28 @@
+"""Vouchers: a code that pays once."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+
+from demo_project.payments import ledger
+from demo_project.payments.models import Payout
+from securecore import clock
+from securecore.tokens import one_time
+
+#: Seconds.
+LIFETIME = 3600
+
+_PURPOSE = "voucher"
+
+
+def issue(*, user: User) -> str:
+    """Return the code of a new voucher. ``user`` alone can redeem it."""
+    return one_time.issue(purpose=_PURPOSE, subject=str(user.pk), lifetime=LIFETIME, now=clock.now())
+
+
+def redeem(code: str, *, user: User) -> Payout:
+    """Pay out what a voucher is worth. Raises ``ledger.UnknownVoucher``."""
+    # Used up before it pays: whatever fails afterwards, it does not pay twice.
+    if one_time.consume(code, purpose=_PURPOSE, now=clock.now()) != str(user.pk):
+        raise ledger.UnknownVoucher
+    return ledger.pay_out(payer=user, to="voucher", amount=ledger.VOUCHER)

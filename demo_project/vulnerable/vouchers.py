@@ -1,0 +1,29 @@
+"""WEAKNESS: use-limit overrun. A voucher is checked, paid and crossed out, in three steps."""
+
+from __future__ import annotations
+
+import secrets
+
+from django.contrib.auth.models import User
+
+from demo_project.payments import ledger
+from demo_project.payments.models import Payout
+
+_open: set[str] = set()
+
+
+def issue() -> str:
+    """Return the code of a new voucher."""
+    code = secrets.token_urlsafe(16)
+    _open.add(code)
+    return code
+
+
+def redeem(code: str, *, user: User) -> Payout:
+    """Pay out what a voucher is worth. Raises ``ledger.UnknownVoucher``."""
+    if code not in _open:
+        raise ledger.UnknownVoucher
+    # The flaw: whoever comes between the check above and the line below is paid too.
+    done = ledger.pay_out(payer=user, to="voucher", amount=ledger.VOUCHER)
+    _open.discard(code)
+    return done
