@@ -88,8 +88,8 @@ class WatchedBody:
     def readline(self, *size: Any) -> Any:
         return self._seen(self._stream.readline(*size))
 
-    def close(self) -> None:
-        self._stream.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # close() and, for Django 6.1, seekable()
 
     def named_ids(self) -> list[str]:
         """What was named like a session id so far, without doubles, at most as many as are looked up."""
