@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from securecore import clock
 from securecore.conf import settings
@@ -12,6 +13,7 @@ from securecore.replay import dpop, server_nonce
 
 #: RFC 3986 section 3.3, besides what quote() keeps anyway.
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
+_SPELLED_PATH = re.compile(r"(?:[\w.~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 
 
 def presented_proof(request: Any) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonce | None:
@@ -54,8 +56,19 @@ def proof_of_request(request: Any) -> dpop.Proof | None:
 
 def _url(request: Any) -> str:
     # Not build_absolute_uri(): for the path "//other/x" it gives another host, and it leaves "?" and "#" of a path as
-    # they are, so that a proof for less would fit. What was escaped without need cannot be known any more.
-    return f"{request.scheme}://{request.get_host()}{quote(request.path, safe=_PATH_CHARACTERS)}"
+    # they are, so that a proof for less would fit.
+    return f"{request.scheme}://{request.get_host()}{_path(request)}"
+
+
+def _path(request: Any) -> str:
+    """The path as it was spelled on the wire, which gunicorn tells; WSGI itself forgets what was escaped without need.
+
+    No header can become RAW_URI, and it is believed only if it spells the path that Django serves.
+    """
+    spelled = request.META.get("RAW_URI", "").partition("?")[0]
+    if _SPELLED_PATH.fullmatch(spelled) and unquote(spelled) == request.path:
+        return str(spelled)
+    return quote(request.path, safe=_PATH_CHARACTERS)
 
 
 def _access_token(request: Any) -> str | None:
