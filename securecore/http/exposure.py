@@ -88,8 +88,8 @@ class WatchedBody:
     def readline(self, *size: Any) -> Any:
         return self._seen(self._stream.readline(*size))
 
-    def close(self) -> None:
-        self._stream.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # close() and, for Django 6.1, seekable()
 
     def seekable(self) -> bool:
         """No: Django 6.1 asks, and would seek to the end and back to measure. WSGI's stream cannot either."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 #: RFC 3986 section 3.3, besides what quote() keeps anyway.
 PATH_CHARACTERS = "/!$&'()*+,;=:@"
+_PATH = re.compile(r"(?:[\w.~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 #: Where servers keep the request target before they decode it: gunicorn, and uWSGI and mod_wsgi. Never from a header,
 #: whose names begin with HTTP_.
 _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
@@ -21,7 +23,8 @@ def target_uri(request: Any) -> str:
     raw = next((request.META[name] for name in _RAW_TARGETS if name in request.META), "")
     path, mark, query = raw.partition("?")
     # What is routed must be what is signed, also behind a server that rewrites the one and not the other.
-    if unquote_to_bytes(path) != request.path.encode() or query != request.META.get("QUERY_STRING", ""):
+    is_spelled = _PATH.fullmatch(path) and unquote_to_bytes(path) == request.path.encode()
+    if not is_spelled or query != request.META.get("QUERY_STRING", ""):
         path, query = quote(request.path, safe=PATH_CHARACTERS), request.META.get("QUERY_STRING", "")
         mark = "?" if query else ""
     return f"{request.scheme}://{request.get_host().lower()}{path}{mark}{query}"

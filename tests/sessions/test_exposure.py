@@ -160,6 +160,14 @@ class TestWatchedBody:
             stream.read()
             assert stream.named_ids() == []
 
+    def test_is_otherwise_the_stream_that_it_watches(self) -> None:
+        """Each Django asks for another part of its interface."""
+        stream = watched(b"a")
+        assert stream.seekable()
+        stream.close()
+        with pytest.raises(ValueError, match="closed"):
+            stream.read()
+
     def test_holds_a_block_and_eight_ids(self) -> None:
         stream = watched(b"".join(b"sid=%043d&" % number for number in range(200_000)))
         tracemalloc.start()

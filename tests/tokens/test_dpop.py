@@ -212,6 +212,37 @@ class TestUse:
         )
         assert refusal(answer) == "invalid_dpop_proof"
 
+    @pytest.mark.parametrize(
+        ("path", "on_the_wire", "proven", "fits"),
+        [
+            ("/any/a,b", "/any/a%2Cb", "/any/a%2Cb", True),
+            ("/any/a,b", "/any/a%2cb?x=%2C", "/any/a%2Cb", True),
+            ("/any/a,b", "/any/a,b", "/any/a,b", True),
+            ("/any/a,b", "/any/a%2Cb", "/any/a,b", False),
+            # It is not this request's: as if it were not there.
+            ("/any/a,b", "/any/c", "/any/c", False),
+            ("/any/a,b", "/any/c", "/any/a,b", True),
+            ("/any/a,b", "https://other/any/a%2Cb", "/any/a,b", True),
+            ("/any/a#b", "/any/a#b", "/any/a", False),
+            ("/any/a?b", "/any/a?b", "/any/a", False),
+            ("/any/100%", "/any/100%", "/any/100%25", True),
+            ("/any/[x]", "/any/[x]", "/any/%5Bx%5D", True),
+            ("/any/ü", "/any/\xc3\xbc", "/any/%C3%BC", True),
+        ],
+    )
+    def test_is_for_the_path_as_it_was_spelled_where_the_server_tells(
+        self, client: MutualTLSClient, token: str, path: str, on_the_wire: str, proven: str, fits: bool
+    ) -> None:
+        answer = client.generic(
+            "GET",
+            "/any/x",
+            HTTP_AUTHORIZATION=f"DPoP {token}",
+            HTTP_DPOP=prove(proven, token=token),
+            PATH_INFO=path.encode().decode("latin-1"),
+            RAW_URI=on_the_wire,
+        )
+        assert answer.status_code == (200 if fits else 401), answer.content
+
     def test_ignores_the_query(self, client: MutualTLSClient, token: str) -> None:
         assert works(client, token, path="/both?a=1", scheme="DPoP", proof=prove("/both?b=2#c", token=token))
 
