@@ -91,10 +91,6 @@ class WatchedBody:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)  # close() and, for Django 6.1, seekable()
 
-    def seekable(self) -> bool:
-        """No: Django 6.1 asks, and would seek to the end and back to measure. WSGI's stream cannot either."""
-        return False
-
     def named_ids(self) -> list[str]:
         """What was named like a session id so far, without doubles, at most as many as are looked up."""
         self._search(self._pending, margin=0)

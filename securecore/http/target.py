@@ -15,16 +15,15 @@ _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 
 
 def target_uri(request: Any) -> str:
-    """Return the target URI of ``request`` with its query (RFC 9110 section 7.1), byte for byte where the server tells
-    what was on the wire.
+    """Return the target URI of ``request`` with its query (RFC 9110 section 7.1), its path byte for byte where the
+    server tells what was on the wire; a query is never decoded.
 
     Not ``build_absolute_uri()``: for the path ``//other/x`` it gives another host.
     """
     raw = next((request.META[name] for name in _RAW_TARGETS if name in request.META), "")
-    path, mark, query = raw.partition("?")
+    path, mark, _ = raw.partition("?")
     # What is routed must be what is signed, also behind a server that rewrites the one and not the other.
-    is_spelled = _PATH.fullmatch(path) and unquote_to_bytes(path) == request.path.encode()
-    if not is_spelled or query != request.META.get("QUERY_STRING", ""):
-        path, query = quote(request.path, safe=PATH_CHARACTERS), request.META.get("QUERY_STRING", "")
-        mark = "?" if query else ""
-    return f"{request.scheme}://{request.get_host().lower()}{path}{mark}{query}"
+    if not _PATH.fullmatch(path) or unquote_to_bytes(path) != request.path.encode():
+        path, mark = quote(request.path, safe=PATH_CHARACTERS), ""
+    query = request.META.get("QUERY_STRING", "")
+    return f"{request.scheme}://{request.get_host().lower()}{path}{'?' if query else mark}{query}"

@@ -41,7 +41,7 @@ class Watching:
                     self._read(key.fileobj, selector)
                 whole = [one for one, content in self.brought.items() if content.endswith(CONTENT)]
                 if whole and not self.at_first:
-                    for key, _ in selector.select(0) + selector.select(0):
+                    for key, _ in selector.select(0):
                         self._read(key.fileobj, selector)
                     self.at_first = list(self.brought.values())
                 for connection in whole:
