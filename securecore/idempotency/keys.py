@@ -18,8 +18,8 @@ _BARE_ITEM = (
 _PARAMETERS = rf"(?:; *[a-z*][a-z0-9_\-.*]*(?:={_BARE_ITEM})?)*"
 _ITEM = re.compile(rf" *{_STRING}{_PARAMETERS} *", re.ASCII)
 #: What most clients send: a UUID or another token without quotes. A comma would mean that two headers were joined, and
-#: the first character is none that begins another kind of structured field.
-_BARE = re.compile(r"[A-Za-z0-9][!#$%&'*+\-.^_`|~:/=@A-Za-z0-9]*")
+#: the first character is none that begins another kind of structured field but a number, which is a key too.
+_BARE = re.compile(r"[A-Za-z0-9_-][!#$%&'*+\-.^_`|~:/=@A-Za-z0-9]*")
 
 _LONGEST = 255
 

@@ -18,6 +18,8 @@ class TestParseKey:
             ('"8e03978e-40d5-43dd-bc93-6894a57f9324"', "8e03978e-40d5-43dd-bc93-6894a57f9324"),
             ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
             ("k", "k"),
+            ("-Y2Fubm90_", "-Y2Fubm90_"),  # base64url, as secrets.token_urlsafe() makes them
+            ("_Y2Fubm90-", "_Y2Fubm90-"),
             ('"two words, and a comma"', "two words, and a comma"),
             (r'"a \"quote\" and a \\"', 'a "quote" and a \\'),
             ("x" * 255, "x" * 255),

@@ -76,6 +76,9 @@ class Load:
     def after(self, instant: float) -> list[Answer]:
         return [answer for answer in self.history if answer.began > instant]
 
+    def has_answered(self, times: int, *, since: float) -> bool:
+        return len(self.after(since)) >= times
+
 
 @contextmanager
 def workers(folder: Path, *, database: str, securecore: dict[str, Any]) -> Iterator[Workers]:

@@ -100,8 +100,12 @@ class Held:
 
 def blocked() -> int:
     with connection.cursor() as cursor:
-        # Unlike pg_stat_activity, this is read anew within a transaction.
-        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        # Unlike pg_stat_activity, this is read anew within a transaction. Not those of another database of this server,
+        # where other tests run: who waits for a row holds its table here.
+        cursor.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks "
+            "WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+        )
         return int(cursor.fetchone()[0])
 
 
