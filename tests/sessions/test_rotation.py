@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
-from django.db import connections
+from django.db import connection, connections
 
-from securecore.grants import grant, principal_of
+from securecore.grants import Grant, grant, principal_of
 from securecore.revocation import revoke_grant
 from securecore.sessions import Session, SessionStore
 from securecore.sessions.statements import GRACE
@@ -100,6 +100,25 @@ class TestPrivilegeChange:
         assert changes(alice)
         user.save()
         assert not changes(alice)
+
+    @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
+    def test_round_every_signal_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
+        User.objects.filter(pk=user.pk).update(**{name: True})
+        assert changes(alice)
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE auth_user SET {name} = %s WHERE id = %s", [False, user.pk])
+        assert changes(alice)
+
+    def test_round_every_signal_by_a_grant_or_a_role(
+        self, alice: MutualTLSClient, user: User, now: dt.datetime
+    ) -> None:
+        Grant.objects.bulk_create([Grant(principal=principal_of(user), permission="x", granted_at=now)])
+        assert changes(alice)
+        Grant.objects.update(revoked_at=now)
+        assert changes(alice)
+        group = Group.objects.create(name="tellers")
+        User.groups.through.objects.bulk_create([User.groups.through(user=user, group=group)])
+        assert changes(alice)
 
     def test_of_the_password(self, alice: MutualTLSClient) -> None:
         before = key_of(alice)
