@@ -99,7 +99,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         request.session = self.SessionStore(presented_key, *proven(request))  # our engine (securecore.E201)
-        if isinstance(request.session, SessionStore):
+        if isinstance(request.session, SessionStore) and hasattr(request, "access"):
             request.session.already_read = request.access.fresh_session
 
     def process_response(self, request: Any, response: Any) -> Any:
