@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from typing import Any
 
 from django.urls import include, path
@@ -27,7 +27,8 @@ class Stop(Ask):
 
     def get(self, request: Any) -> Response:
         answer = super().get(request)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread: sent to the process, another could take it, and this one would answer before all are stopped.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return answer
 
 
