@@ -59,10 +59,10 @@ class Access:
         """The session that was presented, if it is live; for whom it opens is for the engine to say."""
         return self._snapshot.session if self.session_key else None
 
-    def fresh_session(self) -> Found | None:
-        """Return the session, or None if what we know of it is leased: what it holds may have been written since."""
+    def fresh_session(self) -> tuple[Found | None, ...]:
+        """Return the session, or that there is none; nothing if what we know is leased: it may have changed since."""
         found = self.session
-        return None if self.is_leased else found
+        return () if self.is_leased else (found,)
 
     def user_of_certificate(self) -> Any | None:
         """Return the active user whose certificate this is, or None. Raises ``CertificateRevoked``, and

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.http.request import RawPostDataException
 
-from securecore import clock, db, replay, tokens
+from securecore import clock, db, replay
 from securecore.conf import settings
 from securecore.errors import (
     ContentDigestMismatch,
@@ -133,16 +133,16 @@ def _nonce(request: Any, now: dt.datetime) -> None:
     replay.claim_nonce(presented_nonce, scope=nonce_scope(request), made_at=made_at, now=now)
 
 
-def _dpop(request: Any, now: dt.datetime) -> None:
+def _dpop(request: Any, _: dt.datetime) -> None:
     """The middleware has verified and claimed the proof; here it must be there, and of the key that the token names:
     anybody has some key.
     """
     try:
         proof = proof_of_request(request)
-        scheme, _, presented_token = request.headers.get("Authorization", "").partition(" ")
+        scheme = request.headers.get("Authorization", "").partition(" ")[0]
         if proof is None or scheme.lower() != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        if tokens.verify(presented_token.strip(), now=now).binding != f"jkt:{proof.jkt}":
+        if request.access.good_token().binding != f"jkt:{proof.jkt}":
             raise InvalidToken
     except (InvalidDPoPProof, InvalidToken, UseDPoPNonce) as refusal:
         refusal.status = 401  # type: ignore[misc]  # RFC 9449 section 7.1

@@ -9,6 +9,9 @@ from django.db import models
 from securecore import digests, leases
 from securecore.conf import django_settings
 
+#: How long a request that was in flight when the id changed is still served, read-only.
+GRACE = dt.timedelta(seconds=10)
+
 
 def record_id(session_key: str) -> UUID:
     """Return the primary key of the session with this id; the id itself is stored nowhere."""
@@ -32,9 +35,9 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def named(self, session_key: str) -> SessionQuerySet:
         return self.filter(pk=record_id(session_key))
 
-    def replaced(self, session_key: str, since: dt.datetime) -> SessionQuerySet:
-        """The session whose id this was until it got another, at or after ``since``."""
-        return self.filter(predecessor=record_id(session_key), rotated_at__gte=since)
+    def replaced(self, session_key: str, now: dt.datetime) -> SessionQuerySet:
+        """The live session whose id this was until a moment ago."""
+        return self.live(now).filter(predecessor=record_id(session_key), rotated_at__gte=now - GRACE)
 
     def end(self) -> int:
         """End these sessions: the rows go, so no worker on any host finds them again."""

@@ -12,10 +12,7 @@ from typing import Any
 
 from securecore import db
 from securecore.conf import settings
-from securecore.sessions.models import Session, record_id
-
-#: How long a request that was in flight when the id changed is still served, read-only.
-GRACE = dt.timedelta(seconds=10)
+from securecore.sessions.models import GRACE, Session, record_id
 
 #: Writing "last seen" on every request would be the dearest statement of the request, for nothing.
 _SEEN_EVERY = dt.timedelta(minutes=1)
@@ -63,20 +60,26 @@ class Found:
 
 
 def find(session_key: str, *, now: dt.datetime) -> Found | None:
-    """Return the live session with this id, or with this predecessor within the grace period."""
+    """Return the live session with this id."""
+    return _found(_CURRENT, session_key, now)
+
+
+def find_replaced(session_key: str, *, now: dt.datetime) -> Found | None:
+    """Return the live session whose id took the place of this one within the grace period."""
+    found = _found(_REPLACED, session_key, now)
+    return found and replace(found, replaced=True)
+
+
+def _found(statement: str, session_key: str, now: dt.datetime) -> Found | None:
     database = db.connection()
     instants = {"now": now, "unseen_since": unseen_since(now), "grace": now - GRACE}
     # Like QuerySet.update() and unlike raw parameters, these are spelled as each database wants them.
     parameters = {name: _INSTANT.get_db_prep_value(each, database) for name, each in instants.items()}
     parameters["id"] = _ID.get_db_prep_value(record_id(session_key), database)
     with database.cursor() as cursor:
-        cursor.execute(_CURRENT, parameters)
+        cursor.execute(statement, parameters)
         row = cursor.fetchone()
-        if row is not None:
-            return Found(*row)
-        cursor.execute(_REPLACED, parameters)
-        row = cursor.fetchone()
-        return None if row is None else replace(Found(*row), replaced=True)
+    return None if row is None else Found(*row)
 
 
 def unseen_since(now: dt.datetime) -> dt.datetime:

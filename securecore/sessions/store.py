@@ -16,7 +16,7 @@ from securecore import clock, db, digests, events
 from securecore.conf import settings
 from securecore.sessions import columns
 from securecore.sessions.models import Session, SessionQuerySet, record_id
-from securecore.sessions.statements import GRACE, Found, find, write
+from securecore.sessions.statements import Found, find, find_replaced, write
 
 
 class SessionStore(SessionBase):
@@ -43,8 +43,8 @@ class SessionStore(SessionBase):
         self._stored: bytes | None = None
         self._in_transaction = False
         self._ended_key: str | None = None
-        #: What the request has read of its session already, if it is no older than the request; see ``access``.
-        self.already_read: Callable[[], Found | None] = lambda: None
+        #: The session that the request has read already, or found missing; nothing if it has not asked. See ``access``.
+        self.already_read: Callable[[], tuple[Found | None, ...]] = tuple
 
     # What Django asks of an engine
 
@@ -152,7 +152,7 @@ class SessionStore(SessionBase):
         """End the session, also for a request that came with the id before this one."""
         self._get_session()  # type: ignore[attr-defined]
         if self.is_read_only and self.presented_key is not None:
-            _replaced(self.presented_key).filter(binding__in=self.proven).end()
+            _rows().replaced(self.presented_key, clock.now()).filter(binding__in=self.proven).end()
             self._session_key = None
         self.is_read_only = False
 
@@ -180,7 +180,9 @@ class SessionStore(SessionBase):
     def was_replaced(self) -> bool:
         """Say whether the id that this request came with was changed by another one just now."""
         presented = self.session_key or self.presented_key
-        return presented is not None and _replaced(presented).filter(binding__in=self.proven).exists()
+        if presented is None:
+            return False
+        return _rows().replaced(presented, clock.now()).filter(binding__in=self.proven).exists()
 
     def is_authenticated_since(self, instant: dt.datetime) -> bool:
         """Say whether the session's user proved to be there after ``instant``, as the database has it now."""
@@ -192,14 +194,16 @@ class SessionStore(SessionBase):
         return digests.new_secret()
 
     def _find(self, now: dt.datetime) -> Found | None:
-        read, self.already_read = self.already_read, lambda: None
-        found = (self.session_key == self.presented_key and read()) or find(str(self.session_key), now=now)
+        read, self.already_read = self.already_read, tuple
+        key = str(self.session_key)
+        known = read() if key == self.presented_key else ()
+        found = (known[0] if known else find(key, now=now)) or find_replaced(key, now=now)
         if found is None or found.binding in self.proven:
             return found
         self.is_refused = True
         ends = settings.SESSION_MISMATCH == "end" and not found.replaced
         if ends:
-            _rows().named(str(self.session_key)).end()
+            _rows().named(key).end()
         user = None if found.user_id is None else str(found.user_id)
         shown = " ".join(self.proven)
         events.emit(events.SessionBindingMismatch(user=user, bound_to=found.binding, presented=shown, ended=ends))
@@ -262,11 +266,6 @@ class SessionStore(SessionBase):
 
 def _rows() -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE)
-
-
-def _replaced(session_key: str) -> SessionQuerySet:
-    now = clock.now()
-    return _rows().live(now).replaced(session_key, since=now - GRACE)
 
 
 def _keep(data: dict[str, Any], names: tuple[str, ...]) -> None:

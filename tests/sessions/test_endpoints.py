@@ -15,7 +15,7 @@ from securecore.events import SessionBindingMismatch
 from securecore.identity import Certificate, enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
-from securecore.sessions.statements import GRACE
+from securecore.sessions.models import GRACE
 from tests.authority import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_store import PLANTED
@@ -362,6 +362,15 @@ class TestCost:
         log_in(client)
         with django_assert_num_queries(1):  # certificate, session, the session's user
             assert user_of(client) == "alice"
+
+    def test_of_a_request_with_a_dead_id_is_one_more(
+        self, mtls_client: Clients, django_assert_num_queries: Any
+    ) -> None:
+        """Whether the id was replaced a moment ago; that it is none of today's is known by then."""
+        client = mtls_client("alice")
+        client.cookies[COOKIE] = "x" * 43
+        with django_assert_num_queries(2):
+            client.get("/session")
 
     def test_of_a_request_without_one_is_one_statement(
         self, mtls_client: Clients, django_assert_num_queries: Any

@@ -13,7 +13,7 @@ from django.db import connection, connections
 from securecore.grants import Grant, grant, principal_of
 from securecore.revocation import revoke_grant
 from securecore.sessions import Session, SessionStore
-from securecore.sessions.statements import GRACE
+from securecore.sessions.models import GRACE
 from tests.authority import MutualTLSClient
 from tests.sessions.test_endpoints import COOKIE, log_in, put, user_of
 

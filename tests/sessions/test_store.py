@@ -20,7 +20,7 @@ from django.db import connection
 
 from securecore import clock
 from securecore.sessions import Session, SessionStore
-from securecore.sessions.statements import GRACE
+from securecore.sessions.models import GRACE
 
 pytestmark = pytest.mark.django_db
 
