@@ -64,9 +64,9 @@ def test_mutations(published: list[bytes]) -> None:
     for _ in range(MUTATIONS):
         source, der = chance.choice(READ_BY), chance.choice(small)
         headers = mutated_headers(source, der, chance)
-        started = time.perf_counter()
+        started = time.process_time()
         certificate = read(source, headers)
-        slowest = max(slowest, time.perf_counter() - started)
+        slowest = max(slowest, time.process_time() - started)
         values, refusals = (values + 1, refusals) if certificate else (values, refusals + 1)
     assert values > MUTATIONS // 100
     assert refusals > MUTATIONS // 4
