@@ -179,6 +179,16 @@ class TestSubject:
             User.objects.update(is_active=False)
         assert is_refused(get(client, token))
 
+    def test_that_was_gone_when_it_was_issued_is_refused(
+        self, client: MutualTLSClient, thumbprint: str, now: dt.datetime
+    ) -> None:
+        """What ends a user's tokens has been; that the user is not active is all that is left to see."""
+        alice = User.objects.get(username="alice")
+        User.objects.update(is_active=False)
+        binding = f"x5t#S256:{thumbprint}"
+        token, _ = tokens.issue(subject=str(alice.pk), client_id="alice", binding=binding, now=now)
+        assert is_refused(get(client, token))
+
 
 class TestTimes:
     def test_end_a_token(self, client: MutualTLSClient, token: str, now: dt.datetime, monkeypatch: Any) -> None:
