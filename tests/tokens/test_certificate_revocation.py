@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from securecore import clock, tokens
 from securecore.errors import Misuse
+from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.tokens import RefreshFamily, refresh
@@ -100,6 +101,12 @@ class TestFamily:
         revoke_certificate(thumbprint=thumbprint)
         assert RefreshFamily.objects.get().revoked_at is not None
         assert error_of(refreshed(renewed[0], token, proof=to_the_token_endpoint())) == INVALID_GRANT
+
+    def test_ends_in_a_database_without_triggers(self, client: MutualTLSClient, thumbprint: str) -> None:
+        triggers.remove()
+        given(client, proof=to_the_token_endpoint())
+        revoke_certificate(thumbprint=thumbprint)
+        assert RefreshFamily.objects.get().revoked_at is not None
 
     @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
     def test_of_a_registered_client_ends(
