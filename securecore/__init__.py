@@ -11,7 +11,8 @@ A map of the package, from the bottom up. Imports point down only (contracts in 
 ``message_signatures``  what is signed, and how each key signs it (RFC 9421)
 ``client``              for callers: proofs and safe retries, without Django
 ``conf``                the one door to settings: ``SECURECORE = {...}``
-``db``                  claim by insert, conditional update, transactions, bounded waits and deletes
+``db``                  transactions that are what their caller believes, and waits that end
+``rows``                claim by insert, conditional update, delete in batches
 ``prepared``            statements that are the same for every request
 ``leases``              an answer may be used again for a moment, and revocations wait for it
 ``events``              every notable thing by name, with its payload

@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from uuid import UUID
 
-from securecore import db, digests
+from securecore import db, digests, rows
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, IdempotencyKeyReused, Misuse
 from securecore.idempotency.models import IdempotencyRecord
@@ -75,7 +75,7 @@ def insert(
 ) -> bool:
     """Insert the row of a claim, or take over one that has expired, and say whether this call did."""
     lease = {"leased_until": leased_until} if leased_until else {}
-    return db.claim(
+    return rows.claim(
         IdempotencyRecord,
         now=now,
         wait=wait,
@@ -100,7 +100,7 @@ def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = No
     than ``max_body`` bytes.
     """
     refuse_oversize(response, max_body)
-    db.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
+    rows.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
 
 
 def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:

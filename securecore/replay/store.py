@@ -13,7 +13,7 @@ import uuid
 
 from django.core.cache import caches
 
-from securecore import db
+from securecore import db, rows
 from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
@@ -31,7 +31,7 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: st
     until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
-    return db.claim(SeenNonce, now=now, id=record, expires_at=until)
+    return rows.claim(SeenNonce, now=now, id=record, expires_at=until)
 
 
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:
