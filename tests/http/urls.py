@@ -18,6 +18,17 @@ from securecore.errors import Refused
 from securecore.http.authentication import AccessTokenAuthentication
 
 
+class Asking:
+    """A middleware that needs the database itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        User.objects.count()
+        return self.get_response(request)
+
+
 def seen(request: Any) -> HttpResponse:
     """What the middleware made of the request."""
     certificate = request.client_certificate

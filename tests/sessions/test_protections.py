@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from securecore.events import SessionBindingMismatch, SessionsEnded
+from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
@@ -217,7 +218,10 @@ class TestEnding:
             call_command("securecore_sessions", "end", *given)
         assert user_of(alice) == "alice"
 
-    def test_of_a_user_who_is_deactivated(self, alice: MutualTLSClient) -> None:
+    @pytest.mark.parametrize("has_triggers", [True, False])
+    def test_of_a_user_who_is_deactivated(self, alice: MutualTLSClient, has_triggers: bool) -> None:
+        if not has_triggers:  # a database for which we have none
+            triggers.remove()
         user = User.objects.get(username="alice")
         user.is_active = False
         user.save()
