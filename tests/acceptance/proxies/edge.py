@@ -101,7 +101,7 @@ class Edge:
             (self.folder / name).write_text(text)
 
     def start_service(self) -> None:
-        binds = ["-b", "unix:app.sock", "-b", f"127.0.0.1:{self.direct}"]
+        binds = ["-b", f"unix:{self.socket.name}", "-b", f"127.0.0.1:{self.direct}"]
         self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds)
         self._await(lambda: self.ask_directly([]).status == 200)
 
