@@ -316,7 +316,12 @@ class TestBesideTheClientsOwn:
         covered = (*self.COVERED, "client-cert")
         assert self.post(self.by_client(alice, covered)) == REFUSED
         assert self.post(self.by_client(alice, covered, keyid="edge-1")) == REFUSED
-        assert self.post(self.by_both(alice, keyid="edge-1")) == REFUSED
+        ours, pretended = (
+            by_proxy(client_cert(alice), method="POST", url=self.URL),
+            self.by_client(alice, keyid="edge-1"),
+        )
+        for both in (joined(ours, pretended), joined(pretended, ours)):
+            assert self.post({**both, "content-digest": content_digest(BODY)}) == REFUSED
         stolen = self.by_client(ca.certificate_for("bob"), covered, keyid="edge-1") | client_cert(alice)
         assert self.post(stolen) == REFUSED
 
