@@ -53,6 +53,8 @@ class Contract:
     reads_crl: ClassVar[bool] = True
     #: Whether it lets TLS sessions be resumed, which would not be checked again.
     resumes: ClassVar[bool] = False
+    #: Whether it reaches gunicorn over TCP: then gunicorn can only tell it by its address, which others here have too.
+    is_over_tcp: ClassVar[bool] = False
 
     @pytest.mark.parametrize("name", ["alice", "bob", "carol"])
     def test_certificate_is_the_one_getpeercert_sees(self, edge: Edge, oracle: Callable[[str], str], name: str) -> None:
@@ -112,6 +114,13 @@ class Contract:
             for secret in ([], [("X-Proxy-Auth", "")], [("X-Proxy-Auth", SECRET[::-1])]):
                 answer = edge.ask_directly([*claim, *secret])
                 assert (answer.status, answer.body["user"], answer.body["claims"]) == (200, None, [])
+
+    def test_scheme_is_the_proxy_s_word(self, edge: Edge) -> None:
+        """Origins and signed URLs are compared with it."""
+        forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-Protocol", "http"), ("X-Forwarded-Ssl", "off")]
+        assert edge.ask("alice", forged).body["scheme"] == "https"
+        forged = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Protocol", "ssl"), ("X-Forwarded-Ssl", "on")]
+        assert edge.ask_directly(forged).body["scheme"] == ("https" if self.is_over_tcp else "http")
 
     def test_direct_way_over_the_socket_is_closed(self, edge: Edge) -> None:
         assert stat.S_IMODE(edge.socket.stat().st_mode) & 0o077 == 0

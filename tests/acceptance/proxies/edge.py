@@ -100,9 +100,10 @@ class Edge:
                 text = text.replace(old, new)
             (self.folder / name).write_text(text)
 
-    def start_service(self) -> None:
+    def start_service(self, *options: str) -> None:
+        """Start the service behind the proxy; ``options`` of gunicorn come after its configuration."""
         binds = ["-b", f"unix:{self.socket.name}", "-b", f"127.0.0.1:{self.direct}"]
-        self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds)
+        self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds, *options)
         self._await(lambda: self.ask_directly([]).status == 200)
 
     def start_proxy(self, *command: str) -> None:
