@@ -15,8 +15,8 @@ CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 
-#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify. gunicorn and waitress drop the
-#: name with the underscore.
+#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify: seen of uvicorn 0.54,
+#: hypercorn 0.18, granian 2.8 and uWSGI 2.0.31. gunicorn 27 and waitress 3.0 drop the name with the underscore.
 UNSAFE_SERVERS = ("uvicorn", "hypercorn", "granian", "uWSGI")
 
 

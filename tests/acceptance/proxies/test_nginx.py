@@ -10,7 +10,7 @@ import pytest
 
 from demo_project.stack import nginx_binary
 from tests.acceptance.proxies.contract import Contract
-from tests.acceptance.proxies.edge import Edge
+from tests.acceptance.proxies.edge import SECRET, Edge
 from tests.structure.tree import ROOT
 
 
@@ -42,6 +42,17 @@ class TestNginx(Contract):
     @staticmethod
     def edge(open_edge: Callable[..., Edge]) -> Edge:
         return start(open_edge("nginx"))
+
+    @pytest.mark.parametrize(("size", "by_us"), [(17_000, True), (30_000, True), (40_000, False)])
+    def test_oversized_header_is_431(self, edge: Edge, size: int, by_us: bool) -> None:
+        """By the application, with its words and its event; gunicorn's bound is above ours."""
+        answer = edge.ask_directly(
+            [("X-Proxy-Auth", SECRET), ("X-SSL-Client-Verify", "SUCCESS"), ("X-SSL-Client-Cert", "%0A" * (size // 3))]
+        )
+        assert answer.status == 431 if by_us else answer.status in (400, 431)
+        assert (answer.body.get("code") == "certificate-too-large") is by_us
+        # nginx takes no line so long from a client.
+        assert edge.ask("alice", [("X-SSL-Client-Cert", "%0A" * (size // 3))]).status == 400
 
 
 class TestNginxThatResumes:
