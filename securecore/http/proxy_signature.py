@@ -48,11 +48,11 @@ def take(request: HttpRequest) -> Members:
     """
     try:
         members = read_all(request.META.get(_INPUT, ""), request.META.get(_SIGNATURE, ""))
+        ours = [member for member in members if member[0].parameters.get("keyid") in _keys()]
+        rest = write_all([member for member in members if member not in ours])
     except SignatureError:
         return []
-    ours = [member for member in members if member[0].parameters.get("keyid") in _keys()]
     if ours:
-        rest = write_all([member for member in members if member not in ours])
         request.META.update(zip((_INPUT, _SIGNATURE), rest, strict=True))
     return ours
 

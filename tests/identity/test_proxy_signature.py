@@ -19,6 +19,7 @@ from securecore.message_signatures import Covered, Request, sign, signature_base
 from tests import vectors
 from tests.authority import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
+from tests.identity.test_mutations import mutations
 from tests.identity.test_proxy import refusal_of
 from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
 from tests.replay.rfc9421 import ECC_P256
@@ -234,6 +235,18 @@ class TestRefused:
     def test_that_cannot_be_read(self, alice: Issued, value: str) -> None:
         assert reason_of(by_proxy(client_cert(alice)) | {"signature-input": value})
         assert get({"signature-input": value, "signature": value}).status_code == 200
+
+    @pytest.mark.parametrize("name", ["client-cert", "signature-input", "signature"])
+    def test_in_no_broken_words(self, alice: Issued, name: str) -> None:
+        """A refusal, or what the proxy has signed in another spelling of the same; and never another exception."""
+        good = by_proxy(client_cert(alice))
+        for broken in mutations(good[name].encode(), 150):
+            if broken.strip() == good[name].encode():
+                continue
+            answer = get({**good, name: broken.decode("latin-1")})
+            assert answer.status_code in (200, 400, 403)
+            if answer.status_code == 200 and answer.json()["user"] is not None:
+                assert (answer.json()["user"], name) != ("alice", "client-cert")
 
 
 class TestPeer:
