@@ -42,6 +42,9 @@ class Settings:
     TRUSTED_PROXIES: tuple[str, ...] = ()
     #: Values of X-Proxy-Auth that are accepted, newest first; several, so that they can be rotated.
     PROXY_SECRETS: tuple[str, ...] = ()
+    #: {"keyid", "public_key": PEM} each, of proxies that sign what they say (RFC 9440 section 4). With any, nothing is
+    #: believed without such a signature; over TCP it stands in for a secret.
+    PROXY_SIGNATURE_KEYS: tuple[dict[str, str], ...] = ()
     #: Whose words say which certificate was verified: "nginx", "rfc9440", "envoy", "haproxy", "traefik", "caddy",
     #: "aws-alb", "aws-alb-passthrough", or "gunicorn" itself. What the others would say is stripped.
     CERTIFICATE_SOURCE: str = "nginx"
@@ -212,10 +215,13 @@ def _validate_proxies(settings: Settings) -> None:
     for presented in settings.PROXY_SECRETS:
         if not isinstance(presented, str) or len(presented) < 32:
             raise _wrong("Each of SECURECORE['PROXY_SECRETS'] must be a string of at least 32 random characters.")
-    if settings.TRUSTED_PROXIES and not settings.PROXY_SECRETS:
+    _named_keys(settings, "PROXY_SIGNATURE_KEYS", "keyid", "public_key")
+    if settings.PROXY_SIGNATURE_KEYS and settings.CERTIFICATE_SOURCE == "gunicorn":
+        raise _wrong("SECURECORE['PROXY_SIGNATURE_KEYS'] means nothing where gunicorn ends TLS: there is no header.")
+    if settings.TRUSTED_PROXIES and not (settings.PROXY_SECRETS or settings.PROXY_SIGNATURE_KEYS):
         raise _wrong(
             "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone proves nothing about "
-            "who sent a header. Let the proxy send X-Proxy-Auth, or use a unix socket."
+            "who sent a header. Let the proxy send X-Proxy-Auth, or sign (PROXY_SIGNATURE_KEYS), or use a unix socket."
         )
 
 
@@ -243,18 +249,26 @@ def _validate_certificates(settings: Settings) -> None:
 
 
 def _validate_signing_keys(settings: Settings) -> None:
-    keys: tuple[Any, ...] = settings.TOKEN_SIGNING_KEYS
+    keys = _named_keys(settings, "TOKEN_SIGNING_KEYS", "kid", "alg", "private_key")
     for key in keys:
-        if not isinstance(key, dict) or set(key) != {"kid", "alg", "private_key"}:
-            raise _wrong("Each of SECURECORE['TOKEN_SIGNING_KEYS'] must have exactly 'kid', 'alg' and 'private_key'.")
-        if not all(isinstance(value, str) for value in key.values()):
-            raise _wrong("'kid', 'alg' and 'private_key' in SECURECORE['TOKEN_SIGNING_KEYS'] must be strings.")
         if key["alg"] not in SIGNING_ALGORITHMS:
             raise _wrong(f"SECURECORE['TOKEN_SIGNING_KEYS'] has alg {key['alg']!r}; use one of {SIGNING_ALGORITHMS}.")
-    if len({key["kid"] for key in keys}) != len(keys):
-        raise _wrong("SECURECORE['TOKEN_SIGNING_KEYS'] gives one 'kid' to two keys.")
     if (keys or settings.KEY_ENCRYPTION_KEYS) and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
         raise _wrong("Signing keys in SECURECORE need TOKEN_ISSUER and TOKEN_AUDIENCE too (RFC 9068 section 2.2).")
+
+
+def _named_keys(settings: Settings, name: str, *members: str) -> tuple[dict[str, str], ...]:
+    """Return the keys in the setting ``name``: dictionaries of ``members``, the first of which names the key."""
+    keys: tuple[Any, ...] = getattr(settings, name)
+    quoted = f"{', '.join(map(repr, members[:-1]))} and {members[-1]!r}"
+    for key in keys:
+        if not isinstance(key, dict) or set(key) != set(members):
+            raise _wrong(f"Each of SECURECORE[{name!r}] must have exactly {quoted}.")
+        if not all(isinstance(value, str) for value in key.values()):
+            raise _wrong(f"{quoted} in SECURECORE[{name!r}] must be strings.")
+    if len({key[members[0]] for key in keys}) != len(keys):
+        raise _wrong(f"SECURECORE[{name!r}] gives one {members[0]!r} to two keys.")
+    return keys
 
 
 def _validate_encryption_keys(settings: Settings) -> None:

@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
+#: The class of our advisory locks for turns; those of gates have two others.
+_TURNS = 1_589_641_219
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -112,6 +114,19 @@ def committed_transaction(what: str) -> Iterator[None]:
     require_no_transaction(what)
     with transaction.atomic(using=settings.DATABASE):
         yield
+
+
+def wait_for_turn(what: int) -> None:
+    """Let no other transaction past here with the same ``what`` until this one has ended. What is read in the next
+    statement is true until then; this statement itself still sees what was before the wait.
+
+    Needs a transaction. PostgreSQL waits for an advisory lock, at most as long as ``limit_waits`` said. SQLite's
+    transactions are alone anyway (securecore.E601).
+    """
+    database = connection()
+    if database.vendor == "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_TURNS, what])
 
 
 @contextmanager

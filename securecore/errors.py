@@ -76,6 +76,13 @@ class CertificateNotVerified(Refused):
     title = "The client certificate was not verified."
 
 
+class ProxySignatureRefused(Refused):
+    """What the proxy is said to have said lacks its good signature: nothing that the client could mend."""
+
+    code = "proxy-signature-refused"
+    title = "The client certificate was not signed by the proxy."
+
+
 class CertificateExpired(Refused):
     code = "certificate-expired"
     title = "The client certificate is not valid at this time."

@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderForged(Event):
-    """Identity headers came from a peer that is not the proxy; they were stripped."""
+    """Identity headers came from a peer that is not the proxy, or without its signature; they were stripped."""
 
     name = "securecore.identity.header-forged"
     peer: str

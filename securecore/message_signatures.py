@@ -1,6 +1,7 @@
 """HTTP Message Signatures (RFC 9421): what is signed, and how each kind of key signs it.
 
-Needs no Django: ``securecore.replay`` verifies with it and ``securecore.client`` signs with it, over the same base.
+Needs no Django: ``securecore.replay`` verifies with it what clients sign, ``securecore.http`` what the proxy signs, and
+``securecore.client`` signs with it, all over the same base.
 Structured fields are read and written by ``http_sf``; of what it reads, nothing is used but through here.
 """
 
@@ -12,9 +13,10 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import http_sf
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
@@ -30,9 +32,21 @@ _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)
 _RSA_SIZES = range(2048, 4097)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
+#: Every parameter of a signature that we know (section 2.3).
+_PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
+#: Characters of ``Signature-Input``, and components in a member: ours needs a third, and each costs us work.
+_LONGEST_INPUT = 4096
+_MOST_COMPONENTS = 32
+#: The last second that a date can be written of; no wider integer ever reaches the arithmetic.
+_LAST_SECOND = 253_402_300_799
+
 
 class SignatureError(ValueError):
     """A signature that cannot be made or read; the message says why."""
+
+
+class SignatureOutdated(SignatureError):
+    """A signature that was made too long ago, or in the future, or that has expired."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,31 @@ class Covered:
     def __str__(self) -> str:
         """The value of ``Signature-Input`` that has this member alone."""
         return _serialized({self.label: (list(self.components), self.parameters)})
+
+    @property
+    def whole(self) -> set[str]:
+        """What is covered as a whole. A component with parameters is another one: ``@query-param`` of one name does not
+        cover the query.
+        """
+        return {name for name, parameters in self.components if not parameters}
+
+    def check_parameters(self) -> None:
+        """Raise ``SignatureError`` for a parameter that is unknown or of the wrong type, and for impossible dates."""
+        for name, value in self.parameters.items():
+            # Not isinstance: a bool is an int, and a parameter nobody knows may restrict what was signed.
+            if type(value) is not _PARAMETERS.get(name):
+                raise SignatureError("A signature parameter is unknown or of the wrong type.")
+        if not 0 <= self.parameters.get("created", 0) < self.parameters.get("expires", _LAST_SECOND) <= _LAST_SECOND:
+            raise SignatureError("It must expire after it was created.")
+
+    def check_dates(self, now: float, *, window: int, skew: int) -> None:
+        """Raise ``SignatureOutdated`` unless it was created within ``window`` seconds before ``now`` (Unix time) and
+        has not expired; clocks may differ by ``skew`` seconds. ``created`` must be there, and checked.
+        """
+        if not -skew <= now - self.parameters["created"] <= window:
+            raise SignatureOutdated(f"It must have been created within {window} seconds of our clock.")
+        if now > self.parameters.get("expires", _LAST_SECOND) + skew:
+            raise SignatureOutdated("It has expired.")
 
 
 @dataclass(frozen=True)
@@ -137,16 +176,40 @@ def read(signature_input: str, signature: str) -> tuple[Covered, bytes]:
 
     Raises ``SignatureError``, also for several: which of them speaks for the caller nobody could say (section 7.2.5).
     """
-    inputs, signatures = _dictionary(signature_input), _dictionary(signature)
-    if len(inputs) != 1 or inputs.keys() != signatures.keys():
+    members = read_all(signature_input, signature)
+    if len(members) != 1:
         raise SignatureError("There must be exactly one signature, under one label in both fields.")
-    [(label, (components, parameters))] = inputs.items()
-    [(value, _)] = signatures.values()
-    if not isinstance(components, list) or not isinstance(value, bytes):
-        raise SignatureError("Signature-Input holds an inner list, Signature a byte sequence.")
+    return members[0]
+
+
+def read_all(signature_input: str, signature: str) -> list[tuple[Covered, bytes]]:
+    """Return every signature in the presented fields. Raises ``SignatureError`` if one of them cannot be read."""
+    if len(signature_input) > _LONGEST_INPUT:
+        raise SignatureError("Signature-Input is too long.")
+    inputs, signatures = _dictionary(signature_input), _dictionary(signature)
+    if inputs.keys() != signatures.keys():
+        raise SignatureError("There must be exactly one signature, under one label in both fields.")
+    return [(_covered(label, *inputs[label]), _bytes(signatures[label][0])) for label in inputs]
+
+
+def write_all(members: list[tuple[Covered, bytes]]) -> tuple[str, str]:
+    """Return ``Signature-Input`` and ``Signature`` with these members; empty without any."""
+    inputs, signatures = [str(covered) for covered, _ in members], {covered.label: value for covered, value in members}
+    return ", ".join(inputs), _serialized(signatures) if signatures else ""
+
+
+def _covered(label: str, components: Any, parameters: dict[str, Any]) -> Covered:
+    if not isinstance(components, list) or len(components) > _MOST_COMPONENTS:
+        raise SignatureError(f"Signature-Input holds an inner list of at most {_MOST_COMPONENTS} components.")
     if not all(isinstance(name, str) for name, _ in components):
         raise SignatureError("Component names are strings.")
-    return Covered(label, tuple(components), parameters), value
+    return Covered(label, tuple(components), parameters)
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise SignatureError("Signature holds a byte sequence.")
+    return value
 
 
 def _dictionary(presented: str) -> dict[str, Any]:
@@ -186,6 +249,27 @@ def sign(base: bytes, key: PrivateKey) -> bytes:
     _, digest, size = _CURVES[key.curve.name]
     r, s = utils.decode_dss_signature(key.sign(base, ec.ECDSA(digest)))
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+
+def load_public_key(encoded: bytes) -> PublicKey:
+    """Return the key in a SubjectPublicKeyInfo, PEM or DER. Raises ``SignatureError`` for one that is not for
+    signatures.
+    """
+    try:
+        key: Any = (load_pem_public_key if encoded.startswith(b"-----") else load_der_public_key)(encoded)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureError(f"This is no public key: {error}") from error
+    algorithm_of(key)
+    return key  # type: ignore[no-any-return]
+
+
+def is_signed_by(key: PublicKey, covered: Covered, signature: bytes, request: Request) -> bool:
+    """Say whether the holder of ``key`` signed what is ``covered`` of ``request``. Raises ``SignatureError`` for what
+    cannot be signed, and for another ``alg`` than the key's (section 3.2, step 6).
+    """
+    if covered.parameters.get("alg", algorithm_of(key)) != algorithm_of(key):
+        raise SignatureError("alg is not the algorithm of this key.")
+    return is_signed(signature_base(covered, request), signature, key)
 
 
 def is_signed(base: bytes, signature: bytes, key: PublicKey) -> bool:

@@ -7,14 +7,16 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
 from securecore.conf import django_settings
+from securecore.http import proxy_signature
 from securecore.identity import chain
+from securecore.message_signatures import SignatureError
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 
-#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify. gunicorn and waitress drop the
-#: name with the underscore.
+#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify: seen of uvicorn 0.54,
+#: hypercorn 0.18, granian 2.8 and uWSGI 2.0.31. gunicorn 27 and waitress 3.0 drop the name with the underscore.
 UNSAFE_SERVERS = ("uvicorn", "hypercorn", "granian", "uWSGI")
 
 
@@ -91,6 +93,26 @@ def w105_underscores(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def e106_proxy_signature_keys(**_: Any) -> list[CheckMessage]:
+    """Without this, every certificate would be refused, and only the event would say why."""
+    return [found for key in conf.settings.PROXY_SIGNATURE_KEYS for found in _unusable(key)]
+
+
+def _unusable(key: dict[str, str]) -> list[CheckMessage]:
+    try:
+        proxy_signature.load_key(key["public_key"])
+    except SignatureError as error:
+        return [
+            Error(
+                f"The proxy's key {key['keyid']!r} verifies nothing: {error}",
+                hint="'public_key' in PROXY_SIGNATURE_KEYS is a PEM public key: P-256, P-384, Ed25519, or RSA of 2048 "
+                "to 4096 bits.",
+                id="securecore.E106",
+            )
+        ]
+    return []
+
+
 def _is_installed(distribution: str) -> bool:
     try:
         metadata.version(distribution)
@@ -105,4 +127,5 @@ CHECKS = (
     w103_nobody_is_trusted,
     e104_authorities,
     w105_underscores,
+    e106_proxy_signature_keys,
 )

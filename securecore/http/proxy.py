@@ -11,6 +11,8 @@ from django.http import HttpRequest
 
 from securecore import events
 from securecore.conf import settings
+from securecore.errors import ProxySignatureRefused
+from securecore.http import proxy_signature
 from securecore.http.sources import SOURCES, certificate_of_connection
 from securecore.identity import ClientCertificate, chain
 
@@ -43,17 +45,20 @@ def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertific
     With ``SELF_SIGNED_CERTIFICATES`` also one that it could not verify, ``is_verified`` being false: whether that is
     good says ``access.user_of_certificate``.
 
-    Raises ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``, ``CertificateExpired``.
+    Raises ``ProxySignatureRefused``, ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``,
+    ``CertificateExpired``.
     """
     presented = _strip(request)
-    certificate = _presented_certificate(request, presented)
+    certificate = _presented_certificate(request, presented, now)
     if certificate is not None:
         certificate.check_validity(now)
         chain.check(certificate, now)
     return certificate
 
 
-def _presented_certificate(request: HttpRequest, presented: dict[str, str]) -> ClientCertificate | None:
+def _presented_certificate(
+    request: HttpRequest, presented: dict[str, str], now: dt.datetime
+) -> ClientCertificate | None:
     secret = presented.pop(SECRET, "")
     if settings.CERTIFICATE_SOURCE == "gunicorn":
         # No proxy: whatever header claims an identity is the client's own.
@@ -65,7 +70,21 @@ def _presented_certificate(request: HttpRequest, presented: dict[str, str]) -> C
     source = SOURCES[settings.CERTIFICATE_SOURCE]
     strange = [name for name in presented if name not in source.reads and not name.startswith(source.sends)]
     _report_forged(request, {name: presented[name] for name in strange})
+    if settings.PROXY_SIGNATURE_KEYS:
+        said = {name: value for name, value in presented.items() if name in source.reads and value}
+        _check_signature(request, said, now)
     return source.read({name: presented.get(name, "") for name in source.reads})
+
+
+def _check_signature(request: HttpRequest, said: dict[str, str], now: dt.datetime) -> None:
+    taken = proxy_signature.take(request)
+    if not _claims(said):
+        return
+    try:
+        proxy_signature.check(request, taken, said, now)
+    except ProxySignatureRefused:
+        _report_forged(request, said)
+        raise
 
 
 def _strip(request: HttpRequest) -> dict[str, str]:
@@ -85,6 +104,8 @@ def _is_trusted(request: HttpRequest, secret: str) -> bool:
 
 
 def _is_proxy_secret(presented: str) -> bool:
+    if not settings.PROXY_SECRETS:
+        return bool(settings.PROXY_SIGNATURE_KEYS)  # then it proves itself by signing
     # Every secret is compared, so the time says nothing about which one came near.
     matches = [hmac.compare_digest(presented.encode(), secret.encode()) for secret in settings.PROXY_SECRETS]
     return any(matches)
@@ -100,8 +121,12 @@ def _in_trusted_network(peer: str, networks: tuple[str, ...]) -> bool:
 
 
 def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:
-    # Without a certificate a proxy itself sends "NONE", or nothing, or 0, which claim nothing.
-    claims = sorted(name for name, value in presented.items() if value not in ("", "NONE", "0", "::"))
+    claims = _claims(presented)
     if claims:
         peer = request.META.get("REMOTE_ADDR", "")
         events.emit(events.HeaderForged(peer=peer, headers=tuple(claims)))
+
+
+def _claims(presented: dict[str, str]) -> list[str]:
+    # Without a certificate a proxy itself sends "NONE", or nothing, or 0, which claim nothing.
+    return sorted(name for name, value in presented.items() if value not in ("", "NONE", "0", "::"))

@@ -6,14 +6,19 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
+
+from securecore import db
 from securecore.conf import settings
-from securecore.errors import CertificateNotVerified, CertificateRevoked, Misuse
+from securecore.errors import Busy, CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.identity.certificates import ClientCertificate
 from securecore.identity.matching import Match
 from securecore.identity.models import Certificate
 
 #: A certificate that we revoke without having seen it is taken to expire within ten years.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
+#: Whose turn ``db.wait_for_turn`` waits for.
+_PENDING = 1
 
 
 def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_self_signed: bool = False) -> Certificate:
@@ -41,16 +46,24 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
 def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
     """Keep a certificate that nobody enrolled for an operator to admit; say whether it is new and was kept.
 
-    At most ``PENDING_CERTIFICATES`` wait (several requests at one moment may each add theirs): who can get certificates
-    from a trusted authority must not be able to fill the table.
+    Never do more than ``PENDING_CERTIFICATES`` wait: who can get certificates from a trusted authority must not be able
+    to fill the table. Who adds one takes turns for that, and nobody waits where there is no room. Raises ``Busy`` (503)
+    after a turn of ``LOCK_TIMEOUT``.
     """
     rows = Certificate.objects.using(settings.DATABASE)
-    if not certificate.is_verified or rows.filter(pk=certificate.thumbprint).exists():
+    if not certificate.is_verified or rows.filter(pk=certificate.thumbprint).exists() or not _has_room():
         return False
-    if rows.pending().count() >= settings.PENDING_CERTIFICATES:
-        return False
-    _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))
-    return is_new
+    with db.refused_when_locked(Busy), transaction.atomic(using=settings.DATABASE):
+        db.limit_waits(settings.LOCK_TIMEOUT)
+        db.wait_for_turn(_PENDING)
+        if not _has_room():
+            return False
+        _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))
+        return is_new
+
+
+def _has_room() -> bool:
+    return Certificate.objects.using(settings.DATABASE).pending().count() < settings.PENDING_CERTIFICATES
 
 
 def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:

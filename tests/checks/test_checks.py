@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,6 +20,8 @@ from django.core.checks import run_checks
 from psycopg import IsolationLevel
 
 from securecore.checks import EVERY_CHECK
+from securecore.checks.identity import e106_proxy_signature_keys
+from tests.replay.signing import public_pem
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
@@ -109,6 +111,33 @@ class TestTrust:
     def test_in_nobody_is_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
         securecore(**given)
         assert found() == ids
+
+
+class TestProxySignatureKeys:
+    @pytest.mark.parametrize("key", [P256, rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()])
+    def test_that_sign_are_good(self, securecore: Any, key: Any) -> None:
+        securecore(PROXY_SIGNATURE_KEYS=[{"keyid": "edge", "public_key": public_pem(key)}])
+        assert found() == []
+
+    @pytest.mark.parametrize(
+        "presented",
+        [
+            "",
+            "junk",
+            pem(P256),
+            public_pem(x25519.X25519PrivateKey.generate()),
+            public_pem(ec.generate_private_key(ec.SECP521R1())),
+            public_pem(rsa.generate_private_key(65537, 1024)),
+        ],
+        ids=["nothing", "junk", "a private one", "X25519", "P-521", "a short one"],
+    )
+    def test_that_verify_nothing_are_found(self, securecore: Any, presented: str) -> None:
+        good, bad = {"keyid": "a", "public_key": public_pem(P256)}, {"keyid": "b", "public_key": presented}
+        securecore(PROXY_SIGNATURE_KEYS=[good, bad])
+        assert found() == ["E106"]
+        [message] = e106_proxy_signature_keys()
+        assert "'b'" in message.msg
+        assert len(presented) < 10 or presented not in message.msg + str(message.hint)
 
 
 class TestCookie:

@@ -13,6 +13,7 @@ from django.test import override_settings
 from securecore import conf
 
 SECRET = "a secret that must not be printed anywhere"
+PROXY_KEY = {"keyid": "edge", "public_key": "whatever it is; securecore.E106 reads it"}
 KEY = {"kid": "k", "alg": "ES256", "private_key": SECRET}
 TOKENS: dict[str, Any] = {"TOKEN_ISSUER": "https://issuer", "TOKEN_AUDIENCE": "https://audience"}
 
@@ -164,6 +165,23 @@ class TestProxies:
     def test_need_a_secret(self) -> None:
         assert "PROXY_SECRETS" in complaint({"TRUSTED_PROXIES": ["10.0.0.0/8"]})
         assert "PROXY_SECRETS" in complaint({"TRUSTED_PROXIES": ["10.0.0.0/8"], "PROXY_SECRETS": []})
+
+    def test_may_sign_in_place_of_a_secret(self) -> None:
+        given = {"PROXY_SIGNATURE_KEYS": [PROXY_KEY], "TRUSTED_PROXIES": ["10.0.0.0/8"]}
+        assert loaded(**given).PROXY_SIGNATURE_KEYS == (PROXY_KEY,)
+
+    @pytest.mark.parametrize(
+        "key", [None, SECRET, {}, {"keyid": "a"}, {**PROXY_KEY, "alg": "x"}, {**PROXY_KEY, "keyid": 1}]
+    )
+    def test_sign_with_keys_that_have_names(self, key: Any) -> None:
+        assert "'keyid' and 'public_key'" in complaint({"PROXY_SIGNATURE_KEYS": [key]})
+
+    def test_sign_with_one_key_of_a_name(self) -> None:
+        assert "one 'keyid' to two" in complaint({"PROXY_SIGNATURE_KEYS": [PROXY_KEY, PROXY_KEY]})
+
+    def test_that_are_none_sign_nothing(self) -> None:
+        given = {"CERTIFICATE_SOURCE": "gunicorn", "PROXY_SIGNATURE_KEYS": [PROXY_KEY]}
+        assert "means nothing where gunicorn" in complaint(given)
 
     @pytest.mark.parametrize("secret", ["", "short", "x" * 31, None, 1, b"x" * 32])
     def test_need_a_good_secret(self, secret: Any) -> None:

@@ -18,7 +18,7 @@ from tests.acceptance.proxies.edge import Edge, Ground
 collect_ignore_glob = ["test_*.py"] if os.environ.get("TEST_DATABASE_URL") else []
 
 #: Those whom a test revokes under way, of each edge one.
-EDGES = ("nginx", "nginx-that-resumes", "haproxy", "caddy", "traefik", "envoy", "gunicorn")
+EDGES = ("nginx", "nginx-that-resumes", "haproxy", "caddy", "traefik", "envoy", "gunicorn", "signing")
 REVOKED_MEANWHILE = [f"{edge}-{how}" for edge in EDGES for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
 
 _PREPARE = """

@@ -53,6 +53,8 @@ class Contract:
     reads_crl: ClassVar[bool] = True
     #: Whether it lets TLS sessions be resumed, which would not be checked again.
     resumes: ClassVar[bool] = False
+    #: Whether it reaches gunicorn over TCP: then gunicorn can only tell it by its address, which others here have too.
+    is_over_tcp: ClassVar[bool] = False
 
     @pytest.mark.parametrize("name", ["alice", "bob", "carol"])
     def test_certificate_is_the_one_getpeercert_sees(self, edge: Edge, oracle: Callable[[str], str], name: str) -> None:
@@ -73,8 +75,7 @@ class Contract:
         """By the proxy, which reads the CRL, or else by the application, which has its own list."""
         answer = edge.ask("revoked")
         assert answer.status in ((0, 400, 403) if self.reads_crl else (403,))
-        if not self.reads_crl:
-            assert answer.body["code"] == "certificate-revoked"
+        assert (answer.body.get("code") == "certificate-revoked") is not self.reads_crl
 
     @pytest.mark.parametrize("spelling", SPELLINGS)
     @pytest.mark.parametrize("who", [None, "bob"])
@@ -84,6 +85,19 @@ class Contract:
             for claim in claims(edge, "alice"):
                 answer = ask(connection, [(spell(name), value) for name, value in claim])
                 assert (answer.status, answer.body["user"]) == (200, who), claim[0][0]
+
+    @pytest.mark.parametrize("who", [None, "bob"])
+    def test_forged_header_over_http_2_is_nobody(self, edge: Edge, who: str | None) -> None:
+        """Its fields are lower case, and come to the proxy another way."""
+        spellings = [SPELLINGS[name] for name in ("lower case", "lower case, underscores", "dots")]
+        forged = [
+            [(spell(name).lower(), value) for name, value in claim]
+            for spell in spellings
+            for claim in claims(edge, "alice")
+        ]
+        answers = edge.ask_over_http_2(who, forged)
+        assert len(answers) == len(forged)
+        assert {(answer.status, answer.body["user"]) for answer in answers} == {(200, who)}
 
     @pytest.mark.parametrize("who", [None, "bob"])
     def test_doubled_header_is_nobody(self, edge: Edge, who: str | None) -> None:
@@ -112,6 +126,13 @@ class Contract:
             for secret in ([], [("X-Proxy-Auth", "")], [("X-Proxy-Auth", SECRET[::-1])]):
                 answer = edge.ask_directly([*claim, *secret])
                 assert (answer.status, answer.body["user"], answer.body["claims"]) == (200, None, [])
+
+    def test_scheme_is_the_proxy_s_word(self, edge: Edge) -> None:
+        """Origins and signed URLs are compared with it."""
+        forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-Protocol", "http"), ("X-Forwarded-Ssl", "off")]
+        assert edge.ask("alice", forged).body["scheme"] == "https"
+        forged = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Protocol", "ssl"), ("X-Forwarded-Ssl", "on")]
+        assert edge.ask_directly(forged).body["scheme"] == ("https" if self.is_over_tcp else "http")
 
     def test_direct_way_over_the_socket_is_closed(self, edge: Edge) -> None:
         assert stat.S_IMODE(edge.socket.stat().st_mode) & 0o077 == 0

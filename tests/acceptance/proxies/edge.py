@@ -100,9 +100,10 @@ class Edge:
                 text = text.replace(old, new)
             (self.folder / name).write_text(text)
 
-    def start_service(self) -> None:
-        binds = ["-b", "unix:app.sock", "-b", f"127.0.0.1:{self.direct}"]
-        self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds)
+    def start_service(self, *options: str) -> None:
+        """Start the service behind the proxy; ``options`` of gunicorn come after its configuration."""
+        binds = ["-b", f"unix:{self.socket.name}", "-b", f"127.0.0.1:{self.direct}"]
+        self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds, *options)
         self._await(lambda: self.ask_directly([]).status == 200)
 
     def start_proxy(self, *command: str) -> None:
@@ -141,6 +142,29 @@ class Edge:
 
     def connection(self, context: ssl.SSLContext) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("localhost", self.port, context=context, timeout=10)
+
+    def ask_over_http_2(self, name: str | None, requests: Sequence[Headers]) -> list[Answer]:
+        """Send requests with these headers through the proxy, in HTTP/2 if it speaks that."""
+        pki = self.ground.pki
+        command = [program("curl"), "--silent", "--config", "-"]
+        lines = []
+        for headers in requests:
+            lines += ["next", "http2", f"cacert = {pki / 'ca.pem'}", f"url = https://localhost:{self.port}/whoami"]
+            lines += [f"cert = {pki / f'{name}.pem'}", f"key = {pki / f'{name}.key'}"] if name else []
+            lines += [f"header = {json.dumps(': '.join(header))}" for header in headers]
+            lines += [r'write-out = "\n%{http_version} %{response_code}\n"']
+        done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=60)
+        answers = done.stdout.splitlines()
+        versions = {line.partition(" ")[0] for line in answers[1::2]}
+        assert versions == {"2" if self.speaks_http_2 else "1.1"}
+        return [
+            Answer(int(status.partition(" ")[2]), json.loads(body))
+            for body, status in zip(answers[::2], answers[1::2], strict=True)
+        ]
+
+    @property
+    def speaks_http_2(self) -> bool:
+        return self.source in ("haproxy", "caddy", "traefik", "envoy")
 
     def ask_directly(self, headers: Headers) -> Answer:
         """Send one request past the proxy."""

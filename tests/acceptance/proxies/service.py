@@ -23,6 +23,7 @@ def whoami(request: Any) -> JsonResponse:
             "thumbprint": certificate and certificate.thumbprint,
             "chain": len(certificate.chain) if certificate else 0,
             "peer": _thumbprint_of_peer(request),
+            "scheme": request.scheme,
             "claims": [name for name in request.META if "CERT" in name or "SSL" in name or "MTLS" in name],
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 VAR = os.environ["EDGE_VAR"]
@@ -30,4 +31,5 @@ SECURECORE = {
     # Over TCP nobody is believed without the secret, also not on this machine.
     "TRUSTED_PROXIES": ["127.0.0.1/32"],
     "PROXY_SECRETS": [os.environ["PROXY_SECRET"]],
+    "PROXY_SIGNATURE_KEYS": json.loads(os.environ.get("PROXY_SIGNATURE_KEYS", "[]")),
 }

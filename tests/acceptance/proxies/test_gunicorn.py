@@ -14,6 +14,7 @@ class TestGunicorn(Contract):
     source = "gunicorn"
     # There is no way past it.
     test_direct_way_over_tcp_is_nobody = None  # type: ignore[assignment]
+    test_scheme_is_the_proxy_s_word = None  # type: ignore[assignment]
     test_direct_way_over_the_socket_is_closed = None  # type: ignore[assignment]
 
     @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from demo_project.stack import nginx_binary
-from tests.acceptance.proxies.contract import Contract
-from tests.acceptance.proxies.edge import Edge
+from tests.acceptance.proxies.contract import Contract, issued
+from tests.acceptance.proxies.edge import SECRET, Edge
 from tests.structure.tree import ROOT
 
 
@@ -42,6 +42,27 @@ class TestNginx(Contract):
     @staticmethod
     def edge(open_edge: Callable[..., Edge]) -> Edge:
         return start(open_edge("nginx"))
+
+    def test_underscores_end_at_gunicorn(self, edge: Edge) -> None:
+        """nginx drops such names itself; a proxy that does not, and proves who it is, must not bring them in."""
+        proof, good = ("X-Proxy-Auth", SECRET), issued(edge, "alice").escaped
+        for verify, certificate in (
+            ("X-SSL-Client-Verify", "X-SSL-Client-Cert"),
+            ("X_SSL_Client_Verify", "X_SSL_Client_Cert"),
+        ):
+            answer = edge.ask_directly([proof, (verify, "SUCCESS"), (certificate, good)])
+            assert answer.body["user"] == ("alice" if "-" in verify else None)
+
+    @pytest.mark.parametrize(("size", "by_us"), [(17_000, True), (30_000, True), (40_000, False)])
+    def test_oversized_header_is_431(self, edge: Edge, size: int, by_us: bool) -> None:
+        """By the application, with its words and its event; gunicorn's bound is above ours."""
+        answer = edge.ask_directly(
+            [("X-Proxy-Auth", SECRET), ("X-SSL-Client-Verify", "SUCCESS"), ("X-SSL-Client-Cert", "%0A" * (size // 3))]
+        )
+        assert answer.status == 431 if by_us else answer.status in (400, 431)
+        assert (answer.body.get("code") == "certificate-too-large") is by_us
+        # nginx takes no line so long from a client.
+        assert edge.ask("alice", [("X-SSL-Client-Cert", "%0A" * (size // 3))]).status == 400
 
 
 class TestNginxThatResumes:

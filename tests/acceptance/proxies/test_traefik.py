@@ -12,6 +12,7 @@ class TestTraefik(Contract):
     source = "traefik"
     reads_crl = False
     resumes = True
+    is_over_tcp = True
 
     @pytest.fixture(scope="module")
     @staticmethod
@@ -19,6 +20,6 @@ class TestTraefik(Contract):
         program("traefik")
         edge = open_edge("traefik")
         edge.configure("traefik.yml", "traefik-routes.yml")
-        edge.start_service()
+        edge.start_service("--forwarded-allow-ips", "127.0.0.1")
         edge.start_proxy("traefik", "--configFile=traefik.yml")
         return edge
