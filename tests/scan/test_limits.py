@@ -114,6 +114,12 @@ class TestHowMuch:
         with pytest.raises(Stopped, match="seconds"):
             budget.spend()
 
+    def test_what_would_not_fit_is_known_before(self) -> None:
+        budget = Budget(100, 10.0, sent=10, _began=time.monotonic() - 1)
+        assert budget.allows(50)
+        assert not budget.allows(91)
+        assert not Budget(1000, 10.0, sent=10, _began=time.monotonic() - 1).allows(91)
+
 
 class TestWhenToStop:
     def test_after_a_burst_of_failures(self) -> None:

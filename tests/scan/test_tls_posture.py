@@ -44,8 +44,8 @@ class Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def listening(context: ssl.SSLContext) -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Handler)
+def listening(context: ssl.SSLContext, handler: type[BaseHTTPRequestHandler] = Handler) -> Iterator[str]:
+    server = Server(("127.0.0.1", 0), handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
