@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ from securecore.scan.client.target import Target, described, refused
 from securecore.scan.client.wire import Request
 from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
 
+#: Claims at a time.
+THREADS = 4
 _VERIFY = (
     "X-SSL-Client-Verify",
     "SSL-Client-Verify",
@@ -82,8 +85,10 @@ def at_the_application(target: Target) -> Iterator[Seen]:
 
 
 def _answers(target: Target, who: str) -> dict[str, httpx.Response]:
-    path = sessions.read_at(target)
-    return {what: target.wire.send(Request("GET", path, claim), who) for what, claim in _claims(target).items()}
+    path, claims = sessions.read_at(target), _claims(target)
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        answers = pool.map(lambda claim: target.wire.send(Request("GET", path, claim), who), claims.values())
+        return dict(zip(claims, answers, strict=True))
 
 
 def _judged(target: Target, answers: dict[str, httpx.Response], believed: list[str]) -> Seen:
