@@ -85,23 +85,34 @@ def _post(path: str | None) -> Call | None:
 
 
 def _document(target: Target, where: str | None) -> dict[str, Any]:
-    if where is not None and not where.startswith(("http://", "https://", "/api", "/schema", "/openapi")):
+    """Return the OpenAPI document at an address, a path of the service or a file, or at a common path, or nothing.
+    Raises ``PlanError`` for one that was named and is none.
+    """
+    if where is None:
+        return next(filter(None, (_fetched(target, path) for path in _DOCUMENTS)), {})
+    if Path(where).is_file():
         try:
             found = json.loads(Path(where).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PlanError(f"Cannot read the OpenAPI document {where}: {error}") from None
-        return found if isinstance(found, dict) else {}
-    for path in [where] if where else _DOCUMENTS:
-        accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
-        try:
-            answer = target.wire.send(Request("GET", path, accept))
-        except httpx.HTTPError:
-            continue
-        found = parsed(answer) if answer.is_success else None
-        if isinstance(found, dict) and "paths" in found:
-            target.routes["openapi"] = path
-            return found
-    return {}
+    else:
+        found = _fetched(target, where) if where.startswith(("http://", "https://", "/")) else None
+    if not isinstance(found, dict) or "paths" not in found:
+        raise PlanError(f"There is no OpenAPI document, as JSON, at {where}.")
+    return found
+
+
+def _fetched(target: Target, path: str) -> dict[str, Any] | None:
+    accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
+    try:
+        answer = target.wire.send(Request("GET", path, accept))
+    except httpx.HTTPError:
+        return None
+    found = parsed(answer) if answer.is_success else None
+    if not isinstance(found, dict) or "paths" not in found:
+        return None
+    target.routes["openapi"] = path
+    return found
 
 
 def _paths(target: Target, document: dict[str, Any]) -> dict[str, list[str]]:

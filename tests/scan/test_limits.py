@@ -70,6 +70,12 @@ class TestWhere:
         assert run.code == 2
         assert "--allow-host api.example" in run.errors
 
+    @pytest.mark.parametrize("behind", ["?token=a-secret", "#a-secret"])
+    def test_nothing_stands_behind_the_path(self, behind: str) -> None:
+        run = scanned(f"http://localhost:1/api{behind}")
+        assert run.code == 2
+        assert "a-secret" not in run.text + run.errors
+
     def test_no_redirect_is_followed(self) -> None:
         def away(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
             return 307, {"Location": f"{there.url}/stolen"}, {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from securecore.scan.limits import Budget, allowed
+from securecore.scan.limits import BadTarget, Budget, allowed
 from securecore.scan.plan import Identities, Identity
 from securecore.scan.verdict import NotJudged, Skipped
 
@@ -56,6 +56,10 @@ class Wire:
         self, url: str, *, ca: Path | None, identities: Identities, budget: Budget, hosts: frozenset[str] = frozenset()
     ) -> None:
         self.parts = allowed(url, hosts)
+        if self.parts.query or self.parts.fragment:
+            raise BadTarget(
+                "The URL says where the API is, with a path at most: what stands behind ? or # is not sent."
+            )
         self.origin = f"{self.parts.scheme}://{self.parts.netloc}"
         self.prefix = self.parts.path.rstrip("/")
         self.budget = budget
