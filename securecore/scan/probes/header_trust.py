@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from securecore.scan.client import sessions
 from securecore.scan.client.target import Target, described, refused
 from securecore.scan.client.wire import Request
-from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, held, judged
 
 #: Claims at a time.
 THREADS = 4
@@ -48,6 +48,9 @@ _NAME = (
 
 def without_certificate(target: Target) -> Iterator[Seen]:
     """Claim an identity without a certificate. Works if the service answers as if there were one."""
+    if not target.answers_without_certificate():
+        yield held(f"GET {sessions.read_at(target)}", "the port takes no connection without a certificate")
+        return
     if not refused(target.get(sessions.read_at(target), "nobody")):
         raise NotJudged(f"GET {sessions.read_at(target)} answers without a certificate anyway")
     answers = _answers(target, "nobody")
