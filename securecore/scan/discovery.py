@@ -117,12 +117,13 @@ def _fetched(target: Target, path: str) -> dict[str, Any] | None:
 
 def _paths(target: Target, document: dict[str, Any]) -> dict[str, list[str]]:
     """Return the methods of every path, without the prefix of the scan."""
-    servers = document.get("servers") or [{}]
-    base = urlsplit(str(at(servers[0], "url") or "")).path.rstrip("/")
+    servers, paths = document.get("servers"), document.get("paths")
+    first = servers[0] if isinstance(servers, list) and servers else None
+    base = urlsplit(str(at(first, "url") or "")).path.rstrip("/")
     found = {}
-    for path, item in (document.get("paths") or {}).items():
-        whole = f"{base}{path}"
-        found[whole.removeprefix(target.wire.prefix)] = [method.lower() for method in item]
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        methods = item if isinstance(item, dict) else ()
+        found[f"{base}{path}".removeprefix(target.wire.prefix)] = [method.lower() for method in methods]
     return found
 
 

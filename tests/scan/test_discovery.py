@@ -76,6 +76,15 @@ def test_the_document_may_be_a_file(tmp_path: Path) -> None:
             discovery.complete(found, str(path))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"paths": []}, {"paths": {"/login": None}}, {"paths": {}, "servers": "x"}, {"paths": None, "servers": [1]}],
+)
+def test_a_document_of_nonsense_is_as_good_as_none(odd: Any) -> None:
+    with serving(offering("/v2/login", document=odd)) as service, target(f"{service.url}/v2") as found:
+        assert discovery.complete(found, None).session.login == Call("/login", json={})
+
+
 @pytest.mark.parametrize("where", ["/elsewhere.json", "elsewhere.json", "/v2/whoami"])
 def test_a_document_that_was_named_must_be_there(where: str) -> None:
     with serving(offering("/v2/whoami")) as service:

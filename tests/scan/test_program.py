@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import distribution
 from pathlib import Path
 
+import jwt
 import pytest
 from packaging.requirements import Requirement
 
@@ -150,6 +151,30 @@ class TestAgain:
         assert done.returncode == 1, done.stderr
         assert re.search(rf"FAIL +{result['check']} ", done.stdout)
         assert "1 FAIL" in done.stdout
+
+
+def test_what_one_check_cannot_read_ends_no_other(tmp_path: Path) -> None:
+    """A key set of nonsense, in JSON: the libraries for it have errors of their own."""
+    token = jwt.encode({"jti": "1", "exp": 4_000_000_000}, "a secret of the service, long enough")
+    answers: dict[str, Answer] = {
+        "/token": (200, {}, {"access_token": token}),
+        "/jwks": (200, {}, {"keys": [{"kty": "nonsense"}]}),
+    }
+
+    def odd(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        known = 200 if headers.get("authorization") == f"Bearer {token}" else 401
+        return answers.get(path, (known, {}, {"user": "alice"}))
+
+    path = tmp_path / "plan.toml"
+    path.write_text('[tokens]\nrequest = { path = "/token" }\nuse = "/whoami"\njwks = "/jwks"\n')
+    with serving(odd) as service:
+        found = scanned(service.url, "--plan", path, "--only", "SC-FORGE")
+    assert (found.verdicts["SC-FORGE-1"], found.verdicts["SC-FORGE-2"], found.verdicts["SC-FORGE-3"]) == (
+        "PASS",
+        "ERROR",
+        "PASS",
+    )
+    assert found.code == 3
 
 
 class TestTheManual:
