@@ -5,7 +5,7 @@
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
-#   make soak        100,000 broken certificates, then a minute of coverage-guided fuzzing (FUZZ_SECONDS=)
+#   make soak        100,000 broken certificates, 50 scans (SCANS=), a minute of coverage-guided fuzzing (FUZZ_SECONDS=)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -113,12 +113,16 @@ chaos: $(DEV)
 	@$(PY) -m tests.chaos.authorization --trials $(call a_tenth_of,$(TRIALS)) --gate row
 
 FUZZ_SECONDS ?= 60
+SCANS ?= 50
 
 soak: $(DEV) $(SSLYZE)
 	$(say) "100,000 broken certificates in the header of every proxy"
 	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
 	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
+	$(say) "$(SCANS) scans of the protected routes without a false alarm, and 5 of the twin that miss nothing"
+	@SECURECORE_SCAN_RUNS=$(SCANS) $(PY) -m pytest tests/acceptance/test_scan.py -k protected
+	@SECURECORE_SCAN_RUNS=5 $(PY) -m pytest tests/acceptance/test_scan.py -k twin
 	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus && \
 	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }

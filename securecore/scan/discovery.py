@@ -85,33 +85,45 @@ def _post(path: str | None) -> Call | None:
 
 
 def _document(target: Target, where: str | None) -> dict[str, Any]:
-    if where is not None and not where.startswith(("http://", "https://", "/api", "/schema", "/openapi")):
+    """Return the OpenAPI document at an address, a path of the service or a file, or at a common path, or nothing.
+    Raises ``PlanError`` for one that was named and is none.
+    """
+    if where is None:
+        return next(filter(None, (_fetched(target, path) for path in _DOCUMENTS)), {})
+    if Path(where).is_file():
         try:
             found = json.loads(Path(where).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise PlanError(f"Cannot read the OpenAPI document {where}: {error}") from None
-        return found if isinstance(found, dict) else {}
-    for path in [where] if where else _DOCUMENTS:
-        accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
-        try:
-            answer = target.wire.send(Request("GET", path, accept))
-        except httpx.HTTPError:
-            continue
-        found = parsed(answer) if answer.is_success else None
-        if isinstance(found, dict) and "paths" in found:
-            target.routes["openapi"] = path
-            return found
-    return {}
+    else:
+        found = _fetched(target, where) if where.startswith(("http://", "https://", "/")) else None
+    if not isinstance(found, dict) or "paths" not in found:
+        raise PlanError(f"There is no OpenAPI document, as JSON, at {where}.")
+    return found
+
+
+def _fetched(target: Target, path: str) -> dict[str, Any] | None:
+    accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
+    try:
+        answer = target.wire.send(Request("GET", path, accept))
+    except httpx.HTTPError:
+        return None
+    found = parsed(answer) if answer.is_success else None
+    if not isinstance(found, dict) or "paths" not in found:
+        return None
+    target.routes["openapi"] = path
+    return found
 
 
 def _paths(target: Target, document: dict[str, Any]) -> dict[str, list[str]]:
     """Return the methods of every path, without the prefix of the scan."""
-    servers = document.get("servers") or [{}]
-    base = urlsplit(str(at(servers[0], "url") or "")).path.rstrip("/")
+    servers, paths = document.get("servers"), document.get("paths")
+    first = servers[0] if isinstance(servers, list) and servers else None
+    base = urlsplit(str(at(first, "url") or "")).path.rstrip("/")
     found = {}
-    for path, item in (document.get("paths") or {}).items():
-        whole = f"{base}{path}"
-        found[whole.removeprefix(target.wire.prefix)] = [method.lower() for method in item]
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        methods = item if isinstance(item, dict) else ()
+        found[f"{base}{path}".removeprefix(target.wire.prefix)] = [method.lower() for method in methods]
     return found
 
 

@@ -147,6 +147,7 @@ def _reproduction(options: argparse.Namespace) -> Callable[[Check], str]:
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     words += [word for host in options.allow_host for word in ("--allow-host", host)]
+    words += ["--deep"] if options.deep else []
     return lambda check: shlex.join([*words, "--only", check.id])
 
 

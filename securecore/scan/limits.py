@@ -89,6 +89,11 @@ class Budget:
             if self._unanswered >= UNREACHABLE:
                 self.stopped = f"nobody answers: {self._unanswered} requests in a row failed"
 
+    def allows(self, requests: int) -> bool:
+        """Say whether so many requests more are within the bounds, if each takes as long as those before it."""
+        seconds = self.elapsed / self.sent * requests if self.sent else 0.0
+        return self.sent + requests <= self.requests and self.elapsed + seconds <= self.seconds
+
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self._began

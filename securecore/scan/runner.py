@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import httpx
-
 from securecore.scan.client.target import Target
 from securecore.scan.limits import BadTarget, Stopped
 from securecore.scan.verdict import CATEGORIES, Check, Confidence, NotJudged, Result, Seen, Severity, Skipped, Verdict
@@ -82,6 +80,7 @@ def _seen(target: Target, check: Check) -> Iterator[Seen]:
         yield Seen(Verdict.INCONCLUSIVE, "", (str(reason),), Confidence.LOW)
     except (Stopped, BadTarget):
         raise
-    except (httpx.HTTPError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # A service that answers what nobody expects is no reason to lose the other checks.
+    except Exception as error:
+        # A service that answers what nobody expects is no reason to lose the other checks, and what reads it (JSON,
+        # tokens, keys, certificates) raises errors of many families.
         yield Seen(Verdict.ERROR, "", (f"{type(error).__name__}: {error}",), Confidence.LOW)

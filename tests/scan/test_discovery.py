@@ -18,6 +18,7 @@ from securecore.scan.limits import Budget
 from securecore.scan.plan import Call, Identities, Memory, Plan, PlanError, Sessions
 from securecore.scan.secrets import Secrets
 from securecore.scan.verdict import NotJudged
+from tests.scan.conftest import scanned
 from tests.scan.service import Answer, serving
 
 DOCUMENT = {
@@ -73,6 +74,29 @@ def test_the_document_may_be_a_file(tmp_path: Path) -> None:
         path.write_text("no JSON")
         with pytest.raises(PlanError, match="OpenAPI"):
             discovery.complete(found, str(path))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"paths": []}, {"paths": {"/login": None}}, {"paths": {}, "servers": "x"}, {"paths": None, "servers": [1]}],
+)
+def test_a_document_of_nonsense_is_as_good_as_none(odd: Any) -> None:
+    with serving(offering("/v2/login", document=odd)) as service, target(f"{service.url}/v2") as found:
+        assert discovery.complete(found, None).session.login == Call("/login", json={})
+
+
+@pytest.mark.parametrize("where", ["/elsewhere.json", "elsewhere.json", "/v2/whoami"])
+def test_a_document_that_was_named_must_be_there(where: str) -> None:
+    with serving(offering("/v2/whoami")) as service:
+        run = scanned(service.url, "--openapi", where)
+    assert run.code == 2
+    assert where in run.errors
+
+
+def test_a_document_that_was_named_is_read_where_it_is() -> None:
+    with serving(offering(document=DOCUMENT)) as service, target(f"{service.url}/v2") as found:
+        assert discovery.complete(found, f"{service.url}/v2/openapi.json").session.login == Call("/login", json={})
+        assert discovery.complete(found, "/openapi.json").session.login == Call("/login", json={})
 
 
 def test_common_paths_are_asked_without_an_effect() -> None:

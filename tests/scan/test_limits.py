@@ -70,6 +70,12 @@ class TestWhere:
         assert run.code == 2
         assert "--allow-host api.example" in run.errors
 
+    @pytest.mark.parametrize("behind", ["?token=a-secret", "#a-secret"])
+    def test_nothing_stands_behind_the_path(self, behind: str) -> None:
+        run = scanned(f"http://localhost:1/api{behind}")
+        assert run.code == 2
+        assert "a-secret" not in run.text + run.errors
+
     def test_no_redirect_is_followed(self) -> None:
         def away(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
             return 307, {"Location": f"{there.url}/stolen"}, {}
@@ -113,6 +119,12 @@ class TestHowMuch:
         time.sleep(0.06)
         with pytest.raises(Stopped, match="seconds"):
             budget.spend()
+
+    def test_what_would_not_fit_is_known_before(self) -> None:
+        budget = Budget(100, 10.0, sent=10, _began=time.monotonic() - 1)
+        assert budget.allows(50)
+        assert not budget.allows(91)
+        assert not Budget(1000, 10.0, sent=10, _began=time.monotonic() - 1).allows(91)
 
 
 class TestWhenToStop:

@@ -108,9 +108,7 @@ class TestACacheOfClients:
 
     @pytest.mark.parametrize(("bound", "verdict"), [("0", "FAIL"), ("64", "PASS")], ids=["unbounded", "bounded"])
     def test_is_told_by_its_slope(self, start_peer: StartPeer, tmp_path: Path, bound: str, verdict: str) -> None:
-        # All visits: after half of them the allocator may not be at rest, and a bounded cache looks like none.
-        # One heap: glibc gives each of 16 threads its own, and what moves through them goes on growing for a while.
-        peer = self.start(start_peer, tmp_path, PEER_BOUND=bound, MALLOC_ARENA_MAX="1")
+        peer = self.start(start_peer, tmp_path, PEER_BOUND=bound)
         arguments = self.arguments(tmp_path, f"[memory]\npid = {peer.pid}\nca_cert = 'ca.pem'\nca_key = 'ca.key'")
         found = scanned(peer.url, *arguments, "--only", "SC-LEAK")
         assert found.verdicts == {"SC-LEAK-1": verdict}, found.text
@@ -119,7 +117,7 @@ class TestACacheOfClients:
         edge, behind = self.start(start_peer, tmp_path), start_peer("remembering")
         arguments = self.arguments(tmp_path, f"application = '{behind.url}'\n[session]\nread = '/'")
         found = scanned(edge.url, *arguments, "--only", "SC-HDR")
-        assert found.verdicts == {"SC-HDR-1": "ERROR", "SC-HDR-2": "PASS", "SC-HDR-3": "FAIL"}, found.text
+        assert found.verdicts == {"SC-HDR-1": "PASS", "SC-HDR-2": "PASS", "SC-HDR-3": "FAIL"}, found.text
 
     def start(self, start_peer: StartPeer, folder: Path, **environ: str) -> Peer:
         pki.prepare(folder, now=dt.datetime.now(dt.UTC))

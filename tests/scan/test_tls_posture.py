@@ -44,8 +44,8 @@ class Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def listening(context: ssl.SSLContext) -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), Handler)
+def listening(context: ssl.SSLContext, handler: type[BaseHTTPRequestHandler] = Handler) -> Iterator[str]:
+    server = Server(("127.0.0.1", 0), handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -55,11 +55,13 @@ def listening(context: ssl.SSLContext) -> Iterator[str]:
     thread.join()
 
 
-def scan(url: str, folder: Path) -> Scanned:
+def scan(url: str, folder: Path, text: str = '[session]\nread = "/whoami"\n', *only: str) -> Scanned:
     plan = folder / "plan.toml"
-    plan.write_text('[session]\nread = "/whoami"\n')
+    plan.write_text(text)
     alice = ("--cert", folder / "alice.pem", "--key", folder / "alice.key")
-    return scanned(url, *alice, "--ca", folder / "ca.pem", "--plan", plan, "--only", "SC-TLS")
+    bob = ("--second-cert", folder / "bob.pem", "--second-key", folder / "bob.key")
+    chosen = [word for check in only or ("SC-TLS",) for word in ("--only", check)]
+    return scanned(url, *alice, *bob, "--ca", folder / "ca.pem", "--plan", plan, *chosen)
 
 
 @pytest.fixture
@@ -97,3 +99,33 @@ def test_a_port_that_believes_and_remembers_everybody(folder: Path) -> None:
         "SC-TLS-4": "FAIL",
         "SC-TLS-5": "FAIL",
     }, found.text
+
+
+class Tokens(Handler):
+    """Whoever gets a connection gets a token, and every token is good on every connection."""
+
+    def do_GET(self) -> None:
+        self.answer(200 if self.headers["Authorization"] else 401, b'{"user": "alice"}')
+
+    def do_POST(self) -> None:
+        self.answer(200, b'{"access_token": "a-token-of-somebody"}')
+
+    def answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_port_that_demands_a_certificate(folder: Path, version: str) -> None:
+    """It ends the connection instead of answering. That is a refusal, and no failure of the check."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    context.load_verify_locations(folder / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion[version]
+    plan = '[session]\nread = "/whoami"\n[tokens]\nrequest = { path = "/token" }\nuse = "/whoami"\n'
+    with listening(context, Tokens) as url:
+        found = scan(url, folder, plan, "SC-HDR-1", "SC-TOKEN-3", "SC-TOKEN-4")
+    assert found.verdicts == {"SC-HDR-1": "PASS", "SC-TOKEN-3": "FAIL", "SC-TOKEN-4": "PASS"}, found.text

@@ -7,4 +7,6 @@ tokens    tokens asked for, used, refreshed, given back
 jws       tokens and proofs made by hand
 sessions  logging in and out, and whose session it is
 minting   certificates that nobody showed before
+memory    what a service, Prometheus or this machine says of its memory
+tls       handshakes, looked at for themselves
 """

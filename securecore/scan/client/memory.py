@@ -7,6 +7,7 @@ import resource
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from securecore.scan.client.target import Target, at, body, granted
@@ -38,8 +39,10 @@ class Source:
     def total(self) -> float:
         """Return the bytes of all processes. Raises ``NotJudged`` if a process came or went."""
         seen = defaultdict(list)
-        for _ in range(self._readings):
-            for process, value in self._read().items():
+        with ThreadPoolExecutor(max_workers=self._readings) as pool:
+            readings = [pool.submit(self._read) for _ in range(self._readings)]
+        for reading in readings:
+            for process, value in reading.result().items():
                 seen[process].append(value)
         if self._settled and set(seen) - set(self._last):
             raise NotJudged("a worker was replaced or added while its memory was watched")

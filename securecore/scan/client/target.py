@@ -94,6 +94,16 @@ class Target:
     def get(self, path: str, who: str = "owner", headers: Mapping[str, str] | None = None) -> httpx.Response:
         return self.wire.send(add_headers(Request("GET", path), headers or {}), who)
 
+    def answers_without_certificate(self) -> bool:
+        """Say whether the port answers a connection without a certificate, while it answers the owner's."""
+        try:
+            self.get("/", "nobody")
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            # TLS 1.3 tells the client only when it reads.
+            self.get("/")
+            return False
+        return True
+
 
 def _environment(target: Target) -> dict[str, str]:
     names = environment_names(target.plan)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from securecore.scan.limits import Budget, allowed
+from securecore.scan.limits import BadTarget, Budget, allowed
 from securecore.scan.plan import Identities, Identity
 from securecore.scan.verdict import NotJudged, Skipped
 
@@ -56,6 +56,10 @@ class Wire:
         self, url: str, *, ca: Path | None, identities: Identities, budget: Budget, hosts: frozenset[str] = frozenset()
     ) -> None:
         self.parts = allowed(url, hosts)
+        if self.parts.query or self.parts.fragment:
+            raise BadTarget(
+                "The URL says where the API is, with a path at most: what stands behind ? or # is not sent."
+            )
         self.origin = f"{self.parts.scheme}://{self.parts.netloc}"
         self.prefix = self.parts.path.rstrip("/")
         self.budget = budget
@@ -64,6 +68,7 @@ class Wire:
         self._identities = identities
         self._clients: dict[str, httpx.Client] = {}
         self._lock = threading.Lock()
+        self._visiting = threading.local()
 
     @property
     def is_tls(self) -> bool:
@@ -106,7 +111,7 @@ class Wire:
 
     def visit(self, identity: Identity | None, request: Request) -> httpx.Response:
         """Send it over a TLS connection of its own, with this certificate."""
-        with self._open(identity) as client:
+        with self._open(self._changed(identity)) as client:
             return self._exchange(client, request, None)
 
     def at_once(self, requests: Sequence[Request], who: str = "owner") -> list[httpx.Response]:
@@ -140,12 +145,22 @@ class Wire:
     def _client(self, who: str) -> httpx.Client:
         with self._lock:
             if who not in self._clients:
-                self._clients[who] = self._open(self.identity(who))
+                self._clients[who] = self._open(self.context(self.identity(who)))
             return self._clients[who]
 
-    def _open(self, identity: Identity | None) -> httpx.Client:
+    def _changed(self, identity: Identity | None) -> ssl.SSLContext:
+        """Return this thread's context with another certificate: a new one takes longer than the handshake."""
+        if identity is None:
+            return self.context(None)
+        if not hasattr(self._visiting, "context"):
+            self._visiting.context = self.context(None)
+        context: ssl.SSLContext = self._visiting.context
+        context.load_cert_chain(identity.cert, identity.key)
+        return context
+
+    def _open(self, context: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(
-            verify=self.context(identity) if self.is_tls else True,
+            verify=context,
             trust_env=False,
             timeout=TIMEOUT,
             limits=httpx.Limits(max_connections=COPIES, max_keepalive_connections=COPIES),

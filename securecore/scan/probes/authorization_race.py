@@ -26,7 +26,7 @@ from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, j
 
 ROUNDS, THREADS = 3, 8
 #: Seconds of effects before each revocation, and after its answer, at least.
-BEFORE, AFTER = 0.3, 0.4
+BEFORE, AFTER = 0.15, 0.3
 #: Seconds after which a revocation that does not hold is no longer waited for, or a slow machine.
 PATIENCE = 8.0
 #: Seconds between two attempts of a thread: load, not a flood.
@@ -150,9 +150,9 @@ def _rounds(target: Target) -> Outcome:
         finally:
             with target.wire.budget.tidying():
                 _change(target, "restore")
-        effects.ready(target, effect)
         if seen[-1].lost:
             break
+    effects.ready(target, effect)
     return Outcome(
         rounds=len(seen),
         lost=sum(one.lost for one in seen),

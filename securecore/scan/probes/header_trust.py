@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import quote
 
@@ -18,8 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from securecore.scan.client import sessions
 from securecore.scan.client.target import Target, described, refused
 from securecore.scan.client.wire import Request
-from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, held, judged
 
+#: Claims at a time.
+THREADS = 4
 _VERIFY = (
     "X-SSL-Client-Verify",
     "SSL-Client-Verify",
@@ -45,6 +48,9 @@ _NAME = (
 
 def without_certificate(target: Target) -> Iterator[Seen]:
     """Claim an identity without a certificate. Works if the service answers as if there were one."""
+    if not target.answers_without_certificate():
+        yield held(f"GET {sessions.read_at(target)}", "the port takes no connection without a certificate")
+        return
     if not refused(target.get(sessions.read_at(target), "nobody")):
         raise NotJudged(f"GET {sessions.read_at(target)} answers without a certificate anyway")
     answers = _answers(target, "nobody")
@@ -82,8 +88,10 @@ def at_the_application(target: Target) -> Iterator[Seen]:
 
 
 def _answers(target: Target, who: str) -> dict[str, httpx.Response]:
-    path = sessions.read_at(target)
-    return {what: target.wire.send(Request("GET", path, claim), who) for what, claim in _claims(target).items()}
+    path, claims = sessions.read_at(target), _claims(target)
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        answers = pool.map(lambda claim: target.wire.send(Request("GET", path, claim), who), claims.values())
+        return dict(zip(claims, answers, strict=True))
 
 
 def _judged(target: Target, answers: dict[str, httpx.Response], believed: list[str]) -> Seen:

@@ -1,11 +1,10 @@
 """A client that nobody saw before, and another, and another.
 
 Each visit is a new TLS connection, with a certificate of its own where the plan names an authority (or several
-certificates). After a warm-up, long enough to fill a bounded cache, memory is read after each block of visits. The
-slope is the median of all pairwise slopes between blocks, with its 95 % interval: one noisy block moves neither. If
-the interval reaches above the threshold, as many blocks are watched again, since what is a leak still grows, and what
-was a cache is full by then; it is a leak if even the lower end is above. Last, visits with one certificate say whether
-it is kept for each certificate or for each connection. A cache whose bound is beyond the warm-up looks like a leak.
+certificates). After a warm-up memory is read after each block of visits, and judged after each stretch of blocks: by
+the median of all pairwise slopes between blocks, with its 95 % interval, so that one noisy block moves neither, and by
+how the later half compares with the earlier one, so that a cache which fills up is no leak (estimates.py, Note [Later
+and earlier]). Last, visits with one certificate say whether it is kept for each certificate or for each connection.
 """
 
 from __future__ import annotations
@@ -23,52 +22,61 @@ from securecore.scan.client.memory import Source
 from securecore.scan.client.minting import Mint
 from securecore.scan.client.target import Target
 from securecore.scan.client.wire import Request
-from securecore.scan.estimates import Slope, theil_sen
+from securecore.scan.estimates import STRETCH, Course
 from securecore.scan.plan import Identity
-from securecore.scan.verdict import Check, Confidence, NotJudged, Seen, Severity, Skipped, fell, held
+from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, fell, held, unclear
 
-WARM_UP, BLOCKS, VISITS = 160, 8, 20
+#: Visits to warm up, and visits between two readings.
+WARM_UP, VISITS = 160, 20
+#: Stretches of readings after which it cannot be told.
+STRETCHES = 6
 #: Visits at a time.
 THREADS = 4
 
 
 def growth(target: Target) -> Iterator[Seen]:
-    """Watch memory under new connections. Works if it grows by more than the threshold for each of them."""
+    """Watch memory under new connections. Works if it grows by more than the threshold for each, and goes on so."""
     if not target.wire.is_tls:
         raise Skipped("plain http has no certificates, and no handshakes")
-    source, memory = Source(target), target.plan.memory
+    source, threshold = Source(target), target.plan.memory.threshold
     with _visitors(target) as (what, visitors):
         source.total()
         _visit(target, visitors, target.rounds(WARM_UP))
         source.settle()
-        visits = target.rounds(VISITS)
-        slope = _watched(target, source, visitors, visits)
-        if slope.high > memory.threshold:
-            slope = _watched(target, source, visitors, visits)
-        said = (
-            f"{_said(slope)} for each of {visits * BLOCKS} new connections {what}, after "
-            f"{target.rounds(WARM_UP)} to warm up ({source.name})"
-        )
-        if slope.low <= memory.threshold:
-            sure = Confidence.HIGH if slope.high <= memory.threshold else Confidence.LOW
-            yield held(target.wire.origin, f"no steady growth was seen: {said}", confidence=sure)
+        course = Course(target.rounds(VISITS))
+        while _goes_on(target, course):
+            _watch(target, source, visitors, course)
+        said = f"{course} new connections {what}, after {target.rounds(WARM_UP)} to warm up ({source.name})"
+        if not course.is_steady(threshold):
+            if course.is_flat(threshold):
+                yield held(target.wire.origin, f"no steady growth was seen: {said}")
+            else:
+                yield unclear(target.wire.origin, f"neither at rest nor growing steadily: {said}")
             return
-        control = _watched(target, source, cycle([target.wire.identity("owner")]), visits // 2)
-    kept = "connection" if control.low > memory.threshold else "certificate"
+        control = Course(course.steps // 2)
+        _watch(target, source, cycle([target.wire.identity("owner")]), control)
+    kept = "connection" if control.later.low > threshold else "certificate"
     yield fell(
         target.wire.origin,
         f"memory grows by {said}",
-        f"with one certificate: {_said(control)}, so it is kept for each {kept}",
+        f"with one certificate: {control} connections, so it is kept for each {kept}",
+        "a cache with room for more than these looks the same",
     )
 
 
-def _watched(target: Target, source: Source, visitors: Iterator[Identity | None], visits: int) -> Slope:
-    blocks = []
-    for _ in range(BLOCKS):
-        _visit(target, visitors, visits)
-        blocks.append(source.total())
-    slope = theil_sen(blocks)
-    return Slope(slope.estimate / visits, slope.low / visits, slope.high / visits)
+def _goes_on(target: Target, course: Course) -> bool:
+    """Say whether another stretch is needed, and whether there is room for it."""
+    threshold, stretches = target.plan.memory.threshold, len(course.readings) // STRETCH
+    if course.readings and (course.is_flat(threshold) or course.is_steady(threshold)):
+        return False
+    # The first is begun in any case: a scan that ends within it says so itself.
+    return stretches == 0 or (stretches < STRETCHES and target.wire.budget.allows(course.steps * STRETCH))
+
+
+def _watch(target: Target, source: Source, visitors: Iterator[Identity | None], course: Course) -> None:
+    for _ in range(STRETCH):
+        _visit(target, visitors, course.steps)
+        course.readings.append(source.total())
 
 
 def _visit(target: Target, visitors: Iterator[Identity | None], number: int) -> None:
@@ -102,10 +110,6 @@ def _visitors(target: Target) -> Iterator[tuple[str, Iterator[Identity | None]]]
             "with one certificate (name an authority for more: [memory] ca_cert, ca_key)",
             cycle([target.wire.identity("owner")]),
         )
-
-
-def _said(slope: Slope) -> str:
-    return f"{slope.estimate:.0f} bytes (95 % interval {slope.low:.0f} to {slope.high:.0f})"
 
 
 CHECKS = (

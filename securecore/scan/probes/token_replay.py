@@ -11,7 +11,7 @@ from functools import partial
 
 from securecore.scan.client import jws, tokens
 from securecore.scan.client.target import Target, described, granted, refused
-from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore.scan.verdict import Check, NotJudged, Seen, Severity, Skipped, held, judged
 
 
 def after_revocation(target: Target) -> Iterator[Seen]:
@@ -41,6 +41,9 @@ def under_another_certificate(target: Target) -> Iterator[Seen]:
 
 def without_certificate(target: Target) -> Iterator[Seen]:
     """Use a token on a connection without a certificate. Works if it is accepted."""
+    if target.wire.is_tls and not target.answers_without_certificate():
+        yield held(tokens.subject(target), "the port takes no connection without a certificate")
+        return
     yield _elsewhere(target, "nobody", "without a certificate")
 
 

@@ -47,23 +47,26 @@ def _summary(content: dict[str, Any]) -> str:
 def _scores(content: dict[str, Any]) -> str:
     rows = []
     for category in content["categories"]:
-        score = category["score"]
-        bar = (
-            ""
-            if score is None
-            else f'<meter min="0" max="100" low="60" high="99" optimum="100" value="{score}">{score} of 100</meter>'
-        )
-        said = "not decided" if score is None else f"{score} of 100"
         link = f'<a href="#{category["id"]}">{escape(category["title"])}</a>'
-        rows.append(f'<tr><th scope="row">{link}</th><td>{bar}</td><td>{said}</td></tr>')
-    head = (
-        '<thead><tr><th scope="col">Category</th><th scope="col">Score</th><th scope="col">In words</th></tr></thead>'
-    )
+        rows.append(f'<tr><th scope="row">{link}</th><td>{_score(category)}</td></tr>')
+    head = '<thead><tr><th scope="col">Category</th><th scope="col">Score</th></tr></thead>'
     return (
         f'<section aria-labelledby="scores"><h2 id="scores">Scores</h2>\n<table>{head}<tbody>\n'
         + "\n".join(rows)
         + "\n</tbody></table></section>"
     )
+
+
+def _score(category: dict[str, Any]) -> str:
+    score, results = category["score"], category["results"]
+    if score is None:
+        return "not decided"
+    worked = sum(result["verdict"] == "FAIL" and not result["accepted"] for result in results)
+    meter = f'<meter min="0" max="100" low="60" high="99" optimum="100" value="{score}">{score} of 100</meter>'
+    said = (
+        f'<strong class="worked">{worked} of {len(results)} attacks worked</strong>' if worked else "no attack worked"
+    )
+    return f"{meter} {score} of 100, {said}"
 
 
 def _category(category: dict[str, Any]) -> str:
@@ -90,8 +93,10 @@ def _terms(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result["accepted"]:
         yield "Accepted", escape(result["accepted"])
     yield "Severity", f"{escape(result['severity'])}, {escape(result['confidence'])} confidence"
-    yield "Known as", escape(", ".join([*result["cwe"], result["owasp"], *result["asvs"]]))
+    asvs = f"ASVS {', '.join(result['asvs'])}"
+    yield "Known as", escape(", ".join([*result["cwe"], f"OWASP {result['owasp']}", asvs]))
     yield "Risk", escape(result["risk"])
     yield "Mend", escape(result["remedy"])
     yield "With securecore", escape(result["securecore"])
+    yield "Took", f"{result['seconds']:.1f} s"
     yield "Again", f"<code>{escape(result['reproduce'])}</code>"

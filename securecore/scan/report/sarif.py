@@ -1,7 +1,8 @@
 """For code scanning: SARIF 2.1.0, as GitHub reads it.
 
 GitHub wants a place in the repository for each result: ``location`` names it, since a scan from outside sees no file.
-What was not decided is sent for review, what held as passed. Accepted findings are suppressed, with their reason.
+It opens an alert for every result, whatever its kind or its suppressions (microsoft/PSRule#955), so a result is a
+finding that counts. Every check that was tried is a rule; what was skipped, not decided or accepted is a notification.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _HOME = "https://owasp.org/API-Security/editions/2023/en/0x11-t10/"
 #: GitHub's scale: above 9.0 critical, 7.0 high, 4.0 medium, 0.1 low.
 _SECURITY_SEVERITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0", "info": "0.0"}
 _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
-_KIND = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "review", "SKIPPED": "notApplicable", "ERROR": "review"}
+_NOTIFIED = {"FAIL": "note", "INCONCLUSIVE": "warning", "SKIPPED": "note", "ERROR": "error"}
 
 
 def log(content: dict[str, Any], *, location: str) -> dict[str, Any]:
@@ -30,20 +31,40 @@ def log(content: dict[str, Any], *, location: str) -> dict[str, Any]:
             {
                 "tool": {"driver": {"name": "securecore.scan", "rules": [_rule(found) for found in checks.values()]}},
                 "automationDetails": {"id": "securecore-scan/"},
-                "invocations": [_invocation(content)],
-                "results": [_result(result, indexes[result["check"]], location) for result in results],
+                "invocations": [_invocation(content, [found for found in results if not _counts(found)])],
+                "results": [_result(found, indexes[found["check"]], location) for found in results if _counts(found)],
                 "columnKind": "unicodeCodePoints",
             }
         ],
     }
 
 
-def _invocation(content: dict[str, Any]) -> dict[str, Any]:
-    invocation: dict[str, Any] = {"executionSuccessful": content["complete"], "exitCode": content["exit_code"]}
+def _counts(result: dict[str, Any]) -> bool:
+    return result["verdict"] == "FAIL" and not result["accepted"]
+
+
+def _invocation(content: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    notifications = [_notification(other) for other in others if other["verdict"] != "PASS"]
     if content["stopped"]:
-        message = {"text": f"The scan stopped: {content['stopped']}"}
-        invocation["toolExecutionNotifications"] = [{"level": "error", "message": message}]
-    return invocation
+        notifications.append({"level": "error", "message": {"text": f"The scan stopped: {content['stopped']}"}})
+    return {
+        "executionSuccessful": content["complete"],
+        "exitCode": content["exit_code"],
+        "toolExecutionNotifications": notifications,
+    }
+
+
+def _notification(result: dict[str, Any]) -> dict[str, Any]:
+    verdict = f"accepted: {result['accepted']}" if result["accepted"] else result["verdict"]
+    return {
+        "level": _NOTIFIED[result["verdict"]],
+        "message": {"text": f"{result['check']} {verdict}: {_said(result)}"},
+        "associatedRule": {"id": result["check"]},
+    }
+
+
+def _said(result: dict[str, Any]) -> str:
+    return "; ".join([result["subject"] or result["title"], *result["evidence"]])
 
 
 def _rule(check: dict[str, Any]) -> dict[str, Any]:
@@ -65,15 +86,12 @@ def _rule(check: dict[str, Any]) -> dict[str, Any]:
 
 
 def _result(result: dict[str, Any], index: int, location: str) -> dict[str, Any]:
-    kind = _KIND[result["verdict"]]
-    said = "; ".join([result["subject"] or result["title"], *result["evidence"]])
     found = {
         "ruleId": result["check"],
         "ruleIndex": index,
-        "kind": kind,
-        # The standard demands "none" for every kind but "fail" (3.27.10).
-        "level": _LEVEL[result["severity"]] if kind == "fail" else "none",
-        "message": {"text": said},
+        "kind": "fail",
+        "level": _LEVEL[result["severity"]],
+        "message": {"text": _said(result)},
         "locations": [_location(result, location)],
         "partialFingerprints": {"securecoreScan/v1": result["fingerprint"]},
         "properties": {"confidence": result["confidence"], "reproduce": result["reproduce"]},
@@ -81,8 +99,6 @@ def _result(result: dict[str, Any], index: int, location: str) -> dict[str, Any]
     method, _, path = result["subject"].partition(" ")
     if path.startswith("/"):
         found["webRequest"] = {"method": method, "target": path}
-    if result["accepted"]:
-        found["suppressions"] = [{"kind": "external", "status": "accepted", "justification": result["accepted"]}]
     return found
 
 

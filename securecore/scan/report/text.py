@@ -41,16 +41,15 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
 
 def _result(result: dict[str, Any]) -> Iterator[str]:
     verdict = "ACCEPTED" if result["accepted"] else result["verdict"]
-    yield f"  {verdict:<13}{result['check']:<13}{result['title']}  {result['subject']}".rstrip()
+    took = f"{result['seconds']:.1f} s"
+    yield f"  {verdict:<13}{result['check']:<13}{took:>7}  {result['title']}  {result['subject']}".rstrip()
     for evidence in result["evidence"]:
         yield from _wrapped(evidence, " " * 15)
     if result["accepted"]:
         yield from _wrapped(f"accepted: {result['accepted']}", " " * 15)
     elif result["verdict"] == "FAIL":
-        weights = (
-            f"{result['severity']}, {result['confidence']} confidence, {', '.join(result['cwe'])}, {result['owasp']}"
-        )
-        yield from _wrapped(f"{weights}, {', '.join(result['asvs'])}", " " * 15)
+        names = ", ".join([*result["cwe"], f"OWASP {result['owasp']}", f"ASVS {', '.join(result['asvs'])}"])
+        yield from _wrapped(f"{result['severity']}, {result['confidence']} confidence, {names}", " " * 15)
         yield from _wrapped(f"risk: {result['risk']}", " " * 15)
         yield from _wrapped(f"mend: {result['remedy']}", " " * 15)
         yield from _wrapped(f"with securecore: {result['securecore']}", " " * 15)
