@@ -1,10 +1,12 @@
 """How long a revocation waits while its principal keeps 64 requests in flight: the advisory gate beside the row gate.
 
-    python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS]
+    python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS] [--think MS]
+    python -m tests.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
 
 Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
 milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that
-whatever slows the machine slows both.
+whatever slows the machine slows both. With ``--think`` each of the 64 waits that long, more or less, between two
+requests: a busy principal, but not one that takes all that the machine has.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import logging
 import multiprocessing
 import os
+import random
 import statistics
 import threading
 import time
@@ -45,7 +48,7 @@ def choose(gate: str) -> None:
     conf._loaded.cache_clear()
 
 
-def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None:
+def load(principal: str, gate: str, effect: float, think: float, over: Any, done: Any) -> None:
     connections.close_all()
     choose(gate)
     counts = []
@@ -57,6 +60,7 @@ def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None
                 with grants.authorize(principal, PERMISSION, clock=clock.now), connection.cursor() as cursor:
                     cursor.execute("SELECT pg_sleep(%s)", [effect])
                 count += 1
+                time.sleep(random.uniform(0, 2 * think))
             except Refused:
                 time.sleep(0.001)  # denied for the moment that the permission is away
         counts.append(count)
@@ -71,12 +75,13 @@ def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None
         done.value += sum(counts)
 
 
-def latencies(principal: str, gate: str, effect: float, revocations: int) -> tuple[list[float], float]:
+def latencies(principal: str, gate: str, effect: float, think: float, revocations: int) -> tuple[list[float], float]:
     """Return the milliseconds of each revocation, and the checks a second meanwhile."""
     context = multiprocessing.get_context("fork")
     over, done = context.Event(), context.Value("i", 0)
     connections.close_all()
-    workers = [context.Process(target=load, args=(principal, gate, effect, over, done)) for _ in range(PROCESSES)]
+    load_args = (principal, gate, effect, think, over, done)
+    workers = [context.Process(target=load, args=load_args) for _ in range(PROCESSES)]
     for worker in workers:
         worker.start()
     choose(gate)
@@ -100,7 +105,11 @@ def main() -> None:
     parser.add_argument("--revocations", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--effect", type=float, default=2.0, help="milliseconds")
+    parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
+    parser.add_argument("--unprepared", action="store_true")
     chosen = parser.parse_args()
+    if not chosen.unprepared:  # as docs/access.md has it
+        connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)
     try:
@@ -109,10 +118,14 @@ def main() -> None:
         rates: dict[str, list[float]] = {gate: [] for gate in GATES}
         for number in range(chosen.rounds):
             for gate in sorted(GATES, reverse=bool(number % 2)):
-                each, rate = latencies(principal, gate, chosen.effect / 1e3, chosen.revocations // chosen.rounds)
+                revocations = chosen.revocations // chosen.rounds
+                each, rate = latencies(principal, gate, chosen.effect / 1e3, chosen.think / 1e3, revocations)
                 waited[gate] += each
                 rates[gate].append(rate)
-        print(f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms")
+        print(
+            f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms, "
+            f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared"
+        )
         for gate in GATES:
             p50, p95 = statistics.median(waited[gate]), statistics.quantiles(waited[gate], n=20)[-1]
             print(

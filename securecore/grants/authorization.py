@@ -91,8 +91,11 @@ def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Cl
         return decide(principal, permission, obj, clock=clock)
 
     with db.outermost_transaction_from("authorize()", first) as decision:
-        decision.require()
-        yield decision
+        if decision:
+            yield decision
+    # Nothing was done, so a transaction of ours may as well have committed: after a rollback psycopg forgets all that
+    # it has prepared, and whoever is denied would make the next check wait for the planner.
+    decision.require()
 
 
 def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Decision:
