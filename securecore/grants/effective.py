@@ -202,7 +202,8 @@ def _permissions(user: Any, memberships: Through | None) -> str:
     if any(field.name == "is_superuser" for field in user._meta.concrete_fields):
         table, key = user._meta.db_table, user._meta.pk.column
         everything = row.replace("<permission>", f"'{EVERYTHING}'")
-        selects.append(f'{everything} FROM "{table}" u WHERE u."{key}" = <user> AND u.is_superuser')
+        # No alias of the statements around this: there <user> is a column of their ``u``.
+        selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su.is_superuser')
     return " UNION ALL ".join(selects)
 
 

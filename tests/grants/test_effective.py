@@ -192,6 +192,8 @@ class TestDjangoPermissions:
         assert reason(alice, permission="auth.add_group") == "granted"
 
     def test_of_a_superuser_are_all(self, alice: str, user: User) -> None:
+        User.objects.create(username="carol", is_superuser=True)
+        assert reason(alice, permission="any.thing") == "no-grant"
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         assert reason(alice, permission="any.thing") == "granted"
 
