@@ -112,9 +112,10 @@ class Measured:
 
     def __str__(self) -> str:
         p50, p95 = statistics.median(self.waited), statistics.quantiles(self.waited, n=20)[-1]
+        inside = f"{statistics.median(self.inside):.0f} in   " if self.inside else ""
         return (
             f"revocation p50 {p50:6.1f}  p95 {p95:6.1f}  max {max(self.waited):6.1f} ms   "
-            f"{statistics.median(self.inside or [1]):3.0f} in   {statistics.median(self.rates):5.0f} checks/s   "
+            f"{inside}{statistics.median(self.rates):.0f} checks/s   "
             f"one check: Python {self.cost[0]:4.0f}, PostgreSQL {self.cost[1]:4.0f} us"
         )
 
@@ -134,7 +135,7 @@ def measure(principal: str, gate: str, effect: float, think: float, revocations:
     for _ in range(revocations):
         grants.grant(principal=principal, permission=PERMISSION, now=clock.now())
         time.sleep(AT_REST)
-        if gate == "advisory":  # else there is one
+        if gate == "advisory":  # a row lets in one
             measured.inside.append(inside())
         began = time.perf_counter()
         revoke_grant(principal=principal, permission=PERMISSION)
