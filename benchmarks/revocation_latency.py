@@ -1,10 +1,13 @@
 """How long a revocation waits while its principal keeps 64 requests in flight: the advisory gate beside the row gate.
 
-    python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS]
+    python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS] [--think MS]
+    python -m tests.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
 
 Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
 milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that
-whatever slows the machine slows both.
+whatever slows the machine slows both. With ``--think`` each of the 64 waits that long, more or less, between two
+requests: a busy principal, but not one that takes all that the machine has. What one check costs is measured before,
+while nothing else of this runs.
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ import argparse
 import logging
 import multiprocessing
 import os
+import random
 import statistics
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import django
+import psutil
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
@@ -35,6 +41,7 @@ from securecore.revocation import revoke_grant  # noqa: E402
 PERMISSION = "things.make"
 PROCESSES, THREADS = 4, 16
 GATES = ("advisory", "row")
+CHECKS = 2_000  # one after the other, to see what one costs
 AT_REST = 0.05  # seconds between two revocations, in which the load comes back
 
 
@@ -45,7 +52,27 @@ def choose(gate: str) -> None:
     conf._loaded.cache_clear()
 
 
-def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None:
+def cost(principal: str, gate: str) -> tuple[float, float]:
+    """Return the microseconds of CPU of one check without effect: Python's and PostgreSQL's."""
+    choose(gate)
+
+    def check() -> None:
+        with grants.authorize(principal, PERMISSION, clock=clock.now):
+            pass
+
+    def spent() -> tuple[float, float]:
+        times = psutil.Process(connection.connection.info.backend_pid).cpu_times()
+        return time.process_time(), times.user + times.system
+
+    for _ in range(100):
+        check()
+    before = spent()
+    for _ in range(CHECKS):
+        check()
+    return tuple((now - then) / CHECKS * 1e6 for then, now in zip(before, spent(), strict=True))  # type: ignore[return-value]
+
+
+def load(principal: str, gate: str, effect: float, think: float, over: Any, done: Any) -> None:
     connections.close_all()
     choose(gate)
     counts = []
@@ -57,6 +84,7 @@ def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None
                 with grants.authorize(principal, PERMISSION, clock=clock.now), connection.cursor() as cursor:
                     cursor.execute("SELECT pg_sleep(%s)", [effect])
                 count += 1
+                time.sleep(random.uniform(0, 2 * think))
             except Refused:
                 time.sleep(0.001)  # denied for the moment that the permission is away
         counts.append(count)
@@ -71,28 +99,59 @@ def load(principal: str, gate: str, effect: float, over: Any, done: Any) -> None
         done.value += sum(counts)
 
 
-def latencies(principal: str, gate: str, effect: float, revocations: int) -> tuple[list[float], float]:
-    """Return the milliseconds of each revocation, and the checks a second meanwhile."""
+@dataclass
+class Measured:
+    """What was measured under one gate."""
+
+    #: Microseconds of CPU of one check, Python's and PostgreSQL's.
+    cost: tuple[float, float]
+    #: Milliseconds of each revocation, how many checks were in when it began, and checks a second meanwhile.
+    waited: list[float] = field(default_factory=list)
+    inside: list[int] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        p50, p95 = statistics.median(self.waited), statistics.quantiles(self.waited, n=20)[-1]
+        inside = f"{statistics.median(self.inside):.0f} in   " if self.inside else ""
+        return (
+            f"revocation p50 {p50:6.1f}  p95 {p95:6.1f}  max {max(self.waited):6.1f} ms   "
+            f"{inside}{statistics.median(self.rates):.0f} checks/s   "
+            f"one check: Python {self.cost[0]:4.0f}, PostgreSQL {self.cost[1]:4.0f} us"
+        )
+
+
+def measure(principal: str, gate: str, effect: float, think: float, revocations: int, measured: Measured) -> None:
+    """Revoke ``revocations`` times under load and add it to ``measured``."""
     context = multiprocessing.get_context("fork")
     over, done = context.Event(), context.Value("i", 0)
     connections.close_all()
-    workers = [context.Process(target=load, args=(principal, gate, effect, over, done)) for _ in range(PROCESSES)]
+    load_args = (principal, gate, effect, think, over, done)
+    workers = [context.Process(target=load, args=load_args) for _ in range(PROCESSES)]
     for worker in workers:
         worker.start()
     choose(gate)
     time.sleep(1)
-    started, waited = time.perf_counter(), []
+    started = time.perf_counter()
     for _ in range(revocations):
         grants.grant(principal=principal, permission=PERMISSION, now=clock.now())
         time.sleep(AT_REST)
+        if gate == "advisory":  # a row lets in one
+            measured.inside.append(inside())
         began = time.perf_counter()
         revoke_grant(principal=principal, permission=PERMISSION)
-        waited.append((time.perf_counter() - began) * 1e3)
+        measured.waited.append((time.perf_counter() - began) * 1e3)
     seconds = time.perf_counter() - started
     over.set()
     for worker in workers:
         worker.join()
-    return waited, done.value / seconds
+    measured.rates.append(done.value / seconds)
+
+
+def inside() -> int:
+    """How many checks hold the gate at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted")
+        return int(cursor.fetchone()[0])
 
 
 def main() -> None:
@@ -100,25 +159,28 @@ def main() -> None:
     parser.add_argument("--revocations", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--effect", type=float, default=2.0, help="milliseconds")
+    parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
+    parser.add_argument("--unprepared", action="store_true")
     chosen = parser.parse_args()
+    if not chosen.unprepared:  # as docs/access.md has it
+        connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         principal = grants.principal_of(User.objects.create_user("alice"))
-        waited: dict[str, list[float]] = {gate: [] for gate in GATES}
-        rates: dict[str, list[float]] = {gate: [] for gate in GATES}
+        grants.grant(principal=principal, permission=PERMISSION, now=clock.now())
+        measured = {gate: Measured(cost(principal, gate)) for gate in GATES}
+        revoke_grant(principal=principal, permission=PERMISSION)
+        each, effect, think = chosen.revocations // chosen.rounds, chosen.effect / 1e3, chosen.think / 1e3
         for number in range(chosen.rounds):
             for gate in sorted(GATES, reverse=bool(number % 2)):
-                each, rate = latencies(principal, gate, chosen.effect / 1e3, chosen.revocations // chosen.rounds)
-                waited[gate] += each
-                rates[gate].append(rate)
-        print(f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms")
+                measure(principal, gate, effect, think, each, measured[gate])
+        print(
+            f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms, "
+            f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared"
+        )
         for gate in GATES:
-            p50, p95 = statistics.median(waited[gate]), statistics.quantiles(waited[gate], n=20)[-1]
-            print(
-                f"{gate:9}  revocation p50 {p50:7.1f} ms  p95 {p95:7.1f} ms  max {max(waited[gate]):7.1f} ms   "
-                f"{statistics.median(rates[gate]):6.0f} checks/s"
-            )
+            print(f"{gate:9} {measured[gate]}")
     finally:
         connections.close_all()
         teardown_databases(databases, verbosity=0)

@@ -36,7 +36,7 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
     def revoke() -> bool:
         return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
-    revoked = _committed("revoke_grant()", revoke)
+    revoked = _gated("revoke_grant()", revoke)
     if revoked:
         named = ":".join(filter(None, principals.object_of(obj)))
         events.emit(events.GrantRevoked(principal=principal, permission=permission, object=named))
@@ -53,7 +53,7 @@ def revoke_all_grants(*, principal: str) -> int:
 
     What follows from its groups and roles goes with these.
     """
-    count = _committed("revoke_all_grants()", lambda: grants.revoke_all(principal=principal, now=clock.now()))
+    count = _gated("revoke_all_grants()", lambda: grants.revoke_all(principal=principal, now=clock.now()))
     events.emit(events.AllGrantsRevoked(principal=principal, count=count))
     return count
 
@@ -68,7 +68,7 @@ def remove_from_group(*, user: Any, group: Any) -> bool:
         group.user_set.remove(user)
         return was_member
 
-    removed = _committed("remove_from_group()", remove)
+    removed = _gated("remove_from_group()", remove)
     if removed:
         events.emit(events.GroupMembershipRevoked(principal=own, group=of_group))
     return removed
@@ -88,7 +88,7 @@ def deactivate_user(user: Any) -> None:
         _end_families(user_id=user.pk)
         return ended
 
-    ended = _committed("deactivate_user()", deactivate)
+    ended = _gated("deactivate_user()", deactivate)
     events.emit(events.UserDeactivated(user=str(user.pk), sessions_ended=ended))
 
 
@@ -102,7 +102,7 @@ def disable_client(client_id: str) -> None:
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
-    _committed("disable_client()", disable)
+    _gated("disable_client()", disable)
     events.emit(events.ClientDisabled(client_id=client_id))
 
 
@@ -188,7 +188,7 @@ def revoke_certificate(*, thumbprint: str) -> None:
         _end_families(Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}"))
         return ended
 
-    ended = _committed("revoke_certificate()", revoke)
+    ended = _gated("revoke_certificate()", revoke)
     events.emit(events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended))
 
 
@@ -215,8 +215,20 @@ def _committed(what: str, work: Callable[[], Result]) -> Result:
     revoked yet.
     """
 
+    def limited() -> Result:
+        db.limit_waits(settings.LOCK_TIMEOUT)
+        return work()
+
+    return _gated(what, limited)
+
+
+def _gated(what: str, work: Callable[[], Result]) -> Result:
+    """Like ``_committed`` for ``work`` that closes a gate first, which limits its waits too: on a busy machine every
+    statement before it would be one more turn of those whom the revocation waits for.
+    """
+
     def once() -> Result:
-        with db.committed_transaction(what), db.bounded_wait(Busy):
+        with db.committed_transaction(what), db.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result

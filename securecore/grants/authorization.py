@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,9 @@ from securecore.grants.principals import names_of, object_of
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
 Clock = Callable[[], dt.datetime]
+
+#: A permission, and the object as grants name it.
+Asked = tuple[str, tuple[str, str]]
 
 #: The one reason that lets an effect happen.
 GRANTED = "granted"
@@ -91,8 +94,11 @@ def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Cl
         return decide(principal, permission, obj, clock=clock)
 
     with db.outermost_transaction_from("authorize()", first) as decision:
-        decision.require()
-        yield decision
+        if decision:
+            yield decision
+    # Nothing was done, so a transaction of ours may as well have committed: after a rollback psycopg forgets all that
+    # it has prepared, and whoever is denied would make the next check wait for the planner.
+    decision.require()
 
 
 def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Decision:
@@ -102,16 +108,20 @@ def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clo
     in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
     read after the wait too: a permission whose end was set to an instant of the wait has ended.
     """
+    return _decided(names_of(principal), [(permission, _object(obj))], clock)[0]
+
+
+def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
     db.require_outermost_transaction("decide()")
-    names, on = names_of(principal), _object(obj)
+    permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
     held = gate.enter(names, now=clock())
-    read = standing.read(names, [permission], now=clock())
+    read = standing.read(names, permissions, now=clock())
     while held is not None and (new := sorted({grant.name for grant in read.grants} - held)):
         # The caller came to belong to these while the gate was waited for.
         gate.enter_also(new)
         held |= set(new)
-        read = standing.read(names, [permission], now=clock())
-    return _judged(read, names, permission, on)
+        read = standing.read(names, permissions, now=clock())
+    return [_judged(read, names, permission, on) for permission, on in asked]
 
 
 class LateGate:
@@ -120,7 +130,7 @@ class LateGate:
     def __init__(self, names: tuple[str, ...], clock: Clock) -> None:
         self._names = names
         self._clock = clock
-        self._asked: list[tuple[str, Any, int | None]] = []
+        self._asked: list[tuple[Asked, int | None]] = []
         self._spends = True
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
@@ -128,16 +138,18 @@ class LateGate:
         on = _object(obj)
         read = standing.read(self._names, [permission], now=self._clock())
         _judged(read, self._names, permission, on).require()
-        self._asked.append((permission, obj, consume))
+        self._asked.append(((permission, on), consume))
 
     def spend_nothing(self) -> None:
         """Leave allowances as they are: the block turned out to have no effect."""
         self._spends = False
 
     def close(self) -> None:
-        """Take the gate and ask for everything again."""
-        for permission, obj, consume in self._asked:
-            decision = decide(self._names, permission, obj, clock=self._clock)
+        """Take the gate and ask for everything again, in two statements however much it is."""
+        if not self._asked:
+            return
+        decisions = _decided(self._names, [asked for asked, _ in self._asked], self._clock)
+        for decision, (_, consume) in zip(decisions, self._asked, strict=True):
             decision.require()
             if self._spends:
                 decision.spend(amount=consume, now=self._clock())

@@ -67,6 +67,15 @@ class EffectiveGrant:
         return not self.object_type or (self.object_type == object_type and self.object_id == object_id)
 
 
+#: What the SQL made here depends on besides arguments: the user model, the database's vendor, DJANGO_PERMISSIONS.
+Surroundings = tuple[Any, str, bool]
+
+
+def surroundings() -> Surroundings:
+    """Return them as they are, for whoever keeps a statement that was made of this SQL."""
+    return _user(), db.connection().vendor, settings.DJANGO_PERMISSIONS
+
+
 def effective_sql(*, names: Sequence[str], user: str | None, only: str = "TRUE") -> str:
     """Return a SELECT of the columns of ``EffectiveGrant``: every name the caller goes by, with each of its live grants
     beside it, or with nulls.
@@ -193,7 +202,8 @@ def _permissions(user: Any, memberships: Through | None) -> str:
     if any(field.name == "is_superuser" for field in user._meta.concrete_fields):
         table, key = user._meta.db_table, user._meta.pk.column
         everything = row.replace("<permission>", f"'{EVERYTHING}'")
-        selects.append(f'{everything} FROM "{table}" u WHERE u."{key}" = <user> AND u.is_superuser')
+        # No alias of the statements around this: there <user> is a column of their ``u``.
+        selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su.is_superuser')
     return " UNION ALL ".join(selects)
 
 

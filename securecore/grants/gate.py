@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from securecore import db
@@ -35,10 +36,13 @@ from securecore.errors import Busy, Misuse
 from securecore.grants import effective
 from securecore.grants.models import Gate
 from securecore.grants.principals import DERIVED, user_key
+from securecore.prepared import Statement
 
 #: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
 _NUMBERS = 1_024
+
+_SHARED, _EXCLUSIVE = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 
 #: What the first statement at a gate also does and finds out.
 _TRANSACTION = """
@@ -56,9 +60,8 @@ def enter(names: Sequence[str], *, now: dt.datetime) -> frozenset[str] | None:
             _require_immediate()
             return None
         if is_advisory():
-            user = None if user_key(names) is None else "%(sc_user)s"
-            own = [f"%(sc_name{index})s" for index in range(len(names))]
-            return _share(effective.names_sql(names=own, user=user), caller(names) | effective.parameters(now))
+            statement = _entering(len(names), user_key(names) is not None, effective.surroundings())
+            return _share(statement, caller(names) | effective.parameters(now))
         _inspect_transaction()
         for name in sorted(names):
             _lock_row(name)
@@ -68,8 +71,7 @@ def enter(names: Sequence[str], *, now: dt.datetime) -> frozenset[str] | None:
 def enter_also(names: Sequence[str]) -> None:
     """Let the check in at these gates too: after the wait the caller was found to belong to them as well."""
     with db.refused_when_locked(Busy):
-        own = " UNION ALL ".join(f"SELECT %(sc_name{index})s AS name" for index in range(len(names)))
-        _share(own, caller(names))
+        _share(_entering_also(len(names)), caller(names))
 
 
 def close(*names: str, rows_too: Sequence[str] = ()) -> None:
@@ -77,13 +79,17 @@ def close(*names: str, rows_too: Sequence[str] = ()) -> None:
 
     Needs the outermost transaction; raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
     """
-    with db.bounded_wait(Busy):
+    with db.refused_when_locked(Busy):
         if db.connection().vendor == "sqlite":
             _require_immediate()
             return
         if db.connection().vendor == "postgresql":
             with db.connection().cursor() as cursor:
-                cursor.execute(lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [list(names)])
+                # One statement: each before it would be another turn of a busy machine that those inside have first.
+                closing = lock_sql(
+                    "SELECT unnest(%s::text[]) AS name", _EXCLUSIVE, "set_config('lock_timeout', %s, true)"
+                )
+                cursor.execute(closing, [db.lock_timeout(settings.LOCK_TIMEOUT), list(names)])
         for name in sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name)):
             _lock_row(name)
 
@@ -117,13 +123,25 @@ def lock_sql(names: str, function: str, more: str = "NULL") -> str:
     return f"SELECT {more}, name, {function}(kind, number) FROM ({ordered}) ordered"  # noqa: S608
 
 
-def _share(names: str, parameters: dict[str, Any]) -> frozenset[str]:
-    statement = lock_sql(names, "pg_advisory_xact_lock_shared", _TRANSACTION)
-    with db.connection().cursor() as cursor:
-        cursor.execute(statement, parameters | {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)})
-        rows = cursor.fetchall()
+def _share(statement: Statement, parameters: dict[str, Any]) -> frozenset[str]:
+    timeout = {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
+    rows = statement.rows(db.connection(), parameters | timeout)
     _require_current(*rows[0][1:3])
     return frozenset(row[3] for row in rows)
+
+
+@lru_cache(maxsize=64)
+def _entering(own: int, has_user: bool, _: effective.Surroundings) -> Statement:
+    """What lets a caller of so many own names in, its groups and roles with it."""
+    names = [f"%(sc_name{index})s" for index in range(own)]
+    everybody = effective.names_sql(names=names, user="%(sc_user)s" if has_user else None)
+    return Statement(lock_sql(everybody, _SHARED, _TRANSACTION))
+
+
+@lru_cache(maxsize=64)
+def _entering_also(count: int) -> Statement:
+    names = " UNION ALL ".join(f"SELECT CAST(%(sc_name{index})s AS varchar(160)) AS name" for index in range(count))
+    return Statement(lock_sql(names, _SHARED, _TRANSACTION))
 
 
 def _inspect_transaction() -> None:

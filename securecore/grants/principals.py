@@ -67,6 +67,11 @@ def require_principal(principal: str) -> str:
     return principal
 
 
+def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what each of these own names begins with, one of ``OWN``."""
+    return tuple(name[: name.index(":") + 1] for name in names)
+
+
 def user_key(names: Sequence[str]) -> Any:
     """Return the primary key of the user among ``names``, or None if there is none or it cannot exist."""
     for name in names:

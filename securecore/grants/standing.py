@@ -17,7 +17,8 @@ from securecore import db
 from securecore.grants import effective
 from securecore.grants.effective import EVERYTHING, EffectiveGrant
 from securecore.grants.gate import caller
-from securecore.grants.principals import user_key
+from securecore.grants.principals import kinds_of, user_key
+from securecore.prepared import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +30,34 @@ class Standing:
 
 def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) -> Standing:
     """Return what the database says now of the caller with these own names, and of its grants of ``permissions``."""
-    parameters = caller(names) | effective.parameters(now)
     wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
-    with db.connection().cursor() as cursor:
-        cursor.execute(_statement(tuple(names), len(wanted), user_key(names) is not None), parameters | wanted)
-        rows = cursor.fetchall()
+    has_user = user_key(names) is not None
+    statement = _statement(kinds_of(names), len(wanted), has_user, effective.surroundings())
+    rows = statement.rows(db.connection(), caller(names) | effective.parameters(now) | wanted)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
 
-def _statement(names: tuple[str, ...], wanted: int, has_user: bool) -> str:
-    own = [f"%(sc_name{index})s" for index in range(len(names))]
+@lru_cache(maxsize=64)
+def _statement(kinds: tuple[str, ...], wanted: int, has_user: bool, _: effective.Surroundings) -> Statement:
+    own = [f"%(sc_name{index})s" for index in range(len(kinds))]
     among = ", ".join(f"%(sc_wanted{index})s" for index in range(wanted))
     grants = effective.effective_sql(
         names=own, user="%(sc_user)s" if has_user else None, only=f"g.permission IN ({among})"
     )
-    refusals = "".join(_refusal(name, f"%(sc_name{index})s") for index, name in enumerate(names))
+    refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
     refusal = f"CASE {refusals} ELSE '' END"
-    return (
+    return Statement(
         f"SELECT {refusal}, e.* FROM ({grants}) e "  # noqa: S608
         f"WHERE e.permission IS NULL OR e.permission IN ({among})"
     )
 
 
-def _refusal(name: str, parameter: str) -> str:
-    """The WHEN that refuses this name; ``parameter`` stands for it."""
-    if name.startswith("user:"):
+def _refusal(kind: str, parameter: str) -> str:
+    """The WHEN that refuses a name of this kind; ``parameter`` stands for it."""
+    if kind == "user:":
         return f"WHEN NOT EXISTS ({_active_user('%(sc_user)s')}) THEN 'user-inactive' "
-    value = f"substr({parameter}, {name.index(':') + 2})"
-    if name.startswith("service:"):
+    value = f"substr({parameter}, {len(kind) + 1})"
+    if kind == "service:":
         disabled = f"SELECT 1 FROM securecore_client WHERE client_id = {value} AND disabled_at IS NOT NULL"  # noqa: S608
         return f"WHEN EXISTS ({disabled}) THEN 'service-disabled' "
     rows = f"SELECT 1 FROM securecore_certificate c WHERE c.thumbprint = {value} AND "  # noqa: S608

@@ -17,7 +17,7 @@ START_TIMEOUT = 10  # seconds
 
 _INI = """
 [databases]
-postgres = host={folder} dbname=postgres user=postgres
+* = {behind}
 [pgbouncer]
 pool_mode = transaction
 listen_port = 6432
@@ -25,7 +25,7 @@ listen_addr =
 unix_socket_dir = {sockets}
 auth_type = any
 max_client_conn = 200
-default_pool_size = 12
+default_pool_size = {pool_size}
 server_login_retry = 1
 ignore_startup_parameters = extra_float_digits
 """
@@ -36,10 +36,9 @@ def binary() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def pgbouncer(children: Children, folder: Path, url: str) -> str:
-    """Start PgBouncer in front of the server at ``url``; return the address of the same database behind it.
-
-    Raises ``CannotStart``.
+def pgbouncer(children: Children, folder: Path, url: str, *, pool_size: int = 12) -> str:
+    """Start PgBouncer in front of the server at ``url``; return the address of the same database behind it, for any
+    number of connections to ``pool_size`` of the server's. Raises ``CannotStart``.
     """
     program = binary()
     if program is None:
@@ -47,12 +46,13 @@ def pgbouncer(children: Children, folder: Path, url: str) -> str:
     sockets = folder / "pgbouncer"
     sockets.mkdir()
     sockets.chmod(0o777)  # in a folder that nobody else may write to
-    behind = psycopg.conninfo.conninfo_to_dict(url)["host"]
-    (folder / "pgbouncer.ini").write_text(_INI.format(folder=behind, sockets=sockets))
+    server = psycopg.conninfo.conninfo_to_dict(url)
+    behind = " ".join(f"{name}={server[name]}" for name in ("host", "port", "user", "password") if name in server)
+    (folder / "pgbouncer.ini").write_text(_INI.format(behind=behind, sockets=sockets, pool_size=pool_size))
     # It refuses to run as root, as PostgreSQL does.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     children.start("pgbouncer", [program, *user, str(folder / "pgbouncer.ini")], environment=os.environ)
-    address = f"postgresql://postgres@{quote(str(sockets), safe='')}:6432{urlsplit(url).path}"
+    address = f"postgresql://{server.get('user', 'postgres')}@{quote(str(sockets), safe='')}:6432{urlsplit(url).path}"
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:

@@ -11,8 +11,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import IntegrityError, connection, transaction
 
 from securecore import clock
-from securecore.errors import Misuse
-from securecore.grants import Decision, Grant, decide, principal_of, principals, revoke, revoke_all
+from securecore.errors import Misuse, PermissionDenied
+from securecore.grants import Decision, Grant, decide, late_gate, principal_of, principals, revoke, revoke_all
 from securecore.models import Certificate, Client
 from tests.grants.conftest import MAKE
 
@@ -192,6 +192,8 @@ class TestDjangoPermissions:
         assert reason(alice, permission="auth.add_group") == "granted"
 
     def test_of_a_superuser_are_all(self, alice: str, user: User) -> None:
+        User.objects.create(username="carol", is_superuser=True)
+        assert reason(alice, permission="any.thing") == "no-grant"
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         assert reason(alice, permission="any.thing") == "granted"
 
@@ -251,6 +253,30 @@ def test_a_check_is_two_statements_however_many_names(
     give(principals.role("maker"))
     with transaction.atomic(), django_assert_num_queries(1 if connection.vendor == "sqlite" else 2):
         assert decide((alice, "service:s", "certificate:c"), MAKE, clock=clock.now)
+
+
+def test_a_late_gate_asks_again_in_two_statements_however_much(
+    alice: str, give: Give, user: User, django_assert_num_queries: Any
+) -> None:
+    for permission in (MAKE, "things.break"):
+        give(alice, permission)
+    with transaction.atomic(), late_gate(alice, clock=clock.now) as late:
+        late.require(MAKE)
+        late.require(MAKE, user)
+        late.require("things.break")
+        with django_assert_num_queries(1 if connection.vendor == "sqlite" else 2):
+            late.close()
+
+
+def test_a_late_gate_asks_for_everything_again(alice: str, give: Give, group: Group) -> None:
+    """Not only for what was asked first."""
+    for last in ("things.break", "things.mend"):
+        for permission in (MAKE, "things.break", "things.mend"):
+            give(alice, permission, obj=group)
+        with pytest.raises(PermissionDenied), late_gate(alice, clock=clock.now) as late:
+            for permission in (MAKE, "things.break", "things.mend"):
+                late.require(permission, group)
+            revoke(principal=alice, permission=last, obj=group, now=clock.now())
 
 
 def test_principal_of_names_the_user(user: User) -> None:

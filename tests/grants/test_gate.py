@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, db
 from securecore.checks.grants import e604_gate, e605_replica
-from securecore.errors import Busy, Misuse
-from securecore.grants import authorize, decide, gate, late_gate, revoke
+from securecore.errors import Busy, Misuse, PermissionDenied
+from securecore.grants import authorize, decide, gate, late_gate, principals, revoke
 from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,6 +71,60 @@ class TestMisuse:
         monkeypatch.setattr(connections["default"], "transaction_mode", "DEFERRED")
         with pytest.raises(Misuse, match="IMMEDIATE"), transaction.atomic():
             decide(alice, MAKE, clock=clock.now)
+
+
+class TestStatements:
+    @pytest.fixture
+    def prepared(self) -> Iterator[Callable[[], int]]:
+        """How many of a check's two statements the connection has prepared, on a connection that may prepare."""
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL prepares")
+        connection.ensure_connection()
+        raw: Any = connection.connection
+        raw.prepare_threshold = 5
+
+        def count() -> int:
+            sql = (
+                b"SELECT 1 FROM pg_prepared_statements WHERE statement LIKE '%lock_shared%' OR statement LIKE '%g.id%'"
+            )
+            return int(raw.pgconn.exec_(sql).ntuples)
+
+        yield count
+        connection.close()
+
+    def test_are_prepared_where_they_may_be(self, alice: str, give: Give, prepared: Callable[[], int]) -> None:
+        give(alice)
+        for _ in range(2):
+            with authorize(alice, MAKE, clock=clock.now):
+                pass
+        assert prepared() == 2
+
+    def test_stay_prepared_when_somebody_is_denied(self, alice: str, give: Give, prepared: Callable[[], int]) -> None:
+        """psycopg drops all that it has prepared with every rollback."""
+        for _ in range(2):
+            with pytest.raises(PermissionDenied), authorize(alice, MAKE, clock=clock.now):
+                pass
+        assert prepared() == 2
+
+    def test_that_are_prepared_know_who_asks_and_what_for(
+        self, alice: str, group: Group, give: Give, prepared: Callable[[], int]
+    ) -> None:
+        service, other = principals.service("payments"), "certificate:" + "x" * 43
+        give(principals.group(group), "role:clerk")
+        give(principals.role("clerk"))
+        give(service, "reports.read")
+        for names, permission, allowed in (
+            ((alice,), MAKE, True),
+            ((alice,), "reports.read", False),
+            ((service,), "reports.read", True),
+            ((other,), "reports.read", False),
+            ((service,), MAKE, False),
+            ((alice, service, other), "reports.read", True),
+            ((alice, service, other), MAKE, True),
+        ):
+            with transaction.atomic():
+                assert bool(decide(names, permission, clock=clock.now)) == allowed, (names, permission)
+        assert prepared() > 2
 
 
 class TestDeadlock:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 
+from securecore import clock
 from securecore.errors import Misuse
-from securecore.grants import principal_of, principals
+from securecore.grants import Grant, principal_of, principals
 from securecore.grants.models import GrantUse
 from securecore.revocation import revoke_grant
 from tests.authority import Issued, MutualTLSClient
@@ -87,6 +88,25 @@ class TestRequires:
         give(principals.certificate(parse_pem(issued.pem).thumbprint))
         assert unknown.post("/by-hand").status_code == 201
         assert MutualTLSClient(None).post("/by-hand").json()["code"] == "authentication-required"
+
+
+class TestFreshness:
+    def test_is_not_that_of_a_lease(self, client: MutualTLSClient, caller: str, give: Give, settings: Any) -> None:
+        settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": 60_000}
+        give(caller)
+        assert post(client, "/by-hand").status_code == 201
+        Grant.objects.update(revoked_at=clock.now())  # which waits for no lease
+        answer = post(client, "/by-hand")
+        assert answer.wsgi_request.access.is_leased
+        assert answer.wsgi_request.certificate_user.has_perm(MAKE)
+        assert (answer.status_code, effects()) == (403, 1)
+
+    def test_is_not_that_of_the_user_object(self, client: MutualTLSClient, caller: str, settings: Any) -> None:
+        """Django's backend keeps what it once read in ``_perm_cache``."""
+        settings.SECURECORE = settings.SECURECORE | {"DJANGO_PERMISSIONS": True}
+        allowed = Permission.objects.get(content_type__app_label="auth", codename="add_group")
+        User.objects.get(username="alice").user_permissions.add(allowed)
+        assert (client.post("/shown-first").status_code, effects()) == (403, 0)
 
 
 class TestGrantedView:

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connection, models, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import isolate_apps
 
 from securecore import clock, tokens
@@ -313,10 +314,12 @@ class TestSurviving:
         triggers.after_migrate(using="default")
         assert triggers.missing() == []
 
-    def test_an_unapplied_app(self) -> None:
-        call_command("migrate", "securecore", "0007", verbosity=0)
+    def test_an_unapplied_app(self, user: User) -> None:
+        """What is left of it would name tables that are gone, also if ``migrate`` does not come to its end."""
+        triggers.before_migrate(using="default")
+        MigrationExecutor(connection).migrate([("securecore", None)])
         try:
-            sql("UPDATE auth_user SET is_staff = is_staff")
+            sql("UPDATE auth_user SET is_staff = NOT is_staff, is_active = NOT is_active")
         finally:
             call_command("migrate", "securecore", verbosity=0)
         assert triggers.missing() == []

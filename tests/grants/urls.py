@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -52,6 +52,17 @@ def late(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 def by_hand(request: HttpRequest) -> HttpResponse:
     with authorize(request, MAKE):
+        return made()
+
+
+@csrf_exempt
+def shown_first(request: HttpRequest) -> HttpResponse:
+    """Asks the user object, which remembers the answer, takes the permission away round it, and acts."""
+    user = request.certificate_user  # type: ignore[attr-defined]
+    assert [user.has_perm(f"auth.{name}_group") for name in ("add", "change")] == [True, False]
+    User.objects.get(pk=user.pk).user_permissions.clear()
+    assert user.has_perm("auth.add_group")
+    with authorize(request, "auth.add_group"):
         return made()
 
 
@@ -108,6 +119,7 @@ urlpatterns = [
     path("consuming", consuming),
     path("late", late),
     path("by-hand", by_hand),
+    path("shown-first", shown_first),
     path("late-by-hand", late_by_hand),
     path("groups", Groups.as_view({"get": "list"})),
     path("groups/<int:pk>", Groups.as_view({"put": "update"})),

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from securecore import clock
 from securecore.errors import Busy, NonceReused, PermissionDenied
-from securecore.grants import Grant, authorize, grant, principal_of
+from securecore.grants import Grant, authorize, gate, grant, principal_of
 from securecore.idempotency import IdempotencyRecord
 from securecore.models import SeenNonce
 from securecore.purge import purge
@@ -207,7 +207,7 @@ class TestGrantRevokedUnderLoad:
         def hold() -> None:
             with authorize(ALICE, MAKE, clock=clock.now):
                 inside.set()
-                leave.wait(30)
+                leave.wait(10)
 
         holder = threading.Thread(target=_closing, args=(hold,))
         holder.start()
@@ -219,6 +219,28 @@ class TestGrantRevokedUnderLoad:
             leave.set()
             holder.join(30)
         assert Grant.objects.live().exists()
+
+    def test_makes_a_check_wait_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
+        settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
+        grant(principal=ALICE, permission=MAKE, now=now)
+        inside, leave = threading.Event(), threading.Event()
+
+        def change() -> None:
+            with transaction.atomic():
+                gate.close(ALICE)
+                inside.set()
+                leave.wait(10)
+
+        changing = threading.Thread(target=_closing, args=(change,))
+        changing.start()
+        try:
+            assert inside.wait(30)
+            with pytest.raises(Busy), authorize(ALICE, MAKE, clock=clock.now):
+                make_effect()
+        finally:
+            leave.set()
+            changing.join(30)
+        assert effects() == 0
 
     def test_does_not_hold_up_anybody_else(self, now: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
