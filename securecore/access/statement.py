@@ -14,7 +14,7 @@ certificate and user, which is one row but for a request whose credentials are n
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -32,9 +32,11 @@ _CERTIFICATE = "c.thumbprint, c.user_id, c.is_self_signed, c.revoked_at"
 _SESSION = f"{statements.COLUMNS}, s.expires_at <= %(lease_ends)s"
 _REVOCATION = """
     EXISTS (SELECT 1 FROM securecore_revoked_token WHERE id = %(token_id)s AND expires_at > %(now)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(user_subject)s AND epoch > %(user_epoch)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(client_subject)s AND epoch > %(client_epoch)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(everyone)s AND not_before >= %(issued_at)s)
+    OR EXISTS (SELECT 1 FROM securecore_token_epoch
+               WHERE subject IN (%(user_subject)s, %(client_subject)s, %(everyone)s)
+               AND (subject = %(user_subject)s AND epoch > %(user_epoch)s
+                    OR subject = %(client_subject)s AND epoch > %(client_epoch)s
+                    OR subject = %(everyone)s AND not_before >= %(issued_at)s))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
     OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL),
     EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL),
@@ -102,10 +104,10 @@ def _composed(
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """What the user may do under this certificate and through this client, the fields of ``EffectiveGrant`` as JSON."""
+    """What the user may do under this certificate and through this client: rows for ``effective.read()`` as JSON."""
     names = [effective.user_name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(client_id)s"] if "token" in parts else []
-    columns = ", ".join(f"e.{field.name}" for field in fields(effective.EffectiveGrant))
+    columns = ", ".join(f"e.{name}" for name in effective.COLUMNS)
     is_postgresql = db.connection().vendor == "postgresql"
     rows = f"json_agg(json_build_array({columns}))" if is_postgresql else f"json_group_array(json_array({columns}))"
     held = effective.effective_sql(names=names, user=users.key)

@@ -39,16 +39,11 @@ def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) 
 
 def _statement(names: tuple[str, ...], wanted: int, has_user: bool) -> str:
     own = [f"%(sc_name{index})s" for index in range(len(names))]
-    among = ", ".join(f"%(sc_wanted{index})s" for index in range(wanted))
-    grants = effective.effective_sql(
-        names=own, user="%(sc_user)s" if has_user else None, only=f"g.permission IN ({among})"
-    )
+    among = [f"%(sc_wanted{index})s" for index in range(wanted)]
+    grants = effective.effective_sql(names=own, user="%(sc_user)s" if has_user else None, permissions=among)
     refusals = "".join(_refusal(name, f"%(sc_name{index})s") for index, name in enumerate(names))
     refusal = f"CASE {refusals} ELSE '' END"
-    return (
-        f"SELECT {refusal}, e.* FROM ({grants}) e "  # noqa: S608
-        f"WHERE e.permission IS NULL OR e.permission IN ({among})"
-    )
+    return f"SELECT {refusal}, e.* FROM ({grants}) e"  # noqa: S608
 
 
 def _refusal(name: str, parameter: str) -> str:
