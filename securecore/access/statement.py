@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import connections
 
 from securecore import db, leases
 from securecore.access.users import UserTable
@@ -38,13 +41,15 @@ _REVOCATION = """
                     OR subject = %(client_subject)s AND epoch > %(client_epoch)s
                     OR subject = %(everyone)s AND not_before >= %(issued_at)s))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL),
-    EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL),
+    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)
+"""
+_FAMILY = "EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL)"
+_KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
             WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
 """
 #: How many columns each part has; a part that was not asked for has none.
-WIDTHS = {"certificate": 4, "session": 7, "token": 3}
+WIDTHS = {"certificate": 4, "session": 7, "token": 1, "family": 1, "key": 1}
 
 _ID: Any = RevokedToken._meta.get_field("id")
 _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
@@ -61,27 +66,39 @@ class Presented:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        given = (self.certificates, self.session_id, self.token)
+        token = self.token
+        given = (self.certificates, self.session_id, token, token and token.family_id, token and token.stored_key)
         return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
 
 
-def rows(presented: Presented, now: dt.datetime, users: UserTable, subject: Any) -> list[tuple[Any, ...]]:
-    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user.
-    ``subject`` is the user that the token names, as the database spells its key.
-    """
+def rows(presented: Presented, now: dt.datetime, users: UserTable) -> list[tuple[Any, ...]]:
+    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user."""
     condition, parameters = users.condition()
     database = db.connection()
     parameters |= effective.parameters(now)
-    parameters["now"] = _INSTANT.get_db_prep_value(now, database)
     names = presented.certificates or ()
     parameters |= {f"certificate{number}": name for number, name in enumerate(names)}
     if presented.session_id is not None:
         parameters |= _of_session(presented.session_id, now, database)
     if presented.token is not None:
-        parameters |= _of_token(presented.token, database)
-        parameters["subject"] = subject
+        parameters |= of_token(presented.token, users)
     statement = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
     return statement.rows(database, parameters)
+
+
+def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+    """Return what a token says as the database spells it, ``subject`` among it: the user's key, or None."""
+    known = _spelled(users)
+    spelled = known.get(token)
+    if spelled is None:
+        spelled = known[token] = _of_token(token, users)
+    return spelled
+
+
+@lru_cache(maxsize=4)
+def _spelled(users: UserTable) -> WeakKeyDictionary[AccessToken, dict[str, Any]]:
+    # It never changes, and is forgotten with the token (TOKEN_CACHE_SIZE).
+    return WeakKeyDictionary()
 
 
 @lru_cache(maxsize=64)
@@ -89,17 +106,18 @@ def _composed(
     parts: tuple[str, ...], certificates: int, users: UserTable, condition: str, django_permissions: bool
 ) -> Statement:
     named = [f"%(certificate{number})s" for number in range(certificates)]
-    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION}
-    joins = {
+    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION, "family": _FAMILY, "key": _KEY}
+    tables = {
         "certificate": f"LEFT JOIN securecore_certificate c ON c.thumbprint IN ({', '.join(named)})",
         "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
-        "token": "",
     }
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
     selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
+    joined = " ".join(tables[part] for part in parts if part in tables)
+    whose = ", ".join(owners[part] for part in parts if part in owners)
     return Statement(
-        f"SELECT {selected} FROM (SELECT 1) request {' '.join(joins[part] for part in parts)} "  # noqa: S608
-        f"LEFT JOIN {users.source} ON {users.key} IN ({', '.join(owners[part] for part in parts)}){condition}"
+        f"SELECT {selected} FROM (SELECT 1) request {joined} "  # noqa: S608
+        f"LEFT JOIN {users.source} ON {users.key} IN ({whose}){condition}"
     )
 
 
@@ -123,8 +141,10 @@ def _of_session(session_id: UUID, now: dt.datetime, database: Any) -> dict[str, 
     }
 
 
-def _of_token(token: AccessToken, database: Any) -> dict[str, Any]:
+def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+    database = connections[users.alias]
     return {
+        "subject": users.key_of(token.subject),
         "token_id": _ID.get_db_prep_value(revocation_id(issuer=token.issuer, jti=token.jti), database),
         "user_subject": epochs.user_subject(token.subject),
         "user_epoch": token.user_epoch,

@@ -113,7 +113,7 @@ def _base_sql(names: Sequence[str], user: str | None) -> str:
 
 def parameters(now: dt.datetime) -> dict[str, Any]:
     """The parameters that ``effective_sql`` itself uses."""
-    return {"sc_now": _INSTANT.get_db_prep_value(now, db.connection())}
+    return {"now": _INSTANT.get_db_prep_value(now, db.connection())}
 
 
 def user_name_sql(user: str) -> str:
@@ -176,8 +176,8 @@ def _is_role(alias: str) -> str:
 
 def _live(alias: str) -> str:
     return (
-        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(sc_now)s) "
-        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(sc_now)s)"
+        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(now)s) "
+        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
     )
 
 
