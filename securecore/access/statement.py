@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -55,7 +55,7 @@ _ID: Any = RevokedToken._meta.get_field("id")
 _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Presented:
     """What a request presented: names and digests, and a token whose signature was good."""
 
@@ -64,7 +64,7 @@ class Presented:
     session_id: UUID | None = None
     token: AccessToken | None = None
 
-    @property
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         token = self.token
         given = (self.certificates, self.session_id, token, token and token.family_id, token and token.stored_key)

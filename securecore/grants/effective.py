@@ -23,12 +23,11 @@ from django.db import models
 
 from securecore import db
 from securecore.conf import settings
-from securecore.grants.models import ROLE, Grant
+from securecore.grants.models import ROLE
 
 #: The permission of a superuser where Django's permissions are read as grants.
 EVERYTHING = "*"
 
-_INSTANT: Any = Grant._meta.get_field("granted_at")
 _COLUMNS = (
     "id",
     "permission",
@@ -113,7 +112,7 @@ def _base_sql(names: Sequence[str], user: str | None) -> str:
 
 def parameters(now: dt.datetime) -> dict[str, Any]:
     """The parameters that ``effective_sql`` itself uses."""
-    return {"now": _INSTANT.get_db_prep_value(now, db.connection())}
+    return {"now": db.connection().ops.adapt_datetimefield_value(now)}
 
 
 def user_name_sql(user: str) -> str:

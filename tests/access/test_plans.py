@@ -122,7 +122,8 @@ class TestConnection:
         monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", True)
         ADD.rows(connection, {"a": 1})
         _end(raw)
-        connection.health_check_enabled, connection.health_check_done = True, False
+        database: Any = connection
+        database.health_check_enabled, database.health_check_done = True, False
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
         assert connection.connection is not raw
 
@@ -157,6 +158,6 @@ class TestTransaction:
 
 def _end(raw: Any) -> None:
     """End the connection from the server's side."""
-    with connection.copy().cursor() as cursor:  # type: ignore[no-untyped-call]
+    with connection.copy().cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [raw.info.backend_pid])
         cursor.connection.close()
