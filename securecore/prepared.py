@@ -7,6 +7,11 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+try:
+    from securecore.plans import Plans
+except ImportError:  # no psycopg 3
+    Plans = None  # type: ignore[assignment, misc]
+
 
 class Statement:
     """A SELECT that is made once and run for every request. ``text`` names its parameters ``%(name)s``."""
@@ -47,11 +52,9 @@ def _plans(database: Any) -> Any:
     database.ensure_connection()
     connection = database.connection
     # A psycopg 2 connection has no such attribute.
-    if getattr(connection, "prepare_threshold", None) is None or database.needs_rollback:
+    if Plans is None or getattr(connection, "prepare_threshold", None) is None or database.needs_rollback:
         return None
     plans = getattr(database, "securecore_plans", None)
     if plans is None or plans.connection is not connection:
-        from securecore.plans import Plans  # where there is psycopg 3
-
         plans = database.securecore_plans = Plans(connection)
     return plans if plans.may_run() else None
