@@ -24,12 +24,12 @@ _FILL = (
            '', ''
        FROM generate_series(%s, %s) n""",
     """INSERT INTO securecore_certificate
-           (thumbprint, is_self_signed, subject, issuer, serial_number, not_after, enrolled_at, revoked_at)
-       SELECT md5(n::text), false, 'CN=' || n, 'CN=CA', n::text,
+           (thumbprint, matched_by, is_self_signed, subject, issuer, serial_number, not_after, enrolled_at, revoked_at)
+       SELECT md5(n::text), '', false, 'CN=' || n, 'CN=CA', n::text,
            now() + (n %% 2 * 2 - 1) * interval '1 day', now(), CASE WHEN n %% 3 = 0 THEN now() END
        FROM generate_series(%s, %s) n""",
-    """INSERT INTO securecore_grant (principal, permission, granted_at, revoked_at)
-       SELECT 'user:' || 1000 + n, 'transfers.create', now(), CASE WHEN n %% 2 = 0 THEN now() END
+    """INSERT INTO securecore_grant (principal, permission, denies, object_type, object_id, granted_at, revoked_at)
+       SELECT 'user:' || 1000 + n, 'transfers.create', false, '', '', now(), CASE WHEN n %% 2 = 0 THEN now() END
        FROM generate_series(%s, %s) n""",
 )
 

@@ -14,6 +14,7 @@ A map of the package, from the bottom up. Imports point down only (contracts in 
 ``db``                  transactions that are what their caller believes, and waits that end
 ``rows``                claim by insert, conditional update, delete in batches
 ``prepared``            statements that are the same for every request
+``plans``               how psycopg 3 runs them
 ``leases``              an answer may be used again for a moment, and revocations wait for it
 ``events``              every notable thing by name, with its payload
 ``identity``            whose certificate is this, and is it still wanted

@@ -13,7 +13,6 @@ import ipaddress
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -288,14 +287,9 @@ def _wrong(message: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"securecore.E001: {message}")
 
 
-@lru_cache(maxsize=1)
-def _loaded() -> Settings:
-    return load()
-
-
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == "SECURECORE":
-        _loaded.cache_clear()
+        vars(settings).clear()
 
 
 setting_changed.connect(_forget)
@@ -305,7 +299,9 @@ class _Door:
     """``conf.settings``: reads through to the validated settings, and follows ``override_settings``."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_loaded(), name)
+        # Asked for once: from then on they are attributes as any other, which a request reads some twenty of.
+        vars(self).update(vars(load()))
+        return object.__getattribute__(self, name)
 
 
 # To a reader and to mypy this is a Settings; the door only defers the reading.

@@ -10,7 +10,6 @@ from securecore.access import statement
 from securecore.access.statement import WIDTHS, Presented
 from securecore.access.users import user_table
 from securecore.sessions.statements import Found
-from securecore.tokens import AccessToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ class Snapshot:
 def read(presented: Presented, now: dt.datetime) -> Snapshot:
     """Ask the database about ``presented``, in one statement."""
     users, parts, token = user_table(), presented.parts, presented.token
-    subject = users.key_of(token.subject) if token else None
-    rows = [_split(row, parts) for row in statement.rows(presented, now, users, subject)]
+    rows = [_split(row, parts) for row in statement.rows(presented, now, users)]
     first, key_index = rows[0], users.key_index
     known = [row for row in rows if row["user"][key_index] is not None]
     session = first.get("session")
@@ -58,15 +56,16 @@ def read(presented: Presented, now: dt.datetime) -> Snapshot:
         certificates={row["certificate"][0]: Enrolled(*row["certificate"]) for row in rows if row.get("certificate")},
         session=Found(*session[:-1]) if session else None,
         session_ends_soon=bool(session and session[-1]),
-        subject=subject if token and _is_wanted(token, *first["token"]) else None,
+        subject=statement.of_token(token, users)["subject"] if token and _is_wanted(first) else None,
         users={row["user"][key_index]: row["user"] for row in known},
         granted={row["user"][key_index]: row["granted"] for row in known},
     )
 
 
-def _is_wanted(token: AccessToken, is_revoked: bool, family_lives: bool, key_verifies: bool) -> bool:
+def _is_wanted(row: dict[str, Any]) -> bool:
+    (is_revoked,), (family_lives,), (key_verifies,) = row["token"], row.get("family", [True]), row.get("key", [True])
     # A family must be there: a purged one has no tokens that live.
-    return not is_revoked and (token.family_id is None or family_lives) and (token.stored_key is None or key_verifies)
+    return bool(not is_revoked and family_lives and key_verifies)
 
 
 def _split(row: tuple[Any, ...], parts: tuple[str, ...]) -> dict[str, Any]:

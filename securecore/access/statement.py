@@ -14,10 +14,13 @@ certificate and user, which is one row but for a request whose credentials are n
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import connections
 
 from securecore import db, leases
 from securecore.access.users import UserTable
@@ -32,23 +35,27 @@ _CERTIFICATE = "c.thumbprint, c.user_id, c.is_self_signed, c.revoked_at"
 _SESSION = f"{statements.COLUMNS}, s.expires_at <= %(lease_ends)s"
 _REVOCATION = """
     EXISTS (SELECT 1 FROM securecore_revoked_token WHERE id = %(token_id)s AND expires_at > %(now)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(user_subject)s AND epoch > %(user_epoch)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(client_subject)s AND epoch > %(client_epoch)s)
-    OR EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = %(everyone)s AND not_before >= %(issued_at)s)
+    OR EXISTS (SELECT 1 FROM securecore_token_epoch
+               WHERE subject IN (%(user_subject)s, %(client_subject)s, %(everyone)s)
+               AND (subject = %(user_subject)s AND epoch > %(user_epoch)s
+                    OR subject = %(client_subject)s AND epoch > %(client_epoch)s
+                    OR subject = %(everyone)s AND not_before >= %(issued_at)s))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL),
-    EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL),
+    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)
+"""
+_FAMILY = "EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL)"
+_KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
             WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
 """
 #: How many columns each part has; a part that was not asked for has none.
-WIDTHS = {"certificate": 4, "session": 7, "token": 3}
+WIDTHS = {"certificate": 4, "session": 7, "token": 1, "family": 1, "key": 1}
 
 _ID: Any = RevokedToken._meta.get_field("id")
 _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Presented:
     """What a request presented: names and digests, and a token whose signature was good."""
 
@@ -57,29 +64,41 @@ class Presented:
     session_id: UUID | None = None
     token: AccessToken | None = None
 
-    @property
+    @cached_property
     def parts(self) -> tuple[str, ...]:
-        given = (self.certificates, self.session_id, self.token)
+        token = self.token
+        given = (self.certificates, self.session_id, token, token and token.family_id, token and token.stored_key)
         return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
 
 
-def rows(presented: Presented, now: dt.datetime, users: UserTable, subject: Any) -> list[tuple[Any, ...]]:
-    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user.
-    ``subject`` is the user that the token names, as the database spells its key.
-    """
+def rows(presented: Presented, now: dt.datetime, users: UserTable) -> list[tuple[Any, ...]]:
+    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user."""
     condition, parameters = users.condition()
     database = db.connection()
     parameters |= effective.parameters(now)
-    parameters["now"] = _INSTANT.get_db_prep_value(now, database)
     names = presented.certificates or ()
     parameters |= {f"certificate{number}": name for number, name in enumerate(names)}
     if presented.session_id is not None:
         parameters |= _of_session(presented.session_id, now, database)
     if presented.token is not None:
-        parameters |= _of_token(presented.token, database)
-        parameters["subject"] = subject
+        parameters |= of_token(presented.token, users)
     statement = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
     return statement.rows(database, parameters)
+
+
+def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+    """Return what a token says as the database spells it, ``subject`` among it: the user's key, or None."""
+    known = _spelled(users)
+    spelled = known.get(token)
+    if spelled is None:
+        spelled = known[token] = _of_token(token, users)
+    return spelled
+
+
+@lru_cache(maxsize=4)
+def _spelled(users: UserTable) -> WeakKeyDictionary[AccessToken, dict[str, Any]]:
+    # It never changes, and is forgotten with the token (TOKEN_CACHE_SIZE).
+    return WeakKeyDictionary()
 
 
 @lru_cache(maxsize=64)
@@ -87,25 +106,26 @@ def _composed(
     parts: tuple[str, ...], certificates: int, users: UserTable, condition: str, django_permissions: bool
 ) -> Statement:
     named = [f"%(certificate{number})s" for number in range(certificates)]
-    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION}
-    joins = {
+    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION, "family": _FAMILY, "key": _KEY}
+    tables = {
         "certificate": f"LEFT JOIN securecore_certificate c ON c.thumbprint IN ({', '.join(named)})",
         "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
-        "token": "",
     }
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
     selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
+    joined = " ".join(tables[part] for part in parts if part in tables)
+    whose = ", ".join(owners[part] for part in parts if part in owners)
     return Statement(
-        f"SELECT {selected} FROM (SELECT 1) request {' '.join(joins[part] for part in parts)} "  # noqa: S608
-        f"LEFT JOIN {users.source} ON {users.key} IN ({', '.join(owners[part] for part in parts)}){condition}"
+        f"SELECT {selected} FROM (SELECT 1) request {joined} "  # noqa: S608
+        f"LEFT JOIN {users.source} ON {users.key} IN ({whose}){condition}"
     )
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """What the user may do under this certificate and through this client, the fields of ``EffectiveGrant`` as JSON."""
+    """What the user may do under this certificate and through this client: rows for ``effective.read()`` as JSON."""
     names = [effective.user_name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(client_id)s"] if "token" in parts else []
-    columns = ", ".join(f"e.{field.name}" for field in fields(effective.EffectiveGrant))
+    columns = ", ".join(f"e.{name}" for name in effective.COLUMNS)
     is_postgresql = db.connection().vendor == "postgresql"
     rows = f"json_agg(json_build_array({columns}))" if is_postgresql else f"json_group_array(json_array({columns}))"
     held = effective.effective_sql(names=names, user=users.key)
@@ -121,8 +141,10 @@ def _of_session(session_id: UUID, now: dt.datetime, database: Any) -> dict[str, 
     }
 
 
-def _of_token(token: AccessToken, database: Any) -> dict[str, Any]:
+def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+    database = connections[users.alias]
     return {
+        "subject": users.key_of(token.subject),
         "token_id": _ID.get_db_prep_value(revocation_id(issuer=token.issuer, jti=token.jti), database),
         "user_subject": epochs.user_subject(token.subject),
         "user_epoch": token.user_epoch,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.manager import BaseManager
 
-from securecore.conf import settings
+from securecore.conf import django_settings, settings
 
 
 class UserTable:
@@ -72,9 +72,9 @@ class UserTable:
 
 def user_table() -> UserTable:
     """Return the table of ``AUTH_USER_MODEL`` in our database."""
-    return _table(get_user_model(), settings.DATABASE)
+    return _table(django_settings.AUTH_USER_MODEL, settings.DATABASE)
 
 
 @lru_cache(maxsize=4)
-def _table(model: type[Any], alias: str) -> UserTable:
-    return UserTable(model, connections[alias])
+def _table(model: str, alias: str) -> UserTable:
+    return UserTable(apps.get_model(model), connections[alias])

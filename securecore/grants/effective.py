@@ -23,12 +23,11 @@ from django.db import models
 
 from securecore import db
 from securecore.conf import settings
-from securecore.grants.models import ROLE, Grant
+from securecore.grants.models import ROLE
 
 #: The permission of a superuser where Django's permissions are read as grants.
 EVERYTHING = "*"
 
-_INSTANT: Any = Grant._meta.get_field("granted_at")
 _COLUMNS = (
     "id",
     "permission",
@@ -39,6 +38,9 @@ _COLUMNS = (
     "amount_limit",
     "period",
 )
+_WIDTH = len(_COLUMNS)
+#: What ``effective_sql`` calls its columns: a name, a grant of it, and one of the role that this makes it hold.
+COLUMNS = ("name", *_COLUMNS, *(f"role_{column}" for column in _COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,38 +78,50 @@ def surroundings() -> Surroundings:
     return _user(), db.connection().vendor, settings.DJANGO_PERMISSIONS
 
 
-def effective_sql(*, names: Sequence[str], user: str | None, only: str = "TRUE") -> str:
-    """Return a SELECT of the columns of ``EffectiveGrant``: every name the caller goes by, with each of its live grants
-    beside it, or with nulls.
+def effective_sql(*, names: Sequence[str], user: str | None, permissions: Sequence[str] = ()) -> str:
+    """Return a SELECT for ``read()``, of ``COLUMNS``: every name of the caller and of its groups, beside it each of its
+    live grants, and beside one that makes it hold a role each of the role's; nulls where there is none.
 
     ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_name_sql``) and of its user's
-    primary key; they may refer to the statement around this one when it stands in a scalar subquery. ``only`` is a
-    condition on the grant ``g``. Parameters are those of ``parameters()``, and whatever the expressions hold.
+    primary key; they may refer to the statement around this one when it stands in a scalar subquery. With
+    ``permissions``, SQL expressions too, only grants of these are read. Parameters are those of ``parameters()``, and
+    whatever the expressions hold.
     """
-    columns = ", ".join(f"g.{column}" for column in _COLUMNS)
+    among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
+    held = ", ".join(f"g.{column}" for column in _COLUMNS)
+    of_role = ", ".join(f"r.{column} AS role_{column}" for column in _COLUMNS)
     ours = (
-        f"SELECT n.name, {columns} FROM ({names_sql(names=names, user=user)}) n "  # noqa: S608
-        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND {only}"
+        f"SELECT n.name, {held}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
+        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND ({among['g']} OR {_is_role('g')}) "
+        f"LEFT JOIN securecore_grant r ON {_is_role('g')} AND r.principal = g.permission "
+        f"AND {_live('r')} AND {among['r']}"
     )
     django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
-    return f"{ours} UNION ALL {django.replace('<user>', str(user))}" if django else ours
+    if not django:
+        return ours
+    django = django.replace("<user>", str(user))
+    return f"{ours} UNION ALL SELECT d.*{', NULL' * _WIDTH} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
 
 
 def names_sql(*, names: Sequence[str], user: str | None) -> str:
     """Return a SELECT of every name the caller goes by: its own, and its groups' and roles' (Note [Names])."""
-    own = " UNION ALL ".join(f"SELECT CAST({name} AS varchar(160)) AS name" for name in names)
-    base = own if user is None else own + _tables().groups.replace("<user>", user)
+    base = _base_sql(names, user)
     roles = (
         f"SELECT r.permission FROM securecore_grant r WHERE r.principal IN ({base}) "  # noqa: S608
-        f"AND substr(r.permission, 1, {len(ROLE)}) = '{ROLE}' AND {_live('r')} "
+        f"AND {_is_role('r')} AND {_live('r')} "
         f"GROUP BY r.permission HAVING MAX(CASE WHEN r.denies THEN 1 ELSE 0 END) = 0"
     )
     return f"{base} UNION SELECT permission FROM ({roles}) held"  # noqa: S608
 
 
+def _base_sql(names: Sequence[str], user: str | None) -> str:
+    own = " UNION ALL ".join(f"SELECT CAST({name} AS varchar(160)) AS name" for name in names)
+    return own if user is None else own + _tables().groups.replace("<user>", user)
+
+
 def parameters(now: dt.datetime) -> dict[str, Any]:
     """The parameters that ``effective_sql`` itself uses."""
-    return {"sc_now": _INSTANT.get_db_prep_value(now, db.connection())}
+    return {"now": db.connection().ops.adapt_datetimefield_value(now)}
 
 
 def user_name_sql(user: str) -> str:
@@ -124,8 +138,16 @@ def as_text(field: Any, expression: str) -> str:
 
 
 def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
-    """Return the rows of ``effective_sql`` as values."""
-    return [EffectiveGrant(*row) for row in rows]
+    """Return what the rows of ``effective_sql`` say, each grant once: those of the caller's names, then those of the
+    roles that none of its names is denied.
+    """
+    parts = [(EffectiveGrant(*row[: _WIDTH + 1]), row[_WIDTH + 1 :]) for row in rows]
+    denied = {grant.permission for grant, _ in parts if grant.denies}
+    grants = {grant: None for grant, _ in parts}
+    for grant, of_role in parts:
+        if grant.permission is not None and grant.permission.startswith(ROLE) and grant.permission not in denied:
+            grants[EffectiveGrant(grant.permission, *of_role)] = None
+    return list(grants)
 
 
 def deciding(
@@ -156,10 +178,14 @@ class Through:
     other: str
 
 
+def _is_role(alias: str) -> str:
+    return f"substr({alias}.permission, 1, {len(ROLE)}) = '{ROLE}'"
+
+
 def _live(alias: str) -> str:
     return (
-        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(sc_now)s) "
-        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(sc_now)s)"
+        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(now)s) "
+        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
     )
 
 
@@ -192,7 +218,10 @@ def _permissions(user: Any, memberships: Through | None) -> str:
             f"ON m.{memberships.other} = p.group_id WHERE m.{memberships.user} = <user>"
         )
     selects = []
-    row = f"SELECT {user_name_sql('<user>')}, NULL, <permission>, '', '', FALSE, NULL, NULL, NULL"
+    row = (
+        f"SELECT {user_name_sql('<user>')}, CAST(NULL AS bigint), <permission> AS permission, '', '', FALSE, "
+        f"CAST(NULL AS integer), CAST(NULL AS bigint), CAST(NULL AS integer)"
+    )
     if held:
         dotted = "t.app_label || '.' || p.codename"
         selects.append(

@@ -40,16 +40,11 @@ def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) 
 @lru_cache(maxsize=64)
 def _statement(kinds: tuple[str, ...], wanted: int, has_user: bool, _: effective.Surroundings) -> Statement:
     own = [f"%(sc_name{index})s" for index in range(len(kinds))]
-    among = ", ".join(f"%(sc_wanted{index})s" for index in range(wanted))
-    grants = effective.effective_sql(
-        names=own, user="%(sc_user)s" if has_user else None, only=f"g.permission IN ({among})"
-    )
+    among = [f"%(sc_wanted{index})s" for index in range(wanted)]
+    grants = effective.effective_sql(names=own, user="%(sc_user)s" if has_user else None, permissions=among)
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
     refusal = f"CASE {refusals} ELSE '' END"
-    return Statement(
-        f"SELECT {refusal}, e.* FROM ({grants}) e "  # noqa: S608
-        f"WHERE e.permission IS NULL OR e.permission IN ({among})"
-    )
+    return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e")  # noqa: S608
 
 
 def _refusal(kind: str, parameter: str) -> str:

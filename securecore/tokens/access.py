@@ -65,6 +65,9 @@ class AccessToken:
     #: The stored key that signed it, if it was one: a retired key takes its tokens with it.
     stored_key: str | None = None
 
+    def __hash__(self) -> int:
+        return hash(self.jti)  # equal tokens have equal ones, and this is asked for at each request
+
     @property
     def token_type(self) -> str:
         """How it is presented: ``DPoP`` (RFC 9449 section 5) or ``Bearer``."""

@@ -236,7 +236,7 @@ class TestHasPerm:
 def _rows(caller: Caller) -> Any:
     key = caller.client.cookies["__Host-sessionid"].value
     presented = Presented(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
-    return rows(presented, clock.now(), user_table(), caller.user.pk)
+    return rows(presented, clock.now(), user_table())
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

@@ -1,0 +1,165 @@
+"""The one statement as a connection's plans run it: what goes wrong, and when it goes another way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db.transaction import TransactionManagementError
+
+from securecore import plans
+from securecore.prepared import Statement
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL prepares"),
+]
+
+ADD = Statement("SELECT %(a)s + 1")
+
+
+@pytest.fixture
+def raw() -> Iterator[Any]:
+    """psycopg's connection, which may prepare."""
+    connection.close()
+    connection.ensure_connection()
+    connection.connection.prepare_threshold = 5
+    yield connection.connection
+    connection.close()
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The queries that were run by a plan."""
+    made: list[bytes] = []
+    run = plans.Plans.rows
+
+    def noted(self: Any, query: bytes, values: Any) -> Any:
+        made.append(query)
+        return run(self, query, values)
+
+    monkeypatch.setattr(plans.Plans, "rows", noted)
+    return made
+
+
+def names(raw: Any) -> list[str]:
+    rows = raw.execute("SELECT name FROM pg_prepared_statements WHERE name LIKE 'securecore%'").fetchall()
+    return [name for (name,) in rows]
+
+
+class TestPlans:
+    def test_are_made_once_for_each_type_of_parameters(self, raw: Any) -> None:
+        """A small number is sent as smallint, where a large one has no room."""
+        for a in (1, 2, 100_000, 2**40, 3):
+            assert ADD.rows(connection, {"a": a}) == [(a + 1,)]
+        assert len(names(raw)) == 3
+
+    def test_read_values_as_django_s_cursor_does(self, raw: Any, runs: list[bytes]) -> None:
+        statement = Statement("SELECT now(), 1.5, CAST('[1]' AS jsonb), NULL, true, CAST(%(a)s AS text)")
+        first, second = (statement.rows(connection, {"a": "x"}) for _ in range(2))
+        raw.prepare_threshold = None
+        (unprepared,) = statement.rows(connection, {"a": "x"})
+        assert len(runs) == 2
+        assert first[0][1:] == second[0][1:] == unprepared[1:]
+        assert first[0][0].utcoffset() == unprepared[0].utcoffset()
+
+    def test_are_bounded(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(plans, "_MOST", 3)
+        for number in range(9):
+            assert Statement(f"SELECT {number}").rows(connection, {}) == [(number,)]
+        assert len(names(raw)) == 3
+
+    def test_are_of_their_query_by_name(self, raw: Any) -> None:
+        """So that behind a pooler, by mistake, another client's plan is never run for ours."""
+        Statement("SELECT 1").rows(connection, {})
+        Statement("SELECT 2").rows(connection, {})
+        first, second = (name.split("_")[1] for name in names(raw))
+        assert first != second
+
+    def test_that_are_gone_are_made_again(self, raw: Any, runs: list[bytes]) -> None:
+        ADD.rows(connection, {"a": 1})
+        raw.execute("DEALLOCATE ALL")
+        for a in (2, 3):
+            assert ADD.rows(connection, {"a": a}) == [(a + 1,)]
+        assert len(runs) == 3
+        assert len(names(raw)) == 1
+
+    def test_that_psycopg_deallocates_break_no_transaction(self, raw: Any) -> None:
+        """After a rollback it drops what it has prepared, and ours with that, in the middle of the next transaction."""
+        for _ in range(3):
+            ADD.rows(connection, {"a": 1})
+            with transaction.atomic():
+                ADD.rows(connection, {"a": 1})
+                transaction.set_rollback(True)
+            with transaction.atomic():
+                connection.cursor().execute("SELECT 1")
+                assert ADD.rows(connection, {"a": 1}) == ADD.rows(connection, {"a": 1}) == [(2,)]
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_follow_a_migration(self, raw: Any) -> None:
+        statement = Statement("SELECT * FROM changing")
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE changing AS SELECT 7 AS name")
+        try:
+            assert statement.rows(connection, {}) == [(7,)]
+            raw.execute("ALTER TABLE changing ALTER COLUMN name TYPE text")
+            assert statement.rows(connection, {}) == [("7",)]
+            raw.execute("ALTER TABLE changing ADD COLUMN more integer")
+            assert statement.rows(connection, {}) == [("7", None)]
+            assert statement.rows(connection, {}) == [("7", None)]
+        finally:
+            raw.execute("DROP TABLE changing")
+
+
+class TestConnection:
+    def test_that_was_lost_is_said_by_django_s_error_and_made_anew(self, raw: Any) -> None:
+        ADD.rows(connection, {"a": 1})
+        _end(raw)
+        with pytest.raises(OperationalError):
+            ADD.rows(connection, {"a": 1})
+        connection.close_if_unusable_or_obsolete()  # as Django does between two requests
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_that_was_lost_between_two_requests_is_not_noticed(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", True)
+        ADD.rows(connection, {"a": 1})
+        _end(raw)
+        database: Any = connection
+        database.health_check_enabled, database.health_check_done = True, False
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+        assert connection.connection is not raw
+
+    def test_of_a_pooler_prepares_nothing(self, raw: Any, runs: list[bytes]) -> None:
+        raw.prepare_threshold = None
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+        assert (runs, names(raw)) == ([], [])
+
+
+class TestTransaction:
+    def test_is_begun_by_the_first_statement(self, raw: Any) -> None:
+        """What is read in a transaction belongs to it."""
+        with transaction.atomic():
+            assert ADD.rows(connection, {"a": 1}) == [(2,)]
+            assert raw.info.transaction_status.name == "INTRANS"
+            connection.cursor().execute("SET LOCAL application_name = 'inside'")
+            assert Statement("SELECT current_setting('application_name')").rows(connection, {}) == [("inside",)]
+            transaction.set_rollback(True)
+        assert Statement("SELECT current_setting('application_name')").rows(connection, {}) != [("inside",)]
+
+    def test_that_is_broken_stays_so(self, raw: Any, runs: list[bytes]) -> None:
+        with pytest.raises(TransactionManagementError), transaction.atomic():
+            transaction.set_rollback(True)
+            ADD.rows(connection, {"a": 1})
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            connection.cursor().execute("SELECT 1")
+            Statement("SELECT * FROM nowhere").rows(connection, {})
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+
+def _end(raw: Any) -> None:
+    """End the connection from the server's side."""
+    with connection.copy().cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [raw.info.backend_pid])
+        cursor.connection.close()
