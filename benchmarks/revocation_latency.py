@@ -31,6 +31,7 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
+from django.core.signals import setting_changed  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
@@ -47,9 +48,7 @@ AT_REST = 0.05  # seconds between two revocations, in which the load comes back
 
 def choose(gate: str) -> None:
     settings.SECURECORE |= {"GATE": gate, "LOCK_TIMEOUT": 30.0}
-    from securecore import conf
-
-    conf._loaded.cache_clear()
+    setting_changed.send(choose, setting="SECURECORE", value=settings.SECURECORE, enter=True)
 
 
 def cost(principal: str, gate: str) -> tuple[float, float]:
