@@ -8,6 +8,7 @@ Note [Transactions]
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
+#: Seconds in which the other one of a deadlock wakes up and takes the row we let go: it is anybody's who comes first.
+_AFTER_DEADLOCK = 0.05
 #: The class of our advisory locks for turns; those of gates have two others.
 _TURNS = 1_589_641_219
 
@@ -77,6 +80,7 @@ def outermost_transaction_from(what: str, first: Callable[[], Result]) -> Iterat
         except Refused as refusal:
             if _open_blocks() or not is_deadlock(refusal.__cause__):
                 raise
+            time.sleep(_AFTER_DEADLOCK)
             result = _begun(stack, what, first)
         yield result
 
