@@ -135,8 +135,8 @@ class Settings:
     #: For how long what was read for one request may serve others of the same caller; 0: each request reads. Every
     #: revocation waits as long before it returns, so it must be the same in all processes.
     LEASE_MS: int = 0
-    #: Callers whose leases each process keeps, about 2 KiB each.
-    LEASE_CACHE_SIZE: int = 1024
+    #: Callers of whom each process keeps what it asks the database about them, and the last answer.
+    CALLER_CACHE_SIZE: int = 1024
 
     #: The database that holds securecore's tables: the one where the effects happen.
     DATABASE: str = "default"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,14 +15,18 @@ except ImportError:  # no psycopg 3
 
 
 class Statement:
-    """A SELECT that is made once and run for every request. ``text`` names its parameters ``%(name)s``."""
+    """A SELECT that is made once and run for every request. ``text`` names its parameters ``%(name)s``; ``new`` are
+    those that a ``Question`` gets each time.
+    """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, new: Sequence[str] = ()) -> None:
         self.text = text
-        self._names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-        numbers = {name: f"${number}" for number, name in enumerate(self._names, 1)}
+        used = dict.fromkeys(re.findall(r"%\((\w+)\)s", text))
+        self.new = [name for name in new if name in used]
+        self.names = [*(name for name in used if name not in self.new), *self.new]
+        numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
         # As PostgreSQL itself wants it, so that nothing has to be translated for each request.
-        self._numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
+        self.numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
 
     def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Run it and return its rows. ``parameters`` are spelled as the database wants them (``get_db_prep_value``).
@@ -30,30 +35,54 @@ class Statement:
         Django's cursor takes, of which most is planning. Through Django's cursor everywhere else, behind a pooler say,
         and when somebody watches the statements.
         """
-        if _may_prepare(database):
-            values = [parameters[name] for name in self._names]
-            with database.wrap_database_errors:
-                found: list[tuple[Any, ...]] | None = _plans(database).rows(self._numbered, values)
+        return Question(self, parameters).rows(database, parameters)
+
+
+class Question:
+    """A ``Statement`` with ``parameters``, to be asked again and again."""
+
+    def __init__(self, statement: Statement, parameters: dict[str, Any]) -> None:
+        self.statement, self.parameters = statement, parameters
+        self._bound: Any = None
+
+    def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Run it as ``Statement.rows()`` does, with ``parameters`` in the place of its own. The list is the one that
+        was returned before if it would be equal; nobody may change it.
+        """
+        statement, plans = self.statement, _plans(database)
+        if plans is not None:
+            try:
+                if self._bound is None:
+                    values = self.parameters | parameters
+                    self._bound = plans.bind(statement.numbered, [values[name] for name in statement.names])
+                found: list[tuple[Any, ...]] | None = plans.rows(
+                    self._bound, [parameters[name] for name in statement.new]
+                )
+            except Exception:
+                with database.wrap_database_errors:
+                    raise
             if found is not None:
                 return found
         with database.cursor() as cursor:
-            cursor.execute(self.text, parameters)
+            cursor.execute(statement.text, self.parameters | parameters)
             return list(cursor.fetchall())
 
 
-def _may_prepare(database: Any) -> bool:
-    if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers or Plans is None:
-        return False
-    # What Django's cursor() does first.
-    database.close_if_health_check_failed()
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
-    # A psycopg 2 connection has no such attribute.
-    return getattr(database.connection, "prepare_threshold", None) is not None
-
-
 def _plans(database: Any) -> Any:
+    """Return what is prepared on the connection of ``database``, or None if nothing may be."""
+    if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers or Plans is None:
+        return None
+    # What Django's cursor() does first, where it has something to do.
+    if database.health_check_enabled and not database.health_check_done:
+        database.close_if_health_check_failed()
+    database.ensure_connection()
+    if database.needs_rollback:
+        database.validate_no_broken_transaction()
+    connection = database.connection
+    # A psycopg 2 connection has no such attribute.
+    if getattr(connection, "prepare_threshold", None) is None:
+        return None
     plans = getattr(database, "securecore_plans", None)
-    if plans is None or plans.connection is not database.connection:
-        plans = database.securecore_plans = Plans(database.connection)
+    if plans is None or plans.connection is not connection:
+        plans = database.securecore_plans = Plans(connection)
     return plans

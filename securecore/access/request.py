@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import cached_property
 from typing import Any
+
+from django.utils.functional import cached_property
 
 from securecore import clock, identity, leases, tokens
 from securecore.access.snapshot import Snapshot, read
 from securecore.access.statement import Presented
-from securecore.access.users import user_table
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.db import connection
@@ -21,7 +21,7 @@ from securecore.tokens import AccessToken
 
 #: What was read a moment ago, by what was presented; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(
-    size=lambda: settings.LEASE_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
+    size=lambda: settings.CALLER_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
 )
 
 
@@ -125,12 +125,13 @@ class Access:
         return snapshot
 
     def _active(self, key: Any) -> Any | None:
-        if key not in self._snapshot.users:
+        snapshot = self._snapshot
+        if key not in snapshot.users:
             return None
         if key not in self._users:
             # An object of its own for each request, which may do with it what it likes.
-            self._users[key] = user_table().user(self._snapshot.users[key])
-            self._users[key].securecore_granted = self._snapshot.granted[key]
+            self._users[key] = snapshot.table.user(snapshot.users[key])
+            self._users[key].securecore_granted = snapshot.granted[key]
         return self._users[key] if self._users[key].is_active else None
 
 

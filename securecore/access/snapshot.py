@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from securecore.access import statement
-from securecore.access.statement import WIDTHS, Presented
-from securecore.access.users import user_table
+from securecore.access.statement import Presented
+from securecore.access.users import UserTable, user_table
+from securecore.caches import BoundedCache
+from securecore.conf import settings
+from securecore.db import connection
 from securecore.sessions.statements import Found
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolled:
+class Enrolled(NamedTuple):
     """A certificate's row. ``user`` is the name of a user in ``Snapshot.users``."""
 
     thumbprint: str
@@ -22,20 +23,19 @@ class Enrolled:
     revoked_at: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What was true of ``presented`` at one instant. Nothing in it can be changed, so that requests may share it."""
+class Snapshot(NamedTuple):
+    """What was true at one instant of what was presented. Nobody changes anything in it: requests share it."""
 
-    presented: Presented
-    certificates: dict[str, Enrolled] = field(default_factory=dict)
-    session: Found | None = None
-    session_ends_soon: bool = False
+    table: UserTable
+    certificates: dict[str, Enrolled]
+    session: Found | None
+    session_ends_soon: bool
     #: The user that the token names; None if the token is no longer wanted.
-    subject: Any = None
+    subject: Any
     #: The columns of each user by primary key, as the database spells it.
-    users: dict[Any, tuple[Any, ...]] = field(default_factory=dict)
+    users: dict[Any, tuple[Any, ...]]
     #: What each of them may do, as JSON; only ``has_perm()`` reads it.
-    granted: dict[Any, str | None] = field(default_factory=dict)
+    granted: dict[Any, str | None]
 
     @property
     def may_be_shared(self) -> bool:
@@ -44,37 +44,74 @@ class Snapshot:
         return found is None or not (found.long_unseen or found.outdated or self.session_ends_soon)
 
 
+class _Asked:
+    """What is asked about one ``Presented``, and what was answered the last time."""
+
+    __slots__ = ("answered", "places", "presented", "question", "table")
+
+    def __init__(self, presented: Presented, table: UserTable) -> None:
+        self.presented, self.table = presented, table
+        self.question = statement.question(presented, table)
+        self.places = statement.places(presented.parts)
+        #: The rows, and what they say.
+        self.answered: tuple[list[tuple[Any, ...]], Snapshot] | None = None
+
+    def snapshot(self, now: dt.datetime) -> Snapshot:
+        database = connection()
+        rows = self.question.rows(database, statement.instants(self.presented, now, database))
+        answered = self.answered
+        if answered is None or answered[0] is not rows:
+            self.answered = answered = rows, self._said(rows)
+        return answered[1]
+
+    def _said(self, rows: list[tuple[Any, ...]]) -> Snapshot:
+        places, first = self.places, rows[0]
+        certificates, users, granted = {}, {}, {}
+        for row in rows:
+            columns = row[places["user"]]
+            key = columns[self.table.key_index]
+            if key is not None:
+                users[key] = columns
+                (granted[key],) = row[places["granted"]]
+            if "certificate" in places:
+                enrolled = Enrolled(*row[places["certificate"]])
+                if enrolled.thumbprint is not None:
+                    certificates[enrolled.thumbprint] = enrolled
+        session, ends_soon = None, False
+        if "session" in places:
+            *found, ends_soon = first[places["session"]]
+            session = None if found[0] is None else Found(*found)
+        token, subject = self.presented.token, None
+        if token is not None and _is_wanted(first, places, certificates.get(token.certificate)):
+            subject = self.question.parameters["subject"]
+        return Snapshot(self.table, certificates, session, bool(ends_soon), subject, users, granted)
+
+
+#: What is asked never changes, and an answer is only taken for the next one if that has the same bytes.
+_asked: BoundedCache[_Asked] = BoundedCache(
+    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
+
+
 def read(presented: Presented, now: dt.datetime) -> Snapshot:
     """Ask the database about ``presented``, in one statement."""
-    users, parts, token = user_table(), presented.parts, presented.token
-    rows = [_split(row, parts) for row in statement.rows(presented, now, users)]
-    first, key_index = rows[0], users.key_index
-    known = [row for row in rows if row["user"][key_index] is not None]
-    session = first.get("session")
-    return Snapshot(
-        presented,
-        certificates={row["certificate"][0]: Enrolled(*row["certificate"]) for row in rows if row.get("certificate")},
-        session=Found(*session[:-1]) if session else None,
-        session_ends_soon=bool(session and session[-1]),
-        subject=statement.of_token(token, users)["subject"] if token and _is_wanted(first) else None,
-        users={row["user"][key_index]: row["user"] for row in known},
-        granted={row["user"][key_index]: row["granted"] for row in known},
-    )
+    table = user_table()
+    if table.is_filtered:  # by what may be another thing each time
+        return _Asked(presented, table).snapshot(now)
+    name = presented, table, settings.DJANGO_PERMISSIONS
+    asked = _asked.get(name)
+    if asked is None:
+        asked = _Asked(presented, table)
+        _asked.put(name, asked)
+    return asked.snapshot(now)
 
 
-def _is_wanted(row: dict[str, Any]) -> bool:
-    (is_revoked,), (family_lives,), (key_verifies,) = row["token"], row.get("family", [True]), row.get("key", [True])
+def _is_wanted(row: tuple[Any, ...], places: dict[str, slice], obtained_under: Enrolled | None) -> bool:
+    if obtained_under is not None and obtained_under.revoked_at is not None:
+        return False
+    (is_revoked,) = row[places["token"]]
+    (certificate_is_revoked,) = row[places["obtained"]] if "obtained" in places else (False,)
     # A family must be there: a purged one has no tokens that live.
-    return bool(not is_revoked and family_lives and key_verifies)
-
-
-def _split(row: tuple[Any, ...], parts: tuple[str, ...]) -> dict[str, Any]:
-    """Cut a row into its parts. Of a certificate or session that is not there nothing is left."""
-    found: dict[str, Any] = {}
-    start = 0
-    for part in parts:
-        found[part] = row[start : start + WIDTHS[part]]
-        start += WIDTHS[part]
-        if found[part][0] is None:
-            del found[part]
-    return found | {"granted": row[start], "user": row[start + 1 :]}
+    (family_lives,) = row[places["family"]] if "family" in places else (True,)
+    (key_verifies,) = row[places["key"]] if "key" in places else (True,)
+    return bool(not is_revoked and not certificate_is_revoked and family_lives and key_verifies)

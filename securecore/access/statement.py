@@ -14,11 +14,9 @@ certificate and user, which is one row but for a request whose credentials are n
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.db import connections
 
@@ -27,7 +25,7 @@ from securecore.access.users import UserTable
 from securecore.conf import settings
 from securecore.grants import effective
 from securecore.models import RevokedToken
-from securecore.prepared import Statement
+from securecore.prepared import Question, Statement
 from securecore.sessions import statements
 from securecore.tokens import AccessToken, epochs, revocation_id
 
@@ -37,26 +35,26 @@ _REVOCATION = """
     EXISTS (SELECT 1 FROM securecore_revoked_token WHERE id = %(token_id)s AND expires_at > %(now)s)
     OR EXISTS (SELECT 1 FROM securecore_token_epoch
                WHERE subject IN (%(user_subject)s, %(client_subject)s, %(everyone)s)
-               AND (subject = %(user_subject)s AND epoch > %(user_epoch)s
-                    OR subject = %(client_subject)s AND epoch > %(client_epoch)s
-                    OR subject = %(everyone)s AND not_before >= %(issued_at)s))
+               AND (not_before >= %(issued_at)s OR epoch > CASE subject
+                    WHEN %(user_subject)s THEN %(user_epoch)s WHEN %(client_subject)s THEN %(client_epoch)s END))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)
 """
+_OBTAINED = (
+    "EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)"
+)
 _FAMILY = "EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL)"
 _KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
             WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
 """
 #: How many columns each part has; a part that was not asked for has none.
-WIDTHS = {"certificate": 4, "session": 7, "token": 1, "family": 1, "key": 1}
+_WIDTHS = {"certificate": 4, "session": 7, "token": 1, "obtained": 1, "family": 1, "key": 1, "granted": 1}
 
 _ID: Any = RevokedToken._meta.get_field("id")
 _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
 
 
-@dataclass(frozen=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request presented: names and digests, and a token whose signature was good."""
 
     #: Every name under which the certificate may be enrolled, see ``identity.identifiers``.
@@ -64,41 +62,51 @@ class Presented:
     session_id: UUID | None = None
     token: AccessToken | None = None
 
-    @cached_property
+    @property
     def parts(self) -> tuple[str, ...]:
-        token = self.token
-        given = (self.certificates, self.session_id, token, token and token.family_id, token and token.stored_key)
-        return tuple(part for part, value in zip(WIDTHS, given, strict=True) if value is not None)
+        """What is to be read about it."""
+        certificates, session_id, token = self
+        asked = {"certificate": certificates is not None, "session": session_id is not None}
+        if token is not None:
+            # The certificate on the wire is read anyway, but the token need not have been obtained under this one: a
+            # DPoP key is shown under any, and who asks on another service's behalf has seen none.
+            obtained = token.certificate not in (certificates or ())
+            family, key = token.family_id is not None, token.stored_key is not None
+            asked |= {"token": True, "obtained": obtained, "family": family, "key": key}
+        return tuple(part for part, is_asked in asked.items() if is_asked)
 
 
-def rows(presented: Presented, now: dt.datetime, users: UserTable) -> list[tuple[Any, ...]]:
-    """Return the rows about ``presented``: the columns of each of its parts, then grants, then of a user."""
+def question(presented: Presented, users: UserTable) -> Question:
+    """Return what is asked about ``presented``, but for the ``instants`` of a request. Its rows have ``places``."""
     condition, parameters = users.condition()
-    database = db.connection()
-    parameters |= effective.parameters(now)
     names = presented.certificates or ()
     parameters |= {f"certificate{number}": name for number, name in enumerate(names)}
     if presented.session_id is not None:
-        parameters |= _of_session(presented.session_id, now, database)
+        parameters["session_id"] = _ID.get_db_prep_value(presented.session_id, connections[users.alias])
     if presented.token is not None:
-        parameters |= of_token(presented.token, users)
-    statement = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
-    return statement.rows(database, parameters)
+        parameters |= _of_token(presented.token, users)
+    composed = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
+    return Question(composed, parameters)
 
 
-def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
-    """Return what a token says as the database spells it, ``subject`` among it: the user's key, or None."""
-    known = _spelled(users)
-    spelled = known.get(token)
-    if spelled is None:
-        spelled = known[token] = _of_token(token, users)
-    return spelled
+def instants(presented: Presented, now: dt.datetime, database: Any) -> dict[str, Any]:
+    """Return the parameters that the ``question`` about ``presented`` gets each time."""
+    given = effective.parameters(now, database)
+    if presented.session_id is not None:
+        lease = dt.timedelta(seconds=leases.seconds())
+        given["unseen_since"] = database.ops.adapt_datetimefield_value(statements.unseen_since(now))
+        given["lease_ends"] = database.ops.adapt_datetimefield_value(now + lease)
+    return given
 
 
-@lru_cache(maxsize=4)
-def _spelled(users: UserTable) -> WeakKeyDictionary[AccessToken, dict[str, Any]]:
-    # It never changes, and is forgotten with the token (TOKEN_CACHE_SIZE).
-    return WeakKeyDictionary()
+@lru_cache(maxsize=64)
+def places(parts: tuple[str, ...]) -> dict[str, slice]:
+    """Return where in a row each of ``parts`` is, the grants behind them and, up to the end, the columns of a user."""
+    found, start = {}, 0
+    for part in (*parts, "granted"):
+        found[part] = slice(start, start + _WIDTHS[part])
+        start += _WIDTHS[part]
+    return found | {"user": slice(start, None)}
 
 
 @lru_cache(maxsize=64)
@@ -106,7 +114,14 @@ def _composed(
     parts: tuple[str, ...], certificates: int, users: UserTable, condition: str, django_permissions: bool
 ) -> Statement:
     named = [f"%(certificate{number})s" for number in range(certificates)]
-    columns = {"certificate": _CERTIFICATE, "session": _SESSION, "token": _REVOCATION, "family": _FAMILY, "key": _KEY}
+    columns = {
+        "certificate": _CERTIFICATE,
+        "session": _SESSION,
+        "token": _REVOCATION,
+        "obtained": _OBTAINED,
+        "family": _FAMILY,
+        "key": _KEY,
+    }
     tables = {
         "certificate": f"LEFT JOIN securecore_certificate c ON c.thumbprint IN ({', '.join(named)})",
         "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
@@ -117,7 +132,8 @@ def _composed(
     whose = ", ".join(owners[part] for part in parts if part in owners)
     return Statement(
         f"SELECT {selected} FROM (SELECT 1) request {joined} "  # noqa: S608
-        f"LEFT JOIN {users.source} ON {users.key} IN ({whose}){condition}"
+        f"LEFT JOIN {users.source} ON {users.key} IN ({whose}){condition}",
+        new=("now", "unseen_since", "lease_ends"),
     )
 
 
@@ -132,15 +148,6 @@ def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) 
     return f"(SELECT CAST({rows} AS text) FROM ({held}) e WHERE e.permission IS NOT NULL)"  # noqa: S608
 
 
-def _of_session(session_id: UUID, now: dt.datetime, database: Any) -> dict[str, Any]:
-    lease = dt.timedelta(seconds=leases.seconds())
-    return {
-        "session_id": _ID.get_db_prep_value(session_id, database),
-        "unseen_since": _INSTANT.get_db_prep_value(statements.unseen_since(now), database),
-        "lease_ends": _INSTANT.get_db_prep_value(now + lease, database),
-    }
-
-
 def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
     database = connections[users.alias]
     return {
@@ -153,8 +160,6 @@ def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
         "everyone": epochs.EVERYONE,
         "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
         "client_id": token.client_id,
-        # That on the wire was refused before, but it need not be this one: a DPoP key is shown under any, and who asks
-        # on another service's behalf has seen none.
         "obtained_under": token.certificate,
         "family_id": _ID.get_db_prep_value(token.family_id, database),
         "stored_key": token.stored_key,

@@ -16,19 +16,22 @@ from securecore.conf import django_settings, settings
 
 
 class UserTable:
-    """The user model as a table ``u`` of a statement: every column of it, those of its parents included."""
+    """The user model as a table of a statement: every column of it, those of its parents included."""
 
     def __init__(self, model: type[Any], database: Any) -> None:
         self.model, self.alias = model, database.alias
         fields = model._meta.concrete_fields
-        names = [f"col{number}" for number in range(1, len(fields) + 1)]
         # Not the default manager's: what that leaves out or adds is in ``condition``.
-        compiler = QuerySet(model, using=self.alias).order_by().query.get_compiler(connection=database)
-        rows, _ = compiler.as_sql(with_col_aliases=True)
-        self.source = f"({rows}) u"
-        self.columns = ", ".join(f"u.{name}" for name in names)
-        self.key = f"u.{names[fields.index(model._meta.pk)]}"
+        compiler: Any = QuerySet(model, using=self.alias).order_by().query.get_compiler(connection=database)
+        compiler.pre_sql_setup()
+        tables, _ = compiler.get_from_clause()
+        columns = [column for _, (column, _), _ in compiler.select]
+        self.source = f"({' '.join(tables)})" if len(tables) > 1 else tables[0]
+        self.columns = ", ".join(columns)
         self.key_index = fields.index(model._meta.pk)
+        self.key = columns[self.key_index]
+        manager: Any = type(model._default_manager)
+        self.is_filtered = manager.get_queryset is not BaseManager.get_queryset
         self._attributes = [field.attname for field in fields]
         self._converters = []
         for index, field in enumerate(fields):
@@ -40,14 +43,13 @@ class UserTable:
         return len(self._attributes)
 
     def condition(self) -> tuple[str, dict[str, Any]]:
-        """Which users the project's default manager knows, as a condition on ``u`` with its parameters.
+        """Which users the project's default manager knows, as a condition on ``key`` with its parameters.
 
         A manager may hide users, by the time or by the tenant: it is asked each time, unless it is a plain one.
         """
-        manager = self.model._default_manager
-        if type(manager).get_queryset is BaseManager.get_queryset:
+        if not self.is_filtered:
             return "", {}
-        sql, values = manager.using(self.alias).order_by().values("pk").query.sql_with_params()
+        sql, values = self.model._default_manager.using(self.alias).order_by().values("pk").query.sql_with_params()
         names = [f"manager_{number}" for number in range(len(values))]
         text = sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in names)
         return f" AND {self.key} IN ({text})", dict(zip(names, values, strict=True))

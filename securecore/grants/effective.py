@@ -93,7 +93,8 @@ def effective_sql(*, names: Sequence[str], user: str | None, permissions: Sequen
     ours = (
         f"SELECT n.name, {held}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
         f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND ({among['g']} OR {_is_role('g')}) "
-        f"LEFT JOIN securecore_grant r ON {_is_role('g')} AND r.principal = g.permission "
+        # Nothing is looked up for a grant that is of no role.
+        f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END "
         f"AND {_live('r')} AND {among['r']}"
     )
     django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
@@ -119,9 +120,9 @@ def _base_sql(names: Sequence[str], user: str | None) -> str:
     return own if user is None else own + _tables().groups.replace("<user>", user)
 
 
-def parameters(now: dt.datetime) -> dict[str, Any]:
-    """The parameters that ``effective_sql`` itself uses."""
-    return {"now": db.connection().ops.adapt_datetimefield_value(now)}
+def parameters(now: dt.datetime, database: Any) -> dict[str, Any]:
+    """The parameters that ``effective_sql`` itself uses, as ``database`` wants them."""
+    return {"now": database.ops.adapt_datetimefield_value(now)}
 
 
 def user_name_sql(user: str) -> str:

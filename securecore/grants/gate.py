@@ -61,7 +61,7 @@ def enter(names: Sequence[str], *, now: dt.datetime) -> frozenset[str] | None:
             return None
         if is_advisory():
             statement = _entering(len(names), user_key(names) is not None, effective.surroundings())
-            return _share(statement, caller(names) | effective.parameters(now))
+            return _share(statement, caller(names) | effective.parameters(now, db.connection()))
         _inspect_transaction()
         for name in sorted(names):
             _lock_row(name)

@@ -33,7 +33,7 @@ def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) 
     wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
     has_user = user_key(names) is not None
     statement = _statement(kinds_of(names), len(wanted), has_user, effective.surroundings())
-    rows = statement.rows(db.connection(), caller(names) | effective.parameters(now) | wanted)
+    rows = statement.rows(db.connection(), caller(names) | effective.parameters(now, db.connection()) | wanted)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
 

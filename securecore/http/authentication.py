@@ -26,12 +26,12 @@ class CertificateAuthentication(BaseAuthentication):
     """The user for whom the client certificate is enrolled; ``request.auth`` is the ``ClientCertificate``."""
 
     def authenticate(self, request: Any) -> tuple[Any, ClientCertificate] | None:
-        certificate = request.client_certificate
-        if certificate is None:
+        request = request._request
+        if request.client_certificate is None:
             return None
         if request.certificate_user is None:
             raise CertificateUnknown
-        return request.certificate_user, certificate
+        return request.certificate_user, request.client_certificate
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -49,7 +49,8 @@ class TokenAuthentication(BaseAuthentication):
         if scheme.lower() != self.scheme.lower() or self._is_another_s(request, presented_token.strip()):
             return None
         try:
-            return self._identify(request, presented_token.strip())
+            # Django's own, whose attributes REST framework looks for in its own first, each time.
+            return self._identify(request._request, presented_token.strip())
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             self._challenge(refusal)
             raise
@@ -60,6 +61,8 @@ class TokenAuthentication(BaseAuthentication):
         return ", ".join(dict.fromkeys(schemes))
 
     def _is_another_s(self, request: Any, presented_token: str) -> bool:
+        if len(request.authenticators) == 1:
+            return False
         there_is_another = any(
             isinstance(each, TokenAuthentication)
             and each.scheme == self.scheme
@@ -84,8 +87,7 @@ class AccessTokenAuthentication(TokenAuthentication):
     challenge = 'Bearer realm="api"'
 
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
-        token = request.access.good_token()
-        certificate = request.client_certificate
+        token, certificate = request.access.good_token(), request.client_certificate
         # A token that is bound to a DPoP key is refused as Bearer with the rest (RFC 9449 section 7.2).
         if certificate is None or not _is_bound(token, f"x5t#S256:{certificate.thumbprint}"):
             raise InvalidToken

@@ -26,7 +26,7 @@ def presented_token(request: HttpRequest) -> str | None:
 
 def presented_session(request: HttpRequest) -> str | None:
     """Return the session id in the cookie, where sessions are ours."""
-    if "HTTP_COOKIE" not in request.META or not _is_ours(django_settings.SESSION_ENGINE):
+    if not request.META.get("HTTP_COOKIE") or not _is_ours(django_settings.SESSION_ENGINE):
         return None
     return request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
 

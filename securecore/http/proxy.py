@@ -68,12 +68,13 @@ def _presented_certificate(
         _report_forged(request, presented)
         return None
     source = SOURCES[settings.CERTIFICATE_SOURCE]
-    strange = [name for name in presented if name not in source.reads and not name.startswith(source.sends)]
-    _report_forged(request, {name: presented[name] for name in strange})
+    said = {name: presented.pop(name, "") for name in source.reads}
+    if presented:
+        strange = [name for name in presented if not name.startswith(source.sends)]
+        _report_forged(request, {name: presented[name] for name in strange})
     if settings.PROXY_SIGNATURE_KEYS:
-        said = {name: value for name, value in presented.items() if name in source.reads and value}
-        _check_signature(request, said, now)
-    return source.read({name: presented.get(name, "") for name in source.reads})
+        _check_signature(request, {name: value for name, value in said.items() if value}, now)
+    return source.read(said)
 
 
 def _check_signature(request: HttpRequest, said: dict[str, str], now: dt.datetime) -> None:

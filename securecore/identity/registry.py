@@ -80,14 +80,20 @@ def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
     outweighs each yes. Raises ``CertificateNotVerified`` for a certificate that neither an authority nor its enrolment
     vouches for.
     """
-    rows = list(rows)
-    if not certificate.is_verified and not any(row.is_self_signed for row in rows):
+    is_good, is_revoked = certificate.is_verified, False
+    own: set[Any] = set()
+    others: set[Any] = set()
+    for row in rows:
+        is_good = is_good or row.is_self_signed
+        is_revoked = is_revoked or row.revoked_at is not None
+        if row.user is not None:
+            (own if row.thumbprint == certificate.thumbprint else others).add(row.user)
+    if not is_good:
         raise CertificateNotVerified
-    if any(row.revoked_at is not None for row in rows):
+    if is_revoked:
         raise CertificateRevoked
     # Its own enrolment is the most particular. Without one its names and its key must all say the same user.
-    own = [row for row in rows if row.thumbprint == certificate.thumbprint and row.user is not None]
-    users = {row.user for row in own or rows if row.user is not None}
+    users = own or others
     return users.pop() if len(users) == 1 else None
 
 

@@ -7,8 +7,7 @@ What opens it is read with everything else about the request (``access.statement
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from securecore import db
 from securecore.conf import settings
@@ -40,8 +39,7 @@ _ID: Any = Session._meta.get_field("id")
 _INSTANT: Any = Session._meta.get_field("expires_at")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A live session as the database has it. ``replaced`` if the id presented was that of its predecessor."""
 
     data: str
@@ -67,7 +65,7 @@ def find(session_key: str, *, now: dt.datetime) -> Found | None:
 def find_replaced(session_key: str, *, now: dt.datetime) -> Found | None:
     """Return the live session whose id took the place of this one within the grace period."""
     found = _found(_REPLACED, session_key, now)
-    return found and replace(found, replaced=True)
+    return found and found._replace(replaced=True)
 
 
 def _found(statement: str, session_key: str, now: dt.datetime) -> Found | None:

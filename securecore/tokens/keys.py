@@ -77,8 +77,12 @@ def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
 
     A stored key may have been retired since: what it signed is good only if ``access`` reads that it still verifies.
     """
+    if not isinstance(kid, str):
+        return None
+    if from_settings := configured().get(kid):
+        return from_settings
     name = (kid, settings.KEY_ENCRYPTION_KEYS)
-    known = _known.get(name) if isinstance(kid, str) else None
+    known = _known.get(name)
     if known is None:
         known = verification_key(kid, now)
         if known is not None and known.is_stored:
@@ -131,7 +135,17 @@ def retire(*, kid: str, now: dt.datetime) -> bool:
 
 def configured() -> dict[str, SigningKey]:
     """Return the keys of ``TOKEN_SIGNING_KEYS`` by ``kid``. Raises what their decoding raises."""
-    return _read(tuple((key["kid"], key["alg"], key["private_key"]) for key in settings.TOKEN_SIGNING_KEYS))
+    global _configured
+    given, known = _configured
+    if given is not settings.TOKEN_SIGNING_KEYS:
+        given = settings.TOKEN_SIGNING_KEYS
+        known = _read(tuple((key["kid"], key["alg"], key["private_key"]) for key in given))
+        _configured = given, known
+    return known
+
+
+#: The setting that was read last, and its keys.
+_configured: tuple[tuple[dict[str, str], ...], dict[str, SigningKey]] = ((), {})
 
 
 @lru_cache(maxsize=4)

@@ -126,7 +126,7 @@ class TestLease:
             assert is_503(leased.get("/token"))
 
     def test_is_bounded(self, leased: Caller, settings: Any) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"LEASE_CACHE_SIZE": 8}
+        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 8}
         for number in range(20):
             encoded, _ = tokens.issue(
                 subject=str(leased.user.pk),

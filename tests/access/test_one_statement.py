@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from django.db import DatabaseError, connection, transaction
 from django.test import override_settings
 
 from securecore import clock, tokens
-from securecore.access.statement import Presented, rows
+from securecore.access import Access, snapshot
+from securecore.access.statement import Presented, instants, question
 from securecore.access.users import user_table
 from securecore.digests import jwk_thumbprint
+from securecore.errors import InvalidToken
 from securecore.grants import grant, principal_of, principals, revoke
+from securecore.identity import Certificate, parse_pem
 from securecore.prepared import Statement
 from securecore.sessions import Session, record_id
 from tests.access.conftest import Caller
@@ -160,6 +164,55 @@ class TestStatement:
         assert statement.rows(connection, {"a": "x", "b": "y"}) == [("x100%yx",)]
 
 
+@pytest.mark.django_db(transaction=True)
+class TestMemory:
+    @pytest.fixture(autouse=True)
+    def prepared(self) -> Iterator[None]:
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            connection.connection.prepare_threshold = 5
+        yield
+        connection.close()
+
+    def test_of_callers_is_bounded(self, caller: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+        for number in range(9):
+            encoded, _ = tokens.issue(
+                subject=str(caller.user.pk),
+                client_id=f"client {number}",
+                binding=f"x5t#S256:{caller.thumbprint}",
+                now=clock.now(),
+            )
+            assert caller.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}").status_code == 200
+        assert len(snapshot._asked) == 3
+
+    def test_of_an_answer_is_no_answer(self, caller: Caller) -> None:
+        """Whatever changes is seen by the next request, and changes back."""
+        for name in ("first", "second", "", "first"):
+            User.objects.update(first_name=name)
+            for path in ("/certificate", "/token", "/session"):
+                assert caller.get(path).json()["first_name"] == name
+        User.objects.update(is_active=False)
+        assert caller.get("/token").status_code == 401
+
+
+class TestToken:
+    def test_of_a_certificate_that_was_revoked_is_nobody_s(
+        self, caller: Caller, certificate_for: Any, now: dt.datetime
+    ) -> None:
+        """Also if nobody asks whose the certificate is, whichever certificate is shown with it."""
+        _, token = tokens.issue(
+            subject=str(caller.user.pk), client_id="payments", binding=f"x5t#S256:{caller.thumbprint}", now=now
+        )
+        shown = [parse_pem(certificate_for("alice").pem), None]
+        for certificate in shown:
+            assert Access(now, certificate=certificate, token=token).user_of_token() == caller.user
+        Certificate.objects.update(revoked_at=now)
+        for certificate in shown:
+            with pytest.raises(InvalidToken):
+                Access(now, certificate=certificate, token=token).user_of_token()
+
+
 class TestSession:
     def test_that_has_expired_opens_nothing(self, caller: Caller, now: dt.datetime) -> None:
         past = now - dt.timedelta(seconds=1)
@@ -236,7 +289,7 @@ class TestHasPerm:
 def _rows(caller: Caller) -> Any:
     key = caller.client.cookies["__Host-sessionid"].value
     presented = Presented(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
-    return rows(presented, clock.now(), user_table())
+    return question(presented, user_table()).rows(connection, instants(presented, clock.now(), connection))
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

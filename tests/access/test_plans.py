@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import OperationalError, ProgrammingError, connection, transactio
 from django.db.transaction import TransactionManagementError
 
 from securecore import plans
-from securecore.prepared import Statement
+from securecore.prepared import Question, Statement
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -36,9 +37,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     made: list[bytes] = []
     run = plans.Plans.rows
 
-    def noted(self: Any, query: bytes, values: Any) -> Any:
-        made.append(query)
-        return run(self, query, values)
+    def noted(self: Any, bound: Any, *new: Any) -> Any:
+        made.append(bound.query)
+        return run(self, bound, *new)
 
     monkeypatch.setattr(plans.Plans, "rows", noted)
     return made
@@ -111,6 +112,96 @@ class TestPlans:
             assert statement.rows(connection, {}) == [("7", None)]
         finally:
             raw.execute("DROP TABLE changing")
+
+
+class TestAnswers:
+    """What is asked again and again is read again only where a byte of the answer is another one."""
+
+    @pytest.fixture
+    def told(self, raw: Any) -> Iterator[Any]:
+        """A question about a table of two columns, and a way to change what is in it."""
+        raw.execute("CREATE TABLE told (number integer, name text)")
+
+        def tell(*rows: tuple[Any, Any]) -> None:
+            raw.execute("DELETE FROM told")
+            for row in rows:
+                raw.execute("INSERT INTO told VALUES (%s, %s)", row)
+
+        yield tell
+        raw.execute("DROP TABLE told")
+
+    @pytest.fixture
+    def question(self) -> Question:
+        statement = Statement(
+            "SELECT number, name FROM told WHERE name IS NULL OR name <> %(other)s || %(now)s ORDER BY number",
+            new=["now", "unused"],
+        )
+        return Question(statement, {"other": "x"})
+
+    def test_that_are_the_same_are_read_once(self, told: Any, question: Question) -> None:
+        told((1, "a"), (2, "b"))
+        first = question.rows(connection, {"now": "1"})
+        assert first == [(1, "a"), (2, "b")]
+        assert question.rows(connection, {"now": "2"}) is first
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [(1, "a"), (2, "c")],
+            [(1, "a"), (3, "b")],
+            [(1, "a")],
+            [(1, "a"), (2, "b"), (3, "")],
+            [(1, "a"), (2, None)],
+            [(1, None), (2, "b")],
+            [(None, "b"), (1, "a")],
+            [],
+        ],
+    )
+    def test_that_differ_are_read(self, told: Any, question: Question, rows: list[Any]) -> None:
+        """Forwards and back, so that each is both what was known and what is new."""
+        before: list[Any] = [(1, "a"), (2, "b")]
+        for each in (before, rows, before):
+            told(*each)
+            for now in ("1", "2"):
+                found = question.rows(connection, {"now": now})
+                assert sorted(found, key=repr) == sorted(each, key=repr)
+
+    def test_depend_on_what_is_asked_now(self, told: Any, question: Question) -> None:
+        told((1, "x1"), (2, "x2"))
+        for now, number in (("1", 2), ("2", 1), ("1", 2)):
+            assert [row[0] for row in question.rows(connection, {"now": now})] == [number]
+
+    def test_of_another_type_are_read_though_their_bytes_are_the_same(self, raw: Any, told: Any) -> None:
+        """After a migration; this connection's plan fails once, and a new connection's never does."""
+        told((7, "7"))
+        question = Question(Statement("SELECT number FROM told"), {})
+        assert question.rows(connection, {}) == [(7,)]
+        raw.execute("ALTER TABLE told ALTER COLUMN number TYPE text")
+        raw.execute("DEALLOCATE ALL")
+        assert question.rows(connection, {}) == [("7",)]
+        assert question.rows(connection, {}) == [("7",)]
+
+    def test_of_a_question_of_two_threads_are_each_one_s_own(self, told: Any, question: Question) -> None:
+        told((1, "x1"), (2, "x2"))
+        failed: list[Any] = []
+
+        def ask(now: str, expected: int) -> None:
+            connection.ensure_connection()
+            connection.connection.prepare_threshold = 5
+            try:
+                for _ in range(200):
+                    found = question.rows(connection, {"now": now})
+                    if [row[0] for row in found] != [expected]:
+                        failed.append(found)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=ask, args=each) for each in (("1", 2), ("2", 1))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []
 
 
 class TestConnection:
