@@ -1,4 +1,5 @@
-"""What one psycopg connection has prepared, run outside of transactions without a cursor, which costs as much as libpq.
+"""What one psycopg connection has prepared, run without a cursor, which costs as much as libpq: outside of
+transactions, and as what begins one.
 
 Imported only where ``DATABASES`` names PostgreSQL by psycopg 3.
 """
@@ -14,9 +15,9 @@ from typing import Any
 from psycopg import Connection, Error, RawCursor, adapters
 from psycopg.adapt import Loader, PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.generators import execute
+from psycopg.generators import execute, fetch_many, send
 from psycopg.postgres import types
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 
 #: PostgreSQL: a migration has changed a column's type, or somebody has deallocated what we had prepared.
 _GONE = ("0A000", "26000")
@@ -45,6 +46,11 @@ class _Plan:
     #: A ``Transformer`` that has looked up, once, which loader reads which of its columns, and these columns' types.
     columns: Any
     types: tuple[int, ...]
+
+    def rows(self, result: Any) -> list[tuple[Any, ...]]:
+        self.columns.set_pgresult(result, set_loaders=False)
+        found: list[tuple[Any, ...]] = self.columns.load_rows(0, result.ntuples, tuple)
+        return found
 
 
 class Plans:
@@ -77,25 +83,60 @@ class Plans:
             return list(self._cursor.execute(bound.query, [*bound.values[:fixed], *new], prepare=True).fetchall())
         with self.connection.lock:
             dumped = self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new)) if new else ()
-            # A plan is for parameters of certain types, and a number's depends on its size.
-            key = bound.query, bound.types
-            plan = self._plans.get(key) or self._prepared(*key)
+            plan = self._plan(bound)
             try:
                 self.connection.pgconn.send_query_prepared(plan.name, [*bound.dumped[:fixed], *dumped], bound.formats)
                 result = self._result()
             except Error as error:
                 if error.sqlstate not in _GONE:
                     raise
-                del self._plans[key]
+                del self._plans[bound.query, bound.types]
                 return None
             columns = range(len(plan.types))
             cells = [result.get_value(row, column) for row in range(result.ntuples) for column in columns]
             types, known, rows = bound.answer
             if cells != known or types != plan.types:
-                plan.columns.set_pgresult(result, set_loaders=False)
-                rows = plan.columns.load_rows(0, result.ntuples, tuple)
+                rows = plan.rows(result)
                 bound.answer = plan.types, cells, rows
             return rows
+
+    def begun(self, bounds: Sequence[Bound]) -> list[list[tuple[Any, ...]]] | None:
+        """Begin a transaction and run ``bounds`` in it, one after the other, in one turn (libpq's pipeline mode). Each
+        sees what was committed before it began, also while the one before it waited.
+
+        Returns None where that cannot be, and has done nothing then: the transaction has begun, or is no plain one, or
+        a plan is gone. Raises psycopg's errors.
+        """
+        connection, pgconn = self.connection, self.connection.pgconn
+        is_plain = (connection.isolation_level, connection.read_only, connection.deferrable) == (None, None, None)
+        is_idle = (pgconn.transaction_status, pgconn.pipeline_status) == (TransactionStatus.IDLE, PipelineStatus.OFF)
+        if connection.autocommit or not is_plain or not is_idle:
+            return None
+        with connection.lock:
+            plans = [self._plan(bound) for bound in bounds]
+            pgconn.enter_pipeline_mode()
+            try:
+                pgconn.send_query_params(b"BEGIN", None)
+                for plan, bound in zip(plans, bounds, strict=True):
+                    pgconn.send_query_prepared(plan.name, bound.dumped, bound.formats)
+                pgconn.pipeline_sync()
+                _, *results, _ = connection.wait(_pipelined(pgconn, len(bounds) + 2))
+            finally:
+                pgconn.exit_pipeline_mode()
+            for bound, result in zip(bounds, results, strict=True):
+                if result.status == ExecStatus.FATAL_ERROR:
+                    error = error_from_result(result, self._parameters.encoding)
+                    if error.sqlstate not in _GONE:
+                        raise error
+                    del self._plans[bound.query, bound.types]
+                    pgconn.send_query(b"ROLLBACK")
+                    self._result()
+                    return None
+            return [plan.rows(result) for plan, result in zip(plans, results, strict=True)]
+
+    def _plan(self, bound: Bound) -> _Plan:
+        # A plan is for parameters of certain types, and a number's depends on its size.
+        return self._plans.get((bound.query, bound.types)) or self._prepared(bound.query, bound.types)
 
     def _prepared(self, query: bytes, types: Any) -> _Plan:
         pgconn = self.connection.pgconn
@@ -120,6 +161,16 @@ class Plans:
         if result.status == ExecStatus.FATAL_ERROR:
             raise error_from_result(result, self._parameters.encoding)
         return result
+
+
+def _pipelined(pgconn: Any, number: int) -> Any:
+    """Send what is queued and return so many results: psycopg's generators, for ``Connection.wait()``."""
+    yield from send(pgconn)
+    results = []
+    for _ in range(number):
+        (result,) = yield from fetch_many(pgconn)
+        results.append(result)
+    return results
 
 
 def _instants(connection: Connection[Any]) -> Any:

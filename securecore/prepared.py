@@ -68,6 +68,27 @@ class Question:
             return list(cursor.fetchall())
 
 
+def begun(
+    database: BaseDatabaseWrapper, *statements: tuple[Statement, dict[str, Any]]
+) -> list[list[tuple[Any, ...]]] | None:
+    """Begin the transaction of ``database`` with these statements and return their rows, from one turn instead of one
+    for each and one for ``BEGIN``. None, and nothing is done, where it has begun or they may not be prepared.
+    """
+    plans = _plans(database)
+    if plans is None:
+        return None
+    try:
+        bounds = [
+            plans.bind(statement.numbered, [parameters[name] for name in statement.names])
+            for statement, parameters in statements
+        ]
+        found: list[list[tuple[Any, ...]]] | None = plans.begun(bounds)
+    except Exception:
+        with database.wrap_database_errors:
+            raise
+    return found
+
+
 def _plans(database: Any) -> Any:
     """Return what is prepared on the connection of ``database``, or None if nothing may be."""
     if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers or Plans is None:

@@ -114,8 +114,10 @@ def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clo
 def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
     db.require_outermost_transaction("decide()")
     permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
-    held = gate.enter(names, now=clock())
-    read = standing.read(names, permissions, now=clock())
+    began = clock()
+    held, rows = gate.enter(names, now=began, then=standing.asked(names, permissions, now=began, bounds=True))
+    now = clock()  # after the wait
+    read = standing.read(names, permissions, now=now) if rows is None else standing.read_at(now, rows)
     while held is not None and (new := sorted({grant.name for grant in read.grants} - held)):
         # The caller came to belong to these while the gate was waited for.
         gate.enter_also(new)

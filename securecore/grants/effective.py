@@ -12,7 +12,7 @@ Note [Names]
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,6 +39,8 @@ _COLUMNS = (
     "period",
 )
 _WIDTH = len(_COLUMNS)
+#: When a grant begins and ends, for whoever judges that later than the database (``at``).
+_BOUNDS = ("valid_from", "valid_until")
 #: What ``effective_sql`` calls its columns: a name, a grant of it, and one of the role that this makes it hold.
 COLUMNS = ("name", *_COLUMNS, *(f"role_{column}" for column in _COLUMNS))
 
@@ -78,30 +80,37 @@ def surroundings() -> Surroundings:
     return _user(), db.connection().vendor, settings.DJANGO_PERMISSIONS
 
 
-def effective_sql(*, names: Sequence[str], user: str | None, permissions: Sequence[str] = ()) -> str:
+def effective_sql(
+    *, names: Sequence[str], user: str | None, permissions: Sequence[str] = (), bounds: bool = False
+) -> str:
     """Return a SELECT for ``read()``, of ``COLUMNS``: every name of the caller and of its groups, beside it each of its
     live grants, and beside one that makes it hold a role each of the role's; nulls where there is none.
 
     ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_name_sql``) and of its user's
     primary key; they may refer to the statement around this one when it stands in a scalar subquery. With
-    ``permissions``, SQL expressions too, only grants of these are read. Parameters are those of ``parameters()``, and
-    whatever the expressions hold.
+    ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those that are yet to begin are
+    read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are those of ``parameters()``,
+    and whatever the expressions hold.
     """
     among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
     held = ", ".join(f"g.{column}" for column in _COLUMNS)
     of_role = ", ".join(f"r.{column} AS role_{column}" for column in _COLUMNS)
+    if bounds:
+        of_role += "".join(f", {table}.{column} AS {table}_{column}" for table in "gr" for column in _BOUNDS)
+    live = _unended if bounds else _live
     ours = (
         f"SELECT n.name, {held}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
-        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {_live('g')} AND ({among['g']} OR {_is_role('g')}) "
+        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND ({among['g']} OR {_is_role('g')}) "
         # Nothing is looked up for a grant that is of no role.
         f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END "
-        f"AND {_live('r')} AND {among['r']}"
+        f"AND {live('r')} AND {among['r']}"
     )
     django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
     if not django:
         return ours
     django = django.replace("<user>", str(user))
-    return f"{ours} UNION ALL SELECT d.*{', NULL' * _WIDTH} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
+    nulls = ", NULL" * (_WIDTH + 2 * len(_BOUNDS) * bounds)
+    return f"{ours} UNION ALL SELECT d.*{nulls} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
 
 
 def names_sql(*, names: Sequence[str], user: str | None) -> str:
@@ -151,6 +160,25 @@ def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
     return list(grants)
 
 
+def at(now: dt.datetime, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Return what the rows of ``effective_sql`` with ``bounds`` would have been at ``now``, which is later than the
+    instant that they were read with.
+    """
+    nothing = (None,) * _WIDTH
+    for row in rows:
+        name, held, of_role = row[0], row[1 : _WIDTH + 1], row[_WIDTH + 1 : 2 * _WIDTH + 1]
+        held_from, held_until, role_from, role_until = row[2 * _WIDTH + 1 :]
+        if not _is_within(now, held_from, held_until):
+            held = of_role = nothing
+        elif not _is_within(now, role_from, role_until):
+            of_role = nothing
+        yield (name, *held, *of_role)
+
+
+def _is_within(now: dt.datetime, valid_from: dt.datetime | None, valid_until: dt.datetime | None) -> bool:
+    return (valid_from is None or valid_from <= now) and (valid_until is None or valid_until > now)
+
+
 def deciding(
     grants: Iterable[EffectiveGrant], permission: str, object_type: str = "", object_id: str = ""
 ) -> tuple[bool, list[EffectiveGrant]]:
@@ -184,10 +212,11 @@ def _is_role(alias: str) -> str:
 
 
 def _live(alias: str) -> str:
-    return (
-        f"{alias}.revoked_at IS NULL AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(now)s) "
-        f"AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
-    )
+    return f"{_unended(alias)} AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(now)s)"
+
+
+def _unended(alias: str) -> str:
+    return f"{alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
 
 
 def _user() -> Any:

@@ -36,7 +36,7 @@ from securecore.errors import Busy, Misuse
 from securecore.grants import effective
 from securecore.grants.models import Gate
 from securecore.grants.principals import DERIVED, user_key
-from securecore.prepared import Statement
+from securecore.prepared import Statement, begun
 
 #: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
@@ -48,50 +48,60 @@ _SHARED, _EXCLUSIVE = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 _TRANSACTION = """
     set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery()
 """
+_INSPECTION = Statement(f"SELECT {_TRANSACTION}")
+_ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
+_LOCKED_ROW = Statement(f"{_ROW.text} FOR NO KEY UPDATE")
+
+#: A statement with its parameters.
+Asked = tuple[Statement, dict[str, Any]]
+Rows = list[tuple[Any, ...]]
 
 
-def enter(names: Sequence[str], *, now: dt.datetime) -> frozenset[str] | None:
+def enter(names: Sequence[str], *, now: dt.datetime, then: Asked) -> tuple[frozenset[str] | None, Rows | None]:
     """Let a check of the caller with these own names in; return the names whose gates are held now, or None if those
-    are all that matter. Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse``
-    where the permission could be an old one: at another isolation level, or on a replica.
+    are all that matter, and the rows of ``then``, which was run behind the gate; None if that is left to the caller.
+
+    Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the permission
+    could be an old one: at another isolation level, or on a replica.
     """
     with db.refused_when_locked(Busy):
         if db.connection().vendor == "sqlite":
             _require_immediate()
-            return None
-        if is_advisory():
-            statement = _entering(len(names), user_key(names) is not None, effective.surroundings())
-            return _share(statement, caller(names) | effective.parameters(now, db.connection()))
-        _inspect_transaction()
-        for name in sorted(names):
-            _lock_row(name)
-        return None
+            return None, None
+        return _enter_shared(names, now, then) if is_advisory() else (None, _enter_alone(names, then))
 
 
 def enter_also(names: Sequence[str]) -> None:
     """Let the check in at these gates too: after the wait the caller was found to belong to them as well."""
     with db.refused_when_locked(Busy):
-        _share(_entering_also(len(names)), caller(names))
+        _entering_also(len(names)).rows(db.connection(), caller(names) | _timeout())
 
 
-def close(*names: str, rows_too: Sequence[str] = ()) -> None:
-    """Let no check of these principals in until the transaction ends, once all that are in have left.
+def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None) -> Rows | None:
+    """Let no check of these principals in until the transaction ends, once all that are in have left. Return the rows
+    of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller.
 
     Needs the outermost transaction; raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
     """
+    database = db.connection()
+    ordered = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))
     with db.refused_when_locked(Busy):
-        if db.connection().vendor == "sqlite":
+        if database.vendor == "sqlite":
             _require_immediate()
-            return
-        if db.connection().vendor == "postgresql":
-            with db.connection().cursor() as cursor:
-                # One statement: each before it would be another turn of a busy machine that those inside have first.
-                closing = lock_sql(
-                    "SELECT unnest(%s::text[]) AS name", _EXCLUSIVE, "set_config('lock_timeout', %s, true)"
-                )
-                cursor.execute(closing, [db.lock_timeout(settings.LOCK_TIMEOUT), list(names)])
-        for name in sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name)):
+            return None
+        if database.vendor == "postgresql":
+            closing = _closing(), {"sc_names": list(names)} | _timeout()
+            locking = [closing, *(_row(name) for name in ordered)]
+            # In one turn: on a busy machine each is one that everybody else has first.
+            found = begun(database, *locking, *([then] if then else []))
+            if found is not None and all(found[: len(locking)]):
+                return found[-1] if then else None
+            if found is not None:
+                _begin_again(database)
+            closing[0].rows(database, closing[1])
+        for name in ordered:
             _lock_row(name)
+    return None
 
 
 def take_gate(principal: str) -> None:
@@ -123,11 +133,36 @@ def lock_sql(names: str, function: str, more: str = "NULL") -> str:
     return f"SELECT {more}, name, {function}(kind, number) FROM ({ordered}) ordered"  # noqa: S608
 
 
-def _share(statement: Statement, parameters: dict[str, Any]) -> frozenset[str]:
-    timeout = {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
-    rows = statement.rows(db.connection(), parameters | timeout)
+def _timeout() -> dict[str, Any]:
+    return {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
+
+
+def _enter_shared(names: Sequence[str], now: dt.datetime, then: Asked) -> tuple[frozenset[str], Rows]:
+    """Enter by locks that all checks share."""
+    database = db.connection()
+    statement = _entering(len(names), user_key(names) is not None, effective.surroundings())
+    entering = statement, caller(names) | effective.parameters(now, database) | _timeout()
+    # Whoever closes this gate waits for each turn that those who are in still need: better one than three.
+    found = begun(database, entering, then) or [asked.rows(database, given) for asked, given in (entering, then)]
+    rows, behind = found
     _require_current(*rows[0][1:3])
-    return frozenset(row[3] for row in rows)
+    return frozenset(row[3] for row in rows), behind
+
+
+def _enter_alone(names: Sequence[str], then: Asked) -> Rows | None:
+    """Enter by the caller's rows, which no other check and no change can hold at once."""
+    database, inspecting, ordered = db.connection(), (_INSPECTION, _timeout()), sorted(names)
+    found = begun(database, inspecting, *(_row(name) for name in ordered), then)
+    if found is not None and all(found):
+        _require_current(*found[0][0][1:3])
+        return found[-1]
+    if found is not None:
+        _begin_again(database)
+    if database.vendor == "postgresql":
+        _require_current(*_INSPECTION.rows(database, _timeout())[0][1:3])
+    for name in ordered:
+        _lock_row(name)
+    return None
 
 
 @lru_cache(maxsize=64)
@@ -142,14 +177,6 @@ def _entering(own: int, has_user: bool, _: effective.Surroundings) -> Statement:
 def _entering_also(count: int) -> Statement:
     names = " UNION ALL ".join(f"SELECT CAST(%(sc_name{index})s AS varchar(160)) AS name" for index in range(count))
     return Statement(lock_sql(names, _SHARED, _TRANSACTION))
-
-
-def _inspect_transaction() -> None:
-    if db.connection().vendor != "postgresql":
-        return
-    with db.connection().cursor() as cursor:
-        cursor.execute(f"SELECT {_TRANSACTION}", {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)})
-        _require_current(*cursor.fetchone()[1:3])
 
 
 def _require_current(isolation: str, is_replica: bool) -> None:
@@ -174,6 +201,23 @@ def _require_immediate() -> None:
         )
 
 
+def _begin_again(database: Any) -> None:
+    """Give up what ``begun()`` has locked: a row is not there yet, and those behind it were locked before it could be
+    made (Note [Lock order]). Nothing else has happened in this transaction.
+    """
+    database.connection.rollback()
+
+
+@lru_cache(maxsize=1)
+def _closing() -> Statement:
+    names = "SELECT unnest(CAST(%(sc_names)s AS text[])) AS name"
+    return Statement(lock_sql(names, _EXCLUSIVE, "set_config('lock_timeout', %(sc_timeout)s, true)"))
+
+
+def _row(name: str) -> Asked:
+    return _LOCKED_ROW, {"sc_name": name}
+
+
 def _lock_row(name: str) -> None:
     if not _locked(name):
         Gate.objects.using(settings.DATABASE).bulk_create([Gate(principal=name)], ignore_conflicts=True)
@@ -181,6 +225,7 @@ def _lock_row(name: str) -> None:
 
 
 def _locked(name: str) -> bool:
-    no_key = db.connection().features.has_select_for_no_key_update
-    gate = Gate.objects.using(settings.DATABASE).select_for_update(no_key=no_key).filter(principal=name)
-    return gate.first() is not None
+    database = db.connection()
+    # SQLite locks no rows: there the transaction is alone from its beginning (``transaction_mode``).
+    statement = _LOCKED_ROW if database.features.has_select_for_update else _ROW
+    return bool(statement.rows(database, {"sc_name": name}))

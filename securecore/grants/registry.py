@@ -13,9 +13,10 @@ from django.db.models import F
 
 from securecore import db
 from securecore.conf import settings
-from securecore.grants import gate
+from securecore.grants import effective, gate
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.principals import object_of, require_principal
+from securecore.prepared import Statement
 
 
 def grant(
@@ -52,9 +53,13 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     effect that was allowed has committed, and every later check reads this.
     """
     with db.outermost_transaction("revoke()"):
-        _close(require_principal(principal), permission)
-        held = _rows().of(principal, permission).on(*object_of(obj)).filter(denies=denies)
-        return bool(held.revoke(now=now))
+        on = object_of(obj)
+        which = {"principal": principal, "permission": permission, "type": on[0], "object": on[1], "denies": denies}
+        parameters = which | effective.parameters(now, db.connection())
+        revoked = _close(require_principal(principal), permission, then=(_REVOKING, parameters))
+        if revoked is not None:
+            return bool(revoked)
+        return bool(_rows().of(principal, permission).on(*on).filter(denies=denies).revoke(now=now))
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
@@ -78,9 +83,16 @@ def note_change(*principals: str) -> None:
             gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
-def _close(principal: str, permission: str) -> None:
+#: What ``GrantQuerySet.revoke()`` does to the live grant of one permission.
+_REVOKING = Statement("""
+    UPDATE securecore_grant SET revoked_at = %(now)s WHERE principal = %(principal)s AND permission = %(permission)s
+    AND object_type = %(type)s AND object_id = %(object)s AND denies = %(denies)s AND revoked_at IS NULL RETURNING id
+""")
+
+
+def _close(principal: str, permission: str, then: gate.Asked | None = None) -> gate.Rows | None:
     # A role's row too: whoever changes what the role may do must not miss a new holder (Note [Lock order]).
-    gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else ())
+    return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), then=then)
 
 
 def _rows() -> GrantQuerySet:

@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from securecore import db
 from securecore.grants import effective
 from securecore.grants.effective import EVERYTHING, EffectiveGrant
-from securecore.grants.gate import caller
+from securecore.grants.gate import Asked, caller
 from securecore.grants.principals import kinds_of, user_key
 from securecore.prepared import Statement
 
@@ -30,18 +30,32 @@ class Standing:
 
 def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) -> Standing:
     """Return what the database says now of the caller with these own names, and of its grants of ``permissions``."""
-    wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
-    has_user = user_key(names) is not None
-    statement = _statement(kinds_of(names), len(wanted), has_user, effective.surroundings())
-    rows = statement.rows(db.connection(), caller(names) | effective.parameters(now, db.connection()) | wanted)
+    statement, parameters = asked(names, permissions, now=now, bounds=False)
+    rows = statement.rows(db.connection(), parameters)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
 
+def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
+    """Return what ``rows`` of a statement ``asked`` with ``bounds``, a while before ``now``, say of this instant."""
+    return Standing(rows[0][0], effective.read(effective.at(now, (row[1:] for row in rows))))
+
+
+def asked(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime, bounds: bool) -> Asked:
+    """Return the statement of ``read()``, or with ``bounds`` of ``read_at()``, with its parameters."""
+    wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
+    has_user = user_key(names) is not None
+    statement = _statement(kinds_of(names), len(wanted), has_user, bounds, effective.surroundings())
+    return statement, caller(names) | effective.parameters(now, db.connection()) | wanted
+
+
 @lru_cache(maxsize=64)
-def _statement(kinds: tuple[str, ...], wanted: int, has_user: bool, _: effective.Surroundings) -> Statement:
+def _statement(
+    kinds: tuple[str, ...], wanted: int, has_user: bool, bounds: bool, _: effective.Surroundings
+) -> Statement:
     own = [f"%(sc_name{index})s" for index in range(len(kinds))]
     among = [f"%(sc_wanted{index})s" for index in range(wanted)]
-    grants = effective.effective_sql(names=own, user="%(sc_user)s" if has_user else None, permissions=among)
+    user = "%(sc_user)s" if has_user else None
+    grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=bounds)
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
     refusal = f"CASE {refusals} ELSE '' END"
     return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e")  # noqa: S608

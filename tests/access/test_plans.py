@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import DataError, OperationalError, ProgrammingError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from securecore import plans
-from securecore.prepared import Question, Statement
+from securecore.prepared import Question, Statement, begun
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -204,6 +206,82 @@ class TestAnswers:
         assert failed == []
 
 
+class TestBegun:
+    """Statements that begin a transaction, in one turn."""
+
+    STATE = Statement("SELECT %(a)s + 1, pg_current_xact_id() IS NOT NULL")
+
+    def test_are_run_in_it_one_after_the_other(self, raw: Any) -> None:
+        for _ in range(2):
+            with transaction.atomic():
+                assert begun(connection, (self.STATE, {"a": 1}), (ADD, {"a": 2})) == [[(2, True)], [(3,)]]
+                assert raw.info.transaction_status.name == "INTRANS"
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL application_name = 'inside'")
+                transaction.set_rollback(True)
+            assert Statement("SELECT current_setting('application_name')").rows(connection, {}) != [("inside",)]
+
+    def test_each_sees_what_was_committed_while_the_one_before_it_waited(self, raw: Any) -> None:
+        """The permission is read after the gate, in one turn or in two."""
+        raw.execute("CREATE TABLE seen (number integer)")
+        wait = Statement("SELECT pg_advisory_xact_lock(4711) IS NULL, (SELECT count(*) FROM seen)")
+        look = Statement("SELECT count(*) FROM seen")
+        try:
+            with psycopg.connect(raw.info.dsn) as other:
+                other.execute("SELECT pg_advisory_xact_lock(4711)")
+                other.execute("INSERT INTO seen VALUES (1)")
+                committing = threading.Thread(target=_commit_when_somebody_waits, args=(other, raw.info.backend_pid))
+                committing.start()
+                with transaction.atomic():
+                    waited, looked = begun(connection, (wait, {}), (look, {})) or ([], [])
+                committing.join()
+            assert (waited[0][1], looked) == (0, [(1,)])
+        finally:
+            raw.execute("DROP TABLE seen")
+
+    def test_are_left_to_others_where_it_has_begun_or_is_no_plain_one(self, raw: Any) -> None:
+        assert begun(connection, (ADD, {"a": 1})) is None  # autocommit
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            assert begun(connection, (ADD, {"a": 1})) is None
+        raw.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        with transaction.atomic():
+            assert begun(connection, (ADD, {"a": 1})) is None
+        raw.isolation_level = None
+        raw.prepare_threshold = None
+        with transaction.atomic():
+            assert begun(connection, (ADD, {"a": 1})) is None
+
+    def test_whose_plan_is_gone_have_done_nothing(self, raw: Any) -> None:
+        for is_gone in (True, False, True):
+            with transaction.atomic():
+                begun(connection, (ADD, {"a": 1}), (self.STATE, {"a": 1}))
+            for name in names(raw) if is_gone else ():
+                raw.pgconn.exec_(f"DEALLOCATE {name}".encode())
+            with transaction.atomic():
+                found = begun(connection, (ADD, {"a": 1}), (self.STATE, {"a": 1}))
+                assert (found is None) == is_gone
+                assert raw.info.transaction_status.name == ("IDLE" if found is None else "INTRANS")
+                assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_one_of_which_fails_raise_what_django_raises(self, raw: Any, number: int) -> None:
+        asked: list[Any] = [(ADD, {"a": 1}), (ADD, {"a": 2})]
+        asked[number] = (Statement("SELECT 1 / (%(a)s - 1)"), {"a": 1})
+        with pytest.raises(DataError, match="division by zero"), transaction.atomic():
+            begun(connection, *asked)
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_on_a_connection_that_was_lost_say_so(self, raw: Any) -> None:
+        with transaction.atomic():
+            begun(connection, (ADD, {"a": 1}))
+        _end(raw)
+        with pytest.raises(OperationalError), transaction.atomic():
+            begun(connection, (ADD, {"a": 1}))
+        connection.close_if_unusable_or_obsolete()
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+
 class TestConnection:
     def test_that_was_lost_is_said_by_django_s_error_and_made_anew(self, raw: Any) -> None:
         ADD.rows(connection, {"a": 1})
@@ -254,3 +332,11 @@ def _end(raw: Any) -> None:
     with connection.copy().cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [raw.info.backend_pid])
         cursor.connection.close()
+
+
+def _commit_when_somebody_waits(holding: Any, waiting: int) -> None:
+    """Commit on ``holding``, which frees its lock, once the backend ``waiting`` waits for it."""
+    with psycopg.connect(holding.info.dsn, autocommit=True) as watching:
+        while watching.execute("SELECT pg_blocking_pids(%s)", [waiting]).fetchone() == ([],):
+            time.sleep(0.005)
+    holding.commit()

@@ -13,7 +13,7 @@ from django.db import OperationalError, connection, connections, transaction
 from securecore import clock, db
 from securecore.checks.grants import e604_gate, e605_replica
 from securecore.errors import Busy, Misuse, PermissionDenied
-from securecore.grants import authorize, decide, gate, late_gate, principals, revoke
+from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
 from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -125,6 +125,61 @@ class TestStatements:
             with transaction.atomic():
                 assert bool(decide(names, permission, clock=clock.now)) == allowed, (names, permission)
         assert prepared() > 2
+
+
+class TestRows:
+    def test_that_are_not_there_yet_are_made_and_held(self, alice: str, give: Give, settings: Any) -> None:
+        """On a connection that may prepare or not, in a transaction that has begun or not."""
+        settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
+        give(alice)
+        for number, (threshold, begins) in enumerate(((5, False), (5, True), (None, False), (None, True))):
+            names = (alice, principals.service(f"client {number}"))
+            connection.close()
+            connection.ensure_connection()
+            if connection.vendor == "postgresql":
+                connection.connection.prepare_threshold = threshold
+            with transaction.atomic():
+                if begins:
+                    Group.objects.exists()
+                assert decide(names, MAKE, clock=clock.now)
+                assert Gate.objects.filter(principal=names[1]).exists() == (connection.vendor == "postgresql")
+                assert decide(names, MAKE, clock=clock.now)
+        connection.close()
+
+
+class TestOneTurn:
+    """A revocation that begins its transaction is one statement behind the gate, and does what it does in others."""
+
+    @pytest.mark.parametrize("threshold", [5, None])
+    def test_takes_what_was_named_and_nothing_else(
+        self, alice: str, group: Group, give: Give, threshold: int | None
+    ) -> None:
+        bob = "user:4711"
+        give(alice)
+        give(alice, obj=group)
+        other = Group.objects.create(name="others")
+        give(alice, obj=other)
+        give(alice, denies=True)
+        give(alice, "reports.read")
+        give(bob)
+        connection.close()
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            connection.connection.prepare_threshold = threshold
+        now = clock.now()
+        assert revoke(principal=alice, permission=MAKE, obj=group, now=now)
+        assert not revoke(principal=alice, permission=MAKE, obj=group, now=clock.now())
+        assert revoke(principal=alice, permission=MAKE, denies=True, now=now)
+        assert revoke(principal=bob, permission=MAKE, now=now)
+        assert not revoke(principal="user:4712", permission=MAKE, now=now)
+        left = Grant.objects.live().values_list("principal", "permission", "object_id", "denies")
+        assert set(left) == {
+            (alice, MAKE, "", False),
+            (alice, MAKE, str(other.pk), False),
+            (alice, "reports.read", "", False),
+        }
+        assert set(Grant.objects.exclude(revoked_at=None).values_list("revoked_at", flat=True)) == {now}
+        connection.close()
 
 
 class TestDeadlock:

@@ -286,6 +286,27 @@ class TestClock:
         changing.result()
         assert checking.result() == "denied"
 
+    def test_has_a_denial_begin_that_came_during_the_wait(self) -> None:
+        person = given(THROUGH_US["a grant"])
+        denial = Grant(principal=person.own, permission=MAKE, denies=True, granted_at=clock.now())
+        deny, entered = threading.Event(), threading.Event()
+
+        def closing() -> None:
+            with transaction.atomic():
+                gate.close(person.own)
+                entered.set()
+                assert deny.wait(WAIT)
+                denial.valid_from = clock.now()
+                denial.save()
+
+        changing = Thread(closing)
+        assert entered.wait(WAIT)
+        checking = Thread(lambda: check(person))
+        wait_until_blocked(1, "denial")
+        deny.set()
+        changing.result()
+        assert checking.result() == "denied"
+
 
 class TestDeadlock:
     def test_of_two_gates_in_opposite_order_ends_one_and_loses_nothing(self) -> None:
