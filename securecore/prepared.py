@@ -103,7 +103,8 @@ def _plans(database: Any) -> Any:
     # A psycopg 2 connection has no such attribute.
     if getattr(connection, "prepare_threshold", None) is None:
         return None
-    plans = getattr(database, "securecore_plans", None)
-    if plans is None or plans.connection is not connection:
-        plans = database.securecore_plans = Plans(connection)
+    # Kept by psycopg's connection: a pool gives Django's another one for each request, and in time the first again.
+    plans = getattr(connection, "securecore_plans", None)
+    if plans is None:
+        plans = connection.securecore_plans = Plans(connection)
     return plans

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DataError, OperationalError, ProgrammingError, connection, transaction
+from django.db import DataError, OperationalError, ProgrammingError, connection, connections, transaction
 from django.db.transaction import TransactionManagementError
 
 from securecore import plans
@@ -100,6 +100,18 @@ class TestPlans:
                 connection.cursor().execute("SELECT 1")
                 assert ADD.rows(connection, {"a": 1}) == ADD.rows(connection, {"a": 1}) == [(2,)]
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_go_and_come_back_with_their_connection(self, raw: Any) -> None:
+        """As those of a pool do ("pool" in OPTIONS): another one for each request, and in time the first again."""
+        database: Any = connections["default"]
+        with psycopg.connect(raw.info.dsn, autocommit=True, prepare_threshold=5) as other:
+            try:
+                for each in (raw, other, raw, other):
+                    database.connection = each
+                    assert ADD.rows(database, {"a": 1}) == [(2,)]
+            finally:
+                database.connection = raw
+            assert (len(names(raw)), len(names(other))) == (1, 1)
 
     def test_follow_a_migration(self, raw: Any) -> None:
         statement = Statement("SELECT * FROM changing")
