@@ -163,8 +163,10 @@ class TestAuthorize:
 def held() -> int:
     """How many advisory locks a connection of the server has kept of its last client."""
     with connection.cursor() as cursor:
+        # Not those of another database of this server, where other tests run.
         cursor.execute(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1589641217, 1589641218)"
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1589641217, 1589641218) "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         return int(cursor.fetchone()[0])
 
