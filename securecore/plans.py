@@ -33,9 +33,12 @@ class Bound:
 
     __slots__ = ("answer", "dumped", "formats", "query", "types", "values")
 
-    def __init__(self, query: bytes, values: list[Any], dumped: Any, formats: Any, types: Any) -> None:
+    def __init__(self, query: bytes, values: list[Any]) -> None:
         self.query, self.values = query, values
-        self.dumped, self.formats, self.types = list(dumped), list(formats), types
+        #: What a plan is run with; psycopg's cursor, which runs it in a transaction, makes its own of the values.
+        self.dumped: list[Any] | None = None
+        self.formats: list[Any] = []
+        self.types: Any = ()
         #: What was read the last time: the columns' types, each cell, and the rows that these are.
         self.answer: tuple[Any, list[bytes | None], list[tuple[Any, ...]]] = ((), [], [])
 
@@ -65,12 +68,6 @@ class Plans:
         self._plans: dict[tuple[bytes, Any], _Plan] = {}
         self._numbers = count(1)
 
-    def bind(self, query: bytes, values: list[Any]) -> Bound:
-        """Return ``query``, whose parameters are ``$1`` and so on, with these ``values``."""
-        parameters = self._parameters
-        dumped = parameters.dump_sequence(values, [PyFormat.AUTO] * len(values))
-        return Bound(query, values, dumped, parameters.formats, parameters.types)
-
     def rows(self, bound: Bound, new: Sequence[Any] = ()) -> list[tuple[Any, ...]] | None:
         """Run ``bound`` with ``new`` in the place of its last values; the list is that of the last time if every byte
         is. Returns None, once, if its plan is gone, and it may be asked again. Raises psycopg's errors.
@@ -82,10 +79,11 @@ class Plans:
         if not self.connection.autocommit:
             return list(self._cursor.execute(bound.query, [*bound.values[:fixed], *new], prepare=True).fetchall())
         with self.connection.lock:
-            dumped = self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new)) if new else ()
-            plan = self._plan(bound)
+            plan, dumped = self._plan(bound)
+            if new:
+                dumped = [*dumped[:fixed], *self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new))]
             try:
-                self.connection.pgconn.send_query_prepared(plan.name, [*bound.dumped[:fixed], *dumped], bound.formats)
+                self.connection.pgconn.send_query_prepared(plan.name, dumped, bound.formats)
                 result = self._result()
             except Error as error:
                 if error.sqlstate not in _GONE:
@@ -113,12 +111,12 @@ class Plans:
         if connection.autocommit or not is_plain or not is_idle:
             return None
         with connection.lock:
-            plans = [self._plan(bound) for bound in bounds]
+            prepared = [self._plan(bound) for bound in bounds]
             pgconn.enter_pipeline_mode()
             try:
                 pgconn.send_query_params(b"BEGIN", None)
-                for plan, bound in zip(plans, bounds, strict=True):
-                    pgconn.send_query_prepared(plan.name, bound.dumped, bound.formats)
+                for (plan, dumped), bound in zip(prepared, bounds, strict=True):
+                    pgconn.send_query_prepared(plan.name, dumped, bound.formats)
                 pgconn.pipeline_sync()
                 _, *results, _ = connection.wait(_pipelined(pgconn, len(bounds) + 2))
             finally:
@@ -132,11 +130,19 @@ class Plans:
                     pgconn.send_query(b"ROLLBACK")
                     self._result()
                     return None
-            return [plan.rows(result) for plan, result in zip(plans, results, strict=True)]
+            return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=True)]
 
-    def _plan(self, bound: Bound) -> _Plan:
+    def _plan(self, bound: Bound) -> tuple[_Plan, list[Any]]:
+        """Return the plan of ``bound`` and the parameters that it is run with."""
+        dumped = bound.dumped
+        if dumped is None:
+            parameters, values = self._parameters, bound.values
+            dumped = list(parameters.dump_sequence(values, [PyFormat.AUTO] * len(values)))
+            bound.types, bound.formats = parameters.types, list(parameters.formats or ())
+            bound.dumped = dumped  # the last: another thread that sees it sees the rest
         # A plan is for parameters of certain types, and a number's depends on its size.
-        return self._plans.get((bound.query, bound.types)) or self._prepared(bound.query, bound.types)
+        plan = self._plans.get((bound.query, bound.types)) or self._prepared(bound.query, bound.types)
+        return plan, dumped
 
     def _prepared(self, query: bytes, types: Any) -> _Plan:
         pgconn = self.connection.pgconn

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 try:
-    from securecore.plans import Plans
+    from securecore.plans import Bound, Plans
 except ImportError:  # no psycopg 3
     Plans = None  # type: ignore[assignment, misc]
 
@@ -27,6 +27,10 @@ class Statement:
         numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
         # As PostgreSQL itself wants it, so that nothing has to be translated for each request.
         self.numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
+
+    def bound(self, parameters: dict[str, Any]) -> Any:
+        """Return it for psycopg's ``Plans``, with ``parameters``."""
+        return Bound(self.numbered, [parameters[name] for name in self.names])
 
     def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Run it and return its rows. ``parameters`` are spelled as the database wants them (``get_db_prep_value``).
@@ -51,16 +55,11 @@ class Question:
         """
         statement, plans = self.statement, _plans(database)
         if plans is not None:
-            try:
-                if self._bound is None:
-                    values = self.parameters | parameters
-                    self._bound = plans.bind(statement.numbered, [values[name] for name in statement.names])
-                found: list[tuple[Any, ...]] | None = plans.rows(
-                    self._bound, [parameters[name] for name in statement.new]
-                )
-            except Exception:
-                with database.wrap_database_errors:
-                    raise
+            if self._bound is None:
+                self._bound = statement.bound(self.parameters | parameters)
+            new = [parameters[name] for name in statement.new]
+            with database.wrap_database_errors:
+                found: list[tuple[Any, ...]] | None = plans.rows(self._bound, new)
             if found is not None:
                 return found
         with database.cursor() as cursor:
@@ -77,15 +76,8 @@ def begun(
     plans = _plans(database)
     if plans is None:
         return None
-    try:
-        bounds = [
-            plans.bind(statement.numbered, [parameters[name] for name in statement.names])
-            for statement, parameters in statements
-        ]
-        found: list[list[tuple[Any, ...]]] | None = plans.begun(bounds)
-    except Exception:
-        with database.wrap_database_errors:
-            raise
+    with database.wrap_database_errors:
+        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in statements])
     return found
 
 

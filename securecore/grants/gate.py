@@ -205,7 +205,8 @@ def _begin_again(database: Any) -> None:
     """Give up what ``begun()`` has locked: a row is not there yet, and those behind it were locked before it could be
     made (Note [Lock order]). Nothing else has happened in this transaction.
     """
-    database.connection.rollback()
+    with database.wrap_database_errors:
+        database.connection.rollback()
 
 
 @lru_cache(maxsize=1)

@@ -139,18 +139,13 @@ def configured() -> dict[str, SigningKey]:
     given, known = _configured
     if given is not settings.TOKEN_SIGNING_KEYS:
         given = settings.TOKEN_SIGNING_KEYS
-        known = _read(tuple((key["kid"], key["alg"], key["private_key"]) for key in given))
+        known = {key["kid"]: _load(key["kid"], key["alg"], key["private_key"]) for key in given}
         _configured = given, known
     return known
 
 
-#: The setting that was read last, and its keys.
+#: The setting that was read last, and its keys: every request with a token asks for them.
 _configured: tuple[tuple[dict[str, str], ...], dict[str, SigningKey]] = ((), {})
-
-
-@lru_cache(maxsize=4)
-def _read(described: tuple[tuple[str, str, str], ...]) -> dict[str, SigningKey]:
-    return {kid: _load(kid, algorithm, text) for kid, algorithm, text in described}
 
 
 @lru_cache(maxsize=16)

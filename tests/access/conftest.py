@@ -26,6 +26,13 @@ class Caller:
     def get(self, path: str, **headers: Any) -> Any:
         return self.client.get(path, **(self.headers | headers))
 
+    def get_with_a_token_of(self, client_id: str) -> Any:
+        """Ask as another service for the same user, which makes another caller of it."""
+        encoded, _ = tokens.issue(
+            subject=str(self.user.pk), client_id=client_id, binding=f"x5t#S256:{self.thumbprint}", now=clock.now()
+        )
+        return self.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}")
+
 
 @pytest.fixture
 def caller(mtls_client: Callable[..., MutualTLSClient], certificate_for: Any) -> Caller:

@@ -128,13 +128,7 @@ class TestLease:
     def test_is_bounded(self, leased: Caller, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 8}
         for number in range(20):
-            encoded, _ = tokens.issue(
-                subject=str(leased.user.pk),
-                client_id=f"client {number}",
-                binding=f"x5t#S256:{leased.thumbprint}",
-                now=clock.now(),
-            )
-            leased.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}")
+            assert leased.get_with_a_token_of(f"client {number}").status_code == 200
         assert len(access.request._leased) == 8
 
 

@@ -177,13 +177,7 @@ class TestMemory:
     def test_of_callers_is_bounded(self, caller: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
         for number in range(9):
-            encoded, _ = tokens.issue(
-                subject=str(caller.user.pk),
-                client_id=f"client {number}",
-                binding=f"x5t#S256:{caller.thumbprint}",
-                now=clock.now(),
-            )
-            assert caller.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}").status_code == 200
+            assert caller.get_with_a_token_of(f"client {number}").status_code == 200
         assert len(snapshot._asked) == 3
 
     def test_of_an_answer_is_no_answer(self, caller: Caller) -> None:

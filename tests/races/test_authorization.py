@@ -269,43 +269,37 @@ class TestClock:
     def test_is_read_after_the_wait(self) -> None:
         """Else a grant that ended while its gate was waited for would still be live to who waited."""
         person = given(THROUGH_US["a grant"])
-        end, entered = threading.Event(), threading.Event()
-
-        def closing() -> None:
-            with transaction.atomic():
-                gate.close(person.own)
-                entered.set()
-                assert end.wait(WAIT)
-                Grant.objects.filter(principal=person.own).update(valid_until=clock.now())
-
-        changing = Thread(closing)
-        assert entered.wait(WAIT)
-        checking = Thread(lambda: check(person))
-        wait_until_blocked(1, "clock")
-        end.set()
-        changing.result()
-        assert checking.result() == "denied"
+        mine = Grant.objects.filter(principal=person.own)
+        assert check_during(person, lambda: mine.update(valid_until=clock.now())) == "denied"
 
     def test_has_a_denial_begin_that_came_during_the_wait(self) -> None:
         person = given(THROUGH_US["a grant"])
-        denial = Grant(principal=person.own, permission=MAKE, denies=True, granted_at=clock.now())
-        deny, entered = threading.Event(), threading.Event()
 
-        def closing() -> None:
-            with transaction.atomic():
-                gate.close(person.own)
-                entered.set()
-                assert deny.wait(WAIT)
-                denial.valid_from = clock.now()
-                denial.save()
+        def deny() -> None:
+            now = clock.now()
+            Grant.objects.create(principal=person.own, permission=MAKE, denies=True, granted_at=now, valid_from=now)
 
-        changing = Thread(closing)
-        assert entered.wait(WAIT)
-        checking = Thread(lambda: check(person))
-        wait_until_blocked(1, "denial")
-        deny.set()
-        changing.result()
-        assert checking.result() == "denied"
+        assert check_during(person, deny) == "denied"
+
+
+def check_during(person: Person, change: Callable[[], Any]) -> str:
+    """What a check answers that waits for the gate while ``change`` is made behind it."""
+    made, entered = threading.Event(), threading.Event()
+
+    def closing() -> None:
+        with transaction.atomic():
+            gate.close(person.own)
+            entered.set()
+            assert made.wait(WAIT)
+            change()
+
+    changing = Thread(closing)
+    assert entered.wait(WAIT)
+    checking = Thread(lambda: check(person))
+    wait_until_blocked(1, "clock")
+    made.set()
+    changing.result()
+    return str(checking.result())
 
 
 class TestDeadlock:
