@@ -39,15 +39,18 @@ class Watching:
             while answered < COPIES and (ready := selector.select(20)):
                 for key, _ in ready:
                     self._read(key.fileobj, selector)
-                whole = [one for one, content in self.brought.items() if content.endswith(CONTENT)]
-                if whole and not self.at_first:
+                if not self.at_first and self._whole():
                     for key, _ in selector.select(0):
                         self._read(key.fileobj, selector)
                     self.at_first = list(self.brought.values())
-                for connection in whole:
+                # Asked again: what the second look has read is announced to no selector any more.
+                for connection in self._whole():
                     connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
                     self.brought[connection] += b" answered"
                     answered += 1
+
+    def _whole(self) -> list[socket.socket]:
+        return [one for one, content in self.brought.items() if content.endswith(CONTENT)]
 
     def _read(self, readable: object, selector: selectors.BaseSelector) -> None:
         assert isinstance(readable, socket.socket)
