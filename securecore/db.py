@@ -34,15 +34,15 @@ def connection() -> BaseDatabaseWrapper:
     return connections[settings.DATABASE]
 
 
-def _open_blocks() -> list[transaction.Atomic]:
+def _open_blocks(database: BaseDatabaseWrapper) -> list[transaction.Atomic]:
     """The atomic blocks around the caller, without those that Django's TestCase wraps around a test."""
-    blocks: list[transaction.Atomic] = connection().atomic_blocks
+    blocks: list[transaction.Atomic] = database.atomic_blocks
     return [block for block in blocks if not block._from_testcase]  # type: ignore[attr-defined]
 
 
 def require_no_transaction(what: str) -> None:
     """Raise ``Misuse`` inside a transaction: its rollback would undo ``what``, which must stay done."""
-    if _open_blocks():
+    if _open_blocks(connection()):
         raise Misuse(
             f"{what} must commit by itself, but a transaction is open: a later rollback would undo it. Call it "
             f"outside atomic(); under ATOMIC_REQUESTS put the decorator on the view function or on dispatch(), or mark "
@@ -55,11 +55,11 @@ def outermost_transaction(what: str) -> Iterator[bool]:
     """Open a transaction, or join the one that is open, and say whether it was opened here. Raises ``Misuse`` inside a
     savepoint (Note [Transactions]).
     """
-    _require_no_savepoint(what)
-    if _open_blocks():
+    database = connection()
+    if _blocks_without_savepoint(what, database):
         yield False
         return
-    if not connection().get_autocommit() and not connection().in_atomic_block:
+    if not database.get_autocommit() and not database.in_atomic_block:
         raise Misuse(
             f"{what} must commit its effect, but autocommit was turned off, so that leaving atomic() commits nothing. "
             f"Remove 'AUTOCOMMIT': False from DATABASES and set_autocommit(False) from the code."
@@ -78,7 +78,7 @@ def outermost_transaction_from(what: str, first: Callable[[], Result]) -> Iterat
         try:
             result = _begun(stack, what, first)
         except Refused as refusal:
-            if _open_blocks() or not is_deadlock(refusal.__cause__):
+            if _open_blocks(connection()) or not is_deadlock(refusal.__cause__):
                 raise
             time.sleep(_AFTER_DEADLOCK)
             result = _begun(stack, what, first)
@@ -95,21 +95,24 @@ def _begun(stack: ExitStack, what: str, first: Callable[[], Result]) -> Result:
 
 def require_outermost_transaction(what: str) -> None:
     """Raise ``Misuse`` in autocommit mode and inside a savepoint (Note [Transactions])."""
-    _require_no_savepoint(what)
-    if not connection().in_atomic_block:
+    database = connection()
+    _blocks_without_savepoint(what, database)
+    if not database.in_atomic_block:
         raise Misuse(
             f"{what} takes a lock that must live until the effect has committed, but no transaction is open: it would "
             f"be released at once. Use it inside transaction.atomic(), or use authorize(), which opens one."
         )
 
 
-def _require_no_savepoint(what: str) -> None:
-    if any(block.savepoint for block in _open_blocks()[1:]):
+def _blocks_without_savepoint(what: str, database: BaseDatabaseWrapper) -> list[transaction.Atomic]:
+    blocks = _open_blocks(database)
+    if any(block.savepoint for block in blocks[1:]):
         raise Misuse(
             f"{what} takes a lock that must live until the outermost transaction ends, but it was called inside a "
             f"nested atomic(): if that savepoint rolled back, the lock would be gone and the rest would still commit. "
             f"Call it in the outermost atomic(), or outside of any. Decorators go @fresh, @requires, @idempotent."
         )
+    return blocks
 
 
 @contextmanager

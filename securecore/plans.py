@@ -75,13 +75,11 @@ class Plans:
         In a transaction psycopg's own cursor runs it: that begins one, and knows what psycopg has deallocated, which
         it does with everybody's plans after a rollback. A plan that is gone would break the transaction.
         """
-        fixed = len(bound.values) - len(new)
         if not self.connection.autocommit:
-            return list(self._cursor.execute(bound.query, [*bound.values[:fixed], *new], prepare=True).fetchall())
+            values = [*bound.values[: len(bound.values) - len(new)], *new]
+            return list(self._cursor.execute(bound.query, values, prepare=True).fetchall())
         with self.connection.lock:
-            plan, dumped = self._plan(bound)
-            if new:
-                dumped = [*dumped[:fixed], *self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new))]
+            plan, dumped = self._plan(bound, new)
             try:
                 self.connection.pgconn.send_query_prepared(plan.name, dumped, bound.formats)
                 result = self._result()
@@ -98,9 +96,9 @@ class Plans:
                 bound.answer = plan.types, cells, rows
             return rows
 
-    def begun(self, bounds: Sequence[Bound]) -> list[list[tuple[Any, ...]]] | None:
-        """Begin a transaction and run ``bounds`` in it, one after the other, in one turn (libpq's pipeline mode). Each
-        sees what was committed before it began, also while the one before it waited.
+    def begun(self, asked: Sequence[tuple[Bound, Sequence[Any]]]) -> list[list[tuple[Any, ...]]] | None:
+        """Begin a transaction and run what is asked in it, one after the other, in one turn (libpq's pipeline mode).
+        Each sees what was committed before it began, also while the one before it waited.
 
         Returns None where that cannot be, and has done nothing then: the transaction has begun, or is no plain one, or
         a plan is gone. Raises psycopg's errors.
@@ -111,17 +109,17 @@ class Plans:
         if connection.autocommit or not is_plain or not is_idle:
             return None
         with connection.lock:
-            prepared = [self._plan(bound) for bound in bounds]
+            prepared = [self._plan(bound, new) for bound, new in asked]
             pgconn.enter_pipeline_mode()
             try:
                 pgconn.send_query_params(b"BEGIN", None)
-                for (plan, dumped), bound in zip(prepared, bounds, strict=True):
+                for (plan, dumped), (bound, _) in zip(prepared, asked, strict=True):
                     pgconn.send_query_prepared(plan.name, dumped, bound.formats)
                 pgconn.pipeline_sync()
-                _, *results, _ = connection.wait(_pipelined(pgconn, len(bounds) + 2))
+                _, *results, _ = connection.wait(_pipelined(pgconn, len(asked) + 2))
             finally:
                 pgconn.exit_pipeline_mode()
-            for bound, result in zip(bounds, results, strict=True):
+            for (bound, _), result in zip(asked, results, strict=True):
                 if result.status == ExecStatus.FATAL_ERROR:
                     error = error_from_result(result, self._parameters.encoding)
                     if error.sqlstate not in _GONE:
@@ -132,7 +130,7 @@ class Plans:
                     return None
             return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=True)]
 
-    def _plan(self, bound: Bound) -> tuple[_Plan, list[Any]]:
+    def _plan(self, bound: Bound, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
         """Return the plan of ``bound`` and the parameters that it is run with."""
         dumped = bound.dumped
         if dumped is None:
@@ -142,6 +140,9 @@ class Plans:
             bound.dumped = dumped  # the last: another thread that sees it sees the rest
         # A plan is for parameters of certain types, and a number's depends on its size.
         plan = self._plans.get((bound.query, bound.types)) or self._prepared(bound.query, bound.types)
+        if new:
+            fixed = len(dumped) - len(new)
+            dumped = [*dumped[:fixed], *self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new))]
         return plan, dumped
 
     def _prepared(self, query: bytes, types: Any) -> _Plan:

@@ -28,10 +28,6 @@ class Statement:
         # As PostgreSQL itself wants it, so that nothing has to be translated for each request.
         self.numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
 
-    def bound(self, parameters: dict[str, Any]) -> Any:
-        """Return it for psycopg's ``Plans``, with ``parameters``."""
-        return Bound(self.numbered, [parameters[name] for name in self.names])
-
     def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Run it and return its rows. ``parameters`` are spelled as the database wants them (``get_db_prep_value``).
 
@@ -40,6 +36,10 @@ class Statement:
         and when somebody watches the statements.
         """
         return Question(self, parameters).rows(database, parameters)
+
+    def asked(self, parameters: dict[str, Any]) -> Asked:
+        """Return it with all its ``parameters``, to be asked once."""
+        return Question(self, parameters), parameters
 
 
 class Question:
@@ -53,31 +53,39 @@ class Question:
         """Run it as ``Statement.rows()`` does, with ``parameters`` in the place of its own. The list is the one that
         was returned before if it would be equal; nobody may change it.
         """
-        statement, plans = self.statement, _plans(database)
+        plans = _plans(database)
         if plans is not None:
-            if self._bound is None:
-                self._bound = statement.bound(self.parameters | parameters)
-            new = [parameters[name] for name in statement.new]
+            bound, new = self.bound(parameters)
             with database.wrap_database_errors:
-                found: list[tuple[Any, ...]] | None = plans.rows(self._bound, new)
+                found: list[tuple[Any, ...]] | None = plans.rows(bound, new)
             if found is not None:
                 return found
         with database.cursor() as cursor:
-            cursor.execute(statement.text, self.parameters | parameters)
+            cursor.execute(self.statement.text, self.parameters | parameters)
             return list(cursor.fetchall())
 
+    def bound(self, parameters: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """Return it for psycopg's ``Plans``, and which of ``parameters`` take the place of its last values."""
+        statement = self.statement
+        if self._bound is None:
+            given = self.parameters | parameters
+            self._bound = Bound(statement.numbered, [given[name] for name in statement.names])
+        return self._bound, [parameters[name] for name in statement.new]
 
-def begun(
-    database: BaseDatabaseWrapper, *statements: tuple[Statement, dict[str, Any]]
-) -> list[list[tuple[Any, ...]]] | None:
-    """Begin the transaction of ``database`` with these statements and return their rows, from one turn instead of one
+
+#: A question with its parameters of this time.
+Asked = tuple[Question, dict[str, Any]]
+
+
+def begun(database: BaseDatabaseWrapper, *asked: Asked) -> list[list[tuple[Any, ...]]] | None:
+    """Begin the transaction of ``database`` with these questions and return their rows, from one turn instead of one
     for each and one for ``BEGIN``. None, and nothing is done, where it has begun or they may not be prepared.
     """
     plans = _plans(database)
     if plans is None:
         return None
     with database.wrap_database_errors:
-        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in statements])
+        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked])
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from securecore import db, events
+from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
 from securecore.grants import allowance, effective, gate, standing
@@ -115,15 +116,26 @@ def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> li
     db.require_outermost_transaction("decide()")
     permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
     began = clock()
-    held, rows = gate.enter(names, now=began, then=standing.asked(names, permissions, now=began, bounds=True))
+    asking = standing.asked(names, permissions, now=began, bounds=True)
+    held, rows = gate.enter(names, _belonged_to.get(names) or (), then=asking)
     now = clock()  # after the wait
     read = standing.read(names, permissions, now=now) if rows is None else standing.read_at(now, rows)
-    while held is not None and (new := sorted({grant.name for grant in read.grants} - held)):
-        # The caller came to belong to these while the gate was waited for.
-        gate.enter_also(new)
-        held |= set(new)
+    while held is not None and (belongs_to := frozenset(grant.name for grant in read.grants)) != held:
+        _belonged_to.put(names, belongs_to)
+        if belongs_to < held:
+            break
+        # It came to belong to these while the gate was waited for, or we had not seen it for a while.
+        gate.enter_also(belongs_to - held)
+        held |= belongs_to
         read = standing.read(names, permissions, now=clock())
     return [_judged(read, names, permission, on) for permission, on in asked]
+
+
+#: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered
+#: once that is known, and whatever is too much is a gate more to wait at: what may be done is never read here.
+_belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
+    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
 
 
 class LateGate:

@@ -22,7 +22,7 @@ from django.contrib.auth import get_user_model
 from django.db import models
 
 from securecore import db
-from securecore.conf import settings
+from securecore.conf import django_settings, settings
 from securecore.grants.models import ROLE
 
 #: The permission of a superuser where Django's permissions are read as grants.
@@ -71,13 +71,13 @@ class EffectiveGrant:
         return not self.object_type or (self.object_type == object_type and self.object_id == object_id)
 
 
-#: What the SQL made here depends on besides arguments: the user model, the database's vendor, DJANGO_PERMISSIONS.
-Surroundings = tuple[Any, str, bool]
+#: What the SQL made here depends on besides arguments: the user model, the database, DJANGO_PERMISSIONS.
+Surroundings = tuple[str, str, bool]
 
 
 def surroundings() -> Surroundings:
     """Return them as they are, for whoever keeps a statement that was made of this SQL."""
-    return _user(), db.connection().vendor, settings.DJANGO_PERMISSIONS
+    return django_settings.AUTH_USER_MODEL, settings.DATABASE, settings.DJANGO_PERMISSIONS
 
 
 def effective_sql(
@@ -111,17 +111,6 @@ def effective_sql(
     django = django.replace("<user>", str(user))
     nulls = ", NULL" * (_WIDTH + 2 * len(_BOUNDS) * bounds)
     return f"{ours} UNION ALL SELECT d.*{nulls} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
-
-
-def names_sql(*, names: Sequence[str], user: str | None) -> str:
-    """Return a SELECT of every name the caller goes by: its own, and its groups' and roles' (Note [Names])."""
-    base = _base_sql(names, user)
-    roles = (
-        f"SELECT r.permission FROM securecore_grant r WHERE r.principal IN ({base}) "  # noqa: S608
-        f"AND {_is_role('r')} AND {_live('r')} "
-        f"GROUP BY r.permission HAVING MAX(CASE WHEN r.denies THEN 1 ELSE 0 END) = 0"
-    )
-    return f"{base} UNION SELECT permission FROM ({roles}) held"  # noqa: S608
 
 
 def _base_sql(names: Sequence[str], user: str | None) -> str:

@@ -25,18 +25,18 @@ Note [Lock numbers]
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import db
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
-from securecore.grants import effective
 from securecore.grants.models import Gate
-from securecore.grants.principals import DERIVED, user_key
-from securecore.prepared import Statement, begun
+from securecore.grants.principals import DERIVED
+from securecore.prepared import Asked, Statement, begun
 
 #: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
@@ -52,29 +52,35 @@ _INSPECTION = Statement(f"SELECT {_TRANSACTION}")
 _ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
 _LOCKED_ROW = Statement(f"{_ROW.text} FOR NO KEY UPDATE")
 
-#: A statement with its parameters.
-Asked = tuple[Statement, dict[str, Any]]
 Rows = list[tuple[Any, ...]]
 
 
-def enter(names: Sequence[str], *, now: dt.datetime, then: Asked) -> tuple[frozenset[str] | None, Rows | None]:
-    """Let a check of the caller with these own names in; return the names whose gates are held now, or None if those
-    are all that matter, and the rows of ``then``, which was run behind the gate; None if that is left to the caller.
+def enter(
+    names: Sequence[str], belongs_to: Collection[str], *, then: Asked
+) -> tuple[frozenset[str] | None, Rows | None]:
+    """Let a check of the caller with these own names in, who is thought to belong to these groups and roles. Return the
+    names whose gates are held now, or None if its own are all that matter, and the rows of ``then``, which was run
+    behind the gate; None if that is left to the caller.
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the permission
     could be an old one: at another isolation level, or on a replica.
     """
+    database = db.connection()
     with db.refused_when_locked(Busy):
-        if db.connection().vendor == "sqlite":
+        if database.vendor == "sqlite":
             _require_immediate()
             return None, None
-        return _enter_shared(names, now, then) if is_advisory() else (None, _enter_alone(names, then))
+        if not is_advisory(database):
+            return None, _enter_alone(database, names, then)
+        everybody = frozenset(names).union(belongs_to)
+        return everybody, _enter_shared(database, everybody, then)
 
 
-def enter_also(names: Sequence[str]) -> None:
-    """Let the check in at these gates too: after the wait the caller was found to belong to them as well."""
+def enter_also(names: Collection[str]) -> None:
+    """Let the check in at these gates too: behind the others the caller was found to belong to them as well."""
     with db.refused_when_locked(Busy):
-        _entering_also(len(names)).rows(db.connection(), caller(names) | _timeout())
+        question, parameters = _entering(names)
+        question.rows(db.connection(), parameters)
 
 
 def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None) -> Rows | None:
@@ -90,7 +96,7 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None) 
             _require_immediate()
             return None
         if database.vendor == "postgresql":
-            closing = _closing(), {"sc_names": list(names)} | _timeout()
+            closing = _closing().asked({"sc_names": list(names)} | _timeout())
             locking = [closing, *(_row(name) for name in ordered)]
             # In one turn: on a busy machine each is one that everybody else has first.
             found = begun(database, *locking, *([then] if then else []))
@@ -110,15 +116,9 @@ def take_gate(principal: str) -> None:
         _lock_row(principal)
 
 
-def is_advisory() -> bool:
+def is_advisory(database: BaseDatabaseWrapper) -> bool:
     """Whether checks enter by an advisory lock."""
-    return settings.GATE == "advisory" or (settings.GATE == "auto" and db.connection().vendor == "postgresql")
-
-
-def caller(names: Sequence[str]) -> dict[str, Any]:
-    """The parameters that stand for a caller in statements: ``sc_name0`` and so on, ``sc_user``."""
-    given: dict[str, Any] = {f"sc_name{index}": name for index, name in enumerate(names)}
-    return given | {"sc_user": user_key(names)}
+    return settings.GATE == "advisory" or (settings.GATE == "auto" and database.vendor == "postgresql")
 
 
 def lock_sql(names: str, function: str, more: str = "NULL") -> str:
@@ -137,22 +137,20 @@ def _timeout() -> dict[str, Any]:
     return {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
 
 
-def _enter_shared(names: Sequence[str], now: dt.datetime, then: Asked) -> tuple[frozenset[str], Rows]:
+def _enter_shared(database: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:
     """Enter by locks that all checks share."""
-    database = db.connection()
-    statement = _entering(len(names), user_key(names) is not None, effective.surroundings())
-    entering = statement, caller(names) | effective.parameters(now, database) | _timeout()
+    entering = _entering(names)
     # Whoever closes this gate waits for each turn that those who are in still need: better one than three.
     found = begun(database, entering, then) or [asked.rows(database, given) for asked, given in (entering, then)]
     rows, behind = found
     _require_current(*rows[0][1:3])
-    return frozenset(row[3] for row in rows), behind
+    return behind
 
 
-def _enter_alone(names: Sequence[str], then: Asked) -> Rows | None:
+def _enter_alone(database: BaseDatabaseWrapper, names: Sequence[str], then: Asked) -> Rows | None:
     """Enter by the caller's rows, which no other check and no change can hold at once."""
-    database, inspecting, ordered = db.connection(), (_INSPECTION, _timeout()), sorted(names)
-    found = begun(database, inspecting, *(_row(name) for name in ordered), then)
+    ordered = sorted(names)
+    found = begun(database, _INSPECTION.asked(_timeout()), *(_row(name) for name in ordered), then)
     if found is not None and all(found):
         _require_current(*found[0][0][1:3])
         return found[-1]
@@ -165,18 +163,16 @@ def _enter_alone(names: Sequence[str], then: Asked) -> Rows | None:
     return None
 
 
-@lru_cache(maxsize=64)
-def _entering(own: int, has_user: bool, _: effective.Surroundings) -> Statement:
-    """What lets a caller of so many own names in, its groups and roles with it."""
-    names = [f"%(sc_name{index})s" for index in range(own)]
-    everybody = effective.names_sql(names=names, user="%(sc_user)s" if has_user else None)
-    return Statement(lock_sql(everybody, _SHARED, _TRANSACTION))
+def _entering(names: Collection[str]) -> Asked:
+    """What takes the locks of these names."""
+    given = {f"sc_name{index}": name for index, name in enumerate(names)}
+    return _shared(len(names)).asked(given | _timeout())
 
 
 @lru_cache(maxsize=64)
-def _entering_also(count: int) -> Statement:
-    names = " UNION ALL ".join(f"SELECT CAST(%(sc_name{index})s AS varchar(160)) AS name" for index in range(count))
-    return Statement(lock_sql(names, _SHARED, _TRANSACTION))
+def _shared(count: int) -> Statement:
+    names = ", ".join(f"(CAST(%(sc_name{index})s AS text))" for index in range(count))
+    return Statement(lock_sql(f"SELECT * FROM (VALUES {names}) given (name)", _SHARED, _TRANSACTION))  # noqa: S608
 
 
 def _require_current(isolation: str, is_replica: bool) -> None:
@@ -201,7 +197,7 @@ def _require_immediate() -> None:
         )
 
 
-def _begin_again(database: Any) -> None:
+def _begin_again(database: BaseDatabaseWrapper) -> None:
     """Give up what ``begun()`` has locked: a row is not there yet, and those behind it were locked before it could be
     made (Note [Lock order]). Nothing else has happened in this transaction.
     """
@@ -216,7 +212,7 @@ def _closing() -> Statement:
 
 
 def _row(name: str) -> Asked:
-    return _LOCKED_ROW, {"sc_name": name}
+    return _LOCKED_ROW.asked({"sc_name": name})
 
 
 def _lock_row(name: str) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from securecore import db
+from securecore.caches import BoundedCache
+from securecore.conf import settings
 from securecore.grants import effective
 from securecore.grants.effective import EVERYTHING, EffectiveGrant
-from securecore.grants.gate import Asked, caller
 from securecore.grants.principals import kinds_of, user_key
-from securecore.prepared import Statement
+from securecore.prepared import Asked, Question, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ class Standing:
 
 def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) -> Standing:
     """Return what the database says now of the caller with these own names, and of its grants of ``permissions``."""
-    statement, parameters = asked(names, permissions, now=now, bounds=False)
-    rows = statement.rows(db.connection(), parameters)
+    question, parameters = asked(names, permissions, now=now, bounds=False)
+    rows = question.rows(db.connection(), parameters)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
 
@@ -41,11 +42,29 @@ def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
 
 
 def asked(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime, bounds: bool) -> Asked:
-    """Return the statement of ``read()``, or with ``bounds`` of ``read_at()``, with its parameters."""
+    """Return what ``read()`` asks, or with ``bounds`` what ``read_at()`` wants to know."""
+    name = tuple(names), tuple(permissions), bounds, effective.surroundings()
+    question = _questions.get(name)
+    if question is None:
+        question = _question(*name)
+        _questions.put(name, question)
+    return question, effective.parameters(now, db.connection())
+
+
+#: What is asked about a caller never changes; what is answered is not kept here.
+_questions: BoundedCache[Question] = BoundedCache(
+    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
+
+
+def _question(
+    names: tuple[str, ...], permissions: tuple[str, ...], bounds: bool, surroundings: effective.Surroundings
+) -> Question:
+    user = user_key(names)
+    given = {f"sc_name{index}": name for index, name in enumerate(names)}
     wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
-    has_user = user_key(names) is not None
-    statement = _statement(kinds_of(names), len(wanted), has_user, bounds, effective.surroundings())
-    return statement, caller(names) | effective.parameters(now, db.connection()) | wanted
+    statement = _statement(kinds_of(names), len(wanted), user is not None, bounds, surroundings)
+    return Question(statement, {"sc_user": user, **given, **wanted})
 
 
 @lru_cache(maxsize=64)
@@ -58,7 +77,7 @@ def _statement(
     grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=bounds)
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
     refusal = f"CASE {refusals} ELSE '' END"
-    return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e")  # noqa: S608
+    return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e", new=["now"])  # noqa: S608
 
 
 def _refusal(kind: str, parameter: str) -> str:

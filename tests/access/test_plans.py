@@ -226,7 +226,7 @@ class TestBegun:
     def test_are_run_in_it_one_after_the_other(self, raw: Any) -> None:
         for _ in range(2):
             with transaction.atomic():
-                assert begun(connection, (self.STATE, {"a": 1}), (ADD, {"a": 2})) == [[(2, True)], [(3,)]]
+                assert begun(connection, self.STATE.asked({"a": 1}), ADD.asked({"a": 2})) == [[(2, True)], [(3,)]]
                 assert raw.info.transaction_status.name == "INTRANS"
                 with connection.cursor() as cursor:
                     cursor.execute("SET LOCAL application_name = 'inside'")
@@ -245,51 +245,51 @@ class TestBegun:
                 committing = threading.Thread(target=_commit_when_somebody_waits, args=(other, raw.info.backend_pid))
                 committing.start()
                 with transaction.atomic():
-                    waited, looked = begun(connection, (wait, {}), (look, {})) or ([], [])
+                    waited, looked = begun(connection, wait.asked({}), look.asked({})) or ([], [])
                 committing.join()
             assert (waited[0][1], looked) == (0, [(1,)])
         finally:
             raw.execute("DROP TABLE seen")
 
     def test_are_left_to_others_where_it_has_begun_or_is_no_plain_one(self, raw: Any) -> None:
-        assert begun(connection, (ADD, {"a": 1})) is None  # autocommit
+        assert begun(connection, ADD.asked({"a": 1})) is None  # autocommit
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            assert begun(connection, (ADD, {"a": 1})) is None
+            assert begun(connection, ADD.asked({"a": 1})) is None
         raw.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
         with transaction.atomic():
-            assert begun(connection, (ADD, {"a": 1})) is None
+            assert begun(connection, ADD.asked({"a": 1})) is None
         raw.isolation_level = None
         raw.prepare_threshold = None
         with transaction.atomic():
-            assert begun(connection, (ADD, {"a": 1})) is None
+            assert begun(connection, ADD.asked({"a": 1})) is None
 
     def test_whose_plan_is_gone_have_done_nothing(self, raw: Any) -> None:
         for is_gone in (True, False, True):
             with transaction.atomic():
-                begun(connection, (ADD, {"a": 1}), (self.STATE, {"a": 1}))
+                begun(connection, ADD.asked({"a": 1}), self.STATE.asked({"a": 1}))
             for name in names(raw) if is_gone else ():
                 raw.pgconn.exec_(f"DEALLOCATE {name}".encode())
             with transaction.atomic():
-                found = begun(connection, (ADD, {"a": 1}), (self.STATE, {"a": 1}))
+                found = begun(connection, ADD.asked({"a": 1}), self.STATE.asked({"a": 1}))
                 assert (found is None) == is_gone
                 assert raw.info.transaction_status.name == ("IDLE" if found is None else "INTRANS")
                 assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_one_of_which_fails_raise_what_django_raises(self, raw: Any, number: int) -> None:
-        asked: list[Any] = [(ADD, {"a": 1}), (ADD, {"a": 2})]
-        asked[number] = (Statement("SELECT 1 / (%(a)s - 1)"), {"a": 1})
+        asked: list[Any] = [ADD.asked({"a": 1}), ADD.asked({"a": 2})]
+        asked[number] = Statement("SELECT 1 / (%(a)s - 1)").asked({"a": 1})
         with pytest.raises(DataError, match="division by zero"), transaction.atomic():
             begun(connection, *asked)
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     def test_on_a_connection_that_was_lost_say_so(self, raw: Any) -> None:
         with transaction.atomic():
-            begun(connection, (ADD, {"a": 1}))
+            begun(connection, ADD.asked({"a": 1}))
         _end(raw)
         with pytest.raises(OperationalError), transaction.atomic():
-            begun(connection, (ADD, {"a": 1}))
+            begun(connection, ADD.asked({"a": 1}))
         connection.close_if_unusable_or_obsolete()
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 

@@ -12,7 +12,19 @@ from django.db import IntegrityError, connection, transaction
 
 from securecore import clock
 from securecore.errors import Misuse, PermissionDenied
-from securecore.grants import Decision, Grant, decide, late_gate, principal_of, principals, revoke, revoke_all
+from securecore.grants import (
+    Decision,
+    Grant,
+    authorization,
+    decide,
+    gate,
+    late_gate,
+    principal_of,
+    principals,
+    revoke,
+    revoke_all,
+    standing,
+)
 from securecore.models import Certificate, Client
 from tests.grants.conftest import MAKE
 
@@ -240,19 +252,59 @@ def test_everything_of_a_principal_is_revoked_but_its_denials(alice: str, group:
     give(alice, obj=group)
     give(alice, "role:maker")
     give(alice, "things.break", denies=True)
-    give("user:2")
+    give("user:4711")
     assert revoke_all(principal=alice, now=clock.now()) == 3
     assert [grant.principal for grant in Grant.objects.live().order_by("principal", "permission")].count(alice) == 1
-    assert Grant.objects.live().filter(principal="user:2").exists()
+    assert Grant.objects.live().filter(principal="user:4711").exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_check_is_two_statements_however_many_names(
     alice: str, group: Group, give: Give, django_assert_num_queries: Any
 ) -> None:
+    """But for the first that has to find out about the caller's groups and roles, whose gates it then enters too."""
+    names = (alice, "service:s", "certificate:c")
     give(principals.group(group), "role:maker")
     give(principals.role("maker"))
-    with transaction.atomic(), django_assert_num_queries(1 if connection.vendor == "sqlite" else 2):
-        assert decide((alice, "service:s", "certificate:c"), MAKE, clock=clock.now)
+    is_sqlite = connection.vendor == "sqlite"
+
+    def check(statements: int, *belongs_to: str) -> None:
+        with transaction.atomic():
+            with django_assert_num_queries(1 if is_sqlite else statements):
+                assert decide(names, MAKE, clock=clock.now)
+            entered = _gates_held()
+        with transaction.atomic():
+            gate.close(*names, *belongs_to)
+            assert _gates_held() == entered
+
+    first, role = principals.group(group), "role:maker"
+    check(4, first, role)
+    check(2, first, role)
+    other = Group.objects.create(name="others")
+    other.user_set.add(*group.user_set.all())
+    check(4, first, role, principals.group(other))
+    check(2, first, role, principals.group(other))
+    other.user_set.clear()
+    check(2, first, role, principals.group(other))  # one too many, which nobody knew before it had been entered
+    check(2, first, role)
+
+
+def _gates_held() -> set[tuple[int, int]]:
+    if connection.vendor == "sqlite":
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT classid, objid FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        return set(cursor.fetchall())
+
+
+def test_what_is_known_of_callers_is_bounded(alice: str, group: Group, give: Give, settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+    give(alice)
+    for number in range(9):
+        with transaction.atomic():
+            assert decide((alice, f"service:{number}"), MAKE, clock=clock.now)
+    assert len(standing._questions) == 3
+    assert len(authorization._belonged_to) == (0 if connection.vendor == "sqlite" else 3)
 
 
 def test_a_late_gate_asks_again_in_two_statements_however_much(

@@ -104,8 +104,8 @@ class TestGrant:
 
     def test_counts_for_both_when_it_moves(self, alice: str, give: Give) -> None:
         give(alice)
-        with Counted(alice, "user:2"):
-            Grant.objects.update(principal="user:2")
+        with Counted(alice, "user:4711"):
+            Grant.objects.update(principal="user:4711")
 
     def test_that_does_not_change_counts_nothing(self, alice: str, give: Give) -> None:
         give(alice)
@@ -242,8 +242,8 @@ def test_a_client_counts(user: User, now: dt.datetime) -> None:
 
 
 def test_note_change_counts_what_no_trigger_sees(alice: str) -> None:
-    with Counted(alice, "user:2"):
-        note_change(alice, "user:2")
+    with Counted(alice, "user:4711"):
+        note_change(alice, "user:4711")
 
 
 class TestBeingThere:
