@@ -6,7 +6,7 @@ Imported only where ``DATABASES`` names PostgreSQL by psycopg 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -68,9 +68,12 @@ class Plans:
         self._plans: dict[tuple[bytes, Any], _Plan] = {}
         self._numbers = count(1)
 
-    def rows(self, bound: Bound, new: Sequence[Any] = ()) -> list[tuple[Any, ...]] | None:
+    def rows(
+        self, bound: Bound, new: Sequence[Any] = (), meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[Any, ...]] | None:
         """Run ``bound`` with ``new`` in the place of its last values; the list is that of the last time if every byte
-        is. Returns None, once, if its plan is gone, and it may be asked again. Raises psycopg's errors.
+        is. ``meanwhile`` may be called while PostgreSQL works; it must ask for nothing. Returns None, once, if its plan
+        is gone, and it may be asked again. Raises psycopg's errors.
 
         In a transaction psycopg's own cursor runs it: that begins one, and knows what psycopg has deallocated, which
         it does with everybody's plans after a rollback. A plan that is gone would break the transaction.
@@ -82,7 +85,11 @@ class Plans:
             plan, dumped = self._plan(bound, new)
             try:
                 self.connection.pgconn.send_query_prepared(plan.name, dumped, bound.formats)
-                result = self._result()
+                try:
+                    if meanwhile is not None:
+                        meanwhile()
+                finally:
+                    result = self._result()
             except Error as error:
                 if error.sqlstate not in _GONE:
                     raise

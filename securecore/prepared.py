@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -49,15 +49,18 @@ class Question:
         self.statement, self.parameters = statement, parameters
         self._bound: Any = None
 
-    def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def rows(
+        self, database: BaseDatabaseWrapper, parameters: dict[str, Any], meanwhile: Callable[[], None] | None = None
+    ) -> list[tuple[Any, ...]]:
         """Run it as ``Statement.rows()`` does, with ``parameters`` in the place of its own. The list is the one that
-        was returned before if it would be equal; nobody may change it.
+        was returned before if it would be equal; nobody may change it. ``meanwhile`` may be called while the database
+        works, and must not ask it for anything.
         """
         plans = _plans(database)
         if plans is not None:
             bound, new = self.bound(parameters)
             with database.wrap_database_errors:
-                found: list[tuple[Any, ...]] | None = plans.rows(bound, new)
+                found: list[tuple[Any, ...]] | None = plans.rows(bound, new, meanwhile)
             if found is not None:
                 return found
         with database.cursor() as cursor:

@@ -89,7 +89,7 @@ class Access:
     def renew(self) -> None:
         """Read again, whatever is leased: what is given out now must not outlive a revocation."""
         self._users = {}
-        self._snapshot = read(self._presented, self._now)
+        self._snapshot = read(self._presented, self._now, self._users)
         self.is_leased = False
 
     @cached_property
@@ -113,13 +113,13 @@ class Access:
     def _snapshot(self) -> Snapshot:
         # In a transaction we would read what may be rolled back, or what was there when it began.
         if not settings.LEASE_MS or connection().in_atomic_block:
-            return read(self._presented, self._now)
+            return read(self._presented, self._now, self._users)
         leased = _leased.get(self._presented)
         if leased is not None:
             self.is_leased = True
             return leased
         began = leases.clock()
-        snapshot = read(self._presented, self._now)
+        snapshot = read(self._presented, self._now, self._users)
         if snapshot.may_be_shared:
             _leased.put(self._presented, snapshot, since=began)
         return snapshot
@@ -129,9 +129,7 @@ class Access:
         if key not in snapshot.users:
             return None
         if key not in self._users:
-            # An object of its own for each request, which may do with it what it likes.
-            self._users[key] = snapshot.table.user(snapshot.users[key])
-            self._users[key].securecore_granted = snapshot.granted[key]
+            self._users[key] = snapshot.user(key)
         return self._users[key] if self._users[key].is_active else None
 
 

@@ -37,6 +37,12 @@ class Snapshot(NamedTuple):
     #: What each of them may do, as JSON; only ``has_perm()`` reads it.
     granted: dict[Any, str | None]
 
+    def user(self, key: Any) -> Any:
+        """Return a user object of its own for a request, which may do with it what it likes."""
+        user = self.table.user(self.users[key])
+        user.securecore_granted = self.granted[key]
+        return user
+
     @property
     def may_be_shared(self) -> bool:
         """Whether the next request may be told the same: not if this one has to write something into its session."""
@@ -56,11 +62,16 @@ class _Asked:
         #: The rows, and what they say.
         self.answered: tuple[list[tuple[Any, ...]], Snapshot] | None = None
 
-    def snapshot(self, now: dt.datetime) -> Snapshot:
-        database = connection()
-        rows = self.question.rows(database, statement.instants(self.presented, now, database))
-        answered = self.answered
+    def snapshot(self, now: dt.datetime, users: dict[Any, Any]) -> Snapshot:
+        database, answered = connection(), self.answered
+
+        def made_ahead() -> None:
+            if answered is not None and self.table.is_made_without_statements:
+                users.update((key, answered[1].user(key)) for key in answered[1].users)
+
+        rows = self.question.rows(database, statement.instants(self.presented, now, database), made_ahead)
         if answered is None or answered[0] is not rows:
+            users.clear()
             self.answered = answered = rows, self._said(rows)
         return answered[1]
 
@@ -93,17 +104,19 @@ _asked: BoundedCache[_Asked] = BoundedCache(
 )
 
 
-def read(presented: Presented, now: dt.datetime) -> Snapshot:
-    """Ask the database about ``presented``, in one statement."""
+def read(presented: Presented, now: dt.datetime, users: dict[Any, Any]) -> Snapshot:
+    """Ask the database about ``presented``, in one statement. Puts the objects into ``users``, by primary key, that
+    could be made of the last answer while the database gave the same again: it takes some time, and their making too.
+    """
     table = user_table()
     if table.is_filtered:  # by what may be another thing each time
-        return _Asked(presented, table).snapshot(now)
+        return _Asked(presented, table).snapshot(now, users)
     name = presented, table, settings.DJANGO_PERMISSIONS
     asked = _asked.get(name)
     if asked is None:
         asked = _Asked(presented, table)
         _asked.put(name, asked)
-    return asked.snapshot(now)
+    return asked.snapshot(now, users)
 
 
 def _is_wanted(row: tuple[Any, ...], places: dict[str, slice], obtained_under: Enrolled | None) -> bool:

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from securecore import db, leases
+from securecore import leases
 from securecore.access.users import UserTable
 from securecore.conf import settings
 from securecore.grants import effective
@@ -138,14 +138,10 @@ def _composed(
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """What the user may do under this certificate and through this client: rows for ``effective.read()`` as JSON."""
+    """What the user may do under this certificate and through this client, for ``effective.read_held()``."""
     names = [effective.user_name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(client_id)s"] if "token" in parts else []
-    columns = ", ".join(f"e.{name}" for name in effective.COLUMNS)
-    is_postgresql = db.connection().vendor == "postgresql"
-    rows = f"json_agg(json_build_array({columns}))" if is_postgresql else f"json_group_array(json_array({columns}))"
-    held = effective.effective_sql(names=names, user=users.key)
-    return f"(SELECT CAST({rows} AS text) FROM ({held}) e WHERE e.permission IS NOT NULL)"  # noqa: S608
+    return effective.held_sql(names=names, user=users.key)
 
 
 def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet, signals
 from django.db.models.manager import BaseManager
 
 from securecore.conf import django_settings, settings
@@ -38,6 +38,18 @@ class UserTable:
             column = field.get_col(model._meta.db_table)
             each = [*database.ops.get_db_converters(column), *field.get_db_converters(database)]
             self._converters += [(index, convert, column) for convert in each]
+
+    @property
+    def is_made_without_statements(self) -> bool:
+        """Whether nobody's code runs where a user is made of its columns, which might ask the database for more."""
+        model = self.model
+        return (
+            not self._converters
+            and model.__init__ is Model.__init__
+            and model.from_db.__func__ is Model.from_db.__func__  # type: ignore[attr-defined]
+            and not signals.pre_init.has_listeners(model)
+            and not signals.post_init.has_listeners(model)
+        )
 
     def __len__(self) -> int:
         return len(self._attributes)

@@ -12,6 +12,7 @@ Note [Names]
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,10 +40,10 @@ _COLUMNS = (
     "period",
 )
 _WIDTH = len(_COLUMNS)
+#: Of these, what decides whether something is allowed at all.
+_DECIDING = _COLUMNS[1:5]
 #: When a grant begins and ends, for whoever judges that later than the database (``at``).
 _BOUNDS = ("valid_from", "valid_until")
-#: What ``effective_sql`` calls its columns: a name, a grant of it, and one of the role that this makes it hold.
-COLUMNS = ("name", *_COLUMNS, *(f"role_{column}" for column in _COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,13 @@ def surroundings() -> Surroundings:
 def effective_sql(
     *, names: Sequence[str], user: str | None, permissions: Sequence[str] = (), bounds: bool = False
 ) -> str:
-    """Return a SELECT for ``read()``, of ``COLUMNS``: every name of the caller and of its groups, beside it each of its
-    live grants, and beside one that makes it hold a role each of the role's; nulls where there is none.
+    """Return a SELECT for ``read()``: every name of the caller and of its groups, beside it each of its live grants,
+    and beside one that makes it hold a role each of the role's; nulls where there is none.
 
     ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_name_sql``) and of its user's
-    primary key; they may refer to the statement around this one when it stands in a scalar subquery. With
-    ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those that are yet to begin are
-    read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are those of ``parameters()``,
-    and whatever the expressions hold.
+    primary key. With ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those that
+    are yet to begin are read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are those
+    of ``parameters()``, and whatever the expressions hold.
     """
     among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
     held = ", ".join(f"g.{column}" for column in _COLUMNS)
@@ -113,9 +113,41 @@ def effective_sql(
     return f"{ours} UNION ALL SELECT d.*{nulls} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
 
 
+def held_sql(*, names: Sequence[str], user: str) -> str:
+    """Return an expression for ``read_held()``: text, of every live grant of the caller what decides, and beside one
+    that makes it hold a role what decides of each of the role's.
+
+    ``names``, ``user`` and parameters are those of ``effective_sql``; here they may refer to the statement around this,
+    which is that of every request, so that each node of its plan counts.
+    """
+    is_postgresql = db.connection().vendor == "postgresql"
+    columns = [f"{table}.{column}" for table in "gr" for column in _DECIDING]
+    among = f"IN ({_base_sql(names, user)})"
+    if is_postgresql:  # one scan of the index instead of a join
+        array = f"ARRAY[{', '.join(names)}] || ARRAY({_groups_sql(user) or 'SELECT NULL'})"
+        among = f"= ANY(CAST({array} AS varchar[]))"
+    rows = (
+        f"SELECT {', '.join(f'{column} AS held{index}' for index, column in enumerate(columns))} "  # noqa: S608
+        f"FROM securecore_grant g LEFT JOIN securecore_grant r "
+        f"ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END AND {_live('r')} "
+        f"WHERE g.principal {among} AND {_live('g')}"
+    )
+    if settings.DJANGO_PERMISSIONS and (django := _tables().permissions):
+        deciding = ", ".join(f"d.{column}" for column in _DECIDING)
+        nulls = ", NULL" * len(_DECIDING)
+        rows += f" UNION ALL SELECT {deciding}{nulls} FROM ({django.replace('<user>', user)}) d"  # noqa: S608
+    each = ", ".join(f"e.held{index}" for index in range(len(columns)))
+    aggregate = f"json_agg(json_build_array({each}))" if is_postgresql else f"json_group_array(json_array({each}))"
+    return f"(SELECT CAST({aggregate} AS text) FROM ({rows}) e)"  # noqa: S608
+
+
 def _base_sql(names: Sequence[str], user: str | None) -> str:
-    own = " UNION ALL ".join(f"SELECT CAST({name} AS varchar(160)) AS name" for name in names)
-    return own if user is None else own + _tables().groups.replace("<user>", user)
+    selects = [f"SELECT CAST({name} AS varchar(160)) AS name" for name in names]
+    return " UNION ALL ".join(filter(None, [*selects, _groups_sql(user) if user is not None else ""]))
+
+
+def _groups_sql(user: str) -> str:
+    return _tables().groups.replace("<user>", user)
 
 
 def parameters(now: dt.datetime, database: Any) -> dict[str, Any]:
@@ -147,6 +179,17 @@ def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
         if grant.permission is not None and grant.permission.startswith(ROLE) and grant.permission not in denied:
             grants[EffectiveGrant(grant.permission, *of_role)] = None
     return list(grants)
+
+
+def read_held(held: str | None) -> list[EffectiveGrant]:
+    """Return what ``held_sql`` said: grants with nothing in them but what decides."""
+    half = len(_DECIDING)
+    rows = [(_with_nulls(row[:half]), _with_nulls(row[half:])) for row in json.loads(held or "[]")]
+    return read(("", *own, *of_role) for own, of_role in rows)
+
+
+def _with_nulls(deciding: Sequence[Any]) -> tuple[Any, ...]:
+    return (None, *deciding, *(None,) * (_WIDTH - 1 - len(deciding)))
 
 
 def at(now: dt.datetime, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
@@ -222,7 +265,7 @@ def _tables_of(user: Any, vendor: str) -> _Tables:
     if table is None:
         return _Tables("", _permissions(user, None))
     key = as_text(apps.get_model("auth.Group")._meta.pk, f"m.{table.other}")
-    groups = f" UNION ALL SELECT 'group:' || {key} FROM {table.name} m WHERE m.{table.user} = <user>"  # noqa: S608
+    groups = f"SELECT 'group:' || {key} FROM {table.name} m WHERE m.{table.user} = <user>"  # noqa: S608
     return _Tables(groups, _permissions(user, table))
 
 
@@ -238,7 +281,8 @@ def _permissions(user: Any, memberships: Through | None) -> str:
         )
     selects = []
     row = (
-        f"SELECT {user_name_sql('<user>')}, CAST(NULL AS bigint), <permission> AS permission, '', '', FALSE, "
+        f"SELECT {user_name_sql('<user>')}, CAST(NULL AS bigint), <permission> AS permission, "
+        f"'' AS object_type, '' AS object_id, FALSE AS denies, "
         f"CAST(NULL AS integer), CAST(NULL AS bigint), CAST(NULL AS integer)"
     )
     if held:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
@@ -34,7 +33,7 @@ class CertificateBackend(ModelBackend):
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
         if not hasattr(user_obj, "securecore_granted"):
             return super().has_perm(user_obj, perm, obj)
-        granted = effective.read(json.loads(user_obj.securecore_granted or "[]"))
+        granted = effective.read_held(user_obj.securecore_granted)
         denied, allowing = effective.deciding(granted, perm, *object_of(obj))
         if denied:
             raise PermissionDenied

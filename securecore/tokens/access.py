@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import math
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +133,7 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
         if signed is None or known_key(signed.key.kid, now) is not signed.key:
             signed = _verified(presented_token, now)
             _good.put(name, signed)
-        check_times(signed.times, now.timestamp())
+        require_within(signed.times, now)
         return signed.token
     except _JUNK as error:
         raise InvalidToken from error
@@ -143,7 +144,7 @@ class _Signed:
     """A token whose signature ``key`` made, and what else about it can never change."""
 
     key: SigningKey
-    times: dict[str, Any]
+    times: tuple[float, float]
     token: AccessToken
 
 
@@ -170,8 +171,8 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
         # The times are judged by the request's own instant, with one skew for all of them.
         options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
     )
-    check_times(claims, now.timestamp())
-    times: dict[str, Any] = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
+    times = times_of(claims)
+    require_within(times, now)
     return _Signed(key, times, _described(claims, key.kid if key.is_stored else None))
 
 
@@ -198,17 +199,22 @@ def _names(algorithm: str) -> list[str]:
     return ["EdDSA", "Ed25519"] if algorithm == "EdDSA" else [algorithm]
 
 
-def check_times(claims: dict[str, Any], now: float) -> None:
-    """Judge ``exp``, ``iat`` and ``nbf``, which is what this request's instant and one skew say. Raises
-    ``InvalidToken``.
+def times_of(claims: dict[str, Any]) -> tuple[float, float]:
+    """Return from when until when a token is good, by ``iat``, ``nbf`` and ``exp``. Raises ``InvalidToken`` and
+    ``OverflowError`` for what is no instant.
     """
-    for name in ("exp", "iat", "nbf"):
-        value = claims.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+    begins = [claims.get(name, 0) for name in ("iat", "nbf")]
+    for value in (*begins, claims["exp"]):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
             raise InvalidToken
-    skew = settings.CLOCK_SKEW
-    # An unknown instant (NaN) compares as false, so every line says what must hold.
-    if not (claims["exp"] > now - skew and claims.get("iat", 0) <= now + skew and claims.get("nbf", 0) <= now + skew):
+    return max(begins), claims["exp"]
+
+
+def require_within(times: tuple[float, float], now: dt.datetime) -> None:
+    """Judge ``times_of`` a token by this request's instant and one skew. Raises ``InvalidToken``."""
+    begins, ends = times
+    instant, skew = now.timestamp(), settings.CLOCK_SKEW
+    if begins > instant + skew or ends <= instant - skew:
         raise InvalidToken
 
 

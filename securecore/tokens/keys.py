@@ -86,7 +86,8 @@ def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
     if known is None:
         known = verification_key(kid, now)
         if known is not None and known.is_stored:
-            _known.put(name, replace(known, private=None))
+            known = replace(known, private=None)
+            _known.put(name, known)
     return known
 
 

@@ -12,7 +12,7 @@ import jwt
 
 from securecore.conf import settings
 from securecore.errors import InvalidToken
-from securecore.tokens.access import AccessToken, check_times, is_storable
+from securecore.tokens.access import AccessToken, is_storable, require_within, times_of
 
 _LONGEST = 8192
 _REQUIRED = ["exp", "jti", "token_type"]
@@ -44,7 +44,7 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
                 "verify_aud": False,
             },
         )
-        check_times(claims, now.timestamp())
+        require_within(times_of(claims), now)
         return _described(claims)
     except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError) as error:
         raise InvalidToken from error

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, connection, transaction
+from django.db.models.signals import post_init
 from django.test import override_settings
 
 from securecore import clock, tokens
@@ -188,6 +189,19 @@ class TestMemory:
                 assert caller.get(path).json()["first_name"] == name
         User.objects.update(is_active=False)
         assert caller.get("/token").status_code == 401
+
+    def test_of_an_answer_lets_a_model_ask_for_more(self, caller: Caller) -> None:
+        """Users are made while the database works; not those whose making asks it for something."""
+
+        def asks(instance: Any, **_: Any) -> None:
+            instance.first_name = str(Group.objects.count())
+
+        post_init.connect(asks, sender=User)
+        try:
+            for _ in range(3):
+                assert caller.get("/certificate").json()["first_name"] == "0"
+        finally:
+            post_init.disconnect(asks, sender=User)
 
 
 class TestToken:

@@ -195,6 +195,20 @@ class TestAnswers:
         assert question.rows(connection, {}) == [("7",)]
         assert question.rows(connection, {}) == [("7",)]
 
+    def test_are_waited_for_whatever_happens_meanwhile(self, raw: Any) -> None:
+        question, done = Question(ADD, {"a": 1}), []
+
+        def fail() -> None:
+            done.append("failed")
+            raise ZeroDivisionError
+
+        for _ in range(2):
+            assert question.rows(connection, {}, lambda: done.append("done")) == [(2,)]
+            with pytest.raises(ZeroDivisionError):
+                question.rows(connection, {}, fail)
+        assert ADD.rows(connection, {"a": 2}) == [(3,)]
+        assert done == ["done", "failed", "done", "failed"]
+
     def test_of_a_question_of_two_threads_are_each_one_s_own(self, told: Any, question: Question) -> None:
         told((1, "x1"), (2, "x2"))
         failed: list[Any] = []

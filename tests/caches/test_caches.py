@@ -108,9 +108,13 @@ class TestGoodSignatures:
             tokens.verify(sign(header(), claims(now)), now=now)
         assert len(held) <= 2
 
+    @pytest.mark.django_db
     @pytest.mark.parametrize("name", ["TOKEN_AUDIENCE", "TOKEN_ISSUER"])
     def test_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
-        token = sign(header(), claims(now))
+        """Of a stored key: one from the settings is another one after they have changed."""
+        settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+        keys.rotate(algorithm="ES256", lead=0, now=now)
+        token, _ = tokens.issue(subject="1", client_id="payments", binding="x5t#S256:x", now=now)
         tokens.verify(token, now=now)
         settings.SECURECORE = settings.SECURECORE | {name: "https://elsewhere"}
         with pytest.raises(InvalidToken):
