@@ -129,10 +129,14 @@ def _composed(
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
     selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
     joined = " ".join(tables[part] for part in parts if part in tables)
-    whose = ", ".join(owners[part] for part in parts if part in owners)
+    whose = [owners[part] for part in parts if part in owners]
+    among = f"IN ({', '.join(whose)})"
+    if len(whose) > 1 and connections[users.alias].vendor == "postgresql":
+        # As IN this is two scans that it expects to find every user with, which may make it plan each time anew.
+        among = f"= ANY(ARRAY[{', '.join(whose)}])"
     return Statement(
         f"SELECT {selected} FROM (SELECT 1) request {joined} "  # noqa: S608
-        f"LEFT JOIN {users.source} ON {users.key} IN ({whose}){condition}",
+        f"LEFT JOIN {users.source} ON {users.key} {among}{condition}",
         new=("now", "unseen_since", "lease_ends"),
     )
 
