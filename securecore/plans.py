@@ -103,9 +103,12 @@ class Plans:
                 bound.answer = plan.types, cells, rows
             return rows
 
-    def begun(self, asked: Sequence[tuple[Bound, Sequence[Any]]]) -> list[list[tuple[Any, ...]]] | None:
+    def begun(
+        self, asked: Sequence[tuple[Bound, Sequence[Any]]], commits: bool = False
+    ) -> list[list[tuple[Any, ...]]] | None:
         """Begin a transaction and run what is asked in it, one after the other, in one turn (libpq's pipeline mode).
-        Each sees what was committed before it began, also while the one before it waited.
+        Each sees what was committed before it began, also while the one before it waited. With ``commits`` that is all
+        of the transaction.
 
         Returns None where that cannot be, and has done nothing then: the transaction has begun, or is no plain one, or
         a plan is gone. Raises psycopg's errors.
@@ -122,20 +125,23 @@ class Plans:
                 pgconn.send_query_params(b"BEGIN", None)
                 for (plan, dumped), (bound, _) in zip(prepared, asked, strict=True):
                     pgconn.send_query_prepared(plan.name, dumped, bound.formats)
+                if commits:
+                    pgconn.send_query_params(b"COMMIT", None)
                 pgconn.pipeline_sync()
-                _, *results, _ = connection.wait(_pipelined(pgconn, len(asked) + 2))
+                _, *results, _ = connection.wait(_pipelined(pgconn, len(asked) + 2 + commits))
             finally:
                 pgconn.exit_pipeline_mode()
-            for (bound, _), result in zip(asked, results, strict=True):
+            for number, result in enumerate(results):
                 if result.status == ExecStatus.FATAL_ERROR:
                     error = error_from_result(result, self._parameters.encoding)
-                    if error.sqlstate not in _GONE:
+                    if error.sqlstate not in _GONE or number == len(asked):
                         raise error
+                    bound, _ = asked[number]
                     del self._plans[bound.query, bound.types]
                     pgconn.send_query(b"ROLLBACK")
                     self._result()
                     return None
-            return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=True)]
+            return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=False)]
 
     def _plan(self, bound: Bound, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
         """Return the plan of ``bound`` and the parameters that it is run with."""

@@ -80,15 +80,17 @@ class Question:
 Asked = tuple[Question, dict[str, Any]]
 
 
-def begun(database: BaseDatabaseWrapper, *asked: Asked) -> list[list[tuple[Any, ...]]] | None:
+def begun(database: BaseDatabaseWrapper, *asked: Asked, commits: bool = False) -> list[list[tuple[Any, ...]]] | None:
     """Begin the transaction of ``database`` with these questions and return their rows, from one turn instead of one
     for each and one for ``BEGIN``. None, and nothing is done, where it has begun or they may not be prepared.
+
+    With ``commits`` the transaction has been committed then: whoever opened it must want nothing else of it.
     """
     plans = _plans(database)
     if plans is None:
         return None
     with database.wrap_database_errors:
-        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked])
+        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked], commits)
     return found
 
 

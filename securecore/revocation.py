@@ -34,9 +34,12 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
     """
 
     def revoke() -> bool:
-        return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
+        with db.refused_when_locked(Busy):
+            return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
-    revoked = _gated("revoke_grant()", revoke)
+    db.require_no_transaction("revoke_grant()")
+    revoked = _once_more_after_deadlock(revoke)
+    leases.outlast()
     if revoked:
         named = ":".join(filter(None, principals.object_of(obj)))
         events.emit(events.GrantRevoked(principal=principal, permission=permission, object=named))
@@ -233,12 +236,16 @@ def _gated(what: str, work: Callable[[], Result]) -> Result:
             leases.outlast()
             return result
 
+    return _once_more_after_deadlock(once)
+
+
+def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
     try:
-        return once()
+        return work()
     except Busy as busy:
         if not db.is_deadlock(busy.__cause__):
             raise
-        return once()
+        return work()
 
 
 def _end_families(*which: Q, **columns: Any) -> None:

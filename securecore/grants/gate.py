@@ -51,6 +51,9 @@ _TRANSACTION = """
 _INSPECTION = Statement(f"SELECT {_TRANSACTION}")
 _ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
 _LOCKED_ROW = Statement(f"{_ROW.text} FOR NO KEY UPDATE")
+_NEW_ROW = Statement(
+    "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) ON CONFLICT DO NOTHING RETURNING principal"
+)
 
 Rows = list[tuple[Any, ...]]
 
@@ -83,9 +86,10 @@ def enter_also(names: Collection[str]) -> None:
         question.rows(db.connection(), parameters)
 
 
-def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None) -> Rows | None:
+def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, commits: bool = False) -> Rows | None:
     """Let no check of these principals in until the transaction ends, once all that are in have left. Return the rows
-    of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller.
+    of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller. With
+    ``commits`` it was then committed in this turn too.
 
     Needs the outermost transaction; raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
     """
@@ -97,13 +101,11 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None) 
             return None
         if database.vendor == "postgresql":
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
-            locking = [closing, *(_row(name) for name in ordered)]
+            locking = [each for name in ordered for each in (_NEW_ROW.asked({"sc_name": name}), _row(name))]
             # In one turn: on a busy machine each is one that everybody else has first.
-            found = begun(database, *locking, *([then] if then else []))
-            if found is not None and all(found[: len(locking)]):
-                return found[-1] if then else None
+            found = begun(database, closing, *locking, *([then] if then else []), commits=commits and then is not None)
             if found is not None:
-                _begin_again(database)
+                return found[-1] if then else None
             closing[0].rows(database, closing[1])
         for name in ordered:
             _lock_row(name)

@@ -16,7 +16,7 @@ from securecore.conf import settings
 from securecore.grants import effective, gate
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.principals import object_of, require_principal
-from securecore.prepared import Asked, Statement
+from securecore.prepared import Statement
 
 
 def grant(
@@ -52,11 +52,12 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     Opens or joins the outermost transaction, and holds as soon as that has committed: after the wait for the gate every
     effect that was allowed has committed, and every later check reads this.
     """
-    with db.outermost_transaction("revoke()"):
+    with db.outermost_transaction("revoke()") as is_ours:
         on = object_of(obj)
         which = {"principal": principal, "permission": permission, "type": on[0], "object": on[1], "denies": denies}
         parameters = which | effective.parameters(now, db.connection())
-        revoked = _close(require_principal(principal), permission, then=_REVOKING.asked(parameters))
+        asked = _REVOKING.asked(parameters)
+        revoked = _close(require_principal(principal), permission, then=asked, commits=is_ours)
         if revoked is not None:
             return bool(revoked)
         return bool(_rows().of(principal, permission).on(*on).filter(denies=denies).revoke(now=now))
@@ -90,9 +91,9 @@ _REVOKING = Statement("""
 """)
 
 
-def _close(principal: str, permission: str, then: Asked | None = None) -> gate.Rows | None:
+def _close(principal: str, permission: str, **then: Any) -> gate.Rows | None:
     # A role's row too: whoever changes what the role may do must not miss a new holder (Note [Lock order]).
-    return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), then=then)
+    return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), **then)
 
 
 def _rows() -> GrantQuerySet:

@@ -9,7 +9,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DataError, OperationalError, ProgrammingError, connection, connections, transaction
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.transaction import TransactionManagementError
 
 from securecore import plans
@@ -289,6 +297,38 @@ class TestBegun:
                 assert (found is None) == is_gone
                 assert raw.info.transaction_status.name == ("IDLE" if found is None else "INTRANS")
                 assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_that_are_all_of_a_transaction_commit_it(self, raw: Any) -> None:
+        raw.execute("CREATE TABLE kept (number integer CHECK (number < 9))")
+        keep = Statement("INSERT INTO kept VALUES (%(number)s) RETURNING number")
+        try:
+            with transaction.atomic():
+                assert begun(connection, keep.asked({"number": 1}), ADD.asked({"a": 1}), commits=True) == [
+                    [(1,)],
+                    [(2,)],
+                ]
+                assert raw.info.transaction_status.name == "IDLE"
+                with psycopg.connect(raw.info.dsn) as other:
+                    assert other.execute("SELECT number FROM kept").fetchall() == [(1,)]
+            with pytest.raises(IntegrityError), transaction.atomic():
+                begun(connection, keep.asked({"number": 2}), keep.asked({"number": 9}), commits=True)
+            for name in names(raw):
+                raw.pgconn.exec_(f"DEALLOCATE {name}".encode())
+            with transaction.atomic():
+                assert begun(connection, keep.asked({"number": 3}), ADD.asked({"a": 1}), commits=True) is None
+            assert raw.execute("SELECT number FROM kept").fetchall() == [(1,)]
+        finally:
+            raw.execute("DROP TABLE kept")
+
+    def test_whose_commit_fails_say_so(self, raw: Any) -> None:
+        raw.execute("CREATE TABLE kept (number integer UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        keep = Statement("INSERT INTO kept VALUES (%(number)s) RETURNING number")
+        try:
+            with pytest.raises(IntegrityError), transaction.atomic():
+                begun(connection, keep.asked({"number": 1}), keep.asked({"number": 1}), commits=True)
+            assert raw.execute("SELECT number FROM kept").fetchall() == []
+        finally:
+            raw.execute("DROP TABLE kept")
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_one_of_which_fails_raise_what_django_raises(self, raw: Any, number: int) -> None:

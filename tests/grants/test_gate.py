@@ -181,6 +181,21 @@ class TestOneTurn:
         assert set(Grant.objects.exclude(revoked_at=None).values_list("revoked_at", flat=True)) == {now}
         connection.close()
 
+    @pytest.mark.parametrize("threshold", [5, None])
+    def test_that_joined_a_transaction_goes_with_it(self, alice: str, give: Give, threshold: int | None) -> None:
+        """Also where it is the first in it, and could as well have committed."""
+        give(alice)
+        connection.close()
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            connection.connection.prepare_threshold = threshold
+        with transaction.atomic():
+            assert revoke(principal=alice, permission=MAKE, now=clock.now())
+            transaction.set_rollback(True)
+        with authorize(alice, MAKE, clock=clock.now):
+            pass
+        connection.close()
+
 
 class TestDeadlock:
     def test_is_told_from_a_wait_that_was_too_long(self) -> None:
