@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from securecore import clock
 from securecore.errors import Misuse, PermissionDenied
 from securecore.events import GrantRevoked, happened
 from securecore.grants import Gate, Grant, authorize, grant, principal_of, revoke
-from securecore.revocation import revoke_grant
+from securecore.revocation import disable_client, revoke_all_grants, revoke_grant
 from tests.views import effects, make_effect
 
 ALICE, MAKE = "user:1001", "things.make"
@@ -128,9 +129,17 @@ class TestRevokeGrant:
             happened.disconnect(hear, sender=GrantRevoked)
         assert heard == [GrantRevoked(principal=ALICE, permission=MAKE)]
 
-    def test_teaches_inside_a_transaction_that_could_undo_it(self, granted: None) -> None:
+    @pytest.mark.parametrize(
+        "revoke",
+        [
+            lambda: revoke_grant(principal=ALICE, permission=MAKE),
+            lambda: revoke_all_grants(principal=ALICE),
+            lambda: disable_client("payments"),
+        ],
+    )
+    def test_teaches_inside_a_transaction_that_could_undo_it(self, granted: None, revoke: Callable[[], Any]) -> None:
         with pytest.raises(Misuse, match="commit by itself"), transaction.atomic():
-            revoke_grant(principal=ALICE, permission=MAKE)
+            revoke()
 
 
 @pytest.mark.urls("tests.views")
