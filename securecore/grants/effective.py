@@ -101,9 +101,7 @@ def effective_sql(
     ours = (
         f"SELECT n.name, {held}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
         f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND ({among['g']} OR {_is_role('g')}) "
-        # Nothing is looked up for a grant that is of no role.
-        f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END "
-        f"AND {live('r')} AND {among['r']}"
+        f"{_of_role_sql()} AND {live('r')} AND {among['r']}"
     )
     django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
     if not django:
@@ -128,8 +126,7 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
         among = f"= ANY(CAST({array} AS varchar[]))"
     rows = (
         f"SELECT {', '.join(f'{column} AS held{index}' for index, column in enumerate(columns))} "  # noqa: S608
-        f"FROM securecore_grant g LEFT JOIN securecore_grant r "
-        f"ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END AND {_live('r')} "
+        f"FROM securecore_grant g {_of_role_sql()} AND {_live('r')} "
         f"WHERE g.principal {among} AND {_live('g')}"
     )
     if settings.DJANGO_PERMISSIONS and (django := _tables().permissions):
@@ -139,6 +136,11 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
     each = ", ".join(f"e.held{index}" for index in range(len(columns)))
     aggregate = f"json_agg(json_build_array({each}))" if is_postgresql else f"json_group_array(json_array({each}))"
     return f"(SELECT CAST({aggregate} AS text) FROM ({rows}) e)"  # noqa: S608
+
+
+def _of_role_sql() -> str:
+    # Nothing is looked up for a grant that is of no role.
+    return f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END"
 
 
 def _base_sql(names: Sequence[str], user: str | None) -> str:

@@ -34,7 +34,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore import db
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
-from securecore.grants.models import Gate
 from securecore.grants.principals import DERIVED
 from securecore.prepared import Asked, Statement, begun
 
@@ -219,7 +218,7 @@ def _row(name: str) -> Asked:
 
 def _lock_row(name: str) -> None:
     if not _locked(name):
-        Gate.objects.using(settings.DATABASE).bulk_create([Gate(principal=name)], ignore_conflicts=True)
+        _NEW_ROW.rows(db.connection(), {"sc_name": name})
         _locked(name)
 
 
