@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
@@ -84,7 +85,7 @@ class TestAdmin:
         return client
 
     def admit(self, client: Client, issued: Issued, user: User) -> Any:
-        url = f"/admin/securecore/certificate/{parse_pem(issued.pem).thumbprint}/change/"
+        url = f"/admin/securecore/certificate/{quote(parse_pem(issued.pem).thumbprint)}/change/"
         return client.post(url, {"user": user.pk}, follow=True)
 
     def test_admits_what_waits(self, pending: Issued, alice: User) -> None:
