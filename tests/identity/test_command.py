@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,13 @@ from securecore.identity import Certificate, parse_pem, present
 from tests.authority import DAY, Authority, Issued
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def hyphened(ca: Authority) -> Issued:
+    """A certificate whose thumbprint looks like an option, as one in 64 does."""
+    issued = (ca.issue("alice") for _ in itertools.count())
+    return next(each for each in issued if parse_pem(each.pem).thumbprint.startswith("-"))
 
 
 def run(*arguments: str) -> list[list[str]]:
@@ -63,9 +71,16 @@ class TestEnroll:
         issued = ca.issue("alice", dns_names=["a.example"])
         assert access.user_of_certificate(parse_pem(issued.pem)) == alice
 
-    def test_admits_what_waits(self, ca: Authority, alice: User, settings: Any, now: dt.datetime) -> None:
+    def test_needs_no_file_for_a_key(self, ca: Authority, alice: User, settings: Any) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key"]}
+        shown = (parse_pem(ca.issue("alice").pem) for _ in itertools.count())
+        certificate = next(each for each in shown if each.key_thumbprint.startswith("-"))
+        run("enroll", "alice", "--match", "public-key", "--value", certificate.key_thumbprint)
+        assert access.user_of_certificate(certificate) == alice
+
+    def test_admits_what_waits(self, hyphened: Issued, alice: User, settings: Any, now: dt.datetime) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5}
-        certificate = parse_pem(ca.issue("alice").pem)
+        certificate = parse_pem(hyphened.pem)
         assert present(certificate=certificate, now=now)
         [waiting] = run("list", "--pending")
         assert waiting[2:4] == ["pending", "-"]
@@ -107,11 +122,12 @@ class TestEnroll:
 @pytest.mark.django_db(transaction=True)
 class TestRevoke:
     @pytest.mark.parametrize("how", ["file", "thumbprint"])
-    def test_refuses_from_now_on(self, ca: Authority, alice: User, file_of: Callable[[Issued], str], how: str) -> None:
-        issued = ca.issue("alice")
-        certificate = parse_pem(issued.pem)
-        run("enroll", "alice", file_of(issued))
-        run("revoke", "--", file_of(issued) if how == "file" else certificate.thumbprint)
+    def test_refuses_from_now_on(
+        self, hyphened: Issued, alice: User, file_of: Callable[[Issued], str], how: str
+    ) -> None:
+        certificate = parse_pem(hyphened.pem)
+        run("enroll", "alice", file_of(hyphened))
+        run("revoke", file_of(hyphened) if how == "file" else certificate.thumbprint)
         with pytest.raises(CertificateRevoked):
             access.user_of_certificate(certificate)
 
@@ -120,7 +136,7 @@ class TestRevoke:
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["subject"]}
         [fields] = run("enroll", "alice", file_of(ca.issue("alice")), "--match", "subject")
-        run("revoke", "--", fields[0])
+        run("revoke", fields[0])
         with pytest.raises(CertificateRevoked):
             access.user_of_certificate(parse_pem(ca.issue("alice").pem))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -211,6 +212,11 @@ class TestEnding:
         assert [user_of(client) for client in (bob, carol)] == ["", "carol"]
         call_command("securecore_sessions", "end", "--all")
         assert user_of(carol) == ""
+
+    def test_by_command_takes_any_thumbprint(self) -> None:
+        out = StringIO()
+        call_command("securecore_sessions", "end", "--certificate", "-" + 42 * "v", stdout=out)
+        assert out.getvalue() == "0 sessions were ended.\n"
 
     @pytest.mark.parametrize("given", [[], ["--user", "nobody"], ["--certificate", ""], ["--all", "--user", "alice"]])
     def test_by_command_must_name_whose(self, alice: MutualTLSClient, given: list[str]) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from securecore.conf import settings
 from securecore.errors import Misuse, Refused
 from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_pem
 from securecore.identity.models import CertificateQuerySet
+from securecore.management.thumbprints import ThumbprintParser, is_thumbprint, thumbprint
 from securecore.revocation import revoke_certificate
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     help = "List client certificates, enrol and revoke them, and tell which expire soon."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
+        actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
 
         listing = actions.add_parser("list", help="what is enrolled, revoked, or waits to be admitted")
         listing.add_argument("--user", help="of this user only")
@@ -31,16 +31,18 @@ class Command(BaseCommand):
 
         enrolling = actions.add_parser("enroll", help="map a certificate, its key or a name of it to a user")
         enrolling.add_argument("user", help="the user's name")
-        enrolling.add_argument("certificate", nargs="?", help="a PEM file, or the thumbprint of one that waits")
+        enrolling.add_argument(
+            "certificate", nargs="?", type=thumbprint, help="a PEM file, or the thumbprint of one that waits"
+        )
         enrolling.add_argument("--self-signed", action="store_true", help="good although no authority vouches for it")
         enrolling.add_argument("--match", choices=MATCHES, help="every certificate with this key or name")
         enrolling.add_argument("--issuer", default="", help="instead of a file: who wrote the name, as RFC 4514 text")
-        enrolling.add_argument("--value", default="", help="instead of a file: the name, or the key's thumbprint")
+        enrolling.add_argument(
+            "--value", default="", type=thumbprint, help="instead of a file: the name, or the key's thumbprint"
+        )
 
         revoking = actions.add_parser("revoke", help="refuse a certificate, or what a match is about, from now on")
-        revoking.add_argument(
-            "certificates", nargs="+", help="a PEM file or a thumbprint; write -- before one that begins with -"
-        )
+        revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a PEM file or a thumbprint")
 
         expiring = actions.add_parser("expiring", help="what is in use and ends soon; exit code 1 if there is any")
         expiring.add_argument("--days", type=int, default=30)
@@ -64,7 +66,7 @@ class Command(BaseCommand):
             if match is None or not options["value"]:
                 raise CommandError("Name a PEM file, or say --match, --issuer and --value.")
             row = enroll_match(match=Match(match, options["issuer"], options["value"]), user=owner, now=now)
-        elif _is_thumbprint(certificate):
+        elif is_thumbprint(certificate):
             if not admit(thumbprint=certificate, user=owner, now=now):
                 raise CommandError("No certificate with this thumbprint waits to be admitted.")
             row = _rows().get(pk=certificate)
@@ -77,9 +79,9 @@ class Command(BaseCommand):
         self.stdout.write(_line(row))
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
-        for thumbprint in [each if _is_thumbprint(each) else _read(each).thumbprint for each in certificates]:
-            revoke_certificate(thumbprint=thumbprint)
-            self.stdout.write(f"{thumbprint} is refused from now on.")
+        for revoked in [each if is_thumbprint(each) else _read(each).thumbprint for each in certificates]:
+            revoke_certificate(thumbprint=revoked)
+            self.stdout.write(f"{revoked} is refused from now on.")
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
@@ -99,10 +101,6 @@ def _line(row: Certificate) -> str:
     state = "revoked" if row.revoked_at else "enrolled" if row.enrolled_at else "pending"
     owner = row.user.get_username() if row.user else "-"
     return "\t".join([row.thumbprint, row.matched_by, state, owner, end, row.subject, row.issuer])
-
-
-def _is_thumbprint(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_-]{43}", text) is not None
 
 
 def _read(path: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
+from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import end_sessions
 
 
@@ -13,14 +14,11 @@ class Command(BaseCommand):
     help = "End sessions, on every host at once."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
+        actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
         end = actions.add_parser("end", help="end the sessions of a user, of a certificate, or of everybody")
         whose = end.add_mutually_exclusive_group(required=True)
         whose.add_argument("--user", help="the user's name")
-        whose.add_argument(
-            "--certificate",
-            help="its thumbprint, SHA-256 of the DER in base64url; write = before it, as it may begin with -",
-        )
+        whose.add_argument("--certificate", type=thumbprint, help="its thumbprint, SHA-256 of the DER in base64url")
         whose.add_argument("--all", action="store_true", help="everybody's")
 
     def handle(self, *args: Any, user: str | None, certificate: str | None, **options: Any) -> None:
