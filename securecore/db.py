@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
+#: libpq: ``BEGIN`` was not sent yet.
+_IDLE = 0
 #: Seconds in which the other one of a deadlock wakes up and takes the row we let go: it is anybody's who comes first.
 _AFTER_DEADLOCK = 0.05
 #: The class of our advisory locks for turns; those of gates have two others.
@@ -113,6 +115,12 @@ def _blocks_without_savepoint(what: str, database: BaseDatabaseWrapper) -> list[
             f"Call it in the outermost atomic(), or outside of any. Decorators go @fresh, @requires, @idempotent."
         )
     return blocks
+
+
+def may_hold_locks() -> bool:
+    """Whether the transaction has asked for anything yet. Always true where that cannot be known."""
+    database = connection()
+    return database.vendor != "postgresql" or database.connection.info.transaction_status != _IDLE
 
 
 @contextmanager

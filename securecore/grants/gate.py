@@ -34,6 +34,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore import db
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
+from securecore.grants import turnstile
 from securecore.grants.principals import DERIVED
 from securecore.prepared import Asked, Statement, begun
 
@@ -58,7 +59,7 @@ Rows = list[tuple[Any, ...]]
 
 
 def enter(
-    names: Sequence[str], belongs_to: Collection[str], *, then: Asked
+    names: tuple[str, ...], belongs_to: Collection[str], *, then: Asked
 ) -> tuple[frozenset[str] | None, Rows | None]:
     """Let a check of the caller with these own names in, who is thought to belong to these groups and roles. Return the
     names whose gates are held now, or None if its own are all that matter, and the rows of ``then``, which was run
@@ -68,10 +69,10 @@ def enter(
     could be an old one: at another isolation level, or on a replica.
     """
     database = db.connection()
-    with db.refused_when_locked(Busy):
-        if database.vendor == "sqlite":
-            _require_immediate()
-            return None, None
+    if database.vendor == "sqlite":
+        _require_immediate()
+        return None, None
+    with turnstile.turn(names), db.refused_when_locked(Busy):
         if not is_advisory(database):
             return None, _enter_alone(database, names, then)
         everybody = frozenset(names).union(belongs_to)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from securecore import clock, db, grants
 from securecore.errors import AllowanceExhausted, Busy, PermissionDenied
-from securecore.grants import Grant, authorize, gate, late_gate
+from securecore.grants import Grant, authorize, gate, late_gate, turnstile
 from securecore.revocation import revoke_grant
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.views import make_effect
@@ -300,6 +300,58 @@ def check_during(person: Person, change: Callable[[], Any]) -> str:
     made.set()
     changing.result()
     return str(checking.result())
+
+
+class TestTurnstile:
+    """Of one caller, few threads of this process stand at the gate; who waits behind them has sent nothing yet."""
+
+    MANY = 12
+
+    @pytest.fixture
+    def person(self) -> Person:
+        return given(THROUGH_US["a grant"])
+
+    @pytest.fixture
+    def closed(self, person: Person) -> Held:
+        return Held(lambda: gate.close(person.own))
+
+    @pytest.fixture
+    def waiting(self, person: Person, closed: Held) -> list[Thread]:
+        threads = [Thread(lambda: check(person)) for _ in range(self.MANY)]
+        wait_until_blocked(turnstile.AT_ONCE, "the gate")
+        time.sleep(0.2)  # in which the others would come to the gate as well
+        return threads
+
+    def test_keeps_the_others_from_the_gate_and_lets_all_through(self, closed: Held, waiting: list[Thread]) -> None:
+        assert blocked() == turnstile.AT_ONCE
+        before = effects()
+        closed.let_go()
+        assert [thread.result() for thread in waiting] == ["done"] * self.MANY
+        assert effects() == before + self.MANY
+
+    def test_is_of_one_caller(self, waiting: list[Thread]) -> None:
+        assert waiting
+        assert check(given(THROUGH_US["a grant"])) == "done"
+
+    def test_is_not_waited_at_by_who_may_hold_locks(self, person: Person, waiting: list[Thread]) -> None:
+        """PostgreSQL finds a deadlock among those that wait for it, and among nobody else."""
+        assert waiting
+
+        def work() -> str:
+            with transaction.atomic():
+                effects()
+                return check(person)
+
+        late = Thread(work)
+        wait_until_blocked(turnstile.AT_ONCE + 1, "the gate")
+        assert late.is_alive()
+
+    def test_is_not_waited_at_for_ever(self, person: Person, waiting: list[Thread], settings: Any) -> None:
+        assert waiting
+        settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
+        with pytest.raises(Busy):
+            Thread(lambda: check(person)).result()
+        assert blocked() == turnstile.AT_ONCE  # those before it still wait
 
 
 class TestDeadlock:
