@@ -23,7 +23,7 @@ from django.db import connections
 from securecore import leases
 from securecore.access.users import UserTable
 from securecore.conf import settings
-from securecore.grants import effective
+from securecore.grants import effective, user_tables
 from securecore.models import RevokedToken
 from securecore.prepared import Question, Statement
 from securecore.sessions import statements
@@ -143,7 +143,7 @@ def _composed(
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
     """What the user may do under this certificate and through this client, for ``effective.read_held()``."""
-    names = [effective.user_name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
+    names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(client_id)s"] if "token" in parts else []
     return effective.held_sql(names=names, user=users.key)
 

@@ -15,19 +15,13 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.db import models
 
 from securecore import db
 from securecore.conf import django_settings, settings
+from securecore.grants import user_tables
 from securecore.grants.models import ROLE
-
-#: The permission of a superuser where Django's permissions are read as grants.
-EVERYTHING = "*"
+from securecore.grants.user_tables import EVERYTHING
 
 _COLUMNS = (
     "id",
@@ -87,10 +81,10 @@ def effective_sql(
     """Return a SELECT for ``read()``: every name of the caller and of its groups, beside it each of its live grants,
     and beside one that makes it hold a role each of the role's; nulls where there is none.
 
-    ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_name_sql``) and of its user's
-    primary key. With ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those that
-    are yet to begin are read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are those
-    of ``parameters()``, and whatever the expressions hold.
+    ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_tables.name_sql``) and of its
+    user's primary key. With ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those
+    that are yet to begin are read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are
+    those of ``parameters()``, and whatever the expressions hold.
     """
     among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
     held = ", ".join(f"g.{column}" for column in _COLUMNS)
@@ -103,10 +97,9 @@ def effective_sql(
         f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND ({among['g']} OR {_is_role('g')}) "
         f"{_of_role_sql()} AND {live('r')} AND {among['r']}"
     )
-    django = _tables().permissions if user is not None and settings.DJANGO_PERMISSIONS else ""
+    django = user_tables.permissions_sql(user) if user is not None and settings.DJANGO_PERMISSIONS else ""
     if not django:
         return ours
-    django = django.replace("<user>", str(user))
     nulls = ", NULL" * (_WIDTH + 2 * len(_BOUNDS) * bounds)
     return f"{ours} UNION ALL SELECT d.*{nulls} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
 
@@ -122,17 +115,17 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
     columns = [f"{table}.{column}" for table in "gr" for column in _DECIDING]
     among = f"IN ({_base_sql(names, user)})"
     if is_postgresql:  # one scan of the index instead of a join
-        array = f"ARRAY[{', '.join(names)}] || ARRAY({_groups_sql(user) or 'SELECT NULL'})"
+        array = f"ARRAY[{', '.join(names)}] || ARRAY({user_tables.groups_sql(user) or 'SELECT NULL'})"
         among = f"= ANY(CAST({array} AS varchar[]))"
     rows = (
         f"SELECT {', '.join(f'{column} AS held{index}' for index, column in enumerate(columns))} "  # noqa: S608
         f"FROM securecore_grant g {_of_role_sql()} AND {_live('r')} "
         f"WHERE g.principal {among} AND {_live('g')}"
     )
-    if settings.DJANGO_PERMISSIONS and (django := _tables().permissions):
+    if settings.DJANGO_PERMISSIONS and (django := user_tables.permissions_sql(user)):
         deciding = ", ".join(f"d.{column}" for column in _DECIDING)
         nulls = ", NULL" * len(_DECIDING)
-        rows += f" UNION ALL SELECT {deciding}{nulls} FROM ({django.replace('<user>', user)}) d"  # noqa: S608
+        rows += f" UNION ALL SELECT {deciding}{nulls} FROM ({django}) d"  # noqa: S608
     each = ", ".join(f"e.held{index}" for index in range(len(columns)))
     aggregate = f"json_agg(json_build_array({each}))" if is_postgresql else f"json_group_array(json_array({each}))"
     return f"(SELECT CAST({aggregate} AS text) FROM ({rows}) e)"  # noqa: S608
@@ -145,29 +138,12 @@ def _of_role_sql() -> str:
 
 def _base_sql(names: Sequence[str], user: str | None) -> str:
     selects = [f"SELECT CAST({name} AS varchar(160)) AS name" for name in names]
-    return " UNION ALL ".join(filter(None, [*selects, _groups_sql(user) if user is not None else ""]))
-
-
-def _groups_sql(user: str) -> str:
-    return _tables().groups.replace("<user>", user)
+    return " UNION ALL ".join(filter(None, [*selects, user_tables.groups_sql(user) if user is not None else ""]))
 
 
 def parameters(now: dt.datetime, database: Any) -> dict[str, Any]:
     """The parameters that ``effective_sql`` itself uses, as ``database`` wants them."""
     return {"now": database.ops.adapt_datetimefield_value(now)}
-
-
-def user_name_sql(user: str) -> str:
-    """Return the SQL expression of the principal of the user whose primary key the expression ``user`` is."""
-    return f"'user:' || {as_text(_user()._meta.pk, user)}"
-
-
-def as_text(field: Any, expression: str) -> str:
-    """Return the SQL expression of what ``str()`` gives for a value of ``field``."""
-    if isinstance(field, models.UUIDField) and db.connection().vendor == "sqlite":  # stored without its hyphens
-        parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-        return "(" + " || '-' || ".join(f"substr({expression}, {start}, {length})" for start, length in parts) + ")"
-    return f"CAST({expression} AS varchar(128))"
 
 
 def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
@@ -224,23 +200,6 @@ def deciding(
     return len(allowing) < len(about), sorted(allowing, key=lambda grant: grant.is_consumable)
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """SQL that depends on the user model; ``<user>`` stands for its primary key."""
-
-    groups: str
-    permissions: str
-
-
-@dataclass(frozen=True)
-class Through:
-    """A many-to-many table of the user model, with its columns for the user and for the other side, all quoted."""
-
-    name: str
-    user: str
-    other: str
-
-
 def _is_role(alias: str) -> str:
     return f"substr({alias}.permission, 1, {len(ROLE)}) = '{ROLE}'"
 
@@ -251,60 +210,3 @@ def _live(alias: str) -> str:
 
 def _unended(alias: str) -> str:
     return f"{alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
-
-
-def _user() -> Any:
-    return get_user_model()
-
-
-def _tables() -> _Tables:
-    return _tables_of(_user(), db.connection().vendor)
-
-
-@lru_cache(maxsize=4)
-def _tables_of(user: Any, vendor: str) -> _Tables:
-    table = through(user, "groups")
-    if table is None:
-        return _Tables("", _permissions(user, None))
-    key = as_text(apps.get_model("auth.Group")._meta.pk, f"m.{table.other}")
-    groups = f"SELECT 'group:' || {key} FROM {table.name} m WHERE m.{table.user} = <user>"  # noqa: S608
-    return _Tables(groups, _permissions(user, table))
-
-
-def _permissions(user: Any, memberships: Through | None) -> str:
-    """Django's own permissions of ``<user>``: by itself, by its groups, and everything for a superuser."""
-    held = []
-    if (own := through(user, "user_permissions")) is not None:
-        held.append(f"SELECT m.{own.other} FROM {own.name} m WHERE m.{own.user} = <user>")  # noqa: S608
-    if memberships is not None:
-        held.append(
-            f"SELECT p.permission_id FROM auth_group_permissions p JOIN {memberships.name} m "  # noqa: S608
-            f"ON m.{memberships.other} = p.group_id WHERE m.{memberships.user} = <user>"
-        )
-    selects = []
-    row = (
-        f"SELECT {user_name_sql('<user>')}, CAST(NULL AS bigint), <permission> AS permission, "
-        f"'' AS object_type, '' AS object_id, FALSE AS denies, "
-        f"CAST(NULL AS integer), CAST(NULL AS bigint), CAST(NULL AS integer)"
-    )
-    if held:
-        dotted = "t.app_label || '.' || p.codename"
-        selects.append(
-            f"{row.replace('<permission>', dotted)} FROM auth_permission p JOIN django_content_type t "
-            f"ON t.id = p.content_type_id WHERE p.id IN ({' UNION '.join(held)})"
-        )
-    if any(field.name == "is_superuser" for field in user._meta.concrete_fields):
-        table, key = user._meta.db_table, user._meta.pk.column
-        everything = row.replace("<permission>", f"'{EVERYTHING}'")
-        # No alias of the statements around this: there <user> is a column of their ``u``.
-        selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su.is_superuser')
-    return " UNION ALL ".join(selects)
-
-
-def through(user: Any, name: str) -> Through | None:
-    """The table of a many-to-many relation of the user model, if the model has it."""
-    field: Any = next((field for field in user._meta.many_to_many if field.name == name), None)
-    if field is None:
-        return None
-    names = (field.m2m_db_table(), field.m2m_column_name(), field.m2m_reverse_name())
-    return Through(*(f'"{name}"' for name in names))

@@ -17,8 +17,9 @@ from securecore import db
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.grants import effective
-from securecore.grants.effective import EVERYTHING, EffectiveGrant
+from securecore.grants.effective import EffectiveGrant
 from securecore.grants.principals import kinds_of, user_key
+from securecore.grants.user_tables import EVERYTHING
 from securecore.prepared import Asked, Question, Statement
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 
-from securecore.grants.effective import as_text, through
 from securecore.grants.models import ROLE
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
+from securecore.grants.user_tables import as_text, through
 
 #: What the rules name of ours.
 TABLES = (
