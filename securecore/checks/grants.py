@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
 
-from securecore import conf
+from securecore import conf, db
 from securecore.conf import django_settings
 from securecore.grants import triggers
 
@@ -102,7 +102,24 @@ def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[Chec
     ]
 
 
+def e607_standby(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """A hot standby answers every request with what was, and no error tells. Asked where ``w606_triggers`` is."""
+    if conf.settings.DATABASE not in (databases or ()) or db.connection().vendor != "postgresql":
+        return []
+    with db.connection().cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery()")
+        if not cursor.fetchone()[0]:
+            return []
+    return [
+        Error(
+            "SECURECORE['DATABASE'] is a hot standby, which learns of a revocation later than it returns.",
+            hint="Let it name the primary, HOST and PORT too: who was revoked may go on while the standby lags.",
+            id="securecore.E607",
+        )
+    ]
+
+
 _POSTGRESQL = ("postgresql", "postgis")
 
 CHECKS = (e601_sqlite_immediate, e602_read_committed, e603_database, e604_gate, e605_replica)
-DATABASE_CHECKS = (w606_triggers,)
+DATABASE_CHECKS = (w606_triggers, e607_standby)

@@ -25,10 +25,12 @@ Note [Lock numbers]
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from django.db import InternalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import db
@@ -55,6 +57,9 @@ _NEW_ROW = Statement(
     "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) ON CONFLICT DO NOTHING RETURNING principal"
 )
 
+#: PostgreSQL: read_only_sql_transaction.
+_READ_ONLY = "25006"
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -72,7 +77,7 @@ def enter(
     if database.vendor == "sqlite":
         _require_immediate()
         return None, None
-    with turnstile.turn(names), db.refused_when_locked(Busy):
+    with turnstile.turn(names), _locking():
         if not is_advisory(database):
             return None, _enter_alone(database, names, then)
         everybody = frozenset(names).union(belongs_to)
@@ -81,7 +86,7 @@ def enter(
 
 def enter_also(names: Collection[str]) -> None:
     """Let the check in at these gates too: behind the others the caller was found to belong to them as well."""
-    with db.refused_when_locked(Busy):
+    with _locking():
         question, parameters = _entering(names)
         question.rows(db.connection(), parameters)
 
@@ -91,11 +96,11 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, 
     of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller. With
     ``commits`` it was then committed in this turn too.
 
-    Needs the outermost transaction; raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
+    Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """
     database = db.connection()
     ordered = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))
-    with db.refused_when_locked(Busy):
+    with _locking():
         if database.vendor == "sqlite":
             _require_immediate()
             return None
@@ -185,10 +190,26 @@ def _require_current(isolation: str, is_replica: bool) -> None:
             f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before it."
         )
     if is_replica:
-        raise Misuse(
-            f"DATABASES[{settings.DATABASE!r}] is a replica, which learns of a revocation later and knows no locks. "
-            f"Name the primary in SECURECORE['DATABASE']."
-        )
+        raise _on_a_replica()
+
+
+def _on_a_replica() -> Misuse:
+    return Misuse(
+        f"DATABASES[{settings.DATABASE!r}] is a replica, which learns of a revocation later and knows no locks, or "
+        f"this transaction is read-only. Name the primary in SECURECORE['DATABASE']."
+    )
+
+
+@contextmanager
+def _locking() -> Iterator[None]:
+    """Raise ``Busy`` for a wait that was too long, and ``Misuse`` where nothing can be locked."""
+    try:
+        with db.refused_when_locked(Busy):
+            yield
+    except InternalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != _READ_ONLY:
+            raise
+        raise _on_a_replica() from error
 
 
 def _require_immediate() -> None:

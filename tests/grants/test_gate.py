@@ -61,10 +61,6 @@ class TestMisuse:
                 cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
             decide(alice, MAKE, clock=clock.now)
 
-    def test_on_a_replica_teaches(self) -> None:
-        with pytest.raises(Misuse, match="replica"):
-            gate._require_current("read committed", True)
-
     def test_of_a_deferred_transaction_on_sqlite_teaches(self, alice: str, monkeypatch: Any) -> None:
         if connection.vendor != "sqlite":
             return
