@@ -2,6 +2,7 @@
 
     python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS] [--think MS]
     python -m tests.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
+    python -m tests.postgres -- python -m benchmarks.revocation_latency --at-once 1000  as if there were no turnstile
 
 Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
 milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that
@@ -37,6 +38,7 @@ from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from securecore import clock, grants  # noqa: E402
 from securecore.errors import Refused  # noqa: E402
+from securecore.grants import turnstile  # noqa: E402
 from securecore.revocation import revoke_grant  # noqa: E402
 
 PERMISSION = "things.make"
@@ -159,8 +161,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--effect", type=float, default=2.0, help="milliseconds")
     parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
+    parser.add_argument("--at-once", type=int, default=turnstile.AT_ONCE, help="threads of a process at the gate")
     parser.add_argument("--unprepared", action="store_true")
     chosen = parser.parse_args()
+    turnstile.AT_ONCE = chosen.at_once
     if not chosen.unprepared:  # as docs/access.md has it
         connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
@@ -176,7 +180,7 @@ def main() -> None:
                 measure(principal, gate, effect, think, each, measured[gate])
         print(
             f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms, "
-            f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared"
+            f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared, {chosen.at_once} at the gate"
         )
         for gate in GATES:
             print(f"{gate:9} {measured[gate]}")

@@ -17,8 +17,8 @@ from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Busy
 
-#: How many threads. Measured with 64 clients on two cores (benchmarks/revocation_latency.py): 2 take more than half off
-#: the p95 of a revocation, 4 take two fifths, and there are as many checks a second as before. Each is one round trip:
+#: How many threads. Measured with 64 clients on two cores (benchmarks/revocation_latency.py --at-once): 2 take more
+#: than half off the p95 of a revocation, 4 two fifths, with as many checks a second as before. Each is one round trip:
 #: over 1 ms of network 2 are some 1,500 checks a second of one caller, more than a process has the CPU for.
 AT_ONCE = 2
 
