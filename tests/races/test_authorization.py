@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,17 +24,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WAIT = 30  # seconds
 
 
-@pytest.fixture(params=["advisory", "row"], autouse=True)
+@pytest.fixture(params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True)
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # Under one gate the statements are prepared, as docs/access.md has it, under the other one they are not.
-    threshold = 5 if request.param == "advisory" else None
+    kind, threshold = request.param  # prepared as docs/access.md has it, and not, as behind PgBouncer
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
     connection.close()
-    settings.SECURECORE = settings.SECURECORE | {
-        "GATE": request.param,
-        "DJANGO_PERMISSIONS": True,
-        "LOCK_TIMEOUT": 10.0,
-    }
+    settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
     yield
     while Held.everyone:  # also those of a test that failed
         Held.everyone.pop().leave()
@@ -115,7 +111,7 @@ def blocked() -> int:
 
 
 def wait_until_blocked(threads: int, what: str) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 15
     while blocked() < threads:
         assert time.monotonic() < deadline, f"{what}: nobody waited"
         time.sleep(0.005)
