@@ -5,7 +5,7 @@
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
-#   make soak        100,000 broken certificates, 50 scans (SCANS=), a minute of coverage-guided fuzzing (FUZZ_SECONDS=)
+#   make soak        100,000 broken certificates, 200 refresh races, 50 scans (SCANS=), a minute of fuzzing (FUZZ_SECONDS=)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -124,6 +124,8 @@ soak: $(DEV) $(SSLYZE)
 	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
 	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
+	$(say) "200 refresh tokens, each redeemed by 64 threads at once"
+	@SECURECORE_RACE_ROUNDS=200 $(PY) -m tests.postgres -- $(PY) -m pytest tests/acceptance/clients/races
 	$(say) "$(SCANS) scans of the protected routes without a false alarm, and 5 of the twin that miss nothing"
 	@SECURECORE_SCAN_RUNS=$(SCANS) $(PY) -m pytest tests/acceptance/test_scan.py -k protected
 	@SECURECORE_SCAN_RUNS=5 $(PY) -m pytest tests/acceptance/test_scan.py -k twin

@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError, transaction
 
@@ -16,10 +16,11 @@ from securecore import clock, db, digests, events
 from securecore.conf import settings
 from securecore.sessions import columns
 from securecore.sessions.models import Session, SessionQuerySet, record_id
+from securecore.sessions.signatures import SignedSession
 from securecore.sessions.statements import Found, find, find_replaced, write
 
 
-class SessionStore(SessionBase):
+class SessionStore(SignedSession):
     """One session. ``proven`` is what the request proved about its sender (``x5t#S256:<thumbprint>``), empty for
     nothing; a new session is bound to the first of it, and opens for a request that proved what it is bound to.
 
@@ -80,14 +81,13 @@ class SessionStore(SessionBase):
 
     def save(self, must_create: bool = False) -> None:
         data = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
-        if self.session_key is None:
-            return self.create()
         now = clock.now()
-        if must_create:
+        if self.session_key is None:
+            self.create()
+        elif must_create:
             self._insert(now, data)
         elif not self.is_read_only and not self._is_stored(data) and not self._update(now, data):
             raise UpdateError
-        return None
 
     def delete(self, session_key: str | None = None) -> None:
         # A key that the application names is ended. Our own came in a cookie: whoever stole it must not end it either.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 import threading
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.fernet import Fernet
+from django.core import signing
 
 from securecore import clock, tokens
 from securecore.caches import BoundedCache
 from securecore.errors import InvalidToken
+from securecore.sessions import SessionStore, signatures
 from securecore.tokens import access, keys
 from tests.tokens.forge import claims, header, sign
 
@@ -149,3 +152,54 @@ def test_stored_keys_are_few_and_have_no_private_half(
         known = keys.known_key(kids[-1], clock.now())
     assert known is not None
     assert known.private is None
+
+
+class TestSignedSessions:
+    """Contents of a session, whose signature is verified once."""
+
+    @pytest.fixture
+    def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        held: Any = BoundedCache(size=lambda: 2, seconds=lambda: 10.0)
+        monkeypatch.setattr(signatures, "_payloads", held)
+        return held
+
+    def test_are_verified_once_and_read_anew(self, held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = SessionStore()
+        signed = store.encode({"cart": [1]})
+        store.decode(signed)["cart"].append(2)
+        monkeypatch.setattr(signing, "loads", None)
+        assert store.decode(signed) == {"cart": [1]}
+
+    def test_are_ours_under_the_same_keys_only(self, held: Any, settings: Any) -> None:
+        store = SessionStore()
+        signed = store.encode({"who": "alice"})
+        assert store.decode(signed) == {"who": "alice"}
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
+        assert store.decode(signed) == {"who": "alice"}
+        settings.SECRET_KEY_FALLBACKS = []
+        assert store.decode(signed) == {}
+
+    def test_are_those_of_a_session(self, held: Any) -> None:
+        """What something else of the project signed opens no session, and no session opens anything else."""
+        signed = SessionStore().encode({"who": "alice"})
+        assert SessionStore().decode(signed)
+        with pytest.raises(signing.BadSignature):
+            signatures.signed_payload(signed, "another salt")
+
+    def test_are_whole(self, held: Any) -> None:
+        store = SessionStore()
+        signed = store.encode({"who": "alice"})
+        for broken in (signed[:-1], signed + "A", signed.replace(":", ";"), "", "é", "\x00"):
+            assert store.decode(broken) == {}
+        assert len(held) == 0
+
+    def test_are_few_and_small(self, held: Any) -> None:
+        store = SessionStore()
+        for number in range(5):
+            store.decode(store.encode({"number": number}))
+        assert len(held) == 2
+        held.put("nothing else", b"")
+        for large in (secrets.token_hex(1_024), "a" * 100_000):  # the second one is small when it is compressed
+            assert store.decode(store.encode({"large": large})) == {"large": large}
+        assert set(held._values) >= {"nothing else"}
+        assert not any("large" in payload.decode() for _, payload in held._values.values())

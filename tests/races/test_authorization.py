@@ -24,7 +24,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WAIT = 30  # seconds
 
 
-@pytest.fixture(params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True)
+@pytest.fixture(
+    params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
+)
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kind, threshold = request.param  # prepared as docs/access.md has it, and not, as behind PgBouncer
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
@@ -348,6 +350,12 @@ class TestTurnstile:
         with pytest.raises(Busy):
             Thread(lambda: check(person)).result()
         assert blocked() == turnstile.AT_ONCE  # those before it still wait
+
+    def test_are_few(self, settings: Any) -> None:
+        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+        for _ in range(5):
+            given(THROUGH_US["a grant"])
+        assert len(turnstile._turnstiles) == 3
 
 
 class TestDeadlock:

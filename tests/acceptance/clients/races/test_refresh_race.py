@@ -1,6 +1,6 @@
 """One refresh token, 64 threads, four gunicorn workers behind nginx, and afterwards a thief.
 
-SECURECORE_RACE_ROUNDS sets the number of rounds; the full run is 200.
+SECURECORE_RACE_ROUNDS sets the number of rounds; `make soak` has 200.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from demo_project.stack import Stack
 from tests.acceptance.clients.python import CERTIFICATE
 
-ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "20"))
+ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "10"))
 THREADS = 64
 TIMEOUT = 60  # seconds until a thread that did not come back counts as hung
 
