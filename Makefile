@@ -30,7 +30,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test environments lint checks test-sqlite test-postgresql test-newest test-django chaos soak sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos soak sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,13 +41,7 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-# What later ones need is installed while the first ones run.
-test: $(DEV)
-	@$(MAKE) environments & environments=$$!; $(MAKE) lint checks; code=$$?; wait $$environments && exit $$code
-	@$(MAKE) test-sqlite test-postgresql test-newest test-django
-
-environments: $(SSLYZE)
-	@[ -z '$(newest_python)' ] || $(MAKE) $(NEWEST)
+test: lint checks test-sqlite test-postgresql test-newest test-django
 
 lint: $(DEV)
 	$(say) "style: ruff"

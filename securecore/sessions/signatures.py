@@ -23,10 +23,9 @@ _payloads: BoundedCache[bytes] = BoundedCache(
 class SignedSession(SessionBase):
     """Django's, with a memory for signatures that were good."""
 
-    def decode(self, session_data: str | bytes) -> dict[str, Any]:
+    def decode(self, session_data: Any) -> dict[str, Any]:
         try:
-            payload = signed_payload(str(session_data), self.key_salt)
-            data: dict[str, Any] = self.serializer().loads(payload)
+            data: dict[str, Any] = self.serializer().loads(signed_payload(session_data, self.key_salt))
         except Exception:  # Django's own logs what is wrong, and says what that means
             data = super().decode(session_data)
         return data

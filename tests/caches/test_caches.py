@@ -33,6 +33,12 @@ def limits() -> Limits:
     return Limits()
 
 
+def emptied(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Any:
+    """Put an empty cache of two values in the place of this one."""
+    monkeypatch.setattr(module, name, BoundedCache(size=lambda: 2, seconds=lambda: 10.0))
+    return getattr(module, name)
+
+
 class TestBoundedCache:
     def test_keeps_so_many_and_the_newest(self, limits: Limits) -> None:
         for number in range(10):
@@ -84,9 +90,7 @@ class TestBoundedCache:
 class TestGoodSignatures:
     @pytest.fixture
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        held: Any = BoundedCache(size=lambda: 2, seconds=lambda: 10.0)
-        monkeypatch.setattr(access, "_good", held)
-        return held
+        return emptied(monkeypatch, access, "_good")
 
     def test_are_verified_once(self, held: Any, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         token = sign(header(), claims(now))
@@ -159,9 +163,7 @@ class TestSignedSessions:
 
     @pytest.fixture
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        held: Any = BoundedCache(size=lambda: 2, seconds=lambda: 10.0)
-        monkeypatch.setattr(signatures, "_payloads", held)
-        return held
+        return emptied(monkeypatch, signatures, "_payloads")
 
     def test_are_verified_once_and_read_anew(self, held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         store = SessionStore()
