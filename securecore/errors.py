@@ -156,6 +156,14 @@ class AuthenticationRequired(Refused):
     title = "Authentication is required."
 
 
+class CredentialsConflict(Refused):
+    """Two credentials of one request are of two callers; docs/callers.md has the table."""
+
+    code = "credentials-conflict"
+    status = 401
+    title = "The credentials of this request do not belong together."
+
+
 # Replay
 
 

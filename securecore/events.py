@@ -126,6 +126,19 @@ class FamilyRevoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CredentialsConflicting(Event):
+    """Two credentials of one request belong to two callers: one was stolen, or a client mixes up its users."""
+
+    name = "securecore.access.credentials-conflicting"
+    #: The kinds of the two, the stronger first (see ``access.caller``).
+    credentials: tuple[str, str]
+    #: Principals.
+    token_user: str | None
+    session_user: str | None
+    thumbprint: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RefreshTokenReused(Event):
     """A refresh token was presented that had been replaced: it was stolen, or its thief was faster. The family is
     dead.

@@ -8,16 +8,19 @@ from typing import Any
 from django.utils.functional import cached_property
 
 from securecore import clock, identity, leases, tokens
-from securecore.access.snapshot import Snapshot, read
+from securecore.access import caller
+from securecore.access.snapshot import Registration, Snapshot, read
 from securecore.access.statement import Presented
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.db import connection
 from securecore.errors import InvalidToken
+from securecore.grants import principals
+from securecore.grants.effective import Held
 from securecore.identity import ClientCertificate
 from securecore.sessions import record_id
 from securecore.sessions.statements import Found
-from securecore.tokens import AccessToken
+from securecore.tokens import AccessToken, clients, simplejwt
 
 #: What was read a moment ago, by what was presented; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(
@@ -39,7 +42,10 @@ class Access:
     ) -> None:
         self.certificate, self.session_key = certificate, session_key
         self._now, self._presented_token, self._token = now, presented_token, token
-        self._users: dict[Any, Any] = {}
+        #: User objects that were made while the database worked, each for the first credential that names its user.
+        self._spare: dict[Any, Any] = {}
+        #: The user object of each credential: what one credential may do, the user of another must not.
+        self._users: dict[tuple[str, Any], Any] = {}
         #: Whether the answers may be those to another request, up to ``LEASE_MS`` ago.
         self.is_leased = False
 
@@ -70,26 +76,62 @@ class Access:
         """
         if self.certificate is None:
             return None
-        return self._active(identity.owner_of(self.certificate, self._snapshot.certificates.values()))
+        owner = identity.owner_of(self.certificate, self._snapshot.certificates.values())
+        return self._active(caller.CERTIFICATE, owner)
+
+    def certificate_is_nobodys(self) -> bool:
+        """Say whether no enrolment of the certificate names a user, active or not."""
+        return all(enrolled.user is None for enrolled in self._snapshot.certificates.values())
 
     def user_of_token(self) -> Any:
         """Return the active user that the token names. Raises ``InvalidToken`` if there is none, or if the token, its
         family, its client, its user's tokens, its signing key, or everything of its time was revoked.
         """
         self.good_token()
-        user = self._active(self._snapshot.subject)
+        user = self._active(caller.BEARER, self._snapshot.subject)
         if user is None:
             raise InvalidToken
         return user
 
+    def service_of(self, token: Any) -> str | None:
+        """Return the principal of the registered client that ``token`` was issued to; None for a token that was not
+        presented here, and for a user who gets tokens by certificate, whose client id is its user name.
+        """
+        own = self.token
+        if own is None or token is not own or own.issuer == simplejwt.ISSUER:
+            return None
+        return principals.service(own.client_id) if self._snapshot.client else None
+
+    def token_ties(self) -> tuple[str, ...]:
+        """Return how the token that was presented is related to the certificate on the wire (see ``caller.TABLE``)."""
+        token, certificate, client = self.good_token(), self.certificate, self._snapshot.client
+        if certificate is None:
+            return ()
+        ties = {
+            caller.BOUND: token.binding == f"x5t#S256:{certificate.thumbprint}",
+            caller.OBTAINED: token.certificate == certificate.thumbprint,
+            caller.CLIENT: client is not None and self._proves(client),
+        }
+        return tuple(tie for tie, holds in ties.items() if holds)
+
     def user_of_session(self) -> Any | None:
         """Return the active user that the session's row names. Whether that user is logged in says the session."""
-        return self._active(self.session.user_id) if self.session else None
+        return self._active(caller.SESSION, self.session.user_id) if self.session else None
+
+    def hold(self, user: Any) -> None:
+        """Let ``has_perm()`` of a user object that Django made for the session of this request count the grants and
+        denials of the certificate on the wire too.
+        """
+        known = self.user_of_session()
+        if known is not None and known.pk == user.pk:
+            user.securecore_granted = known.securecore_granted
+        else:
+            user.securecore_names = self._certificate_names
 
     def renew(self) -> None:
         """Read again, whatever is leased: what is given out now must not outlive a revocation."""
-        self._users = {}
-        self._snapshot = read(self._presented, self._now, self._users)
+        self._users, self._spare = {}, {}
+        self._snapshot = read(self._presented, self._now, self._spare)
         self.is_leased = False
 
     @cached_property
@@ -113,24 +155,43 @@ class Access:
     def _snapshot(self) -> Snapshot:
         # In a transaction we would read what may be rolled back, or what was there when it began.
         if not settings.LEASE_MS or connection().in_atomic_block:
-            return read(self._presented, self._now, self._users)
+            return read(self._presented, self._now, self._spare)
         leased = _leased.get(self._presented)
         if leased is not None:
             self.is_leased = True
             return leased
         began = leases.clock()
-        snapshot = read(self._presented, self._now, self._users)
+        snapshot = read(self._presented, self._now, self._spare)
         if snapshot.may_be_shared:
             _leased.put(self._presented, snapshot, since=began)
         return snapshot
 
-    def _active(self, key: Any) -> Any | None:
-        snapshot = self._snapshot
+    @property
+    def _certificate_names(self) -> tuple[str, ...]:
+        return tuple(map(principals.certificate, self._presented.certificates or ()))
+
+    def _proves(self, client: Registration) -> bool:
+        """Whether the certificate on the wire authenticates this client (see ``clients.authenticate``)."""
+        certificate = self.certificate
+        if certificate is None:
+            return False
+        if client.certificate_name:
+            named = clients.is_named(client.certificate_name, subject=certificate.subject, sans=certificate.sans)
+            return certificate.is_verified and named
+        return bool(identity.owner_of(certificate, self._snapshot.certificates.values()) == client.user)
+
+    def _active(self, credential: str, key: Any) -> Any | None:
+        """Return the active user with this key, as an object that may do what this credential lets it do."""
+        snapshot, name = self._snapshot, (credential, key)
         if key not in snapshot.users:
             return None
-        if key not in self._users:
-            self._users[key] = snapshot.user(key)
-        return self._users[key] if self._users[key].is_active else None
+        if name not in self._users:
+            user = self._spare.pop(key, None) or snapshot.user(key)
+            service = self.service_of(self.token) if credential == caller.BEARER else None
+            names = (*self._certificate_names, *([service] if service else []))
+            user.securecore_granted = Held(snapshot.granted[key], names)
+            self._users[name] = user
+        return self._users[name] if self._users[name].is_active else None
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:
@@ -140,10 +201,10 @@ def user_of_certificate(certificate: ClientCertificate) -> Any | None:
     return access.user_of_certificate()
 
 
-def user_of_token(token: AccessToken, *, now: dt.datetime) -> Any:
-    """Return the active user that a verified token names, whoever presents it; see ``Access.user_of_token``. Read now,
-    never leased.
+def user_of_token(token: AccessToken, *, now: dt.datetime, certificate: ClientCertificate | None = None) -> Any:
+    """Return the active user that a verified token names, whoever presents it, under the ``certificate`` on the wire;
+    see ``Access.user_of_token``. Read now, never leased.
     """
-    access = Access(now, token=token)
+    access = Access(now, token=token, certificate=certificate)
     access.renew()
     return access.user_of_token()

@@ -11,6 +11,7 @@ from securecore.access.users import UserTable, user_table
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.db import connection
+from securecore.grants.effective import Held
 from securecore.sessions.statements import Found
 
 
@@ -23,6 +24,14 @@ class Enrolled(NamedTuple):
     revoked_at: Any
 
 
+class Registration(NamedTuple):
+    """The row of a registered OAuth client. ``user`` is spelled as in ``Enrolled``."""
+
+    client_id: str
+    user: Any
+    certificate_name: str
+
+
 class Snapshot(NamedTuple):
     """What was true at one instant of what was presented. Nobody changes anything in it: requests share it."""
 
@@ -32,6 +41,8 @@ class Snapshot(NamedTuple):
     session_ends_soon: bool
     #: The user that the token names; None if the token is no longer wanted.
     subject: Any
+    #: The registered client that the token names; None if it is not registered, or if there is no token.
+    client: Registration | None
     #: The columns of each user by primary key, as the database spells it.
     users: dict[Any, tuple[Any, ...]]
     #: What each of them may do, as JSON; only ``has_perm()`` reads it.
@@ -40,7 +51,7 @@ class Snapshot(NamedTuple):
     def user(self, key: Any) -> Any:
         """Return a user object of its own for a request, which may do with it what it likes."""
         user = self.table.user(self.users[key])
-        user.securecore_granted = self.granted[key]
+        user.securecore_granted = Held(self.granted[key])
         return user
 
     @property
@@ -95,7 +106,8 @@ class _Asked:
         token, subject = self.presented.token, None
         if token is not None and _is_wanted(first, places, certificates.get(token.certificate)):
             subject = self.question.parameters["subject"]
-        return Snapshot(self.table, certificates, session, bool(ends_soon), subject, users, granted)
+        client = Registration(*first[places["client"]]) if "client" in places and first[places["client"]][0] else None
+        return Snapshot(self.table, certificates, session, bool(ends_soon), subject, client, users, granted)
 
 
 #: What is asked never changes, and an answer is only taken for the next one if that has the same bytes.

@@ -47,8 +47,10 @@ _KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
             WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
 """
+#: The registration of the client that the token names; a user who gets tokens by certificate has none.
+_CLIENT = "k.client_id, k.user_id, k.certificate_name"
 #: How many columns each part has; a part that was not asked for has none.
-_WIDTHS = {"certificate": 4, "session": 7, "token": 1, "obtained": 1, "family": 1, "key": 1, "granted": 1}
+_WIDTHS = {"certificate": 4, "session": 7, "token": 1, "client": 3, "obtained": 1, "family": 1, "key": 1, "granted": 1}
 
 _ID: Any = RevokedToken._meta.get_field("id")
 _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
@@ -72,7 +74,7 @@ class Presented(NamedTuple):
             # DPoP key is shown under any, and who asks on another service's behalf has seen none.
             obtained = token.certificate not in (certificates or ())
             family, key = token.family_id is not None, token.stored_key is not None
-            asked |= {"token": True, "obtained": obtained, "family": family, "key": key}
+            asked |= {"token": True, "client": True, "obtained": obtained, "family": family, "key": key}
         return tuple(part for part, is_asked in asked.items() if is_asked)
 
 
@@ -118,6 +120,7 @@ def _composed(
         "certificate": _CERTIFICATE,
         "session": _SESSION,
         "token": _REVOCATION,
+        "client": _CLIENT,
         "obtained": _OBTAINED,
         "family": _FAMILY,
         "key": _KEY,
@@ -125,6 +128,7 @@ def _composed(
     tables = {
         "certificate": f"LEFT JOIN securecore_certificate c ON c.thumbprint IN ({', '.join(named)})",
         "session": f"LEFT JOIN {statements.TABLES} ON s.id = %(session_id)s AND s.expires_at > %(now)s",
+        "client": "LEFT JOIN securecore_client k ON k.client_id = %(client_id)s",
     }
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
     selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
@@ -142,7 +146,11 @@ def _composed(
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """What the user may do under this certificate and through this client, for ``effective.read_held()``."""
+    """Return the SQL of the grants of the user, of this certificate and of this client, for ``effective.read_held()``.
+
+    Each grant carries the name that holds it: the signature of a token is all that is known of it here, so a user
+    object gets the grants of a client or certificate only once that credential was accepted (see ``Access``).
+    """
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(client_id)s"] if "token" in parts else []
     return effective.held_sql(names=names, user=users.key)

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.checks import CheckMessage, Warning
+from rest_framework.settings import api_settings
 
 from securecore import conf
+from securecore.conf import django_settings
+from securecore.http.authentication import OwnAuthentication
 
 _LONGEST_LEASE = 1_000
+_DJANGO_S = "django.contrib.auth.middleware.AuthenticationMiddleware"
+_OURS = "securecore.http.middleware.AuthenticationMiddleware"
 
 
 def w701_short_leases(**_: object) -> list[CheckMessage]:
@@ -20,4 +27,35 @@ def w701_short_leases(**_: object) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (w701_short_leases,)
+def w702_our_classes_first(**_: object) -> list[CheckMessage]:
+    """A class of another package that stands before ours answers, and no class of ours is asked about the certificate
+    or session beside it.
+    """
+    classes: list[Any] = list(api_settings.DEFAULT_AUTHENTICATION_CLASSES)
+    own = [index for index, each in enumerate(classes) if issubclass(each, OwnAuthentication)]
+    foreign = [each.__name__ for each in classes[: max(own, default=0)] if not issubclass(each, OwnAuthentication)]
+    if not foreign:
+        return []
+    return [
+        Warning(
+            f"{', '.join(foreign)} may authenticate a user beside the certificate or session of another one.",
+            hint="Put the classes of securecore first in REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']: they let "
+            "the class answer that takes the Authorization header, and compare its user.",
+            id="securecore.W702",
+        )
+    ]
+
+
+def w703_authentication_middleware(**_: object) -> list[CheckMessage]:
+    if _DJANGO_S not in django_settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "Plain Django views accept a request whose access token is bad, or is another user's than the session.",
+            hint=f"Put {_OURS!r} into MIDDLEWARE in place of {_DJANGO_S!r}.",
+            id="securecore.W703",
+        )
+    ]
+
+
+CHECKS = (w701_short_leases, w702_our_classes_first, w703_authentication_middleware)

@@ -7,7 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf
-from securecore.tokens import keys
+from securecore.tokens import keys, simplejwt_settings
 
 #: ASVS 5.0 and RFC 9700 call for minutes; a stolen token that nobody reports works this long.
 _LONGEST_LIFETIME = 900
@@ -41,4 +41,36 @@ def w302_token_lifetime(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (e301_signing_keys, w302_token_lifetime)
+def e303_simplejwt(**_: Any) -> list[CheckMessage]:
+    if not conf.settings.SIMPLEJWT_VERIFYING_KEY:
+        return []
+    theirs = simplejwt_settings.current()
+    problems = theirs.contradictions()
+    try:
+        theirs.authentication_rule()
+    except ImportError as error:
+        problems.append(f"SIMPLE_JWT['USER_AUTHENTICATION_RULE'] cannot be imported: {error}")
+    return [
+        Error(
+            f"{problem} No token of simplejwt is accepted.",
+            hint="Make SECURECORE's SIMPLEJWT_VERIFYING_KEY, SIMPLEJWT_ALGORITHM and SIMPLEJWT_USER_ID_CLAIM and the "
+            "SIMPLE_JWT of the service that issues the tokens the same, or leave its tokens to its own class.",
+            id="securecore.E303",
+        )
+        for problem in problems
+    ]
+
+
+def w304_simplejwt_defaults(**_: Any) -> list[CheckMessage]:
+    if not conf.settings.SIMPLEJWT_VERIFYING_KEY or hasattr(conf.django_settings, "SIMPLE_JWT"):
+        return []
+    return [
+        Warning(
+            "simplejwt's tokens are judged by its default settings: the user's primary key, any audience, any issuer.",
+            hint="Copy SIMPLE_JWT from the settings of the service that issues them; SIMPLE_JWT = {} if it has none.",
+            id="securecore.W304",
+        )
+    ]
+
+
+CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_simplejwt_defaults)

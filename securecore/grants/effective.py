@@ -17,11 +17,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
+
 from securecore import db
 from securecore.conf import django_settings, settings
 from securecore.grants import user_tables
 from securecore.grants.models import ROLE
 from securecore.grants.user_tables import EVERYTHING
+from securecore.prepared import Statement
 
 _COLUMNS = (
     "id",
@@ -36,6 +39,8 @@ _COLUMNS = (
 _WIDTH = len(_COLUMNS)
 #: Of these, what decides whether something is allowed at all.
 _DECIDING = _COLUMNS[1:5]
+#: Names whose grants follow from a credential, and not from the user.
+_BY_CREDENTIAL = ("certificate:", "service:")
 #: When a grant begins and ends, for whoever judges that later than the database (``at``).
 _BOUNDS = ("valid_from", "valid_until")
 
@@ -104,6 +109,16 @@ def effective_sql(
     return f"{ours} UNION ALL SELECT d.*{nulls} FROM ({django}) d WHERE {among['d']}"  # noqa: S608
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a user holds in a request: ``text`` is of ``held_sql``, and of its certificates and services only those in
+    ``names`` were accepted as credentials of this user.
+    """
+
+    text: str | None
+    names: tuple[str, ...] = ()
+
+
 def held_sql(*, names: Sequence[str], user: str) -> str:
     """Return an expression for ``read_held()``: text, of every live grant of the caller what decides, and beside one
     that makes it hold a role what decides of each of the role's.
@@ -112,7 +127,7 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
     which is that of every request, so that each node of its plan counts.
     """
     is_postgresql = db.connection().vendor == "postgresql"
-    columns = [f"{table}.{column}" for table in "gr" for column in _DECIDING]
+    columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
     among = f"IN ({_base_sql(names, user)})"
     if is_postgresql:  # one scan of the index instead of a join
         array = f"ARRAY[{', '.join(names)}] || ARRAY({user_tables.groups_sql(user) or 'SELECT NULL'})"
@@ -125,7 +140,7 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
     if settings.DJANGO_PERMISSIONS and (django := user_tables.permissions_sql(user)):
         deciding = ", ".join(f"d.{column}" for column in _DECIDING)
         nulls = ", NULL" * len(_DECIDING)
-        rows += f" UNION ALL SELECT {deciding}{nulls} FROM ({django}) d"  # noqa: S608
+        rows += f" UNION ALL SELECT 'user', {deciding}{nulls} FROM ({django}) d"  # noqa: S608
     each = ", ".join(f"e.held{index}" for index in range(len(columns)))
     aggregate = f"json_agg(json_build_array({each}))" if is_postgresql else f"json_group_array(json_array({each}))"
     return f"(SELECT CAST({aggregate} AS text) FROM ({rows}) e)"  # noqa: S608
@@ -159,11 +174,25 @@ def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
     return list(grants)
 
 
-def read_held(held: str | None) -> list[EffectiveGrant]:
-    """Return what ``held_sql`` said: grants with nothing in them but what decides."""
-    half = len(_DECIDING)
-    rows = [(_with_nulls(row[:half]), _with_nulls(row[half:])) for row in json.loads(held or "[]")]
-    return read(("", *own, *of_role) for own, of_role in rows)
+def read_held(held: Held) -> list[EffectiveGrant]:
+    """Return the grants of ``held``, with nothing in them but what decides."""
+    half = 1 + len(_DECIDING)
+    return read(
+        ("", *_with_nulls(row[1:half]), *_with_nulls(row[half:]))
+        for row in json.loads(held.text or "[]")
+        if not row[0].startswith(_BY_CREDENTIAL) or row[0] in held.names
+    )
+
+
+def held_now(*, user: Any, names: tuple[str, ...], now: dt.datetime) -> Held:
+    """Return what the user with this primary key holds now, by itself and by its ``names`` of accepted credentials."""
+    database = db.connection()
+    own = {f"sc_name{index}": name for index, name in enumerate((f"user:{user}", *names))}
+    sql = held_sql(names=[f"%({name})s" for name in own], user="%(sc_user)s")
+    key = get_user_model()._meta.pk.get_db_prep_value(user, database)
+    statement = Statement(f"SELECT {sql}", new=["now"])
+    ((text,),) = statement.rows(database, {"sc_user": key, **own, **parameters(now, database)})
+    return Held(text, names)
 
 
 def _with_nulls(deciding: Sequence[Any]) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from securecore import clock
 from securecore.conf import settings
 from securecore.grants import effective
 from securecore.grants.principals import object_of
@@ -17,9 +18,11 @@ from securecore.http.callers import certificate_user
 class CertificateBackend(ModelBackend):
     """``authenticate(request)`` returns the user for whom the request's certificate is enrolled.
 
-    ``has_perm()`` of a request's user answers by what was granted when the request was read, and a denial wins over
-    every other backend. It is for what to show: whoever is about to act asks ``authorize()``, whose answer holds until
-    the effect has committed.
+    ``has_perm()`` of a request's user answers by the grants that were read with the request: of the user, of the
+    certificate on the wire, and of the registered client whose access token a REST framework class has accepted. For
+    any other user object the grants of the user are read when first asked for, and kept with the object. A denial wins
+    over every other backend. ``has_perm()`` is for what to show: before an effect ask ``authorize()``, whose answer
+    holds until the effect has committed.
     """
 
     def authenticate(
@@ -31,8 +34,12 @@ class CertificateBackend(ModelBackend):
         return certificate_user(request) if hasattr(request, "access") else None
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        if not hasattr(user_obj, "securecore_granted"):
+        if user_obj.pk is None:
             return super().has_perm(user_obj, perm, obj)
+        if not hasattr(user_obj, "securecore_granted"):
+            user_obj.securecore_granted = effective.held_now(
+                user=user_obj.pk, names=getattr(user_obj, "securecore_names", ()), now=clock.now()
+            )
         granted = effective.read_held(user_obj.securecore_granted)
         denied, allowing = effective.deciding(granted, perm, *object_of(obj))
         if denied:

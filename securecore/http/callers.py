@@ -1,88 +1,26 @@
-"""Who is calling: what a request presents, whom that makes its user, and how the features name callers."""
+"""How the features name the caller of a request."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user, load_backend
-from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
-from django.utils.crypto import constant_time_compare
 from rest_framework.request import Request
 
-from securecore.conf import django_settings
+from securecore import digests
 from securecore.errors import AuthenticationRequired, Misuse
 from securecore.grants import principal_of
-from securecore.sessions import SessionStore
-
-
-def presented_token(request: HttpRequest) -> str | None:
-    """Return the access token in the Authorization header, and nowhere else (RFC 6750 section 2.1)."""
-    scheme, _, presented = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return presented.strip() if scheme.lower() in ("bearer", "dpop") else None
-
-
-def presented_session(request: HttpRequest) -> str | None:
-    """Return the session id in the cookie, where sessions are ours."""
-    if not request.META.get("HTTP_COOKIE") or not _is_ours(django_settings.SESSION_ENGINE):
-        return None
-    return request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
+from securecore.http.credentials import caller_of, foreign_token
 
 
 def certificate_user(request: Any) -> Any | None:
-    """Return ``request.certificate_user`` as the database has it now, whatever is leased: for whoever gives out what
-    lives longer than the request, a session or a token. Raises ``CertificateRevoked``.
+    """Return ``request.certificate_user`` as the database has it now, even under a lease: for views that give out a
+    session or a token, which lives longer than the request. Raises ``CertificateRevoked``.
     """
     if request.access.is_leased:
         request.access.renew()
         request.certificate_user = request.access.user_of_certificate()
     return request.certificate_user
-
-
-def session_user(request: Any) -> Any:
-    """Return whom the session of the request has logged in, as Django's ``get_user()`` would, without a statement.
-
-    Where anything is unusual Django's own decides: a backend that finds users in a way of its own, a session from
-    before the password or the secret key was changed.
-    """
-    session = request.session
-    if isinstance(session, SessionStore) and hasattr(request, "access"):
-        user = request.access.user_of_session()
-        if user is not None and _is_logged_in(_held(request), user):
-            return user
-    return get_user(request)
-
-
-def _held(request: Any) -> Any:
-    """What the session holds of who is logged in. By a lease it is looked at without opening the session: only what
-    else it holds must be no older than the request, and is read when a view asks for it.
-    """
-    session: SessionStore = request.session
-    is_opened = session.session_key != session.presented_key or "_session_cache" in session.__dict__
-    if is_opened or not request.access.is_leased:
-        return session
-    session.accessed = True
-    found = request.access.session
-    return session.decode(found.data) if found.binding in session.proven else {}
-
-
-def _is_logged_in(session: Any, user: Any) -> bool:
-    path = session.get(BACKEND_SESSION_KEY)
-    if session.get(SESSION_KEY) != user._meta.pk.value_to_string(user) or not hasattr(user, "get_session_auth_hash"):
-        return False
-    if path not in django_settings.AUTHENTICATION_BACKENDS:
-        return False
-    backend: Any = load_backend(path)
-    if getattr(type(backend), "get_user", None) is not ModelBackend.get_user or not backend.user_can_authenticate(user):
-        return False
-    return constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
-
-
-@lru_cache(maxsize=4)
-def _is_ours(engine: str) -> bool:
-    return issubclass(import_module(engine).SessionStore, SessionStore)
 
 
 def request_of(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -95,21 +33,47 @@ def request_of(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
 
 
 def principal(request: Any) -> str:
-    """Return the principal of an authenticated request. Raises ``AuthenticationRequired``.
+    """Return the principal of an authenticated request. Raises ``AuthenticationRequired``, and ``CredentialsConflict``
+    if a class of another package authenticated a user beside somebody else's certificate or session.
 
     A plain Django view knows its user from the session, else from the certificate; a REST framework view says itself
     how it authenticates.
     """
     user = request.user
-    if not user.is_authenticated and isinstance(request, HttpRequest):
-        user = request.certificate_user  # type: ignore[attr-defined]
+    if isinstance(request, HttpRequest):
+        if not user.is_authenticated:
+            user = request.certificate_user  # type: ignore[attr-defined]
+    elif user is not None and user.is_authenticated:
+        caller_of(request)
     if user is None or not user.is_authenticated:
         raise AuthenticationRequired
     return principal_of(user)
 
 
+def service_of(request: Any) -> tuple[str, ...]:
+    """Return the principal of the registered client whose access token authenticated the request, or nothing."""
+    service = request.access.service_of(getattr(request, "auth", None))
+    return (service,) if service else ()
+
+
 def nonce_scope(request: Any) -> str:
-    """Return the name under which this caller's nonces are unique: the certificate, else the user, else everybody."""
-    if request.client_certificate is not None:
+    """Return the name under which this caller's nonces are unique.
+
+    It is the certificate only where the caller needs the key of that certificate. Otherwise a thief of a token could
+    repeat a request of its user under another certificate, where the nonce would be new.
+    """
+    presented = foreign_token(request)
+    if presented is not None:  # nobody has judged it yet
+        return f"token:{digests.record_id('nonce scope', presented)}"
+    decision = caller_of(request)
+    if decision.certificate_vouches:
         return f"x5t#S256:{request.client_certificate.thumbprint}"
-    return principal_of(request.user) if request.user.is_authenticated else "anonymous"
+    return decision.by.user or "anonymous" if decision.by else "anonymous"
+
+
+def is_signed_by_certificate(request: Any) -> bool:
+    """Say whether the caller signs what the key of the certificate on the wire signs."""
+    decision = caller_of(request)
+    if foreign_token(request) is not None and request.access.certificate_is_nobodys():
+        return False  # some class of the view may take the token, which is another caller
+    return decision.certificate_is_the_callers

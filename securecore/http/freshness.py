@@ -21,8 +21,10 @@ from django.db import transaction
 from django.http.request import RawPostDataException
 
 from securecore import clock, db, replay
+from securecore.access import caller
 from securecore.conf import settings
 from securecore.errors import (
+    AuthenticationRequired,
     ContentDigestMismatch,
     EarlyData,
     InvalidDPoPProof,
@@ -35,7 +37,8 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
-from securecore.http.callers import nonce_scope, principal, request_of
+from securecore.http.callers import is_signed_by_certificate, nonce_scope, request_of
+from securecore.http.credentials import caller_of
 from securecore.http.dpop import proof_of_request
 from securecore.http.idempotency.views import under_key
 from securecore.http.target import target_uri
@@ -134,8 +137,8 @@ def _nonce(request: Any, now: dt.datetime) -> None:
 
 
 def _dpop(request: Any, _: dt.datetime) -> None:
-    """The middleware has verified and claimed the proof; here it must be there, and of the key that the token names:
-    anybody has some key.
+    """The middleware has verified and claimed the proof; here it must be there, and of the key of the access token by
+    which the request is made: anybody has some key.
     """
     try:
         proof = proof_of_request(request)
@@ -143,6 +146,9 @@ def _dpop(request: Any, _: dt.datetime) -> None:
         if proof is None or scheme.lower() != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
         if request.access.good_token().binding != f"jkt:{proof.jkt}":
+            raise InvalidToken
+        by = caller_of(request).by
+        if by is None or by.kind != caller.DPOP:
             raise InvalidToken
     except (InvalidDPoPProof, InvalidToken, UseDPoPNonce) as refusal:
         refusal.status = 401  # type: ignore[misc]  # RFC 9449 section 7.1
@@ -164,16 +170,26 @@ def _signature(request: Any, now: dt.datetime) -> None:
 
 
 def _signature_key(request: Any, keyid: str) -> PublicKey:
-    """The key of the certificate on the wire by its thumbprint, or one that is registered for the caller: a good
-    signature of somebody else is none (RFC 9421 section 7.3.3).
+    """Return the key of the certificate on the wire by its thumbprint, if the certificate is the caller's, or one that
+    is registered for the caller. A good signature of somebody else is none (RFC 9421 section 7.3.3): for example of a
+    backend's certificate, under a DPoP token of one of its users.
     """
     certificate = request.client_certificate
     if certificate is not None and keyid == certificate.thumbprint:
+        if not is_signed_by_certificate(request):
+            raise SignatureKeyUnknown
         return signature_keys.loaded(base64.b64decode(certificate.public_key))
     key = signature_keys.find(keyid)
-    if principal_of(key.user) != principal(request):
+    if principal_of(key.user) != _user_of(request):
         raise SignatureKeyUnknown
     return signature_keys.loaded(key.public_key.encode())
+
+
+def _user_of(request: Any) -> str:
+    by = caller_of(request).by
+    if by is None or by.user is None:
+        raise AuthenticationRequired
+    return by.user
 
 
 def _raw_body(request: Any) -> bytes:

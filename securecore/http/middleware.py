@@ -5,8 +5,10 @@ all refusals.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
@@ -20,11 +22,12 @@ from securecore.conf import django_settings, settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
 from securecore.http.binding import opened_from, proven
-from securecore.http.callers import presented_session, presented_token, session_user
+from securecore.http.credentials import presented_token, user_of_plain_view
 from securecore.http.dpop import presented_proof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
+from securecore.http.session_user import presented_session
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore
 
@@ -50,6 +53,9 @@ class ClientCertificateMiddleware:
             return database_away(request, error)
         # A view's exceptions reach RefusalMiddleware; those of other middleware arrive as a 500 (or, when the page for
         # it needs the database too, as they are).
+        refused = getattr(request, "refusal", None)
+        if refused and response.status_code == 500:
+            return problem_response(request, refused)
         away = getattr(request, "database_away", None)
         if away and response.status_code == 500:
             return database_away(request, away)
@@ -158,11 +164,20 @@ def set_cookie(response: Any, session: SessionStore) -> None:
 
 
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
-    """Django's, without its statement for ``request.user``: the user was read with the session."""
+    """Django's, without its statement for ``request.user``: the user was read with the session. An access token in the
+    Authorization header that is not good, or that is another user's, is refused when a view asks for its user.
+    """
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: Any) -> None:
         super().process_request(request)
-        request.user = SimpleLazyObject(lambda: session_user(request))  # type: ignore[assignment]
+        request.user = SimpleLazyObject(lambda: user_of_plain_view(request))
+        request.auser = partial(_auser, request)
+
+
+async def _auser(request: Any) -> Any:
+    """Return ``request.user``, which may have to ask the database."""
+    await sync_to_async(lambda: request.user.is_authenticated)()
+    return request.user
 
 
 class RefusalMiddleware:

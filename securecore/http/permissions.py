@@ -16,23 +16,20 @@ from securecore import clock, db, grants, identity
 from securecore.conf import settings
 from securecore.errors import Misuse, RecentAuthenticationRequired
 from securecore.grants import Decision, LateGate, principals
-from securecore.http.callers import principal
+from securecore.http.callers import principal, service_of
 from securecore.sessions import SessionStore
-from securecore.tokens import AccessToken
 
 
 def principals_of(request: Any) -> tuple[str, ...]:
-    """Return the names by which the caller may have been granted something: its user, the service whose token it came
-    with, its certificate. Raises ``AuthenticationRequired`` (401) for one that has none of them.
+    """Return the names by which the caller may have been granted something: its user, the registered client whose token
+    authenticated it, its certificate. Raises ``AuthenticationRequired`` (401) for one that has none of them.
     """
     presented = request.client_certificate
     certificates = identity.identifiers(presented) if presented else ()
-    token = getattr(request, "auth", None)
-    services = (principals.service(token.client_id),) if isinstance(token, AccessToken) else ()
     named = tuple(principals.certificate(each) for each in certificates)
     if _is_nobody(request) and named:
         return named
-    return (principal(request), *services, *named)
+    return (principal(request), *service_of(request), *named)
 
 
 def authorize(

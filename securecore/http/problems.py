@@ -69,11 +69,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     """REST framework's ``EXCEPTION_HANDLER``: every error it knows becomes a problem, with its own status and
     headers.
     """
+    is_nobody = isinstance(error, (exceptions.NotAuthenticated, AuthenticationRequired))
+    if is_nobody and _session_is_refused(context["request"]):
+        error = SessionRefused()
     if isinstance(error, Refused):
         views.set_rollback()
         return problem_response(context["request"], error)
-    if isinstance(error, exceptions.NotAuthenticated) and _session_is_refused(context["request"]):
-        return problem_response(context["request"], SessionRefused())
     response = views.exception_handler(error, context)
     if response is None:
         return None

@@ -13,6 +13,7 @@ from django.db.models.signals import m2m_changed, post_save, pre_save
 
 from securecore import events, leases
 from securecore.conf import settings
+from securecore.errors import Refused
 from securecore.grants import note_change
 from securecore.http import sessions
 from securecore.http.problems import DATABASE_AWAY
@@ -36,10 +37,14 @@ def end_session(*, request: Any, **_: Any) -> None:
 
 
 def note_database_away(*, request: Any = None, **_: Any) -> None:
-    """Tell ``ClientCertificateMiddleware`` why a middleware failed: Django makes a 500 of it before we are asked."""
+    """Tell ``ClientCertificateMiddleware`` why a middleware failed: Django makes a 500 of it before we are asked. For
+    example a middleware that asks for ``request.user`` meets an access token that is not good.
+    """
     error = sys.exc_info()[1]
     if request is not None and isinstance(error, DATABASE_AWAY):
         request.database_away = error
+    if request is not None and isinstance(error, Refused):
+        request.refusal = error
 
 
 def remember_privileges(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:

@@ -110,13 +110,20 @@ def check_name(name: str) -> str:
     raise ValidationError("A certificate name is subject_dn:, DNS:, URI:, email: or IP:, and a value.")
 
 
+def is_named(certificate_name: str, *, subject: str, sans: tuple[str, ...]) -> bool:
+    """Say whether a certificate with this subject and these alternative names has ``certificate_name``. Ask it of
+    verified certificates only: anybody can write any name into a certificate that no authority vouches for.
+    """
+    return certificate_name in (f"subject_dn:{subject}", *sans)
+
+
 def _registered(row: Client, certificate: PresentedCertificate) -> AuthenticatedClient | None:
     if row.disabled_at is not None or not row.user.is_active:
         return None
     if row.certificate_name:
-        # Anybody can write any name into a certificate that no authority vouches for.
-        names = (f"subject_dn:{certificate.subject}", *certificate.sans)
-        proven = certificate.is_verified and row.certificate_name in names
+        proven = certificate.is_verified and is_named(
+            row.certificate_name, subject=certificate.subject, sans=certificate.sans
+        )
     else:
         proven = certificate.user is not None and certificate.user.pk == row.user_id
     if not proven:

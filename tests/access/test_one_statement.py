@@ -63,12 +63,11 @@ class TestEveryAuthentication:
         with django_assert_num_queries(0):
             assert mtls_client(None).get("/token").status_code == 401
 
-    def test_with_all_of_them_at_once_is_of_three_people(
+    def test_with_all_of_them_at_once_costs_no_more(
         self, caller: Caller, users: Any, django_assert_num_queries: Any
     ) -> None:
-        """A certificate of one, a session of another, a token of a third: each way knows its own."""
+        """A certificate and a session of one user, a token of another: known from the same statement, and refused."""
         now = clock.now()
-        Session.objects.update(user=users["bob"])
         encoded, _ = tokens.issue(
             subject=str(users["carol"].pk),
             client_id="payments",
@@ -76,9 +75,10 @@ class TestEveryAuthentication:
             now=now,
         )
         headers = {"HTTP_AUTHORIZATION": f"Bearer {encoded}"}
-        with django_assert_num_queries(2):
-            assert caller.get("/certificate", **headers).json()["username"] == "alice"
-            assert caller.get("/token", **headers).json()["username"] == "carol"
+        with django_assert_num_queries(1):
+            assert caller.get("/token", **headers).json()["code"] == "credentials-conflict"
+        with django_assert_num_queries(1):
+            assert caller.get("/token").json()["username"] == "alice"
 
 
 class TestStatement:

@@ -28,6 +28,8 @@ SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
+OURS = "securecore.http.authentication."
+BASIC = "rest_framework.authentication.BasicAuthentication"
 P256 = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -274,6 +276,29 @@ class TestLeases:
     def test_do_not_make_everybody_wait(self, securecore: Any, milliseconds: int, ids: list[str]) -> None:
         securecore(LEASE_MS=milliseconds)
         assert found() == ids
+
+
+class TestCallers:
+    @pytest.mark.parametrize(
+        ("classes", "ids"),
+        [
+            ([OURS + "CertificateAuthentication", BASIC], []),
+            ([BASIC], []),
+            ([BASIC, OURS + "CertificateAuthentication"], ["W702"]),
+            ([OURS + "AccessTokenAuthentication", BASIC, OURS + "CertificateAuthentication"], ["W702"]),
+        ],
+    )
+    def test_are_compared_by_our_classes(self, settings: Any, classes: list[str], ids: list[str]) -> None:
+        settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
+        assert found() == ids
+
+    def test_are_compared_by_our_middleware(self, settings: Any) -> None:
+        ours, theirs = "securecore.http.middleware.", "django.contrib.auth.middleware."
+        settings.MIDDLEWARE = [
+            f"{theirs}AuthenticationMiddleware" if each == f"{ours}AuthenticationMiddleware" else each
+            for each in settings.MIDDLEWARE
+        ]
+        assert found() == ["W703"]
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "uWSGI"])

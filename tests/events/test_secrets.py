@@ -24,7 +24,7 @@ from securecore.tokens import SigningKey, keys
 from tests.authority import Authority, Issued, MutualTLSClient
 from tests.events.recorder import recorded
 from tests.http.test_database_away import GONE, away
-from tests.tokens.calls import get, given, post, prove, refresh
+from tests.tokens.calls import get, given, post, prove, refresh, said
 from tests.tokens.forge import claims, header, sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
@@ -75,7 +75,9 @@ def bearer(mtls_client: Clients, secrets: set[str], now: dt.datetime) -> None:
     changes: list[dict[str, Any]] = [{"exp": 1}, {"aud": "x"}, {"jti": []}, {"cnf": token}]
     odd = [sign(header(), claims(now, **changed)) for changed in changes]
     odd += [f"{head}.{payload}.AAAA", f"{head}.{payload}", token + "\xff", token + "=", f"{head}.\xff.{signature}"]
-    secrets.update({token, signature, *odd})
+    of_bob = sign(header(), claims(now, sub=str(User.objects.get(username="bob").pk), cnf=said(token)["cnf"]))
+    alice.get("/session", HTTP_AUTHORIZATION=f"Bearer {of_bob}")
+    secrets.update({token, signature, of_bob, *odd})
     for presented in (token, *odd):
         for client in (alice, bob):
             client.get("/token-only", HTTP_AUTHORIZATION=f"Bearer {presented}")

@@ -80,11 +80,19 @@ class TestToken:
     def test_that_is_bad_is_not_replaced_by_the_certificate(self, client: MutualTLSClient, token: str) -> None:
         assert is_refused(get(client, token[:-8] + "AAAAAAAA", path="/protected"))
 
-    @pytest.mark.parametrize("scheme", ["", "Basic", "DPoP", "Token", "Bearer:", "Bearer,"])
+    @pytest.mark.parametrize("scheme", ["", "Basic", "Token", "Bear", "Bearerx"])
     def test_of_another_scheme_is_none(self, client: MutualTLSClient, token: str, scheme: str) -> None:
         answer = get(client, token, scheme=scheme)
         assert (answer.status_code, answer.json()["code"]) == (401, "authentication-required")
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+    @pytest.mark.parametrize("scheme", ["DPoP", "dpop", "Bearer:", "Bearer,", "Bearer\t"])
+    def test_of_a_scheme_that_no_class_takes_is_refused(self, client: MutualTLSClient, token: str, scheme: str) -> None:
+        """The certificate does not answer in its place."""
+        for path in ("/token-only", "/protected"):
+            answer = get(client, token, scheme=scheme, path=path)
+            assert (answer.status_code, answer.json()["code"]) == (401, "invalid-token")
+            assert answer["WWW-Authenticate"].endswith('error="invalid_token"')
 
     @pytest.mark.parametrize("value", ["Bearer", "Bearer ", "Bearer  ", "bearer \t"])
     def test_that_is_empty_is_refused(self, client: MutualTLSClient, value: str) -> None:

@@ -1,0 +1,277 @@
+"""Whatever simplejwt refuses by its settings, we refuse: the same tokens, beside the package itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.exceptions import APIException
+from rest_framework.test import APIRequestFactory
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.settings import DEFAULTS, api_settings
+from rest_framework_simplejwt.state import token_backend
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from securecore import clock
+from securecore.checks.tokens import e303_simplejwt, w304_simplejwt_defaults
+from securecore.revocation import revoke_user_tokens
+from securecore.tokens import simplejwt_settings
+from tests.authority import MutualTLSClient
+from tests.tokens.calls import get
+from tests.tokens.test_simplejwt import KEY, resigned
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
+
+
+class Both:
+    """One project with simplejwt and with us, and one pair of settings that both read."""
+
+    def __init__(self, settings: Any, configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings, self.configure, self.monkeypatch = settings, configure, monkeypatch
+        self.set(SIGNING_KEY=KEY)
+
+    def set(self, **theirs: Any) -> None:
+        """Set these of simplejwt's, in the package and in ``SIMPLE_JWT``."""
+        self.settings.SIMPLE_JWT = {**getattr(self.settings, "SIMPLE_JWT", {}), **theirs}
+        for name, value in theirs.items():
+            self.monkeypatch.setattr(api_settings, name, value, raising=False)
+            if hasattr(token_backend, name.lower()):
+                self.monkeypatch.setattr(token_backend, name.lower(), value)
+        self.monkeypatch.setattr(token_backend, "prepared_signing_key", KEY, raising=False)
+
+    def theirs(self, token: str) -> str:
+        request: Any = APIRequestFactory().get("/", HTTP_AUTHORIZATION=f"Bearer {token}")
+        try:
+            authenticated = JWTAuthentication().authenticate(request)
+        except APIException:
+            return "refused"
+        return authenticated[0].get_username() if authenticated else "refused"
+
+    def ours(self, token: str) -> str:
+        response = get(MutualTLSClient(), token, "/migration")
+        assert response.status_code in (200, 401), response.content
+        return str(response.json()["user"]) if response.status_code == 200 else "refused"
+
+    def judge(self, token: str) -> str:
+        """What both say of it."""
+        theirs, ours = self.theirs(token), self.ours(token)
+        assert ours in (theirs, "refused"), (theirs, ours)
+        assert theirs == ours, f"simplejwt says {theirs}, we say {ours}"
+        return ours
+
+
+@pytest.fixture
+def both(settings: Any, configure: Any, monkeypatch: pytest.MonkeyPatch) -> Both:
+    configure(SIMPLEJWT_VERIFYING_KEY=KEY)
+    return Both(settings, configure, monkeypatch)
+
+
+@pytest.fixture
+def root() -> User:
+    return User.objects.create_superuser("root", password="x")
+
+
+@pytest.fixture
+def alice(root: User) -> User:
+    """Her name is the primary key of the administrator."""
+    return User.objects.create_user(str(root.pk), email="alice@example.org", password="secret")
+
+
+def issued(user: User, **changed: Any) -> str:
+    return resigned(str(AccessToken.for_user(user)), **changed)
+
+
+class TestUser:
+    @pytest.mark.parametrize("field", ["username", "email"])
+    def test_is_found_by_their_field(self, both: Both, alice: User, root: User, field: str) -> None:
+        """M13: alice's token, which names her by a text, was the administrator's."""
+        both.set(USER_ID_FIELD=field)
+        assert both.judge(issued(alice)) == alice.username
+        assert both.judge(issued(alice, user_id="nobody")) == "refused"
+        assert both.judge(issued(alice, user_id=str(root.pk))) in (alice.username, "refused")
+
+    @pytest.mark.parametrize("field", ["id", "pk"])
+    def test_by_primary_key_costs_no_statement_more(
+        self, both: Both, alice: User, field: str, django_assert_num_queries: Any
+    ) -> None:
+        both.set(USER_ID_FIELD=field)
+        token = issued(alice)
+        with django_assert_num_queries(1):
+            assert both.ours(token) == alice.username
+
+    @pytest.mark.parametrize("value", ["\0", [], {}, 10**30, None, True], ids=repr)
+    def test_of_nonsense_is_refused(self, both: Both, alice: User, value: Any) -> None:
+        both.set(USER_ID_FIELD="username")
+        assert both.ours(issued(alice, user_id=value)) == "refused"
+
+    def test_of_two_is_refused(self, both: Both, alice: User, root: User) -> None:
+        both.set(USER_ID_FIELD="email")
+        User.objects.filter(pk=root.pk).update(email=alice.email)
+        assert both.ours(issued(alice)) == "refused"
+
+    def test_can_be_revoked_by_user(self, both: Both, alice: User) -> None:
+        """Tokens that name her by e-mail address are her tokens."""
+        both.set(USER_ID_FIELD="email")
+        token = issued(alice)
+        assert both.ours(token) == alice.username
+        revoke_user_tokens(alice)
+        assert both.ours(token) == "refused"
+
+    def test_that_their_rule_refuses_is_refused(self, both: Both, alice: User, root: User) -> None:
+        both.set(USER_AUTHENTICATION_RULE=lambda user: user.is_superuser)
+        assert both.ours(issued(alice)) == "refused"
+        assert both.ours(issued(root)) == "root"
+        both.set(USER_AUTHENTICATION_RULE="nowhere.at_all")
+        assert both.ours(issued(root)) == "refused"
+        assert "USER_AUTHENTICATION_RULE" in e303_simplejwt()[0].msg
+
+    def test_that_is_inactive_is_refused(self, both: Both, alice: User) -> None:
+        token = issued(alice)
+        User.objects.update(is_active=False)
+        assert both.judge(token) == "refused"
+
+
+class TestClaims:
+    @pytest.mark.parametrize(
+        ("wanted", "said", "accepted"),
+        [
+            ("here", "here", True),
+            ("here", "elsewhere", False),
+            ("here", None, False),
+            ("here", ["elsewhere", "here"], True),
+            (["here", "there"], "there", True),
+            (["here", "there"], "elsewhere", False),
+            (None, "elsewhere", True),
+        ],
+    )
+    def test_of_the_audience(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
+        both.set(AUDIENCE=wanted)
+        assert both.judge(issued(alice, aud=said)) == (alice.username if accepted else "refused")
+
+    @pytest.mark.parametrize(
+        ("wanted", "said", "accepted"),
+        [("us", "us", True), ("us", "them", False), ("us", None, False), (None, "them", True)],
+    )
+    def test_of_the_issuer(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
+        both.set(ISSUER=wanted)
+        assert both.judge(issued(alice, iss=said)) == (alice.username if accepted else "refused")
+
+    def test_of_the_password(self, both: Both, alice: User) -> None:
+        both.set(CHECK_REVOKE_TOKEN=True)
+        token = issued(alice)
+        assert both.judge(token) == alice.username
+        assert both.judge(issued(alice, hash_password=None)) == "refused"
+        assert both.judge(issued(alice, hash_password=7)) == "refused"
+        alice.set_password("another")
+        alice.save()
+        assert both.judge(token) == "refused"
+        both.set(CHECK_REVOKE_TOKEN=False)
+        assert both.judge(token) == alice.username
+
+    def test_of_the_password_under_another_name(self, both: Both, alice: User) -> None:
+        both.set(CHECK_REVOKE_TOKEN=True, REVOKE_TOKEN_CLAIM="pw")
+        assert both.judge(issued(alice)) == alice.username
+        both.set(REVOKE_TOKEN_CLAIM="hash_password")
+        assert both.judge(resigned(str(AccessToken.for_user(alice)), hash_password=None)) == "refused"
+
+    def test_of_type_and_name_are_called_as_they_say(self, both: Both, alice: User) -> None:
+        usual = issued(alice)
+        both.set(TOKEN_TYPE_CLAIM="kind", JTI_CLAIM="id")
+        assert both.judge(issued(alice)) == alice.username
+        assert both.judge(issued(alice, kind="refresh")) == "refused"
+        assert both.judge(usual) == "refused"
+
+    def test_of_no_type_is_still_no_refresh_token(self, both: Both, alice: User) -> None:
+        both.set(TOKEN_TYPE_CLAIM=None)
+        assert both.judge(str(AccessToken.for_user(alice))) == alice.username
+        assert both.ours(str(RefreshToken.for_user(alice))) == "refused"
+
+    def test_of_a_blacklisted_refresh_token_says_nothing_of_access(self, both: Both, alice: User) -> None:
+        """Their blacklist is of refresh and sliding tokens alone."""
+        assert both.judge(str(RefreshToken.for_user(alice).access_token)) == alice.username
+
+
+class TestTimes:
+    @pytest.mark.parametrize("leeway", [0, None, 5, 5.0, dt.timedelta(seconds=5)], ids=repr)
+    def test_are_judged_with_their_leeway(self, both: Both, alice: User, leeway: Any) -> None:
+        both.set(LEEWAY=leeway)
+        now, long = int(clock.now().timestamp()), bool(leeway)
+        for claims, accepted in (
+            ({"exp": now + 60}, True),
+            ({"exp": now - 3}, long),
+            ({"exp": now - 3.5}, long),
+            ({"exp": now - 8}, False),
+            ({"nbf": now + 3}, long),
+            ({"nbf": now + 8}, False),
+            ({"iat": now + 8}, False),
+        ):
+            assert both.judge(issued(alice, **claims)) == (alice.username if accepted else "refused"), claims
+
+    def test_are_not_judged_with_more_than_our_skew(self, both: Both, alice: User) -> None:
+        """A revocation is remembered until ``CLOCK_SKEW`` after the token's end."""
+        both.set(LEEWAY=3_600)
+        assert both.ours(issued(alice, exp=int(clock.now().timestamp()) - 15)) == "refused"
+
+
+class TestContradiction:
+    @pytest.mark.parametrize(
+        "theirs",
+        [
+            {"ALGORITHM": "HS512"},
+            {"SIGNING_KEY": "another secret that has at least 32 bytes too"},
+            {"USER_ID_CLAIM": "sub"},
+            {"AUTH_HEADER_TYPES": ("JWT",)},
+            {"AUTH_HEADER_TYPES": "JWT"},
+            {"AUTH_HEADER_NAME": "HTTP_X_TOKEN"},
+            {"AUTH_TOKEN_CLASSES": ("rest_framework_simplejwt.tokens.SlidingToken",)},
+            {"JTI_CLAIM": None},
+        ],
+        ids=repr,
+    )
+    def test_is_found_at_start_and_accepts_nothing(self, both: Both, alice: User, settings: Any, theirs: Any) -> None:
+        token = issued(alice)
+        assert both.ours(token) == alice.username
+        assert e303_simplejwt() == []
+        settings.SIMPLE_JWT = theirs
+        assert both.ours(token) == "refused"
+        (error,) = e303_simplejwt()
+        assert error.id == "securecore.E303"
+
+    def test_of_keys_from_an_address(self, both: Both, settings: Any) -> None:
+        settings.SIMPLE_JWT = {"JWK_URL": "https://keys.example"}
+        assert e303_simplejwt() == []
+        both.configure(SIMPLEJWT_ALGORITHM="RS256")
+        assert "JWK_URL" in e303_simplejwt()[0].msg
+
+    def test_is_none_with_the_classes_themselves(self, both: Both, alice: User, settings: Any) -> None:
+        settings.SIMPLE_JWT = {"AUTH_TOKEN_CLASSES": [AccessToken], "AUTH_HEADER_TYPES": ["JWT", "Bearer"]}
+        assert both.ours(issued(alice)) == alice.username
+
+    def test_without_a_word_of_theirs_is_warned_of(self, both: Both, settings: Any) -> None:
+        assert w304_simplejwt_defaults() == []
+        del settings.SIMPLE_JWT
+        (warning,) = w304_simplejwt_defaults()
+        assert warning.id == "securecore.W304"
+        both.configure(SIMPLEJWT_VERIFYING_KEY="")
+        assert w304_simplejwt_defaults() == e303_simplejwt() == []
+
+
+def test_the_defaults_are_those_of_the_package() -> None:
+    ours = simplejwt_settings.SimpleJWT()
+    left_to_us = {"ALGORITHM", "SIGNING_KEY", "VERIFYING_KEY", "USER_ID_CLAIM"}
+    for name in vars(ours).keys() - left_to_us:
+        assert getattr(ours, name) == DEFAULTS[name], name
+
+
+def test_every_setting_of_the_package_is_known() -> None:
+    """A new one may make it refuse what we accept."""
+    harmless = {
+        *("ACCESS_TOKEN_LIFETIME", "REFRESH_TOKEN_LIFETIME", "ROTATE_REFRESH_TOKENS", "BLACKLIST_AFTER_ROTATION"),
+        *("UPDATE_LAST_LOGIN", "JSON_ENCODER", "TOKEN_USER_CLASS", "SLIDING_TOKEN_LIFETIME"),
+        *("SLIDING_TOKEN_REFRESH_EXP_CLAIM", "SLIDING_TOKEN_REFRESH_LIFETIME"),
+        "CHECK_USER_IS_ACTIVE",  # ours must always be
+    }
+    known = set(vars(simplejwt_settings.SimpleJWT()))
+    assert {name for name in DEFAULTS if not name.endswith("_SERIALIZER")} - harmless == known
