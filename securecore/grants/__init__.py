@@ -6,9 +6,10 @@ reads the revocation. A revocation that returned is never outrun. What is change
 ``QuerySet.update()`` or in SQL, closes the gate by a trigger.
 """
 
-from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, late_gate
+from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, decide_all, late_gate
 from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
+from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
@@ -20,10 +21,12 @@ __all__ = [
     "allowed",
     "authorize",
     "decide",
+    "decide_all",
     "grant",
     "late_gate",
     "note_change",
     "principal_of",
+    "require_permission",
     "revoke",
     "revoke_all",
     "take_gate",
