@@ -118,9 +118,38 @@ def decide_all(principal: Principal, asked: Sequence[Asked], *, clock: Clock) ->
     return _decided(names_of(principal), [(require_permission(permission), on) for permission, on in asked], clock)
 
 
+class Judge:
+    """Decides about one caller, whose gates the transaction holds and whose grants were read behind them."""
+
+    def __init__(self, names: tuple[str, ...], permissions: Sequence[str], read: standing.Standing) -> None:
+        self._names = names
+        self._permissions = frozenset(permissions)
+        self._read = read
+
+    def knows(self, permission: str) -> bool:
+        """Say whether the grants of ``permission`` were read."""
+        return permission in self._permissions
+
+    def decide(self, permission: str, obj: Any = None) -> Decision:
+        """Say whether the caller may, without a statement; the grants of ``permission`` must have been read."""
+        return _judged(self._read, self._names, permission, _object(obj))
+
+
+def judge(principal: Principal, permissions: Sequence[str], *, clock: Clock) -> Judge:
+    """Enter the gates of ``principal`` and read its grants of ``permissions``; the returned judge then decides about
+    objects as they are found, in savepoints too, until the transaction ends. Needs the outermost transaction.
+    """
+    names = names_of(principal)
+    return Judge(names, permissions, _read_behind_gates(names, tuple(map(require_permission, permissions)), clock))
+
+
 def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
+    read = _read_behind_gates(names, tuple(dict.fromkeys(permission for permission, _ in asked)), clock)
+    return [_judged(read, names, permission, on) for permission, on in asked]
+
+
+def _read_behind_gates(names: tuple[str, ...], permissions: tuple[str, ...], clock: Clock) -> standing.Standing:
     db.require_outermost_transaction("decide()")
-    permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
     began = clock()
     asking = standing.asked(names, permissions, now=began, bounds=True)
     held, rows = gate.enter(names, _belonged_to.get(names) or (), then=asking)
@@ -134,7 +163,7 @@ def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> li
         gate.enter_also(belongs_to - held)
         held |= belongs_to
         read = standing.read(names, permissions, now=clock())
-    return [_judged(read, names, permission, on) for permission, on in asked]
+    return read
 
 
 #: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from securecore import clock, db, grants
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied, RecentAuthenticationRequired
-from securecore.grants import Decision, LateGate, require_permission
+from securecore.grants import Decision, Judge, LateGate, require_permission
 from securecore.http.action_names import (
     UNNAMED,
     Grants,
@@ -104,6 +104,7 @@ class GrantedView:
         view: Any = self
         _require_known_names(type(self), frozenset(self.grants), getattr(view, "action_map", None) is not None)
         self._decisions: list[Decision] = []
+        self._judge: Judge | None = None
         self._method = ""
         self._is_answered = False
         with ExitStack() as self._transaction:
@@ -141,7 +142,7 @@ class GrantedView:
         if self._is_answered or request.method != self._method:
             self._decide_for_show(request, permission, obj)
             return
-        decision = grants.decide(principals_of(request), permission, obj, clock=clock.now)
+        decision = self._decision(request, permission, obj)
         decision.require()
         self._decisions.append(decision)
         note_permission(request, permission, obj)
@@ -161,15 +162,26 @@ class GrantedView:
         """Open the transaction. Nothing in it waits for the client, and nobody holds a thread without credentials."""
         if self._method:
             return
-        if self._asked(request):
-            try:
-                principals_of(request)
-            except AuthenticationRequired:
-                view: Any = self
-                view.permission_denied(request)  # REST framework's 401, with its challenge
+        named = self._named(request)
+        permissions = [*(each.permission for each in self._own_grants()), *([named] if named else [])]
+        names = self._names(request) if permissions else ()
         receive_body(request)
         self._transaction.enter_context(db.outermost_transaction("GrantedView"))
         self._method = request.method
+        # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
+        self._judge = grants.judge(names, permissions, clock=clock.now) if permissions else None
+
+    def _names(self, request: Any) -> tuple[str, ...]:
+        view: Any = self
+        try:
+            return principals_of(request)
+        except AuthenticationRequired:
+            return view.permission_denied(request)  # type: ignore[no-any-return]  # raises REST framework's 401
+
+    def _decision(self, request: Any, permission: str, obj: Any = None) -> Decision:
+        if self._judge is not None and request.method == self._method and self._judge.knows(permission):
+            return self._judge.decide(permission, obj)
+        return grants.decide(principals_of(request), permission, obj, clock=clock.now)
 
     def _named(self, request: Any) -> str | None:
         """Return the permission that this action needs by name, or None. Raises ``Misuse`` for one without a name."""
@@ -206,9 +218,7 @@ class GrantedView:
         and 403 do not tell them which objects exist.
         """
         for permission in self._asked(request):
-            if transaction.get_rollback(using=settings.DATABASE):
-                raise PermissionDenied  # nothing can be asked any more
-            grants.decide(principals_of(request), permission, clock=clock.now).require()
+            self._decision(request, permission).require()
 
     def _decide_for_show(self, request: Any, permission: str, obj: Any) -> None:
         """Answer REST framework, which asks about other methods to show forms and metadata: in its own exceptions, and
