@@ -319,6 +319,15 @@ class IdempotencyAnswerUnreadable(Unavailable):
     title = "The answer to this Idempotency-Key cannot be read right now."
 
 
+# Requests as a whole
+
+
+class BodyIncomplete(Refused):
+    code = "body-incomplete"
+    status = 400
+    title = "The request body ended before its Content-Length."
+
+
 # Grants
 
 

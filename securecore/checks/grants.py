@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 from django.core.checks import CheckMessage, Error, Warning
 
 from securecore import conf, db
+from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
 from securecore.grants import triggers
+from securecore.http.action_names import Actions, asking_permissions, unknown_names, unnamed_actions
+from securecore.http.permissions import GrantedView, HasGrant
 
 
 def _database() -> dict[str, Any]:
@@ -119,7 +122,72 @@ def e607_standby(databases: Sequence[str] | None = None, **_: Any) -> list[Check
     ]
 
 
+def e608_unnamed_actions(**_: Any) -> list[CheckMessage]:
+    """An action of a ``GrantedView`` that no name opens is refused by the first request to it."""
+    found = sorted({f"{_name(view)}.{action}" for view, action in _each_route(_unnamed)})
+    if not found:
+        return []
+    return [
+        Error(
+            f"No permission is named for {_few(found)}: every request to it is refused.",
+            hint="Name it in `grants` of the view, with None if it needs no grant.",
+            id="securecore.E608",
+        )
+    ]
+
+
+def e609_unknown_actions(**_: Any) -> list[CheckMessage]:
+    """A name in ``GrantedView.grants`` that no action has guards nothing."""
+    found = sorted({f"{_name(view)}.grants[{name!r}]" for view, name in _each_route(_unknown)})
+    if not found:
+        return []
+    return [
+        Error(
+            f"No action has the name in {_few(found)}: it guards nothing.",
+            hint="Use the action's name in a viewset (destroy, not delete), and the method's elsewhere (get, post).",
+            id="securecore.E609",
+        )
+    ]
+
+
+def _each_route(names_of: Callable[..., list[str]]) -> Iterator[tuple[type[GrantedView], str]]:
+    """Yield each ``GrantedView`` of the URLconf with each of its names that ``names_of`` finds."""
+    for callback in callbacks():
+        view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+        if isinstance(view, type) and issubclass(view, GrantedView):
+            given = getattr(callback, "initkwargs", None) or getattr(callback, "view_initkwargs", {})
+            for name in names_of(view, given, getattr(callback, "actions", None)):
+                yield view, name
+
+
+def _unnamed(view: type[GrantedView], given: dict[str, Any], actions: Actions) -> list[str]:
+    permissions = given.get("permission_classes", cast(Any, view).permission_classes)
+    if any(asking_permissions(permissions, HasGrant)):
+        return []
+    return unnamed_actions(view, given.get("grants", view.grants), actions)
+
+
+def _unknown(view: type[GrantedView], given: dict[str, Any], actions: Actions) -> list[str]:
+    return unknown_names(view, given.get("grants", view.grants), actions)
+
+
+def _name(view: type[Any]) -> str:
+    return f"{view.__module__}.{view.__qualname__}"
+
+
+def _few(names: list[str]) -> str:
+    return f"{', '.join(names[:10])}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
+
+
 _POSTGRESQL = ("postgresql", "postgis")
 
-CHECKS = (e601_sqlite_immediate, e602_read_committed, e603_database, e604_gate, e605_replica)
+CHECKS = (
+    e601_sqlite_immediate,
+    e602_read_committed,
+    e603_database,
+    e604_gate,
+    e605_replica,
+    e608_unnamed_actions,
+    e609_unknown_actions,
+)
 DATABASE_CHECKS = (w606_triggers, e607_standby)

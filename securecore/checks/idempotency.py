@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
-from django.urls import URLPattern, get_resolver
 from django.utils.module_loading import import_string
 
+from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
 from securecore.http.idempotency.middleware import IdempotencyMiddleware
 from securecore.http.idempotency.views import hides_a_check, takes_key
@@ -46,7 +45,7 @@ def e501_middleware_last(**_: Any) -> list[CheckMessage]:
 def w502_views_without_keys(**_: Any) -> list[CheckMessage]:
     if _place(_middleware()) is None:
         return []
-    names = sorted({_name(view) for view in _views(get_resolver().url_patterns) if not _is_served(view)})
+    names = sorted({_name(view) for view in callbacks() if not _is_served(view)})
     if not names:
         return []
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
@@ -58,14 +57,6 @@ def w502_views_without_keys(**_: Any) -> list[CheckMessage]:
             id="securecore.W502",
         )
     ]
-
-
-def _views(patterns: Any) -> Iterator[Any]:
-    for pattern in patterns:
-        if isinstance(pattern, URLPattern):
-            yield pattern.callback
-        else:
-            yield from _views(pattern.url_patterns)
 
 
 def _is_served(view: Any) -> bool:

@@ -6,9 +6,20 @@ reads the revocation. A revocation that returned is never outrun. What is change
 ``QuerySet.update()`` or in SQL, closes the gate by a trigger.
 """
 
-from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, late_gate
+from securecore.grants.authorization import (
+    Decision,
+    Judge,
+    LateGate,
+    allowed,
+    authorize,
+    decide,
+    decide_all,
+    judge,
+    late_gate,
+)
 from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
+from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
@@ -16,14 +27,18 @@ __all__ = [
     "Decision",
     "Gate",
     "Grant",
+    "Judge",
     "LateGate",
     "allowed",
     "authorize",
     "decide",
+    "decide_all",
     "grant",
+    "judge",
     "late_gate",
     "note_change",
     "principal_of",
+    "require_permission",
     "revoke",
     "revoke_all",
     "take_gate",

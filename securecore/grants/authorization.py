@@ -14,6 +14,7 @@ from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
 from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
+from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import names_of, object_of
 
 Principal = str | tuple[str, ...]
@@ -109,12 +110,46 @@ def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clo
     in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
     read after the wait too: a permission whose end was set to an instant of the wait has ended.
     """
-    return _decided(names_of(principal), [(permission, _object(obj))], clock)[0]
+    return decide_all(principal, [(permission, _object(obj))], clock=clock)[0]
+
+
+def decide_all(principal: Principal, asked: Sequence[Asked], *, clock: Clock) -> list[Decision]:
+    """Like ``decide`` for several permissions in the same two statements; the objects as grants name them."""
+    return _decided(names_of(principal), [(require_permission(permission), on) for permission, on in asked], clock)
+
+
+class Judge:
+    """Decides about one caller, whose gates the transaction holds and whose grants were read behind them."""
+
+    def __init__(self, names: tuple[str, ...], permissions: Sequence[str], read: standing.Standing) -> None:
+        self._names = names
+        self._permissions = frozenset(permissions)
+        self._read = read
+
+    def knows(self, permission: str) -> bool:
+        """Say whether the grants of ``permission`` were read."""
+        return permission in self._permissions
+
+    def decide(self, permission: str, obj: Any = None) -> Decision:
+        """Say whether the caller may, without a statement; the grants of ``permission`` must have been read."""
+        return _judged(self._read, self._names, permission, _object(obj))
+
+
+def judge(principal: Principal, permissions: Sequence[str], *, clock: Clock) -> Judge:
+    """Enter the gates of ``principal`` and read its grants of ``permissions``; the returned judge then decides about
+    objects as they are found, in savepoints too, until the transaction ends. Needs the outermost transaction.
+    """
+    names = names_of(principal)
+    return Judge(names, permissions, _read_behind_gates(names, tuple(map(require_permission, permissions)), clock))
 
 
 def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
+    read = _read_behind_gates(names, tuple(dict.fromkeys(permission for permission, _ in asked)), clock)
+    return [_judged(read, names, permission, on) for permission, on in asked]
+
+
+def _read_behind_gates(names: tuple[str, ...], permissions: tuple[str, ...], clock: Clock) -> standing.Standing:
     db.require_outermost_transaction("decide()")
-    permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
     began = clock()
     asking = standing.asked(names, permissions, now=began, bounds=True)
     held, rows = gate.enter(names, _belonged_to.get(names) or (), then=asking)
@@ -128,7 +163,7 @@ def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> li
         gate.enter_also(belongs_to - held)
         held |= belongs_to
         read = standing.read(names, permissions, now=clock())
-    return [_judged(read, names, permission, on) for permission, on in asked]
+    return read
 
 
 #: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered
@@ -141,22 +176,30 @@ _belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
 class LateGate:
     """What a long view asks for while the gate stays open; see ``late_gate``."""
 
-    def __init__(self, names: tuple[str, ...], clock: Clock) -> None:
+    def __init__(self, names: tuple[str, ...], clock: Clock, note: Callable[[str, Any], None] | None = None) -> None:
         self._names = names
         self._clock = clock
+        self._note = note
         self._asked: list[tuple[Asked, int | None]] = []
         self._spends = True
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
         on = _object(obj)
+        require_permission(permission)
         read = standing.read(self._names, [permission], now=self._clock())
         _judged(read, self._names, permission, on).require()
         self._asked.append(((permission, on), consume))
+        if self._note:
+            self._note(permission, obj)
 
     def spend_nothing(self) -> None:
         """Leave allowances as they are: the block turned out to have no effect."""
         self._spends = False
+
+    def abandon(self) -> None:
+        """Ask for nothing more: the caller rolls the transaction back."""
+        self._asked.clear()
 
     def close(self) -> None:
         """Take the gate and ask for everything again, in two statements however much it is."""
@@ -170,7 +213,9 @@ class LateGate:
 
 
 @contextmanager
-def late_gate(principal: Principal, *, clock: Clock) -> Iterator[LateGate]:
+def late_gate(
+    principal: Principal, *, clock: Clock, note: Callable[[str, Any], None] | None = None
+) -> Iterator[LateGate]:
     """Run a long block whose checks take the gate only at its end, so that a revocation need not wait for all of it.
 
     ::
@@ -182,9 +227,10 @@ def late_gate(principal: Principal, *, clock: Clock) -> Iterator[LateGate]:
 
     Each ``require()`` asks at once without a lock, and once more under the gate as the last statements before the
     commit: an effect whose permission went in between is rolled back. Opens the outermost transaction or joins it.
+    ``note`` is called with each permission and object that was asked for and granted.
     """
     with db.outermost_transaction("late_gate()"):
-        late = LateGate(names_of(principal), clock)
+        late = LateGate(names_of(principal), clock, note)
         yield late
         late.close()
 

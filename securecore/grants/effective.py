@@ -238,4 +238,6 @@ def _live(alias: str) -> str:
 
 
 def _unended(alias: str) -> str:
-    return f"{alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
+    # Nobody is granted everything: a row of that name, written past grant(), allows nothing. One that denies does deny.
+    is_one = f"({alias}.permission <> '{EVERYTHING}' OR {alias}.denies)"
+    return f"{is_one} AND {alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"

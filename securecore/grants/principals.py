@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from django.core.exceptions import ValidationError
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE
 
+#: As long as the column, without control characters.
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,160}")
 #: What acts by itself.
 OWN = ("user:", "service:", "certificate:")
 #: What a user or another principal belongs to.
@@ -59,7 +62,7 @@ def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def require_principal(principal: str) -> str:
     """Return ``principal`` if it can be granted something; raises ``Misuse``."""
-    if not principal.startswith(OWN + DERIVED) or principal.endswith(":"):
+    if not principal.startswith(OWN + DERIVED) or principal.endswith(":") or not _NAME.fullmatch(principal):
         raise Misuse(
             f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
             f"or role()."

@@ -15,6 +15,7 @@ from securecore import db
 from securecore.conf import settings
 from securecore.grants import effective, gate
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
+from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import object_of, require_principal
 from securecore.prepared import Statement
 
@@ -29,7 +30,7 @@ def grant(
     """
     object_type, object_id = object_of(obj)
     with db.outermost_transaction("grant()"):
-        _close(require_principal(principal), permission)
+        _close(require_principal(principal), require_permission(permission))
         grants = _rows()
         if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
             return False

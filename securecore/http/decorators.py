@@ -12,14 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import Http404
+from rest_framework.exceptions import NotFound
+
 from securecore import clock, grants
+from securecore.errors import Misuse
 from securecore.http.callers import request_of
+from securecore.http.effects import completed, took_back
 from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
-from securecore.http.idempotency.views import under_key
+from securecore.http.idempotency.views import rest_view, under_key
 from securecore.http.permissions import late_gate, principals_of, require_recent_authentication
+from securecore.http.request_body import receive_body
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
 
@@ -35,30 +43,40 @@ def requires(
 ) -> Callable[[View], View]:
     """Run the view only if the caller holds ``permission`` at the instant the view's effects commit; 403 otherwise.
 
-    ``obj`` and ``consume`` are called with the request and the view's other arguments, and say what the permission is
-    about and how much of a limited amount this takes. Opens the transaction of the view, enters the caller's gate and
-    reads the grant in it: see ``grants.authorize``; with ``late`` the gate comes at the end of a long view
-    (``grants.late_gate``). Never inside ``@idempotent``, whose replays would not pass it (``Misuse``); a replay uses
-    nothing up.
+    ``obj`` and ``consume`` are called with the request and the view's other arguments. ``obj`` returns the object that
+    the permission is about; where it raises ``Http404`` or ``DoesNotExist``, only a caller that holds the permission on
+    every object gets 404. ``consume`` returns how much of a limited amount this request takes.
+
+    Receives the request body, opens the transaction of the view, enters the caller's gate and reads the grant in it:
+    see ``grants.authorize``. With ``late`` the gate comes at the end of a long view (``grants.late_gate``). An error
+    response rolls the transaction back. Never inside ``@idempotent``, whose replays would not pass it (``Misuse``); a
+    replay uses nothing up.
     """
+    if callable(permission):
+        raise Misuse('@requires needs the name of a permission: @requires("transfers.create").')
+    grants.require_permission(permission)
 
     def decorate(view: View) -> View:
+        if iscoroutinefunction(view):
+            raise Misuse("@requires needs a transaction, which Django has for synchronous views only: write def.")
+
         @wraps(view)
         def authorized(*args: Any, **kwargs: Any) -> Any:
             api_view, request = request_of(args)
             asked = [request, *args[1 if api_view is None else 2 :]]
+            names = principals_of(request)
+            receive_body(request)
+            target = None if obj is None else _target(names, permission, lambda: obj(*asked, **kwargs))
 
             def amount() -> int | None:
                 return None if consume is None else consume(*asked, **kwargs)
 
-            target = None if obj is None else obj(*asked, **kwargs)
-            if late:
-                return _run_late(request, permission, target, amount, lambda: under_key(view, args, kwargs))
-            with grants.allowed(principals_of(request), permission, target, clock=clock.now) as decision:
-                response = under_key(view, args, kwargs)
-                if "Idempotency-Replayed" not in response:
-                    decision.spend(amount=amount(), now=clock.now())
-                return response
+            def response() -> Any:
+                returned = under_key(view, args, kwargs)
+                return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
+
+            run = _run_late if late else _run
+            return run(request, permission, target, amount, response)
 
         authorized.securecore_takes_key = True  # type: ignore[attr-defined]
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
@@ -67,15 +85,39 @@ def requires(
     return decorate
 
 
+def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]) -> Any:
+    with grants.allowed(principals_of(request), permission, obj, clock=clock.now) as decision:
+        response = view()
+        if not took_back(response) and "Idempotency-Replayed" not in response:
+            decision.spend(amount=amount(), now=clock.now())
+        return response
+
+
 def _run_late(
     request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]
 ) -> Any:
     with late_gate(request) as late:
         late.require(permission, obj, consume=amount())
         response = view()
-        if "Idempotency-Replayed" in response:
+        if took_back(response):
+            late.abandon()
+        elif "Idempotency-Replayed" in response:
             late.spend_nothing()
         return response
+
+
+def _target(names: tuple[str, ...], permission: str, find: Callable[[], Any]) -> Any:
+    """Return the object that a permission is about. One that does not exist is judged as no object: callers that may
+    not on every object get 403, as for an object that exists, so that they do not learn which objects exist.
+    """
+    try:
+        return find()
+    except (Http404, NotFound, ObjectDoesNotExist) as missing:
+        with grants.allowed(names, permission, clock=clock.now):
+            pass
+        if isinstance(missing, ObjectDoesNotExist):
+            raise Http404 from missing
+        raise
 
 
 def recently_authenticated(*, within: float) -> Callable[[View], View]:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.http.request import RawPostDataException
+from django.views import View as DjangoView
 
 from securecore import clock, db, replay
 from securecore.access import caller
@@ -40,7 +41,9 @@ from securecore.grants import principal_of
 from securecore.http.callers import is_signed_by_certificate, nonce_scope, request_of
 from securecore.http.credentials import caller_of
 from securecore.http.dpop import proof_of_request
+from securecore.http.idempotency.policy import SAFE_METHODS
 from securecore.http.idempotency.views import under_key
+from securecore.http.request_body import receive_body
 from securecore.http.target import target_uri
 from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
@@ -86,12 +89,30 @@ class FreshMixin:
 
     #: "nonce", "dpop" or "signature".
     freshness: ClassVar[str] = "nonce"
-    fresh_methods: ClassVar[tuple[str, ...]] = ("POST", "PUT", "PATCH", "DELETE")
+    #: The methods that must be fresh; None for every unsafe one. HEAD goes by GET.
+    fresh_methods: ClassVar[tuple[str, ...] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.freshness not in PROOFS:
             raise Misuse(f"{cls.__name__}.freshness is {cls.freshness!r}: use one of {', '.join(map(repr, PROOFS))}.")
+        methods: Any = cls.fresh_methods
+        if methods is not None and not (
+            isinstance(methods, tuple) and methods and set(methods) <= cls._known_methods()
+        ):
+            raise Misuse(f"{cls.__name__}.fresh_methods must be methods such as ('POST',), not {methods!r}.")
+
+    @classmethod
+    def _known_methods(cls) -> set[str]:
+        names = getattr(cls, "http_method_names", DjangoView.http_method_names)
+        return {name.upper() for name in names}
+
+    @classmethod
+    def demands_freshness(cls, method: str) -> bool:
+        """Say whether a request of this method must be fresh."""
+        if cls.fresh_methods is None:
+            return method not in SAFE_METHODS
+        return method in cls.fresh_methods or (method == "HEAD" and "GET" in cls.fresh_methods)
 
     @classmethod
     def as_view(cls, *args: Any, **kwargs: Any) -> Any:
@@ -100,7 +121,7 @@ class FreshMixin:
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
-        if request.method in self.fresh_methods:
+        if self.demands_freshness(request.method):
             claim_freshness(request, self.freshness)
         name = request.method.lower()
         if hasattr(self, name):
@@ -124,6 +145,7 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
     def atomic_view(*args: Any, **kwargs: Any) -> Any:
         if not db.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
             return under_key(view, args, kwargs)
+        receive_body(request_of(args)[1])
         with transaction.atomic(using=settings.DATABASE):
             return under_key(view, args, kwargs)
 

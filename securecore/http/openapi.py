@@ -131,7 +131,7 @@ class AutoSchema(SpectacularAutoSchema):
     def _freshness(self) -> str:
         view: Any = self.view
         if isinstance(view, FreshMixin):
-            return view.freshness if self.method in view.fresh_methods else ""
+            return view.freshness if view.demands_freshness(self.method) else ""
         return str(self._marked("securecore_fresh") or "")
 
     def _idempotency(self) -> Policy | None:

@@ -128,6 +128,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("events"),
     *listed("scan"),
     *listed("review_caller"),
+    *listed("review_deny"),
     *(
         Sabotage(
             name=f"session: {name}",

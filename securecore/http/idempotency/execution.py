@@ -13,8 +13,11 @@ from django.http import HttpResponse
 from securecore import clock, db, idempotency
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, Misuse, Refused
+from securecore.http.effects import completed, is_error
+from securecore.http.idempotency.asked import HEADER, Asked, ask_again, noted
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
+from securecore.http.request_body import receive_body
 from securecore.idempotency import Claim, StoredResponse
 
 #: Headers of one exchange, not of the result. Cookies are kept elsewhere by Django and are never stored.
@@ -32,15 +35,11 @@ class Exchange:
     call: Callable[[], Any]
     record: UUID
     fingerprint: bytes
+    asked: Asked
 
     def run(self) -> HttpResponse:
         """Call the handler; return its response, rendered. Raises ``Misuse`` for a stream."""
-        response = self.call()
-        if getattr(response, "streaming", False):
-            raise Misuse(
-                "A streaming response cannot be stored under an Idempotency-Key. Answer with a reference to the result."
-            )
-        return self._rendered(response)
+        return self._completed(self.call())
 
     def answer_to(self, error: Exception) -> HttpResponse:
         """Return the answer that the view's exception stands for, or raise it again."""
@@ -50,7 +49,7 @@ class Exchange:
             # already, and the claim beside them must stay for a final answer.
             if db.connection().in_atomic_block:
                 transaction.set_rollback(False, using=settings.DATABASE)
-            return self._rendered(response)
+            return self._completed(response)
         if isinstance(error, Refused):
             return problem_response(self.request, error)
         raise error
@@ -59,67 +58,119 @@ class Exchange:
         """Tell the view under which claim it runs: ``request.idempotency``."""
         getattr(self.request, "_request", self.request).idempotency = claim
 
-    def _rendered(self, response: Any) -> HttpResponse:
-        if self.api_view is not None and not getattr(response, "is_rendered", True):
-            response = self.api_view.finalize_response(self.request, response)
-        if hasattr(response, "render"):
-            response.render()
-        return response  # type: ignore[no-any-return]
+    def replayed(self, stored: StoredResponse) -> HttpResponse:
+        """Return a stored answer to a caller that may still have it. Raises the refusal otherwise."""
+        ask_again(stored.headers, self.request, self.api_view)
+        headers = {name: value for name, value in stored.headers.items() if name != HEADER}
+        response = HttpResponse(stored.body, status=stored.status, headers=headers)
+        response["Idempotency-Replayed"] = "true"
+        return response
+
+    def storable(self, response: HttpResponse) -> StoredResponse:
+        """Return what is stored of ``response``, beside what the handler asked about its caller."""
+        headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
+        headers |= self.asked.headers()
+        return StoredResponse(status=response.status_code, body=response.content, headers=headers)
+
+    def _completed(self, response: Any) -> HttpResponse:
+        return completed(  # type: ignore[no-any-return]
+            response, "@idempotent", request=self.request, api_view=self.api_view
+        )
 
 
 def once(policy: Policy, request: Any, api_view: Any, call: Callable[[], Any]) -> Any:
     """Call the handler so that the request's key has one effect, or replay what it had."""
     if not policy.applies_to(request):
         return call()
+    receive_body(request)
     record, fingerprint = policy.names_of(request)
-    exchange = Exchange(policy, request, api_view, call, record, fingerprint)
-    if policy.lease is not None:
-        return _with_lease(exchange, policy.lease)
-    with db.outermost_transaction("@idempotent") as is_ours:
-        response = _claim_and_run(exchange) if is_ours else _claim_and_run_joined(exchange)
-    if isinstance(response, Exception):
-        response = _answer_after_rollback(exchange, response)
+    with noted(request, api_view) as asked:
+        exchange = Exchange(policy, request, api_view, call, record, fingerprint, asked)
+        response = _with_lease(exchange, policy.lease) if policy.lease is not None else _in_transaction(exchange)
+    # For @requires and GrantedView around this: an error has taken back its effects, and may be stored itself.
+    response.securecore_effects_are_settled = True  # type: ignore[attr-defined]
     return response
 
 
-def _claim_and_run(exchange: Exchange) -> HttpResponse | Exception:
-    """In a transaction of our own an exception takes back everything, the claim too: no savepoint on the way."""
+def _in_transaction(exchange: Exchange) -> HttpResponse:
+    with db.outermost_transaction("@idempotent") as is_ours:
+        outcome = _claim_and_run(exchange) if is_ours else _claim_and_run_joined(exchange)
+    return outcome if isinstance(outcome, HttpResponse) else _answer_after_rollback(exchange, outcome)
+
+
+@dataclass(frozen=True)
+class _TakenBack:
+    """An error and the response to it, which the view has returned or will be asked for."""
+
+    error: Exception | None = None
+    response: HttpResponse | None = None
+
+
+def _claim_and_run(exchange: Exchange) -> HttpResponse | _TakenBack:
+    """Run the handler in a transaction of our own: an error takes back everything, the claim too, and no savepoint is
+    needed.
+    """
     claim = _claim(exchange)
     if isinstance(claim, StoredResponse):
-        return _replayed(claim)
+        return exchange.replayed(claim)
     try:
         response = exchange.run()
     except Misuse:
         raise
     except Exception as error:
         transaction.set_rollback(True, using=settings.DATABASE)
-        return error
+        return _TakenBack(error)
+    if is_error(response):
+        transaction.set_rollback(True, using=settings.DATABASE)
+        return _TakenBack(response=response)
+    _require_effects(response)
     return _kept(exchange, claim, response)
 
 
-def _answer_after_rollback(exchange: Exchange, error: Exception) -> HttpResponse:
-    """The effects are undone. If the answer to ``error`` is final the key stands for it, unless a twin was faster."""
-    response = exchange.answer_to(error)
+def _answer_after_rollback(exchange: Exchange, taken_back: _TakenBack) -> HttpResponse:
+    """The effects are undone. If the answer is final the key stands for it, unless a twin was faster."""
+    response = taken_back.response
+    if taken_back.error is not None:
+        response = exchange.answer_to(taken_back.error)
+    assert response is not None  # noqa: S101
     if not exchange.policy.stores(response.status_code):
         return response
     with transaction.atomic(using=settings.DATABASE):
         claim = _claim(exchange)
-        return _replayed(claim) if isinstance(claim, StoredResponse) else _kept(exchange, claim, response)
+        return exchange.replayed(claim) if isinstance(claim, StoredResponse) else _kept(exchange, claim, response)
 
 
 def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
-    """In somebody's transaction, who may hold a gate in it, a savepoint keeps the claim when the effects go."""
+    """Run the handler in a transaction that is open, perhaps with a gate: a savepoint keeps the claim when the effects
+    go.
+    """
     claim = _claim(exchange)
     if isinstance(claim, StoredResponse):
-        return _replayed(claim)
+        return exchange.replayed(claim)
     try:
         with transaction.atomic(using=settings.DATABASE):
             response = exchange.run()
+            if is_error(response):
+                transaction.set_rollback(True, using=settings.DATABASE)
+            else:
+                _require_effects(response)
     except Misuse:
         raise
     except Exception as error:
         response = exchange.answer_to(error)
     return _kept(exchange, claim, response)
+
+
+def _require_effects(response: HttpResponse) -> None:
+    """Raise ``Misuse`` for a success whose effects are marked for rollback: the key would stand for effects that no
+    request ever has.
+    """
+    if transaction.get_rollback(using=settings.DATABASE):
+        raise Misuse(
+            f"The view answered {response.status_code}, but its effects will be rolled back: an exception left an "
+            f"atomic(savepoint=False) block and was caught, or set_rollback() was called. Let the exception out, use "
+            f"atomic() with its savepoint, or answer with an error."
+        )
 
 
 def _claim(exchange: Exchange) -> Claim | StoredResponse:
@@ -138,7 +189,7 @@ def _claim(exchange: Exchange) -> Claim | StoredResponse:
 
 def _kept(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
     if exchange.policy.stores(response.status_code):
-        idempotency.store(claim, _storable(response), max_body=exchange.policy.max_body)
+        idempotency.store(claim, exchange.storable(response), max_body=exchange.policy.max_body)
     else:
         transaction.set_rollback(True, using=settings.DATABASE)
     return response
@@ -154,7 +205,7 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
         retention=policy.retention,
     )
     if isinstance(claim, StoredResponse):
-        return _replayed(claim)
+        return exchange.replayed(claim)
     exchange.claimed(claim)
     try:
         try:
@@ -171,21 +222,10 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
 
 
 def _kept_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
-    if idempotency.store_leased(claim, _storable(response), max_body=exchange.policy.max_body):
+    if idempotency.store_leased(claim, exchange.storable(response), max_body=exchange.policy.max_body):
         return response
     # Another process took the claim over. Every twin gets its answer, this one too.
     stored = idempotency.standing(record=exchange.record, fingerprint=exchange.fingerprint)
     if stored is None:
         raise IdempotencyInProgress
-    return _replayed(stored)
-
-
-def _storable(response: HttpResponse) -> StoredResponse:
-    headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
-    return StoredResponse(status=response.status_code, body=response.content, headers=headers)
-
-
-def _replayed(stored: StoredResponse) -> HttpResponse:
-    response = HttpResponse(stored.body, status=stored.status, headers=stored.headers)
-    response["Idempotency-Replayed"] = "true"
-    return response
+    return exchange.replayed(stored)

@@ -7,12 +7,20 @@ Note [Inside every check]
     such a check too, and cannot be told from a harmless one. Ours take the key inside themselves; one of Django's
     ``django.views.decorators`` guards nothing that a replay gives away; for any other the key is refused, and the
     remedy is to write @idempotent under it.
+
+Note [Decorators that cannot be seen]
+    ``functools.wraps`` tells what a decorator wraps. Without it a decorator looks like a handler of its own. But the
+    decorator needs the view that it calls: in its closure, in a default of an argument, or as an attribute of an
+    object. So the key is refused for any callable that is no plain function, and for a function that holds another
+    callable in one of these ways. A view that a factory makes is a handler if its closure holds plain values only. A
+    decorator that finds its view in a global variable cannot be told from a handler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from types import CellType, FunctionType
 from typing import Any
 
 from rest_framework.request import Request
@@ -37,13 +45,33 @@ def hides_a_check(view: View) -> bool:
     """Say whether a decorator around ``view`` might be a check that a replay would not pass (Note [Inside every
     check]).
     """
-    *around, _ = _layers(view)
+    *around, handler = _layers(view)
+    if _might_wrap(handler) or not all(isinstance(each, FunctionType) for each in around):
+        return True
     return any(not _home(each).startswith((_HARMLESS, _API_VIEW)) for each in around)
+
+
+def _might_wrap(handler: View) -> bool:
+    """Say whether ``handler`` might be a decorator (Note [Decorators that cannot be seen])."""
+    if not isinstance(handler, FunctionType):
+        return True
+    cells = zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True)
+    held = [_content(cell) for name, cell in cells if name != "__class__"]  # which super() needs
+    held += [*(handler.__defaults__ or ()), *(handler.__kwdefaults__ or {}).values()]
+    return any(callable(each) for each in held)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None
 
 
 def _layers(view: View) -> list[View]:
     """``view`` and what it is wrapped around, from the outside."""
-    layers = [getattr(view, "__func__", view)]
+    # A handler that is bound to its class-based view. Any other object might hold a view of its own.
+    layers = [view.__func__ if hasattr(getattr(view, "__self__", None), "dispatch") else view]  # type: ignore[attr-defined]
     while (inner := _wrapped(layers[-1])) is not None:
         layers.append(inner)
     return layers

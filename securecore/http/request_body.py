@@ -1,0 +1,78 @@
+"""The body of a request, received whole before a transaction begins.
+
+A transaction that holds a gate must never wait for the client: a client that sends one byte a second would delay its
+own revocation. So all code that opens a transaction for a view calls ``receive_body`` first. Django and REST framework
+then read, parse and limit the body as they always do, from memory or from a temporary file instead of the connection.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from typing import Any
+
+from securecore.conf import django_settings
+from securecore.errors import BodyIncomplete
+
+_CHUNK = 65_536
+
+
+def receive_body(request: Any) -> None:
+    """Receive the whole body of ``request``. Raises ``BodyIncomplete`` (400) if the client stops before its end.
+
+    Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory, more go to a temporary file. Django's own limits hold
+    when the body is used, for example ``DATA_UPLOAD_MAX_MEMORY_SIZE`` when a view asks for ``request.body``.
+    """
+    request = getattr(request, "_request", request)
+    length = _length(request)
+    # Django's ASGI handler has received the body before the view.
+    if length == 0 or "wsgi.input" not in request.META or getattr(request, "securecore_body_is_received", False):
+        return
+    if hasattr(request, "_body"):  # read by middleware, for example for a CSRF token in a form
+        if len(request._body) < length:
+            raise BodyIncomplete
+        return
+    received = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - lives as long as the request
+        max_size=django_settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=django_settings.FILE_UPLOAD_TEMP_DIR
+    )
+    weakref.finalize(request, received.close)
+    if _copied(request, received) < length:
+        raise BodyIncomplete
+    received.seek(0)
+    _put(request, received)
+    request.securecore_body_is_received = True
+
+
+def _length(request: Any) -> int:
+    """Return the length that Django reads, which is 0 for a header that is no number."""
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+def _copied(request: Any, received: Any) -> int:
+    """Copy the rest of the body to ``received``; return how many bytes have come from the client in all."""
+    stream, size = _source(request), 0
+    try:
+        while chunk := stream.read(_CHUNK):
+            received.write(chunk)
+            size += len(chunk)
+    except OSError as error:
+        raise BodyIncomplete from error
+    # Django's LimitedStream counts from the beginning, also the bytes that a permission or middleware has parsed.
+    return int(getattr(stream, "_pos", size))
+
+
+def _source(request: Any) -> Any:
+    """Return the stream of the connection, below the one that looks for session ids while the view reads."""
+    watched = getattr(request, "watched_body", None)
+    return watched._stream if watched is not None and request._stream is watched else request._stream
+
+
+def _put(request: Any, received: Any) -> None:
+    watched = getattr(request, "watched_body", None)
+    if watched is not None and request._stream is watched:
+        watched._stream = received
+    else:
+        request._stream = received

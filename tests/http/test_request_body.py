@@ -1,0 +1,150 @@
+"""No transaction waits for the client: the body is received before, and is then used as Django uses it."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+
+from securecore import clock
+from securecore.grants import grant, principal_of
+from tests.authority import MutualTLSClient
+from tests.http.body_urls import MAKE
+from tests.views import effects
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.http.body_urls")]
+
+URLS = ["/required", "/late", "/by-hand", "/late-by-hand", "/keyed", "/fresh", "/granted", "/granted-lazily"]
+BODY = json.dumps({"amount": 5}).encode()
+
+
+class Wire(io.BytesIO):
+    """A connection that notes whether a transaction was open each time somebody waited for it."""
+
+    def __init__(self, content: bytes = BODY, fails: bool = False) -> None:
+        super().__init__(content)
+        self.waited_in_transaction: list[bool] = []
+        self._fails = fails
+
+    def read(self, *size: Any) -> bytes:
+        self.waited_in_transaction.append(connection.in_atomic_block)
+        data = super().read(*size)
+        if self._fails and not data:
+            raise ConnectionResetError
+        return data
+
+    readline = read  # type: ignore[assignment]
+
+
+@pytest.fixture
+def client(mtls_client: Callable[..., MutualTLSClient]) -> MutualTLSClient:
+    client = mtls_client("alice", raise_request_exception=False)
+    grant(principal=principal_of(User.objects.get(username="alice")), permission=MAKE, now=clock.now())
+    return client
+
+
+def post(client: MutualTLSClient, url: str, wire: Wire, length: int = len(BODY)) -> Any:
+    headers = {"Idempotency-Key": secrets.token_hex(8)}
+    headers |= {"X-Request-Timestamp": f"{clock.now().timestamp():.0f}", "X-Request-Nonce": secrets.token_hex(16)}
+    extra: dict[str, Any] = {"wsgi.input": wire, "CONTENT_LENGTH": str(length)}
+    return client.post(url, BODY, content_type="application/json", headers=headers, **extra)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_no_transaction_waits_for_the_body(client: MutualTLSClient, url: str, settings: Any) -> None:
+    wire = Wire()
+    answer = post(client, url, wire)
+    assert answer.status_code == 201, answer.content
+    assert wire.waited_in_transaction
+    assert not any(wire.waited_in_transaction)
+    expected = {"data": {"amount": 5}} if "granted" in url else {"body": BODY.decode()}
+    assert answer.json() == {**expected, "is_atomic": url != "/fresh"}
+
+
+@pytest.mark.parametrize("url", ["/fresh"])
+def test_nor_that_of_atomic_requests_behind_fresh(
+    client: MutualTLSClient, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    wire = Wire()
+    answer = post(client, url, wire)
+    assert answer.json() == {"body": BODY.decode(), "is_atomic": True}
+    assert not any(wire.waited_in_transaction)
+
+
+@pytest.mark.parametrize("url", ["/by-hand", "/required", "/granted"])
+def test_no_gate_waits_for_the_body_under_atomic_requests(
+    client: MutualTLSClient, url: str, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    """Django opens that transaction before any view; the gate comes after the body."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    asked: list[str] = []
+    wire = Wire()
+    with connection.execute_wrapper(lambda execute, sql, *rest: (asked.append(sql), execute(sql, *rest))[1]):
+        read, wire.read = wire.read, lambda *size: (asked.append("BODY"), read(*size))[1]  # type: ignore[method-assign]
+        assert post(client, url, wire).status_code == 201
+    last = max(n for n, sql in enumerate(asked) if sql == "BODY")
+    first_gate = min(n for n, sql in enumerate(asked) if "securecore_grant g" in sql and "sc_wanted" in sql)
+    assert last < first_gate
+
+
+@pytest.mark.parametrize("url", [url for url in URLS if url != "/fresh"])  # where the view reads for itself
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "breaks"])
+def test_a_body_that_stops_early_does_nothing(client: MutualTLSClient, url: str, fails: bool) -> None:
+    answer = post(client, url, Wire(BODY[:-3], fails), len(BODY))
+    assert (answer.status_code, answer.json().get("code")) == (400, "body-incomplete")
+    assert effects() == 0
+
+
+def test_a_body_that_middleware_read_is_complete_too(client: MutualTLSClient, settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.http.test_request_body.reads_bodies"]
+    assert post(client, "/required", Wire()).json()["body"] == BODY.decode()
+    assert post(client, "/required", Wire(BODY[:-3]), len(BODY)).json()["code"] == "body-incomplete"
+    assert effects() == 1
+
+
+def reads_bodies(get_response: Any) -> Any:
+    def middleware(request: Any) -> Any:
+        _ = request.body
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000], ids=["in-memory", "spooled"])
+def test_uploads_are_parsed_as_django_does(client: MutualTLSClient, size: int) -> None:
+    file = SimpleUploadedFile("report.txt", b"x" * size)
+    answer = client.post("/upload", {"file": file, "note": "of May"})
+    assert answer.json() == {
+        "size": size,
+        "note": "of May",
+        "class": "InMemoryUploadedFile" if size < 2_621_440 else "TemporaryUploadedFile",
+    }
+
+
+def test_uploads_reach_the_parsers_of_rest_framework(client: MutualTLSClient) -> None:
+    answer = client.post("/granted", {"file": SimpleUploadedFile("report.txt", b"hello"), "note": "of May"})
+    assert answer.json()["data"] == {"file": "hello", "note": ["of May"]}
+
+
+def test_limits_of_django_hold(client: MutualTLSClient, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(BODY) - 1
+    assert post(client, "/required", Wire()).status_code == 413 or effects() == 0
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(BODY)
+    assert post(client, "/required", Wire()).status_code == 201
+
+
+def test_a_caller_who_is_nobody_is_not_waited_for(client: MutualTLSClient) -> None:
+    """An anonymous client must not hold a thread by a slow body."""
+    for url in ("/required", "/by-hand", "/granted", "/granted-lazily"):
+        wire = Wire(b" " * 100_000)  # a small one is read after the view, for session ids in it
+        nobody = MutualTLSClient(None, raise_request_exception=False)
+        assert post(nobody, url, wire, 100_000).status_code == 401, url
+        assert (url, wire.waited_in_transaction) == (url, [])

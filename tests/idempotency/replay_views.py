@@ -1,0 +1,208 @@
+"""Views whose handlers ask about their caller themselves."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.serializers import ModelSerializer
+from rest_framework.views import APIView
+from rest_framework.viewsets import ModelViewSet
+
+from securecore.http.decorators import idempotent, requires
+from securecore.http.permissions import GrantedView, authorize, late_gate
+from tests.views import make_effect
+
+MAKE = "things.make"
+
+
+class Owned:
+    """The names that the caller may see, and those that it may change."""
+
+    visible: ClassVar[set[str]] = set()
+    permitted: ClassVar[set[str]] = set()
+
+
+class MayChange(BasePermission):
+    def has_object_permission(self, request: Any, view: Any, obj: Group) -> bool:
+        return obj.name in Owned.permitted
+
+
+class GroupSerializer(ModelSerializer[Group]):
+    class Meta:
+        model = Group
+        fields: ClassVar = ["name"]
+
+
+@idempotent
+class Groups(ModelViewSet[Group]):
+    permission_classes = (IsAuthenticated, MayChange)
+    serializer_class = GroupSerializer
+
+    def get_queryset(self) -> Any:
+        return Group.objects.filter(name__in=Owned.visible)
+
+
+@idempotent
+class Granted(GrantedView, ModelViewSet[Group]):
+    queryset = Group.objects.order_by("pk")
+    serializer_class = GroupSerializer
+    grants = dict.fromkeys(["retrieve", "update", "destroy"], MAKE)
+
+
+class GrantedHandler(GrantedView, ModelViewSet[Group]):
+    queryset = Group.objects.order_by("pk")
+    serializer_class = GroupSerializer
+    grants = dict.fromkeys(["retrieve", "update", "destroy"], MAKE)
+
+    @idempotent
+    def destroy(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        return super().destroy(request, *args, **kwargs)
+
+
+@idempotent
+class ByBody(APIView):
+    """The object is named in the body, and asked about by hand."""
+
+    permission_classes = (IsAuthenticated, MayChange)
+
+    def post(self, request: Any) -> Response:
+        group = Group.objects.get(name=request.data["name"])
+        self.check_object_permissions(request, group)
+        return Response({"name": make_effect()}, status=201)
+
+
+class Thing:
+    """No row of a database."""
+
+    pk = None
+    name = "one"
+
+
+@idempotent
+class OfNoModel(APIView):
+    permission_classes = (IsAuthenticated, MayChange)
+
+    def post(self, request: Any) -> Response:
+        self.check_object_permissions(request, Thing())
+        return Response({"name": make_effect()}, status=201)
+
+
+@csrf_exempt
+@idempotent
+def by_hand(request: HttpRequest) -> HttpResponse:
+    with authorize(request, MAKE):
+        return JsonResponse({"name": make_effect()}, status=201)
+
+
+@csrf_exempt
+@idempotent
+def late_by_hand(request: HttpRequest) -> HttpResponse:
+    with late_gate(request) as gate:
+        gate.require(MAKE)
+        return JsonResponse({"name": make_effect()}, status=201)
+
+
+def _effect_that_goes() -> HttpResponse:
+    name = ""
+    try:
+        with transaction.atomic(savepoint=False):
+            name = make_effect()
+            raise ValueError("noticed by nobody")
+    except ValueError:
+        pass
+    return JsonResponse({"name": name}, status=201)
+
+
+@csrf_exempt
+@idempotent
+def effect_that_goes(request: HttpRequest) -> HttpResponse:
+    return _effect_that_goes()
+
+
+@csrf_exempt
+@requires(MAKE)
+@idempotent
+def joined_effect_that_goes(request: HttpRequest) -> HttpResponse:
+    return _effect_that_goes()
+
+
+def without_wraps(view: Any) -> Any:
+    def check(request: HttpRequest) -> HttpResponse:
+        return view(request) if "let me in" in request.GET else HttpResponse(status=403)
+
+    return check
+
+
+class CheckObject:
+    def __init__(self, view: Any) -> None:
+        self.view = view
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return without_wraps(self.view)(request)  # type: ignore[no-any-return]
+
+    @csrf_exempt
+    def checked(self, request: HttpRequest) -> HttpResponse:
+        return self(request)
+
+
+def with_default(view: Any) -> Any:
+    def check(request: HttpRequest, _view: Any = view) -> HttpResponse:
+        return without_wraps(_view)(request)  # type: ignore[no-any-return]
+
+    return check
+
+
+def plain(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"name": make_effect()}, status=201)
+
+
+def made_by_a_factory(status: int) -> Any:
+    """Its closure holds a number, which can be no check."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return JsonResponse({"name": make_effect()}, status=status)
+
+    return csrf_exempt(view)
+
+
+def _on_handler(handler: Any) -> Any:
+    def check(self: Any, request: Any) -> Any:
+        return handler(self, request) if "let me in" in request.GET else Response(status=403)
+
+    return check
+
+
+class Decorated(APIView):
+    """A decorator without functools.wraps, on a handler."""
+
+    @_on_handler
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201)
+
+
+urlpatterns = [
+    path("groups/<int:pk>", Groups.as_view({"put": "update", "delete": "destroy"})),
+    path("granted/<int:pk>", Granted.as_view({"put": "update", "delete": "destroy"})),
+    path("granted-handler/<int:pk>", GrantedHandler.as_view({"delete": "destroy"})),
+    path("by-body", ByBody.as_view()),
+    path("of-no-model", OfNoModel.as_view()),
+    path("by-hand", by_hand),
+    path("late-by-hand", late_by_hand),
+    path("effect-that-goes", effect_that_goes),
+    path("joined-effect-that-goes", joined_effect_that_goes),
+    path("unseen/closure", csrf_exempt(without_wraps(plain))),
+    path("unseen/object", csrf_exempt(CheckObject(plain).__call__)),
+    path("unseen/method", CheckObject(plain).checked),
+    path("unseen/default", csrf_exempt(with_default(plain))),
+    path("unseen/idempotent", csrf_exempt(without_wraps(idempotent(plain)))),
+    path("unseen/handler", Decorated.as_view()),
+    path("seen/plain", csrf_exempt(plain)),
+    path("seen/factory", made_by_a_factory(201)),
+]

@@ -1,0 +1,146 @@
+"""A replay asks what the handler asked: permissions, objects, and everything that cannot be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+
+from securecore import clock
+from securecore.errors import Misuse
+from securecore.grants import grant, principal_of, revoke
+from securecore.idempotency import IdempotencyRecord
+from tests.idempotency.replay_views import MAKE, Owned
+from tests.views import effects
+
+pytestmark = [pytest.mark.urls("tests.idempotency.replay_views"), pytest.mark.django_db(transaction=True)]
+
+MIDDLEWARE = "securecore.http.idempotency.middleware.IdempotencyMiddleware"
+
+
+@pytest.fixture
+def middleware(settings: Any) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:-1], MIDDLEWARE, settings.MIDDLEWARE[-1]]
+
+
+@pytest.fixture(autouse=True)
+def owned() -> None:
+    Owned.visible, Owned.permitted = {"one", "renamed"}, {"one", "renamed"}
+
+
+@pytest.fixture
+def alice(users: dict[str, User]) -> str:
+    return principal_of(users["alice"])
+
+
+@pytest.fixture
+def send(mtls_client: Any) -> Any:
+    client = mtls_client("alice", raise_request_exception=False)
+
+    def send(verb: str, url: str, body: Any = None, key: str = "k-1") -> Any:
+        return getattr(client, verb)(url, body or {}, "application/json", headers={"Idempotency-Key": key})
+
+    return send
+
+
+def is_replay(response: Any) -> bool:
+    return bool(response.status_code < 300 and response.get("Idempotency-Replayed") == "true")
+
+
+class TestObjectPermission:
+    @pytest.mark.parametrize(("verb", "body"), [("put", {"name": "renamed"}), ("delete", None)])
+    def test_allows_a_replay(self, send: Any, verb: str, body: Any) -> None:
+        """Also of the DELETE, after which there is nothing left to ask about."""
+        url = f"/groups/{Group.objects.create(name='one').pk}"
+        assert send(verb, url, body).status_code in (200, 204)
+        assert is_replay(send(verb, url, body))
+
+    def test_that_was_lost_refuses_it(self, send: Any) -> None:
+        url = f"/groups/{Group.objects.create(name='one').pk}"
+        first = send("put", url, {"name": "renamed"})
+        Owned.permitted = set()
+        refused = send("put", url, {"name": "renamed"})
+        assert (refused.status_code, "renamed" in refused.content.decode()) == (403, False)
+        Owned.permitted = {"renamed"}
+        again = send("put", url, {"name": "renamed"})
+        assert (again.content, is_replay(again)) == (first.content, True)
+
+    def test_of_an_object_that_is_shown_no_more_refuses_it(self, send: Any) -> None:
+        url = f"/groups/{Group.objects.create(name='one').pk}"
+        assert send("put", url, {"name": "renamed"}).status_code == 200
+        Owned.visible = set()
+        assert send("put", url, {"name": "renamed"}).status_code == 404
+
+    def test_that_the_handler_asked_by_hand_is_asked_again(self, send: Any) -> None:
+        Group.objects.create(name="one")
+        assert send("post", "/by-body", {"name": "one"}).status_code == 201
+        assert is_replay(send("post", "/by-body", {"name": "one"}))
+        Owned.permitted = set()
+        assert send("post", "/by-body", {"name": "one"}).status_code == 403
+
+    def test_on_what_cannot_be_found_again_refuses_it(self, send: Any) -> None:
+        assert send("post", "/of-no-model").status_code == 201
+        assert send("post", "/of-no-model").json()["code"] == "idempotency-not-supported"
+
+    def test_is_never_told_to_the_client(self, send: Any) -> None:
+        Group.objects.create(name="one")
+        for response in (send("post", "/by-body", {"name": "one"}) for _ in range(2)):
+            assert "auth.group" not in str(response.headers)
+
+
+class TestGrantOfAnObject:
+    @pytest.mark.parametrize("url", ["/granted", "/granted-handler"])
+    @pytest.mark.parametrize("verb", ["put", "delete"])
+    def test_is_asked_again(self, send: Any, alice: str, url: str, verb: str) -> None:
+        """Under @idempotent each request to such a view was a 500; and the object of a DELETE is gone."""
+        if (url, verb) == ("/granted-handler", "put"):
+            return
+        one = Group.objects.create(name="one")
+        grant(principal=alice, permission=MAKE, obj=one, now=clock.now())
+        url, body = f"{url}/{one.pk}", {"name": "renamed"}
+        assert send(verb, url, body).status_code in (200, 204)
+        assert is_replay(send(verb, url, body))
+        revoke(principal=alice, permission=MAKE, obj=one, now=clock.now())
+        assert send(verb, url, body).json()["code"] == "permission-denied"
+
+    @pytest.mark.parametrize("url", ["/by-hand", "/late-by-hand"])
+    def test_that_a_function_asks_by_hand_is_asked_again(self, send: Any, alice: str, url: str) -> None:
+        grant(principal=alice, permission=MAKE, now=clock.now())
+        assert send("post", url).status_code == 201
+        assert is_replay(send("post", url))
+        revoke(principal=alice, permission=MAKE, now=clock.now())
+        assert send("post", url).json()["code"] == "permission-denied"
+        assert effects() == 1
+
+
+class TestASuccessWithoutEffect:
+    """An exception that left atomic(savepoint=False) marks the transaction; whoever caught it answers 201."""
+
+    @pytest.mark.parametrize("url", ["/effect-that-goes", "/joined-effect-that-goes"])
+    def test_is_not_stored(self, mtls_client: Any, alice: str, url: str) -> None:
+        grant(principal=alice, permission=MAKE, now=clock.now())
+        with pytest.raises(Misuse, match="rolled back"):
+            mtls_client("alice").post(url, headers={"Idempotency-Key": "k"})
+        assert (effects(), IdempotencyRecord.objects.count()) == (0, 0)
+
+
+class TestADecoratorWithoutWraps:
+    @pytest.mark.parametrize("name", ["closure", "object", "method", "default", "idempotent", "handler"])
+    def test_might_be_a_check_and_is_refused(self, send: Any, middleware: None, name: str) -> None:
+        answer = send("post", f"/unseen/{name}?let me in")
+        assert (answer.status_code, answer.json().get("code")) == (400, "idempotency-not-supported")
+        assert effects() == 0
+
+    @pytest.mark.parametrize("name", ["plain", "factory"])
+    def test_is_not_seen_where_none_is(self, send: Any, middleware: None, name: str) -> None:
+        assert send("post", f"/seen/{name}").status_code == 201
+        assert is_replay(send("post", f"/seen/{name}"))
+
+    def test_is_found_at_start(self, middleware: None, capsys: Any) -> None:
+        call_command("check", "--tag", "security")
+        reported = capsys.readouterr().err
+        assert "securecore.W502" in reported
+        assert "without_wraps" in reported
+        assert "made_by_a_factory" not in reported
