@@ -5,6 +5,14 @@ one SELECT, so nothing can change between two of them and no cache has to be kep
 ``Snapshot`` what it said, ``users`` makes complete user objects of it, and ``Access`` is what a request has of it all.
 """
 
+from securecore.access.credentials import session_credential, signature_key_credential, token_credential
 from securecore.access.request import Access, user_of_certificate, user_of_token
 
-__all__ = ["Access", "user_of_certificate", "user_of_token"]
+__all__ = [
+    "Access",
+    "session_credential",
+    "signature_key_credential",
+    "token_credential",
+    "user_of_certificate",
+    "user_of_token",
+]

@@ -16,6 +16,7 @@ from typing import Any
 
 from securecore import clock, grants
 from securecore.http.callers import request_of
+from securecore.http.credentials import credentials_of
 from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.idempotency.views import under_key
@@ -54,7 +55,8 @@ def requires(
             target = None if obj is None else obj(*asked, **kwargs)
             if late:
                 return _run_late(request, permission, target, amount, lambda: under_key(view, args, kwargs))
-            with grants.allowed(principals_of(request), permission, target, clock=clock.now) as decision:
+            caller, credentials = principals_of(request), credentials_of(request)
+            with grants.allowed(caller, permission, target, credentials=credentials, clock=clock.now) as decision:
                 response = under_key(view, args, kwargs)
                 if "Idempotency-Replayed" not in response:
                     decision.spend(amount=amount(), now=clock.now())

@@ -15,8 +15,9 @@ from rest_framework.request import Request
 from securecore import clock, db, grants, identity
 from securecore.conf import settings
 from securecore.errors import Misuse, RecentAuthenticationRequired
-from securecore.grants import Decision, LateGate, principals
+from securecore.grants import Credential, Decision, LateGate, principals
 from securecore.http.callers import principal
+from securecore.http.credentials import credentials_of
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken
 
@@ -47,12 +48,14 @@ def authorize(
 
     See ``grants.authorize`` for what it raises.
     """
-    return grants.authorize(_caller(caller), permission, obj, consume=consume, clock=clock.now)
+    return grants.authorize(
+        _caller(caller), permission, obj, credentials=_credentials(caller), consume=consume, clock=clock.now
+    )
 
 
 def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
     """Run a long block of a request or a principal whose checks take the gate at its end; see ``grants.late_gate``."""
-    return grants.late_gate(_caller(caller), clock=clock.now)
+    return grants.late_gate(_caller(caller), credentials=_credentials(caller), clock=clock.now)
 
 
 class HasGrant(BasePermission):
@@ -113,7 +116,8 @@ class GrantedView:
 
     def decide(self, request: Any, permission: str, obj: Any = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may, until the transaction ends."""
-        decision = grants.decide(principals_of(request), permission, obj, clock=clock.now)
+        credentials = credentials_of(request)
+        decision = grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
         decision.require()
         self._decisions.append(decision)
 
@@ -173,6 +177,10 @@ def require_recent_authentication(request: Any, *, within: float) -> None:
 
 def _caller(caller: Any) -> str | tuple[str, ...]:
     return principals_of(caller) if isinstance(caller, (HttpRequest, Request)) else caller
+
+
+def _credentials(caller: Any) -> tuple[Credential, ...]:
+    return credentials_of(caller) if isinstance(caller, (HttpRequest, Request)) else ()
 
 
 def _is_nobody(request: Any) -> bool:
