@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,8 @@ WAYS = [
 def restore(caller: Caller) -> None:
     User.objects.filter(pk=caller.user.pk).update(is_active=True)
     Client.objects.update(disabled_at=None)
-    TokenEpoch.objects.filter(subject="everyone").delete()  # or tokens of the same second are refused
+    while TokenEpoch.objects.filter(not_before__gt=clock.now().replace(microsecond=0)).exists():
+        time.sleep(0.05)  # a token says its second only
     caller.user.certificates.update(revoked_at=None)
 
 
