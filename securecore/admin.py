@@ -18,7 +18,7 @@ from securecore.grants import principal_of
 from securecore.identity import admit
 from securecore.models import Certificate, Grant, Session, SignatureKey
 from securecore.replay import signature_keys
-from securecore.revocation import revoke_certificate
+from securecore.revocation import end_selected_sessions, revoke_certificate, revoke_signature_key
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -109,8 +109,7 @@ class SessionAdmin(ReadOnlyAdmin):
 
     @admin.action(description="End the selected sessions", permissions=["end"])
     def end_sessions(self, request: HttpRequest, queryset: Any) -> None:
-        count = queryset.end()
-        events.emit(events.SessionsEnded(count=count, reason=f"by the administrator {principal_of(request.user)}"))
+        count = end_selected_sessions(queryset, reason=f"by the administrator {principal_of(request.user)}")
         self.message_user(request, f"{count} sessions were ended.")
 
     def has_end_permission(self, request: HttpRequest) -> bool:
@@ -150,9 +149,7 @@ class SignatureKeyAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Revoke the selected keys", permissions=["revoke"])
     def revoke_keys(self, request: HttpRequest, queryset: Any) -> None:
-        keys = [key.keyid for key in queryset if signature_keys.revoke(keyid=key.keyid, now=clock.now())]
-        for keyid in keys:
-            events.emit(events.SignatureKeyRevoked(keyid=keyid))
+        keys = [key.keyid for key in queryset if revoke_signature_key(key.keyid)]
         self.message_user(request, f"{len(keys)} keys were revoked.")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:

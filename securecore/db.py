@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
-#: libpq: ``BEGIN`` was not sent yet.
-_IDLE = 0
+#: libpq: ``BEGIN`` was not sent yet; and a statement of the transaction has failed.
+_IDLE, _FAILED = 0, 3
 #: Seconds in which the other one of a deadlock wakes up and takes the row we let go: it is anybody's who comes first.
 _AFTER_DEADLOCK = 0.05
 #: The class of our advisory locks for turns; those of gates have two others.
@@ -68,6 +68,8 @@ def outermost_transaction(what: str) -> Iterator[bool]:
         )
     with transaction.atomic(using=settings.DATABASE):
         yield True
+        if not database.needs_rollback:  # a view may have asked for it
+            _require_not_failed(what, database)
 
 
 @contextmanager
@@ -125,10 +127,30 @@ def may_hold_locks() -> bool:
 
 @contextmanager
 def committed_transaction(what: str) -> Iterator[None]:
-    """Open a transaction that is committed when the block has ended. Raises ``Misuse`` inside another one."""
+    """Open a transaction that is committed when the block has ended. Raises ``Misuse`` inside another one, and
+    ``TransactionManagementError`` if nothing would be committed.
+    """
     require_no_transaction(what)
     with transaction.atomic(using=settings.DATABASE):
         yield
+        database = connection()
+        if database.needs_rollback:
+            raise transaction.TransactionManagementError(_NOT_COMMITTED.format(what=what))
+        _require_not_failed(what, database)
+
+
+_NOT_COMMITTED = (
+    "{what} was rolled back: a statement of its transaction failed, and some code caught that error without an "
+    "atomic() block around the statement. Look at the receivers of signals, or wrap the statement in atomic()."
+)
+
+
+def _require_not_failed(what: str, database: BaseDatabaseWrapper) -> None:
+    """Raise if a statement failed and its error was swallowed: PostgreSQL would answer COMMIT by ROLLBACK, and neither
+    psycopg nor Django calls that an error.
+    """
+    if database.vendor == "postgresql" and database.connection.info.transaction_status == _FAILED:
+        raise transaction.TransactionManagementError(_NOT_COMMITTED.format(what=what))
 
 
 def wait_for_turn(what: int) -> None:

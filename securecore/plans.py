@@ -14,13 +14,14 @@ from typing import Any
 
 from psycopg import Connection, Error, RawCursor, adapters
 from psycopg.adapt import Loader, PyFormat, Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import PipelineAborted, error_from_result
 from psycopg.generators import execute, fetch_many, send
 from psycopg.postgres import types
 from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 
 #: PostgreSQL: a migration has changed a column's type, or somebody has deallocated what we had prepared.
 _GONE = ("0A000", "26000")
+_BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
 #: A connection has no more plans than this. A project needs fewer, unless its user manager writes SQL of its own.
 _MOST = 64
 
@@ -78,7 +79,8 @@ class Plans:
         In a transaction psycopg's own cursor runs it: that begins one, and knows what psycopg has deallocated, which
         it does with everybody's plans after a rollback. A plan that is gone would break the transaction.
         """
-        if not self.connection.autocommit:
+        is_in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF  # the project's own
+        if not self.connection.autocommit or is_in_pipeline:
             values = [*bound.values[: len(bound.values) - len(new)], *new]
             return list(self._cursor.execute(bound.query, values, prepare=True).fetchall())
         with self.connection.lock:
@@ -120,28 +122,45 @@ class Plans:
             return None
         with connection.lock:
             prepared = [self._plan(bound, new) for bound, new in asked]
-            pgconn.enter_pipeline_mode()
-            try:
-                pgconn.send_query_params(b"BEGIN", None)
-                for (plan, dumped), (bound, _) in zip(prepared, asked, strict=True):
-                    pgconn.send_query_prepared(plan.name, dumped, bound.formats)
-                if commits:
-                    pgconn.send_query_params(b"COMMIT", None)
-                pgconn.pipeline_sync()
-                _, *results, _ = connection.wait(_pipelined(pgconn, len(asked) + 2 + commits))
-            finally:
-                pgconn.exit_pipeline_mode()
-            for number, result in enumerate(results):
-                if result.status == ExecStatus.FATAL_ERROR:
-                    error = error_from_result(result, self._parameters.encoding)
-                    if error.sqlstate not in _GONE or number == len(asked):
-                        raise error
-                    bound, _ = asked[number]
+            sent = [
+                (plan.name, dumped, bound.formats) for (plan, dumped), (bound, _) in zip(prepared, asked, strict=True)
+            ]
+            beginning, *results = self._in_one_turn(sent, commits)
+            self._check(beginning, b"BEGIN")
+            for (bound, _), result in zip(asked, results, strict=False):
+                try:
+                    self._check(result)
+                except Error as error:
+                    if error.sqlstate not in _GONE:
+                        raise
                     del self._plans[bound.query, bound.types]
                     pgconn.send_query(b"ROLLBACK")
                     self._result()
                     return None
-            return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=False)]
+            if commits:
+                self._check(results.pop(), b"COMMIT")
+            return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=True)]
+
+    def _in_one_turn(self, sent: Sequence[tuple[bytes, Any, Any]], commits: bool) -> list[Any]:
+        """Return the results of BEGIN, of each prepared statement, and with ``commits`` of COMMIT. An error is a result
+        too, and so is "not run" for each statement behind it: the caller has to look at every result.
+        """
+        pgconn = self.connection.pgconn
+        pgconn.enter_pipeline_mode()
+        try:
+            pgconn.send_query_params(_BEGIN, None)
+            for name, dumped, formats in sent:
+                pgconn.send_query_prepared(name, dumped, formats)
+            if commits:
+                pgconn.send_query_params(_COMMIT, None)
+            pgconn.pipeline_sync()
+            *results, _ = self.connection.wait(_pipelined(pgconn, len(sent) + 2 + commits))
+            pgconn.exit_pipeline_mode()
+        except BaseException:
+            # Some results may be unread, and the next statement would take them for its own.
+            self.connection.close()
+            raise
+        return results
 
     def _plan(self, bound: Bound, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
         """Return the plan of ``bound`` and the parameters that it is run with."""
@@ -178,9 +197,20 @@ class Plans:
     def _result(self) -> Any:
         """Wait for it as psycopg does, with Ctrl-C and gevent. Raises what it says."""
         (result,) = self.connection.wait(execute(self.connection.pgconn))
+        self._check(result)
+        return result
+
+    def _check(self, result: Any, command: bytes = b"") -> None:
+        """Raise psycopg's error unless PostgreSQL ran the statement; and unless it was this ``command``.
+
+        A statement behind a failed one is not run: libpq's result for it has neither rows nor an error. A COMMIT of a
+        failed transaction is answered by "ROLLBACK", and is no error for PostgreSQL.
+        """
         if result.status == ExecStatus.FATAL_ERROR:
             raise error_from_result(result, self._parameters.encoding)
-        return result
+        is_done = result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+        if not is_done or (command and result.command_status != command):
+            raise PipelineAborted(f"PostgreSQL did not run the statement: {result.status}, {result.command_status!r}.")
 
 
 def _pipelined(pgconn: Any, number: int) -> Any:

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from securecore import clock, db, events, grants, identity, leases, tokens
 from securecore.conf import settings
-from securecore.errors import Busy
+from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
+from securecore.models import SignatureKey
 from securecore.replay import signature_keys
-from securecore.sessions import Session
+from securecore.sessions import Session, SessionQuerySet
 
 Result = TypeVar("Result")
 
@@ -63,6 +64,7 @@ def revoke_all_grants(*, principal: str) -> int:
 
 def remove_from_group(*, user: Any, group: Any) -> bool:
     """Take ``user`` out of Django's ``group``; say whether it was in it."""
+    _require(user=user.pk, group=group.pk)
     own, of_group = principals.principal_of(user), principals.group(group)
 
     def remove() -> bool:
@@ -81,6 +83,7 @@ def deactivate_user(user: Any) -> None:
     """Let the user do nothing any more: its sessions end, its tokens and authorizations are refused, and so is every
     permission, whichever certificate it comes with.
     """
+    _require(user=user.pk)
     own = principals.principal_of(user)
 
     def deactivate() -> int:
@@ -96,12 +99,16 @@ def deactivate_user(user: Any) -> None:
 
 
 def disable_client(client_id: str) -> None:
-    """Refuse the registered OAuth client, its tokens and its authorizations from now on."""
+    """Refuse the registered OAuth client, its tokens and its authorizations from now on. Raises ``Misuse`` if no client
+    of this name is registered: nothing would refuse its next request.
+    """
 
     def disable() -> None:
         gate.close(principals.service(client_id))
-        clients = tokens.Client.objects.using(settings.DATABASE)
-        clients.filter(pk=client_id, disabled_at=None).update(disabled_at=clock.now())
+        clients = tokens.Client.objects.using(settings.DATABASE).filter(pk=client_id)
+        if not clients.exists():
+            raise Misuse(f"No client {client_id!r} is registered. Revoke its tokens by revoke_client_tokens().")
+        clients.filter(disabled_at=None).update(disabled_at=clock.now())
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
@@ -109,13 +116,23 @@ def disable_client(client_id: str) -> None:
     events.emit(events.ClientDisabled(client_id=client_id))
 
 
-def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime) -> bool:
-    """Refuse the access token named ``jti`` from now on; say whether it was news (RFC 7009 section 2.1)."""
+def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str = "", client_id: str = "") -> bool:
+    """Refuse the access token named ``jti`` from now on; say whether it was news (RFC 7009 section 2.1).
+
+    ``subject`` and ``client_id`` are the token's, if the caller knows them: then only this user's or this client's
+    effects are waited for, and not everybody's.
+    """
+    _require(issuer=issuer, jti=jti)
 
     def revoke() -> bool:
+        user = principals.user(subject) if subject else None
+        if user is not None or client_id:
+            gate.close(user or principals.service(client_id))
+        else:
+            gate.close_all()
         return tokens.revoke(issuer=issuer, jti=jti, expires_at=expires_at, now=clock.now())
 
-    revoked = _committed("revoke_token()", revoke)
+    revoked = _gated("revoke_token()", revoke)
     if revoked:
         events.emit(events.TokenRevoked(jti=jti))
     return revoked
@@ -123,7 +140,12 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime) -> bool:
 
 def revoke_family(family_id: uuid.UUID) -> bool:
     """End an authorization: its refresh token and all access tokens that came of it; say whether it was news."""
-    revoked = _committed("revoke_family()", lambda: tokens.refresh.revoke_family(family_id, now=clock.now()))
+
+    def revoke() -> bool:
+        gate.close(*_owners(_families().filter(pk=family_id)))
+        return tokens.refresh.revoke_family(family_id, now=clock.now())
+
+    revoked = _gated("revoke_family()", revoke)
     if revoked:
         events.emit(events.FamilyRevoked(family=str(family_id)))
     return revoked
@@ -131,23 +153,27 @@ def revoke_family(family_id: uuid.UUID) -> bool:
 
 def revoke_client_tokens(client_id: str) -> None:
     """Refuse all tokens issued to this client so far. It may ask for new ones unless it is disabled."""
+    _require(client_id=client_id)
 
     def revoke() -> None:
+        gate.close(principals.service(client_id))
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
-    _committed("revoke_client_tokens()", revoke)
+    _gated("revoke_client_tokens()", revoke)
     events.emit(events.EverythingRevoked(subject=f"client:{client_id}"))
 
 
 def revoke_user_tokens(user: Any) -> None:
     """Refuse all tokens of this user issued so far, whichever client holds them."""
+    _require(user=user.pk)
 
     def revoke() -> None:
+        gate.close(principals.principal_of(user))
         tokens.epochs.advance(tokens.epochs.user_subject(str(user.pk)))
         _end_families(user=user)
 
-    _committed("revoke_user_tokens()", revoke)
+    _gated("revoke_user_tokens()", revoke)
     events.emit(events.EverythingRevoked(subject=f"user:{user.pk}"))
 
 
@@ -155,16 +181,22 @@ def revoke_tokens_before(instant: dt.datetime) -> None:
     """Refuse every token of everybody that was issued at or before ``instant`` (of the issuing host's clock)."""
 
     def revoke() -> None:
+        gate.close_all()
         tokens.epochs.refuse_until(instant)
         _end_families(created_at__lte=instant)
 
-    _committed("revoke_tokens_before()", revoke)
+    _gated("revoke_tokens_before()", revoke)
     events.emit(events.EverythingRevoked(subject="everyone"))
 
 
 def retire_key(kid: str) -> bool:
     """Accept no token that this stored signing key made; say whether there was such a key."""
-    retired = _committed("retire_key()", lambda: tokens.keys.retire(kid=kid, now=clock.now()))
+
+    def retire() -> bool:
+        gate.close_all()
+        return tokens.keys.retire(kid=kid, now=clock.now())
+
+    retired = _gated("retire_key()", retire)
     if retired:
         events.emit(events.KeyRetired(kid=kid))
     return retired
@@ -172,7 +204,12 @@ def retire_key(kid: str) -> bool:
 
 def revoke_signature_key(keyid: str) -> bool:
     """Accept nothing more that this registered key signs; say whether it was news."""
-    revoked = _committed("revoke_signature_key()", lambda: signature_keys.revoke(keyid=keyid, now=clock.now()))
+
+    def revoke() -> bool:
+        gate.close(*_owners(SignatureKey.objects.using(settings.DATABASE).filter(pk=keyid)))
+        return signature_keys.revoke(keyid=keyid, now=clock.now())
+
+    revoked = _gated("revoke_signature_key()", revoke)
     if revoked:
         events.emit(events.SignatureKeyRevoked(keyid=keyid))
     return revoked
@@ -183,51 +220,92 @@ def revoke_certificate(*, thumbprint: str) -> None:
     tokens, also those that are bound to a DPoP key or to nothing but the client. An authorization that was redeemed
     under another certificate of its client since, a renewed one, belongs to that.
     """
+    _require(thumbprint=thumbprint)
 
     def revoke() -> int:
-        gate.close(principals.certificate(thumbprint))
-        ended = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).end()
+        own = principals.certificate(thumbprint)
+        sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint)
+        obtained = Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}")
+        _close_with_owners(sessions, _families().filter(obtained, revoked_at=None), own=(own,))
+        ended = sessions.end()
         identity.revoke(thumbprint=thumbprint, now=clock.now())
-        _end_families(Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}"))
+        _end_families(obtained)
         return ended
 
     ended = _gated("revoke_certificate()", revoke)
     events.emit(events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended))
 
 
-def end_sessions(*, user: Any = None, thumbprint: str = "", reason: str) -> int:
-    """End the sessions of ``user``, those opened under the certificate, or with neither all of them; say how many."""
+def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = False, reason: str) -> int:
+    """End the sessions of ``user``, those opened under the certificate, or with ``everybody=True`` all of them; say how
+    many. Raises ``Misuse`` where nobody is named: an empty selection ends nobody's.
+    """
+    if everybody == (user is not None or bool(thumbprint)):
+        raise Misuse("end_sessions() wants user=..., thumbprint=... or both; everybody=True alone ends all sessions.")
+    rows = Session.objects.using(settings.DATABASE).all()
+    if user is not None:
+        _require(user=user.pk)
+        rows = rows.for_user(user)
+    if thumbprint:
+        rows = rows.of_certificate(thumbprint)
+    own = [principals.principal_of(user)] if user is not None else []
+    own += [principals.certificate(thumbprint)] if thumbprint else []
+    return _end("end_sessions()", rows, reason, own=None if everybody else own)
 
+
+def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
+    """End the sessions in ``rows``; say how many. ``SessionQuerySet.end()`` does so for later requests only; this waits
+    for the effects of requests that came with these sessions, as ``end_sessions()`` does.
+    """
+    return _end("end_selected_sessions()", rows, reason, own=())
+
+
+def _end(what: str, rows: SessionQuerySet, reason: str, *, own: Sequence[str] | None) -> int:
     def end() -> int:
-        rows = Session.objects.using(settings.DATABASE).all()
-        if user is not None:
-            rows = rows.for_user(user)
-        if thumbprint:
-            rows = rows.of_certificate(thumbprint)
+        if own is None:
+            gate.close_all()
+        else:
+            _close_with_owners(rows, own=own)
         return rows.end()
 
-    count = _committed("end_sessions()", end)
+    count = _gated(what, end)
     events.emit(events.SessionsEnded(count=count, reason=reason))
     return count
 
 
-def _committed(what: str, work: Callable[[], Result]) -> Result:
-    """Do ``work`` in a transaction that is committed when this returns; begin once more if it ended in a deadlock.
-
-    Raises ``Busy`` (503) after too long a wait for what another request holds: who revokes must learn that nothing is
-    revoked yet.
+def _close_with_owners(*rows: QuerySet[Any], own: Sequence[str]) -> None:
+    """Close the gates ``own``, and those of the users of ``rows``: their requests may come under another certificate by
+    now. They are read before, so that all gates close in one order; a login that came between the two is found behind
+    the gate of its certificate.
     """
+    before = _owners(*rows)
+    gate.close(*own, *before)
+    gate.close(*(_owners(*rows) - before))
 
-    def limited() -> Result:
-        db.limit_waits(settings.LOCK_TIMEOUT)
-        return work()
 
-    return _gated(what, limited)
+def _owners(*rows: QuerySet[Any]) -> set[str]:
+    """The principals of the users of these rows."""
+    users = {user for each in rows for user in each.values_list("user_id", flat=True).distinct() if user is not None}
+    return {f"user:{user}" for user in users}
+
+
+def _families() -> QuerySet[tokens.RefreshFamily]:
+    return tokens.RefreshFamily.objects.using(settings.DATABASE)
+
+
+def _require(**named: Any) -> None:
+    """Raise ``Misuse`` for an empty name: rows without a certificate, say, have the empty thumbprint."""
+    for name, value in named.items():
+        if value is None or value == "":
+            raise Misuse(f"The {name} that is to be revoked is empty: pass the one of a saved row.")
 
 
 def _gated(what: str, work: Callable[[], Result]) -> Result:
-    """Like ``_committed`` for ``work`` that closes a gate first, which limits its waits too: on a busy machine every
-    statement before it would be one more turn of those whom the revocation waits for.
+    """Do ``work``, which closes a gate first, in a transaction that is committed when this returns; begin once more if
+    it ended in a deadlock.
+
+    Raises ``Busy`` (503) after too long a wait for what another request holds: who revokes must learn that nothing is
+    revoked yet. Closing the gate limits the later waits too.
     """
 
     def once() -> Result:
@@ -249,5 +327,4 @@ def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
 
 
 def _end_families(*which: Q, **columns: Any) -> None:
-    families = tokens.RefreshFamily.objects.using(settings.DATABASE)
-    families.filter(*which, revoked_at=None, **columns).update(revoked_at=clock.now())
+    _families().filter(*which, revoked_at=None, **columns).update(revoked_at=clock.now())

@@ -63,6 +63,8 @@ def _delete_rows(test_case: Any) -> None:
         tables = [table for table in database.introspection.django_table_names(only_existing=True) if table not in kept]
         tables.sort(key=lambda table: table == "securecore_gate")  # to which triggers write for whatever goes
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
+            if database.vendor == "postgresql":  # no triggers: some of ours refuse, as they must, to delete a row
+                cursor.execute("SET LOCAL session_replication_role = replica")
             for table in tables:
                 cursor.execute(f"DELETE FROM {database.ops.quote_name(table)}")
 

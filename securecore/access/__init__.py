@@ -7,6 +7,15 @@ one SELECT, so nothing can change between two of them and no cache has to be kep
 """
 
 from securecore.access import caller
+from securecore.access.credentials import session_credential, signature_key_credential, token_credential
 from securecore.access.request import Access, user_of_certificate, user_of_token
 
-__all__ = ["Access", "caller", "user_of_certificate", "user_of_token"]
+__all__ = [
+    "Access",
+    "caller",
+    "session_credential",
+    "signature_key_credential",
+    "token_credential",
+    "user_of_certificate",
+    "user_of_token",
+]

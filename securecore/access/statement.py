@@ -86,7 +86,7 @@ def question(presented: Presented, users: UserTable) -> Question:
     if presented.session_id is not None:
         parameters["session_id"] = _ID.get_db_prep_value(presented.session_id, connections[users.alias])
     if presented.token is not None:
-        parameters |= _of_token(presented.token, users)
+        parameters |= of_token(presented.token, users)
     composed = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
     return Question(composed, parameters)
 
@@ -156,7 +156,14 @@ def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) 
     return effective.held_sql(names=names, user=users.key)
 
 
-def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+def token_ended(parts: tuple[str, ...]) -> str:
+    """Return the condition that a token was revoked, for ``grants``; its parameters are those of ``of_token``."""
+    conditions = {"token": _REVOCATION, "obtained": _OBTAINED, "family": f"NOT {_FAMILY}", "key": f"NOT {_KEY}"}
+    return " OR ".join(f"({condition})" for part, condition in conditions.items() if part in parts)
+
+
+def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
+    """Return the parameters of everything that is asked about a token."""
     database = connections[users.alias]
     return {
         "subject": users.key_of(token.subject),

@@ -22,8 +22,10 @@ from securecore.grants.models import Gate, Grant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
+from securecore.grants.standing import Credential
 
 __all__ = [
+    "Credential",
     "Decision",
     "Gate",
     "Grant",

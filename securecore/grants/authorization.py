@@ -16,6 +16,7 @@ from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import names_of, object_of
+from securecore.grants.standing import Credential
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
@@ -32,8 +33,9 @@ GRANTED = "granted"
 class Decision:
     """Whether a caller may, and why not: true in a condition if it may.
 
-    ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked`` or
-    ``service-disabled``. ``grants`` are those that allow it; one that is consumable still has to be ``spend()``-ed.
+    ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
+    ``service-disabled``, or the ``refusal`` of a ``Credential``. ``grants`` are those that allow it; one that is
+    consumable still has to be ``spend()``-ed.
     """
 
     names: tuple[str, ...]
@@ -69,7 +71,13 @@ class Decision:
 
 @contextmanager
 def authorize(
-    principal: Principal, permission: str, obj: Any = None, *, consume: int | None = None, clock: Clock
+    principal: Principal,
+    permission: str,
+    obj: Any = None,
+    *,
+    credentials: Sequence[Credential] = (),
+    consume: int | None = None,
+    clock: Clock,
 ) -> Iterator[Decision]:
     """Run the block only if ``principal`` holds ``permission`` (on ``obj``) at the instant the block commits.
 
@@ -78,22 +86,30 @@ def authorize(
         with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
-    A consumable grant is used once, and by ``consume`` of its amount. Opens the outermost transaction or joins it; the
+    ``credentials`` authenticated the request, and must stand at that instant too. A consumable grant is used once, and
+    by ``consume`` of its amount. Opens the outermost transaction or joins it; the
     gate is held until it ends. Raises ``PermissionDenied``, ``AllowanceExhausted`` (403), ``Busy`` (503) when the gate
     was held too long, and ``Misuse`` where the answer could be an old one. Keep calls to other systems out of the
     block: this principal's revocation waits for it.
     """
-    with allowed(principal, permission, obj, clock=clock) as decision:
+    with allowed(principal, permission, obj, credentials=credentials, clock=clock) as decision:
         decision.spend(amount=consume, now=clock())
         yield decision
 
 
 @contextmanager
-def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Iterator[Decision]:
+def allowed(
+    principal: Principal,
+    permission: str,
+    obj: Any = None,
+    *,
+    credentials: Sequence[Credential] = (),
+    clock: Clock,
+) -> Iterator[Decision]:
     """Like ``authorize``, but the block calls ``decision.spend()`` itself."""
 
     def first() -> Decision:
-        return decide(principal, permission, obj, clock=clock)
+        return decide(principal, permission, obj, credentials=credentials, clock=clock)
 
     with db.outermost_transaction_from("authorize()", first) as decision:
         if decision:
@@ -103,19 +119,29 @@ def allowed(principal: Principal, permission: str, obj: Any = None, *, clock: Cl
     decision.require()
 
 
-def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clock) -> Decision:
+def decide(
+    principal: Principal,
+    permission: str,
+    obj: Any = None,
+    *,
+    credentials: Sequence[Credential] = (),
+    clock: Clock,
+) -> Decision:
     """Say whether ``principal`` may, and let that hold until the transaction ends.
 
     Needs the outermost transaction (``Misuse`` in autocommit mode or a savepoint). The gate first, then the permission
     in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
     read after the wait too: a permission whose end was set to an instant of the wait has ended.
     """
-    return decide_all(principal, [(permission, _object(obj))], clock=clock)[0]
+    return decide_all(principal, [(permission, _object(obj))], credentials=credentials, clock=clock)[0]
 
 
-def decide_all(principal: Principal, asked: Sequence[Asked], *, clock: Clock) -> list[Decision]:
+def decide_all(
+    principal: Principal, asked: Sequence[Asked], *, credentials: Sequence[Credential] = (), clock: Clock
+) -> list[Decision]:
     """Like ``decide`` for several permissions in the same two statements; the objects as grants name them."""
-    return _decided(names_of(principal), [(require_permission(permission), on) for permission, on in asked], clock)
+    asked = [(require_permission(permission), on) for permission, on in asked]
+    return _decided(names_of(principal), asked, tuple(credentials), clock)
 
 
 class Judge:
@@ -135,26 +161,36 @@ class Judge:
         return _judged(self._read, self._names, permission, _object(obj))
 
 
-def judge(principal: Principal, permissions: Sequence[str], *, clock: Clock) -> Judge:
+def judge(
+    principal: Principal, permissions: Sequence[str], *, credentials: Sequence[Credential] = (), clock: Clock
+) -> Judge:
     """Enter the gates of ``principal`` and read its grants of ``permissions``; the returned judge then decides about
     objects as they are found, in savepoints too, until the transaction ends. Needs the outermost transaction.
     """
     names = names_of(principal)
-    return Judge(names, permissions, _read_behind_gates(names, tuple(map(require_permission, permissions)), clock))
+    read = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
+    return Judge(names, permissions, read)
 
 
-def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
-    read = _read_behind_gates(names, tuple(dict.fromkeys(permission for permission, _ in asked)), clock)
+def _decided(
+    names: tuple[str, ...], asked: Sequence[Asked], credentials: tuple[Credential, ...], clock: Clock
+) -> list[Decision]:
+    permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
+    read = _read_behind_gates(names, permissions, credentials, clock)
     return [_judged(read, names, permission, on) for permission, on in asked]
 
 
-def _read_behind_gates(names: tuple[str, ...], permissions: tuple[str, ...], clock: Clock) -> standing.Standing:
+def _read_behind_gates(
+    names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
+) -> standing.Standing:
     db.require_outermost_transaction("decide()")
     began = clock()
-    asking = standing.asked(names, permissions, now=began, bounds=True)
-    held, rows = gate.enter(names, _belonged_to.get(names) or (), then=asking)
+    asking = standing.asked(names, permissions, credentials, now=began, bounds=True)
+    more = tuple({each for credential in credentials for each in credential.gates}.difference(names))
+    held, rows = gate.enter((*names, *more), _belonged_to.get(names) or (), then=asking)
+    held = held and held.difference(more)
     now = clock()  # after the wait
-    read = standing.read(names, permissions, now=now) if rows is None else standing.read_at(now, rows)
+    read = standing.read(names, permissions, credentials, now=now) if rows is None else standing.read_at(now, rows)
     while held is not None and (belongs_to := frozenset(grant.name for grant in read.grants)) != held:
         _belonged_to.put(names, belongs_to)
         if belongs_to < held:
@@ -162,7 +198,7 @@ def _read_behind_gates(names: tuple[str, ...], permissions: tuple[str, ...], clo
         # It came to belong to these while the gate was waited for, or we had not seen it for a while.
         gate.enter_also(belongs_to - held)
         held |= belongs_to
-        read = standing.read(names, permissions, now=clock())
+        read = standing.read(names, permissions, credentials, now=clock())
     return read
 
 
@@ -176,8 +212,15 @@ _belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
 class LateGate:
     """What a long view asks for while the gate stays open; see ``late_gate``."""
 
-    def __init__(self, names: tuple[str, ...], clock: Clock, note: Callable[[str, Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        credentials: tuple[Credential, ...],
+        clock: Clock,
+        note: Callable[[str, Any], None] | None = None,
+    ) -> None:
         self._names = names
+        self._credentials = credentials
         self._clock = clock
         self._note = note
         self._asked: list[tuple[Asked, int | None]] = []
@@ -187,7 +230,7 @@ class LateGate:
         """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
         on = _object(obj)
         require_permission(permission)
-        read = standing.read(self._names, [permission], now=self._clock())
+        read = standing.read(self._names, [permission], self._credentials, now=self._clock())
         _judged(read, self._names, permission, on).require()
         self._asked.append(((permission, on), consume))
         if self._note:
@@ -205,7 +248,7 @@ class LateGate:
         """Take the gate and ask for everything again, in two statements however much it is."""
         if not self._asked:
             return
-        decisions = _decided(self._names, [asked for asked, _ in self._asked], self._clock)
+        decisions = _decided(self._names, [asked for asked, _ in self._asked], self._credentials, self._clock)
         for decision, (_, consume) in zip(decisions, self._asked, strict=True):
             decision.require()
             if self._spends:
@@ -214,7 +257,11 @@ class LateGate:
 
 @contextmanager
 def late_gate(
-    principal: Principal, *, clock: Clock, note: Callable[[str, Any], None] | None = None
+    principal: Principal,
+    *,
+    credentials: Sequence[Credential] = (),
+    clock: Clock,
+    note: Callable[[str, Any], None] | None = None,
 ) -> Iterator[LateGate]:
     """Run a long block whose checks take the gate only at its end, so that a revocation need not wait for all of it.
 
@@ -230,7 +277,7 @@ def late_gate(
     ``note`` is called with each permission and object that was asked for and granted.
     """
     with db.outermost_transaction("late_gate()"):
-        late = LateGate(names_of(principal), clock, note)
+        late = LateGate(names_of(principal), tuple(credentials), clock, note)
         yield late
         late.close()
 

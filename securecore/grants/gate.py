@@ -46,6 +46,8 @@ _NUMBERS = 1_024
 
 _SHARED, _EXCLUSIVE = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 
+_EVERY_NUMBER = f"SELECT {_EXCLUSIVE}({_OWN}, number) FROM generate_series(0, {_NUMBERS - 1}) number"  # noqa: S608
+
 #: What the first statement at a gate also does and finds out.
 _TRANSACTION = """
     set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery()
@@ -100,6 +102,9 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, 
     """
     database = db.connection()
     ordered = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))
+    if not ordered:  # nobody is concerned
+        db.limit_waits(settings.LOCK_TIMEOUT)
+        return None
     with _locking():
         if database.vendor == "sqlite":
             _require_immediate()
@@ -115,6 +120,27 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, 
         for name in ordered:
             _lock_row(name)
     return None
+
+
+def close_all() -> None:
+    """Let no check of anybody in until the transaction ends, once all that are in have left.
+
+    For a revocation that does not know whose requests it ends. Example: everything that a signing key has signed. All
+    1,024 lock numbers are taken, in the order of Note [Lock order], so that a check needs no lock more for this; and
+    the table of the rows, which lets no row be locked or made. Needs a transaction. Raises ``Busy`` (503).
+    """
+    database = db.connection()
+    with _locking():
+        if database.vendor == "sqlite":
+            _require_immediate()
+            return
+        with database.cursor() as cursor:
+            if database.vendor == "postgresql":
+                db.limit_waits(settings.LOCK_TIMEOUT)
+                cursor.execute(_EVERY_NUMBER)
+                cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
+            else:
+                cursor.execute("SELECT principal FROM securecore_gate ORDER BY principal FOR UPDATE")
 
 
 def take_gate(principal: str) -> None:

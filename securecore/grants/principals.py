@@ -27,6 +27,14 @@ def principal_of(user: Any) -> str:
     return f"user:{user.pk}"
 
 
+def user(key: str) -> str | None:
+    """Return the principal of the user with this primary key, given as text, or None for a text that can be no key."""
+    try:
+        return f"user:{get_user_model()._meta.pk.to_python(key)}"
+    except ValidationError:
+        return None
+
+
 def service(client_id: str) -> str:
     """Return the principal of an OAuth client, for whatever it does with its tokens."""
     return f"service:{client_id}"

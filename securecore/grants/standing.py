@@ -1,4 +1,5 @@
-"""The second statement of a check: the grants, and whether user, certificate and service are still in good standing.
+"""The second statement of a check: the grants, and whether user, certificate, service and the credential that
+authenticated the request are still in good standing.
 
 It names tables of other features, as every composed statement does, and imports none of them.
 """
@@ -24,15 +25,36 @@ from securecore.prepared import Asked, Question, Statement
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """The session, token or key that authenticated a request: a check of that request allows nothing once it ended.
+
+    ``ended`` is an SQL condition with ``parameters``, given by the caller: grants know neither tokens nor sessions. The
+    condition may use ``%(now)s``. The check also enters ``gates``, which are the gates that a revocation of this
+    credential closes beside those of the caller's own names. Example: a token enters the gate of the certificate under
+    which it was obtained.
+    """
+
+    #: The reason of the refusal: ``session-ended``, ``token-revoked`` or ``signature-key-revoked``.
+    refusal: str
+    ended: str
+    parameters: tuple[tuple[str, Any], ...]
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    #: Why the caller may do nothing at all, or nothing.
+    #: The reason why the caller may do nothing at all, or an empty text.
     refusal: str
     grants: list[EffectiveGrant]
 
 
-def read(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime) -> Standing:
-    """Return what the database says now of the caller with these own names, and of its grants of ``permissions``."""
-    question, parameters = asked(names, permissions, now=now, bounds=False)
+def read(
+    names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
+) -> Standing:
+    """Return what the database says now of the caller with these own names, of the ``credentials`` of its request, and
+    of its grants of ``permissions``.
+    """
+    question, parameters = asked(names, permissions, credentials, now=now, bounds=False)
     rows = question.rows(db.connection(), parameters)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
@@ -42,9 +64,16 @@ def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
     return Standing(rows[0][0], effective.read(effective.at(now, (row[1:] for row in rows))))
 
 
-def asked(names: Sequence[str], permissions: Sequence[str], *, now: dt.datetime, bounds: bool) -> Asked:
+def asked(
+    names: Sequence[str],
+    permissions: Sequence[str],
+    credentials: Sequence[Credential] = (),
+    *,
+    now: dt.datetime,
+    bounds: bool,
+) -> Asked:
     """Return what ``read()`` asks, or with ``bounds`` what ``read_at()`` wants to know."""
-    name = tuple(names), tuple(permissions), bounds, effective.surroundings()
+    name = tuple(names), tuple(permissions), tuple(credentials), bounds, effective.surroundings()
     question = _questions.get(name)
     if question is None:
         question = _question(*name)
@@ -59,26 +88,47 @@ _questions: BoundedCache[Question] = BoundedCache(
 
 
 def _question(
-    names: tuple[str, ...], permissions: tuple[str, ...], bounds: bool, surroundings: effective.Surroundings
+    names: tuple[str, ...],
+    permissions: tuple[str, ...],
+    credentials: tuple[Credential, ...],
+    bounds: bool,
+    surroundings: effective.Surroundings,
 ) -> Question:
     user = user_key(names)
     given = {f"sc_name{index}": name for index, name in enumerate(names)}
     wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
-    statement = _statement(kinds_of(names), len(wanted), user is not None, bounds, surroundings)
-    return Question(statement, {"sc_user": user, **given, **wanted})
+    conditions = tuple((credential.refusal, credential.ended) for credential in credentials)
+    statement = _statement(kinds_of(names), len(wanted), user is not None, conditions, bounds, surroundings)
+    more = {name: value for credential in credentials for name, value in credential.parameters}
+    return Question(statement, {"sc_user": user, **given, **wanted, **more})
 
 
 @lru_cache(maxsize=64)
 def _statement(
-    kinds: tuple[str, ...], wanted: int, has_user: bool, bounds: bool, _: effective.Surroundings
+    kinds: tuple[str, ...],
+    wanted: int,
+    has_user: bool,
+    conditions: tuple[tuple[str, str], ...],
+    bounds: bool,
+    _: effective.Surroundings,
 ) -> Statement:
     own = [f"%(sc_name{index})s" for index in range(len(kinds))]
     among = [f"%(sc_wanted{index})s" for index in range(wanted)]
     user = "%(sc_user)s" if has_user else None
     grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=bounds)
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
+    refusals += "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended in conditions)
     refusal = f"CASE {refusals} ELSE '' END"
     return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e", new=["now"])  # noqa: S608
+
+
+def _behind_gate(condition: str) -> str:
+    """The condition at the instant at which PostgreSQL evaluates it: ``now`` was read before the wait for the gate, and
+    a signing key that was retired during the wait ended after ``now``.
+    """
+    if db.connection().vendor != "postgresql":  # SQLite waits before ``now`` is read
+        return f"({condition})"
+    return f"({condition.replace('%(now)s', 'GREATEST(CAST(%(now)s AS timestamptz), clock_timestamp())')})"
 
 
 def _refusal(kind: str, parameter: str) -> str:

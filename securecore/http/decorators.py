@@ -21,6 +21,7 @@ from rest_framework.exceptions import NotFound
 
 from securecore import clock, grants
 from securecore.errors import Misuse
+from securecore.http.authenticated_by import credentials_of
 from securecore.http.callers import request_of
 from securecore.http.effects import completed, took_back
 from securecore.http.freshness import FreshMixin, fresh
@@ -86,7 +87,8 @@ def requires(
 
 
 def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]) -> Any:
-    with grants.allowed(principals_of(request), permission, obj, clock=clock.now) as decision:
+    caller, credentials = principals_of(request), credentials_of(request)
+    with grants.allowed(caller, permission, obj, credentials=credentials, clock=clock.now) as decision:
         response = view()
         if not took_back(response) and "Idempotency-Replayed" not in response:
             decision.spend(amount=amount(), now=clock.now())

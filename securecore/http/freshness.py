@@ -204,6 +204,8 @@ def _signature_key(request: Any, keyid: str) -> PublicKey:
     key = signature_keys.find(keyid)
     if principal_of(key.user) != _user_of(request):
         raise SignatureKeyUnknown
+    # The checks of this request ask again whether the key stands.
+    getattr(request, "_request", request).signature_keyid = keyid
     return signature_keys.loaded(key.public_key.encode())
 
 

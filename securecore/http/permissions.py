@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from securecore import clock, db, grants
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied, RecentAuthenticationRequired
-from securecore.grants import Decision, Judge, LateGate, require_permission
+from securecore.grants import Credential, Decision, Judge, LateGate, require_permission
 from securecore.http.action_names import (
     UNNAMED,
     Grants,
@@ -27,6 +27,7 @@ from securecore.http.action_names import (
     require_grants,
     unknown_names,
 )
+from securecore.http.authenticated_by import credentials_of
 from securecore.http.effects import completed, took_back
 from securecore.http.idempotency.asked import note_permission
 from securecore.http.principals import principals_of
@@ -49,13 +50,16 @@ def authorize(
     """
     names = _caller(caller)
     note_permission(caller, permission, obj)
-    return grants.authorize(names, permission, obj, consume=consume, clock=clock.now)
+    return grants.authorize(names, permission, obj, credentials=_credentials(caller), consume=consume, clock=clock.now)
 
 
 def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
     """Run a long block of a request or a principal whose checks take the gate at its end; see ``grants.late_gate``."""
     return grants.late_gate(
-        _caller(caller), clock=clock.now, note=lambda permission, obj: note_permission(caller, permission, obj)
+        _caller(caller),
+        credentials=_credentials(caller),
+        clock=clock.now,
+        note=lambda permission, obj: note_permission(caller, permission, obj),
     )
 
 
@@ -169,7 +173,9 @@ class GrantedView:
         self._transaction.enter_context(db.outermost_transaction("GrantedView"))
         self._method = request.method
         # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
-        self._judge = grants.judge(names, permissions, clock=clock.now) if permissions else None
+        if permissions:
+            credentials = credentials_of(request)
+            self._judge = grants.judge(names, permissions, credentials=credentials, clock=clock.now)
 
     def _names(self, request: Any) -> tuple[str, ...]:
         view: Any = self
@@ -181,7 +187,8 @@ class GrantedView:
     def _decision(self, request: Any, permission: str, obj: Any = None) -> Decision:
         if self._judge is not None and request.method == self._method and self._judge.knows(permission):
             return self._judge.decide(permission, obj)
-        return grants.decide(principals_of(request), permission, obj, clock=clock.now)
+        credentials = credentials_of(request)
+        return grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
 
     def _named(self, request: Any) -> str | None:
         """Return the permission that this action needs by name, or None. Raises ``Misuse`` for one without a name."""
@@ -289,3 +296,7 @@ def _caller(caller: Any) -> str | tuple[str, ...]:
     names = principals_of(caller)
     receive_body(caller)
     return names
+
+
+def _credentials(caller: Any) -> tuple[Credential, ...]:
+    return credentials_of(caller) if isinstance(caller, (HttpRequest, Request)) else ()

@@ -14,7 +14,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from securecore import clock, events
+from securecore import clock
 from securecore.conf import settings
 from securecore.errors import CertificateRequired, CertificateUnknown, CredentialsRefused, Refused
 from securecore.grants import principal_of
@@ -26,9 +26,8 @@ from securecore.http.authentication import (
 )
 from securecore.http.idempotency import idempotency_exempt
 from securecore.http.sessions import login
-from securecore.revocation import revoke_family, revoke_token
-from securecore.sessions import Session, record_id
-from securecore.sessions.models import SessionQuerySet
+from securecore.revocation import end_selected_sessions, revoke_family, revoke_token
+from securecore.sessions import Session, SessionQuerySet, record_id
 from securecore.tokens import AccessToken
 
 
@@ -107,13 +106,20 @@ class LogoutView(OwnerView):
     def post(self, request: Any) -> Response:
         token = request.auth
         if isinstance(token, AccessToken):
-            revoke_token(issuer=token.issuer, jti=token.jti, expires_at=token.expires_at)
+            revoke_token(
+                issuer=token.issuer,
+                jti=token.jti,
+                expires_at=token.expires_at,
+                subject=token.subject,
+                client_id=token.client_id,
+            )
             if token.family_id is not None:
                 revoke_family(token.family_id)
         logout(request._request)
         return Response(status=204)
 
 
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class SessionsView(OwnerView):
     """The caller's live sessions, newest first. DELETE ends all but the one of this request."""
 
@@ -122,16 +128,20 @@ class SessionsView(OwnerView):
         return Response({"results": [_described(session, current) for session in own]})
 
     def delete(self, request: Any) -> Response:
-        ended = _own_sessions(request).exclude(pk=_current(request)).end()
-        events.emit(events.SessionsEnded(count=ended, reason=f"others of {principal_of(request.user)}, by itself"))
+        others = _own_sessions(request).exclude(pk=_current(request))
+        ended = end_selected_sessions(others, reason=f"others of {principal_of(request.user)}, by itself")
         return Response({"ended": ended})
 
 
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class SessionView(OwnerView):
     """End one of the caller's sessions, on every host at once."""
 
     def delete(self, request: Any, session_id: UUID) -> Response:
-        if not _own_sessions(request).filter(pk=session_id).end():
+        named = _own_sessions(request).filter(pk=session_id)
+        if not named.exists():
+            raise SessionUnknown
+        if not end_selected_sessions(named, reason=f"one of {principal_of(request.user)}, by itself"):
             raise SessionUnknown
         return Response(status=204)
 

@@ -1,13 +1,26 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.db import models
+from django.db.models.functions import Now
 
 from securecore.conf import django_settings
+from securecore.errors import Misuse
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete these rows. Raises ``Misuse`` if one of them is a revocation that still counts."""
+        counting = self.filter(revoked_at__isnull=False)
+        if counting.filter(models.Q(not_after=None) | models.Q(not_after__gt=Now())).exists():
+            raise Misuse(
+                "A revoked certificate's row is its revocation: without the row the certificate is good again. Exclude "
+                "revoked certificates; purge deletes their rows once they have expired."
+            )
+        return super().delete()
+
     def revoke(self, *, now: dt.datetime) -> int:
         """Revoke what is not revoked yet; the first instant stays."""
         return self.filter(revoked_at=None).update(revoked_at=now)
@@ -54,6 +67,9 @@ class Certificate(models.Model):
 
     class Meta:
         db_table = "securecore_certificate"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        return Certificate.objects.using(kwargs.get("using") or self._state.db).filter(pk=self.pk).delete()
 
     def __str__(self) -> str:
         return f"{self.subject or 'unknown subject'} ({self.thumbprint})"

@@ -12,6 +12,9 @@ from securecore.errors import Misuse, SignatureKeyUnknown
 from securecore.message_signatures import PublicKey, SignatureError, load_public_key
 from securecore.replay.models import SignatureKey
 
+#: That a request's key is still good, for ``grants``: as ``find`` has it, but for the user.
+STANDS = "EXISTS (SELECT 1 FROM securecore_signature_key WHERE keyid = %(signature_keyid)s AND revoked_at IS NULL)"
+
 
 def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> SignatureKey:
     """Let the holder of ``public_key`` (PEM) sign for ``user`` under the name ``keyid``.

@@ -10,7 +10,7 @@ certificate the request came with.
 """
 
 from securecore.sessions.limits import make_room
-from securecore.sessions.models import Session, record_id
+from securecore.sessions.models import Session, SessionQuerySet, record_id
 from securecore.sessions.store import SessionStore
 
-__all__ = ["Session", "SessionStore", "make_room", "record_id"]
+__all__ = ["Session", "SessionQuerySet", "SessionStore", "make_room", "record_id"]

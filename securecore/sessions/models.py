@@ -8,6 +8,7 @@ from django.db import models
 
 from securecore import digests, leases
 from securecore.conf import django_settings
+from securecore.errors import Misuse
 
 #: How long a request that was in flight when the id changed is still served, read-only.
 GRACE = dt.timedelta(seconds=10)
@@ -29,7 +30,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(binding=binding)
 
     def of_certificate(self, thumbprint: str) -> SessionQuerySet:
-        """Sessions that were opened under this certificate, whatever they are bound to."""
+        """Sessions that were opened under this certificate, whatever they are bound to. Raises ``Misuse`` for an empty
+        thumbprint: that is the one of every session that was opened without a certificate.
+        """
+        if not thumbprint:
+            raise Misuse("An empty thumbprint names no certificate.")
         return self.filter(models.Q(certificate=thumbprint) | models.Q(binding=f"x5t#S256:{thumbprint}"))
 
     def named(self, session_key: str) -> SessionQuerySet:

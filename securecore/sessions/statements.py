@@ -28,6 +28,12 @@ _REPLACED = (
     "WHERE s.predecessor = %(id)s AND s.expires_at > %(now)s AND s.rotated_at >= %(grace)s"
 )
 
+#: That the session lives which a request came with: by its id, or by the id that a rotation has just replaced.
+_BY = (
+    "SELECT 1 FROM securecore_session WHERE {} = %(session_id)s AND user_id = %(session_user)s AND expires_at > %(now)s"
+)
+LIVES = f"EXISTS ({_BY.format('id')}) OR EXISTS ({_BY.format('predecessor')})"
+
 _WRITE = """
     UPDATE securecore_session SET data = %s, user_id = %s, principal = %s, last_seen_at = %s,
         expires_at = CASE WHEN ends_at < %s THEN ends_at ELSE %s END

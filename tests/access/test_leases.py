@@ -188,7 +188,7 @@ class TestOutlast:
         "key": lambda caller: revocation.retire_key("unknown"),
         "certificate": lambda caller: revocation.revoke_certificate(thumbprint=caller.thumbprint),
         "grant": lambda caller: revocation.revoke_grant(principal="user:1", permission="x"),
-        "sessions": lambda caller: revocation.end_sessions(reason="test"),
+        "sessions": lambda caller: revocation.end_sessions(everybody=True, reason="test"),
         "session": lambda caller: SessionStore().delete("some id"),
         "logout": lambda caller: caller.client.post("/auth/logout"),
         "session of a list": lambda caller: caller.client.delete(f"/auth/sessions/{Session.objects.get().pk}"),

@@ -330,6 +330,36 @@ class TestBegun:
         finally:
             raw.execute("DROP TABLE kept")
 
+    @pytest.mark.parametrize("commits", [True, False])
+    def test_raise_when_the_transaction_could_not_begin(
+        self, raw: Any, monkeypatch: pytest.MonkeyPatch, commits: bool
+    ) -> None:
+        """Of a pipeline that aborts, every later statement has a result without rows and without an error."""
+        monkeypatch.setattr(plans, "_BEGIN", b"BEGIN ISOLATION LEVEL NONE")
+        with pytest.raises(ProgrammingError), transaction.atomic():
+            begun(connection, ADD.asked({"a": 1}), ADD.asked({"a": 2}), commits=commits)
+        assert ADD.rows(connection, {"a": 1}) == [(2,)]
+
+    def test_raise_when_the_commit_was_a_rollback(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So PostgreSQL answers the COMMIT of a failed transaction, and that is no error."""
+        monkeypatch.setattr(plans, "_COMMIT", b"ROLLBACK")
+        with pytest.raises(OperationalError), transaction.atomic():
+            begun(connection, ADD.asked({"a": 1}), commits=True)
+
+    def test_that_were_left_half_read_are_nobody_s_answer(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A timeout of gevent's, say, while the results come in: the next statement must not take them for its own."""
+
+        def interrupted(pgconn: Any, number: int) -> Any:
+            yield from plans.send(pgconn)
+            raise TimeoutError
+
+        with monkeypatch.context() as patched, pytest.raises(TimeoutError), transaction.atomic():
+            patched.setattr(plans, "_pipelined", interrupted)
+            begun(connection, ADD.asked({"a": 1}), ADD.asked({"a": 2}))
+        assert raw.closed
+        connection.close_if_unusable_or_obsolete()
+        assert ADD.rows(connection, {"a": 41}) == [(42,)]
+
     @pytest.mark.parametrize("number", [0, 1])
     def test_one_of_which_fails_raise_what_django_raises(self, raw: Any, number: int) -> None:
         asked: list[Any] = [ADD.asked({"a": 1}), ADD.asked({"a": 2})]

@@ -84,6 +84,7 @@ class Held:
         self.everyone.append(self)
         self.inside, self._leave = threading.Event(), threading.Event()
         self._work = work
+        self._last: Callable[[], Any] = lambda: None
         self._thread = Thread(self._run)
         assert self.inside.wait(WAIT) or self._thread.result()
 
@@ -92,6 +93,12 @@ class Held:
             self._work()
             self.inside.set()
             assert self._leave.wait(WAIT)
+            self._last()
+
+    def leave_after(self, last: Callable[[], Any]) -> None:
+        """Let it go once it has done one thing more."""
+        self._last = last
+        self.let_go()
 
     def leave(self) -> None:
         self._leave.set()

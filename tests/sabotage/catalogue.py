@@ -129,6 +129,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("scan"),
     *listed("review_caller"),
     *listed("review_deny"),
+    *listed("review_revoked"),
     *(
         Sabotage(
             name=f"session: {name}",

@@ -29,6 +29,8 @@ class Dialect(ABC):
     differs: str
     #: This instant, as Django stores it.
     now: str
+    #: Whether ``manage.py flush`` passes by a trigger that refuses to delete a row.
+    can_keep_rows: bool
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
@@ -40,6 +42,10 @@ class Dialect(ABC):
     @abstractmethod
     def count(self, names: str) -> tuple[str, ...]:
         """Statements that move on the epochs of the principals that the query ``names`` selects as ``name``."""
+
+    @abstractmethod
+    def refuse(self, text: str) -> tuple[str, ...]:
+        """Statements that fail with ``text``, as an ``IntegrityError`` of Django's."""
 
     @abstractmethod
     def group_key(self, name: str) -> str:

@@ -16,6 +16,7 @@ _INSTALLED = """
 class PostgreSQL(Dialect):
     differs = "IS DISTINCT FROM"
     now = "clock_timestamp()"
+    can_keep_rows = True  # flush is a TRUNCATE
 
     def lock(self, name: str) -> tuple[str, ...]:
         return (f"PERFORM {lock_sql(f'SELECT {name} AS name', 'pg_advisory_xact_lock').removeprefix('SELECT ')}",)
@@ -26,6 +27,9 @@ class PostgreSQL(Dialect):
             f"INSERT INTO securecore_gate AS g (principal, epoch) SELECT n.name, 1 FROM ({names}) n "  # noqa: S608
             f'ORDER BY n.name COLLATE "C" ON CONFLICT (principal) DO UPDATE SET epoch = g.epoch + 1',
         )
+
+    def refuse(self, text: str) -> tuple[str, ...]:
+        return (f"RAISE EXCEPTION '{text}.' USING ERRCODE = 'restrict_violation'",)
 
     def group_key(self, name: str) -> str:
         return f"CASE WHEN {name} ~ '^group:[0-9]{{1,18}}$' THEN CAST(substr({name}, 7) AS bigint) END"

@@ -49,8 +49,10 @@ def every_rule(dialect: Dialect) -> list[Rule]:
         *_users(dialect, user),
         *_memberships(dialect, user),
         *_django_permissions(dialect, user),
+        *_groups(dialect),
         *_certificates(dialect),
         *_clients(dialect),
+        *_epochs(dialect),
     ]
 
 
@@ -86,7 +88,9 @@ def _users(dialect: Dialect, user: Any) -> Iterator[Rule]:
         deactivated = f'{dialect.changed([active])} AND NOT NEW."{active}"'
         yield Rule(f"{PREFIX}user_deactivated", table, "UPDATE", deactivated, (*ended, *_advance(dialect, name)))
     deleted = f"{key} IS NOT NULL"
-    yield Rule(f"{PREFIX}user_deleted", table, "DELETE", deleted, (*_change(dialect, name), *ended))
+    # A later user may get the same primary key: it inherits neither tokens nor grants.
+    forgotten = (*_change(dialect, name), *ended, *_advance(dialect, name), *_end_grants(dialect, name))
+    yield Rule(f"{PREFIX}user_deleted", table, "DELETE", deleted, forgotten)
 
 
 def _memberships(dialect: Dialect, user: Any) -> Iterator[Rule]:
@@ -122,6 +126,13 @@ def _django_permissions(dialect: Dialect, user: Any) -> Iterator[Rule]:
     yield from _every_event("group_permission", "auth_group_permissions", "group_id", change_group)
 
 
+def _groups(dialect: Dialect) -> Iterator[Rule]:
+    key = _group_key()
+    name = f"'group:' || {as_text(key, f'OLD.{key.column}')}"
+    ended = (*_change(dialect, name), *_end_grants(dialect, name))
+    yield Rule(f"{PREFIX}group_deleted", key.model._meta.db_table, "DELETE", f"OLD.{key.column} IS NOT NULL", ended)
+
+
 def _certificates(dialect: Dialect) -> Iterator[Rule]:
     table = "securecore_certificate"
     old, new = ("'certificate:' || OLD.thumbprint", "'certificate:' || NEW.thumbprint")
@@ -138,6 +149,10 @@ def _certificates(dialect: Dialect) -> Iterator[Rule]:
     yield Rule(f"{PREFIX}certificate_refused", table, "INSERT", unseen, (*_change(dialect, new), *ended))
     unexpired = f"(OLD.not_after IS NULL OR OLD.not_after > {dialect.now})"
     yield Rule(f"{PREFIX}certificate_deleted", table, "DELETE", unexpired, _change(dialect, old))
+    if dialect.can_keep_rows:
+        kept = f"OLD.revoked_at IS NOT NULL AND {unexpired}"
+        text = "This certificate is revoked, and its row is the revocation: purge deletes it once it has expired"
+        yield Rule(f"{PREFIX}certificate_kept", table, "DELETE", kept, dialect.refuse(text))
 
 
 def _clients(dialect: Dialect) -> Iterator[Rule]:
@@ -145,8 +160,22 @@ def _clients(dialect: Dialect) -> Iterator[Rule]:
     changed = dialect.changed(("disabled_at",))
     yield Rule(f"{PREFIX}client_changed", table, "UPDATE", changed, _change(dialect, name))
     deleted = "OLD.client_id IS NOT NULL"
-    ended = _end_families(dialect, "client_id = OLD.client_id")
-    yield Rule(f"{PREFIX}client_deleted", table, "DELETE", deleted, (*_change(dialect, name), *ended))
+    ended = (*_end_families(dialect, "client_id = OLD.client_id"), *_advance(dialect, "'client:' || OLD.client_id"))
+    disabled = "OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL"
+    yield Rule(f"{PREFIX}client_disabled", table, "UPDATE", disabled, ended)
+    forgotten = (*_change(dialect, name), *ended, *_end_grants(dialect, name))
+    yield Rule(f"{PREFIX}client_deleted", table, "DELETE", deleted, forgotten)
+
+
+def _epochs(dialect: Dialect) -> Iterator[Rule]:
+    """A count that goes down brings revoked tokens back to life."""
+    table = "securecore_token_epoch"
+    earlier = "OLD.not_before IS NOT NULL AND (NEW.not_before IS NULL OR NEW.not_before < OLD.not_before)"
+    fell = f"NEW.epoch < OLD.epoch OR NEW.subject <> OLD.subject OR ({earlier})"
+    yield Rule(f"{PREFIX}epoch_kept", table, "UPDATE", fell, dialect.refuse("An epoch of tokens only grows"))
+    if dialect.can_keep_rows:
+        text = "This epoch refuses tokens that were revoked: it is kept"
+        yield Rule(f"{PREFIX}epoch_deleted", table, "DELETE", "OLD.subject IS NOT NULL", dialect.refuse(text))
 
 
 def _every_event(what: str, table: str, column: str, change: Any) -> Iterator[Rule]:
@@ -190,6 +219,12 @@ def _change(dialect: Dialect, name: str, *, first: Sequence[str] = ()) -> tuple[
 def _end_families(dialect: Dialect, which: str) -> tuple[str, ...]:
     live = f"revoked_at IS NULL AND {which}"
     return (f"UPDATE securecore_refresh_family SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
+
+
+def _end_grants(dialect: Dialect, name: str) -> tuple[str, ...]:
+    """Revoke what was granted to the principal that is deleted. Denials stay: they allow a later one nothing."""
+    live = f"principal = {name} AND revoked_at IS NULL AND NOT denies"
+    return (f"UPDATE securecore_grant SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
 
 
 def _advance(dialect: Dialect, subject: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ class SQLite(Dialect):
     differs = "IS NOT"
     now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
+    can_keep_rows = False  # flush deletes row by row
+
     def lock(self, name: str) -> tuple[str, ...]:
         return ()  # whoever writes is alone
 
@@ -19,6 +21,9 @@ class SQLite(Dialect):
             f"WHERE n.name NOT IN (SELECT principal FROM securecore_gate)",
             f"UPDATE securecore_gate SET epoch = epoch + 1 WHERE principal IN ({names})",  # noqa: S608
         )
+
+    def refuse(self, text: str) -> tuple[str, ...]:
+        return (f"SELECT RAISE(ABORT, '{text}.')",)
 
     def group_key(self, name: str) -> str:
         return f"CASE WHEN substr({name}, 1, 6) = 'group:' THEN CAST(substr({name}, 7) AS integer) END"

@@ -28,6 +28,7 @@ from securecore import clock, db, grants
 from securecore.conf import settings
 from securecore.errors import IdempotencyNotSupported
 from securecore.grants.principals import object_of
+from securecore.http.authenticated_by import credentials_of
 from securecore.http.principals import principals_of
 
 #: The name beside the headers of a stored answer. It is never sent.
@@ -108,7 +109,8 @@ def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
     with db.outermost_transaction("a replay"):
         if permissions:
             asked = [(permission, (kind, key)) for permission, kind, key in permissions]
-            for decision in grants.decide_all(principals_of(request), asked, clock=clock.now):
+            credentials = credentials_of(request)
+            for decision in grants.decide_all(principals_of(request), asked, credentials=credentials, clock=clock.now):
                 decision.require()
         for kind, key, was_found in objects:
             _ask_about(kind, key, was_found, request, api_view)

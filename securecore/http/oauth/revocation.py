@@ -33,5 +33,11 @@ class RevocationView(OAuthView):
         except InvalidToken:
             return Response()
         if token.client_id == client.client_id:
-            revocation.revoke_token(issuer=token.issuer, jti=token.jti, expires_at=token.expires_at)
+            revocation.revoke_token(
+                issuer=token.issuer,
+                jti=token.jti,
+                expires_at=token.expires_at,
+                subject=token.subject,
+                client_id=token.client_id,
+            )
         return Response()

@@ -30,7 +30,7 @@ class Command(BaseCommand):
                 raise CommandError("An empty thumbprint names no certificate.")
             count = end_sessions(thumbprint=certificate, reason=reason)
         else:
-            count = end_sessions(reason=reason)
+            count = end_sessions(everybody=True, reason=reason)
         self.stdout.write(f"{count} sessions were ended.")
 
 

@@ -1,0 +1,72 @@
+"""A guarded view that stops where a test wants it to: before its check, and behind it with its effect not committed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication, SessionAuthentication
+from securecore.http.decorators import requires
+from tests.races.revocations import MAKE
+from tests.views import make_effect
+
+
+class Stop:
+    """Where the next request stops. It is gone on with after ``go``."""
+
+    at: ClassVar[str] = ""
+    reached: ClassVar[threading.Event] = threading.Event()
+    go: ClassVar[threading.Event] = threading.Event()
+
+    @classmethod
+    def next_at(cls, place: str) -> None:
+        cls.at, cls.reached, cls.go = place, threading.Event(), threading.Event()
+
+    @classmethod
+    def here(cls, place: str) -> None:
+        if cls.at == place:
+            cls.at = ""
+            cls.reached.set()
+            assert cls.go.wait(30)
+
+
+def before(*_: Any, **__: Any) -> None:
+    """The request has been authenticated, and has not been checked."""
+    Stop.here("before")
+
+
+class Pay(APIView):
+    authentication_classes = (AccessTokenAuthentication, DPoPAuthentication, SessionAuthentication)
+
+    @requires(MAKE, obj=before)
+    def post(self, request: Any) -> Response:
+        make_effect()
+        Stop.here("inside")
+        return Response(status=201)
+
+
+@requires(MAKE, obj=before)
+def pay_plainly(request: HttpRequest) -> HttpResponse:
+    make_effect()
+    Stop.here("inside")
+    return HttpResponse(status=201)
+
+
+@requires(MAKE, late=True)
+def pay_late(request: HttpRequest) -> HttpResponse:
+    make_effect()
+    Stop.here("before")
+    return HttpResponse(status=201)
+
+
+urlpatterns = [
+    path("pay", Pay.as_view()),
+    path("pay/plainly", pay_plainly),
+    path("pay/late", pay_late),
+    path("", include("tests.tokens.urls")),
+]

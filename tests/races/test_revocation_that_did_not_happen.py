@@ -1,0 +1,95 @@
+"""A revocation that PostgreSQL did not commit raises, whatever went wrong on the way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db.models.signals import m2m_changed
+from django.db.transaction import TransactionManagementError
+
+from securecore.errors import Busy
+from securecore.grants import Grant
+from securecore.revocation import remove_from_group, revoke_grant
+from tests.races.revocations import MAKE, Person
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 300
+
+
+@pytest.fixture(params=[5, None], ids=["prepared", "unprepared"], autouse=True)
+def _prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", request.param)
+    connection.close()
+    yield
+    connection.close()
+
+
+@contextmanager
+def cancelled_at_random() -> Iterator[None]:
+    """Cancel whatever this connection runs, as an administrator does with ``pg_cancel_backend()``, again and again."""
+    connection.ensure_connection()
+    info, done = connection.connection.info, threading.Event()
+    other = psycopg.connect(info.dsn, autocommit=True)
+
+    def cancel() -> None:
+        while not done.is_set():
+            other.execute("SELECT pg_cancel_backend(%s)", [info.backend_pid])
+
+    thread = threading.Thread(target=cancel, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        other.close()
+
+
+def test_that_was_cancelled_raises() -> None:
+    person = Person()
+    returned = 0
+    for _ in range(ROUNDS):
+        person.give(person.own)
+        with suppress(Busy, OperationalError):
+            with cancelled_at_random():
+                said = revoke_grant(principal=person.own, permission=MAKE)
+            returned += 1
+            assert said
+            assert not Grant.objects.live().filter(principal=person.own).exists()
+    assert returned < ROUNDS, "no revocation was cancelled"
+
+
+def fails(*, action: str, **_: Any) -> None:
+    """A project's receiver whose statement fails, and that goes on as if it had not."""
+    if action != "post_remove":
+        return
+    with suppress(ProgrammingError), connection.cursor() as cursor:
+        cursor.execute("SELECT nonsense")
+
+
+def fails_in_atomic(*, action: str, **_: Any) -> None:
+    if action != "post_remove":
+        return
+    with suppress(ProgrammingError), transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        cursor.execute("SELECT nonsense")
+
+
+@pytest.mark.parametrize("receiver", [fails, fails_in_atomic])
+def test_that_was_rolled_back_by_an_error_that_somebody_swallowed_raises(receiver: Any) -> None:
+    """PostgreSQL answers the COMMIT of a failed transaction by ROLLBACK, without an error."""
+    person = Person()
+    m2m_changed.connect(receiver, sender=User.groups.through)
+    try:
+        with pytest.raises(TransactionManagementError, match=r"remove_from_group\(\) was rolled back"):
+            remove_from_group(user=person.user, group=person.group)
+    finally:
+        m2m_changed.disconnect(receiver, sender=User.groups.through)
+    assert person.group.user_set.filter(pk=person.user.pk).exists()
