@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
-from django.db import transaction
 from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
@@ -26,6 +25,7 @@ from securecore.http.authentication import (
 )
 from securecore.http.idempotency import idempotency_exempt
 from securecore.http.sessions import login
+from securecore.http.transactions import outside_transactions
 from securecore.revocation import revoke_family, revoke_token
 from securecore.sessions import Session, record_id
 from securecore.sessions.models import SessionQuerySet
@@ -93,7 +93,7 @@ class LoginView(PrivateView):
         return user
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class LogoutView(OwnerView):
     """End the session of this request, and the authorization of the access token it came with: access and refresh."""
 
