@@ -123,11 +123,12 @@ class RefreshToken(models.Model):
     id = models.UUIDField(primary_key=True)
     # No constraint in the database: each table is purged by itself, and a token without a family redeems nothing.
     family = models.ForeignKey(RefreshFamily, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
-    #: The token that this one replaced. Unique: whatever the code does, a token has one successor.
+    #: The token that this one replaced; null for the first of a family, and for one that a retry of its parent voided.
+    #: Unique: a token has one successor, also if the code should fail.
     parent = models.UUIDField(null=True, unique=True)
     #: The idle lifetime, never beyond the family's; the family's itself once the token was replaced.
     expires_at = models.DateTimeField(db_index=True)
-    #: When it was first redeemed, for a token that was replaced.
+    #: When it was first redeemed, or voided.
     used_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -4,11 +4,14 @@ A token is redeemed by one conditional UPDATE whose row count decides, so it has
 that lost the answer may try again; a thief who does ends the family.
 
 Note [Honest retry]
-    The immediate predecessor of an unused head, presented again under the same binding within
-    ``REFRESH_RETRY_WINDOW`` seconds of its *first* use, gets a successor again: the unused head is replaced, in its
-    own row, so there are never two. Any other second use revokes the family, another client's too: that somebody else
-    has the token shows that it leaked (RFC 9700 section 4.14.2). The window does not slide, and an ancestor further up
-    is never honest.
+    A client that lost the answer presents the same token again. It gets a successor again if the token is the immediate
+    predecessor of an unused head, the binding is the same, and its *first* use was at most ``REFRESH_RETRY_WINDOW``
+    seconds ago: the window does not slide. The unused head is *voided* and makes room for the new successor, so a token
+    never has two. A voided token is kept for as long as its family.
+
+    Every other second use of a token revokes the family, another client's use too, and so does a use of a voided token
+    (RFC 9700 section 4.14.2). Example: a thief who has the binding redeems the owner's token within the window, and the
+    owner's newest token is voided by that. Its next use ends the family, and the thief's tokens with it.
 """
 
 from __future__ import annotations
@@ -179,10 +182,10 @@ def _redeem_again(
         return NotRedeemed(mismatch or "expired", family)
     first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
     if not mismatch and first_use_is_recent:
-        secret = digests.new_secret()
+        # A voided token counts as used, so its own use is a reuse, and has no parent: that one has a successor again.
         unused_head = _tokens().filter(parent=presented, used_at=None)
-        if unused_head.update(id=token_id(secret), expires_at=_idle_until(family, now)):
-            return Redeemed(family, secret)
+        if unused_head.update(parent=None, used_at=now, expires_at=family.expires_at):
+            return Redeemed(family, _succeed(presented, family, now))
     revoke_family(family.pk, now=now)
     return NotRedeemed("reused", family, reused=True)
 

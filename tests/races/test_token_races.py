@@ -62,7 +62,9 @@ class TestRefreshToken:
             assert len(successors) == len(set(successors)) >= 1
             assert live(family) == 1
             assert sum(refresh.is_live(str(each), clock.now()) for each in successors) == 1
-            assert RefreshToken.objects.filter(family=family).count() == 2
+            assert RefreshToken.objects.filter(family=family, parent__isnull=False).count() == 1
+            # The token itself, its successor, and the successors that later threads voided.
+            assert RefreshToken.objects.filter(family=family).count() == 1 + len(successors)
 
     def test_of_sixteen_threads_outside_the_retry_window_has_none(
         self, run_together: Any, alice: User, now: dt.datetime
@@ -88,6 +90,18 @@ class TestRefreshToken:
                 return redeem(token, binding=BINDING if index % 2 else "x5t#S256:thief")
 
             run_together(THREADS, present)
+            assert live(family) == 0
+
+    def test_that_was_voided_ends_the_family_whoever_is_first(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
+        """Sixteen threads, each with a successor of its own, of which one is not voided: none is left in the end."""
+        for _ in range(ROUNDS):
+            family, token = start(alice, now)
+            outcomes = [redeem(token) for _ in range(THREADS)]
+            held = [outcome.token for outcome in outcomes if isinstance(outcome, Redeemed)]
+            assert len(held) == THREADS
+            run_together(THREADS, lambda index, held=held: redeem(str(held[index])))
             assert live(family) == 0
 
     def test_of_a_chain_of_refreshes_and_retries_never_has_two_live_heads(

@@ -21,7 +21,6 @@ from securecore.http.transactions import outside_transactions
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
 
-
 #: Every parameter that an endpoint reads, and ``token_type_hint``, which decides nothing. Others are ignored, however
 #: often they come (RFC 6749 section 3.2): ``resource`` may be repeated (RFC 8707 section 2).
 _PARAMETERS = ("grant_type", "client_id", "scope", "refresh_token", "token", "token_type_hint")
