@@ -144,7 +144,7 @@ def _composed(
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
     """What the user may do under this certificate and through this client, for ``effective.read_held()``."""
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
-    names += ["'service:' || %(client_id)s"] if "token" in parts else []
+    names += ["'service:' || %(service)s"] if "token" in parts else []
     return effective.held_sql(names=names, user=users.key)
 
 
@@ -160,6 +160,8 @@ def _of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
         "everyone": epochs.EVERYONE,
         "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
         "client_id": token.client_id,
+        # Null, so no principal: an unregistered client's id is a user name, and no service goes by that.
+        "service": token.client_id if token.is_registered else None,
         "obtained_under": token.certificate,
         "family_id": _ID.get_db_prep_value(token.family_id, database),
         "stored_key": token.stored_key,

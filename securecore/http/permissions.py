@@ -28,7 +28,7 @@ def principals_of(request: Any) -> tuple[str, ...]:
     presented = request.client_certificate
     certificates = identity.identifiers(presented) if presented else ()
     token = getattr(request, "auth", None)
-    services = (principals.service(token.client_id),) if isinstance(token, AccessToken) else ()
+    services = (principals.service(token.client_id),) if isinstance(token, AccessToken) and token.is_registered else ()
     named = tuple(principals.certificate(each) for each in certificates)
     if _is_nobody(request) and named:
         return named

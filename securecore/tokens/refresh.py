@@ -72,10 +72,10 @@ def start(
 
 
 def redeem(
-    *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime
+    *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime, user_id: Any = None
 ) -> Redeemed | NotRedeemed:
     """Use a refresh token. ``binding`` is what the request proved, ``certificate`` the thumbprint of the one on the
-    wire. Opens or joins the outermost transaction.
+    wire. ``user_id`` is for a client that may redeem one user's tokens only. Opens or joins the outermost transaction.
 
     Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
     Raises ``Busy`` (503) after too long a wait for the family's other requests.
@@ -87,7 +87,7 @@ def redeem(
             return NotRedeemed("unknown")
         if family.is_revoked or family.expires_at <= now:
             return NotRedeemed("revoked" if family.is_revoked else "expired", family)
-        mismatch = _mismatch(family, client_id, binding)
+        mismatch = _mismatch(family, client_id, user_id, binding)
         outcome = (_redeem_rotating if family.rotates else _redeem_static)(presented, family, mismatch, now)
         if isinstance(outcome, Redeemed) and family.certificate_id != certificate:
             RefreshFamily.objects.using(settings.DATABASE).filter(pk=family.pk).update(certificate=certificate)
@@ -137,9 +137,11 @@ def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
         return families.select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
 
 
-def _mismatch(family: RefreshFamily, client_id: str, binding: str) -> str:
+def _mismatch(family: RefreshFamily, client_id: str, user_id: Any, binding: str) -> str:
     if family.client_id != client_id:
         return "another client's"
+    if user_id is not None and family.user_id != user_id:
+        return "another user's"
     return "" if family.binding == binding else "another binding"
 
 

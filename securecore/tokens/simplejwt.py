@@ -64,4 +64,5 @@ def _described(claims: dict[str, Any]) -> AccessToken:
         issued_at=dt.datetime.fromtimestamp(claims.get("iat", 0), dt.UTC),
         expires_at=dt.datetime.fromtimestamp(claims["exp"], dt.UTC),
         binding="",
+        is_registered=False,
     )

@@ -51,6 +51,7 @@ def every_rule(dialect: Dialect) -> list[Rule]:
         *_django_permissions(dialect, user),
         *_certificates(dialect),
         *_clients(dialect),
+        *_names(dialect, user),
     ]
 
 
@@ -149,6 +150,29 @@ def _clients(dialect: Dialect) -> Iterator[Rule]:
     yield Rule(f"{PREFIX}client_deleted", table, "DELETE", deleted, (*_change(dialect, name), *ended))
 
 
+def _names(dialect: Dialect, user: Any) -> Iterator[Rule]:
+    """What ends when a name is free for another holder: a primary key or a client id may be used again.
+
+    A certificate's name is a digest and never another's, so what is granted to it outlives its row.
+    """
+    key = f'OLD."{user._meta.pk.column}"'
+    own = f"'user:' || {as_text(user._meta.pk, key)}"
+    yield Rule(
+        f"{PREFIX}user_grants_ended", user._meta.db_table, "DELETE", f"{key} IS NOT NULL", _end_grants(dialect, own)
+    )
+    group = f"'group:' || {as_text(_group_key(), 'OLD.id')}"
+    yield Rule(f"{PREFIX}group_grants_ended", "auth_group", "DELETE", "OLD.id IS NOT NULL", _end_grants(dialect, group))
+    table, old, new = "securecore_client", "'client:' || OLD.client_id", "'client:' || NEW.client_id"
+    ended = _end_grants(dialect, "'service:' || OLD.client_id")
+    yield Rule(f"{PREFIX}client_grants_ended", table, "DELETE", "OLD.client_id IS NOT NULL", ended)
+    # Tokens of this id are those of the user of this name, who was a client of its own until now.
+    taken = (*_advance(dialect, new), *_end_families(dialect, "client_id = NEW.client_id"))
+    yield Rule(f"{PREFIX}client_registered", table, "INSERT", "NEW.client_id IS NOT NULL", taken)
+    left = (*ended, *_advance(dialect, old), *_end_families(dialect, "client_id = OLD.client_id"))
+    renamed = f"OLD.client_id {dialect.differs} NEW.client_id"
+    yield Rule(f"{PREFIX}client_renamed", table, "UPDATE", renamed, (*left, *taken))
+
+
 def _every_event(what: str, table: str, column: str, change: Any) -> Iterator[Rule]:
     yield Rule(f"{PREFIX}{what}_added", table, "INSERT", f"NEW.{column} IS NOT NULL", change("NEW"))
     yield Rule(f"{PREFIX}{what}_removed", table, "DELETE", f"OLD.{column} IS NOT NULL", change("OLD"))
@@ -185,6 +209,12 @@ def _change(dialect: Dialect, name: str, *, first: Sequence[str] = ()) -> tuple[
         *dialect.count(f"SELECT r.principal AS name {held} AND {is_group}"),
         *dialect.count(" UNION ".join(users)),
     )
+
+
+def _end_grants(dialect: Dialect, name: str) -> tuple[str, ...]:
+    """End what the principal, an expression, holds and what it is denied; the triggers of grants do the rest."""
+    live = f"principal = {name} AND revoked_at IS NULL"
+    return (f"UPDATE securecore_grant SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
 
 
 def _end_families(dialect: Dialect, which: str) -> tuple[str, ...]:

@@ -24,13 +24,13 @@ class RevocationView(OAuthView):
         presented_token = self.parameter("token")
         family = tokens.refresh.family_of(presented_token)
         if family is not None:
-            if family.client_id == client.client_id:
+            if client.owns(client_id=family.client_id, user_id=family.user_id):
                 revocation.revoke_family(family.pk)
             return Response()
         try:
             token = tokens.verify(presented_token, now=clock.now())
         except InvalidToken:
             return Response()
-        if token.client_id == client.client_id:
+        if client.owns(client_id=token.client_id, user_id=token.subject):
             revocation.revoke_token(issuer=token.issuer, jti=token.jti, expires_at=token.expires_at)
         return Response()

@@ -57,6 +57,7 @@ class TokenView(OAuthView):
         outcome = refresh.redeem(
             presented_token=presented_token,
             client_id=client.client_id,
+            user_id=None if client.is_registered else client.user.pk,
             binding=self._refresh_binding(client, binding),
             certificate=self.request.client_certificate.thumbprint,
             now=clock.now(),
@@ -101,7 +102,9 @@ class TokenView(OAuthView):
         family = refresh.family_of(presented_token)
         # Another client learns nothing from the difference.
         granted = (
-            family.scope.split() if family is not None and family.client_id == client.client_id else wanted.split()
+            family.scope.split()
+            if family is not None and client.owns(client_id=family.client_id, user_id=family.user_id)
+            else wanted.split()
         )
         if not set(granted).issuperset(wanted.split()):
             raise OAuthError("invalid_scope")
@@ -124,6 +127,7 @@ class TokenView(OAuthView):
             certificate=self.request.client_certificate.thumbprint,
             scope=scope,
             family_id=family.pk if family else None,
+            is_registered=client.is_registered,
             now=clock.now(),
         )
         lifetime = round((token.expires_at - token.issued_at).total_seconds())
