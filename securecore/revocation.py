@@ -24,6 +24,7 @@ from securecore.errors import Busy
 from securecore.grants import gate, principals
 from securecore.replay import signature_keys
 from securecore.sessions import Session
+from securecore.sessions.models import SessionQuerySet
 
 Result = TypeVar("Result")
 
@@ -182,13 +183,17 @@ def revoke_certificate(*, thumbprint: str) -> None:
     """Refuse the certificate from now on, and end what was obtained under it: sessions, authorizations, and access
     tokens, also those that are bound to a DPoP key or to nothing but the client. An authorization that was redeemed
     under another certificate of its client since, a renewed one, belongs to that.
+
+    ``thumbprint`` may be the identifier of a match. That refuses every certificate with this key or name, and ends what
+    was obtained under any of them.
     """
 
     def revoke() -> int:
         gate.close(principals.certificate(thumbprint))
-        ended = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).end()
+        ended = _end_sessions_of(thumbprint, Session.objects.using(settings.DATABASE).all())
         identity.revoke(thumbprint=thumbprint, now=clock.now())
         _end_families(Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}"))
+        _end_families(certificate__in=identity.thumbprints_of(thumbprint))
         return ended
 
     ended = _gated("revoke_certificate()", revoke)
@@ -196,15 +201,16 @@ def revoke_certificate(*, thumbprint: str) -> None:
 
 
 def end_sessions(*, user: Any = None, thumbprint: str = "", reason: str) -> int:
-    """End the sessions of ``user``, those opened under the certificate, or with neither all of them; say how many."""
+    """End the sessions of ``user``, those opened under the certificate, or with neither all of them; say how many.
+
+    ``thumbprint`` may be the identifier of a match: then those opened under every certificate that it describes.
+    """
 
     def end() -> int:
         rows = Session.objects.using(settings.DATABASE).all()
         if user is not None:
             rows = rows.for_user(user)
-        if thumbprint:
-            rows = rows.of_certificate(thumbprint)
-        return rows.end()
+        return _end_sessions_of(thumbprint, rows) if thumbprint else rows.end()
 
     count = _committed("end_sessions()", end)
     events.emit(events.SessionsEnded(count=count, reason=reason))
@@ -246,6 +252,12 @@ def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
         if not db.is_deadlock(busy.__cause__):
             raise
         return work()
+
+
+def _end_sessions_of(thumbprint: str, rows: SessionQuerySet) -> int:
+    # Two statements, each with an index of its own: PostgreSQL would read the whole table for both conditions in one.
+    described = rows.of_certificates(identity.thumbprints_of(thumbprint))
+    return rows.of_certificate(thumbprint).end() + described.end()
 
 
 def _end_families(*which: Q, **columns: Any) -> None:

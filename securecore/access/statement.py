@@ -24,6 +24,7 @@ from securecore import leases
 from securecore.access.users import UserTable
 from securecore.conf import settings
 from securecore.grants import effective, user_tables
+from securecore.identity import obtained
 from securecore.models import RevokedToken
 from securecore.prepared import Question, Statement
 from securecore.sessions import statements
@@ -39,9 +40,7 @@ _REVOCATION = """
                     WHEN %(user_subject)s THEN %(user_epoch)s WHEN %(client_subject)s THEN %(client_epoch)s END))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
 """
-_OBTAINED = (
-    "EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)"
-)
+_OBTAINED = obtained.REVOKED.format("%(obtained_under)s")
 _FAMILY = "EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL)"
 _KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
@@ -70,9 +69,9 @@ class Presented(NamedTuple):
         if token is not None:
             # The certificate on the wire is read anyway, but the token need not have been obtained under this one: a
             # DPoP key is shown under any, and who asks on another service's behalf has seen none.
-            obtained = token.certificate not in (certificates or ())
+            is_elsewhere = token.certificate not in (certificates or ())
             family, key = token.family_id is not None, token.stored_key is not None
-            asked |= {"token": True, "obtained": obtained, "family": family, "key": key}
+            asked |= {"token": True, "obtained": is_elsewhere, "family": family, "key": key}
         return tuple(part for part, is_asked in asked.items() if is_asked)
 
 

@@ -42,9 +42,14 @@ class Match:
         return base64url(hashed.digest())
 
 
+def key_match(certificate: ClientCertificate) -> Match:
+    """Return the match by the certificate's public key: every certificate has one."""
+    return Match("public-key", "", certificate.key_thumbprint)
+
+
 def matches(certificate: ClientCertificate) -> tuple[Match, ...]:
     """Return everything that ``certificate`` could be known by, whether or not ``CERTIFICATE_MATCHES`` has it."""
-    found = [Match("public-key", "", certificate.key_thumbprint)]
+    found = [key_match(certificate)]
     for san in certificate.sans:
         kind, _, name = san.partition(":")
         if kind in _KINDS:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef
 
 from securecore.conf import django_settings
 
@@ -79,6 +81,19 @@ class Client(models.Model):
         return self.client_id
 
 
+class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
+    def alive(self, now: dt.datetime) -> RefreshFamilyQuerySet:
+        """Those that are neither over nor revoked, by themselves or with their certificate, a key or a name of it.
+
+        By the certificate too: a family that was begun while that was being revoked was on nobody's list.
+        """
+        certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
+        names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")
+        itself = certificates.filter(pk=OuterRef("certificate"))
+        known_by = certificates.filter(pk__in=names.filter(certificate=OuterRef(OuterRef("certificate"))))
+        return self.filter(~Exists(itself), ~Exists(known_by), revoked_at=None, expires_at__gt=now)
+
+
 class RefreshFamily(models.Model):
     """One authorization: all refresh and access tokens that descend from it live and die together."""
 
@@ -106,13 +121,10 @@ class RefreshFamily(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = RefreshFamilyQuerySet.as_manager()
+
     class Meta:
         db_table = "securecore_refresh_family"
-
-    @property
-    def is_revoked(self) -> bool:
-        """Itself, or with its certificate: a family that was begun while that was being revoked is on no list."""
-        return self.revoked_at is not None or (self.certificate is not None and self.certificate.revoked_at is not None)
 
     def __str__(self) -> str:
         return f"authorization of {self.client_id} since {self.created_at:%Y-%m-%d %H:%M}"

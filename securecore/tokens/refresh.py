@@ -26,7 +26,7 @@ from django.db.models import QuerySet
 from securecore import db, digests, leases
 from securecore.conf import settings
 from securecore.errors import Busy
-from securecore.tokens.models import RefreshFamily, RefreshToken
+from securecore.tokens.models import RefreshFamily, RefreshFamilyQuerySet, RefreshToken
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def redeem(
         family = _locked_family(presented)
         if family is None:
             return NotRedeemed("unknown")
-        if family.is_revoked or family.expires_at <= now:
-            return NotRedeemed("revoked" if family.is_revoked else "expired", family)
+        if not _families().filter(pk=family.pk).alive(now).exists():
+            return NotRedeemed("revoked" if family.expires_at > now else "expired", family)
         mismatch = _mismatch(family, client_id, user_id, binding)
         outcome = (_redeem_rotating if family.rotates else _redeem_static)(presented, family, mismatch, now)
         if isinstance(outcome, Redeemed) and family.certificate_id != certificate:
@@ -112,16 +112,16 @@ def family_of(presented_token: str) -> RefreshFamily | None:
 
 def is_live(presented_token: str, now: dt.datetime) -> bool:
     """Say whether a refresh token could be redeemed now, binding aside."""
-    return (
-        _tokens()
-        .filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
-        .filter(family__revoked_at=None, family__certificate__revoked_at=None, family__expires_at__gt=now)
-        .exists()
-    )
+    unused = _tokens().filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
+    return _families().alive(now).filter(pk__in=unused.values("family")).exists()
 
 
 def token_id(presented_token: str) -> uuid.UUID:
     return digests.record_id("refresh", presented_token)
+
+
+def _families() -> RefreshFamilyQuerySet:
+    return RefreshFamily.objects.using(settings.DATABASE)
 
 
 def _tokens() -> QuerySet[RefreshToken]:
@@ -133,8 +133,7 @@ def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
     found = _tokens().filter(pk=presented).values_list("family_id", flat=True).first()
     with db.bounded_wait(Busy):
         no_key = db.connection().features.has_select_for_no_key_update
-        families = RefreshFamily.objects.using(settings.DATABASE).select_related("certificate")
-        return families.select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
+        return _families().select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
 
 
 def _mismatch(family: RefreshFamily, client_id: str, user_id: Any, binding: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.contrib.auth.models import User
 
 from securecore import access, clock, tokens
 from securecore.errors import InvalidToken
-from securecore.identity import enroll, parse_pem
+from securecore.identity import enroll, match_of, parse_pem
 from securecore.models import RefreshToken, SigningKey
 from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
 from securecore.tokens import one_time, refresh
@@ -173,13 +174,17 @@ class TestRevocation:
 
 
 class TestCertificate:
+    @pytest.mark.parametrize("way", ["thumbprint", "public-key", "subject"])
     def test_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
-        self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any
+        self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any, settings: Any, way: str
     ) -> None:
-        """Eight clients ask under the old certificate with a proof key, which would open under the new one too."""
+        """Eight clients ask under the old certificate with a proof key, which would open under the new one too. The old
+        one is revoked by itself, or by a match that it alone has.
+        """
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key", "subject"]}
         user, now = enrolled("alice"), clock.now()
         for _ in range(ROUNDS // 4):
-            old, new = ca.issue("alice"), ca.issue("alice")
+            old, new = ca.issue(f"alice {uuid.uuid4().hex}"), ca.issue("alice")
             for issued in (old, new):
                 enroll(certificate=parse_pem(issued.pem), user=user, now=now)
             clients = [MutualTLSClient(old) for _ in range(8)]
@@ -189,7 +194,9 @@ class TestCertificate:
                 if index < len(clients):
                     return obtain_until_refused(clients[index], began, ended)
                 assert began.wait(10)
-                revoke_certificate(thumbprint=parse_pem(old.pem).thumbprint)
+                certificate = parse_pem(old.pem)
+                by = certificate.thumbprint if way == "thumbprint" else match_of(certificate, way).identifier
+                revoke_certificate(thumbprint=by)
                 ended.set()
                 return []
 

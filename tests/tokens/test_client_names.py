@@ -107,7 +107,8 @@ class TestRegistration:
         """Resource servers that read ``client_id`` would take the client for that user."""
         with pytest.raises(ValidationError, match="bob"):
             clients.register(client_id="bob", user=users["alice"], now=clock.now())
-        assert clients.register(client_id="alice", user=users["alice"], now=clock.now())
+        clients.register(client_id="alice", user=users["alice"], now=clock.now())
+        assert Client.objects.get().pk == "alice"
 
     def test_of_a_client_that_a_user_is_renamed_to_is_not_the_user_s(
         self, client: MutualTLSClient, register: Register

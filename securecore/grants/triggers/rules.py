@@ -22,6 +22,7 @@ TABLES = (
     "securecore_grant_use",
     "securecore_session",
     "securecore_certificate",
+    "securecore_certificate_identifier",
     "securecore_client",
     "securecore_refresh_family",
     "securecore_token_epoch",
@@ -128,11 +129,13 @@ def _certificates(dialect: Dialect) -> Iterator[Rule]:
     old, new = ("'certificate:' || OLD.thumbprint", "'certificate:' || NEW.thumbprint")
     changed = dialect.changed(("revoked_at", "user_id"))
     yield Rule(f"{PREFIX}certificate_changed", table, "UPDATE", changed, _change(dialect, old))
+    # Of a match, the certificates that have its key or name.
     binding = "'x5t#S256:' || NEW.thumbprint"
-    ended = (
-        f"DELETE FROM securecore_session WHERE certificate = NEW.thumbprint OR binding = {binding}",  # noqa: S608
-        *_end_families(dialect, f"(certificate = NEW.thumbprint OR binding = {binding})"),
-    )
+    known = "SELECT i.certificate FROM securecore_certificate_identifier i WHERE i.identifier = NEW.thumbprint"
+    ended: tuple[str, ...] = ()
+    # Each condition has an index of its own: in one statement PostgreSQL would read the whole table.
+    for under in (f"certificate = NEW.thumbprint OR binding = {binding}", f"certificate IN ({known})"):
+        ended += (f"DELETE FROM securecore_session WHERE {under}", *_end_families(dialect, f"({under})"))  # noqa: S608
     revoked = "OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL"
     yield Rule(f"{PREFIX}certificate_revoked", table, "UPDATE", revoked, ended)
     unseen = "NEW.revoked_at IS NOT NULL"
