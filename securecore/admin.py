@@ -10,11 +10,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.decorators import method_decorator
 
 from securecore import clock, events
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants import principal_of
+from securecore.http.transactions import outside_transactions
 from securecore.identity import admit
 from securecore.models import Certificate, Grant, Session, SignatureKey
 from securecore.replay import signature_keys
@@ -22,6 +24,11 @@ from securecore.revocation import end_selected_sessions, revoke_certificate, rev
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    @method_decorator(outside_transactions)
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list, and run its actions: those that revoke commit before the answer."""
+        return super().changelist_view(request, extra_context)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 

@@ -71,6 +71,13 @@ class CertificateTooLarge(Refused):
     title = "The client certificate is too large."
 
 
+class CertificateNamesRefused(Refused):
+    """More names than are looked up. One that is not looked up could be revoked, or have been denied something."""
+
+    code = "certificate-names-refused"
+    title = "The client certificate has too many names."
+
+
 class CertificateNotVerified(Refused):
     code = "certificate-not-verified"
     title = "The client certificate was not verified."

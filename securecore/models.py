@@ -2,7 +2,7 @@
 
 from securecore.grants.models import Gate, Grant, GrantUse
 from securecore.idempotency.models import IdempotencyRecord
-from securecore.identity.models import Certificate
+from securecore.identity.models import Certificate, CertificateIdentifier
 from securecore.replay.models import SeenNonce, SignatureKey
 from securecore.sessions.models import Session
 from securecore.tokens.models import (
@@ -17,6 +17,7 @@ from securecore.tokens.models import (
 
 __all__ = [
     "Certificate",
+    "CertificateIdentifier",
     "Client",
     "Gate",
     "Grant",

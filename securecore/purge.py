@@ -18,6 +18,7 @@ from securecore import db
 from securecore.conf import settings
 from securecore.models import (
     Certificate,
+    CertificateIdentifier,
     Grant,
     GrantUse,
     IdempotencyRecord,
@@ -72,6 +73,7 @@ def expiring() -> list[Expiring]:
         Expiring(IdempotencyRecord),
         Expiring(Session),
         Expiring(Certificate, "not_after", settings.CERTIFICATE_RETENTION),
+        Expiring(CertificateIdentifier),
         Expiring(Grant, "revoked_at", settings.GRANT_RETENTION),
         Expiring(Grant, "valid_until", settings.GRANT_RETENTION),
         Expiring(GrantUse),

@@ -219,17 +219,26 @@ def revoke_certificate(*, thumbprint: str) -> None:
     """Refuse the certificate from now on, and end what was obtained under it: sessions, authorizations, and access
     tokens, also those that are bound to a DPoP key or to nothing but the client. An authorization that was redeemed
     under another certificate of its client since, a renewed one, belongs to that.
+
+    ``thumbprint`` may be the identifier of a match. That refuses every certificate with this key or name, and ends what
+    was obtained under any of them.
     """
     _require(thumbprint=thumbprint)
 
     def revoke() -> int:
         own = principals.certificate(thumbprint)
-        sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint)
-        obtained = Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}")
-        _close_with_owners(sessions, _families().filter(obtained, revoked_at=None), own=(own,))
-        ended = sessions.end()
+        sessions = Session.objects.using(settings.DATABASE).all()
+        obtained = (
+            Q(certificate=thumbprint) | Q(binding=f"x5t#S256:{thumbprint}"),
+            Q(certificate__in=identity.thumbprints_of(thumbprint)),
+        )
+        families = [_families().filter(each, revoked_at=None) for each in obtained]
+        opened = _sessions_of(thumbprint, sessions)
+        _close_with_owners(*opened, *families, own=(own,))
+        ended = sum(each.end() for each in opened)
         identity.revoke(thumbprint=thumbprint, now=clock.now())
-        _end_families(obtained)
+        for each in obtained:
+            _end_families(each)
         return ended
 
     ended = _gated("revoke_certificate()", revoke)
@@ -246,27 +255,26 @@ def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = Fa
     if user is not None:
         _require(user=user.pk)
         rows = rows.for_user(user)
-    if thumbprint:
-        rows = rows.of_certificate(thumbprint)
+    selected = _sessions_of(thumbprint, rows) if thumbprint else (rows,)
     own = [principals.principal_of(user)] if user is not None else []
     own += [principals.certificate(thumbprint)] if thumbprint else []
-    return _end("end_sessions()", rows, reason, own=None if everybody else own)
+    return _end("end_sessions()", selected, reason, own=None if everybody else own)
 
 
 def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
     """End the sessions in ``rows``; say how many. ``SessionQuerySet.end()`` does so for later requests only; this waits
     for the effects of requests that came with these sessions, as ``end_sessions()`` does.
     """
-    return _end("end_selected_sessions()", rows, reason, own=())
+    return _end("end_selected_sessions()", (rows,), reason, own=())
 
 
-def _end(what: str, rows: SessionQuerySet, reason: str, *, own: Sequence[str] | None) -> int:
+def _end(what: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
     def end() -> int:
         if own is None:
             gate.close_all()
         else:
-            _close_with_owners(rows, own=own)
-        return rows.end()
+            _close_with_owners(*rows, own=own)
+        return sum(each.end() for each in rows)
 
     count = _gated(what, end)
     events.emit(events.SessionsEnded(count=count, reason=reason))
@@ -324,6 +332,14 @@ def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
         if not db.is_deadlock(busy.__cause__):
             raise
         return work()
+
+
+def _sessions_of(thumbprint: str, rows: SessionQuerySet) -> tuple[SessionQuerySet, SessionQuerySet]:
+    """Return the sessions opened under the certificate, and those under each certificate that a match describes.
+
+    Two queries, each with an index of its own: PostgreSQL would read the whole table for both conditions in one.
+    """
+    return rows.of_certificate(thumbprint), rows.of_certificates(identity.thumbprints_of(thumbprint))
 
 
 def _end_families(*which: Q, **columns: Any) -> None:

@@ -24,6 +24,7 @@ from securecore import leases
 from securecore.access.users import UserTable
 from securecore.conf import settings
 from securecore.grants import effective, user_tables
+from securecore.identity import obtained
 from securecore.models import RevokedToken
 from securecore.prepared import Question, Statement
 from securecore.sessions import statements
@@ -39,9 +40,7 @@ _REVOCATION = """
                     WHEN %(user_subject)s THEN %(user_epoch)s WHEN %(client_subject)s THEN %(client_epoch)s END))
     OR EXISTS (SELECT 1 FROM securecore_client WHERE client_id = %(client_id)s AND disabled_at IS NOT NULL)
 """
-_OBTAINED = (
-    "EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = %(obtained_under)s AND revoked_at IS NOT NULL)"
-)
+_OBTAINED = obtained.REVOKED.format("%(obtained_under)s")
 _FAMILY = "EXISTS (SELECT 1 FROM securecore_refresh_family WHERE id = %(family_id)s AND revoked_at IS NULL)"
 _KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
@@ -72,9 +71,9 @@ class Presented(NamedTuple):
         if token is not None:
             # The certificate on the wire is read anyway, but the token need not have been obtained under this one: a
             # DPoP key is shown under any, and who asks on another service's behalf has seen none.
-            obtained = token.certificate not in (certificates or ())
+            is_elsewhere = token.certificate not in (certificates or ())
             family, key = token.family_id is not None, token.stored_key is not None
-            asked |= {"token": True, "client": True, "obtained": obtained, "family": family, "key": key}
+            asked |= {"token": True, "client": True, "obtained": is_elsewhere, "family": family, "key": key}
         return tuple(part for part, is_asked in asked.items() if is_asked)
 
 
@@ -152,7 +151,7 @@ def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) 
     object gets the grants of a client or certificate only once that credential was accepted (see ``Access``).
     """
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
-    names += ["'service:' || %(client_id)s"] if "token" in parts else []
+    names += ["'service:' || %(service)s"] if "token" in parts else []
     return effective.held_sql(names=names, user=users.key)
 
 
@@ -175,6 +174,8 @@ def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
         "everyone": epochs.EVERYONE,
         "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
         "client_id": token.client_id,
+        # Null, so no principal: an unregistered client's id is a user name, and no service goes by that.
+        "service": token.client_id if token.is_registered else None,
         "obtained_under": token.certificate,
         "family_id": _ID.get_db_prep_value(token.family_id, database),
         "stored_key": token.stored_key,

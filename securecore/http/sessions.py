@@ -13,7 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
 
-from securecore import clock, events
+from securecore import clock, events, identity
 from securecore.conf import settings
 from securecore.errors import CredentialsRefused, Misuse
 from securecore.grants import principal_of, take_gate
@@ -57,6 +57,8 @@ def begin(request: Any, user: Any) -> None:
         with transaction.atomic(using=settings.DATABASE):
             # Logins of one user pass one at a time; under ATOMIC_REQUESTS until the view's transaction ends.
             take_gate(principal_of(user))
+            if (certificate := getattr(request, "client_certificate", None)) is not None:
+                identity.remember(certificate=certificate, now=clock.now())
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
     except BaseException:

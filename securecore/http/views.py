@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
-from django.db import transaction
 from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
@@ -26,6 +25,7 @@ from securecore.http.authentication import (
 )
 from securecore.http.idempotency import idempotency_exempt
 from securecore.http.sessions import login
+from securecore.http.transactions import outside_transactions
 from securecore.revocation import end_selected_sessions, revoke_family, revoke_token
 from securecore.sessions import Session, SessionQuerySet, record_id
 from securecore.tokens import AccessToken
@@ -92,7 +92,7 @@ class LoginView(PrivateView):
         return user
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class LogoutView(OwnerView):
     """End the session of this request, and the authorization of the access token it came with: access and refresh."""
 
@@ -119,7 +119,7 @@ class LogoutView(OwnerView):
         return Response(status=204)
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class SessionsView(OwnerView):
     """The caller's live sessions, newest first. DELETE ends all but the one of this request."""
 
@@ -133,7 +133,7 @@ class SessionsView(OwnerView):
         return Response({"ended": ended})
 
 
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class SessionView(OwnerView):
     """End one of the caller's sessions, on every host at once."""
 

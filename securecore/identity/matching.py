@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from securecore.conf import settings
 from securecore.digests import base64url
-from securecore.errors import Misuse
+from securecore.errors import CertificateNamesRefused, Misuse
 from securecore.identity.certificates import ClientCertificate
 
 #: Kinds of subject alternative name that a match may be about.
 _KINDS = {"URI": "san-uri", "email": "san-email", "DNS": "san-dns"}
-#: Each name is one more key to look up. A certificate of more names than this is known by its thumbprint alone.
+#: Each name is one more key to look up for each request. A certificate with more of them is refused.
 _MOST_NAMES = 32
 
 
@@ -42,9 +42,14 @@ class Match:
         return base64url(hashed.digest())
 
 
+def key_match(certificate: ClientCertificate) -> Match:
+    """Return the match by the certificate's public key: every certificate has one."""
+    return Match("public-key", "", certificate.key_thumbprint)
+
+
 def matches(certificate: ClientCertificate) -> tuple[Match, ...]:
     """Return everything that ``certificate`` could be known by, whether or not ``CERTIFICATE_MATCHES`` has it."""
-    found = [Match("public-key", "", certificate.key_thumbprint)]
+    found = [key_match(certificate)]
     for san in certificate.sans:
         kind, _, name = san.partition(":")
         if kind in _KINDS:
@@ -55,15 +60,19 @@ def matches(certificate: ClientCertificate) -> tuple[Match, ...]:
 
 
 def identifiers(certificate: ClientCertificate) -> tuple[str, ...]:
-    """Return the primary keys under which this certificate may be enrolled, its thumbprint first.
+    """Return the primary keys under which this certificate may be enrolled or revoked, its thumbprint first.
 
-    For one that nobody vouches for that is all: whoever signs his own certificate writes into it what he likes.
+    Of a certificate that no authority vouches for, only the key counts beside the thumbprint: the handshake proved the
+    key, and its holder wrote the names. Raises ``CertificateNamesRefused`` for more names than are looked up: a limit
+    that left some out would let a certificate with a revoked key in, if only it had names enough.
     """
     modes = settings.CERTIFICATE_MATCHES
-    if not modes or not certificate.is_verified:
-        return (certificate.thumbprint,)
-    found = [match.identifier for match in matches(certificate) if match.mode in modes]
-    return (certificate.thumbprint, *(found if len(found) <= _MOST_NAMES else ()))
+    if not certificate.is_verified:
+        modes = tuple(mode for mode in modes if mode == "public-key")
+    found = [match.identifier for match in matches(certificate) if match.mode in modes] if modes else []
+    if len(found) > _MOST_NAMES:
+        raise CertificateNamesRefused
+    return (certificate.thumbprint, *found)
 
 
 def match_of(certificate: ClientCertificate, mode: str) -> Match:

@@ -73,3 +73,24 @@ class Certificate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject or 'unknown subject'} ({self.thumbprint})"
+
+
+class CertificateIdentifier(models.Model):
+    """That a certificate, under which a token or a session was obtained, has this key or this name.
+
+    An access token, a refresh family and a session name the thumbprint of that certificate only. By these rows the
+    revocation of a match reaches them: ``identifier`` is the primary key that the match has in ``Certificate``.
+    """
+
+    #: The record id of both columns.
+    id = models.UUIDField(primary_key=True)
+    certificate = models.CharField(max_length=43, db_index=True)
+    identifier = models.CharField(max_length=43, db_index=True)
+    #: When everything is over that could have been obtained under the certificate.
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "securecore_certificate_identifier"
+
+    def __str__(self) -> str:
+        return f"{self.identifier} of {self.certificate}"

@@ -84,10 +84,11 @@ def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
     own: set[Any] = set()
     others: set[Any] = set()
     for row in rows:
-        is_good = is_good or row.is_self_signed
+        is_own = row.thumbprint == certificate.thumbprint
+        is_good = is_good or (is_own and row.is_self_signed)
         is_revoked = is_revoked or row.revoked_at is not None
-        if row.user is not None:
-            (own if row.thumbprint == certificate.thumbprint else others).add(row.user)
+        if row.user is not None and (is_own or certificate.is_verified):
+            (own if is_own else others).add(row.user)
     if not is_good:
         raise CertificateNotVerified
     if is_revoked:

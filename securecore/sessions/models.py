@@ -37,6 +37,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
             raise Misuse("An empty thumbprint names no certificate.")
         return self.filter(models.Q(certificate=thumbprint) | models.Q(binding=f"x5t#S256:{thumbprint}"))
 
+    def of_certificates(self, thumbprints: Any) -> SessionQuerySet:
+        """Sessions that were opened under one of these certificates: a list of thumbprints, or a query for them."""
+        return self.filter(certificate__in=thumbprints)
+
     def named(self, session_key: str) -> SessionQuerySet:
         return self.filter(pk=record_id(session_key))
 

@@ -63,6 +63,8 @@ class AccessToken:
     #: The epochs of its user and its client when it was issued.
     user_epoch: int = 0
     client_epoch: int = 0
+    #: Whether the client was registered; if not, it is the user itself, and ``client_id`` is a user name.
+    is_registered: bool = True
     #: The stored key that signed it, if it was one: a retired key takes its tokens with it.
     stored_key: str | None = None
 
@@ -84,9 +86,11 @@ def issue(
     certificate: str = "",
     scope: str = "",
     family_id: uuid.UUID | None = None,
+    is_registered: bool = True,
 ) -> tuple[str, AccessToken]:
     """Return a signed token and what it says. ``certificate`` is the thumbprint of the one it was asked for under; a
-    binding to a certificate says so itself. Raises ``Misuse`` without a key, or for a binding that is none.
+    binding to a certificate says so itself. A token that is not ``is_registered`` holds nothing of ``service:NAME``.
+    Raises ``Misuse`` without a key, or for a binding that is none.
     """
     key = signing_key(now)
     method, _, value = binding.partition(":")
@@ -109,10 +113,9 @@ def issue(
         if not certificate:
             raise Misuse("A token that is bound to a key also needs the certificate it was asked for under.")
         claims["certificate"] = certificate
-    if scope:
-        claims["scope"] = scope
-    if family_id is not None:
-        claims["family"] = family_id.hex
+    claims |= {"scope": scope} if scope else {}
+    claims |= {"family": family_id.hex} if family_id is not None else {}
+    claims |= {"registered": False} if not is_registered else {}
     headers = {"typ": "at+jwt", "kid": key.kid}
     encoded = jwt.encode(claims, key.private, algorithm=key.algorithm, headers=headers)
     return encoded, _described(claims, key.kid if key.is_stored else None)
@@ -230,6 +233,9 @@ def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
     user_epoch, client_epoch = claims["epochs"]
     if type(user_epoch) is not int or type(client_epoch) is not int or not all(map(is_storable, named[1:])):
         raise InvalidToken
+    is_registered = claims.get("registered", True)
+    if type(is_registered) is not bool:
+        raise InvalidToken
     return AccessToken(
         jti=claims["jti"],
         subject=claims["sub"],
@@ -243,5 +249,6 @@ def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:
         family_id=uuid.UUID(claims["family"]) if "family" in claims else None,
         user_epoch=user_epoch,
         client_epoch=client_epoch,
+        is_registered=is_registered,
         stored_key=stored_key,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
 from securecore.conf import settings
@@ -31,7 +32,7 @@ class PresentedCertificate:
 
 @dataclass(frozen=True)
 class AuthenticatedClient:
-    """A client that proved who it is. ``binding`` is what its refresh tokens are bound to besides."""
+    """A client that its certificate proved. Without a registration it is the certificate's user."""
 
     client_id: str
     user: Any
@@ -39,6 +40,14 @@ class AuthenticatedClient:
     rotates_refresh_tokens: bool
     may_introspect: bool
     is_registered: bool
+
+    def owns(self, *, client_id: str, user_id: Any) -> bool:
+        """Say whether a token of the client ``client_id`` that acts for the user ``user_id`` is this client's own.
+
+        A user name changes hands, a registration does not: the certificate's user as a client of its own owns its own
+        user's tokens, and none that a former user of this name obtained.
+        """
+        return self.client_id == client_id and (self.is_registered or str(self.user.pk) == str(user_id))
 
     def refresh_binding(self, thumbprint: str) -> str:
         """RFC 8705 section 7.1: a registered client authenticates at each refresh, which binds its tokens through any
@@ -76,11 +85,15 @@ def register(
     rotates_refresh_tokens: bool = False,
     may_introspect: bool = False,
 ) -> Client:
-    """Register a client that acts as ``user``; raises ``ValidationError`` for a certificate name that matches nothing.
+    """Register a client that acts as ``user``. Without ``certificate_name`` its certificates are those enrolled for the
+    user. ``scope`` are values separated by blanks.
 
-    Without ``certificate_name`` its certificates are those enrolled for the user. ``scope`` are values separated by
-    blanks.
+    Raises ``ValidationError`` for a certificate name that matches nothing, and for the name of another user as
+    ``client_id``: that user is a client of this id already. The tokens of the user's own client of this id end.
     """
+    users = get_user_model()._default_manager.using(settings.DATABASE)
+    if users.filter(**{get_user_model().USERNAME_FIELD: client_id}).exclude(pk=user.pk).exists():
+        raise ValidationError(f"{client_id!r} is the name of another user. Choose another client id.")
     return Client.objects.using(settings.DATABASE).create(
         client_id=client_id,
         user=user,

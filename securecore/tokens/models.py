@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef
 
 from securecore.conf import django_settings
 
@@ -79,6 +81,19 @@ class Client(models.Model):
         return self.client_id
 
 
+class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
+    def alive(self, now: dt.datetime) -> RefreshFamilyQuerySet:
+        """Those that are neither over nor revoked, by themselves or with their certificate, a key or a name of it.
+
+        By the certificate too: a family that was begun while that was being revoked was on nobody's list.
+        """
+        certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
+        names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")
+        itself = certificates.filter(pk=OuterRef("certificate"))
+        known_by = certificates.filter(pk__in=names.filter(certificate=OuterRef(OuterRef("certificate"))))
+        return self.filter(~Exists(itself), ~Exists(known_by), revoked_at=None, expires_at__gt=now)
+
+
 class RefreshFamily(models.Model):
     """One authorization: all refresh and access tokens that descend from it live and die together."""
 
@@ -106,13 +121,10 @@ class RefreshFamily(models.Model):
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = RefreshFamilyQuerySet.as_manager()
+
     class Meta:
         db_table = "securecore_refresh_family"
-
-    @property
-    def is_revoked(self) -> bool:
-        """Itself, or with its certificate: a family that was begun while that was being revoked is on no list."""
-        return self.revoked_at is not None or (self.certificate is not None and self.certificate.revoked_at is not None)
 
     def __str__(self) -> str:
         return f"authorization of {self.client_id} since {self.created_at:%Y-%m-%d %H:%M}"
@@ -123,11 +135,12 @@ class RefreshToken(models.Model):
     id = models.UUIDField(primary_key=True)
     # No constraint in the database: each table is purged by itself, and a token without a family redeems nothing.
     family = models.ForeignKey(RefreshFamily, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
-    #: The token that this one replaced. Unique: whatever the code does, a token has one successor.
+    #: The token that this one replaced; null for the first of a family, and for one that a retry of its parent voided.
+    #: Unique: a token has one successor, also if the code should fail.
     parent = models.UUIDField(null=True, unique=True)
     #: The idle lifetime, never beyond the family's; the family's itself once the token was replaced.
     expires_at = models.DateTimeField(db_index=True)
-    #: When it was first redeemed, for a token that was replaced.
+    #: When it was first redeemed, or voided.
     used_at = models.DateTimeField(null=True)
 
     class Meta:

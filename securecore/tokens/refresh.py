@@ -4,11 +4,14 @@ A token is redeemed by one conditional UPDATE whose row count decides, so it has
 that lost the answer may try again; a thief who does ends the family.
 
 Note [Honest retry]
-    The immediate predecessor of an unused head, presented again under the same binding within
-    ``REFRESH_RETRY_WINDOW`` seconds of its *first* use, gets a successor again: the unused head is replaced, in its
-    own row, so there are never two. Any other second use revokes the family, another client's too: that somebody else
-    has the token shows that it leaked (RFC 9700 section 4.14.2). The window does not slide, and an ancestor further up
-    is never honest.
+    A client that lost the answer presents the same token again. It gets a successor again if the token is the immediate
+    predecessor of an unused head, the binding is the same, and its *first* use was at most ``REFRESH_RETRY_WINDOW``
+    seconds ago: the window does not slide. The unused head is *voided* and makes room for the new successor, so a token
+    never has two. A voided token is kept for as long as its family.
+
+    Every other second use of a token revokes the family, another client's use too, and so does a use of a voided token
+    (RFC 9700 section 4.14.2). Example: a thief who has the binding redeems the owner's token within the window, and the
+    owner's newest token is voided by that. Its next use ends the family, and the thief's tokens with it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from django.db.models import QuerySet
 from securecore import db, digests, leases
 from securecore.conf import settings
 from securecore.errors import Busy
-from securecore.tokens.models import RefreshFamily, RefreshToken
+from securecore.tokens.models import RefreshFamily, RefreshFamilyQuerySet, RefreshToken
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,10 @@ def start(
 
 
 def redeem(
-    *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime
+    *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime, user_id: Any = None
 ) -> Redeemed | NotRedeemed:
     """Use a refresh token. ``binding`` is what the request proved, ``certificate`` the thumbprint of the one on the
-    wire. Opens or joins the outermost transaction.
+    wire. ``user_id`` is for a client that may redeem one user's tokens only. Opens or joins the outermost transaction.
 
     Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
     Raises ``Busy`` (503) after too long a wait for the family's other requests.
@@ -82,9 +85,9 @@ def redeem(
         family = _locked_family(presented)
         if family is None:
             return NotRedeemed("unknown")
-        if family.is_revoked or family.expires_at <= now:
-            return NotRedeemed("revoked" if family.is_revoked else "expired", family)
-        mismatch = _mismatch(family, client_id, binding)
+        if not _families().filter(pk=family.pk).alive(now).exists():
+            return NotRedeemed("revoked" if family.expires_at > now else "expired", family)
+        mismatch = _mismatch(family, client_id, user_id, binding)
         outcome = (_redeem_rotating if family.rotates else _redeem_static)(presented, family, mismatch, now)
         if isinstance(outcome, Redeemed) and family.certificate_id != certificate:
             RefreshFamily.objects.using(settings.DATABASE).filter(pk=family.pk).update(certificate=certificate)
@@ -109,16 +112,16 @@ def family_of(presented_token: str) -> RefreshFamily | None:
 
 def is_live(presented_token: str, now: dt.datetime) -> bool:
     """Say whether a refresh token could be redeemed now, binding aside."""
-    return (
-        _tokens()
-        .filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
-        .filter(family__revoked_at=None, family__certificate__revoked_at=None, family__expires_at__gt=now)
-        .exists()
-    )
+    unused = _tokens().filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
+    return _families().alive(now).filter(pk__in=unused.values("family")).exists()
 
 
 def token_id(presented_token: str) -> uuid.UUID:
     return digests.record_id("refresh", presented_token)
+
+
+def _families() -> RefreshFamilyQuerySet:
+    return RefreshFamily.objects.using(settings.DATABASE)
 
 
 def _tokens() -> QuerySet[RefreshToken]:
@@ -130,13 +133,14 @@ def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
     found = _tokens().filter(pk=presented).values_list("family_id", flat=True).first()
     with db.bounded_wait(Busy):
         no_key = db.connection().features.has_select_for_no_key_update
-        families = RefreshFamily.objects.using(settings.DATABASE).select_related("certificate")
-        return families.select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
+        return _families().select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
 
 
-def _mismatch(family: RefreshFamily, client_id: str, binding: str) -> str:
+def _mismatch(family: RefreshFamily, client_id: str, user_id: Any, binding: str) -> str:
     if family.client_id != client_id:
         return "another client's"
+    if user_id is not None and family.user_id != user_id:
+        return "another user's"
     return "" if family.binding == binding else "another binding"
 
 
@@ -179,10 +183,10 @@ def _redeem_again(
         return NotRedeemed(mismatch or "expired", family)
     first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
     if not mismatch and first_use_is_recent:
-        secret = digests.new_secret()
+        # A voided token counts as used, so its own use is a reuse, and has no parent: that one has a successor again.
         unused_head = _tokens().filter(parent=presented, used_at=None)
-        if unused_head.update(id=token_id(secret), expires_at=_idle_until(family, now)):
-            return Redeemed(family, secret)
+        if unused_head.update(parent=None, used_at=now, expires_at=family.expires_at):
+            return Redeemed(family, _succeed(presented, family, now))
     revoke_family(family.pk, now=now)
     return NotRedeemed("reused", family, reused=True)
 

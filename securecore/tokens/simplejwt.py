@@ -132,6 +132,7 @@ def _described(claims: dict[str, Any], theirs: SimpleJWT) -> AccessToken:
         issued_at=dt.datetime.fromtimestamp(claims.get("iat", 0), dt.UTC),
         expires_at=dt.datetime.fromtimestamp(claims["exp"], dt.UTC),
         binding="",
+        is_registered=False,
     )
 
 

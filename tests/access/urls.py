@@ -15,6 +15,7 @@ from securecore.http.authentication import (
     DPoPAuthentication,
     SessionAuthentication,
 )
+from securecore.http.permissions import principals_of
 
 
 class Who(APIView):
@@ -27,6 +28,11 @@ class Who(APIView):
 class May(APIView):
     def get(self, request: Any) -> Response:
         return Response({"may": request.user.has_perm(request.query_params["permission"])})
+
+
+class Names(APIView):
+    def get(self, request: Any) -> Response:
+        return Response({"names": principals_of(request)})
 
 
 class Writes(Who):
@@ -56,6 +62,7 @@ urlpatterns = [
     path("certificate", by(Who, CertificateAuthentication)),
     path("session", by(Who, SessionAuthentication)),
     path("may", by(May, AccessTokenAuthentication)),
+    path("names", by(Names, AccessTokenAuthentication)),
     path("writes", by(Writes, CertificateAuthentication)),
     path("django", django_view),
     path("basket", basket),

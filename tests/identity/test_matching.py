@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 
 from securecore import access
-from securecore.errors import CertificateRevoked, Misuse
+from securecore.errors import CertificateNamesRefused, CertificateNotVerified, CertificateRevoked, Misuse
+from securecore.events import RequestRefused
 from securecore.identity import (
     Certificate,
     ClientCertificate,
@@ -25,7 +26,8 @@ from securecore.identity import (
     revoke,
 )
 from securecore.purge import purge
-from tests.authority import DAY, Authority
+from tests.authority import DAY, Authority, MutualTLSClient
+from tests.events.recorder import of_kind, recorded
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +180,79 @@ class TestTwoUsers:
         assert access.user_of_certificate(certificate(ca)) is None
 
 
+class TestTooManyNames:
+    """Each name is one more key to look up. What cannot be looked up whole is refused: adding names dodges nothing."""
+
+    @staticmethod
+    def of(ca: Authority, names: int, **changed: Any) -> ClientCertificate:
+        return certificate(ca, dns_names=[f"h{number}.example" for number in range(names)], **changed)
+
+    @pytest.mark.parametrize("mode", ["public-key", "san-uri", "subject"])
+    def test_do_not_hide_a_revoked_key_or_name(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
+    ) -> None:
+        matching("san-dns", mode)
+        revoke(thumbprint=match_of(certificate(ca), mode).identifier, now=now)
+        for names, refusal in ((1, CertificateRevoked), (31, CertificateRevoked), (100, CertificateNamesRefused)):
+            own = self.of(ca, names)
+            enroll(certificate=own, user=alice, now=now)
+            with pytest.raises(refusal):
+                access.user_of_certificate(own)
+
+    def test_are_more_than_thirty_two_of_the_kinds_that_count(
+        self, ca: Authority, matching: Callable[..., None]
+    ) -> None:
+        matching("san-dns")
+        assert len(identifiers(self.of(ca, 32))) == 33
+        with pytest.raises(CertificateNamesRefused):
+            identifiers(self.of(ca, 33))
+        matching("subject", "public-key", "san-uri")
+        assert len(identifiers(self.of(ca, 100))) == 4
+
+    def test_do_not_matter_without_matches(self, ca: Authority, alice: User, now: dt.datetime) -> None:
+        own = self.of(ca, 100)
+        enroll(certificate=own, user=alice, now=now)
+        assert access.user_of_certificate(own) == alice
+
+    def test_are_told_and_reported(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        matching("san-dns")
+        issued = ca.issue("alice", dns_names=[f"h{number}.example" for number in range(100)])
+        enroll(certificate=parse_pem(issued.pem), user=alice, now=now)
+        with recorded() as events:
+            answer = MutualTLSClient(issued).post("/auth/login")
+        assert (answer.status_code, answer.json()["code"]) == (403, "certificate-names-refused")
+        (refused,) = of_kind(events, RequestRefused)
+        assert refused.thumbprint == parse_pem(issued.pem).thumbprint
+
+
+class TestKeyOfASelfSignedCertificate:
+    """The handshake proves the key of every certificate: a stolen key is refused in a self-signed one too."""
+
+    def test_that_is_revoked_refuses(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        own = dataclasses.replace(certificate(ca), is_verified=False)
+        enroll(certificate=own, user=alice, now=now, is_self_signed=True)
+        matching("public-key", "subject")
+        assert access.user_of_certificate(own) == alice
+        revoke(thumbprint=match_of(own, "subject").identifier, now=now)
+        assert access.user_of_certificate(own) == alice
+        revoke(thumbprint=match_of(own, "public-key").identifier, now=now)
+        with pytest.raises(CertificateRevoked):
+            access.user_of_certificate(own)
+
+    def test_vouches_for_nobody(
+        self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
+    ) -> None:
+        matching("public-key")
+        own = dataclasses.replace(certificate(ca), is_verified=False)
+        enroll_match(match=match_of(own, "public-key"), user=alice, now=now)
+        with pytest.raises(CertificateNotVerified):
+            access.user_of_certificate(own)
+
+
 class TestMatch:
     def test_hosts_are_compared_without_regard_to_case(self, ca: Authority) -> None:
         one, other = (
@@ -202,12 +277,6 @@ class TestMatch:
     def test_must_be_the_only_one_to_be_taken(self, ca: Authority, names: list[str]) -> None:
         with pytest.raises(Misuse, match=str(len(names))):
             match_of(certificate(ca, uris=names), "san-uri")
-
-    def test_of_a_thousand_names_is_not_looked_for(self, ca: Authority, matching: Callable[..., None]) -> None:
-        matching(*MODES)
-        many = certificate(ca, dns_names=[f"h{number}.example" for number in range(100)])
-        assert identifiers(many) == (many.thumbprint,)
-        assert len(identifiers(certificate(ca))) == 1 + len(MODES)
 
     def test_outlives_a_purge(self, ca: Authority, alice: User, now: dt.datetime) -> None:
         enroll_match(match=match_of(certificate(ca), "subject"), user=alice, now=now)

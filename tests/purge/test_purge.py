@@ -14,6 +14,7 @@ from securecore import clock
 from securecore.errors import Misuse
 from securecore.models import (
     Certificate,
+    CertificateIdentifier,
     Client,
     Gate,
     Grant,
@@ -48,6 +49,7 @@ def one_of_each(now: dt.datetime) -> None:
     IdempotencyRecord.objects.create(id=uuid.uuid4(), fingerprint=b"", created_at=now, expires_at=now)
     Session.objects.create(id=uuid.uuid4(), data="", created_at=now, last_seen_at=now, expires_at=now, ends_at=now)
     Certificate.objects.create(thumbprint=uuid.uuid4().hex, not_after=now, enrolled_at=now)
+    CertificateIdentifier.objects.create(id=uuid.uuid4(), certificate="x", identifier="y", expires_at=now)
     Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
     GrantUse.objects.create(id=uuid.uuid4(), grant_id=10**9, principal="user:1", expires_at=now)
     OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.contrib.auth.models import User
 
 from securecore import access, clock, tokens
 from securecore.errors import InvalidToken
-from securecore.identity import enroll, parse_pem
+from securecore.identity import enroll, match_of, parse_pem
 from securecore.models import RefreshToken, SigningKey
 from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
 from securecore.tokens import one_time, refresh
@@ -62,7 +63,9 @@ class TestRefreshToken:
             assert len(successors) == len(set(successors)) >= 1
             assert live(family) == 1
             assert sum(refresh.is_live(str(each), clock.now()) for each in successors) == 1
-            assert RefreshToken.objects.filter(family=family).count() == 2
+            assert RefreshToken.objects.filter(family=family, parent__isnull=False).count() == 1
+            # The token itself, its successor, and the successors that later threads voided.
+            assert RefreshToken.objects.filter(family=family).count() == 1 + len(successors)
 
     def test_of_sixteen_threads_outside_the_retry_window_has_none(
         self, run_together: Any, alice: User, now: dt.datetime
@@ -88,6 +91,18 @@ class TestRefreshToken:
                 return redeem(token, binding=BINDING if index % 2 else "x5t#S256:thief")
 
             run_together(THREADS, present)
+            assert live(family) == 0
+
+    def test_that_was_voided_ends_the_family_whoever_is_first(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
+        """Sixteen threads, each with a successor of its own, of which one is not voided: none is left in the end."""
+        for _ in range(ROUNDS):
+            family, token = start(alice, now)
+            outcomes = [redeem(token) for _ in range(THREADS)]
+            held = [outcome.token for outcome in outcomes if isinstance(outcome, Redeemed)]
+            assert len(held) == THREADS
+            run_together(THREADS, lambda index, held=held: redeem(str(held[index])))
             assert live(family) == 0
 
     def test_of_a_chain_of_refreshes_and_retries_never_has_two_live_heads(
@@ -159,13 +174,17 @@ class TestRevocation:
 
 
 class TestCertificate:
+    @pytest.mark.parametrize("way", ["thumbprint", "public-key", "subject"])
     def test_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
-        self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any
+        self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any, settings: Any, way: str
     ) -> None:
-        """Eight clients ask under the old certificate with a proof key, which would open under the new one too."""
+        """Eight clients ask under the old certificate with a proof key, which would open under the new one too. The old
+        one is revoked by itself, or by a match that it alone has.
+        """
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key", "subject"]}
         user, now = enrolled("alice"), clock.now()
         for _ in range(ROUNDS // 4):
-            old, new = ca.issue("alice"), ca.issue("alice")
+            old, new = ca.issue(f"alice {uuid.uuid4().hex}"), ca.issue("alice")
             for issued in (old, new):
                 enroll(certificate=parse_pem(issued.pem), user=user, now=now)
             clients = [MutualTLSClient(old) for _ in range(8)]
@@ -175,7 +194,9 @@ class TestCertificate:
                 if index < len(clients):
                     return obtain_until_refused(clients[index], began, ended)
                 assert began.wait(10)
-                revoke_certificate(thumbprint=parse_pem(old.pem).thumbprint)
+                certificate = parse_pem(old.pem)
+                by = certificate.thumbprint if way == "thumbprint" else match_of(certificate, way).identifier
+                revoke_certificate(thumbprint=by)
                 ended.set()
                 return []
 

@@ -130,6 +130,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("review_caller"),
     *listed("review_deny"),
     *listed("review_revoked"),
+    *listed("review_obtained"),
     *(
         Sabotage(
             name=f"session: {name}",

@@ -151,3 +151,18 @@ class TestCaller:
     @pytest.mark.parametrize("body", ["", "token=", "token=x&token=y", "token=%00"])
     def test_must_name_one_token(self, client: MutualTLSClient, body: str) -> None:
         assert error_of(post(client, body, "/oauth/introspect")) == (400, "invalid_request")
+
+
+class TestParameters:
+    """RFC 6749 section 3.2, which RFC 7662 section 2.1 builds on."""
+
+    @pytest.mark.parametrize("name", ["token", "token_type_hint", "client_id"])
+    def test_are_sent_once(self, client: MutualTLSClient, name: str) -> None:
+        sent = {"token": given(client)["access_token"], "token_type_hint": "x", "client_id": "alice"}
+        twice = "&".join(f"{each}={value}" for each, value in [*sent.items(), (name, sent[name])])
+        assert error_of(post(client, twice, "/oauth/introspect")) == (400, "invalid_request")
+
+    def test_that_are_unknown_are_ignored(self, client: MutualTLSClient) -> None:
+        token = given(client)["access_token"]
+        answer = post(client, f"token={token}&resource=a&resource=b&extra=%00", "/oauth/introspect")
+        assert answer.json()["active"] is True

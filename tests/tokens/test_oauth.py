@@ -89,6 +89,8 @@ class TestError:
             (f"{CLIENT_CREDENTIALS}&client_id=bob", (400, "invalid_request")),
             (f"{CLIENT_CREDENTIALS}&client_id=", (400, "invalid_request")),
             (f"{CLIENT_CREDENTIALS}&scope=&scope=", (400, "invalid_request")),
+            (f"{CLIENT_CREDENTIALS}&refresh_token=x&refresh_token=x", (400, "invalid_request")),
+            (f"{REFRESH}&refresh_token=x&scope=a&scope=a", (400, "invalid_request")),
             (f"{CERTIFICATE}&client_id=alice&client_id=alice", (400, "invalid_request")),
             ("grant_type=client_credentials&client_id=alice%00", (400, "invalid_request")),
             ("grant_type=%00", (400, "invalid_request")),

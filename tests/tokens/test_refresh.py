@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError
 
+from securecore.purge import purge
 from securecore.tokens import RefreshFamily, RefreshToken, refresh
 from securecore.tokens.refresh import NotRedeemed, Redeemed
 
@@ -118,9 +119,31 @@ class TestHonestRetry:
         first = begin()
         lost = succeed(first, now)
         second = succeed(first, now + 30 * SECOND)
+        assert lost != second
         assert live_tokens(now) == 1
-        assert reason(redeem(lost, now + 30 * SECOND)) == "unknown"
         succeed(second, now + 31 * SECOND)
+
+    @pytest.mark.parametrize("seconds", [0, 30, 3600])
+    @pytest.mark.parametrize("retries", [1, 3])
+    @pytest.mark.parametrize("who", [{}, {"binding": "x5t#S256:thief"}, {"client_id": "bob"}], ids=str)
+    def test_voids_the_lost_successor_whose_use_ends_the_family(
+        self, begin: Any, now: Any, seconds: int, retries: int, who: dict[str, str]
+    ) -> None:
+        """Each of them, the first as well as the last: somebody holds it who should not, or the other one does."""
+        first = begin()
+        held = [succeed(first, now) for _ in range(retries + 1)]
+        assert reason(redeem(held[0], now + seconds * SECOND, **who)) == "reused"
+        assert reason(redeem(held[-1], now + seconds * SECOND)) == "revoked"
+        assert live_tokens(now) == 0
+
+    def test_leaves_voided_successors_for_as_long_as_their_family_lives(self, begin: Any, now: Any) -> None:
+        """Later than an unused token lives: the thief keeps the family alive meanwhile."""
+        first = begin()
+        voided, newest = succeed(first, now), succeed(first, now)
+        for day in range(1, 5):
+            newest = succeed(newest, now + day * dt.timedelta(hours=20))
+        purge(now=now + dt.timedelta(hours=80))
+        assert reason(redeem(voided, now + dt.timedelta(hours=80))) == "reused"
 
     def test_may_be_repeated_but_its_window_does_not_slide(self, begin: Any, now: Any) -> None:
         first = begin()

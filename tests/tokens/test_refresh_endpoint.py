@@ -49,8 +49,8 @@ class TestRotation:
         first = given(client)["refresh_token"]
         lost = given(client, "refresh_token", refresh_token=first)
         again = given(client, "refresh_token", refresh_token=first)
+        assert again["refresh_token"] != lost["refresh_token"]
         assert works(client, again["access_token"])
-        assert error_of(refresh(client, lost["refresh_token"])) == INVALID_GRANT
         assert given(client, "refresh_token", refresh_token=again["refresh_token"])
 
     def test_is_kept_through_a_hundred_uses(self, client: MutualTLSClient) -> None:
@@ -99,6 +99,21 @@ class TestReuse:
         third = given(client, "refresh_token", refresh_token=second)
         assert error_of(refresh(client, first)) == INVALID_GRANT
         assert not works(client, third["access_token"])
+
+    @pytest.mark.parametrize("waits", [dt.timedelta(0), MINUTE], ids=["at once", "later"])
+    def test_of_a_thief_who_retries_in_the_owner_s_place_is_noticed_by_the_owner(
+        self, client: MutualTLSClient, waits: dt.timedelta
+    ) -> None:
+        """The thief has the binding too, so its retry looks honest; the owner then holds a token that was replaced."""
+        stolen = given(client)["refresh_token"]
+        owners = given(client, "refresh_token", refresh_token=stolen)
+        thiefs = given(client, "refresh_token", refresh_token=stolen)
+        first_used_before(waits)
+        with recorded() as events:
+            assert error_of(refresh(client, owners["refresh_token"])) == INVALID_GRANT
+        assert len(of_kind(events, RefreshTokenReused)) == 1
+        assert not works(client, thiefs["access_token"])
+        assert error_of(refresh(client, thiefs["refresh_token"])) == INVALID_GRANT
 
     def test_by_another_certificate_of_the_user_is_no_retry(self, client: MutualTLSClient, ca: Authority) -> None:
         first = given(client)["refresh_token"]

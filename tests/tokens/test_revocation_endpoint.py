@@ -97,10 +97,19 @@ class TestHint:
         assert is_done(revoke(client, held[kind], hint))
         assert not works(client, held["access_token"])
 
-    @pytest.mark.parametrize("hint", ["id_token", "ACCESS_TOKEN", "x"])
-    def test_of_a_type_that_we_do_not_have_is_refused(self, client: MutualTLSClient, hint: str) -> None:
+    @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+    @pytest.mark.parametrize("hint", ["id_token", "ACCESS_TOKEN", "x", "urn:ietf:params:oauth:token-type:jwt"])
+    def test_that_is_unknown_is_ignored(self, client: MutualTLSClient, kind: str, hint: str) -> None:
+        """RFC 7009 section 2.1: an invalid hint must not keep a token alive."""
+        held = given(client)
+        assert is_done(revoke(client, held[kind], hint))
+        answer = post(client, f"token={held[kind]}", "/oauth/introspect")
+        assert answer.json() == {"active": False}
+
+    def test_twice_is_refused(self, client: MutualTLSClient) -> None:
+        """RFC 6749 section 3.2: a parameter is sent once, also one that decides nothing."""
         token = given(client)["access_token"]
-        assert error_of(revoke(client, token, hint)) == (400, "unsupported_token_type")
+        assert error_of(revoke(client, token, "x&token_type_hint=x")) == (400, "invalid_request")
         assert works(client, token)
 
 

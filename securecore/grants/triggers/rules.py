@@ -22,6 +22,7 @@ TABLES = (
     "securecore_grant_use",
     "securecore_session",
     "securecore_certificate",
+    "securecore_certificate_identifier",
     "securecore_client",
     "securecore_refresh_family",
     "securecore_token_epoch",
@@ -53,6 +54,7 @@ def every_rule(dialect: Dialect) -> list[Rule]:
         *_certificates(dialect),
         *_clients(dialect),
         *_epochs(dialect),
+        *_registrations(dialect),
     ]
 
 
@@ -138,11 +140,13 @@ def _certificates(dialect: Dialect) -> Iterator[Rule]:
     old, new = ("'certificate:' || OLD.thumbprint", "'certificate:' || NEW.thumbprint")
     changed = dialect.changed(("revoked_at", "user_id"))
     yield Rule(f"{PREFIX}certificate_changed", table, "UPDATE", changed, _change(dialect, old))
+    # Of a match, the certificates that have its key or name.
     binding = "'x5t#S256:' || NEW.thumbprint"
-    ended = (
-        f"DELETE FROM securecore_session WHERE certificate = NEW.thumbprint OR binding = {binding}",  # noqa: S608
-        *_end_families(dialect, f"(certificate = NEW.thumbprint OR binding = {binding})"),
-    )
+    known = "SELECT i.certificate FROM securecore_certificate_identifier i WHERE i.identifier = NEW.thumbprint"
+    ended: tuple[str, ...] = ()
+    # Each condition has an index of its own: in one statement PostgreSQL would read the whole table.
+    for under in (f"certificate = NEW.thumbprint OR binding = {binding}", f"certificate IN ({known})"):
+        ended += (f"DELETE FROM securecore_session WHERE {under}", *_end_families(dialect, f"({under})"))  # noqa: S608
     revoked = "OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL"
     yield Rule(f"{PREFIX}certificate_revoked", table, "UPDATE", revoked, ended)
     unseen = "NEW.revoked_at IS NOT NULL"
@@ -176,6 +180,18 @@ def _epochs(dialect: Dialect) -> Iterator[Rule]:
     if dialect.can_keep_rows:
         text = "This epoch refuses tokens that were revoked: it is kept"
         yield Rule(f"{PREFIX}epoch_deleted", table, "DELETE", "OLD.subject IS NOT NULL", dialect.refuse(text))
+
+
+def _registrations(dialect: Dialect) -> Iterator[Rule]:
+    """A client id passes to another holder: the tokens and grants of the former holder end."""
+    table, old, new = "securecore_client", "'client:' || OLD.client_id", "'client:' || NEW.client_id"
+    # Until now the user of this name was a client of this id.
+    taken = (*_advance(dialect, new), *_end_families(dialect, "client_id = NEW.client_id"))
+    yield Rule(f"{PREFIX}client_registered", table, "INSERT", "NEW.client_id IS NOT NULL", taken)
+    ended = _end_grants(dialect, "'service:' || OLD.client_id")
+    left = (*ended, *_advance(dialect, old), *_end_families(dialect, "client_id = OLD.client_id"))
+    renamed = f"OLD.client_id {dialect.differs} NEW.client_id"
+    yield Rule(f"{PREFIX}client_renamed", table, "UPDATE", renamed, (*left, *taken))
 
 
 def _every_event(what: str, table: str, column: str, change: Any) -> Iterator[Rule]:

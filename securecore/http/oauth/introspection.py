@@ -33,7 +33,7 @@ class IntrospectionView(OAuthView):
             user = access.user_of_token(token, now=now)
         except InvalidToken:
             return _INACTIVE
-        if not _may_know(client, token.client_id):
+        if not _may_know(client, token.client_id, token.subject):
             return _INACTIVE
         method, _, value = token.binding.partition(":")
         answer = {
@@ -55,7 +55,7 @@ class IntrospectionView(OAuthView):
         self, presented_token: str, family: tokens.RefreshFamily, client: AuthenticatedClient
     ) -> dict[str, Any]:
         live = tokens.refresh.is_live(presented_token, clock.now())
-        if not (live and family.user.is_active and _may_know(client, family.client_id)):
+        if not (live and family.user.is_active and _may_know(client, family.client_id, family.user_id)):
             return _INACTIVE
         return {
             "active": True,
@@ -66,5 +66,5 @@ class IntrospectionView(OAuthView):
         }
 
 
-def _may_know(client: AuthenticatedClient, client_id: str) -> bool:
-    return client.may_introspect or client.client_id == client_id
+def _may_know(client: AuthenticatedClient, client_id: str, user_id: Any) -> bool:
+    return client.may_introspect or client.owns(client_id=client_id, user_id=user_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
-from django.db import transaction
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
@@ -18,8 +17,13 @@ from securecore import events
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
 from securecore.http.callers import certificate_user
 from securecore.http.idempotency import idempotency_exempt
+from securecore.http.transactions import outside_transactions
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
+
+#: Every parameter that an endpoint reads, and ``token_type_hint``, which decides nothing. Others are ignored, however
+#: often they come (RFC 6749 section 3.2): ``resource`` may be repeated (RFC 8707 section 2).
+_PARAMETERS = ("grant_type", "client_id", "scope", "refresh_token", "token", "token_type_hint")
 
 
 class FormParser(BaseParser):
@@ -43,7 +47,7 @@ class OAuthError(Exception):
 
 # Revocations in here must be committed although the answer is an error, so no transaction is around the view.
 @idempotency_exempt  # tokens are stored by nobody
-@method_decorator(transaction.non_atomic_requests, name="dispatch")
+@method_decorator(outside_transactions, name="dispatch")
 class OAuthView(APIView):
     """A POST endpoint with a form body. Nothing it answers is cached; parameters in the URL are not read."""
 
@@ -55,6 +59,12 @@ class OAuthView(APIView):
 
     #: REST framework's request, with what our middleware added.
     request: Any
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Refuse a parameter that comes twice, also where this grant type does not read it (RFC 6749 section 3.2)."""
+        super().initial(request, *args, **kwargs)
+        for name in _PARAMETERS:
+            self.optional_parameter(name)
 
     def handle_exception(self, error: Exception) -> Any:
         error = _as_oauth_error(error)

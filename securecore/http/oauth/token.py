@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from securecore import clock, events, tokens
+from securecore import clock, events, identity, tokens
 from securecore.http.dpop import proof_of_request
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.tokens import refresh
@@ -25,6 +25,7 @@ class TokenView(OAuthView):
         if grant_type not in GRANT_TYPES:
             raise OAuthError("unsupported_grant_type")
         client = self.authenticated_client()
+        identity.remember(certificate=request.client_certificate, now=clock.now())
         proof = proof_of_request(request)
         binding = f"jkt:{proof.jkt}" if proof else f"x5t#S256:{request.client_certificate.thumbprint}"
         if grant_type == "refresh_token":
@@ -57,6 +58,7 @@ class TokenView(OAuthView):
         outcome = refresh.redeem(
             presented_token=presented_token,
             client_id=client.client_id,
+            user_id=None if client.is_registered else client.user.pk,
             binding=self._refresh_binding(client, binding),
             certificate=self.request.client_certificate.thumbprint,
             now=clock.now(),
@@ -101,7 +103,9 @@ class TokenView(OAuthView):
         family = refresh.family_of(presented_token)
         # Another client learns nothing from the difference.
         granted = (
-            family.scope.split() if family is not None and family.client_id == client.client_id else wanted.split()
+            family.scope.split()
+            if family is not None and client.owns(client_id=family.client_id, user_id=family.user_id)
+            else wanted.split()
         )
         if not set(granted).issuperset(wanted.split()):
             raise OAuthError("invalid_scope")
@@ -124,6 +128,7 @@ class TokenView(OAuthView):
             certificate=self.request.client_certificate.thumbprint,
             scope=scope,
             family_id=family.pk if family else None,
+            is_registered=client.is_registered,
             now=clock.now(),
         )
         lifetime = round((token.expires_at - token.issued_at).total_seconds())

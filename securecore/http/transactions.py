@@ -1,0 +1,21 @@
+"""Which of securecore's own views must run outside ``ATOMIC_REQUESTS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import connections, transaction
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def outside_transactions(view: View) -> View:
+    """Run the view without the transaction of ``ATOMIC_REQUESTS``, on every configured database.
+
+    The view revokes, and a revocation must commit before the view answers. Django's decorator without ``using`` exempts
+    the alias ``default`` only, but securecore's tables may lie in another one (``SECURECORE["DATABASE"]``).
+    """
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
