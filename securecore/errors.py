@@ -324,6 +324,25 @@ class AllowanceExhausted(PermissionDenied):
     title = "You have used up what you may do of this."
 
 
+class AmountRefused(Refused):
+    """The amount that a request consumes is no whole number from 1 to 2^63 - 1, the largest a ``bigint`` holds."""
+
+    code = "amount-refused"
+    status = 400
+    title = "The amount must be a whole number greater than zero."
+
+
+# Texts
+
+
+class TextRefused(Refused):
+    """A text holds NUL or a lone surrogate, which PostgreSQL stores nowhere, or is longer than its column."""
+
+    code = "text-refused"
+    status = 400
+    title = "A text holds characters that cannot be stored, or is too long."
+
+
 def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:
     """Return ``base`` and all its subclasses, in order of definition."""
     return [base, *(found for sub in base.__subclasses__() for found in every_refusal(sub))]

@@ -14,7 +14,8 @@ from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
 from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
-from securecore.grants.principals import names_of, object_of
+from securecore.grants.limits import checked_amount
+from securecore.grants.principals import names_of, object_of, storable_permission
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
@@ -53,7 +54,10 @@ class Decision:
     def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
         """Count one use, and ``amount``, if only a consumable grant allows this. Raises ``AllowanceExhausted`` (403)
         when no such grant has that much left. Needs the transaction of the effect: what is rolled back was not used.
+
+        Raises ``AmountRefused`` (400) and ``Misuse`` for what is no amount, whichever grant allows this.
         """
+        amount = checked_amount(amount)
         if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
             self._refuse("exhausted")
             raise AllowanceExhausted
@@ -109,7 +113,7 @@ def decide(principal: Principal, permission: str, obj: Any = None, *, clock: Clo
     in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
     read after the wait too: a permission whose end was set to an instant of the wait has ended.
     """
-    return _decided(names_of(principal), [(permission, _object(obj))], clock)[0]
+    return _decided(names_of(principal), [(storable_permission(permission), _object(obj))], clock)[0]
 
 
 def _decided(names: tuple[str, ...], asked: Sequence[Asked], clock: Clock) -> list[Decision]:
@@ -149,8 +153,8 @@ class LateGate:
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
-        on = _object(obj)
-        read = standing.read(self._names, [permission], now=self._clock())
+        on, consume = _object(obj), checked_amount(consume)
+        read = standing.read(self._names, [storable_permission(permission)], now=self._clock())
         _judged(read, self._names, permission, on).require()
         self._asked.append(((permission, on), consume))
 

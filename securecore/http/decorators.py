@@ -15,6 +15,8 @@ from functools import wraps
 from typing import Any
 
 from securecore import clock, grants
+from securecore.durations import check_seconds
+from securecore.http.amounts import sent_amount
 from securecore.http.callers import request_of
 from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
@@ -49,7 +51,7 @@ def requires(
             asked = [request, *args[1 if api_view is None else 2 :]]
 
             def amount() -> int | None:
-                return None if consume is None else consume(*asked, **kwargs)
+                return None if consume is None else sent_amount(lambda: consume(*asked, **kwargs))
 
             target = None if obj is None else obj(*asked, **kwargs)
             if late:
@@ -84,6 +86,7 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
     For what a stolen open session must not do: changing a password, a key, a payee (ASVS 5.0 v5.0.0-7.5.1). The
     database decides, at this moment.
     """
+    check_seconds("@recently_authenticated(within=)", within)
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -14,8 +14,10 @@ from rest_framework.request import Request
 
 from securecore import clock, db, grants, identity
 from securecore.conf import settings
+from securecore.durations import check_seconds
 from securecore.errors import Misuse, RecentAuthenticationRequired
 from securecore.grants import Decision, LateGate, principals
+from securecore.http.amounts import sent_amount
 from securecore.http.callers import principal
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken
@@ -140,7 +142,7 @@ class GrantedView:
             )
         if "Idempotency-Replayed" not in response:
             for decision in self._decisions:
-                decision.spend(amount=self.consumed(view.request), now=clock.now())
+                decision.spend(amount=sent_amount(lambda: self.consumed(view.request)), now=clock.now())
 
 
 class RecentlyAuthenticated(BasePermission):
@@ -151,6 +153,7 @@ class RecentlyAuthenticated(BasePermission):
     """
 
     def __init__(self, *, within: float) -> None:
+        check_seconds("RecentlyAuthenticated(within=)", within)
         self.within = within
 
     def __call__(self) -> RecentlyAuthenticated:

@@ -12,7 +12,8 @@ import jwt
 
 from securecore.conf import settings
 from securecore.errors import InvalidToken
-from securecore.tokens.access import AccessToken, is_storable, require_within, times_of
+from securecore.texts import is_storable
+from securecore.tokens.access import AccessToken, require_within, times_of
 
 _LONGEST = 8192
 _REQUIRED = ["exp", "jti", "token_type"]

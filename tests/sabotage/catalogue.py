@@ -127,6 +127,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("checks"),
     *listed("events"),
     *listed("scan"),
+    *listed("review_input"),
     *(
         Sabotage(
             name=f"session: {name}",
