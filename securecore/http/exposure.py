@@ -64,8 +64,7 @@ def report_exposed_body(request: Any) -> None:
     body: WatchedBody | None = getattr(request, "watched_body", None)
     if body is None:
         return
-    length = request.META["CONTENT_LENGTH"]
-    if not request._read_started and length.isdecimal() and int(length) <= _BLOCK:
+    if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
         with suppress(OSError, SuspiciousOperation):  # the client is gone; a limit of the project
             _ = request.body  # kept by Django for whoever comes after us
     _report(request, "body", body.named_ids())

@@ -18,7 +18,12 @@ from django.utils.functional import SimpleLazyObject
 from securecore import access, clock, events, identity
 from securecore.conf import django_settings, settings
 from securecore.errors import Refused
-from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
+from securecore.http.admission import (
+    refuse_cross_site,
+    refuse_early_data,
+    refuse_malformed_length,
+    refuse_token_in_url,
+)
 from securecore.http.binding import opened_from, proven
 from securecore.http.callers import presented_session, presented_token, session_user
 from securecore.http.dpop import presented_proof
@@ -70,6 +75,7 @@ class ClientCertificateMiddleware:
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)
+        refuse_malformed_length(request)
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
