@@ -126,8 +126,7 @@ def _report(request: HttpRequest, place: str, named: list[str], unnamed: Iterabl
     owners = list(rows.filter(pk__in=ids).values_list("user", flat=True))
     if owners or named:
         user = next((str(owner) for owner in owners if owner), None)
-        path = _NAMED.sub("-", _ID.sub("-", request.path))
-        events.emit(events.SessionIdExposed(place=place, path=path, user=user, live=bool(owners)))
+        events.emit(events.SessionIdExposed(place=place, path=request.path, user=user, live=bool(owners)))
 
 
 def _places(request: HttpRequest) -> Iterator[tuple[str, str]]:
