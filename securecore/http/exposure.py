@@ -76,7 +76,7 @@ class WatchedBody:
     def __init__(self, request: Any) -> None:
         self._stream: Any = request._stream
         self._is_form = request.content_type == "application/x-www-form-urlencoded"
-        self._pending = b""
+        self._pending = bytearray()  # bytes would be copied for each short line
         self._is_first = True
         self._searches_left = _SEARCHED_BLOCKS
         self._found: dict[str, None] = {}
@@ -100,10 +100,11 @@ class WatchedBody:
             self._pending += data[start : start + _BLOCK]
             if len(self._pending) >= _BLOCK:
                 self._search(self._pending, margin=_MARGIN)
-                self._pending, self._is_first = self._pending[-_OVERLAP:], False
+                del self._pending[:-_OVERLAP]
+                self._is_first = False
         return data
 
-    def _search(self, block: bytes, *, margin: int) -> None:
+    def _search(self, block: bytearray, *, margin: int) -> None:
         lower = block.lower()
         # In a form letters can be escaped too, but nobody who leaks an id by mistake writes names so.
         if self._searches_left <= 0 or not (b"sess" in lower or b"sid" in lower):

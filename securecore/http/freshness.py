@@ -44,9 +44,6 @@ from securecore.replay import DPOP_ALGORITHMS, signature_keys
 
 View = Callable[..., Any]
 
-#: What we ask for when it is missing (RFC 9421 section 5).
-ACCEPT_SIGNATURE = 'sig=("@method" "@target-uri" "@authority" "content-digest");created;expires'
-
 
 def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
     """Accept a request once, by the ``proof`` that it carries: ``@fresh`` or ``@fresh(proof="signature")``.
@@ -158,7 +155,7 @@ def _signature(request: Any, now: dt.datetime) -> None:
         key_of = partial(_signature_key, request)
         signature = replay.verify_signature(message, body=_raw_body(request), key_of=key_of, now=now)
     except (SignatureMissing, SignatureIncomplete) as refusal:
-        refusal.headers["Accept-Signature"] = ACCEPT_SIGNATURE
+        refusal.headers["Accept-Signature"] = replay.accept_signature(message)
         raise
     replay.claim_signature(signature, now=now)
 
