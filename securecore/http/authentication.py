@@ -16,7 +16,7 @@ from securecore.errors import (
     SessionRefused,
     UseDPoPNonce,
 )
-from securecore.http.dpop import proof_of_request
+from securecore.http.dpop import proof_for_token
 from securecore.identity import ClientCertificate
 from securecore.replay import DPOP_ALGORITHMS
 from securecore.tokens import AccessToken, simplejwt
@@ -102,11 +102,7 @@ class DPoPAuthentication(TokenAuthentication):
 
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         token = request.access.good_token()
-        proof = proof_of_request(request)
-        if proof is None:
-            raise InvalidDPoPProof
-        if not _is_bound(token, f"jkt:{proof.jkt}"):
-            raise InvalidToken
+        proof_for_token(request)
         return request.access.user_of_token(), token
 
 

@@ -36,7 +36,7 @@ from securecore.errors import (
 )
 from securecore.grants import principal_of
 from securecore.http.callers import nonce_scope, principal, request_of
-from securecore.http.dpop import proof_of_request
+from securecore.http.dpop import proof_for_token
 from securecore.http.idempotency.views import under_key
 from securecore.http.target import target_uri
 from securecore.message_signatures import PublicKey, Request
@@ -131,16 +131,12 @@ def _nonce(request: Any, now: dt.datetime) -> None:
 
 
 def _dpop(request: Any, _: dt.datetime) -> None:
-    """The middleware has verified and claimed the proof; here it must be there, and of the key that the token names:
-    anybody has some key.
-    """
+    """Accept a live token and the proof of the key that it is bound to: anybody has some key."""
     try:
-        proof = proof_of_request(request)
         scheme = request.headers.get("Authorization", "").partition(" ")[0]
-        if proof is None or scheme.lower() != "dpop":
+        if scheme.lower() != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        if request.access.good_token().binding != f"jkt:{proof.jkt}":
-            raise InvalidToken
+        proof_for_token(request)
     except (InvalidDPoPProof, InvalidToken, UseDPoPNonce) as refusal:
         refusal.status = 401  # type: ignore[misc]  # RFC 9449 section 7.1
         algorithms, error = " ".join(DPOP_ALGORITHMS), refusal.code.replace("-", "_")

@@ -26,7 +26,7 @@ from securecore.http.admission import (
 )
 from securecore.http.binding import opened_from, proven
 from securecore.http.callers import presented_session, presented_token, session_user
-from securecore.http.dpop import presented_proof
+from securecore.http.dpop import PresentedProof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
@@ -89,7 +89,8 @@ class ClientCertificateMiddleware:
         request.certificate_user = request.access.user_of_certificate()
         if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
             self._keep(certificate)
-        request.dpop_proof = presented_proof(request)
+        request.dpop_proof = PresentedProof(request)
+        request.dpop_proof.claim_for_token()
 
     def _keep(self, certificate: ClientCertificate) -> None:
         if identity.present(certificate=certificate, now=clock.now()):
