@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from django.dispatch import Signal
 
@@ -290,7 +290,7 @@ class PathFilter(logging.Filter):
         return True
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and value.startswith("/")
 
 

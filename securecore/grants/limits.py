@@ -36,11 +36,11 @@ def checked_amount(amount: Any) -> int | None:
 def check_limits(
     *,
     denies: bool = False,
-    valid_from: dt.datetime | None = None,
-    valid_until: dt.datetime | None = None,
-    uses_limit: int | None = None,
-    amount_limit: int | None = None,
-    period: int | None = None,
+    valid_from: Any = None,
+    valid_until: Any = None,
+    uses_limit: Any = None,
+    amount_limit: Any = None,
+    period: Any = None,
 ) -> None:
     """Raise ``Misuse`` or ``AmountRefused`` (400) for limits that no grant can have."""
     for name, instant in {"valid_from": valid_from, "valid_until": valid_until}.items():

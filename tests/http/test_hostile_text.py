@@ -109,7 +109,7 @@ def test_no_header_is_a_500(mtls_client: Clients, header: str) -> None:
     client = mtls_client("alice", raise_request_exception=False)
     for name, text in TEXTS.items():
         for path in PATHS:
-            headers = {"CONTENT_TYPE": "application/json", header: on_the_wire(text)}
+            headers: dict[str, Any] = {"CONTENT_TYPE": "application/json", header: on_the_wire(text)}
             answer = client.generic("POST", path, b"{}", **headers)
             assert is_told(answer), (name, path, answer.status_code, answer.content[:200])
 
@@ -123,7 +123,7 @@ def test_no_token_is_a_500(client: MutualTLSClient, scheme: str, path: str) -> N
             assert is_told(answer), (name, answer.status_code)
 
 
-def ask_for_a_token(client: MutualTLSClient, path: str, body: str, **headers: str) -> Any:
+def ask_for_a_token(client: MutualTLSClient, path: str, body: str, **headers: Any) -> Any:
     return client.generic("POST", path, body.encode(), CONTENT_TYPE="application/x-www-form-urlencoded", **headers)
 
 
@@ -132,7 +132,7 @@ def test_no_claim_of_a_proof_is_a_500(mtls_client: Clients, claim: str) -> None:
     client = mtls_client("alice", raise_request_exception=False)
     body = f"grant_type={quote(CERTIFICATE_GRANT)}&client_id=alice"
     for name, text in TEXTS.items():
-        proof = prove("/oauth/token", "POST", **{claim: text})
+        proof = prove("/oauth/token", "POST", **dict[str, Any]({claim: text}))
         answer = ask_for_a_token(client, "/oauth/token", body, HTTP_DPOP=proof)
         assert is_told(answer), (name, answer.content)
 
@@ -202,6 +202,6 @@ def test_no_cookie_is_a_500(client: MutualTLSClient) -> None:
 def test_what_a_session_shows_of_its_browser_can_be_stored(mtls_client: Clients, header: str) -> None:
     alice = mtls_client("alice", raise_request_exception=False)
     for name, text in TEXTS.items():
-        assert alice.post("/auth/login", **{header: on_the_wire(text)}).status_code == 200, name
+        assert alice.post("/auth/login", **dict[str, Any]({header: on_the_wire(text)})).status_code == 200, name
     shown = alice.get("/auth/sessions").json()["results"]
     assert all(row["device"].isprintable() and row["address"] == "" for row in shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from securecore.models import SeenNonce
-from securecore.replay import dpop
+from securecore.replay import dpop, proof_key
 from securecore.revocation import revoke_token, revoke_user_tokens
 from securecore.tokens import verify
 from tests.authority import MutualTLSClient
@@ -38,11 +38,16 @@ def atomic_requests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Each signature of a proof that was verified."""
     seen: list[Any] = []
-    good = dpop.signature_is_good
-    monkeypatch.setattr(dpop, "signature_is_good", lambda *args, **how: (seen.append(args), good(*args, **how))[1])
+    good = proof_key.signature_is_good
+
+    def counting(*args: Any, **how: Any) -> bool:
+        seen.append(args)
+        return good(*args, **how)
+
+    monkeypatch.setattr(dpop, "signature_is_good", counting)
     return seen
 
 
@@ -63,7 +68,7 @@ class TestStranger:
     ) -> None:
         client = mtls_client(None, raise_request_exception=False)
         for authorization in (None, "Bearer x", "Bearer a.b.c", "Basic x", "DPoP", "DPoP x", "DPoP eyJ.eyJ.eyJ"):
-            headers = {} if authorization is None else {"HTTP_AUTHORIZATION": authorization}
+            headers: dict[str, Any] = {} if authorization is None else {"HTTP_AUTHORIZATION": authorization}
             answer = client.generic(method, path, HTTP_DPOP=prove(path, method, token="x"), **headers)
             assert answer.status_code < 500
         assert rows() == 0
