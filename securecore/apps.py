@@ -12,12 +12,13 @@ class SecurecoreConfig(AppConfig):
     def ready(self) -> None:
         """Validate the settings, register checks and receivers, have triggers follow the tables. Raises
         ``ImproperlyConfigured``: a service that cannot read its own security settings must not start."""
-        from securecore import checks, conf
+        from securecore import checks, conf, events
         from securecore.grants import triggers
         from securecore.http import receivers
 
         conf.load()
         checks.register()
         receivers.connect()
+        events.filter_django_logs()
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,10 @@ __all__ = ["SIGNING_ALGORITHMS", "Settings", "django_settings", "load", "setting
 
 #: The one list of algorithms a key may be fixed to (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
 SIGNING_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
+
+
+#: The largest number of a setting: 68 years of seconds, 2 GiB. A sum of it and the current instant can be written.
+_LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -169,8 +172,8 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
         name = "list" if wanted is tuple else wanted.__name__
         raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
     lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS", "PENDING_CERTIFICATES") and value == 0
-    if wanted in (int, float) and not (0 < value < math.inf or lowest_is_zero):
-        raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero, not {value!r}.")
+    if wanted in (int, float) and not (0 < value <= _LARGEST or lowest_is_zero):
+        raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero and at most {_LARGEST}, not {value!r}.")
     return value
 
 

@@ -14,6 +14,8 @@ from securecore.errors import ContentDigestMalformed, ContentDigestMismatch
 
 #: The two that the IANA registry calls active (section 5). The rest are broken, or no digests at all.
 _HASHES = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
+#: Characters. Both of them take 152.
+_LONGEST = 1024
 
 
 def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
@@ -36,6 +38,8 @@ def check_content_digest(presented: str, body: bytes) -> None:
 
 
 def _members(presented: str) -> dict[str, bytes]:
+    if len(presented) > _LONGEST:
+        raise ContentDigestMalformed
     members: dict[str, bytes] = {}
     try:
         found: Any = http_sf.parse(presented.encode("ascii"), tltype="dictionary", on_duplicate_key=_refuse_twins)

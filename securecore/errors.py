@@ -116,6 +116,14 @@ class EarlyData(Refused):
     title = "Send this request again after the TLS handshake."
 
 
+class ContentLengthMalformed(Refused):
+    """RFC 9112 section 6.3: a message whose ``Content-Length`` is no number has no known end."""
+
+    code = "content-length-malformed"
+    status = 400
+    title = "Content-Length is not a number of bytes."
+
+
 # Sessions
 
 
@@ -346,6 +354,25 @@ class PermissionDenied(Refused):
 class AllowanceExhausted(PermissionDenied):
     code = "allowance-exhausted"
     title = "You have used up what you may do of this."
+
+
+class AmountRefused(Refused):
+    """The amount that a request consumes is no whole number from 1 to 2^63 - 1, the largest a ``bigint`` holds."""
+
+    code = "amount-refused"
+    status = 400
+    title = "The amount must be a whole number greater than zero."
+
+
+# Texts
+
+
+class TextRefused(Refused):
+    """A text holds NUL or a lone surrogate, which PostgreSQL stores nowhere, or is longer than its column."""
+
+    code = "text-refused"
+    status = 400
+    title = "A text holds characters that cannot be stored, or is too long."
 
 
 def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:

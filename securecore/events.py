@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from django.dispatch import Signal
+
+from securecore.texts import without_secrets
 
 logger = logging.getLogger("securecore")
 
@@ -26,6 +28,16 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestEvent(Event):
+    """An event that names the path of a request. A secret in the path is not kept (``without_secrets``)."""
+
+    path: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", without_secrets(self.path))
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeaderForged(Event):
     """Identity headers came from a peer that is not the proxy, or without its signature; they were stripped."""
 
@@ -35,15 +47,19 @@ class HeaderForged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestRefused(Event):
+class RequestRefused(RequestEvent):
     """A request was answered with a problem of this code."""
 
     name = "securecore.http.request-refused"
     code: str
     method: str
-    path: str
     thumbprint: str | None
     reason: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("method", "reason"):
+            object.__setattr__(self, field, without_secrets(getattr(self, field)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +104,11 @@ class SessionBindingMismatch(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SessionIdExposed(Event):
+class SessionIdExposed(RequestEvent):
     """Something like a session id came where none is ever read: the query string, the path, a header or the body."""
 
     name = "securecore.sessions.id-exposed"
     place: str
-    path: str
     #: Whose live session the id opens, if it does; it is in logs and histories now.
     user: str | None
     live: bool
@@ -259,12 +274,11 @@ class PermissionRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatabaseAway(Event):
+class DatabaseAway(RequestEvent):
     """The database did not answer; the request was refused with 503."""
 
     name = "securecore.http.database-away"
     level = logging.ERROR
-    path: str
     reason: str
 
 
@@ -280,6 +294,31 @@ def emit(event: Event) -> None:
             logger.error("receiver %r of %s failed", receiver, event.name, exc_info=outcome)
 
 
+class PathFilter(logging.Filter):
+    """Takes secrets out of the paths that Django itself logs for an answer of 400 and above."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(without_secrets(each) if _is_path(each) else each for each in record.args)
+        return True
+
+
+def _is_path(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and value.startswith("/")
+
+
+#: Where Django writes the path of a request: "Not Found: /page;jsessionid=...".
+_DJANGO_LOGGERS = ("django.request", "django.security.csrf")
+_path_filter = PathFilter()
+
+
+def filter_django_logs() -> None:
+    """Let no secret of a path into the logs of ``django.request``. Other loggers are the project's own."""
+    for name in _DJANGO_LOGGERS:
+        logging.getLogger(name).addFilter(_path_filter)
+
+
 def every_event(base: type[Event] = Event) -> list[type[Event]]:
     """Return all event classes, in order of definition."""
-    return [found for sub in base.__subclasses__() for found in (sub, *every_event(sub))]
+    named = ((sub, *every_event(sub)) for sub in base.__subclasses__())
+    return [found for kinds in named for found in kinds if "name" in vars(found)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -34,8 +35,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 #: Every parameter of a signature that we know (section 2.3).
 _PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
-#: Characters of ``Signature-Input``, and components in a member: ours needs a third, and each costs us work.
+#: Characters of ``Signature-Input`` and of ``Signature``, and components in a member. Ours needs a third of each, and
+#: each costs us work.
 _LONGEST_INPUT = 4096
+_LONGEST_SIGNATURE = 8192
 _MOST_COMPONENTS = 32
 #: The last second that a date can be written of; no wider integer ever reaches the arithmetic.
 _LAST_SECOND = 253_402_300_799
@@ -132,11 +135,20 @@ class Request:
 
     def _query_parameter(self, wanted: Any) -> str:
         """Section 2.2.8: decoded as a form and encoded again; a name that occurs twice cannot be signed."""
-        pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
-        found = [quote(value, safe="*") for name, value in pairs if quote(name, safe="*") == wanted]
+        found = self._query_parameters.get(wanted, []) if isinstance(wanted, str) else []
         if len(found) != 1:
             raise SignatureError("@query-param must name one parameter that occurs once.")
         return found[0]
+
+    @cached_property
+    def _query_parameters(self) -> dict[str, list[str]]:
+        """Every parameter of the query by its encoded name. Read once, however many components name one: 32 components
+        times 900 parameters took 0.12 s of our time for a signature that was bad.
+        """
+        parameters: dict[str, list[str]] = {}
+        for name, value in parse_qsl(urlsplit(self.url).query, keep_blank_values=True):
+            parameters.setdefault(quote(name, safe="*"), []).append(quote(value, safe="*"))
+        return parameters
 
 
 def _authority(url: str) -> str:
@@ -184,8 +196,8 @@ def read(signature_input: str, signature: str) -> tuple[Covered, bytes]:
 
 def read_all(signature_input: str, signature: str) -> list[tuple[Covered, bytes]]:
     """Return every signature in the presented fields. Raises ``SignatureError`` if one of them cannot be read."""
-    if len(signature_input) > _LONGEST_INPUT:
-        raise SignatureError("Signature-Input is too long.")
+    if len(signature_input) > _LONGEST_INPUT or len(signature) > _LONGEST_SIGNATURE:
+        raise SignatureError("Signature-Input or Signature is too long.")
     inputs, signatures = _dictionary(signature_input), _dictionary(signature)
     if inputs.keys() != signatures.keys():
         raise SignatureError("There must be exactly one signature, under one label in both fields.")

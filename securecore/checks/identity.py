@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import inspect
+import re
 from importlib import metadata
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
+from django.utils.module_loading import import_string
 
 from securecore import conf
 from securecore.conf import django_settings
@@ -113,6 +116,35 @@ def _unusable(key: dict[str, str]) -> list[CheckMessage]:
     return []
 
 
+#: An assignment to what says where the connection came from.
+_REWRITES_PEER = re.compile(r"""\[["']REMOTE_ADDR["']\]\s*=(?!=)""")
+
+
+def e107_peer_is_rewritten(**_: Any) -> list[CheckMessage]:
+    """A client chooses the address that such a middleware writes. An empty one is that of a unix socket."""
+    settings, installed = conf.settings, list(django_settings.MIDDLEWARE)
+    if CERTIFICATE not in installed or not (settings.TRUST_UNIX_SOCKET or settings.TRUSTED_PROXIES):
+        return []
+    return [
+        Error(
+            f"{name!r} writes REMOTE_ADDR before the proxy is recognized by it.",
+            hint=f"Put {CERTIFICATE!r} before it in MIDDLEWARE.",
+            id="securecore.E107",
+        )
+        for name in installed[: installed.index(CERTIFICATE)]
+        if _REWRITES_PEER.search(_source_of(name))
+    ]
+
+
+def _source_of(middleware: str) -> str:
+    """Return the text of the module of ``middleware``; empty if there is none to read."""
+    try:
+        module = inspect.getmodule(import_string(middleware))
+        return inspect.getsource(module) if module else ""
+    except (ImportError, OSError, TypeError):
+        return ""  # Django itself says what cannot be imported
+
+
 def _is_installed(distribution: str) -> bool:
     try:
         metadata.version(distribution)
@@ -128,4 +160,5 @@ CHECKS = (
     e104_authorities,
     w105_underscores,
     e106_proxy_signature_keys,
+    e107_peer_is_rewritten,
 )

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import http_sf
 
 from securecore import clock, digests
 from securecore.client.proofs import Answer, Outgoing, Proof
+from securecore.errors import Misuse
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: Too early, too many, and what proxies and services say when they could not answer (RFC 8470, 6585, 9110).
@@ -56,6 +58,9 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 class Exchange:
     """How requests to ``service`` (scheme, host, port) are proven and repeated.
 
+    ``authority`` is the Host that the service knows itself by, where it is reached under another name: through a
+    forwarded port, say. Proofs are made for it.
+
     ``idempotency_keys`` puts a key on every unsafe request that has none. Only where the service honours it on every
     route: to another one, a request that is sent again is a second effect.
     """
@@ -64,10 +69,31 @@ class Exchange:
     proofs: tuple[Proof, ...]
     idempotency_keys: bool = False
     retry: Retry = Retry()
+    authority: str = ""
 
-    def concerns(self, url: str) -> bool:
-        """Say whether ``url`` is at the service. Nobody else gets a proof or a token, also after a redirect."""
-        return url.startswith(f"{self.service.rstrip('/')}/")
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.service)
+        if not parts.netloc or "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise Misuse(f"{self.service!r}: name the service by scheme, host and port, https://pay.example:8443.")
+
+    def target(self, url: str, path: str, host: str) -> str | None:
+        """Return the URL that proofs are made for, or None if the request does not go to the service.
+
+        ``url`` is where the library connects to, and decides alone: a Host header is text that a program or an earlier
+        redirect put there. A token for the service must not go to another host that the header calls the service.
+        ``path`` is the target on the wire. Raises ``Misuse`` if the Host header ``host`` is neither that of the URL nor
+        ``authority``: the service would see another URL than was proven.
+        """
+        if _origin(url) != _origin(self.service):
+            return None
+        scheme, _, _ = _origin(url)
+        known = {_origin(f"{scheme}://{each}") for each in (urlsplit(url).netloc.rpartition("@")[2], self.authority)}
+        if _origin(f"{scheme}://{host}") not in known:
+            raise Misuse(
+                f"The Host header is {host!r}, and the request goes to {self.service!r}. Leave the header out, or name "
+                f"it for this service: authority={host!r}."
+            )
+        return f"{scheme}://{self.authority or host}{path}"
 
     def run(
         self,
@@ -125,6 +151,14 @@ class Exchange:
         for proof in self.proofs:
             headers |= proof.headers(_with(request, headers))
         return headers
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def _with(request: Outgoing, headers: Mapping[str, str]) -> Outgoing:

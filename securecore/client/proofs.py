@@ -63,11 +63,15 @@ class TimestampNonce:
         return False
 
 
+#: Fields that the profile of ``@fresh(proof="signature")`` wants covered where a request has them.
+_COVERED_FIELDS = ("content-digest", "content-type", "content-encoding", "idempotency-key", "authorization")
+
+
 class MessageSignature:
     """An HTTP message signature (RFC 9421) with ``Content-Digest`` (RFC 9530), for ``@fresh(proof="signature")``.
 
     ``key`` is a private key or the PEM file of one (not encrypted), ``keyid`` its name at the service. It covers
-    whatever else the profile asks for: the Idempotency-Key and the Authorization header.
+    the fields too that the profile asks for: Content-Type, Content-Encoding, Idempotency-Key and Authorization.
     """
 
     #: Seconds until the signature expires. The service's own window ends it sooner or later than this.
@@ -85,8 +89,7 @@ class MessageSignature:
     def headers(self, request: Outgoing) -> dict[str, str]:
         added = {"Content-Digest": content_digest(request.body)} if request.body else {}
         fields = {**request.fields, **{name.lower(): value for name, value in added.items()}}
-        names = ["@method", "@target-uri", "@authority"]
-        names += [name for name in ("content-digest", "idempotency-key", "authorization") if name in fields]
+        names = ["@method", "@target-uri", "@authority", *(name for name in _COVERED_FIELDS if fields.get(name))]
         created = int(clock.now().timestamp())
         parameters = {"created": created, "expires": created + self.lifetime}
         covered = Covered(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.util import parse_url
 
 from securecore.client.exchange import Exchange, Retry
 from securecore.client.proofs import Outgoing, Proof
@@ -17,6 +18,7 @@ class Adapter(HTTPAdapter):
     """Proves every request to ``service`` (scheme, host and port) in each of the ways ``proofs``, and sends it again
     where that can do no harm. Mount it at the service's address.
 
+    ``authority`` is the Host that the service knows itself by, where it is reached under another name.
     ``idempotency_keys`` puts a key on each unsafe request that has none: see ``Exchange``. ``options`` are
     HTTPAdapter's; leave its own ``max_retries`` alone, which would send one proof twice.
     """
@@ -27,15 +29,18 @@ class Adapter(HTTPAdapter):
         *proofs: Proof,
         idempotency_keys: bool = False,
         retry: Retry | None = None,
+        authority: str = "",
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self._exchange = Exchange(service, proofs, idempotency_keys, retry or Retry())
+        self._exchange = Exchange(service, proofs, idempotency_keys, retry or Retry(), authority)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(str(request.url))
-        url = f"{parts.scheme}://{_text(request.headers.get('Host') or parts.netloc)}{request.path_url}"
-        if not self._exchange.concerns(url):
+        # As urllib3 reads it, which makes the connection: another parser may find another host in the same text.
+        url = parse_url(str(request.url)).url
+        host = _text(request.headers.get("Host") or urlsplit(url).netloc.rpartition("@")[2])
+        target = self._exchange.target(url, request.path_url, host)
+        if target is None:
             return super().send(request, *args, **kwargs)
         body = _content(request.body)
         request.headers.pop("Transfer-Encoding", None)
@@ -45,13 +50,13 @@ class Adapter(HTTPAdapter):
         def deliver(headers: Mapping[str, str]) -> requests.Response:
             # A copy: a redirect starts from the caller's request, and must not carry proofs to another host.
             proven = request.copy()
-            proven.headers.update(headers)
+            proven.headers.update({"Host": urlsplit(target).netloc, **headers})
             response = super(Adapter, self).send(proven, *args, **kwargs)
             if response.status_code == 400:
                 _ = response.content
             return response
 
-        outgoing = Outgoing(str(request.method), url, fields, body)
+        outgoing = Outgoing(str(request.method), target, fields, body)
         failures = (requests.ConnectionError, requests.Timeout)
         return self._exchange.run(outgoing, deliver, failures=failures)
 

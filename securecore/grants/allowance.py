@@ -1,7 +1,7 @@
 """Consumable grants: so many uses, so much of an amount, in each period.
 
-One statement counts and refuses, so that no number of callers at once can use more than there is: the row stays locked
-until the effect has committed, and whoever waited for it counts on.
+One statement counts and refuses, so that no number of callers at once can use more than there is. The row stays locked
+until the effect has committed; a second caller waits for the lock and counts on from the new value.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from securecore import db, digests
 from securecore.errors import Busy
 from securecore.grants.effective import EffectiveGrant
+from securecore.grants.limits import LARGEST_BIGINT
 from securecore.grants.models import GrantUse
 
-#: More than any caller can use; so an absent limit needs no statement of its own.
-_UNLIMITED = 2**62
-
+#: The counter of uses stops at its largest value: a grant that limits only an amount has no use for it there.
 _SPEND = """
     INSERT INTO securecore_grant_use (id, grant_id, principal, uses, amount, expires_at) VALUES (%s, %s, %s, 1, %s, %s)
-    ON CONFLICT (id) DO UPDATE SET uses = securecore_grant_use.uses + 1, amount = securecore_grant_use.amount + %s
+    ON CONFLICT (id) DO UPDATE SET amount = securecore_grant_use.amount + %s, uses = securecore_grant_use.uses
+    + CASE WHEN securecore_grant_use.uses < 2147483647 THEN 1 ELSE 0 END
     WHERE securecore_grant_use.uses < %s AND securecore_grant_use.amount <= %s
 """
 
@@ -32,12 +32,10 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def spend(grants: Iterable[EffectiveGrant], *, by: str, amount: int | None, now: dt.datetime) -> bool:
     """Use the first of these consumable grants that has one use and ``amount`` left for ``by``; say whether any had.
 
-    Without an amount (None) no grant that limits it allows anything: nobody said how much this takes. Periods are
-    counted from 1970 in UTC: a period of 86,400 seconds is a day that ends at midnight. Needs the transaction of the
-    effect. Raises ``ValueError`` for a negative amount.
+    ``amount`` is what ``checked_amount`` returned. With None no grant that limits an amount allows anything: the
+    program did not say how much the effect takes. Periods are counted from 1970 in UTC: a period of 86,400 seconds is a
+    day that ends at midnight. Needs the transaction of the effect.
     """
-    if amount is not None and amount < 0:
-        raise ValueError("An amount that is used up cannot be negative.")
     with db.refused_when_locked(Busy):
         return any(
             _spend(grant, by, amount or 0, now) for grant in grants if amount is not None or grant.amount_limit is None
@@ -45,8 +43,8 @@ def spend(grants: Iterable[EffectiveGrant], *, by: str, amount: int | None, now:
 
 
 def _spend(grant: EffectiveGrant, by: str, amount: int, now: dt.datetime) -> bool:
-    uses_limit = _UNLIMITED if grant.uses_limit is None else grant.uses_limit
-    left = (_UNLIMITED if grant.amount_limit is None else grant.amount_limit) - amount
+    uses_limit = LARGEST_BIGINT if grant.uses_limit is None else grant.uses_limit
+    left = (LARGEST_BIGINT if grant.amount_limit is None else grant.amount_limit) - amount
     if left < 0:
         return False
     database = db.connection()
@@ -59,7 +57,7 @@ def _spend(grant: EffectiveGrant, by: str, amount: int, now: dt.datetime) -> boo
 
 
 def _period(seconds: int | None, now: dt.datetime) -> tuple[str, dt.datetime | None]:
-    """The name of the period that ``now`` is in, and its end."""
+    """Return the name of the period that ``now`` is in, and its end."""
     if seconds is None:
         return "", None
     number = (now - _EPOCH) // dt.timedelta(seconds=seconds)

@@ -14,8 +14,9 @@ from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
 from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
+from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
-from securecore.grants.principals import names_of, object_of
+from securecore.grants.principals import names_of, object_of, storable_permission
 from securecore.grants.standing import Credential
 
 Principal = str | tuple[str, ...]
@@ -56,7 +57,10 @@ class Decision:
     def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
         """Count one use, and ``amount``, if only a consumable grant allows this. Raises ``AllowanceExhausted`` (403)
         when no such grant has that much left. Needs the transaction of the effect: what is rolled back was not used.
+
+        Raises ``AmountRefused`` (400) and ``Misuse`` for what is no amount, whichever grant allows this.
         """
+        amount = checked_amount(amount)
         if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
             self._refuse("exhausted")
             raise AllowanceExhausted
@@ -140,7 +144,7 @@ def decide_all(
     principal: Principal, asked: Sequence[Asked], *, credentials: Sequence[Credential] = (), clock: Clock
 ) -> list[Decision]:
     """Like ``decide`` for several permissions in the same two statements; the objects as grants name them."""
-    asked = [(require_permission(permission), on) for permission, on in asked]
+    asked = [(require_permission(storable_permission(permission)), on) for permission, on in asked]
     return _decided(names_of(principal), asked, tuple(credentials), clock)
 
 
@@ -228,8 +232,8 @@ class LateGate:
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
-        on = _object(obj)
-        require_permission(permission)
+        on, consume = _object(obj), checked_amount(consume)
+        require_permission(storable_permission(permission))
         read = standing.read(self._names, [permission], self._credentials, now=self._clock())
         _judged(read, self._names, permission, on).require()
         self._asked.append(((permission, on), consume))

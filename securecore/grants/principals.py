@@ -10,7 +10,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
 from securecore.errors import Misuse
-from securecore.grants.models import ROLE
+from securecore.grants.models import ROLE, Grant
+from securecore.texts import storable
 
 #: As long as the column, without control characters.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,160}")
@@ -18,6 +19,10 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,160}")
 OWN = ("user:", "service:", "certificate:")
 #: What a user or another principal belongs to.
 DERIVED = ("group:", ROLE)
+
+_LONGEST_PRINCIPAL: int = Grant._meta.get_field("principal").max_length or 0
+_LONGEST_PERMISSION: int = Grant._meta.get_field("permission").max_length or 0
+_LONGEST_OBJECT: int = Grant._meta.get_field("object_id").max_length or 0
 
 
 def principal_of(user: Any) -> str:
@@ -56,7 +61,9 @@ def role(name: str) -> str:
 
 
 def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the caller's own names. Raises ``Misuse`` for what cannot act."""
+    """Return the caller's own names. Raises ``Misuse`` for what cannot act, and ``TextRefused`` (400) for a name that
+    no column holds.
+    """
     names = (principal,) if isinstance(principal, str) else principal
     if not names or not all(name.startswith(OWN) for name in names):
         raise Misuse(
@@ -65,17 +72,24 @@ def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
         )
     if sum(name.startswith("user:") for name in names) > 1:
         raise Misuse(f"{principal!r} are two users; a caller is one.")
+    for name in names:
+        storable(name, longest=_LONGEST_PRINCIPAL)
     return names
 
 
 def require_principal(principal: str) -> str:
-    """Return ``principal`` if it can be granted something; raises ``Misuse``."""
+    """Return ``principal`` if it can be granted something. Raises ``Misuse``, and ``TextRefused`` (400)."""
     if not principal.startswith(OWN + DERIVED) or principal.endswith(":") or not _NAME.fullmatch(principal):
         raise Misuse(
             f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
             f"or role()."
         )
-    return principal
+    return storable(principal, longest=_LONGEST_PRINCIPAL)
+
+
+def storable_permission(permission: str) -> str:
+    """Return ``permission`` if a grant can have it. Raises ``TextRefused`` (400)."""
+    return storable(permission, longest=_LONGEST_PERMISSION)
 
 
 def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -100,4 +114,4 @@ def object_of(obj: Any) -> tuple[str, str]:
         return "", ""
     if obj.pk is None:
         raise Misuse("A permission can only be about an object that has been saved.")
-    return obj._meta.concrete_model._meta.label_lower, str(obj.pk)
+    return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)

@@ -14,20 +14,26 @@ from django.db.models import F
 from securecore import db
 from securecore.conf import settings
 from securecore.grants import effective, gate
+from securecore.grants.limits import check_limits
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.permission_names import require_permission
-from securecore.grants.principals import object_of, require_principal
+from securecore.grants.principals import object_of, require_principal, storable_permission
 from securecore.prepared import Statement
 
 
 def grant(
     *, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False, **limits: Any
 ) -> bool:
-    """Let ``principal`` have ``permission`` (on ``obj``), or with ``denies`` forbid it; say whether it was news.
+    """Let ``principal`` have ``permission`` (on ``obj``), or with ``denies`` forbid it; return whether that is new.
 
     ``limits`` are ``valid_from`` and ``valid_until`` (instants), ``uses_limit``, ``amount_limit`` and ``period`` (in
     seconds). To change those of a live grant, revoke it first. Opens or joins the outermost transaction.
+
+    Raises ``Misuse`` for a limit of another type and for limits that contradict each other, ``AmountRefused`` (400) for
+    a number that no grant can have, and ``TextRefused`` (400).
     """
+    check_limits(denies=denies, **limits)
+    storable_permission(permission)
     object_type, object_id = object_of(obj)
     with db.outermost_transaction("grant()"):
         _close(require_principal(principal), require_permission(permission))
@@ -55,10 +61,16 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     """
     with db.outermost_transaction("revoke()") as is_ours:
         on = object_of(obj)
-        which = {"principal": principal, "permission": permission, "type": on[0], "object": on[1], "denies": denies}
+        which = {
+            "principal": require_principal(principal),
+            "permission": storable_permission(permission),
+            "type": on[0],
+            "object": on[1],
+            "denies": denies,
+        }
         parameters = which | effective.parameters(now, db.connection())
         asked = _REVOKING.asked(parameters)
-        revoked = _close(require_principal(principal), permission, then=asked, commits=is_ours)
+        revoked = _close(principal, permission, then=asked, commits=is_ours)
         if revoked is not None:
             return bool(revoked)
         return bool(_rows().of(principal, permission).on(*on).filter(denies=denies).revoke(now=now))

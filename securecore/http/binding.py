@@ -6,6 +6,7 @@ offered with the rest, and a session opens for whoever proves what it was bound 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,18 @@ def opened_from(request: Any) -> dict[str, str]:
     address = meta.get("REMOTE_ADDR") or meta.get("HTTP_X_REAL_IP", "")
     return {
         "certificate": certificate.thumbprint if certificate else "",
-        "address": address[:45],
+        "address": address if _is_address(address) else "",
         "device": "".join(each for each in meta.get("HTTP_USER_AGENT", "") if each.isprintable())[:200],
     }
+
+
+def _is_address(text: str) -> bool:
+    """Say whether ``text`` is an IP address, without the zone of a link-local one.
+
+    A proxy that does not overwrite ``X-Real-IP`` forwards the client's own: any text, NUL too.
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text

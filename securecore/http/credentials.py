@@ -13,7 +13,7 @@ from securecore import events, tokens
 from securecore.access import caller
 from securecore.access.caller import Credential, Decision
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, Refused, UseDPoPNonce
-from securecore.http.dpop import proof_of_request
+from securecore.http.dpop import proof_for_token
 from securecore.http.session_user import session_user, user_beside
 from securecore.identity import ClientCertificate
 from securecore.replay import DPOP_ALGORITHMS
@@ -64,13 +64,8 @@ def user_by_dpop(request: Any) -> tuple[Any, AccessToken]:
     """Return the user and the token of ``Authorization: DPoP``. Raises ``InvalidToken``, ``InvalidDPoPProof`` and
     ``UseDPoPNonce`` unless the token is good, not revoked, and came with a proof of its key (RFC 9449 section 7.1).
     """
-    token = request.access.good_token()
-    proof = proof_of_request(request)
-    if proof is None:
-        raise InvalidDPoPProof
-    if not _is_bound(token, f"jkt:{proof.jkt}"):
-        raise InvalidToken
-    return request.access.user_of_token(), token
+    proof_for_token(request)
+    return request.access.user_of_token(), request.access.good_token()
 
 
 def _is_bound(token: AccessToken, proven: str) -> bool:

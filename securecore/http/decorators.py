@@ -20,7 +20,9 @@ from django.http import Http404
 from rest_framework.exceptions import NotFound
 
 from securecore import clock, grants
+from securecore.durations import check_seconds
 from securecore.errors import Misuse
+from securecore.http.amounts import sent_amount
 from securecore.http.authenticated_by import credentials_of
 from securecore.http.callers import request_of
 from securecore.http.effects import completed, took_back
@@ -70,7 +72,7 @@ def requires(
             target = None if obj is None else _target(names, permission, lambda: obj(*asked, **kwargs))
 
             def amount() -> int | None:
-                return None if consume is None else consume(*asked, **kwargs)
+                return None if consume is None else sent_amount(lambda: consume(*asked, **kwargs))
 
             def response() -> Any:
                 returned = under_key(view, args, kwargs)
@@ -128,6 +130,7 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
     For what a stolen open session must not do: changing a password, a key, a payee (ASVS 5.0 v5.0.0-7.5.1). The
     database decides, at this moment.
     """
+    check_seconds("@recently_authenticated(within=)", within)
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -64,8 +64,7 @@ def report_exposed_body(request: Any) -> None:
     body: WatchedBody | None = getattr(request, "watched_body", None)
     if body is None:
         return
-    length = request.META["CONTENT_LENGTH"]
-    if not request._read_started and length.isdecimal() and int(length) <= _BLOCK:
+    if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
         with suppress(OSError, SuspiciousOperation):  # the client is gone; a limit of the project
             _ = request.body  # kept by Django for whoever comes after us
     _report(request, "body", body.named_ids())
@@ -77,7 +76,7 @@ class WatchedBody:
     def __init__(self, request: Any) -> None:
         self._stream: Any = request._stream
         self._is_form = request.content_type == "application/x-www-form-urlencoded"
-        self._pending = b""
+        self._pending = bytearray()  # bytes would be copied for each short line
         self._is_first = True
         self._searches_left = _SEARCHED_BLOCKS
         self._found: dict[str, None] = {}
@@ -101,10 +100,11 @@ class WatchedBody:
             self._pending += data[start : start + _BLOCK]
             if len(self._pending) >= _BLOCK:
                 self._search(self._pending, margin=_MARGIN)
-                self._pending, self._is_first = self._pending[-_OVERLAP:], False
+                del self._pending[:-_OVERLAP]
+                self._is_first = False
         return data
 
-    def _search(self, block: bytes, *, margin: int) -> None:
+    def _search(self, block: bytearray, *, margin: int) -> None:
         lower = block.lower()
         # In a form letters can be escaped too, but nobody who leaks an id by mistake writes names so.
         if self._searches_left <= 0 or not (b"sess" in lower or b"sid" in lower):
@@ -127,8 +127,7 @@ def _report(request: HttpRequest, place: str, named: list[str], unnamed: Iterabl
     owners = list(rows.filter(pk__in=ids).values_list("user", flat=True))
     if owners or named:
         user = next((str(owner) for owner in owners if owner), None)
-        path = _NAMED.sub("-", _ID.sub("-", request.path))
-        events.emit(events.SessionIdExposed(place=place, path=path, user=user, live=bool(owners)))
+        events.emit(events.SessionIdExposed(place=place, path=request.path, user=user, live=bool(owners)))
 
 
 def _places(request: HttpRequest) -> Iterator[tuple[str, str]]:

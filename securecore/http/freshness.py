@@ -40,7 +40,7 @@ from securecore.errors import (
 from securecore.grants import principal_of
 from securecore.http.callers import is_signed_by_certificate, nonce_scope, request_of
 from securecore.http.credentials import caller_of
-from securecore.http.dpop import proof_of_request
+from securecore.http.dpop import proof_for_token
 from securecore.http.idempotency.policy import SAFE_METHODS
 from securecore.http.idempotency.views import under_key
 from securecore.http.request_body import receive_body
@@ -49,9 +49,6 @@ from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
 
 View = Callable[..., Any]
-
-#: What we ask for when it is missing (RFC 9421 section 5).
-ACCEPT_SIGNATURE = 'sig=("@method" "@target-uri" "@authority" "content-digest");created;expires'
 
 
 def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
@@ -159,16 +156,14 @@ def _nonce(request: Any, now: dt.datetime) -> None:
 
 
 def _dpop(request: Any, _: dt.datetime) -> None:
-    """The middleware has verified and claimed the proof; here it must be there, and of the key of the access token by
-    which the request is made: anybody has some key.
+    """Accept the access token by which the request is made, and the proof of the key that the token is bound to:
+    anybody has some key.
     """
     try:
-        proof = proof_of_request(request)
         scheme = request.headers.get("Authorization", "").partition(" ")[0]
-        if proof is None or scheme.lower() != "dpop":
+        if scheme.lower() != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        if request.access.good_token().binding != f"jkt:{proof.jkt}":
-            raise InvalidToken
+        proof_for_token(request)
         by = caller_of(request).by
         if by is None or by.kind != caller.DPOP:
             raise InvalidToken
@@ -186,7 +181,7 @@ def _signature(request: Any, now: dt.datetime) -> None:
         key_of = partial(_signature_key, request)
         signature = replay.verify_signature(message, body=_raw_body(request), key_of=key_of, now=now)
     except (SignatureMissing, SignatureIncomplete) as refusal:
-        refusal.headers["Accept-Signature"] = ACCEPT_SIGNATURE
+        refusal.headers["Accept-Signature"] = replay.accept_signature(message)
         raise
     replay.claim_signature(signature, now=now)
 

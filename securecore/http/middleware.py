@@ -20,10 +20,15 @@ from django.utils.functional import SimpleLazyObject
 from securecore import access, clock, events, identity
 from securecore.conf import django_settings, settings
 from securecore.errors import Refused
-from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
+from securecore.http.admission import (
+    refuse_cross_site,
+    refuse_early_data,
+    refuse_malformed_length,
+    refuse_token_in_url,
+)
 from securecore.http.binding import opened_from, proven
 from securecore.http.credentials import presented_token, user_of_plain_view
-from securecore.http.dpop import presented_proof
+from securecore.http.dpop import PresentedProof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
 from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
 from securecore.http.proxy import proven_certificate
@@ -76,6 +81,7 @@ class ClientCertificateMiddleware:
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)
+        refuse_malformed_length(request)
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
@@ -89,7 +95,8 @@ class ClientCertificateMiddleware:
         request.certificate_user = request.access.user_of_certificate()
         if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
             self._keep(certificate)
-        request.dpop_proof = presented_proof(request)
+        request.dpop_proof = PresentedProof(request)
+        request.dpop_proof.claim_for_token()
 
     def _keep(self, certificate: ClientCertificate) -> None:
         if identity.present(certificate=certificate, now=clock.now()):

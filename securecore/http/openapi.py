@@ -29,7 +29,7 @@ def _header(name: str, description: str, *, required: bool = True, type_: type =
 _KEY = "One string of 1 to 255 visible ASCII characters, the same for every repeat of one request."
 _SIGNATURE_INPUT = (
     'One signature (RFC 9421) over "@method", "@target-uri", "@authority", and what there is of "content-digest", '
-    '"idempotency-key" and "authorization"; with created, expires, nonce and keyid.'
+    '"content-type", "content-encoding", "idempotency-key" and "authorization"; with created, expires, nonce and keyid.'
 )
 #: The headers of each strength of ``@fresh``.
 _FRESHNESS_HEADERS = {

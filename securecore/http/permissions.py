@@ -15,6 +15,7 @@ from rest_framework.request import Request
 
 from securecore import clock, db, grants
 from securecore.conf import settings
+from securecore.durations import check_seconds
 from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied, RecentAuthenticationRequired
 from securecore.grants import Credential, Decision, Judge, LateGate, require_permission
 from securecore.http.action_names import (
@@ -27,6 +28,7 @@ from securecore.http.action_names import (
     require_grants,
     unknown_names,
 )
+from securecore.http.amounts import sent_amount
 from securecore.http.authenticated_by import credentials_of
 from securecore.http.effects import completed, took_back
 from securecore.http.idempotency.asked import note_permission
@@ -248,7 +250,7 @@ class GrantedView:
                     f"get_object(), or call self.check_object_permissions(request, obj)."
                 )
             for decision in self._decisions:
-                decision.spend(amount=self.consumed(view.request), now=clock.now())
+                decision.spend(amount=sent_amount(lambda: self.consumed(view.request)), now=clock.now())
         return completed(response, "GrantedView")
 
 
@@ -269,6 +271,7 @@ class RecentlyAuthenticated(BasePermission):
     """
 
     def __init__(self, *, within: float) -> None:
+        check_seconds("RecentlyAuthenticated(within=)", within)
         self.within = within
 
     def __call__(self) -> RecentlyAuthenticated:

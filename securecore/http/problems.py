@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -72,6 +73,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     is_nobody = isinstance(error, (exceptions.NotAuthenticated, AuthenticationRequired))
     if is_nobody and _session_is_refused(context["request"]):
         error = SessionRefused()
+    if isinstance(error, RecursionError) and _is_of_json(error):
+        error = exceptions.ParseError("The JSON is nested too deeply.")
     if isinstance(error, Refused):
         views.set_rollback()
         return problem_response(context["request"], error)
@@ -82,6 +85,12 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     response.headers.setdefault("Cache-Control", "no-store")
     response.content_type = CONTENT_TYPE
     return response
+
+
+def _is_of_json(error: BaseException) -> bool:
+    """Say whether ``error`` was raised by Python's JSON parser, which refuses a body like ``[[[[...`` that way."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals.get("__name__") == "json.decoder"
 
 
 def _problem_of(error: Exception, response: Response) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import ipaddress
+import socket
 from functools import lru_cache
+from typing import Any
 
 from django.http import HttpRequest
 
@@ -17,6 +19,8 @@ from securecore.http.sources import SOURCES, certificate_of_connection
 from securecore.identity import ClientCertificate, chain
 
 SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
+#: A value that no family is, on a system without such sockets.
+_UNIX = getattr(socket, "AF_UNIX", object())
 
 #: Every header in which some proxy forwards a certificate. None of them reaches a view: what we read is removed with
 #: what we do not, so that no code behind us can believe them by mistake.
@@ -96,12 +100,24 @@ def _strip(request: HttpRequest) -> dict[str, str]:
 
 
 def _is_trusted(request: HttpRequest, secret: str) -> bool:
-    # The address of the socket, never X-Forwarded-For. gunicorn gives "" for the peer of a unix socket.
-    # A server that says nothing about the peer says nothing for it.
-    peer = request.META.get("REMOTE_ADDR")
-    if peer == "":
+    # The address of the socket, never X-Forwarded-For. A server that says nothing about the peer says nothing for it.
+    if _came_over_unix_socket(request):
         return settings.TRUST_UNIX_SOCKET
+    peer = request.META.get("REMOTE_ADDR")
     return peer is not None and _in_trusted_network(peer, settings.TRUSTED_PROXIES) and _is_proxy_secret(secret)
+
+
+def _came_over_unix_socket(request: HttpRequest) -> bool:
+    """Say whether the connection of ``request`` is one of a unix socket.
+
+    gunicorn hands the socket itself over, whose family no header and no middleware changes. Other servers only say
+    ``REMOTE_ADDR == ""``, which a middleware can say too: one that copies the first address of ``X-Forwarded-For: ,``
+    lets any client on a TCP port be the proxy (securecore.E107).
+    """
+    connection: Any = request.META.get("gunicorn.socket")
+    if connection is not None:
+        return getattr(connection, "family", None) is _UNIX
+    return request.META.get("REMOTE_ADDR") == ""
 
 
 def _is_proxy_secret(presented: str) -> bool:

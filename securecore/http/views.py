@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from securecore.http.sessions import login
 from securecore.http.transactions import outside_transactions
 from securecore.revocation import end_selected_sessions, revoke_family, revoke_token
 from securecore.sessions import Session, SessionQuerySet, record_id
+from securecore.texts import is_storable
 from securecore.tokens import AccessToken
 
 
@@ -69,7 +71,8 @@ class LoginView(PrivateView):
     demands: tuple[str, ...] = ("certificate",)
 
     def post(self, request: Any) -> Response:
-        user = self._user(request._request, request.data if "password" in self.demands else {})
+        sent = request.data if "password" in self.demands else {}
+        user = self._user(request._request, sent if isinstance(sent, Mapping) else {})
         login(request._request, user)
         return Response({"user": user.get_username()})
 
@@ -84,12 +87,20 @@ class LoginView(PrivateView):
                 return owner
             presented = {"username": owner.get_username(), "password": presented.get("password")}
         username, password = presented.get("username"), presented.get("password")
-        if not (isinstance(username, str) and isinstance(password, str)):
+        if not (_is_credential(username) and _is_credential(password)):
             raise CredentialsRefused
         user = authenticate(request, username=username, password=password)
         if user is None:
             raise CredentialsRefused
         return user
+
+
+#: Characters of a user name or password. A hash of a longer one costs us time at the sender's choice.
+_LONGEST_CREDENTIAL = 4096
+
+
+def _is_credential(sent: Any) -> bool:
+    return isinstance(sent, str) and len(sent) <= _LONGEST_CREDENTIAL and is_storable(sent)
 
 
 @method_decorator(outside_transactions, name="dispatch")

@@ -14,7 +14,7 @@ was registered (RFC 9421): ``verify_signature``, then ``claim_signature``. ``sig
 from securecore.replay import server_nonce, signature_keys
 from securecore.replay.dpop import Proof, claim_proof, verify_proof
 from securecore.replay.freshness import claim_nonce, parse_timestamp
-from securecore.replay.message_signature import Signature, claim_signature, verify_signature
+from securecore.replay.message_signature import Signature, accept_signature, claim_signature, verify_signature
 from securecore.replay.models import SeenNonce, SignatureKey
 from securecore.replay.proof_key import DPOP_ALGORITHMS
 
@@ -24,6 +24,7 @@ __all__ = [
     "SeenNonce",
     "Signature",
     "SignatureKey",
+    "accept_signature",
     "claim_nonce",
     "claim_proof",
     "claim_signature",

@@ -34,9 +34,10 @@ from securecore.message_signatures import (
 )
 from securecore.replay import store
 
-#: What every signature covers, and what it covers of the fields that a request has.
+#: What every signature covers, and what it covers of the fields that a request has. A body that was signed means
+#: another thing as another type: ``amount=1`` as a form, ``{"amount": 1}`` as JSON, bytes that are gzip.
 ALWAYS_COVERED = ("@method", "@target-uri", "@authority")
-COVERED_IF_PRESENT = ("content-digest", "idempotency-key", "authorization")
+COVERED_IF_PRESENT = ("content-digest", "content-type", "content-encoding", "idempotency-key", "authorization")
 REQUIRED_PARAMETERS = ("created", "expires", "nonce", "keyid")
 
 #: 16 characters of base64url are 96 random bits.
@@ -78,6 +79,19 @@ def verify_signature(
     return signature
 
 
+def components_for(request: Request) -> tuple[str, ...]:
+    """Return the components that a signature of ``request`` must cover."""
+    # WSGI servers hand over a Content-Type that was not sent as an empty one.
+    return (*ALWAYS_COVERED, *(name for name in COVERED_IF_PRESENT if request.fields.get(name)))
+
+
+def accept_signature(request: Request) -> str:
+    """Return the value of ``Accept-Signature`` that asks for the signature of ``request`` (RFC 9421 section 5)."""
+    wanted = dict.fromkeys((*ALWAYS_COVERED, "content-digest", *components_for(request)))
+    names = " ".join(f'"{name}"' for name in wanted)
+    return f"sig=({names});created;expires"
+
+
 def claim_signature(signature: Signature, *, now: dt.datetime) -> None:
     """Accept ``signature`` once in the cluster. Commits by itself: raises ``Misuse`` in a transaction.
 
@@ -101,8 +115,7 @@ def _read(request: Request) -> tuple[Covered, bytes]:
 def _check_coverage(covered: Covered, request: Request, body: bytes) -> None:
     if body and "content-digest" not in request.fields:
         raise ContentDigestMissing
-    required = [*ALWAYS_COVERED, *(name for name in COVERED_IF_PRESENT if name in request.fields)]
-    missing = [name for name in required if name not in covered.whole]
+    missing = [name for name in components_for(request) if name not in covered.whole]
     missing += [name for name in REQUIRED_PARAMETERS if name not in covered.parameters]
     if missing:
         raise SignatureIncomplete(f"It lacks {', '.join(missing)}.")

@@ -19,6 +19,7 @@ from securecore.scan.limits import BadTarget, Budget, Stopped
 from securecore.scan.plan import Identities, Identity, Plan, PlanError
 from securecore.scan.probes import CATALOGUE
 from securecore.scan.report import FORMATS, Progress, document
+from securecore.scan.report.text import shown
 from securecore.scan.runner import Report
 from securecore.scan.secrets import Secrets
 from securecore.scan.verdict import Check, Result, Severity, Skipped
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
         checks = _checks(options.only)
         report = _scanned(target, checks, options, Progress(err, len(checks), is_quiet=options.quiet))
     except (UsageError, PlanError, BadTarget, baseline.BaselineError) as error:
-        err.write(f"{secrets.hide(str(error))}\n")
+        err.write(f"{shown(secrets.hide(str(error)))}\n")
         return USAGE
     results, notes = baseline.apply(report.results, accepted, today=dt.datetime.now(dt.UTC).date())
     report = replace(report, results=tuple(results), notes=tuple(notes))

@@ -16,6 +16,7 @@ from securecore import digests
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import InvalidToken, Misuse
+from securecore.texts import is_storable
 from securecore.tokens import epochs
 from securecore.tokens.keys import SigningKey, known_key, signing_key
 
@@ -190,11 +191,6 @@ def is_our_type(presented_token: str) -> bool:
 def audience() -> str:
     """Return who our tokens are for (RFC 9068 section 2.2)."""
     return settings.TOKEN_AUDIENCE
-
-
-def is_storable(text: str) -> bool:
-    """Say whether a database can hold ``text``, and be asked for it: no NUL, no half of a surrogate pair."""
-    return text.isprintable() or ("\x00" not in text and not any("\ud800" <= each <= "\udfff" for each in text))
 
 
 def _names(algorithm: str) -> list[str]:

@@ -7,7 +7,11 @@ from uuid import UUID
 
 from securecore import db, digests
 from securecore.conf import settings
+from securecore.durations import check_seconds
+from securecore.texts import storable
 from securecore.tokens.models import OneTimeToken
+
+_LONGEST: int = OneTimeToken._meta.get_field("subject").max_length or 0
 
 
 def issue(*, purpose: str, subject: str, lifetime: int, now: dt.datetime) -> str:
@@ -15,9 +19,12 @@ def issue(*, purpose: str, subject: str, lifetime: int, now: dt.datetime) -> str
 
     It is good once the surrounding transaction has committed: send it in ``transaction.on_commit``.
     """
+    check_seconds("issue(lifetime=)", lifetime)
     secret = digests.new_secret()
     OneTimeToken.objects.using(settings.DATABASE).create(
-        id=_record_id(purpose, secret), subject=subject, expires_at=now + dt.timedelta(seconds=lifetime)
+        id=_record_id(purpose, secret),
+        subject=storable(subject, longest=_LONGEST),
+        expires_at=now + dt.timedelta(seconds=lifetime),
     )
     return secret
 

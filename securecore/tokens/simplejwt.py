@@ -18,8 +18,9 @@ from django.utils.crypto import constant_time_compare
 
 from securecore.conf import settings
 from securecore.errors import InvalidToken
+from securecore.texts import is_storable
 from securecore.tokens import simplejwt_settings
-from securecore.tokens.access import AccessToken, is_storable, times_of
+from securecore.tokens.access import AccessToken, times_of
 from securecore.tokens.simplejwt_settings import SimpleJWT
 
 _LONGEST = 8192

@@ -91,6 +91,18 @@ class TestMiddleware:
         settings.MIDDLEWARE = middleware
         assert found() == ids
 
+    def test_reads_the_peer_before_anybody_writes_it(self, settings: Any) -> None:
+        rewriting = "tests.http.rewriting.ForwardedFor"
+        honest = "django.middleware.security.SecurityMiddleware"
+        settings.MIDDLEWARE = [honest, rewriting, CERTIFICATE, SESSION, REFUSAL]
+        assert found() == ["E107"]
+        settings.MIDDLEWARE = [honest, CERTIFICATE, rewriting, SESSION, REFUSAL]
+        assert found() == []
+        settings.MIDDLEWARE = [rewriting, CERTIFICATE, SESSION, REFUSAL]
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "gunicorn", "TRUST_UNIX_SOCKET": False}
+        settings.SECURECORE |= {"TRUSTED_PROXIES": [], "PROXY_SECRETS": []}
+        assert found() == []
+
     def test_goes_with_the_engine(self, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         assert found() == ["E201"]

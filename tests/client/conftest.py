@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -36,6 +37,19 @@ class Script:
 
 @pytest.fixture
 def script() -> Iterator[Script]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def other() -> Iterator[Script]:
+    """A second server, which nobody named as the service."""
+    with serving() as running:
+        yield running
+
+
+@contextmanager
+def serving() -> Iterator[Script]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -89,16 +103,17 @@ def call(request: pytest.FixtureRequest, script: Script) -> Callable[..., Caller
         service = service or script.url
         if request.param == "httpx":
             transport = Transport(service, *proofs, retry=retry, verify=False, **options)
-            client = httpx.Client(base_url=script.url, transport=transport, trust_env=False)
+            client = httpx.Client(base_url=script.url, transport=transport, trust_env=False, follow_redirects=True)
             request.addfinalizer(client.close)
             return Caller(client.request, waits)
         session = requests.Session()
         session.trust_env = False
-        session.mount(script.url, Adapter(service, *proofs, retry=retry, **options))
+        session.mount("http://", Adapter(service, *proofs, retry=retry, **options))
         request.addfinalizer(session.close)
 
         def ask(method: str, path: str, *, content: Any = None, **how: Any) -> requests.Response:
-            return session.request(method, script.url + path, data=content, **how)
+            url = path if path.startswith("http:") else script.url + path
+            return session.request(method, url, data=content, **how)
 
         return Caller(ask, waits)
 

@@ -114,7 +114,32 @@ class Ungated(APIView):
         return Response({"name": make_effect()}, status=201)
 
 
+class Spending(APIView):
+    @requires(MAKE, consume=lambda request: request.data["amount"])
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201)
+
+
+class SpendingLate(APIView):
+    @requires(MAKE, consume=lambda request: request.data["amount"], late=True)
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201)
+
+
+class SpendingGranted(GrantedView, APIView):
+    grants = {"post": MAKE}  # noqa: RUF012
+
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201)
+
+    def consumed(self, request: Any) -> int:
+        return request.data["amount"]  # type: ignore[no-any-return]
+
+
 urlpatterns = [
+    path("spending", Spending.as_view()),
+    path("spending/late", SpendingLate.as_view()),
+    path("spending/granted", SpendingGranted.as_view()),
     path("group/<str:name>", of_a_group),
     path("consuming", consuming),
     path("late", late),

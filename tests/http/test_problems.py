@@ -125,6 +125,13 @@ class TestRestFramework:
         assert "GET" in answer["Allow"]
 
     @BOTH
+    def test_endless_recursion_stays_a_500(self, prefix: str) -> None:
+        """Only that of a JSON parser is the sender's."""
+        client = MutualTLSClient()
+        client.raise_request_exception = False
+        assert client.get(f"{prefix}/raises/endless").status_code == 500
+
+    @BOTH
     def test_programming_mistake_stays_a_500(self, prefix: str) -> None:
         client = MutualTLSClient()
         client.raise_request_exception = False

@@ -73,6 +73,10 @@ class PaymentRequired(Refused):
     title = "Pay first."
 
 
+def endless() -> Exception:
+    return endless()
+
+
 RAISED: dict[str, Callable[[], Exception]] = {
     "refused": lambda: PaymentRequired("It costs nothing.", headers={"X-Price": "0"}),
     "away": lambda: OperationalError("server closed the connection unexpectedly"),
@@ -82,6 +86,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "throttled": lambda: exceptions.Throttled(wait=7),
     "invalid": lambda: exceptions.ValidationError({"amount": ["Too much."]}),
     "failed": exceptions.AuthenticationFailed,
+    "endless": endless,
     "mistake": lambda: ZeroDivisionError("a programming mistake"),
 }
 

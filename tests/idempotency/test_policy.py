@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -58,6 +59,14 @@ class TestRetention:
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(days=1)
 
+    @pytest.mark.parametrize("name", ["retention", "lease", "max_body"])
+    @pytest.mark.parametrize(
+        "value", [0, -1, "60", True, float("nan"), float("inf"), 1e300, dt.timedelta(1), Decimal(1)]
+    )
+    def test_that_is_no_number_of_seconds_is_misuse(self, name: str, value: Any) -> None:
+        with pytest.raises(Misuse, match=name):
+            idempotent(**{name: value})
+
 
 class TestStores:
     def test_what_the_view_says(self, ask: Any) -> None:
@@ -96,6 +105,25 @@ class TestFingerprint:
     def test_does_not_mind_the_order_of_the_query(self, ask: Any) -> None:
         view = idempotent(make)
         assert ask(view, "/?a=1&b=2").content == ask(view, "/?b=2&a=1").content
+        assert ask(view, "/?a=1&b=2&a=3", key="two").content == ask(view, "/?b=2&a=1&a=3", key="two").content
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ("a=1&a=2", "a=2&a=1"),
+            ("a=1&a=2&b=3", "a=1&a=2&a=3"),
+            ("a=b&a=c", "a=b&c="),
+            ("a=%ff", "a=%fe"),
+            ("%ff=1", "%fe=1"),
+            ("a=", "a=%00"),
+            ("a=1", "a=1&a=1"),
+        ],
+    )
+    def test_minds_the_order_of_one_name_s_values_and_every_byte(self, ask: Any, first: str, second: str) -> None:
+        view = idempotent(make)
+        ask(view, f"/?{first}")
+        with pytest.raises(IdempotencyKeyReused):
+            ask(view, f"/?{second}")
 
     def test_may_leave_parts_out(self, ask: Any) -> None:
         view = idempotent(fingerprint=("body",))(make)

@@ -26,8 +26,11 @@ BODY = b'{"amount": 1}'
 
 def signed_headers(path: str, key: Any, keyid: str, nonce: str) -> dict[str, str]:
     now = int(clock.now().timestamp())
-    request = Request("POST", f"https://testserver{path}", {"content-digest": content_digest(BODY)})
-    return dict(signed(key=key, request=request, created=now, expires=now + 60, keyid=keyid, nonce=nonce).fields)
+    fields = {"content-digest": content_digest(BODY), "content-type": "application/json"}
+    request = Request("POST", f"https://testserver{path}", fields)
+    sent = dict(signed(key=key, request=request, created=now, expires=now + 60, keyid=keyid, nonce=nonce).fields)
+    del sent["content-type"]  # the client sends it by itself
+    return sent
 
 
 def test_a_signature_is_served_to_one_of_sixteen(

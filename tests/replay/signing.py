@@ -32,7 +32,7 @@ RSA = rsa.generate_private_key(65537, 2048)
 ACCEPTED = {"ecdsa-p256-sha256": P256, "ecdsa-p384-sha384": P384, "ed25519": ED25519, "rsa-pss-sha512": RSA}
 
 PARAMETERS = {"created": CREATED, "expires": CREATED + 60, "nonce": NONCE, "keyid": KEYID}
-COVERED = ("@method", "@target-uri", "@authority", "content-digest")
+COVERED = ("@method", "@target-uri", "@authority", "content-digest", "content-type")
 REQUEST = Request("POST", URL, {"content-digest": content_digest(BODY), "content-type": "application/json"})
 
 

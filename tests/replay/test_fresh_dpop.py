@@ -49,6 +49,14 @@ class TestFreshByProof:
         """A proof alone is of some key, and anybody has one."""
         assert refusal(post(client, path, DPoP=prove(path, "POST"))) == "invalid_dpop_proof"
 
+    @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "DPoPx", ""])
+    def test_needs_the_scheme_that_says_so(self, client: Any, token: str, path: str, scheme: str) -> None:
+        """As Bearer the proof is not held to the token (RFC 9449 section 7.2)."""
+        for proof in (prove(path, "POST"), prove(path, "POST", token=token)):
+            answer = post(client, path, Authorization=f"{scheme} {token}", DPoP=proof)
+            assert (refusal(answer) == "invalid_dpop_proof") if path == "/dpop" else (answer.status_code == 401)
+        assert effects() == 0
+
     def test_needs_the_proof_of_the_token_s_key(self, client: Any, token: str, path: str) -> None:
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token, by=ED25519)}
         assert refusal(post(client, path, **headers)) == "invalid_token"

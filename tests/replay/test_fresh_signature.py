@@ -47,7 +47,7 @@ def send(mtls_client: Any, ca: Any) -> Send:
         issued = ca.certificate_for(name or "alice")
         now = int(clock.now().timestamp())
         described = {"created": now, "expires": now + 60, "keyid": parse_pem(issued.pem).thumbprint, **parameters}
-        present = {"content-digest": content_digest(body), **(fields or {})}
+        present = {"content-digest": content_digest(body), "content-type": "application/json", **(fields or {})}
         request = signed(
             covered,
             key=key or issued.key,
@@ -56,7 +56,7 @@ def send(mtls_client: Any, ca: Any) -> Send:
         )
         client = mtls_client(name, raise_request_exception=False)
         headers = {**request.fields, **(sent or {})}
-        return client.post(path, data=body, content_type="application/json", headers=headers)
+        return client.post(path, data=body, content_type=headers.pop("content-type"), headers=headers)
 
     return send
 
@@ -118,8 +118,10 @@ def test_asks_for_what_it_needs(send: Send) -> None:
     """RFC 9421 section 5.1."""
     missing = send("/signature", sent={"signature": ""})
     assert missing["Accept-Signature"] == (
-        'sig=("@method" "@target-uri" "@authority" "content-digest");created;expires'
+        'sig=("@method" "@target-uri" "@authority" "content-digest" "content-type");created;expires'
     )
+    more = send("/signature", sent={"signature": "", "content-encoding": "gzip", "idempotency-key": "k"})
+    assert '"content-type" "content-encoding" "idempotency-key")' in more["Accept-Signature"]
     assert "Accept-Signature" not in send("/signature", created=1)
 
 

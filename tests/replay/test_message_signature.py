@@ -6,15 +6,17 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
+import http_sf
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from django.db import transaction
 from django.test import override_settings
 
+from securecore import message_signatures
 from securecore.content_digest import content_digest
 from securecore.errors import Misuse, NonceReused
-from securecore.message_signatures import Covered, SignatureError, sign, signature_base
+from securecore.message_signatures import Covered, Request, SignatureError, sign, signature_base
 from securecore.replay import SeenNonce, claim_signature
 from tests.replay.signing import (
     ABSENT,
@@ -54,8 +56,8 @@ class Test2_1_FieldComponents:
     def test_field_names_are_lower_case(self) -> None:
         signature = signed().fields["signature-input"].replace('"content-digest"', '"Content-Digest"')
         assert refused(changed(signed(), signature_input=signature)) == "signature-incomplete"
-        request = signed((*COVERED, "content-type"))
-        upper = request.fields["signature-input"].replace('"content-type"', '"Content-Type"')
+        request = signed((*COVERED, "x-amount"), fields={"x-amount": "1"})
+        upper = request.fields["signature-input"].replace('"x-amount"', '"X-Amount"')
         assert refused(changed(request, signature_input=upper), "lower case") == "signature-invalid"
 
     def test_a_covered_field_must_be_there(self) -> None:
@@ -73,8 +75,8 @@ class Test2_1_FieldComponents:
 
     @pytest.mark.parametrize("parameter", ["sf", "bs", "tr", "req"])
     def test_parameters_that_cannot_be_known_here_are_refused(self, parameter: str) -> None:
-        plain = signed((*COVERED, "content-type"))
-        flagged = plain.fields["signature-input"].replace('"content-type"', f'"content-type";{parameter}')
+        plain = signed((*COVERED, "x-amount"), fields={"x-amount": "1"})
+        flagged = plain.fields["signature-input"].replace('"x-amount"', f'"x-amount";{parameter}')
         assert refused(changed(plain, signature_input=flagged), "not supported") == "signature-invalid"
 
 
@@ -264,14 +266,24 @@ class Test3_2_1_ApplicationRequirements:
         covered = tuple(each for each in COVERED if each != name)
         assert refused(signed(covered), name) == "signature-incomplete"
 
-    @pytest.mark.parametrize("name", ["idempotency-key", "authorization"])
+    @pytest.mark.parametrize("name", ["idempotency-key", "authorization", "content-encoding"])
     def test_what_must_be_covered_when_it_is_there(self, name: str) -> None:
         assert refused(signed(fields={name: "x"}), name) == "signature-incomplete"
         verify(signed((*COVERED, name), fields={name: "x"}))
         assert refused(changed(signed((*COVERED, name), fields={name: "x"}), **{name: "y"})) == "signature-invalid"
 
+    @pytest.mark.parametrize("name", ["content-type", "content-encoding"])
+    @pytest.mark.parametrize("sent", ["application/x-www-form-urlencoded", "gzip", "application/json, text/plain", "x"])
+    def test_a_body_means_what_it_meant_to_the_signer(self, name: str, sent: str) -> None:
+        """The digest is of bytes; as another type, or unpacked, the same bytes are another order."""
+        without = signed(COVERED[:4], fields={"content-type": ABSENT})
+        verify(without)
+        assert refused(changed(without, **{name: sent}), name) == "signature-incomplete"
+        assert refused(changed(signed(), **{name: sent})) in ("signature-invalid", "signature-incomplete")
+        verify(changed(without, content_type=""))
+
     def test_one_with_parameters_covers_less(self) -> None:
-        covered = ("@method", ("@query-param", {"name": "urgent"}), "@authority", "content-digest")
+        covered = ("@method", ("@query-param", {"name": "urgent"}), *COVERED[2:])
         assert refused(signed(covered), "@target-uri") == "signature-incomplete"
         flagged = signed().fields["signature-input"].replace('"@target-uri"', '"@target-uri";req')
         assert refused(changed(signed(), signature_input=flagged), "@target-uri") == "signature-incomplete"
@@ -406,3 +418,41 @@ class Test7_2_2_Replay:
     def test_stores_nothing_of_what_was_presented(self) -> None:
         claim_signature(verify(signed()), now=NOW)
         assert NONCE not in str(SeenNonce.objects.values().get())
+
+
+class TestWork:
+    """A stranger chooses how much there is to read before the signature turns out to be bad."""
+
+    @pytest.mark.parametrize("parameters", [100, 1_000])
+    def test_reads_each_parameter_of_the_query_once(self, parameters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        quoted = counted(monkeypatch, message_signatures, "quote")
+        query = "&".join(f"p{number}={number}" for number in range(parameters))
+        components = " ".join(f'"@query-param";name="p{number}"' for number in range(28))
+        described = f'sig=("@method" "@target-uri" "@authority" {components});created={CREATED};expires={CREATED + 60}'
+        described += f';nonce="{NONCE}";keyid="{KEYID}"'
+        request = with_signature(Request("GET", f"https://api.example/?{query}", {}), described, b"x" * 64)
+        assert refused(request, body=b"") == "signature-invalid"
+        assert len(quoted) == 2 * parameters
+
+    @pytest.mark.parametrize("name", ["signature-input", "signature", "content-digest"])
+    def test_refuses_a_field_that_is_too_long_without_reading_it(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        longer = ", ".join(f"a{number}=:AAAA:" for number in range(2_000))
+        request = signed(fields={"content-digest": longer}) if name == "content-digest" else signed()
+        parsed = counted(monkeypatch, http_sf, "parse")
+        assert refused(changed(request, **{name: longer})) in ("signature-malformed", "content-digest-malformed")
+        assert max(map(len, parsed), default=0) < 9_000
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
+    """The first arguments of every call of a function from here on."""
+    calls: list[Any] = []
+    function = getattr(module, name)
+
+    def counting(first: Any, *args: Any, **how: Any) -> Any:
+        calls.append(first)
+        return function(first, *args, **how)
+
+    monkeypatch.setattr(module, name, counting)
+    return calls

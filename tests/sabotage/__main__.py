@@ -53,6 +53,7 @@ class Copy:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",  # a test may print bytes that are no UTF-8
             start_new_session=True,
         ) as process:
             try:

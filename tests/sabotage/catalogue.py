@@ -131,6 +131,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("review_deny"),
     *listed("review_revoked"),
     *listed("review_obtained"),
+    *listed("review_input"),
     *(
         Sabotage(
             name=f"session: {name}",

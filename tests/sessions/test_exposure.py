@@ -168,6 +168,14 @@ class TestWatchedBody:
         with pytest.raises(ValueError, match="closed"):
             stream.read()
 
+    def test_extends_its_block_in_place(self) -> None:
+        """A block of immutable bytes would be copied for each line: 2 GB of copies for a block of empty lines."""
+        stream = watched(b"\n" * 200_000)
+        block = stream._pending
+        while stream.readline():
+            assert stream._pending is block
+        assert len(block) < 65_536
+
     def test_holds_a_block_and_eight_ids(self) -> None:
         stream = watched(b"".join(b"sid=%043d&" % number for number in range(200_000)))
         tracemalloc.start()

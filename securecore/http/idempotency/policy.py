@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from django.http.request import RawPostDataException
 
 from securecore import digests, idempotency
+from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.callers import principal
 
@@ -42,10 +44,11 @@ class Policy:
     def __post_init__(self) -> None:
         if isinstance(self.fingerprint, tuple) and not set(self.fingerprint) <= set(WHOLE_REQUEST):
             raise Misuse(f"fingerprint may name {', '.join(WHOLE_REQUEST)}, or be a function of the request.")
-        for name in ("retention", "max_body", "lease"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise Misuse(f"{name} must be greater than zero, not {value!r}; leave it out for the default.")
+        for name in ("retention", "lease"):
+            if getattr(self, name) is not None:
+                check_seconds(f"@idempotent({name}=)", getattr(self, name))
+        if self.max_body is not None and (type(self.max_body) is not int or self.max_body <= 0):
+            raise Misuse(f"@idempotent(max_body={self.max_body!r}): bytes, greater than zero, for example 65536.")
 
     def applies_to(self, request: Any) -> bool:
         """Say whether ``request`` runs under a key: an unsafe method with one, or one that must have one."""
@@ -71,8 +74,16 @@ class Policy:
 
 
 def _query(request: Any) -> list[str]:
-    pairs = sorted((name, value) for name, values in request.GET.lists() for value in values)
-    return [str(len(pairs)), *(part for pair in pairs for part in pair)]
+    """Return the parts of the query. The order of names means nothing, the order of one name's values may:
+    ``?sort=a&sort=b`` is another request than ``?sort=b&sort=a``.
+
+    Each byte is one character here. ``request.GET`` would turn ``%ff`` and ``%fe`` into the same replacement character.
+    """
+    _ = request.GET  # Django refuses a query of too many fields (400)
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(request.META.get("QUERY_STRING", ""), keep_blank_values=True, encoding="latin-1"):
+        found.setdefault(name, []).append(value)
+    return [part for name in sorted(found) for part in (name, str(len(found[name])), *found[name])]
 
 
 def _body(request: Any) -> list[bytes]:

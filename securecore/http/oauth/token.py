@@ -7,7 +7,6 @@ from typing import Any
 from rest_framework.response import Response
 
 from securecore import clock, events, identity, tokens
-from securecore.http.dpop import proof_of_request
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.tokens import refresh
 from securecore.tokens.clients import AuthenticatedClient
@@ -26,7 +25,7 @@ class TokenView(OAuthView):
             raise OAuthError("unsupported_grant_type")
         client = self.authenticated_client()
         identity.remember(certificate=request.client_certificate, now=clock.now())
-        proof = proof_of_request(request)
+        proof = request.dpop_proof.claimed()  # after the client is known: a stranger's proof is no row
         binding = f"jkt:{proof.jkt}" if proof else f"x5t#S256:{request.client_certificate.thumbprint}"
         if grant_type == "refresh_token":
             return self._refresh(client, binding)

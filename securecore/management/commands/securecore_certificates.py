@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import Misuse, Refused
 from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_pem
 from securecore.identity.models import CertificateQuerySet
+from securecore.management.terminal import TerminalCommand, whole
 from securecore.management.thumbprints import ThumbprintParser, is_thumbprint, thumbprint
 from securecore.revocation import revoke_certificate
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "List client certificates, enrol and revoke them, and tell which expire soon."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a PEM file or a thumbprint")
 
         expiring = actions.add_parser("expiring", help="what is in use and ends soon; exit code 1 if there is any")
-        expiring.add_argument("--days", type=int, default=30)
+        expiring.add_argument("--days", type=whole(0, 36_500), default=30)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         try:
@@ -58,7 +59,7 @@ class Command(BaseCommand):
         if user is not None:
             rows = rows.filter(user=_user(user))
         for row in rows.order_by("not_after", "thumbprint").iterator():
-            self.stdout.write(_line(row))
+            self.say(*_line(row))
 
     def _enroll(self, *, user: str, certificate: str | None, match: str | None, **options: Any) -> None:
         owner, now = _user(user), clock.now()
@@ -75,19 +76,19 @@ class Command(BaseCommand):
         else:
             row = enroll(certificate=_read(certificate), user=owner, now=now, is_self_signed=options["self_signed"])
         if row.matched_by not in ("thumbprint", *settings.CERTIFICATE_MATCHES):
-            self.stderr.write(f"It holds when SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.")
-        self.stdout.write(_line(row))
+            self.say(f"It holds when SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.", error=True)
+        self.say(*_line(row))
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
         for revoked in [each if is_thumbprint(each) else _read(each).thumbprint for each in certificates]:
             revoke_certificate(thumbprint=revoked)
-            self.stdout.write(f"{revoked} is refused from now on.")
+            self.say(f"{revoked} is refused from now on.")
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
         rows = list(_rows().expiring(now=now, until=now + dt.timedelta(days=days)))
         for row in rows:
-            self.stdout.write(_line(row))
+            self.say(*_line(row))
         if rows:
             raise SystemExit(1)
 
@@ -96,11 +97,11 @@ def _rows() -> CertificateQuerySet:
     return Certificate.objects.using(settings.DATABASE).select_related("user")
 
 
-def _line(row: Certificate) -> str:
+def _line(row: Certificate) -> tuple[str, ...]:
     end = row.not_after.isoformat(timespec="seconds") if row.not_after else "-"
     state = "revoked" if row.revoked_at else "enrolled" if row.enrolled_at else "pending"
     owner = row.user.get_username() if row.user else "-"
-    return "\t".join([row.thumbprint, row.matched_by, state, owner, end, row.subject, row.issuer])
+    return row.thumbprint, row.matched_by, state, owner, end, row.subject, row.issuer
 
 
 def _read(path: str) -> Any:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+
+from securecore.management.terminal import TerminalCommand
 
 try:
     from securecore.management import nginx
@@ -11,7 +13,7 @@ except ImportError:  # the parser is an extra
     nginx = None  # type: ignore[assignment]
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Find known traps in the configuration of the proxy in front."
     requires_system_checks = ()  # it is about the proxy, not about the project
 
@@ -28,7 +30,8 @@ class Command(BaseCommand):
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from None
         for finding in findings:
-            self.stdout.write(f"{finding.place}: {finding.code} {finding.problem}\n    Write: {finding.hint}")
+            self.say(f"{finding.place}: {finding.code} {finding.problem}")
+            self.say(f"    Write: {finding.hint}")
         if findings:
             raise SystemExit(1)
-        self.stdout.write("No known trap.")
+        self.say("No known trap.")

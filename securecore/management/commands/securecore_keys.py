@@ -3,11 +3,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import Misuse
+from securecore.management.terminal import TerminalCommand, whole
 from securecore.models import SigningKey
 from securecore.revocation import retire_key
 from securecore.tokens import keys
@@ -16,7 +17,7 @@ from securecore.tokens import keys
 _LEAD = 600
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "List, rotate and retire the keys that sign access tokens."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,10 @@ class Command(BaseCommand):
         rotate = verbs.add_parser("rotate", help="make a new key; the old ones verify until their tokens have expired")
         rotate.add_argument("--algorithm", default="ES256", choices=("ES256", "EdDSA", "PS256", "RS256"))
         rotate.add_argument(
-            "--lead", type=int, default=_LEAD, help="seconds for which the new key is published before it signs"
+            "--lead",
+            type=whole(0, 31_536_000),
+            default=_LEAD,
+            help="seconds for which the new key is published before it signs",
         )
         retire = verbs.add_parser("retire", help="refuse every token of a key, from now on, on every host")
         retire.add_argument("kid")
@@ -47,13 +51,13 @@ class Command(BaseCommand):
             self._show(stored.kid, stored.algorithm, when + until, stored.kid == signing)
 
     def _show(self, kid: str, algorithm: str, state: str, signs: bool) -> None:
-        self.stdout.write(f"{'*' if signs else ' '} {kid:32} {algorithm:6} {state}")
+        self.say(f"{'*' if signs else ' '} {kid:32} {algorithm:6} {state}")
 
     def _rotate(self, options: dict[str, Any]) -> None:
-        kid = keys.rotate(algorithm=options["algorithm"], lead=max(0, options["lead"]), now=clock.now())
-        self.stdout.write(f"Made {kid}. See what signs with: manage.py securecore_keys list")
+        kid = keys.rotate(algorithm=options["algorithm"], lead=options["lead"], now=clock.now())
+        self.say(f"Made {kid}. See what signs with: manage.py securecore_keys list")
 
     def _retire(self, options: dict[str, Any]) -> None:
         if not retire_key(options["kid"]):
             raise CommandError(f"There is no key {options['kid']!r} in the database that verifies.")
-        self.stdout.write("No token of this key is accepted any more.")
+        self.say("No token of this key is accepted any more.")

@@ -3,26 +3,18 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from securecore import clock
+from securecore.management.terminal import TerminalCommand, whole
 from securecore.purge import BATCH_SIZE, count_expired, purge
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not greater than zero")
-    return value
-
-
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Delete expired nonces, revoked tokens, idempotency records, sessions, certificates and old grants."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
         parser.add_argument(
-            "--batch-size", type=_positive, default=BATCH_SIZE, help="rows in one transaction (%(default)s)"
+            "--batch-size", type=whole(1, 1_000_000), default=BATCH_SIZE, help="rows in one transaction (%(default)s)"
         )
         parser.add_argument("--max-seconds", type=float, help="stop after this long; the next run goes on")
 

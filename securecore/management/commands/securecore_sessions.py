@@ -4,13 +4,14 @@ import argparse
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from securecore.management.terminal import TerminalCommand
 from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import end_sessions
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "End sessions, on every host at once."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ class Command(BaseCommand):
             count = end_sessions(thumbprint=certificate, reason=reason)
         else:
             count = end_sessions(everybody=True, reason=reason)
-        self.stdout.write(f"{count} sessions were ended.")
+        self.say(f"{count} sessions were ended.")
 
 
 def _user(name: str) -> Any:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from securecore.scan.report.content import results_of
-from securecore.scan.report.text import CLOSING
+from securecore.scan.report.text import CLOSING, shown
 
 _STYLE = Path(__file__).with_name("page.css")
 #: The word says it; the mark beside it is for those who skim.
 _MARKS = {"PASS": "\u2713", "FAIL": "\u2717", "INCONCLUSIVE": "?", "SKIPPED": "\u2013", "ERROR": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def escape(text: str) -> str:
+    """Return ``text`` for HTML. A bidi override of the scanned service is shown as its escape, as on a terminal."""
+    return html.escape(shown(text))
 
 
 def page(content: dict[str, Any]) -> str:

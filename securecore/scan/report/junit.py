@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-#: What XML 1.0 cannot hold at all.
-_FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from securecore.scan.report.text import shown
 
 
 def suites(content: dict[str, Any]) -> str:
@@ -60,4 +58,5 @@ def _outcome(result: dict[str, Any]) -> str | None:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+    """Return ``text`` without what XML 1.0 cannot hold, and without what moves the cursor of a terminal."""
+    return "\n".join(map(shown, text.split("\n")))

@@ -17,8 +17,13 @@ CLOSING = (
 
 
 def page(content: dict[str, Any]) -> str:
-    """Return the report as text."""
-    return "\n".join(_lines(content)) + "\n"
+    """Return the report as text. The scanned service chose some of it: its answers move no cursor and forge no line."""
+    return "".join(f"{shown(line)}\n" for line in _lines(content))
+
+
+def shown(text: str) -> str:
+    """Return ``text`` for one line of a terminal: each character that is not printable is written as its escape."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _lines(content: dict[str, Any]) -> Iterator[str]:

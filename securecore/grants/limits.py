@@ -1,0 +1,67 @@
+"""The limits that a grant may have, checked before a database refuses them with an error of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from securecore.errors import AmountRefused, Misuse
+
+#: The largest ``integer`` and ``bigint`` of PostgreSQL.
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_BIGINT = 2**63 - 1
+
+_LARGEST = {"uses_limit": LARGEST_INTEGER, "amount_limit": LARGEST_BIGINT, "period": LARGEST_INTEGER}
+
+
+def checked_amount(amount: Any) -> int | None:
+    """Return ``amount``, or None where no amount was named.
+
+    Raises ``AmountRefused`` (400) for an integer that is no amount. Zero is none: its effect would be free, also under
+    an allowance that is exhausted. Raises ``Misuse`` for another type, for example ``0.49``, of which PostgreSQL would
+    store 0, or ``True``.
+    """
+    if amount is None:
+        return None
+    if type(amount) is not int:
+        raise Misuse(
+            f"consume={amount!r} is a {type(amount).__name__}, and an amount is an int. Count in the smallest unit: "
+            f"consume=int(euros * 100)."
+        )
+    if not 1 <= amount <= LARGEST_BIGINT:
+        raise AmountRefused
+    return amount
+
+
+def check_limits(
+    *,
+    denies: bool = False,
+    valid_from: Any = None,
+    valid_until: Any = None,
+    uses_limit: Any = None,
+    amount_limit: Any = None,
+    period: Any = None,
+) -> None:
+    """Raise ``Misuse`` or ``AmountRefused`` (400) for limits that no grant can have."""
+    for name, instant in {"valid_from": valid_from, "valid_until": valid_until}.items():
+        if instant is not None and (not isinstance(instant, dt.datetime) or instant.tzinfo is None):
+            raise Misuse(f"{name}={instant!r} is no instant: write {name}=timezone.now() + timedelta(days=1).")
+    if valid_from is not None and valid_until is not None and valid_from >= valid_until:
+        raise Misuse("valid_until must be later than valid_from; the grant would never count.")
+    numbers = {"uses_limit": uses_limit, "amount_limit": amount_limit, "period": period}
+    for name, number in numbers.items():
+        _check_number(name, number)
+    is_limited = uses_limit is not None or amount_limit is not None
+    if period is not None and not is_limited:
+        raise Misuse("period says when a limit begins again: give uses_limit= or amount_limit= with it.")
+    if denies and is_limited:
+        raise Misuse("A grant that denies has no uses_limit and no amount_limit: leave them out.")
+
+
+def _check_number(name: str, number: Any) -> None:
+    if number is None:
+        return
+    if type(number) is not int:  # not isinstance: a bool is an int
+        raise Misuse(f"{name}={number!r} is a {type(number).__name__}, and must be an int: {name}=10.")
+    if not 1 <= number <= _LARGEST[name]:
+        raise AmountRefused(f"{name} must be from 1 to {_LARGEST[name]}.")

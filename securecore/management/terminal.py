@@ -1,0 +1,42 @@
+"""The commands' way to the terminal: what came from outside moves no cursor and forges no line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from securecore.texts import is_storable, shown
+
+
+class TerminalCommand(BaseCommand):
+    """A command that prints with ``say()`` and nothing else."""
+
+    def say(self, *fields: str, error: bool = False) -> None:
+        """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
+        (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command. The text of a ``CommandError`` may quote a file or an argument, and is escaped too."""
+        given = [each for value in options.values() for each in (value if isinstance(value, list) else [value])]
+        if not all(is_storable(each) for each in given if isinstance(each, str)):
+            # A shell hands over bytes that are no UTF-8 as halves of surrogate pairs, which no database takes.
+            raise CommandError("An argument holds NUL or bytes that are no UTF-8.")
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return the ``type`` of an argument that is a whole number from ``low`` to ``high``."""
+
+    def number(text: str) -> int:
+        value = int(text) if len(text) < 20 else high + 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"it must be from {low} to {high}")
+        return value
+
+    return number

@@ -1,0 +1,64 @@
+"""Text that came from outside: whether a database can store it, how a terminal shows it, what of it a log may hold."""
+
+from __future__ import annotations
+
+import re
+
+from securecore.errors import TextRefused
+
+#: NUL, and halves of surrogate pairs. PostgreSQL raises an error for both, in a column and in a parameter of a query:
+#: a 500 that anybody could cause.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Say whether PostgreSQL takes ``text``: a text without NUL and without lone surrogates."""
+    return text.isprintable() or _UNSTORABLE.search(text) is None
+
+
+def storable(text: str, *, longest: int) -> str:
+    """Return ``text`` if a column of ``longest`` characters can hold it. Raises ``TextRefused`` (400)."""
+    if len(text) > longest or not is_storable(text):
+        raise TextRefused
+    return text
+
+
+def shown(text: str) -> str:
+    """Return ``text`` for one line of a terminal: each character that is not printable is written as its escape.
+
+    A certificate's subject may hold ``ESC [2J``, which clears the screen, a line break, which forges a line, or a bidi
+    override, which shows a name backwards. ``str.isprintable()`` is false for all of them, and for a tab.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+#: A run of characters of which tokens, session ids, nonces and keys are made.
+_RUN = re.compile(r"[A-Za-z0-9_%+~=.-]{16,}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+#: What a word of an address or of a Python name is: ``oauth``, ``Signature``, ``SignatureError``. A run of words with
+#: hyphens or dots between them is not random, unless it is long.
+_WORD = re.compile(r"[A-Z]?[a-z]*(?:[A-Z][a-z]+)*")
+_LONGEST_WORDS = 40
+#: Characters of a path in an event. A path of 8 KiB in every line would fill a disk.
+_LONGEST = 256
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text`` for an event or a log, with a ``-`` for each run of characters that may be a secret.
+
+    A session id or a token in a path (``/page;jsessionid=...``) is in the address of the request, where the log of each
+    refusal would keep it. A run may have percent-encodings in it, and encodings of these. A UUID is shown, and so are
+    words (``/.well-known/oauth-authorization-server``).
+    """
+    text = _RUN.sub(_replaced, text[: 16 * _LONGEST])
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _replaced(run: re.Match[str]) -> str:
+    return run[0] if _UUID.fullmatch(run[0]) or _is_words(run[0]) else "-"
+
+
+def _is_words(run: str) -> bool:
+    return len(run) <= _LONGEST_WORDS and all(_WORD.fullmatch(word) for word in re.split("[._-]", run))

@@ -1,0 +1,144 @@
+"""What came from outside moves no cursor and forges no line, whichever command prints it."""
+
+from __future__ import annotations
+
+import ast
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+
+from securecore.identity import enroll, parse_pem, present
+from securecore.scan.report import document
+from securecore.scan.secrets import Secrets
+from securecore.scan.verdict import fell
+from tests.authority import Authority, Issued
+from tests.scan.test_reports import report, result
+from tests.structure.tree import ROOT
+
+CONTROLS = "\x1b[2J\x1b]0;x\x07\x9b31m\r\nforged\tline\x7f\u202e\u2066\u200f\u2028\u0085"
+
+
+def printed(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def is_safe(text: str) -> bool:
+    return all(line.replace("\t", "").isprintable() for line in text.removesuffix("\n").split("\n"))
+
+
+@pytest.fixture
+def hostile(ca: Authority, db: None, now: Any) -> Issued:
+    """A certificate whose names are an attack on the terminal of the operator, enrolled for a user named alike."""
+    issued = ca.issue(CONTROLS[:60], uris=["urn:x"])
+    enroll(certificate=parse_pem(issued.pem), user=User.objects.create(username=CONTROLS), now=now)
+    return issued
+
+
+class TestCertificates:
+    def test_are_listed_one_a_line(self, hostile: Issued) -> None:
+        out = printed("securecore_certificates", "list")
+        assert is_safe(out)
+        assert out.count("\n") == 1
+        assert out.count("\t") == 6
+        assert r"\x1b[2J" in out
+
+    def test_that_wait_are_too(self, ca: Authority, db: None, now: Any, settings: Any) -> None:
+        settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 2}
+        assert present(certificate=parse_pem(ca.issue(CONTROLS[:60]).pem), now=now)
+        assert is_safe(printed("securecore_certificates", "list", "--pending"))
+
+    def test_that_end_soon_are_too(self, hostile: Issued) -> None:
+        out = StringIO()
+        with pytest.raises(SystemExit):
+            call_command("securecore_certificates", "expiring", stdout=out)
+        assert is_safe(out.getvalue())
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("securecore_certificates", "enroll", CONTROLS, "x.pem"),
+            ("securecore_certificates", "revoke", CONTROLS),
+            ("securecore_certificates", "list", "--user", CONTROLS + "x"),
+            ("securecore_sessions", "end", "--user", CONTROLS + "x"),
+            ("securecore_keys", "retire", CONTROLS),
+            ("securecore_edge", "check", CONTROLS),
+        ],
+    )
+    def test_a_mistake_that_quotes_is_safe(self, hostile: Issued, arguments: tuple[str, ...]) -> None:
+        with pytest.raises(CommandError) as error:
+            printed(*arguments)
+        assert is_safe(str(error.value))
+
+
+def test_keys_are_listed_one_a_line(db: None, settings: Any) -> None:
+    [key] = settings.SECURECORE["TOKEN_SIGNING_KEYS"]
+    settings.SECURECORE = {**settings.SECURECORE, "TOKEN_SIGNING_KEYS": [{**key, "kid": CONTROLS}]}
+    out = printed("securecore_keys", "list")
+    assert is_safe(out)
+    assert r"\x1b" in out
+
+
+def test_the_edge_is_told_of_line_by_line(tmp_path: Path) -> None:
+    hostile = tmp_path / f"a{CONTROLS}.conf"
+    hostile.write_text("http { server { listen 443 ssl; ssl_verify_client optional; } }")
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("securecore_edge", "check", str(hostile), stdout=out)
+    assert is_safe(out.getvalue())
+
+
+def surrogate(*arguments: str) -> None:
+    with pytest.raises(CommandError):
+        printed(*arguments)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["\udcff", "a\0b"])
+def test_an_argument_that_no_column_holds_is_a_mistake_and_no_traceback(text: str) -> None:
+    """A shell hands bytes that are no UTF-8 over as half surrogate pairs."""
+    surrogate("securecore_certificates", "list", "--user", text)
+    surrogate("securecore_certificates", "enroll", text, "x")
+    surrogate("securecore_certificates", "revoke", text)
+    surrogate("securecore_sessions", "end", "--user", text)
+    surrogate("securecore_sessions", "end", "--certificate", text)
+    surrogate("securecore_keys", "retire", text)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("number", ["99999999999999", "-99999999999999", "9" * 400])
+def test_a_number_out_of_range_is_a_mistake_and_no_traceback(number: str, settings: Any) -> None:
+    with pytest.raises((CommandError, SystemExit)):
+        printed("securecore_certificates", "expiring", f"--days={number}")
+    for value in (number, "nan", "inf"):
+        with pytest.raises((CommandError, SystemExit)):
+            printed("securecore_purge", f"--batch-size={value}")
+        with pytest.raises((CommandError, SystemExit)):
+            printed("securecore_keys", "rotate", f"--lead={value}")
+
+
+@pytest.mark.parametrize("format", ["text", "html", "junit", "sarif", "json"])
+def test_no_report_of_the_scanner_moves_a_cursor(format: str) -> None:
+    """The scanned service chose what is quoted: a header of its answer, a subject, a cookie."""
+    found = result("SC-REPLAY-1", fell(f"POST {CONTROLS}", CONTROLS, CONTROLS))
+    text = document(format, report(found, stopped=CONTROLS), secrets=Secrets(), exit_code=1, location="x")
+    assert is_safe(text.replace("\u2713", "").replace("\u2717", ""))
+
+
+def test_no_command_writes_past_say() -> None:
+    """But the bar of the purge, which is made of nothing from outside."""
+    found = []
+    for path in sorted((ROOT / "securecore/management").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr")) or is_print(node):
+                found.append(path.name)
+    assert set(found) <= {"terminal.py", "securecore_purge.py"}
+
+
+def is_print(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "print"

@@ -1,0 +1,28 @@
+"""Every way in that takes text from outside, beside the app's own addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import include, path
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.http.decorators import idempotent
+from securecore.http.views import LoginView
+
+
+class Reading(APIView):
+    @idempotent
+    def post(self, request: Any) -> Response:
+        return Response({"kind": type(request.data).__name__})
+
+
+urlpatterns = [
+    path("reading", Reading.as_view()),
+    path("login/password", LoginView.as_view(demands=("password",))),
+    path("login/both", LoginView.as_view(demands=("certificate", "password"))),
+    path("replay/", include("tests.replay.urls")),
+    path("views/", include("tests.views")),
+    path("", include("tests.tokens.urls")),
+]
