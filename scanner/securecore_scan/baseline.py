@@ -1,0 +1,84 @@
+"""Findings that were accepted, for a reason and until a day.
+
+[[accepted]]
+check = "SC-FIX-4"
+subject = "POST /auth/login"
+reason = "the legacy portal keeps ids; PAY-1234"
+expires = 2027-01-31
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from securecore_scan.verdict import Result, Verdict
+
+_ENTRIES = {"check", "subject", "reason", "expires"}
+
+
+class BaselineError(Exception):
+    """What is wrong with the baseline, and where."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One finding that may be there."""
+
+    check: str
+    subject: str
+    reason: str
+    expires: dt.date
+
+    def covers(self, result: Result) -> bool:
+        return (self.check, self.subject) == (result.check.id, result.seen.subject)
+
+
+def load(path: Path) -> list[Accepted]:
+    """Read a baseline. Raises ``BaselineError``: an entry without a reason and a day accepts nothing."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BaselineError(f"Cannot read the baseline {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BaselineError(f"{path} is no TOML: {error}") from None
+    entries = document.get("accepted", [])
+    if set(document) - {"accepted"} or not isinstance(entries, list):
+        raise BaselineError(f"{path} must hold [[accepted]] and nothing else.")
+    return [_entry(entry, f"{path}, entry {number}") for number, entry in enumerate(entries, 1)]
+
+
+def apply(results: Iterable[Result], accepted: Iterable[Accepted], *, today: dt.date) -> tuple[list[Result], list[str]]:
+    """Mark the findings that are accepted today. Return all results, and a note on each entry that
+    no longer serves.
+    """
+    marked, notes = list(results), []
+    for entry in accepted:
+        used = False
+        for index, result in enumerate(marked):
+            if not entry.covers(result) or result.seen.verdict is not Verdict.FAIL:
+                continue
+            used = True
+            if entry.expires >= today:
+                marked[index] = replace(result, accepted=f"{entry.reason} (until {entry.expires})")
+            else:
+                notes.append(f"{entry.check} {entry.subject}: was accepted until {entry.expires}, and counts again")
+        if not used:
+            notes.append(f"{entry.check} {entry.subject}: accepted, and not found any more; take it out")
+    return marked, notes
+
+
+def _entry(entry: Any, where: str) -> Accepted:
+    if not isinstance(entry, dict) or set(entry) != _ENTRIES:
+        raise BaselineError(f"{where} must have exactly: {', '.join(sorted(_ENTRIES))}.")
+    for name in ("check", "subject", "reason"):
+        if not isinstance(entry[name], str) or not entry[name].strip():
+            raise BaselineError(f"{where}: {name} must be a text.")
+    expires = entry["expires"]
+    if not isinstance(expires, dt.date) or isinstance(expires, dt.datetime):
+        raise BaselineError(f"{where}: expires must be a day, such as 2027-01-31.")
+    return Accepted(**entry)

@@ -1,0 +1,83 @@
+"""Copies that arrive together."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+
+from securecore_scan.client.wire import COPIES, Request, Wire
+from securecore_scan.limits import Budget
+from securecore_scan.plan import Identities
+
+CONTENT = b'{"amount": 1}'
+
+
+class Watching:
+    """A server that stops at the first whole request, and looks what the other connections have brought by then.
+
+    On loopback what was sent is there to be read at once, so it sees the state at the instant of the first last byte.
+    """
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.brought: dict[socket.socket, bytes] = {}
+        self.at_first: list[bytes] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._thread.join(30)
+        for connection in self.brought:
+            connection.close()
+        self.listener.close()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.listener, selectors.EVENT_READ)
+            answered = 0
+            while answered < COPIES and (ready := selector.select(20)):
+                for key, _ in ready:
+                    self._read(key.fileobj, selector)
+                if not self.at_first and self._whole():
+                    for key, _ in selector.select(0):
+                        self._read(key.fileobj, selector)
+                    self.at_first = list(self.brought.values())
+                # Asked again: what the second look has read is announced to no selector any more.
+                for connection in self._whole():
+                    connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
+                    self.brought[connection] += b" answered"
+                    answered += 1
+
+    def _whole(self) -> list[socket.socket]:
+        return [one for one, content in self.brought.items() if content.endswith(CONTENT)]
+
+    def _read(self, readable: object, selector: selectors.BaseSelector) -> None:
+        assert isinstance(readable, socket.socket)
+        if readable is self.listener:
+            connection, _ = self.listener.accept()
+            self.brought[connection] = b""
+            selector.register(connection, selectors.EVENT_READ)
+            return
+        received = readable.recv(65_536)
+        self.brought[readable] += received
+        if not received:
+            selector.unregister(readable)
+
+
+def test_no_last_byte_goes_before_all_the_others_are_there() -> None:
+    server = Watching()
+    url = f"http://127.0.0.1:{server.listener.getsockname()[1]}"
+    wire = Wire(url, ca=None, identities=Identities(), budget=Budget(100, 60))
+    try:
+        answers = wire.at_once([Request("POST", "/pay", (), CONTENT)] * COPIES)
+    finally:
+        wire.close()
+        server.close()
+    assert [answer.status_code for answer in answers] == [201] * COPIES
+    assert len(server.at_first) == COPIES
+    for content in server.at_first:
+        head, _, body = content.partition(b"\r\n\r\n")
+        assert body.startswith(CONTENT[:-1])
+        assert b"content-length: 13" in head.lower()
+        assert b"transfer-encoding" not in head.lower()
