@@ -1,21 +1,30 @@
-"""A black-box scanner: attack your own API in the five ways, over the wire, and say plainly what happened.
+"""A black-box scanner for HTTP APIs behind mutual TLS.
 
-It is a program of its own: it imports nothing else of securecore and no Django, and scans any service.
+The scanner attacks one service from outside and reports each attack as PASS, FAIL, INCONCLUSIVE, SKIPPED or ERROR.
+It imports neither Django nor securecore, so the service may be written in any language.
 
-    python -m securecore_scan https://localhost:8443 --cert alice.pem --key alice.key --ca ca.pem --plan plan.toml
+    securecore-scan https://localhost:8443 --cert alice.pem --key alice.key --ca ca.pem --plan plan.toml
+
+From the command line down to the socket:
 
 ==============  ======================================================================
-``cli``         arguments, and the exit code
-``plan``        what cannot be guessed, and ``planfile``, the TOML file that says it
-``discovery``   what can be: the OpenAPI document, else common paths
-``client``      what an honest client does: requests, tokens, sessions, effects
-``limits``      how much is sent, where to, and when to stop
-``secrets``     what was seen and must never be told
-``verdict``     what a check is, and what it can find
-``estimates``   what rounds and slopes say, and what they do not
+``cli``         the command line
+``options``     turns the options into a target, a list of checks and a command to repeat a check
+``scan``        one scan: discovery, checks, baseline, report, exit code
+``runner``      runs the checks in order; an error in one check does not end the next
+``discovery``   finds login, token and other routes in an OpenAPI document or at common paths
 ``probes``      the attacks, one subject a file
-``runner``      all of it, in order
-``baseline``    findings that were accepted, for a reason and until a day
-``report``      text, JSON, SARIF, JUnit, HTML
+``client``      requests, tokens, sessions and certificates: everything that an attack sends
+``plan``        the routes and certificates that cannot be guessed; ``planfile`` reads them from TOML
+``templates``   fills ``{canary}``, ``{key}`` and other placeholders into the requests of the plan
+``checks``      Check and Outcome: one attack, and the result for one route
+``results``     Report: all results of a scan, with scores
+``baseline``    findings that are accepted, each with a reason and an expiry date
+``report``      text, JSON, SARIF, JUnit and HTML
+``redaction``   removes tokens, cookies and passwords from reports
+``scope``       which hosts may be scanned
+``budget``      how many requests and seconds a scan may take, and when the scan stops early
+``rates``       confidence intervals for counts, such as 0 of 3 rounds
+``growth``      tells a memory leak from a cache that fills up
 ==============  ======================================================================
 """

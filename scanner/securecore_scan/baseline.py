@@ -1,4 +1,4 @@
-"""Findings that were accepted, for a reason and until a day.
+"""Accepted findings, each with a reason and an expiry date.
 
 [[accepted]]
 check = "SC-FIX-4"
@@ -16,18 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from securecore_scan.verdict import Result, Verdict
+from securecore_scan.checks import Verdict
+from securecore_scan.results import Result
 
 _ENTRIES = {"check", "subject", "reason", "expires"}
 
 
 class BaselineError(Exception):
-    """What is wrong with the baseline, and where."""
+    """The baseline is wrong; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """One finding that may be there."""
+    """One accepted finding: it counts again after ``expires``."""
 
     check: str
     subject: str
@@ -35,40 +36,41 @@ class Accepted:
     expires: dt.date
 
     def covers(self, result: Result) -> bool:
-        return (self.check, self.subject) == (result.check.id, result.seen.subject)
+        return (self.check, self.subject) == (result.check.id, result.outcome.subject)
 
 
 def load(path: Path) -> list[Accepted]:
-    """Read a baseline. Raises ``BaselineError``: an entry without a reason and a day accepts nothing."""
+    """Return the entries of a baseline. Raises ``BaselineError`` if an entry lacks a reason or an expiry date."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BaselineError(f"Cannot read the baseline {path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BaselineError(f"{path} is no TOML: {error}") from None
+        raise BaselineError(f"{path} is not TOML: {error}") from None
     entries = document.get("accepted", [])
     if set(document) - {"accepted"} or not isinstance(entries, list):
-        raise BaselineError(f"{path} must hold [[accepted]] and nothing else.")
+        raise BaselineError(f"{path} must contain [[accepted]] entries and nothing else.")
     return [_entry(entry, f"{path}, entry {number}") for number, entry in enumerate(entries, 1)]
 
 
 def apply(results: Iterable[Result], accepted: Iterable[Accepted], *, today: dt.date) -> tuple[list[Result], list[str]]:
-    """Mark the findings that are accepted today. Return all results, and a note on each entry that
-    no longer serves.
+    """Mark the findings that are accepted today. Return all results, and a note on each useless entry.
+
+    An entry is useless if it has expired or if the attack no longer works.
     """
     marked, notes = list(results), []
     for entry in accepted:
         used = False
         for index, result in enumerate(marked):
-            if not entry.covers(result) or result.seen.verdict is not Verdict.FAIL:
+            if not entry.covers(result) or result.outcome.verdict is not Verdict.FAIL:
                 continue
             used = True
             if entry.expires >= today:
                 marked[index] = replace(result, accepted=f"{entry.reason} (until {entry.expires})")
             else:
-                notes.append(f"{entry.check} {entry.subject}: was accepted until {entry.expires}, and counts again")
+                notes.append(f"{entry.check} {entry.subject}: accepted until {entry.expires}; the finding counts again")
         if not used:
-            notes.append(f"{entry.check} {entry.subject}: accepted, and not found any more; take it out")
+            notes.append(f"{entry.check} {entry.subject}: the attack no longer works; remove this entry")
     return marked, notes
 
 
@@ -80,5 +82,5 @@ def _entry(entry: Any, where: str) -> Accepted:
             raise BaselineError(f"{where}: {name} must be a text.")
     expires = entry["expires"]
     if not isinstance(expires, dt.date) or isinstance(expires, dt.datetime):
-        raise BaselineError(f"{where}: expires must be a day, such as 2027-01-31.")
+        raise BaselineError(f"{where}: expires must be a date, such as 2027-01-31.")
     return Accepted(**entry)

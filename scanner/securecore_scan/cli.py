@@ -1,10 +1,4 @@
-"""Arguments, and the exit code.
-
-0  nothing at or above --fail-on
-1  findings
-2  the call, the plan or the baseline is wrong
-3  the scan is incomplete: it was stopped, a check met an error, or nothing could be decided
-"""
+"""The command line of the scanner."""
 
 from __future__ import annotations
 
@@ -12,48 +6,86 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
-from securecore_scan import job
+from securecore_scan import scan
+from securecore_scan.checks import Severity
+from securecore_scan.report import FORMATS
 
-_DESCRIPTION = "Attack your own API in the five ways, over the wire, and say plainly what happened."
-_CLOSING = "Exit code: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage, 3 the scan is incomplete."
+_DESCRIPTION = """\
+Attack your own API over mutual TLS and report each attack as PASS, FAIL, INCONCLUSIVE, SKIPPED or ERROR.
+
+The scan changes data: it pays, logs in and out, revokes a permission and restores it. Use a test system or canary
+accounts. Manual: docs/scanner.md of the securecore repository."""
+_EXAMPLE = """\
+exit code:
+  0  no finding at or above --fail-on
+  1  findings
+  2  the command line, the plan or the baseline is wrong
+  3  the scan is incomplete: it stopped early, a check met an error, or no check was decided
+
+example:
+  securecore-scan https://localhost:8443 --ca ca.pem --cert alice.pem --key alice.key \\
+      --second-cert bob.pem --second-key bob.key --plan plan.toml"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
-    parser = argparse.ArgumentParser(prog="securecore-scan", description=_DESCRIPTION, epilog=_CLOSING)
-    add_arguments(parser)
-    return scan(parser.parse_args(arguments))
+    return scan.run(parser().parse_args(arguments), sys.stdout, sys.stderr)
 
 
-def scan(options: argparse.Namespace, *, stdout: IO[str] | None = None, stderr: IO[str] | None = None) -> int:
-    """Scan as ``options`` say, write the report, and return the exit code."""
-    return job.run(options, stdout or sys.stdout, stderr or sys.stderr)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
+        prog="securecore-scan",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("url", metavar="URL", help="the address of the API, such as https://localhost:8443/api")
+    _add_certificates(made)
+    _add_scope(made)
+    _add_report(made)
+    return made
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the scanner's arguments to a parser, which may be a management command's."""
-    add = parser.add_argument
-    add("url", help="where the API is; a path is the prefix to scan")
-    for who, said in (
-        ("", "the client certificate to scan with"),
-        ("second-", "somebody else's certificate: the attacker"),
-        ("admin-", "an administrator's certificate, for what only he may do"),
+def _add_certificates(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("certificates").add_argument
+    for prefix, description in (
+        ("", "the certificate of the owner: the victim of the attacks"),
+        ("second-", "the certificate of another honest user: the attacker"),
+        ("admin-", "the certificate of an administrator, to revoke and restore permissions"),
     ):
-        add(f"--{who}cert", type=Path, metavar="PEM", help=said)
-        add(f"--{who}key", type=Path, metavar="PEM", help="its key (default: in the same file)")
-    add("--ca", type=Path, metavar="PEM", help="the authority of the server's certificate")
-    add("--plan", type=Path, metavar="TOML", help="what cannot be guessed; see docs/scanner.md")
-    add("--openapi", metavar="URL|FILE", help="the OpenAPI document, as JSON")
-    add("--baseline", type=Path, metavar="TOML", help="findings accepted for a reason until a day")
-    add("--format", choices=job.FORMATS, default="text")
-    add("--output", type=Path, metavar="FILE", help="write the report there (default: standard output)")
-    add("--fail-on", choices=job.SEVERITIES, default="medium", help="exit 1 from here on (%(default)s)")
-    add("--only", action="append", default=[], metavar="ID", help="SC-FIX-1, or SC-FIX for all of them")
-    add("--deep", action="store_true", help="ten times the rounds: rarer races, surer slopes")
-    add("--allow-host", action="append", default=[], metavar="HOST", help="a host of yours that may be attacked")
-    add("--max-requests", type=int, metavar="N", help="stop after so many (10,000; 200,000 with --deep)")
-    add("--max-seconds", type=float, metavar="S", help="stop after so long (120; 1,800 with --deep)")
-    add("--location", default="openapi.json", metavar="PATH", help="the file of the repository that SARIF points at")
-    add("--quiet", action="store_true", help="no progress")
+        add(f"--{prefix}cert", type=Path, metavar="PEM", help=description)
+        add(f"--{prefix}key", type=Path, metavar="PEM", help="its private key (default: in the same file)")
+    add("--ca", type=Path, metavar="PEM", help="the authority that signed the server's certificate")
+
+
+def _add_scope(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("scope").add_argument
+    add("--plan", type=Path, metavar="TOML", help="routes and limits that the scanner cannot find by itself")
+    add("--openapi", metavar="URL|FILE", help="the OpenAPI document of the API, as JSON")
+    add("--only", action="append", default=[], metavar="ID", help="run one check (SC-FIX-1) or one group (SC-FIX)")
+    add("--deep", action="store_true", help="run ten times the rounds, to find rarer races and slower leaks")
+    add("--allow-host", action="append", default=[], metavar="HOST", help="allow attacks on this host of yours")
+    add("--max-requests", type=int, metavar="N", help="stop after N requests (default: 10,000; 200,000 with --deep)")
+    add("--max-seconds", type=float, metavar="S", help="stop after S seconds (default: 120; 1,800 with --deep)")
+
+
+def _add_report(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument_group("report").add_argument
+    add("--format", choices=FORMATS, default="text", help="the format of the report (default: %(default)s)")
+    add("--output", type=Path, metavar="FILE", help="write the report to FILE (default: standard output)")
+    add("--baseline", type=Path, metavar="TOML", help="accepted findings, each with a reason and an expiry date")
+    add(
+        "--fail-on",
+        choices=[severity.label for severity in Severity],
+        default="medium",
+        help="exit with 1 for findings of this severity or above (default: %(default)s)",
+    )
+    add(
+        "--location",
+        default="openapi.json",
+        metavar="PATH",
+        help="the file of the repository to which SARIF attaches the findings (default: %(default)s)",
+    )
+    add("--quiet", action="store_true", help="show no progress bar")

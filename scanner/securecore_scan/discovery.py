@@ -1,6 +1,7 @@
-"""What can be guessed: the OpenAPI document, else common paths.
+"""Finds login, token and other routes in an OpenAPI document or at common paths.
 
-A guess never has an effect: documents are read, and other paths are asked with OPTIONS whether they are there.
+Discovery has no side effects: it sends GET for documents and for the route that names the caller, and OPTIONS for the
+rest.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from securecore_scan.client.target import Target, at, parsed
-from securecore_scan.client.wire import Request
+from securecore_scan.client.request import Request
+from securecore_scan.client.responses import json_field, json_or_none
+from securecore_scan.client.target import Target
 from securecore_scan.plan import Call, Plan, PlanError
 
 _DOCUMENTS = ("/api/schema", "/openapi.json", "/api/openapi.json", "/schema", "/api/schema/", "/swagger.json")
@@ -35,7 +37,7 @@ _CERTIFICATE_GRANT = "urn:securecore:grant-type:certificate"
 
 
 def complete(target: Target, openapi: str | None) -> Plan:
-    """Return the plan with what it does not name and can be found, and note the routes in ``target``."""
+    """Return the plan with missing routes filled in, and list the routes that were found in ``target.routes``."""
     document = _document(target, openapi or target.plan.openapi)
     paths = _paths(target, document)
     target.routes.update(
@@ -46,12 +48,12 @@ def complete(target: Target, openapi: str | None) -> Plan:
             if method in _UNSAFE
         }
     )
-    found = {kind: _found(target, common, paths) for kind, common in _COMMON.items()}
-    # Who is asking is a good question for a token, unless a certificate alone is answered: that is looked at first.
+    found = {kind: _find(target, common, paths) for kind, common in _COMMON.items()}
+    # The route that names the caller usually demands a token. tokens.working_pair verifies that before any attack.
     found["use"] = found["use"] or found["read"]
     target.routes.update({kind: path for kind, path in found.items() if path})
     plan = target.plan
-    session = _filled(plan.session, login=_post(found["login"]), logout=_post(found["logout"]), read=found["read"])
+    session = _complete(plan.session, login=_post(found["login"]), logout=_post(found["logout"]), read=found["read"])
     if session.read is not None and session.field is None and session.login is not None:
         session = dataclasses.replace(session, field=_session_field(target, session.read))
     return dataclasses.replace(plan, session=session, tokens=_tokens(plan, found))
@@ -72,10 +74,10 @@ def _tokens(plan: Plan, found: dict[str, str | None]) -> Any:
         guesses["revoke"] = (
             Call(revoke, json={"refresh": "{refresh}"}) if by_json else Call(revoke, form={"token": "{token}"})
         )
-    return _filled(plan.tokens, **guesses)
+    return _complete(plan.tokens, **guesses)
 
 
-def _filled(known: Any, **guesses: Any) -> Any:
+def _complete(known: Any, **guesses: Any) -> Any:
     missing = {name: value for name, value in guesses.items() if getattr(known, name) is None and value is not None}
     return dataclasses.replace(known, **missing)
 
@@ -85,8 +87,8 @@ def _post(path: str | None) -> Call | None:
 
 
 def _document(target: Target, where: str | None) -> dict[str, Any]:
-    """Return the OpenAPI document at an address, a path of the service or a file, or at a common path, or nothing.
-    Raises ``PlanError`` for one that was named and is none.
+    """Return the OpenAPI document at ``where``: a URL, a path of the service or a file. Without ``where``, try common
+    paths and return an empty document if none has one. Raises ``PlanError`` if ``where`` holds no OpenAPI document.
     """
     if where is None:
         return next(filter(None, (_fetched(target, path) for path in _DOCUMENTS)), {})
@@ -98,17 +100,17 @@ def _document(target: Target, where: str | None) -> dict[str, Any]:
     else:
         found = _fetched(target, where) if where.startswith(("http://", "https://", "/")) else None
     if not isinstance(found, dict) or "paths" not in found:
-        raise PlanError(f"There is no OpenAPI document, as JSON, at {where}.")
+        raise PlanError(f"No OpenAPI document in JSON at {where}.")
     return found
 
 
 def _fetched(target: Target, path: str) -> dict[str, Any] | None:
     accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
     try:
-        answer = target.wire.send(Request("GET", path, accept))
+        answer = target.transport.send(Request("GET", path, accept))
     except httpx.HTTPError:
         return None
-    found = parsed(answer) if answer.is_success else None
+    found = json_or_none(answer) if answer.is_success else None
     if not isinstance(found, dict) or "paths" not in found:
         return None
     target.routes["openapi"] = path
@@ -116,18 +118,18 @@ def _fetched(target: Target, path: str) -> dict[str, Any] | None:
 
 
 def _paths(target: Target, document: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the methods of every path, without the prefix of the scan."""
+    """Return the methods of each path. Paths lose the prefix of the scan, because the transport adds it."""
     servers, paths = document.get("servers"), document.get("paths")
     first = servers[0] if isinstance(servers, list) and servers else None
-    base = urlsplit(str(at(first, "url") or "")).path.rstrip("/")
+    base = urlsplit(str(json_field(first, "url") or "")).path.rstrip("/")
     found = {}
     for path, item in paths.items() if isinstance(paths, dict) else ():
         methods = item if isinstance(item, dict) else ()
-        found[f"{base}{path}".removeprefix(target.wire.prefix)] = [method.lower() for method in methods]
+        found[f"{base}{path}".removeprefix(target.transport.prefix)] = [method.lower() for method in methods]
     return found
 
 
-def _found(target: Target, common: Iterable[str], paths: dict[str, list[str]]) -> str | None:
+def _find(target: Target, common: Iterable[str], paths: dict[str, list[str]]) -> str | None:
     if paths:
         for candidate in common:
             for path in paths:
@@ -135,18 +137,18 @@ def _found(target: Target, common: Iterable[str], paths: dict[str, list[str]]) -
                     return path
     for candidate in common:
         for path in (candidate, f"{candidate}/"):
-            if _is_there(target, path):
+            if _exists(target, path):
                 return path
     return None
 
 
-def _is_there(target: Target, path: str) -> bool:
-    answer = target.wire.send(Request("OPTIONS", path))
+def _exists(target: Target, path: str) -> bool:
+    answer = target.transport.send(Request("OPTIONS", path))
     return answer.status_code not in (404, 410) and not answer.is_redirect and answer.status_code < 500
 
 
 def _session_field(target: Target, path: str) -> str | None:
-    """Return the field that says whether there is a session, if the answer to who is asking has one."""
-    document = parsed(target.get(path))
-    names = [name for name in ("session", "has_session", "logged_in") if isinstance(at(document, name), bool)]
+    """Return the boolean field that is true if the request has a session, or None if the response has none."""
+    document = json_or_none(target.get(path))
+    names = [name for name in ("session", "has_session", "logged_in") if isinstance(json_field(document, name), bool)]
     return names[0] if names else None

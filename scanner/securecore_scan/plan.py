@@ -1,28 +1,28 @@
-"""What cannot be guessed: which route may be used as a canary, how to read its effect back, who can revoke, where the
-memory is to be seen. Plain values; docs/scanner.md explains every entry, planfile.py reads them.
+"""The plan of a scan: routes, certificates and limits that cannot be guessed. Plain values only.
+
+docs/scanner.md explains every entry; planfile.py reads a plan from TOML.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: An access token's longest life in seconds before it is called long.
+#: Seconds: an access token that lives longer is reported by SC-TOKEN-6.
 LONGEST_LIFE = 3600
 
 
 class PlanError(Exception):
-    """What is wrong with the plan, and where."""
+    """The plan is wrong; the message names the entry."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request. In every text ``{canary}``, ``{key}``, ``{nonce}``, ``{timestamp}``, ``{name}``, ``{env:NAME}`` and,
-    where there is one, ``{token}``, ``{refresh}`` and ``{prepared}`` stand for their values.
+    """A request with placeholders, such as ``{canary}`` or ``{env:NAME}``, in any of its texts.
+
+    ``{token}``, ``{refresh}`` and ``{prepared}`` have values only in calls that need them, such as ``tokens.revoke``.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Identity:
-    """A client certificate and its key: PEM files."""
+    """A client certificate and its key, as PEM files."""
 
     cert: Path
     key: Path
@@ -45,6 +45,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Identities:
+    """Certificates by role: the victim (``owner``), the attacker (``second``) and an administrator."""
+
     owner: Identity | None = None
     second: Identity | None = None
     admin: Identity | None = None
@@ -52,7 +54,10 @@ class Identities:
 
 @dataclass(frozen=True)
 class Count:
-    """How many effects there are: a GET, and a field of its JSON (dots go down; a list counts its items)."""
+    """A GET that returns the number of effects, and the field of the number in the JSON response.
+
+    Dots go down into objects (``page.total``); a list counts its items.
+    """
 
     path: str
     field: str = "count"
@@ -60,7 +65,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Effect:
-    """A route that changes something that does not matter, and how to read it back."""
+    """A canary route: a request whose effect does no harm, and a way to count the effects."""
 
     name: str
     request: Call
@@ -69,30 +74,35 @@ class Effect:
 
 @dataclass(frozen=True)
 class Sessions:
+    """Login and logout. ``read`` is a GET that returns the caller's name, such as ``/api/whoami``."""
+
     login: Call | None = None
     logout: Call | None = None
-    #: A GET that says who the caller is, and the fields that say whose session it is, and whether there is one.
     read: str | None = None
+    #: The field with the caller's name in the response to ``read``.
     user: str | None = None
+    #: The field that is true if the request has a session. Without it, ``read`` must refuse a request with no session.
     field: str | None = None
-    #: A page that gives an id to somebody who is not logged in, and the name of the cookie.
+    #: A page that sets a session cookie before login.
     anonymous: str = "/"
+    #: The name of the session cookie.
     cookie: str | None = None
 
 
 @dataclass(frozen=True)
 class Tokens:
+    """Requests for access and refresh tokens. ``use`` is a GET that demands an access token."""
+
     request: Call | None = None
-    #: Gives a refresh token too; ``request`` if that does.
+    #: Returns a refresh token too. Needed only if ``request`` does not.
     family: Call | None = None
     refresh: Call | None = None
     revoke: Call | None = None
-    #: A GET that demands a token.
     use: str | None = None
     scheme: str = "Bearer"
     longest_life: int = LONGEST_LIFE
     jwks: str | None = None
-    #: What signs the tokens, for tokens that are signed rightly and say the wrong thing.
+    #: The key that signs the tokens: with it the scanner makes validly signed tokens with wrong claims.
     signing_key: Path | None = None
     signing_secret: str | None = None
     dpop: bool = True
@@ -100,18 +110,18 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Authorization:
-    """A permission that ``admin`` can take from ``owner`` and give back, and the effect that needs it."""
+    """A permission that ``admin`` can revoke from ``owner`` and restore, and the effect that needs the permission."""
 
     effect: str
     revoke: Call
     restore: Call
-    #: Seconds until a revocation must hold, under load.
+    #: Seconds after which a revocation must hold, under load.
     latency: float = 2.0
 
 
 @dataclass(frozen=True)
 class Privileges:
-    """A change of what ``owner`` may do, after which the session's id must be another."""
+    """A change of the owner's permissions, after which the session id must differ."""
 
     change: Call
     restore: Call | None = None
@@ -120,7 +130,10 @@ class Privileges:
 
 @dataclass(frozen=True)
 class Limit:
-    """A thing that may be used ``allowed`` times. ``prepare`` makes one; ``field`` of its answer is ``{prepared}``."""
+    """An object with ``allowed`` uses, such as a voucher.
+
+    ``prepare`` creates one. ``field`` of its response becomes ``{prepared}``.
+    """
 
     use: Call
     allowed: int = 1
@@ -130,7 +143,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Memory:
-    """Where the memory is to be seen, one of three; and certificates that nobody showed before."""
+    """Where to read the memory of the service: ``url``, ``prometheus`` or ``pid``; and certificates to connect with."""
 
     url: str | None = None
     field: str = "rss_bytes"
@@ -138,12 +151,12 @@ class Memory:
     prometheus: str | None = None
     metric: str = "process_resident_memory_bytes"
     pid: int | None = None
-    #: Signs certificates for the scan. Without it the certificates of the plan are shown in turn.
+    #: The authority that signs a new certificate for each connection. Without it, ``certificates`` are used in turn.
     ca_cert: Path | None = None
     ca_key: Path | None = None
     certificates: tuple[Identity, ...] = ()
     visit: str | None = None
-    #: Bytes for each new connection above which it is called a leak.
+    #: Bytes per new connection: steady growth above this is a leak.
     threshold: int = 2048
 
 
@@ -158,35 +171,5 @@ class Plan:
     privileges: Privileges | None = None
     limit: Limit | None = None
     memory: Memory = Memory()
-    #: Where the application itself listens, behind the proxy: nobody but the proxy should reach it.
+    #: The address of the application behind the proxy. Only the proxy should be able to reach it.
     application: str | None = None
-
-
-_FIELD = re.compile(r"\{(env:\w+|[a-z_]+)\}")
-
-
-def filled(template: Any, values: Mapping[str, str]) -> Any:
-    """Return ``template`` with the values in every text of it. Raises ``PlanError`` for one that is not there.
-
-    Other words in braces stay as they are: they are JSON, or the API's own.
-    """
-    if isinstance(template, str):
-        return _FIELD.sub(lambda found: values.get(found[1], found[0]), template)
-    if isinstance(template, Mapping):
-        return {key: filled(value, values) for key, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [filled(value, values) for value in template]
-    return template
-
-
-def environment_names(template: Any) -> set[str]:
-    """Return the NAMEs of every ``{env:NAME}`` in ``template``."""
-    if isinstance(template, str):
-        return {name.removeprefix("env:") for name in _FIELD.findall(template) if name.startswith("env:")}
-    if dataclasses.is_dataclass(template) and not isinstance(template, type):
-        return set().union(*(environment_names(getattr(template, f.name)) for f in dataclasses.fields(template)))
-    if isinstance(template, Mapping):
-        return set().union(*map(environment_names, template.values()))
-    if isinstance(template, list | tuple):
-        return set().union(*map(environment_names, template))
-    return set()

@@ -1,4 +1,4 @@
-"""A scan in this process, and peers in processes of their own."""
+"""Runs the scanner in this process, and services of other packages in processes of their own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 
 from securecore_scan import cli
+from securecore_scan.budget import Budget
+from securecore_scan.client.transport import Transport
+from securecore_scan.plan import Identities
 from tests.acceptance.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Scanned:
-    """What a scan said: its exit code, its document, and what went to the terminal."""
+    """Exit code, report and error output of a scan."""
 
     code: int
     text: str
@@ -55,8 +58,20 @@ def scanned(*arguments: object, form: str = "json") -> Scanned:
     return Scanned(code, out.getvalue(), err.getvalue())
 
 
+@contextlib.contextmanager
+def open_transport(url: str, *, requests: int = 1000) -> Iterator[Transport]:
+    """Open a transport without certificates, with a budget of ``requests``."""
+    transport = Transport(url, ca=None, identities=Identities(), budget=Budget(requests, 60.0))
+    try:
+        yield transport
+    finally:
+        transport.close()
+
+
 @dataclass
 class Peer:
+    """A running service of another package."""
+
     url: str
     pid: int
     port: int

@@ -1,4 +1,4 @@
-"""A service in this process whose answers a test writes itself."""
+"""A service in this process, with responses that the test writes itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Answer = tuple[int, dict[str, str], Any]
 
 @dataclass
 class Service:
-    """What it was asked, and where it is."""
+    """The URL of the service, and the requests it received."""
 
     url: str = ""
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
@@ -24,14 +24,18 @@ class Service:
         return [path for _, path, _, _ in self.asked]
 
 
+def answer_200(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+    return 200, {}, {}
+
+
 @contextlib.contextmanager
 def serving(answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> Iterator[Service]:
-    """Run a service on loopback. ``answer(method, path, headers, body)`` gives status, headers and JSON."""
+    """Run a service on loopback. ``answer(method, path, headers, body)`` returns status, headers and JSON."""
     service = Service()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = 65_536  # head and body in one write, or each answer waits 40 ms for an acknowledgement
+        wbufsize = 65_536  # one write for head and body; two would cost 40 ms (delayed acknowledgement)
 
         def handle_any(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}

@@ -1,4 +1,4 @@
-"""What is accepted, is so for a reason and until a day."""
+"""A finding is accepted with a reason and until a date."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from securecore_scan import baseline
 from securecore_scan.baseline import BaselineError
+from securecore_scan.checks import failed, passed
 from securecore_scan.probes import CATALOGUE
-from securecore_scan.verdict import Result, fell, held
+from securecore_scan.results import Result
 from tests.scanner.conftest import scanned
 
 TODAY = dt.date(2027, 1, 15)
@@ -19,7 +20,7 @@ ENTRY = '[[accepted]]\ncheck = "SC-FIX-4"\nsubject = "POST /auth/login"\nreason 
 
 def result(check: str = "SC-FIX-4", *, worked: bool = True) -> Result:
     found = next(one for one in CATALOGUE if one.id == check)
-    return Result(found, (fell if worked else held)("POST /auth/login", "seen"), 0.1, "again")
+    return Result(found, (failed if worked else passed)("POST /auth/login", "seen"), 0.1, "again")
 
 
 def load(tmp_path: Path, text: str) -> list[baseline.Accepted]:
@@ -28,7 +29,7 @@ def load(tmp_path: Path, text: str) -> list[baseline.Accepted]:
     return baseline.load(path)
 
 
-def test_an_accepted_finding_counts_no_more(tmp_path: Path) -> None:
+def test_accepted_finding_does_not_count(tmp_path: Path) -> None:
     marked, notes = baseline.apply(
         [result(), result("SC-FIX-1")], load(tmp_path, ENTRY.format("2027-01-15")), today=TODAY
     )
@@ -37,16 +38,16 @@ def test_an_accepted_finding_counts_no_more(tmp_path: Path) -> None:
     assert notes == []
 
 
-def test_after_its_day_it_counts_again(tmp_path: Path) -> None:
+def test_expired_entry_does_not_accept(tmp_path: Path) -> None:
     marked, notes = baseline.apply([result()], load(tmp_path, ENTRY.format("2027-01-14")), today=TODAY)
     assert marked[0].is_finding
     assert "counts again" in notes[0]
 
 
-def test_what_is_mended_is_to_be_taken_out(tmp_path: Path) -> None:
+def test_entry_for_a_repaired_fault_is_reported(tmp_path: Path) -> None:
     marked, notes = baseline.apply([result(worked=False)], load(tmp_path, ENTRY.format("2027-02-01")), today=TODAY)
     assert not marked[0].accepted
-    assert "take it out" in notes[0]
+    assert "remove this entry" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_what_is_mended_is_to_be_taken_out(tmp_path: Path) -> None:
         "accepted = [",
     ],
 )
-def test_without_a_reason_and_a_day_nothing_is_accepted(tmp_path: Path, text: str) -> None:
+def test_malformed_entry_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BaselineError):
         load(tmp_path, text)
     assert scanned("http://localhost:1", "--baseline", tmp_path / "baseline.toml").code == 2

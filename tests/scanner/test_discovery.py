@@ -1,4 +1,4 @@
-"""What is found, and that looking for it has no effect."""
+"""Discovery of routes, and that it has no side effects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 
 from securecore_scan import discovery
-from securecore_scan.client.memory import Source
+from securecore_scan.checks import Inconclusive
+from securecore_scan.client.memory import MemorySource
 from securecore_scan.client.target import Target
-from securecore_scan.client.wire import Wire
-from securecore_scan.limits import Budget
-from securecore_scan.plan import Call, Identities, Memory, Plan, PlanError, Sessions
-from securecore_scan.secrets import Secrets
-from securecore_scan.verdict import NotJudged
-from tests.scanner.conftest import scanned
+from securecore_scan.plan import Call, Memory, Plan, PlanError, Sessions
+from securecore_scan.redaction import Redactor
+from tests.scanner.conftest import open_transport, scanned
 from tests.scanner.service import Answer, serving
 
 DOCUMENT = {
@@ -36,11 +34,8 @@ DOCUMENT = {
 
 @contextmanager
 def target(url: str, plan: Plan | None = None) -> Iterator[Target]:
-    wire = Wire(url, ca=None, identities=Identities(), budget=Budget(1000, 60))
-    try:
-        yield Target(wire, plan or Plan(), Secrets())
-    finally:
-        wire.close()
+    with open_transport(url) as transport:
+        yield Target(transport, plan or Plan(), Redactor())
 
 
 def offering(*there: str, document: Any = None) -> Any:
@@ -52,7 +47,7 @@ def offering(*there: str, document: Any = None) -> Any:
     return answer
 
 
-def test_the_document_names_the_routes() -> None:
+def test_routes_are_read_from_the_openapi_document() -> None:
     with serving(offering("/v2/whoami", document=DOCUMENT)) as service, target(f"{service.url}/v2") as found:
         plan = discovery.complete(found, None)
     assert (plan.session.login, plan.session.read) == (Call("/login", json={}), "/whoami")
@@ -66,7 +61,7 @@ def test_the_document_names_the_routes() -> None:
     ]
 
 
-def test_the_document_may_be_a_file(tmp_path: Path) -> None:
+def test_openapi_document_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(DOCUMENT | {"servers": []}))
     with serving(offering()) as service, target(service.url) as found:
@@ -80,26 +75,26 @@ def test_the_document_may_be_a_file(tmp_path: Path) -> None:
     "odd",
     [{"paths": []}, {"paths": {"/login": None}}, {"paths": {}, "servers": "x"}, {"paths": None, "servers": [1]}],
 )
-def test_a_document_of_nonsense_is_as_good_as_none(odd: Any) -> None:
+def test_malformed_openapi_document_is_ignored(odd: Any) -> None:
     with serving(offering("/v2/login", document=odd)) as service, target(f"{service.url}/v2") as found:
         assert discovery.complete(found, None).session.login == Call("/login", json={})
 
 
 @pytest.mark.parametrize("where", ["/elsewhere.json", "elsewhere.json", "/v2/whoami"])
-def test_a_document_that_was_named_must_be_there(where: str) -> None:
+def test_named_openapi_document_must_exist(where: str) -> None:
     with serving(offering("/v2/whoami")) as service:
         run = scanned(service.url, "--openapi", where)
     assert run.code == 2
     assert where in run.errors
 
 
-def test_a_document_that_was_named_is_read_where_it_is() -> None:
+def test_openapi_document_may_be_a_url_or_a_path() -> None:
     with serving(offering(document=DOCUMENT)) as service, target(f"{service.url}/v2") as found:
         assert discovery.complete(found, f"{service.url}/v2/openapi.json").session.login == Call("/login", json={})
         assert discovery.complete(found, "/openapi.json").session.login == Call("/login", json={})
 
 
-def test_common_paths_are_asked_without_an_effect() -> None:
+def test_common_paths_are_probed_with_get_and_options_only() -> None:
     with (
         serving(offering("/api/token", "/api/token/refresh", "/me", "/logout")) as service,
         target(service.url) as found,
@@ -111,7 +106,7 @@ def test_common_paths_are_asked_without_an_effect() -> None:
     assert plan.tokens.refresh == Call("/api/token/refresh", json={"refresh": "{refresh}"})
 
 
-def test_what_the_plan_says_counts() -> None:
+def test_plan_overrides_discovery() -> None:
     mine = Plan(session=Sessions(login=Call("/mine"), read="/mine-too", field="open"))
     with serving(offering("/login", "/whoami")) as service, target(service.url, mine) as found:
         session = discovery.complete(found, None).session
@@ -119,23 +114,23 @@ def test_what_the_plan_says_counts() -> None:
 
 
 class TestMemory:
-    def source(self, answer: Any, plan: Memory) -> Iterator[Source]:
+    def source(self, answer: Any, plan: Memory) -> Iterator[MemorySource]:
         with serving(answer) as service, target(service.url, Plan(memory=plan)) as found:
-            yield Source(found)
+            yield MemorySource(found)
 
-    def test_prometheus_adds_up_its_processes(self) -> None:
+    def test_prometheus_values_of_all_processes_are_summed(self) -> None:
         text = b'# HELP x\nprocess_resident_memory_bytes{pid="1"} 1e6\nprocess_resident_memory_bytes{pid="2"} 5e5\n'
         for source in self.source(lambda *_: (200, {}, text), Memory(prometheus="/metrics")):
             assert source.total() == 1_500_000
 
-    def test_a_process_that_is_silent_counts_with_its_last_value(self) -> None:
+    def test_process_that_does_not_answer_counts_with_its_last_value(self) -> None:
         readings = iter([{"rss_bytes": 100, "process": 1}, {"rss_bytes": 50, "process": 2}] * 9)
         later = {"rss_bytes": 110, "process": 1}
         for source in self.source(lambda *_: (200, {}, next(readings, later)), Memory(url="/memory")):
             source.settle()
             assert source.total() == 160
 
-    def test_a_worker_that_was_replaced_spoils_the_slope(self) -> None:
+    def test_replaced_worker_is_inconclusive(self) -> None:
         process = [1]
 
         def answer(*_: object) -> Answer:
@@ -144,11 +139,11 @@ class TestMemory:
         for source in self.source(answer, Memory(url="/memory")):
             source.settle()
             process[0] = 2
-            with pytest.raises(NotJudged, match="replaced"):
+            with pytest.raises(Inconclusive, match="replaced"):
                 source.total()
 
     @pytest.mark.parametrize("document", [{"rss_bytes": "100"}, {"rss_bytes": True}, {}, []])
-    def test_what_is_no_number_is_not_judged(self, document: Any) -> None:
+    def test_reading_that_is_not_a_number_is_inconclusive(self, document: Any) -> None:
         for source in self.source(lambda *_: (200, {}, document), Memory(url="/memory")):
-            with pytest.raises(NotJudged):
+            with pytest.raises(Inconclusive):
                 source.total()

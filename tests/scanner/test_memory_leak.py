@@ -1,4 +1,4 @@
-"""A port that says of its memory what a test wants."""
+"""SC-LEAK-1 against a port that reports the memory values of the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from demo_project import pki
 from securecore_scan.client import memory
-from securecore_scan.estimates import STRETCH
+from securecore_scan.growth import STRETCH
 from securecore_scan.probes import memory_leak
 from tests.scanner.conftest import Scanned, scanned
 from tests.scanner.test_tls_posture import Handler, listening
@@ -29,7 +29,7 @@ ca_key = "ca.key"
 
 @pytest.fixture
 def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scanned]:
-    """`watch(bytes_after)` scans a port whose memory is `bytes_after(visits)`, one visit to a block."""
+    """`watch(bytes_after)` scans a port that reports `bytes_after(visits)` bytes after so many visits."""
     for module, name in ((memory_leak, "WARM_UP"), (memory_leak, "VISITS"), (memory, "READINGS")):
         monkeypatch.setattr(module, name, 2)
     pki.prepare(tmp_path, now=dt.datetime.now(dt.UTC))
@@ -61,23 +61,23 @@ def evidence(found: Scanned) -> str:
 
 
 def leaps(visits: int) -> int:
-    """Much, and seldom: neither flat nor steady."""
+    """Large and rare growth, neither flat nor steady."""
     return visits // 7 * 200_000
 
 
-def test_steady_growth_is_a_leak(watch: Callable[..., Scanned]) -> None:
+def test_steady_growth_fails(watch: Callable[..., Scanned]) -> None:
     found = watch(lambda visits: visits * 10_000)
     assert found.verdicts == {"SC-LEAK-1": "FAIL"}, found.text
     assert "grows by 10000 bytes" in evidence(found)
     assert "kept for each connection" in evidence(found)
 
 
-def test_rest_is_none(watch: Callable[..., Scanned]) -> None:
+def test_flat_memory_passes(watch: Callable[..., Scanned]) -> None:
     found = watch(lambda visits: min(visits, 20) * 10_000)
     assert found.verdicts == {"SC-LEAK-1": "PASS"}, found.text
 
 
-def test_what_cannot_be_told_is_not_told(watch: Callable[..., Scanned]) -> None:
+def test_growth_in_leaps_is_inconclusive(watch: Callable[..., Scanned]) -> None:
     found = watch(leaps)
     assert found.verdicts == {"SC-LEAK-1": "INCONCLUSIVE"}, found.text
     assert found.code == 3
@@ -85,8 +85,7 @@ def test_what_cannot_be_told_is_not_told(watch: Callable[..., Scanned]) -> None:
     assert f"each of the later {half}" in evidence(found)
 
 
-def test_ends_within_the_bounds_of_the_scan(watch: Callable[..., Scanned]) -> None:
-    """Not by running into them: what was seen until then is said."""
+def test_check_reports_before_the_budget_ends(watch: Callable[..., Scanned]) -> None:
     found = watch(leaps, "--max-requests", "200")
     assert found.verdicts == {"SC-LEAK-1": "INCONCLUSIVE"}, found.text
     assert found.content["stopped"] == ""

@@ -1,4 +1,4 @@
-"""The page in a real browser, looked at by axe."""
+"""Accessibility of the HTML report, in a real browser with axe."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, sync_playwright
 
+from securecore_scan.checks import failed
 from securecore_scan.probes import CATALOGUE
-from securecore_scan.verdict import fell
 from tests.scanner.test_reports import MIXED, report, result, written
 
-#: Every category, with its whole title, beside what MIXED has of every verdict.
+#: Every category and every verdict.
 EVERYTHING = report(
     *MIXED.results,
-    *(result(one.id, fell("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
+    *(result(one.id, failed("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
     stopped="120 seconds are over (--max-seconds)",
 )
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
-#: A folder to keep pictures in, for people.
+#: A folder for screenshots, to be inspected by eye.
 PICTURES = os.environ.get("SECURECORE_SCAN_PICTURES")
 
 
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing(browser: Browser, tmp_path: Path, scheme: Any, width: int) -> None:
+def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: Any, width: int) -> None:
     path = tmp_path / "report.html"
     path.write_text(written("html", EVERYTHING))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True)
@@ -48,7 +48,7 @@ def test_axe_finds_nothing(browser: Browser, tmp_path: Path, scheme: Any, width:
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     page.goto(path.as_uri())
-    # Closed ones hide what is in them from axe too.
+    # axe does not inspect closed details.
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
     found = Axe().run(page)
     if PICTURES:

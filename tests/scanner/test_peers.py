@@ -1,4 +1,4 @@
-"""Known answers: what other packages are known to lose, the scanner finds, and what they hold it does not call lost."""
+"""Known answers: the scanner finds the published weaknesses of other packages, and reports no others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plan(tmp_path: Path, text: str) -> Path:
 
 
 def test_simplejwt(start_peer: StartPeer, tmp_path: Path) -> None:
-    """A refresh token is spent twice at once (#985), and no access token can be revoked (#305, #744)."""
+    """Concurrent requests redeem a refresh token twice (#985); access tokens cannot be revoked (#305, #744)."""
     written = plan(
         tmp_path,
         """
@@ -40,16 +40,16 @@ def test_simplejwt(start_peer: StartPeer, tmp_path: Path) -> None:
     )
     found = scanned(start_peer("simplejwt").url, "--plan", written, "--only", "SC-TOKEN", "--only", "SC-REFRESH")
     assert found.code == 1, found.errors
-    lost = {check for check, verdict in found.verdicts.items() if verdict == "FAIL"}
-    assert lost >= {"SC-REFRESH-2", "SC-TOKEN-1", "SC-TOKEN-2"}, found.text
-    # It has a jti and five minutes; a replaced token is blacklisted; it takes none from a URL.
-    held = {check for check, verdict in found.verdicts.items() if verdict == "PASS"}
-    assert held >= {"SC-REFRESH-1", "SC-TOKEN-5", "SC-TOKEN-6", "SC-TOKEN-7"}, found.text
+    failed = {check for check, verdict in found.verdicts.items() if verdict == "FAIL"}
+    assert failed >= {"SC-REFRESH-2", "SC-TOKEN-1", "SC-TOKEN-2"}, found.text
+    # Tokens have a jti and live five minutes; replaced tokens are blacklisted; tokens in URLs are ignored.
+    passed = {check for check, verdict in found.verdicts.items() if verdict == "PASS"}
+    assert passed >= {"SC-REFRESH-1", "SC-TOKEN-5", "SC-TOKEN-6", "SC-TOKEN-7"}, found.text
     assert PASSWORD not in found.text
 
 
 def test_drf_idem(start_peer: StartPeer, tmp_path: Path) -> None:
-    """The view runs before the key is looked at: one answer, and as many effects as requests."""
+    """The view runs before the key is claimed: one response, and as many effects as requests."""
     written = plan(
         tmp_path,
         """
@@ -68,7 +68,7 @@ def test_drf_idem(start_peer: StartPeer, tmp_path: Path) -> None:
 
 
 def test_knox(start_peer: StartPeer, tmp_path: Path) -> None:
-    """The limit of tokens is a count, and then a creation (#391)."""
+    """The limit of tokens is a COUNT followed by an INSERT (#391)."""
     written = plan(
         tmp_path,
         """
@@ -83,7 +83,7 @@ def test_knox(start_peer: StartPeer, tmp_path: Path) -> None:
 
 
 def test_django_sessions(start_peer: StartPeer, tmp_path: Path) -> None:
-    """The same user's second login keeps the id. Everything else that needs no certificate holds."""
+    """A second login of the same user keeps the session id. The other attacks without certificates fail."""
     written = plan(
         tmp_path,
         """
@@ -104,16 +104,18 @@ def test_django_sessions(start_peer: StartPeer, tmp_path: Path) -> None:
 
 
 class TestACacheOfClients:
-    """One that grows for ever, and the same one with a bound."""
+    """The same cache with and without a bound."""
 
     @pytest.mark.parametrize(("bound", "verdict"), [("0", "FAIL"), ("64", "PASS")], ids=["unbounded", "bounded"])
-    def test_is_told_by_its_slope(self, start_peer: StartPeer, tmp_path: Path, bound: str, verdict: str) -> None:
+    def test_only_the_unbounded_cache_fails(
+        self, start_peer: StartPeer, tmp_path: Path, bound: str, verdict: str
+    ) -> None:
         peer = self.start(start_peer, tmp_path, PEER_BOUND=bound)
         arguments = self.arguments(tmp_path, f"[memory]\npid = {peer.pid}\nca_cert = 'ca.pem'\nca_key = 'ca.key'")
         found = scanned(peer.url, *arguments, "--only", "SC-LEAK")
         assert found.verdicts == {"SC-LEAK-1": verdict}, found.text
 
-    def test_behind_it_a_header_is_believed(self, start_peer: StartPeer, tmp_path: Path) -> None:
+    def test_forged_header_is_believed_past_the_proxy(self, start_peer: StartPeer, tmp_path: Path) -> None:
         edge, behind = self.start(start_peer, tmp_path), start_peer("remembering")
         arguments = self.arguments(tmp_path, f"application = '{behind.url}'\n[session]\nread = '/'")
         found = scanned(edge.url, *arguments, "--only", "SC-HDR")
@@ -126,6 +128,6 @@ class TestACacheOfClients:
         return start_peer("remembering", *options, "--cert-reqs=2", scheme="https", **environ)
 
     def arguments(self, folder: Path, text: str) -> list[str | Path]:
-        pair = [f"--{who}cert={folder / name}.pem" for who, name in (("", "alice"), ("second-", "bob"))]
-        keys = [f"--{who}key={folder / name}.key" for who, name in (("", "alice"), ("second-", "bob"))]
+        pair = [f"--{prefix}cert={folder / name}.pem" for prefix, name in (("", "alice"), ("second-", "bob"))]
+        keys = [f"--{prefix}key={folder / name}.key" for prefix, name in (("", "alice"), ("second-", "bob"))]
         return [*pair, *keys, "--ca", folder / "ca.pem", "--plan", plan(folder, text)]

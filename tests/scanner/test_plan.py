@@ -1,4 +1,4 @@
-"""A plan says what it means, or what is wrong with it."""
+"""A plan is read from TOML, or refused with the name of the wrong entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 
 from demo_project.stack import BASE_DIR
 from securecore_scan import planfile
-from securecore_scan.plan import Call, Plan, PlanError, environment_names, filled
+from securecore_scan.plan import Call, Plan, PlanError
+from securecore_scan.templates import environment_names, fill
 
 
 def load(tmp_path: Path, text: str) -> Plan:
@@ -17,7 +18,7 @@ def load(tmp_path: Path, text: str) -> Plan:
     return planfile.load(path)
 
 
-def test_tables_become_values(tmp_path: Path) -> None:
+def test_toml_tables_become_dataclasses(tmp_path: Path) -> None:
     plan = load(
         tmp_path,
         """
@@ -44,12 +45,12 @@ def test_tables_become_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["demo_project/scan.toml", "demo_project/vulnerable/scan.toml"])
-def test_the_plans_of_the_demo_are_plans(path: str) -> None:
+def test_plans_of_the_demo_are_valid(path: str) -> None:
     plan = planfile.load(BASE_DIR / path)
     assert [effect.name for effect in plan.effect] == ["transfer", "payout"]
 
 
-def test_the_plan_of_the_manual_is_one(tmp_path: Path) -> None:
+def test_plan_of_the_manual_is_valid(tmp_path: Path) -> None:
     manual = (BASE_DIR / "docs" / "scanner.md").read_text()
     plan = load(tmp_path, manual.split("```toml\n")[1].split("```")[0])
     assert plan.limit is not None
@@ -57,7 +58,7 @@ def test_the_plan_of_the_manual_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[memmory]\nurl = '/m'", "did you mean 'memory'"),
         ("[memory]\nurll = '/m'", "did you mean 'url'"),
@@ -69,22 +70,22 @@ def test_the_plan_of_the_manual_is_one(tmp_path: Path) -> None:
         ("[tokens]\ndpop = 1", "must be true or false"),
         ("[session]\nread = 1", "must be a text"),
         ("[tokens]\nrequest = { path = '/t', form = 'x' }", "must be a table of texts"),
-        ("[memory", "is no TOML"),
+        ("[memory", "is not TOML"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_error_names_the_wrong_entry(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(PlanError) as error:
         load(tmp_path, text)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="Cannot read"):
         planfile.load(tmp_path / "none.toml")
 
 
-def test_values_are_filled_in_everywhere() -> None:
+def test_placeholders_are_filled_at_any_depth() -> None:
     values = {"key": "k1", "env:PASSWORD": "secret"}
     template = {"a": ["{key}", {"b": "x{env:PASSWORD}y"}], "c": 1, "d": "{unknown} {}"}
-    assert filled(template, values) == {"a": ["k1", {"b": "xsecrety"}], "c": 1, "d": "{unknown} {}"}
+    assert fill(template, values) == {"a": ["k1", {"b": "xsecrety"}], "c": 1, "d": "{unknown} {}"}
     assert environment_names(Call("/{env:PATH_PART}", json=template)) == {"PATH_PART", "PASSWORD"}

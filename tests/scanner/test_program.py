@@ -1,8 +1,7 @@
-"""The program as it is called: alone, at a terminal, deeper, again as a report says, and as the manual says."""
+"""The command line: without Django, at a terminal, with --deep, and as reports and manual show it."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import re
@@ -33,7 +32,7 @@ prepare = { path = "/voucher" }
 
 
 def one_use(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-    """Vouchers that may be used once, and are: by whoever is the first."""
+    """Vouchers for one use: the first request gets it."""
     if path == "/voucher":
         unused.append("code")
         return 201, {}, {"code": "a-voucher-code"}
@@ -56,9 +55,9 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-class TestAlone:
+class TestWithoutDjango:
     def link(self, folder: Path, name: str, seen: set[str]) -> None:
-        """Link a distribution's top-level files into ``folder``, and those of what it needs."""
+        """Link the top-level files of a distribution, and of its dependencies, into ``folder``."""
         if name in seen:
             return
         seen.add(name)
@@ -72,8 +71,8 @@ class TestAlone:
             if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 self.link(folder, needed.name, seen)
 
-    def test_it_needs_no_django(self, tmp_path: Path, plan: Path) -> None:
-        """An interpreter in which Django is not installed, nor anything but what the scanner needs."""
+    def test_scan_runs_with_its_declared_dependencies_only(self, tmp_path: Path, plan: Path) -> None:
+        """An interpreter without site-packages sees only the dependencies that scanner/pyproject.toml declares."""
         folder = tmp_path / "site"
         folder.mkdir()
         (folder / "securecore_scan").symlink_to(ROOT / "scanner" / "securecore_scan")
@@ -92,7 +91,7 @@ class TestAlone:
 
 
 class TestDeep:
-    def test_it_does_ten_times_the_rounds(self, plan: Path) -> None:
+    def test_deep_scan_runs_ten_times_the_rounds(self, plan: Path) -> None:
         arguments = ("--plan", plan, "--only", "SC-LIMIT")
         with serving(one_use) as service:
             standard, deep = scanned(service.url, *arguments), scanned(service.url, *arguments, "--deep")
@@ -107,28 +106,28 @@ class TestProgress:
             return True
 
     def shown(self, plan: Path, stream: io.StringIO, *arguments: str) -> str:
-        """What a scan of eight checks writes beside its report."""
+        """Return the error output of a scan of eight checks."""
         with serving(one_use) as service, redirect_stdout(io.StringIO()), redirect_stderr(stream):
             cli.main([service.url, "--plan", str(plan), "--only", "SC-LIMIT", "--only", "SC-FIX", *arguments])
         return stream.getvalue()
 
-    def test_a_terminal_sees_a_bar_that_goes_away(self, plan: Path) -> None:
+    def test_terminal_shows_a_progress_bar_and_erases_it(self, plan: Path) -> None:
         shown = self.shown(plan, self.Terminal())
         bars = re.findall(r"\r\033\[K\[(#*)(\.*)\] (\d+)/8 ([^\r]+)", shown)
         assert [int(number) for _, _, number, _ in bars] == list(range(1, 9))
         assert {len(done) + len(left) for done, left, _, _ in bars} == {24}
         assert [len(done) for done, _, _, _ in bars] == list(range(0, 24, 3))
-        assert bars[-1][3] == "More uses at once than there are"
+        assert bars[-1][3] == "More concurrent uses than allowed"
         assert shown.endswith("\r\033[K")
 
-    def test_nobody_else_does(self, plan: Path) -> None:
+    def test_no_progress_without_a_terminal_or_with_quiet(self, plan: Path) -> None:
         assert self.shown(plan, io.StringIO()) == ""
         assert self.shown(plan, self.Terminal(), "--quiet") == ""
 
 
-class TestAgain:
-    def test_the_command_of_a_report_repeats_its_finding(self, plan: Path) -> None:
-        """Pasted into a shell, with a blank in a path."""
+class TestReproduce:
+    def test_command_in_the_report_repeats_the_finding(self, plan: Path) -> None:
+        """The command is pasted into a shell, and a path contains a blank."""
 
         def endless(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
             return (200, {}, {"code": "a-voucher-code"}) if method == "POST" else (404, {}, {})
@@ -149,8 +148,8 @@ class TestAgain:
         assert "1 FAIL" in done.stdout
 
 
-def test_what_one_check_cannot_read_ends_no_other(tmp_path: Path) -> None:
-    """A key set of nonsense, in JSON: the libraries for it have errors of their own."""
+def test_error_in_one_check_does_not_end_the_next(tmp_path: Path) -> None:
+    """The key set is malformed: PyJWT raises an error of a class of its own."""
     token = jwt.encode({"jti": "1", "exp": 4_000_000_000}, "a secret of the service, long enough")
     answers: dict[str, Answer] = {
         "/token": (200, {}, {"access_token": token}),
@@ -176,21 +175,19 @@ def test_what_one_check_cannot_read_ends_no_other(tmp_path: Path) -> None:
 class TestTheManual:
     MANUAL = (ROOT / "docs" / "scanner.md").read_text()
 
-    def test_its_commands_are_understood(self) -> None:
+    def test_commands_are_valid(self) -> None:
         commands = re.findall(r"securecore-scan (https://(?:\\\n|[^\n])+)", self.MANUAL)
         assert len(commands) >= 5
         for command in commands:
             words = shlex.split(command.replace("\\\n", " ").partition(" || ")[0])
-            parser = argparse.ArgumentParser(exit_on_error=False)
-            cli.add_arguments(parser)
-            assert parser.parse_args(words).url.startswith("https://")
+            assert cli.parser().parse_args(words).url.startswith("https://")
 
-    def test_its_step_before_a_deployment_is_a_script(self) -> None:
+    def test_deployment_step_is_a_valid_shell_script(self) -> None:
         script = self.MANUAL.split("```sh\n")[1].split("```")[0]
         subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
     @pytest.mark.parametrize(("code", "deployed"), [(0, True), (1, False), (2, False), (3, False)])
-    def test_it_deploys_only_what_was_clean(self, tmp_path: Path, code: int, deployed: bool) -> None:
+    def test_deployment_step_deploys_after_exit_code_0_only(self, tmp_path: Path, code: int, deployed: bool) -> None:
         for name, line in (("securecore-scan", f"exit {code}"), ("deploy", "touch deployed")):
             (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
             (tmp_path / name).chmod(0o755)

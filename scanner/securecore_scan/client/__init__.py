@@ -1,12 +1,15 @@
-"""What an honest client does.
+"""Everything that an attack sends: requests, tokens, sessions, certificates.
 
-wire      requests over mutual TLS, one after another and all at once
-target    the service: its plan, its routes, and what is remembered between checks
-effects   something that changes, and how many times it did
-tokens    tokens asked for, used, refreshed, given back
-jws       tokens and proofs made by hand
-sessions  logging in and out, and whose session it is
-minting   certificates that nobody showed before
-memory    what a service, Prometheus or this machine says of its memory
-tls       handshakes, looked at for themselves
+request       a request with all values filled in
+transport     sends requests over mutual TLS, one by one or together
+responses     reads status and JSON of a response
+target        the service under test, with its plan and cached answers
+effects       sends canary requests and counts their effects
+load          repeats one effect in several threads
+tokens        requests, uses, refreshes and revokes tokens
+jws           forges JWTs and signs DPoP proofs
+sessions      logs in and out, and reads the caller's name
+certificates  issues client certificates
+memory        reads the memory of the service
+tls           makes single TLS handshakes
 """

@@ -1,25 +1,28 @@
-"""Something that changes, and how many times it did."""
+"""Sends canary requests and counts their effects."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import httpx
 
-from securecore_scan.client.target import Target, at, body, described, granted
-from securecore_scan.client.wire import Request
+from securecore_scan.checks import Confidence, Inconclusive, Skipped
+from securecore_scan.client.request import Request, build
+from securecore_scan.client.responses import json_field, require_json, status_text
+from securecore_scan.client.target import Target
 from securecore_scan.plan import Call, Effect
-from securecore_scan.verdict import Confidence, NotJudged, Skipped
 
-#: Seconds that a service may need to see a permission again that was just given back.
+#: Seconds that a service may need until a restored permission holds again.
 PATIENCE = 8.0
+#: Headers that mark a repeated response, as several packages spell them.
+_REPLAYED = ("idempotency-replayed", "idempotent-replayed", "x-idempotency-replayed")
 
 
 @dataclass(frozen=True)
-class Captured:
-    """A request as somebody on its way would have it, with the values that were filled in."""
+class CapturedRequest:
+    """A canary request as an attacker on the path would record it, with the values of its placeholders."""
 
     effect: Effect
     request: Request
@@ -34,8 +37,8 @@ class Captured:
         return Confidence.HIGH if self.effect.count else Confidence.MEDIUM
 
 
-def effects(target: Target) -> tuple[Effect, ...]:
-    """Return the plan's canary routes. Raises ``Skipped``: no document says which effect does no harm."""
+def canary_effects(target: Target) -> tuple[Effect, ...]:
+    """Return the canary routes of the plan. Raises ``Skipped`` if there is none: no OpenAPI document names them."""
     if not target.plan.effect:
         unsafe = [route for route in target.routes if route.startswith("unsafe: ")]
         found = f" ({len(unsafe)} unsafe routes were found)" if unsafe else ""
@@ -43,62 +46,53 @@ def effects(target: Target) -> tuple[Effect, ...]:
     return target.plan.effect
 
 
-def named(target: Target, name: str) -> Effect:
-    """Return the effect of this name. Raises ``Skipped``."""
-    for effect in effects(target):
+def effect_named(target: Target, name: str) -> Effect:
+    """Return the effect of this name. Raises ``Skipped`` if the plan has none."""
+    for effect in canary_effects(target):
         if effect.name == name:
             return effect
     raise Skipped(f"the plan has no effect named {name!r}")
 
 
-def capture(target: Target, effect: Effect, headers: dict[str, str] | None = None, **more: str) -> Captured:
-    """Return a request that was not sent yet."""
+def capture(target: Target, effect: Effect, headers: Mapping[str, str] | None = None, **more: str) -> CapturedRequest:
+    """Return a new canary request. Nothing is sent yet."""
     values = target.values(**more)
-    request = target.prepared(effect.request, values)
-    for name, value in (headers or {}).items():
-        request = request.with_headers(**{name: value})
-    return Captured(effect, request, values)
+    return CapturedRequest(effect, build(effect.request, values).with_headers(headers or {}), values)
 
 
-def ready(target: Target, effect: Effect) -> None:
-    """Wait until the owner may. Raises ``NotJudged`` if that takes too long."""
+def wait_until_allowed(target: Target, effect: Effect) -> None:
+    """Send canary requests until one succeeds. Raises ``Inconclusive`` after ``PATIENCE`` seconds."""
     until = time.monotonic() + PATIENCE
-    while not (answer := target.wire.send(capture(target, effect).request)).is_success:
+    while not (answer := target.transport.send(capture(target, effect).request)).is_success:
         if answer.status_code not in (403, 503) or time.monotonic() > until:
-            raise NotJudged(f"{effect.request} answered {described(answer)}, so there is no effect to attack")
+            raise Inconclusive(f"{effect.request} answered {status_text(answer)}, so there is no effect to attack")
         time.sleep(0.25)
 
 
-def count(target: Target, captured: Captured, answers: Sequence[httpx.Response]) -> int:
-    """Return how many effects a captured request had: read back if the plan says how, else judged by the answers."""
+def count(target: Target, captured: CapturedRequest, answers: Sequence[httpx.Response]) -> int:
+    """Return the number of effects: read back if the plan has ``count``, else taken from ``answers``."""
     read = captured.effect.count
     if read is None:
-        return _answered(answers)
-    request = target.prepared(captured.effect.request, captured.values)
-    path = target.prepared(Call(read.path, "GET"), captured.values).path
-    document = body(target.wire.send(Request("GET", path, _credentials(request))))
-    found = at(document, read.field) if isinstance(document, dict) else document
+        return _count_in_answers(answers)
+    request = build(captured.effect.request, captured.values)
+    path = build(Call(read.path, "GET"), captured.values).path
+    document = require_json(target.transport.send(Request("GET", path, _credentials(request))))
+    found = json_field(document, read.field) if isinstance(document, dict) else document
     if isinstance(found, list):
         return len(found)
     if isinstance(found, bool) or not isinstance(found, int):
-        raise NotJudged(f"GET {path.partition('?')[0]} has no number at {read.field!r}")
+        raise Inconclusive(f"GET {path.partition('?')[0]} has no number at {read.field!r}")
     return found
 
 
-def said(number: int) -> str:
-    """Return a number of effects in words."""
+def count_text(number: int) -> str:
+    """Return ``1 effect`` or ``3 effects``."""
     return f"{number} effect{'' if number == 1 else 's'}"
 
 
-def perform(target: Target, captured: Captured) -> httpx.Response:
-    """Send it once; what follows is a replay. Raises ``NotJudged`` if it has no effect."""
-    return granted(target.wire.send(captured.request))
-
-
-def _answered(answers: Sequence[httpx.Response]) -> int:
-    """Count the distinct successes that do not say that they are a repetition."""
-    marks = ("idempotency-replayed", "idempotent-replayed", "x-idempotency-replayed")
-    fresh = [one for one in answers if one.is_success and not any(mark in one.headers for mark in marks)]
+def _count_in_answers(answers: Sequence[httpx.Response]) -> int:
+    """Count the 2xx responses with distinct bodies that are not marked as a repetition."""
+    fresh = [one for one in answers if one.is_success and not any(mark in one.headers for mark in _REPLAYED)]
     return len({one.content for one in fresh}) if all(one.content for one in fresh) else len(fresh)
 
 

@@ -1,4 +1,7 @@
-"""Tokens and proofs made by hand: what a library refuses to make is what an attacker makes."""
+"""Forges JWTs and signs DPoP proofs.
+
+A JWT library refuses to make most of these tokens, so this module encodes them itself.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 
-def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return header and claims of a JWT, None if the token is none."""
+def decode(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return header and claims of a JWT without verifying the signature, or None if the token is not a JWT."""
     try:
         header, claims, _ = token.split(".")
         found = json.loads(_decoded(header)), json.loads(_decoded(claims))
@@ -27,24 +30,24 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any], *, alg: str = "none") -> str:
-    """Return a JWT that says it needs no signature, and has none."""
+    """Return a JWT without a signature, with ``alg`` in its header."""
     return f"{_signing_input({**header, 'alg': alg}, claims)}."
 
 
 def with_hmac(header: dict[str, Any], claims: dict[str, Any], *, key: bytes) -> str:
-    """Return a JWT signed HS256 with any bytes, a public key's among them."""
+    """Return a JWT signed with HS256 by any bytes, such as a public key in PEM."""
     signed = _signing_input({**header, "alg": "HS256"}, claims)
     return f"{signed}.{_encoded(hmac.digest(key, signed.encode(), hashlib.sha256))}"
 
 
-def with_other_claims(token: str, **changes: Any) -> str:
-    """Return ``token`` with changed claims under its old signature."""
-    header, claims = parts(token) or ({}, {})
+def with_changed_claims(token: str, **changes: Any) -> str:
+    """Return ``token`` with changed claims and its old signature."""
+    header, claims = decode(token) or ({}, {})
     return f"{_signing_input(header, claims | changes)}.{token.rpartition('.')[2]}"
 
 
 def signed(header: dict[str, Any], claims: dict[str, Any], *, key: Any) -> str:
-    """Return a JWT that is signed as ``header`` says."""
+    """Return a JWT with a valid signature by the algorithm of ``header``."""
     extra = {name: value for name, value in header.items() if name != "alg"}
     return jwt.encode(claims, key, algorithm=header["alg"], headers=extra)
 
@@ -61,6 +64,7 @@ class ProofKey:
         }
 
     def proof(self, method: str, url: str, *, access_token: str | None = None, nonce: str | None = None) -> str:
+        """Return a new proof for one request."""
         claims = {"jti": secrets.token_hex(16), "htm": method, "htu": url, "iat": int(time.time())}
         if access_token is not None:
             claims["ath"] = _encoded(hashlib.sha256(access_token.encode()).digest())
@@ -70,7 +74,7 @@ class ProofKey:
 
 
 def public_pem(jwk: dict[str, Any]) -> bytes:
-    """Return a public key of a key set as PEM: the bytes that a confused verifier takes for an HMAC secret."""
+    """Return a public key of a key set in PEM: the bytes that a confused verifier uses as an HMAC secret."""
     key: Any = jwt.PyJWK(jwk, algorithm=jwk.get("alg")).key
     return bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
 

@@ -1,22 +1,25 @@
-"""Logging in and out, and whose session it is."""
+"""Logs in and out, and reads the caller's name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, Morsel, SimpleCookie
 
 import httpx
 
-from securecore_scan.client.target import Target, add_headers, at, body, described, granted, refused
-from securecore_scan.client.wire import Request
-from securecore_scan.verdict import NotJudged, Skipped
+from securecore_scan.checks import Inconclusive, Skipped
+from securecore_scan.client.request import add_query, build
+from securecore_scan.client.responses import is_refused, json_field, require_json, require_success, status_text
+from securecore_scan.client.target import Target
 
+#: Names of the field with the caller's name, tried in this order.
 _USER_FIELDS = ("user", "username", "sub", "email", "id")
 
 
 @dataclass(frozen=True)
-class Cookie:
-    """A session's id, and the cookie it is in."""
+class SessionCookie:
+    """A session id and the name of its cookie."""
 
     name: str
     value: str
@@ -26,127 +29,118 @@ class Cookie:
         return {"Cookie": f"{self.name}={self.value}"}
 
 
-def log_in(
-    target: Target,
-    who: str = "owner",
-    cookie: Cookie | None = None,
-    *,
-    query: str = "",
-    headers: dict[str, str] | None = None,
-) -> Cookie:
-    """Log in, with an id that is there already if one is given, and return the id that counts now."""
-    opened = set_cookie(target, log_in_answer(target, who, cookie, query=query, headers=headers)) or cookie
+def log_in(target: Target, role: str = "owner", cookie: SessionCookie | None = None) -> SessionCookie:
+    """Log in, with the session id ``cookie`` if one is given, and return the session id after the login."""
+    opened = session_cookie(target, send_login(target, role, cookie)) or cookie
     if opened is None:
-        raise NotJudged("a login set no session cookie")
-    if not is_live(target, opened, who):
-        raise NotJudged("a login opened no session")
+        raise Inconclusive("a login set no session cookie")
+    if not is_live(target, opened, role):
+        raise Inconclusive("a login opened no session")
     return opened
 
 
-def log_in_answer(
+def send_login(
     target: Target,
-    who: str = "owner",
-    cookie: Cookie | None = None,
+    role: str = "owner",
+    cookie: SessionCookie | None = None,
     *,
     query: str = "",
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
-    """Log in and return the answer."""
+    """Log in and return the response. ``cookie``, ``query`` and ``headers`` may carry a planted session id."""
     call = target.plan.session.login
     if call is None:
         raise Skipped("no login was found, and the plan names none: [session] login")
-    request = target.prepared(call, target.values(who))
-    path = f"{request.path}{'&' if '?' in request.path else '?'}{query}" if query else request.path
-    request = Request(request.method, path, request.headers, request.content)
-    request = add_headers(request, {**(cookie.header if cookie else {}), **(headers or {})})
-    return granted(target.wire.send(request, who))
+    request = build(call, target.values(role)).with_query(query)
+    request = request.with_headers({**(cookie.header if cookie else {}), **(headers or {})})
+    return require_success(target.transport.send(request, role))
 
 
-def log_out(target: Target, cookie: Cookie) -> None:
-    """Log out. Raises ``Skipped`` if there is no logout."""
+def log_out(target: Target, cookie: SessionCookie) -> None:
+    """Log out. Raises ``Skipped`` if there is no logout route."""
     if target.plan.session.logout is None:
         raise Skipped("no logout was found, and the plan names none: [session] logout")
-    granted(target.call(target.plan.session.logout, "owner", cookie.header))
+    require_success(target.call(target.plan.session.logout, "owner", cookie.header))
 
 
-def set_cookie(target: Target, response: httpx.Response) -> Cookie | None:
-    """Return the session cookie that a response sets, None if it sets none."""
+def session_cookie(target: Target, response: httpx.Response) -> SessionCookie | None:
+    """Return the session cookie that a response sets, or None."""
     morsel = session_morsel(target, response)
-    return Cookie(morsel.key, target.secrets.add(morsel.value, "session id")) if morsel else None
+    return SessionCookie(morsel.key, target.redactor.add(morsel.value, "session id")) if morsel else None
 
 
 def session_morsel(target: Target, response: httpx.Response) -> Morsel[str] | None:
-    """Return the session cookie of a response with its attributes."""
+    """Return the session cookie of a response with its attributes, such as Secure, or None."""
     for line in response.headers.get_list("set-cookie"):
         try:
             morsels = SimpleCookie(line)
         except CookieError:
             continue
         for name, morsel in morsels.items():
-            if morsel.value and _is_session(target, name):
+            if morsel.value and _is_session_cookie(target, name):
                 return morsel
     return None
 
 
-def is_live(target: Target, cookie: Cookie, who: str = "owner", *, query: str = "") -> bool:
-    """Say whether this id opens a session for a client with this certificate."""
-    return _has_session(target, seen_with(target, cookie.header, who, query=query))
+def is_live(target: Target, cookie: SessionCookie, role: str = "owner", *, query: str = "") -> bool:
+    """Say whether the session id opens a session on a connection of this role."""
+    return _has_session(target, send_whoami(target, cookie.header, role, query=query))
 
 
-def user_with(target: Target, headers: dict[str, str], who: str = "owner", *, query: str = "") -> str | None:
-    """Return who the service says the caller is, None if it refuses to say."""
-    answer = seen_with(target, headers, who, query=query)
-    return None if refused(answer) else user_of(target, answer)
+def user_name(target: Target, headers: Mapping[str, str], role: str = "owner") -> str | None:
+    """Return the caller's name by the service, or None if the service refuses the request."""
+    answer = send_whoami(target, headers, role)
+    return None if is_refused(answer) else user_in(target, answer)
 
 
-def seen_with(target: Target, headers: dict[str, str], who: str, *, query: str = "") -> httpx.Response:
-    """Ask who the caller is."""
-    path = read_at(target)
-    return target.get(f"{path}{'&' if '?' in path else '?'}{query}" if query else path, who, headers)
+def send_whoami(target: Target, headers: Mapping[str, str], role: str, *, query: str = "") -> httpx.Response:
+    """Ask the service for the caller's name, and return the response."""
+    return target.get(add_query(whoami_path(target), query), role, headers)
 
 
-def read_at(target: Target) -> str:
-    """Return the route that says who the caller is. Raises ``Skipped``."""
+def whoami_path(target: Target) -> str:
+    """Return the route that names the caller, such as /api/whoami. Raises ``Skipped`` if none is known."""
     if target.plan.session.read is None:
-        raise Skipped("no route that says who the caller is was found, and the plan names none: [session] read")
+        raise Skipped("no route that names the caller was found, and the plan names none: [session] read")
     return target.plan.session.read
 
 
-def user_of(target: Target, answer: httpx.Response) -> str | None:
-    """Return the caller's name from an answer."""
-    document = body(answer)
+def user_in(target: Target, answer: httpx.Response) -> str | None:
+    """Return the caller's name in a response."""
+    document = require_json(answer)
     names = (target.plan.session.user,) if target.plan.session.user else _USER_FIELDS
-    found = next((value for name in names if (value := at(document, name)) is not None), None)
+    found = next((value for name in names if (value := json_field(document, name)) is not None), None)
     return None if found is None else str(found)
 
 
-def subject(target: Target) -> str:
+def login_route(target: Target) -> str:
+    """Return method and path of the login. Raises ``Skipped`` if none is known."""
     if target.plan.session.login is None:
         raise Skipped("no login was found, and the plan names none: [session] login")
     return str(target.plan.session.login)
 
 
 def _has_session(target: Target, answer: httpx.Response) -> bool:
-    if refused(answer):
+    if is_refused(answer):
         return False
     field = target.plan.session.field
     if field is not None:
-        return bool(at(body(answer), field))
-    # No field says it: then the route must be closed to whoever has no session.
+        return bool(json_field(require_json(answer), field))
+    # Without such a field, a 2xx response shows a session only if the route refuses requests without a session.
     target.once(_demands_a_session)
     return True
 
 
 def _demands_a_session(target: Target) -> None:
-    answer = target.get(read_at(target))
-    if not refused(answer):
-        raise NotJudged(
-            f"GET {read_at(target)} answers {described(answer)} without a session; name a field that says whether "
-            "there is one: [session] field"
+    answer = target.get(whoami_path(target))
+    if not is_refused(answer):
+        raise Inconclusive(
+            f"GET {whoami_path(target)} answers {status_text(answer)} without a session; name the field that is true "
+            "if there is one: [session] field"
         )
 
 
-def _is_session(target: Target, name: str) -> bool:
+def _is_session_cookie(target: Target, name: str) -> bool:
     if target.plan.session.cookie is not None:
         return name == target.plan.session.cookie
     lowered = name.lower()

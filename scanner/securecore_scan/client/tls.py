@@ -1,4 +1,4 @@
-"""Handshakes, looked at for themselves."""
+"""Makes single TLS handshakes, and reads their result."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from securecore_scan.client.wire import Wire
-from securecore_scan.verdict import NotJudged
+from securecore_scan.checks import Inconclusive
+from securecore_scan.client.transport import Transport
 
 _TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
 class Handshake:
-    """How a handshake ended: what was agreed on, or the reason of the library that refused."""
+    """The result of a handshake: version, cipher and certificate of the server, or the reason of the refusal."""
 
     version: str | None
     cipher: str | None
@@ -31,14 +31,14 @@ class Handshake:
         return self.version is not None
 
 
-def shake(wire: Wire, context: ssl.SSLContext) -> Handshake:
-    """Try one handshake. Raises ``NotJudged`` if nobody is there: that is no refusal."""
-    host, port = wire.address
-    wire.budget.spend()
+def handshake(transport: Transport, context: ssl.SSLContext) -> Handshake:
+    """Try one handshake. Raises ``Inconclusive`` if the TCP connection fails: that is no refusal of the TLS version."""
+    host, port = transport.address
+    transport.budget.spend()
     try:
         plain = socket.create_connection((host, port), timeout=_TIMEOUT)
     except OSError as error:
-        raise NotJudged(f"no connection: {type(error).__name__}") from None
+        raise Inconclusive(f"no connection: {type(error).__name__}") from None
     try:
         with plain, context.wrap_socket(plain, server_hostname=host) as tls:
             cipher = tls.cipher()
@@ -49,13 +49,13 @@ def shake(wire: Wire, context: ssl.SSLContext) -> Handshake:
         return Handshake(None, None, None, type(error).__name__)
 
 
-def lenient(version: ssl.TLSVersion, ciphers: str = "ALL:COMPLEMENTOFALL:@SECLEVEL=0") -> ssl.SSLContext:
-    """Return a context that agrees to this version alone, believes everybody, and has no taste in ciphers."""
+def permissive_context(version: ssl.TLSVersion, ciphers: str = "ALL:COMPLEMENTOFALL:@SECLEVEL=0") -> ssl.SSLContext:
+    """Return a context that offers this TLS version only, accepts any certificate, and offers ``ciphers``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with warnings.catch_warnings():
-        # TLS 1.0 and 1.1 are deprecated. That is the point.
+        # Python warns of TLS 1.0 and 1.1; the scanner offers them on purpose.
         warnings.simplefilter("ignore", DeprecationWarning)
         with contextlib.suppress(ssl.SSLError):
             context.set_ciphers(ciphers)
@@ -63,20 +63,20 @@ def lenient(version: ssl.TLSVersion, ciphers: str = "ALL:COMPLEMENTOFALL:@SECLEV
     return context
 
 
-def server_certificate(wire: Wire) -> x509.Certificate | None:
-    """Return the server's certificate, believed or not."""
-    if not wire.is_tls:
+def server_certificate(transport: Transport) -> x509.Certificate | None:
+    """Return the server's certificate, trusted or not, and None for plain http or a failed handshake."""
+    if not transport.is_tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    found = shake(wire, context).certificate
+    found = handshake(transport, context).certificate
     return x509.load_der_x509_certificate(found) if found else None
 
 
-def server_key(wire: Wire) -> bytes | None:
-    """Return the public key of the server's certificate as PEM."""
-    certificate = server_certificate(wire)
+def server_key(transport: Transport) -> bytes | None:
+    """Return the public key of the server's certificate in PEM, or None."""
+    certificate = server_certificate(transport)
     if certificate is None:
         return None
     return certificate.public_key().public_bytes(

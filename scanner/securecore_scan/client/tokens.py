@@ -1,22 +1,33 @@
-"""Tokens asked for, used, refreshed, given back."""
+"""Requests, uses, refreshes and revokes tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from securecore_scan.client.target import Target, body, described, granted, parsed, refused
+from securecore_scan.checks import Inconclusive, Skipped
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import (
+    is_refused,
+    json_or_none,
+    require_json,
+    require_success,
+    route,
+    status_text,
+)
+from securecore_scan.client.target import Target
 from securecore_scan.plan import Call
-from securecore_scan.verdict import NotJudged, Skipped
 
+#: Names of the tokens in a token response: OAuth 2, simplejwt, knox and REST framework.
 _ACCESS, _REFRESH = ("access_token", "access", "token", "key"), ("refresh_token", "refresh")
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What a token request gave."""
+class TokenPair:
+    """The tokens of one token response."""
 
     access: str
     refresh: str | None
@@ -27,94 +38,102 @@ class Pair:
         return {"Authorization": f"{self.scheme} {self.access}"}
 
 
-def ask(target: Target, who: str = "owner", *, headers: dict[str, str] | None = None) -> Pair:
-    """Ask for an access token. Raises ``Skipped`` if there is no token route, ``NotJudged`` if it says no."""
+def request_tokens(target: Target, role: str = "owner") -> TokenPair:
+    """Request an access token. Raises ``Skipped`` without a token route, ``Inconclusive`` if the service refuses."""
     call = target.plan.tokens.request
     if call is None:
         raise Skipped("no token endpoint was found, and the plan names none: [tokens] request")
-    return read(target, target.call(call, who, headers))
+    return read_tokens(target, target.call(call, role))
 
 
-def family(target: Target, who: str = "owner") -> Pair:
-    """Ask for an access token with a refresh token. Raises ``Skipped`` if none comes."""
+def request_family(target: Target, role: str = "owner") -> TokenPair:
+    """Request an access token with a refresh token. Raises ``Skipped`` if the service issues no refresh token."""
     call = target.plan.tokens.family or target.plan.tokens.request
     if call is None or target.plan.tokens.refresh is None:
         raise Skipped("no refresh tokens: the plan names none ([tokens] family, refresh)")
-    pair = read(target, target.call(call, who))
+    pair = read_tokens(target, target.call(call, role))
     if pair.refresh is None:
         raise Skipped(f"{call} gives no refresh token")
     return pair
 
 
-def read(target: Target, response: httpx.Response) -> Pair:
-    """Return the tokens of a response, which are secrets from now on."""
-    document = body(response)
+def read_tokens(target: Target, response: httpx.Response) -> TokenPair:
+    """Return the tokens of a token response, and redact them in reports."""
+    document = require_json(response)
     access, refresh = (_first(document, names) for names in (_ACCESS, _REFRESH))
     if access is None:
-        raise NotJudged(f"{response.request.method} {response.url.path} gave no token")
-    target.secrets.add(access, "access token")
+        raise Inconclusive(f"{route(response)} gave no token")
+    target.redactor.add(access, "access token")
     if refresh is not None:
-        target.secrets.add(refresh, "refresh token")
-    scheme = parsed(response).get("token_type") or target.plan.tokens.scheme
-    return Pair(access, refresh, target.plan.tokens.scheme if str(scheme).lower() == "bearer" else str(scheme))
+        target.redactor.add(refresh, "refresh token")
+    scheme = json_or_none(response).get("token_type") or target.plan.tokens.scheme
+    return TokenPair(access, refresh, target.plan.tokens.scheme if str(scheme).lower() == "bearer" else str(scheme))
 
 
 def use(
-    target: Target, access: str, who: str = "owner", *, scheme: str | None = None, headers: dict[str, str] | None = None
+    target: Target,
+    access: str,
+    role: str = "owner",
+    *,
+    scheme: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
-    """Send an access token to the route that demands one."""
+    """Send an access token to the protected route, and return the response."""
     credentials = {"Authorization": f"{scheme or target.plan.tokens.scheme} {access}"}
-    return target.get(used_at(target), who, credentials | (headers or {}))
+    return target.get(protected_path(target), role, {**credentials, **(headers or {})})
 
 
-def used_at(target: Target) -> str:
-    """Return the route that demands a token. Raises ``Skipped``."""
+def protected_path(target: Target) -> str:
+    """Return the route that demands a token. Raises ``Skipped`` if none is known."""
     if target.plan.tokens.use is None:
         raise Skipped("no route that demands a token was found, and the plan names none: [tokens] use")
     return target.plan.tokens.use
 
 
 def subject(target: Target) -> str:
-    return f"GET {used_at(target)}"
+    return f"GET {protected_path(target)}"
 
 
-def honest(target: Target) -> Pair:
-    """Return a token that works where none is refused: without both, an attack with a token proves nothing."""
+def working_pair(target: Target) -> TokenPair:
+    """Return new tokens, after two controls: the route refuses no token, and accepts this one.
+
+    Without both controls, the response to a stolen or forged token proves nothing.
+    """
     target.once(_demands_a_token)
-    pair = ask(target)
-    granted(use(target, pair.access, scheme=pair.scheme))
+    pair = request_tokens(target)
+    require_success(use(target, pair.access, scheme=pair.scheme))
     return pair
 
 
-def spend(target: Target, refresh: str, who: str = "owner") -> httpx.Response:
-    """Redeem a refresh token."""
-    return target.wire.send(target.prepared(_refreshing(target), target.values(who, refresh=refresh)), who)
+def redeem(target: Target, refresh: str, role: str = "owner") -> httpx.Response:
+    """Redeem a refresh token, and return the response."""
+    return target.transport.send(build(_refresh_call(target), target.values(role, refresh=refresh)), role)
 
 
-def spend_at_once(target: Target, refresh: str, copies: int) -> list[httpx.Response]:
-    """Redeem one refresh token so many times at once."""
-    request = target.prepared(_refreshing(target), target.values(refresh=refresh))
-    return target.wire.at_once([request] * copies)
+def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Response]:
+    """Redeem one refresh token in ``copies`` concurrent requests."""
+    request = build(_refresh_call(target), target.values(refresh=refresh))
+    return target.transport.send_together([request] * copies)
 
 
-def give_back(target: Target, token: str, *, pair: Pair | None = None) -> str:
-    """Revoke a token, or log out with it where there is no revocation; return what was called."""
+def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
+    """Revoke a token, or log out where there is no revocation route. Return the route, such as ``POST /revoke``."""
     credentials = pair.header if pair else {}
     values = {"token": token, "refresh": (pair and pair.refresh) or token}
     for call in (target.plan.tokens.revoke, target.plan.session.logout):
         if call is not None:
-            granted(target.call(call, "owner", credentials, **values))
+            require_success(target.call(call, "owner", credentials, **values))
             return str(call)
     raise Skipped("neither a revocation nor a logout was found, and the plan names none: [tokens] revoke")
 
 
 def _demands_a_token(target: Target) -> None:
-    answer = target.get(used_at(target))
-    if not refused(answer):
-        raise NotJudged(f"{subject(target)} answers {described(answer)} without a token")
+    answer = target.get(protected_path(target))
+    if not is_refused(answer):
+        raise Inconclusive(f"{subject(target)} answers {status_text(answer)} without a token")
 
 
-def _refreshing(target: Target) -> Call:
+def _refresh_call(target: Target) -> Call:
     if target.plan.tokens.refresh is None:
         raise Skipped("the plan names no refresh route: [tokens] refresh")
     return target.plan.tokens.refresh

@@ -1,10 +1,12 @@
-"""The attacks. A file is one subject, a check one attack; each says in its docstring how it is judged.
+"""The attacks, one subject a file.
 
-Quiet ones first. What disturbs the service, or takes a permission away, comes last.
+The docstring of each check's function says when the attack counts as working. CATALOGUE lists the checks in the order
+of a scan: checks that load the service or revoke a permission come last.
 """
 
 from __future__ import annotations
 
+from securecore_scan.checks import Check
 from securecore_scan.probes import (
     authorization_race,
     dpop,
@@ -14,12 +16,13 @@ from securecore_scan.probes import (
     request_replay,
     session_cookie,
     session_fixation,
+    session_lifecycle,
     tls_posture,
+    token_claims,
     token_forgery,
     token_replay,
     use_limit,
 )
-from securecore_scan.verdict import Check
 
 CATALOGUE: tuple[Check, ...] = (
     *tls_posture.CHECKS,
@@ -27,9 +30,11 @@ CATALOGUE: tuple[Check, ...] = (
     *request_replay.CHECKS,
     *token_replay.CHECKS,
     *token_forgery.CHECKS,
+    *token_claims.CHECKS,
     *refresh.CHECKS,
     *dpop.CHECKS,
     *session_fixation.CHECKS,
+    *session_lifecycle.CHECKS,
     *session_cookie.CHECKS,
     *use_limit.CHECKS,
     *authorization_race.CHECKS,

@@ -1,205 +1,149 @@
-"""A permission that is taken away while it is used.
+"""A revocation that races with uses of the permission.
 
-The owner uses a permission in several threads, an administrator takes it away. What begins after the administrator's
-answer and has an effect all the same outran the revocation. Judged twice: by the attempts that began later and
-succeeded, and by the effects that appeared later. Every round gives the permission back, and waits until it is there.
+The owner uses a permission in several threads while an administrator revokes it. An attempt that begins after the
+response to the revocation must have no effect. Two observations count: attempts that began later and succeeded, and
+effects that appeared later. Each round restores the permission and waits until it holds again.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
+from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
 from securecore_scan.client import effects
-from securecore_scan.client.target import Target, described
-from securecore_scan.estimates import rounds_said
-from securecore_scan.plan import Authorization, Effect
-from securecore_scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore_scan.client.load import THREADS, Load
+from securecore_scan.client.responses import status_text
+from securecore_scan.client.target import Target
+from securecore_scan.plan import Authorization, Call, Effect
+from securecore_scan.rates import rate_text
 
-ROUNDS, THREADS = 3, 8
-#: Seconds of effects before each revocation, and after its answer, at least.
+ROUNDS = 3
+#: Seconds of load before each revocation, and at least after its response.
 BEFORE, AFTER = 0.15, 0.3
-#: Seconds after which a revocation that does not hold is no longer waited for, or a slow machine.
+#: Seconds during which a revocation that is answered 503 is sent again.
 PATIENCE = 8.0
-#: Seconds between two attempts of a thread: load, not a flood.
-PAUSE = 0.005
-#: A revocation may take as long as so many effects: it waits for those under way, and for some that came before it.
+#: A revocation may take as long as 40 effects: it waits for the effects in progress and for those queued before it.
 EFFECTS = 5 * THREADS
 
 
-@dataclass
-class Attempt:
-    """One effect that was tried: when it began and ended, and its status."""
-
-    began: float
-    ended: float
-    status: int
-
-    @property
-    def succeeded(self) -> bool:
-        return 200 <= self.status < 300
-
-
-@dataclass
-class Hammer:
-    """One effect, in a loop in every thread, with one canary and ever new keys."""
-
-    target: Target
-    effect: Effect
-    canary: str
-    stop: threading.Event = field(default_factory=threading.Event)
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def run(self) -> None:
-        try:
-            while not self.stop.is_set():
-                request = effects.capture(self.target, self.effect, canary=self.canary).request
-                began = time.monotonic()
-                answer = self.target.wire.send(request)
-                self.attempts.append(Attempt(began, time.monotonic(), answer.status_code))
-                time.sleep(PAUSE)
-        finally:
-            # One that cannot go on ends the round: nobody waits for the others.
-            self.stop.set()
-
-    def decided(self, since: float) -> list[Attempt]:
-        """Return the attempts that began since then and were decided: a 5xx decides nothing."""
-        return [attempt for attempt in list(self.attempts) if attempt.began > since and attempt.status < 500]
-
-    def wait(self, seconds: float, since: float, *, refused_within: float | None = None) -> None:
-        """Wait so long, and until each thread could have tried once; and with ``refused_within`` until one was refused,
-        but no longer than that. Raises ``NotJudged`` if nothing happens.
-        """
-        began = time.monotonic()
-        while not self.stop.is_set():
-            seen, passed = self.decided(since), time.monotonic() - began
-            waits = (
-                refused_within is not None and all(attempt.succeeded for attempt in seen) and passed < refused_within
-            )
-            if passed >= seconds and len(seen) >= THREADS and not waits:
-                return
-            if passed > PATIENCE:
-                raise NotJudged(f"too slow for a race: {len(seen)} attempts in {PATIENCE:.0f} s")
-            time.sleep(0.02)
-
-
 @dataclass(frozen=True)
-class Outcome:
-    """What some rounds showed: how many outran the revocation, of how many after it; and the longest time until one
-    held, in seconds, counted from the administrator's request.
+class Measurement:
+    """Attempts and times of one or more rounds. Times are seconds since the request to revoke.
+
+    ``late`` of ``tried`` attempts after the response had an effect, in ``lost`` of ``rounds`` rounds. ``held`` is the
+    time until the revocation held, ``answered`` the time of its response, ``allowed`` the longest permitted ``held``.
     """
 
     rounds: int
     lost: int
-    outran: int
+    late: int
     tried: int
-    slowest: float
+    held: float
     answered: float
     allowed: float
 
 
-def outrun(target: Target) -> Iterator[Seen]:
-    """Look for effects that began after the answer to the revocation. Works if there is one in any round."""
-    plan, outcome = _plan(target), target.once(_rounds)
-    yield judged(
-        outcome.outran > 0,
+def effects_after_revocation(target: Target) -> Iterator[Outcome]:
+    """Count effects of attempts that began after the response to the revocation. Works if any round has one."""
+    plan, measured = _plan(target), target.once(_measure)
+    yield outcome_of(
+        measured.late > 0,
         str(plan.revoke),
-        f"{outcome.outran} of {outcome.tried} attempts after the answer had an effect ({THREADS} threads)",
-        f"an effect after its revocation {rounds_said(outcome.lost, outcome.rounds)}",
+        f"{measured.late} of {measured.tried} attempts after the response had an effect ({THREADS} threads)",
+        f"an effect after its revocation {rate_text(measured.lost, measured.rounds)}",
     )
 
 
-def latency(target: Target) -> Iterator[Seen]:
-    """Measure, from the request to revoke, the time until no effect succeeds any more. Works if the longest is above
-    the plan's limit, and above what so many effects take: then a revocation is starved by its own victim, or waits for
-    a cache. On a slow machine both are slow, and that is no finding.
+def revocation_latency(target: Target) -> Iterator[Outcome]:
+    """Measure the time from the request to revoke until no attempt succeeds.
+
+    Works if the longest time exceeds both ``authorization.latency`` of the plan and the duration of 40 effects. The
+    cause is then a lock queue that starves the revocation, or a cached permission. On a slow machine the effects are
+    slow too, and the revocation passes.
     """
-    plan, outcome = _plan(target), target.once(_rounds)
-    held = "not while it was watched" if math.isinf(outcome.slowest) else f"after {outcome.slowest:.2f} s at the latest"
-    yield judged(
-        outcome.slowest > outcome.allowed,
+    plan, measured = _plan(target), target.once(_measure)
+    held = "never while it was watched" if math.isinf(measured.held) else f"within {measured.held:.2f} s"
+    yield outcome_of(
+        measured.held > measured.allowed,
         str(plan.revoke),
-        f"answered within {outcome.answered:.2f} s and held {held}, in {outcome.rounds} rounds under load; "
-        f"{outcome.allowed:.1f} s are allowed",
+        f"answered within {measured.answered:.2f} s and held {held}, in {measured.rounds} rounds under load; "
+        f"{measured.allowed:.1f} s are allowed",
     )
 
 
 def _plan(target: Target) -> Authorization:
     if target.plan.authorization is None:
-        raise Skipped("the plan names no permission to take away: [authorization]")
+        raise Skipped("the plan names no permission to revoke: [authorization]")
     return target.plan.authorization
 
 
-def _rounds(target: Target) -> Outcome:
+def _measure(target: Target) -> Measurement:
     plan = _plan(target)
-    effect = effects.named(target, plan.effect)
-    target.wire.identity("admin")
-    seen = []
+    effect = effects.effect_named(target, plan.effect)
+    target.transport.identity("admin")
+    measured: list[Measurement] = []
     for _ in range(target.rounds(ROUNDS)):
         try:
-            effects.ready(target, effect)
-            seen.append(_round(target, plan, effect))
+            effects.wait_until_allowed(target, effect)
+            measured.append(_measure_round(target, plan, effect))
         finally:
-            with target.wire.budget.tidying():
-                _change(target, "restore")
-        if seen[-1].lost:
+            with target.transport.budget.restoring():
+                _send_until_decided(target, plan.restore)
+        if measured[-1].lost:
             break
-    effects.ready(target, effect)
-    return Outcome(
-        rounds=len(seen),
-        lost=sum(one.lost for one in seen),
-        outran=sum(one.outran for one in seen),
-        tried=sum(one.tried for one in seen),
-        slowest=max(one.slowest for one in seen),
-        answered=max(one.answered for one in seen),
-        allowed=max(one.allowed for one in seen),
+    effects.wait_until_allowed(target, effect)
+    return Measurement(
+        rounds=len(measured),
+        lost=sum(one.lost for one in measured),
+        late=sum(one.late for one in measured),
+        tried=sum(one.tried for one in measured),
+        held=max(one.held for one in measured),
+        answered=max(one.answered for one in measured),
+        allowed=max(one.allowed for one in measured),
     )
 
 
-def _round(target: Target, plan: Authorization, effect: Effect) -> Outcome:
+def _measure_round(target: Target, plan: Authorization, effect: Effect) -> Measurement:
     captured = effects.capture(target, effect)
-    hammer = Hammer(target, effect, captured.values["canary"])
-    with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        threads = [pool.submit(hammer.run) for _ in range(THREADS)]
-        try:
-            hammer.wait(BEFORE, 0.0)
-            asked = time.monotonic()
-            _change(target, "revoke")
-            answered = time.monotonic()
-            # What is there now may have been there when the answer left. What comes later was not.
-            before = effects.count(target, captured, ()) if effect.count else 0
-            hammer.wait(AFTER, answered, refused_within=plan.latency + AFTER)
-        finally:
-            hammer.stop.set()
-        for thread in threads:
-            thread.result()
+    load = Load(target, effect, captured.values["canary"])
+    with load.running():
+        load.wait(BEFORE, 0.0)
+        asked = time.monotonic()
+        _send_until_decided(target, plan.revoke)
+        answered = time.monotonic()
+        # Effects that are counted here may precede the response. Effects that appear later do not.
+        before = effects.count(target, captured, ()) if effect.count else 0
+        load.wait(AFTER, answered, refused_within=plan.latency + AFTER)
     gained = effects.count(target, captured, ()) - before if effect.count else 0
-    late = hammer.decided(answered)
-    succeeded = sum(attempt.succeeded for attempt in late)
-    last = max((one.ended for one in hammer.attempts if one.succeeded), default=asked)
-    held = math.inf if succeeded == len(late) else max(last, answered) - asked
-    usual = statistics.median(one.ended - one.began for one in hammer.attempts)
-    outran = max(succeeded, gained)
-    allowed = max(plan.latency, EFFECTS * usual)
-    return Outcome(1, int(outran > 0), outran, len(late), held, answered - asked, allowed)
+    attempts = load.decided(answered)
+    succeeded = sum(attempt.succeeded for attempt in attempts)
+    last = max((one.ended for one in load.attempts if one.succeeded), default=asked)
+    usual = statistics.median(one.ended - one.began for one in load.attempts)
+    late = max(succeeded, gained)
+    return Measurement(
+        rounds=1,
+        lost=int(late > 0),
+        late=late,
+        tried=len(attempts),
+        held=math.inf if succeeded == len(attempts) else max(last, answered) - asked,
+        answered=answered - asked,
+        allowed=max(plan.latency, EFFECTS * usual),
+    )
 
 
-def _change(target: Target, which: str) -> None:
-    plan = _plan(target)
-    call = plan.revoke if which == "revoke" else plan.restore
+def _send_until_decided(target: Target, call: Call) -> None:
     until = time.monotonic() + PATIENCE
-    # 503 says that nothing was decided, so an administrator asks again.
+    # 503 means that nothing was decided, so the administrator sends the request again.
     while not (answer := target.call(call, "admin")).is_success:
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
-            raise NotJudged(f"{call} answered {described(answer)}")
+            raise Inconclusive(f"{call} answered {status_text(answer)}")
         time.sleep(0.1)
 
 
@@ -216,19 +160,19 @@ CHECKS = (
         severity=Severity.HIGH,
         cwe=(367, 362),
         asvs=("15.4.1", "15.4.2"),
-        risk="Whoever was locked out goes on, and the log says that he was locked out before.",
-        remedy="Make the check and the effect one step: take a lock that the revocation takes too, then read the "
+        risk="A user whose permission was revoked goes on, and the log shows the revocation before the effects.",
+        remedy="Make check and effect one atomic step: take a lock that the revocation takes too, then read the "
         "permission, and hold the lock until the commit. Never decide by a cached role.",
-        run=outrun,
+        run=effects_after_revocation,
     ),
     _check(
         "SC-RACE-2",
-        "The time until a revocation holds",
+        "Time until a revocation holds",
         severity=Severity.MEDIUM,
         cwe=(613, 410),
         asvs=("15.4.4",),
-        risk="An account that is being abused can be stopped only when the abuse pauses.",
-        remedy="Let locks queue fairly, and keep no role longer than the revocation waits.",
-        run=latency,
+        risk="An attacker who keeps sending requests delays the revocation that should stop him.",
+        remedy="Use locks with a fair queue, and cache no role for longer than the revocation waits.",
+        run=revocation_latency,
     ),
 )

@@ -1,7 +1,7 @@
-"""Headers in which a proxy says whose certificate it saw, sent by somebody who is no proxy.
+"""Forged headers in which a proxy names the client's certificate.
 
-All names that proxies use, in each spelling that becomes the same variable further in: with hyphens, with
-underscores, mixed, and twice. The claim is the second identity's.
+The scanner sends every such header name that it knows, in each spelling that some server turns into the same variable:
+with hyphens, with underscores, mixed, in lower case, and twice. The forged identity is that of the second certificate.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of, passed
 from securecore_scan.client import sessions
-from securecore_scan.client.target import Target, described, refused
-from securecore_scan.client.wire import Request
-from securecore_scan.verdict import Check, NotJudged, Seen, Severity, Skipped, held, judged
+from securecore_scan.client.request import Request
+from securecore_scan.client.responses import is_refused, status_text
+from securecore_scan.client.target import Target
 
-#: Claims at a time.
+Headers = tuple[tuple[str, str], ...]
+
+#: Concurrent requests.
 THREADS = 4
 _VERIFY = (
     "X-SSL-Client-Verify",
@@ -46,74 +49,73 @@ _NAME = (
 )
 
 
-def without_certificate(target: Target) -> Iterator[Seen]:
-    """Claim an identity without a certificate. Works if the service answers as if there were one."""
+def without_certificate(target: Target) -> Iterator[Outcome]:
+    """Send forged headers without a certificate. Works if one request is accepted."""
+    path = sessions.whoami_path(target)
     if not target.answers_without_certificate():
-        yield held(f"GET {sessions.read_at(target)}", "the port takes no connection without a certificate")
+        yield passed(f"GET {path}", "the port accepts no connection without a certificate")
         return
-    if not refused(target.get(sessions.read_at(target), "nobody")):
-        raise NotJudged(f"GET {sessions.read_at(target)} answers without a certificate anyway")
-    answers = _answers(target, "nobody")
-    believed = {what: answer for what, answer in answers.items() if not refused(answer)}
-    yield _judged(target, answers, list(believed))
+    if not is_refused(target.get(path, "nobody")):
+        raise Inconclusive(f"GET {path} accepts requests without a certificate, forged headers or not")
+    answers = _send_forged(target, "nobody")
+    yield _outcome(f"GET {path}", answers, [name for name, answer in answers.items() if not is_refused(answer)])
 
 
-def beside_a_certificate(target: Target) -> Iterator[Seen]:
-    """Claim another identity beside the owner's certificate. Works if the service takes the caller for the other."""
-    me, other = sessions.user_with(target, {}), sessions.user_with(target, {}, "second")
-    if me is None or me == other:
-        raise NotJudged("the service does not say who is who")
-    answers = _answers(target, "owner")
-    believed = [
-        what for what, answer in answers.items() if not refused(answer) and sessions.user_of(target, answer) != me
-    ]
-    yield _judged(target, answers, believed)
+def beside_a_certificate(target: Target) -> Iterator[Outcome]:
+    """Send forged headers with the owner's certificate. Works if the service names another caller than the owner."""
+    owner, other = sessions.user_name(target, {}), sessions.user_name(target, {}, "second")
+    if owner is None or owner == other:
+        raise Inconclusive("the service does not name the caller, so a change of identity cannot be seen")
+    answers = _send_forged(target, "owner")
+    accepted = {name: answer for name, answer in answers.items() if not is_refused(answer)}
+    believed = [name for name, answer in accepted.items() if sessions.user_in(target, answer) != owner]
+    yield _outcome(f"GET {sessions.whoami_path(target)}", answers, believed)
 
 
-def at_the_application(target: Target) -> Iterator[Seen]:
-    """Claim an identity at the port of the application itself, past the proxy. Works if it is believed."""
+def at_the_application(target: Target) -> Iterator[Outcome]:
+    """Send forged headers to the application's own port, past the proxy. Works if one request is accepted."""
     address = target.plan.application
     if address is None:
-        raise Skipped("the plan names no address of the application itself: application")
-    url = f"{address.rstrip('/')}{target.wire.prefix}{sessions.read_at(target)}"
-    answers, silent = {}, 0
-    for what, headers in _claims(target).items():
+        raise Skipped("the plan does not name the address of the application behind the proxy: application")
+    url = f"{address.rstrip('/')}{target.transport.prefix}{sessions.whoami_path(target)}"
+    answers, unanswered = {}, 0
+    for name, headers in _forged_headers(target).items():
         try:
-            answers[what] = target.wire.visit(None, Request("GET", url, headers))
+            answers[name] = target.transport.visit(None, Request("GET", url, headers))
         except httpx.HTTPError:
-            silent += 1
-    believed = [what for what, answer in answers.items() if not refused(answer)]
-    seen = _judged(target, answers, believed)
-    yield judged(bool(believed), f"GET {url}", *seen.evidence, f"{silent} of {silent + len(answers)} were not answered")
+            unanswered += 1
+    believed = [name for name, answer in answers.items() if not is_refused(answer)]
+    silence = f"{unanswered} of {unanswered + len(answers)} requests were not answered"
+    yield _outcome(f"GET {url}", answers, believed, silence)
 
 
-def _answers(target: Target, who: str) -> dict[str, httpx.Response]:
-    path, claims = sessions.read_at(target), _claims(target)
+def _send_forged(target: Target, role: str) -> dict[str, httpx.Response]:
+    path, forged = sessions.whoami_path(target), _forged_headers(target)
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        answers = pool.map(lambda claim: target.wire.send(Request("GET", path, claim), who), claims.values())
-        return dict(zip(claims, answers, strict=True))
+        answers = pool.map(lambda headers: target.transport.send(Request("GET", path, headers), role), forged.values())
+        return dict(zip(forged, answers, strict=True))
 
 
-def _judged(target: Target, answers: dict[str, httpx.Response], believed: list[str]) -> Seen:
-    seen = ", ".join(f"{what}: {described(answer)}" for what, answer in answers.items() if what in believed)
-    said = f"{len(believed)} of {len(answers)} forged sets of headers were believed"
-    return judged(bool(believed), f"GET {sessions.read_at(target)}", *filter(None, (said, seen)))
+def _outcome(subject: str, answers: dict[str, httpx.Response], believed: list[str], *more: str) -> Outcome:
+    count = f"{len(believed)} of {len(answers)} forged sets of headers were believed"
+    details = ", ".join(f"{name}: {status_text(answers[name])}" for name in believed)
+    return outcome_of(bool(believed), subject, *filter(None, (count, details)), *more)
 
 
-def _claims(target: Target) -> dict[str, tuple[tuple[str, str], ...]]:
-    groups = _groups(target)
-    claims = {}
-    for group, headers in groups.items():
-        claims[f"{group} as written"] = headers
-        claims[f"{group} with underscores"] = tuple((name.replace("-", "_"), value) for name, value in headers)
-        claims[f"{group} mixed"] = tuple((name.replace("-", "_", 1), value) for name, value in headers)
-        claims[f"{group} in small letters"] = tuple((name.lower(), value) for name, value in headers)
-        claims[f"{group} twice"] = (*headers, *headers)
-    return claims
+def _forged_headers(target: Target) -> dict[str, Headers]:
+    """Return each group of headers in each spelling, by a name for the report."""
+    forged = {}
+    for group, headers in _header_groups(target).items():
+        forged[f"{group} as written"] = headers
+        forged[f"{group} with underscores"] = tuple((name.replace("-", "_"), value) for name, value in headers)
+        forged[f"{group} mixed"] = tuple((name.replace("-", "_", 1), value) for name, value in headers)
+        forged[f"{group} in lower case"] = tuple((name.lower(), value) for name, value in headers)
+        forged[f"{group} twice"] = (*headers, *headers)
+    return forged
 
 
-def _groups(target: Target) -> dict[str, tuple[tuple[str, str], ...]]:
-    identity = target.wire.identity("second")
+def _header_groups(target: Target) -> dict[str, Headers]:
+    identity = target.transport.identity("second")
     if identity is None:
         raise Skipped("plain http has no certificates")
     certificate = x509.load_pem_x509_certificate(identity.cert.read_bytes())
@@ -138,27 +140,27 @@ _check = partial(
     cwe=(290, 348),
     owasp="API2:2023",
     asvs=("4.1.3", "12.1.3"),
-    remedy="Let the proxy overwrite every identity header, in every location, and drop names with underscores; "
-    "believe them from the proxy alone; believe one name only.",
+    remedy="Let the proxy overwrite every identity header in every location, and drop header names with underscores. "
+    "Let the application accept one header name only, and only from the proxy.",
     securecore="nginx/proxied.conf; ClientCertificateMiddleware with TRUST_UNIX_SOCKET or TRUSTED_PROXIES",
 )
 CHECKS = (
     _check(
         "SC-HDR-1",
-        "A forged identity without a certificate",
-        risk="Anybody is anybody, with one header.",
+        "Forged identity without a certificate",
+        risk="Anybody can act as any user, with one header.",
         run=without_certificate,
     ),
     _check(
         "SC-HDR-2",
-        "A forged identity beside a certificate",
-        risk="Every user is every other, with one header.",
+        "Forged identity beside a certificate",
+        risk="Every user can act as every other user, with one header.",
         run=beside_a_certificate,
     ),
     _check(
         "SC-HDR-3",
-        "A forged identity past the proxy",
-        risk="Whoever reaches the application itself is anybody.",
+        "Forged identity past the proxy",
+        risk="A client that reaches the application's port can act as any user.",
         run=at_the_application,
     ),
 )

@@ -1,8 +1,8 @@
-"""The same request again.
+"""Requests that are sent again.
 
-A canary route is called with one key, nonce or timestamp, and then the very same bytes are sent again. Judged by the
-effects that are read back, never by the answers alone where the plan says how to count: two answers may tell of one
-effect (an idempotency key) and an error of an effect that happened all the same.
+The scanner sends a canary request with one key, nonce or timestamp, and then the same bytes again. It counts effects
+by reading them back if the plan has ``count``, because responses mislead: with an idempotency key two 201 responses
+belong to one effect, and an error response may belong to an effect that happened.
 """
 
 from __future__ import annotations
@@ -13,128 +13,135 @@ from functools import partial
 
 import httpx
 
+from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
 from securecore_scan.client import effects, sessions, tokens
-from securecore_scan.client.effects import Captured
-from securecore_scan.client.target import Target, described, tallied
-from securecore_scan.client.wire import COPIES
-from securecore_scan.estimates import rounds_said
-from securecore_scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore_scan.client.effects import CapturedRequest
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import count_statuses, require_success, status_text
+from securecore_scan.client.target import Target
+from securecore_scan.client.transport import COPIES
+from securecore_scan.rates import rate_text
 
-#: Rounds of copies that arrive together. More make a rarer race visible: --deep.
+#: Rounds of concurrent copies. More rounds (--deep) find rarer races.
 ROUNDS = 3
-#: Seconds ago: older than any window that is worth having.
+#: Seconds: older than any reasonable acceptance window.
 STALE = 3600
 
 
-def in_a_row(target: Target) -> Iterator[Seen]:
-    """Three times, one after another. Works if there are two effects or more."""
-    for effect in effects.effects(target):
-        effects.ready(target, effect)
+def three_in_a_row(target: Target) -> Iterator[Outcome]:
+    """Send the same request three times, one after another. Works if there is more than one effect."""
+    for effect in effects.canary_effects(target):
+        effects.wait_until_allowed(target, effect)
         captured = effects.capture(target, effect)
-        answers = [target.wire.send(captured.request) for _ in range(3)]
-        number = _counted(target, captured, answers)
-        yield judged(
+        answers = [target.transport.send(captured.request) for _ in range(3)]
+        number = _count_some(target, captured, answers)
+        yield outcome_of(
             number > 1,
             captured.subject,
-            f"the same request 3 times in a row: {effects.said(number)} ({tallied(answers)})",
+            f"the same request 3 times in a row: {effects.count_text(number)} ({count_statuses(answers)})",
             confidence=captured.confidence,
         )
 
 
-def at_once(target: Target) -> Iterator[Seen]:
-    """Sixteen copies whose last bytes arrive together, in several rounds. Works if one round has two effects."""
-    for effect in effects.effects(target):
-        effects.ready(target, effect)
-        rounds, doubled, worst = target.rounds(ROUNDS), 0, ""
+def sixteen_together(target: Target) -> Iterator[Outcome]:
+    """Send 16 copies whose last bytes arrive together, in several rounds. Works if one round has two effects."""
+    for effect in effects.canary_effects(target):
+        effects.wait_until_allowed(target, effect)
+        rounds, doubled, seen = target.rounds(ROUNDS), 0, ""
         for done in range(1, rounds + 1):
             captured = effects.capture(target, effect)
-            answers = target.wire.at_once([captured.request] * COPIES)
-            number = _counted(target, captured, answers)
+            answers = target.transport.send_together([captured.request] * COPIES)
+            number = _count_some(target, captured, answers)
             doubled += number > 1
-            worst = f"{effects.said(number)} of {len(answers)} copies ({tallied(answers)})"
+            seen = f"{effects.count_text(number)} of {len(answers)} copies ({count_statuses(answers)})"
             if doubled:
                 rounds = done
                 break
-        yield judged(
+        yield outcome_of(
             doubled > 0,
             captured.subject,
-            f"last bytes synchronised over {COPIES} connections: {worst}",
-            f"more than one effect {rounds_said(doubled, rounds)}",
+            f"last bytes synchronised over {COPIES} connections: {seen}",
+            f"more than one effect {rate_text(doubled, rounds)}",
             confidence=captured.confidence,
         )
 
 
-def by_somebody_else(target: Target) -> Iterator[Seen]:
-    """A request with the owner's token, or else session, sent again under another certificate. Works if the copy has an
-    effect: the credentials in it were taken from somebody who never had them.
+def under_another_certificate(target: Target) -> Iterator[Outcome]:
+    """Send a request with the owner's token, or session cookie, again under the attacker's certificate.
+
+    Works if the copy has an effect: the service accepts stolen credentials.
     """
-    for effect in effects.effects(target):
-        effects.ready(target, effect)
+    for effect in effects.canary_effects(target):
+        effects.wait_until_allowed(target, effect)
         kind, headers = _credentials(target)
         captured = effects.capture(target, effect, headers)
-        effects.perform(target, captured)
-        # With a nonce and a key of its own: the copy is refused for whose it is, not for being the second.
+        require_success(target.transport.send(captured.request))
+        # The copy has a new nonce and key: a refusal then concerns the certificate and not the repetition.
         values = target.values() | {"canary": captured.values["canary"]}
-        stolen = target.prepared(effect.request, values).with_headers(**headers)
+        stolen = build(effect.request, values).with_headers(headers)
         before = effects.count(target, captured, ())
-        answer = target.wire.send(stolen, "second")
+        answer = target.transport.send(stolen, "second")
         gained = effects.count(target, captured, ()) - before
-        yield judged(
+        yield outcome_of(
             gained > 0,
             captured.subject,
-            f"with the owner's {kind} under another certificate: {described(answer)}, {effects.said(gained)}",
+            f"with the owner's {kind} under another certificate: {status_text(answer)}, {effects.count_text(gained)}",
             confidence=captured.confidence,
         )
 
 
-def as_early_data(target: Target) -> Iterator[Seen]:
-    """The request as if it had come before the handshake ended (RFC 8470), then once more without. Works if there are
-    two effects. Refused with 425 it has at most the second.
+def as_early_data(target: Target) -> Iterator[Outcome]:
+    """Send a request marked as TLS early data (RFC 8470), then again without the mark. Works if there are two effects.
+
+    A service that answers the marked request with 425 has one effect at most.
     """
-    for effect in effects.effects(target):
-        effects.ready(target, effect)
+    for effect in effects.canary_effects(target):
+        effects.wait_until_allowed(target, effect)
         captured = effects.capture(target, effect)
-        early = target.wire.send(captured.request.with_headers(Early_Data="1"))
-        late = target.wire.send(captured.request)
-        number = _counted(target, captured, [early, late])
-        yield judged(
+        early = target.transport.send(captured.request.with_headers({"Early-Data": "1"}))
+        late = target.transport.send(captured.request)
+        number = _count_some(target, captured, [early, late])
+        statuses = f"{status_text(early)}, then {status_text(late)}"
+        yield outcome_of(
             number > 1,
             captured.subject,
-            f"with Early-Data: 1, then without: {effects.said(number)} ({described(early)}, then {described(late)})",
+            f"with Early-Data: 1, then without: {effects.count_text(number)} ({statuses})",
             confidence=captured.confidence,
         )
 
 
-def stale(target: Target) -> Iterator[Seen]:
-    """A request whose timestamp is an hour old, with a nonce nobody saw. Works if it has an effect: then a nonce would
-    have to be remembered for ever.
+def old_timestamp(target: Target) -> Iterator[Outcome]:
+    """Send a request with a new nonce and a timestamp of an hour ago. Works if the request has an effect.
+
+    A service that accepts it would have to remember every nonce without end.
     """
-    timed = [effect for effect in effects.effects(target) if "{timestamp}" in str(effect.request.headers)]
+    timed = [effect for effect in effects.canary_effects(target) if "{timestamp}" in str(effect.request.headers)]
     if not timed:
         raise Skipped("no canary route of the plan sends a {timestamp}")
     for effect in timed:
-        effects.ready(target, effect)
+        effects.wait_until_allowed(target, effect)
         captured = effects.capture(target, effect, timestamp=str(int(time.time()) - STALE))
-        answer = target.wire.send(captured.request)
+        answer = target.transport.send(captured.request)
         number = effects.count(target, captured, [answer])
-        yield judged(
+        yield outcome_of(
             number > 0,
             captured.subject,
-            f"a timestamp {STALE} s old: {described(answer)}, {effects.said(number)}",
+            f"a timestamp {STALE} s old: {status_text(answer)}, {effects.count_text(number)}",
             confidence=captured.confidence,
         )
 
 
-def _counted(target: Target, captured: Captured, answers: list[httpx.Response]) -> int:
+def _count_some(target: Target, captured: CapturedRequest, answers: list[httpx.Response]) -> int:
+    """Return the number of effects. Raises ``Inconclusive`` for zero: a request that fails shows no protection."""
     number = effects.count(target, captured, answers)
     if number == 0:
-        raise NotJudged(f"{captured.subject} had no effect at all: {tallied(answers)}")
+        raise Inconclusive(f"{captured.subject} had no effect at all: {count_statuses(answers)}")
     return number
 
 
 def _credentials(target: Target) -> tuple[str, dict[str, str]]:
     try:
-        return "token", tokens.ask(target).header
+        return "token", tokens.request_tokens(target).header
     except Skipped:
         return "session", sessions.log_in(target).header
 
@@ -144,55 +151,56 @@ _check = partial(
     category="request-replay",
     cwe=(294,),
     owasp="API6:2023",
-    remedy="Demand an idempotency key or a nonce for each state-changing request, claim it by an insert under a unique "
-    "constraint before or with the effect, and answer a repetition without running again.",
+    remedy="Demand an idempotency key or a nonce for each state-changing request. Claim it by an insert under a unique "
+    "constraint, before or with the effect, and answer a repetition without running the effect again.",
     securecore="@idempotent on the view, or @fresh where a repetition must be refused",
 )
 CHECKS = (
     _check(
         "SC-REPLAY-1",
-        "The same request in a row",
+        "Same request in a row",
         severity=Severity.HIGH,
         asvs=("2.3.3", "12.3.5"),
         risk="A captured request works again: a payment is made twice.",
-        run=in_a_row,
+        run=three_in_a_row,
     ),
     _check(
         "SC-REPLAY-2",
-        "The same request at once",
+        "Same request, concurrent copies",
         severity=Severity.HIGH,
         asvs=("2.3.4", "15.4.2"),
-        risk="Copies that arrive together pass a check that comes before the record of it.",
-        run=at_once,
+        risk="Copies that arrive together all pass the check, before the first of them is recorded.",
+        run=sixteen_together,
     ),
     _check(
         "SC-REPLAY-3",
-        "A captured request under another certificate",
+        "Captured request under another certificate",
         severity=Severity.CRITICAL,
         asvs=("10.3.5",),
-        risk="Whoever reads a request acts as its sender.",
+        risk="An attacker who reads a request can act as its sender.",
         remedy="Bind every token and session to the certificate it was issued under, and compare at each request.",
         securecore='AccessTokenAuthentication; SESSION_ENGINE = "securecore.sessions"',
-        run=by_somebody_else,
+        run=under_another_certificate,
     ),
     _check(
         "SC-REPLAY-4",
-        "A request sent as early data",
+        "Request sent as early data",
         severity=Severity.MEDIUM,
         asvs=("2.3.3",),
-        risk="TLS 1.3 lets anybody on the path send early data again.",
-        remedy="Turn early data off (ssl_early_data off), or answer 425 to what is unsafe; make the effect idempotent.",
+        risk="TLS 1.3 lets an attacker on the path send early data again.",
+        remedy="Turn early data off (ssl_early_data off), or answer unsafe requests in early data with 425; make the "
+        "effect idempotent.",
         securecore="ClientCertificateMiddleware answers 425; nginx/proxied.conf passes Early-Data on",
         run=as_early_data,
     ),
     _check(
         "SC-REPLAY-5",
-        "A request from an hour ago",
+        "Request from an hour ago",
         severity=Severity.MEDIUM,
         asvs=("2.3.3",),
-        risk="A nonce is forgotten some day; without a window in time the request works again then.",
+        risk="Once the service forgets the nonce, the request works again.",
         remedy="Refuse timestamps outside a small window, and remember nonces for the window on both sides.",
         securecore="@fresh; TIMESTAMP_WINDOW",
-        run=stale,
+        run=old_timestamp,
     ),
 )

@@ -1,4 +1,4 @@
-"""How a browser is told to keep the session's id."""
+"""Attributes and name of the session cookie."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ from collections.abc import Iterator
 from functools import partial
 from http.cookies import Morsel
 
+from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, outcome_of
 from securecore_scan.client import sessions
 from securecore_scan.client.target import Target
-from securecore_scan.verdict import Check, NotJudged, Seen, Severity, judged
 
 
-def attributes(target: Target) -> Iterator[Seen]:
-    """Read the cookie of a login: Secure where there is TLS, HttpOnly, and SameSite as Lax or Strict."""
+def attributes(target: Target) -> Iterator[Outcome]:
+    """Read the cookie of a login. Fails without HttpOnly, SameSite=Lax or Strict and, over TLS, Secure."""
     morsel = target.once(_morsel)
     wanted = {
         "HttpOnly": bool(morsel["httponly"]),
         "SameSite": str(morsel["samesite"]).lower() in ("lax", "strict"),
-        "Secure": bool(morsel["secure"]) or not target.wire.is_tls,
+        "Secure": bool(morsel["secure"]) or not target.transport.is_tls,
     }
-    missing = sorted(name for name, is_there in wanted.items() if not is_there)
-    yield judged(bool(missing), sessions.subject(target), f"missing: {', '.join(missing) or 'nothing'}")
+    missing = sorted(name for name, is_set in wanted.items() if not is_set)
+    yield outcome_of(bool(missing), sessions.login_route(target), f"missing: {', '.join(missing) or 'nothing'}")
 
 
-def host_prefix(target: Target) -> Iterator[Seen]:
-    """Read the cookie's name: with __Host- no other host and no plain connection can set it."""
+def host_prefix(target: Target) -> Iterator[Outcome]:
+    """Read the cookie's name. Fails without __Host-, with which no other host and no plain connection can set it."""
     morsel = target.once(_morsel)
-    is_there = morsel.key.startswith("__Host-")
-    yield judged(not is_there, sessions.subject(target), f"{morsel.key} {'has' if is_there else 'lacks'} the prefix")
+    has_prefix = morsel.key.startswith("__Host-")
+    seen = f"{morsel.key} {'has' if has_prefix else 'lacks'} the prefix"
+    yield outcome_of(not has_prefix, sessions.login_route(target), seen)
 
 
 def _morsel(target: Target) -> Morsel[str]:
-    answer = sessions.log_in_answer(target)
-    sessions.set_cookie(target, answer)
+    answer = sessions.send_login(target)
+    sessions.session_cookie(target, answer)  # redacts the session id in reports
     morsel = sessions.session_morsel(target, answer)
     if morsel is None:
-        raise NotJudged("a login set no session cookie")
+        raise Inconclusive("a login set no session cookie")
     return morsel
 
 
@@ -43,23 +44,23 @@ _check = partial(Check, category="session-fixation", owasp="API8:2023")
 CHECKS = (
     _check(
         "SC-COOKIE-1",
-        "The session cookie's attributes",
+        "Attributes of the session cookie",
         severity=Severity.MEDIUM,
         cwe=(1004, 1275, 614),
         asvs=("3.3.1", "3.3.2", "3.3.4"),
-        risk="A script reads the id, or another site sends it.",
+        risk="A script can read the session id, or another site can make the browser send it.",
         remedy="Set Secure, HttpOnly and SameSite=Lax or Strict.",
         securecore="SESSION_COOKIE_SECURE, _HTTPONLY, _SAMESITE; checks W204 to W206",
         run=attributes,
     ),
     _check(
         "SC-COOKIE-2",
-        "The session cookie's name",
+        "Name of the session cookie",
         severity=Severity.LOW,
         cwe=(384,),
         asvs=("3.3.3",),
-        risk="A neighbouring host, or plain http, plants a cookie.",
-        remedy="Name it __Host-..., with Path=/ and no Domain.",
+        risk="A neighbouring host, or a plain http connection, can plant a cookie.",
+        remedy="Name the cookie __Host-..., with Path=/ and no Domain.",
         securecore='SESSION_COOKIE_NAME = "__Host-sessionid"; check W203',
         run=host_prefix,
     ),

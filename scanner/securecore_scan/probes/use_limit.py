@@ -1,64 +1,66 @@
-"""A thing that may be used so many times, used by many at once."""
+"""An object with a limited number of uses, such as a voucher, used by concurrent requests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from securecore_scan.client.target import Target, at, body, refused, tallied
-from securecore_scan.client.wire import COPIES
-from securecore_scan.estimates import rounds_said
+from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import count_statuses, is_refused, json_field, require_json
+from securecore_scan.client.target import Target
+from securecore_scan.client.transport import COPIES
 from securecore_scan.plan import Limit
-from securecore_scan.verdict import Check, NotJudged, Seen, Severity, Skipped, judged
+from securecore_scan.rates import rate_text
 
 ROUNDS = 3
 
 
-def overrun(target: Target) -> Iterator[Seen]:
-    """Use it sixteen times at once, last bytes synchronised. Works if more uses succeed than it has."""
+def overrun(target: Target) -> Iterator[Outcome]:
+    """Use one object in 16 synchronised requests. Works if more requests succeed than the object has uses."""
     limit = target.plan.limit
     if limit is None:
-        raise Skipped("the plan names nothing that may be used so many times: [limit]")
-    # Without a new one for each round there is one round: what was used up stays used up.
+        raise Skipped("the plan names no object with a limited number of uses: [limit]")
+    # Without ``prepare`` there is one round: a used object stays used.
     rounds, over, seen = target.rounds(ROUNDS) if limit.prepare else 1, 0, ""
     for done in range(1, rounds + 1):
-        prepared = _prepared(target, limit)
-        # Each with a key of its own: what is asked is how often it may be used, not how often it may be sent.
-        requests = [target.prepared(limit.use, target.values(prepared=prepared)) for _ in range(COPIES)]
-        answers = target.wire.at_once(requests)
+        prepared = _prepare(target, limit)
+        # Each request has its own idempotency key: the attack is on the limit, and not on repeated requests.
+        requests = [build(limit.use, target.values(prepared=prepared)) for _ in range(COPIES)]
+        answers = target.transport.send_together(requests)
         used = sum(answer.is_success for answer in answers)
         if used == 0:
-            raise NotJudged(f"{limit.use} succeeded not once: {tallied(answers)}")
+            raise Inconclusive(f"{limit.use} never succeeded: {count_statuses(answers)}")
         over += used > limit.allowed
-        seen = f"used {used} times, {limit.allowed} allowed, {COPIES} tried at once ({tallied(answers)})"
+        seen = f"used {used} times, {limit.allowed} allowed, {COPIES} tried together ({count_statuses(answers)})"
         if over:
             rounds = done
             break
-    yield judged(over > 0, str(limit.use), seen, f"an overrun {rounds_said(over, rounds)}")
+    yield outcome_of(over > 0, str(limit.use), seen, f"an overrun {rate_text(over, rounds)}")
 
 
-def _prepared(target: Target, limit: Limit) -> str:
+def _prepare(target: Target, limit: Limit) -> str:
     if limit.prepare is None:
         return ""
     answer = target.call(limit.prepare)
-    code = None if refused(answer) else at(body(answer), limit.field)
+    code = None if is_refused(answer) else json_field(require_json(answer), limit.field)
     if not isinstance(code, str | int):
-        raise NotJudged(f"{limit.prepare} gave nothing at {limit.field!r}")
-    return target.secrets.add(str(code), "prepared code")
+        raise Inconclusive(f"{limit.prepare} returned no {limit.field!r}")
+    return target.redactor.add(str(code), "prepared code")
 
 
 CHECKS = (
     Check(
         "SC-LIMIT-1",
-        "More uses at once than there are",
+        "More concurrent uses than allowed",
         category="authorization-race",
         severity=Severity.HIGH,
         cwe=(367, 362),
         owasp="API6:2023",
         asvs=("2.3.4", "15.4.2"),
-        risk="A voucher, a code or a quota is used as often as requests arrive in the same instant.",
-        remedy="Use it up with one statement whose row count decides (UPDATE ... WHERE used < allowed, DELETE), "
+        risk="A voucher, code or quota is used once for each request that arrives in the same instant.",
+        remedy="Consume a use with one statement whose row count decides (UPDATE ... WHERE used < allowed, DELETE), "
         "or under a lock that is held until the commit.",
-        securecore="securecore.tokens.one_time.consume, or a grant that is used up",
+        securecore="securecore.tokens.one_time.consume, or a consumable grant",
         run=overrun,
     ),
 )

@@ -1,35 +1,41 @@
-"""A report, in the form somebody needs.
+"""Writes a report in one of five formats.
 
-text      for people at a terminal, with the progress bar
-document  the JSON that every other form is made of, with its version
-sarif     for code scanning: SARIF 2.1.0
-junit     for test reports
-html      for people, in one file
+document  the JSON document from which every other format is made
+text      for a terminal
+html      one page, for people
+junit     JUnit XML, for continuous integration
+sarif     SARIF 2.1.0, for code scanning
+terminal  escapes control characters
+progress  the progress bar
 
-Every form is made of one document whose texts were hidden before: no writer can tell a secret, because none sees one.
+Secrets are redacted in the document, before any writer sees it. No writer can leak a secret.
 """
 
 from __future__ import annotations
 
 import json
 
+from securecore_scan.redaction import Redactor
 from securecore_scan.report import html, junit, sarif, text
-from securecore_scan.report.content import described
+from securecore_scan.report.document import build, map_texts
 from securecore_scan.report.progress import Progress
-from securecore_scan.runner import Report
-from securecore_scan.secrets import Secrets
+from securecore_scan.report.terminal import escape_controls
+from securecore_scan.results import Report
 
-__all__ = ["FORMATS", "Progress", "document"]
+__all__ = ["FORMATS", "Progress", "render"]
 
 FORMATS = ("text", "json", "sarif", "junit", "html")
 
 
-def document(form: str, report: Report, *, secrets: Secrets, exit_code: int, location: str) -> str:
-    """Return the report as text of this form."""
-    content = secrets.hide_all(described(report, exit_code=exit_code))
+def render(form: str, report: Report, *, redactor: Redactor, exit_code: int, location: str) -> str:
+    """Return the report in this format. ``location`` is the file to which SARIF attaches the findings."""
+    content = map_texts(build(report, exit_code=exit_code), redactor.redact)
     if form == "json":
         return json.dumps(content, indent=2) + "\n"
     if form == "sarif":
         return json.dumps(sarif.log(content, location=location), indent=2) + "\n"
-    writer = {"text": text.page, "junit": junit.suites, "html": html.page}[form]
-    return writer(content)
+    if form == "junit":
+        return junit.suites(content)
+    # People read these two, and the service under test chose some of the texts.
+    writer = {"text": text.page, "html": html.page}[form]
+    return writer(map_texts(content, escape_controls))

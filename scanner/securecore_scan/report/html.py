@@ -1,4 +1,4 @@
-"""For people, in one file: nothing is loaded, nothing runs, every text is escaped."""
+"""The HTML report: one file that loads nothing, runs no script, and escapes every text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from securecore_scan.report.content import results_of
+from securecore_scan.report.document import all_results
 from securecore_scan.report.text import CLOSING
 
 _STYLE = Path(__file__).with_name("page.css")
-#: The word says it; the mark beside it is for those who skim.
+#: A mark beside each verdict, for readers who skim.
 _MARKS = {"PASS": "\u2713", "FAIL": "\u2717", "INCONCLUSIVE": "?", "SKIPPED": "\u2013", "ERROR": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -35,8 +35,8 @@ def page(content: dict[str, Any]) -> str:
 
 
 def _summary(content: dict[str, Any]) -> str:
-    counts = Counter(result["verdict"] for result in results_of(content))
-    said = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing was tried"
+    counts = Counter(result["verdict"] for result in all_results(content))
+    said = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "no check ran"
     lines = [f"<p>{said}. {content['requests']} requests in {content['seconds']:.1f} seconds.</p>"]
     if content["stopped"]:
         lines.append(f'<p class="stopped"><strong>Incomplete:</strong> {escape(content["stopped"])}.</p>')
@@ -94,9 +94,9 @@ def _terms(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Accepted", escape(result["accepted"])
     yield "Severity", f"{escape(result['severity'])}, {escape(result['confidence'])} confidence"
     asvs = f"ASVS {', '.join(result['asvs'])}"
-    yield "Known as", escape(", ".join([*result["cwe"], f"OWASP {result['owasp']}", asvs]))
+    yield "References", escape(", ".join([*result["cwe"], f"OWASP {result['owasp']}", asvs]))
     yield "Risk", escape(result["risk"])
-    yield "Mend", escape(result["remedy"])
+    yield "Remedy", escape(result["remedy"])
     yield "With securecore", escape(result["securecore"])
-    yield "Took", f"{result['seconds']:.1f} s"
-    yield "Again", f"<code>{escape(result['reproduce'])}</code>"
+    yield "Duration", f"{result['seconds']:.1f} s"
+    yield "Repeat", f"<code>{escape(result['reproduce'])}</code>"

@@ -1,4 +1,4 @@
-"""For test reports: a check is a test case, a category a test suite."""
+"""The report as JUnit XML: each category is a test suite, each result a test case."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-#: What XML 1.0 cannot hold at all.
+#: Characters that XML 1.0 does not allow, not even escaped.
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def suites(content: dict[str, Any]) -> str:
-    """Return the report as JUnit's XML."""
+    """Return the report as JUnit XML."""
     root = Xml.Element("testsuites", name="securecore-scan", time=str(content["seconds"]))
     for category in content["categories"]:
         results = category["results"]

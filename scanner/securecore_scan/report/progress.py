@@ -1,16 +1,16 @@
-"""How far a scan is, on a terminal."""
+"""The progress bar."""
 
 from __future__ import annotations
 
 from typing import IO
 
-from securecore_scan.verdict import Check
+from securecore_scan.checks import Check
 
 _WIDTH = 24
 
 
 class Progress:
-    """A bar that overwrites itself; nothing at all where nobody looks."""
+    """Redraws one line of a terminal. Writes nothing if the stream is not a terminal or with --quiet."""
 
     def __init__(self, stream: IO[str], total: int, *, is_quiet: bool) -> None:
         self._stream = stream
@@ -18,7 +18,7 @@ class Progress:
         self._shown = stream.isatty() and not is_quiet
 
     def show(self, number: int, check: Check) -> None:
-        """Say which check runs."""
+        """Show the check that runs now."""
         if self._shown:
             done = _WIDTH * number // self._total
             bar = "#" * done + "." * (_WIDTH - done)

@@ -1,19 +1,20 @@
-"""For code scanning: SARIF 2.1.0, as GitHub reads it.
+"""The report as SARIF 2.1.0, for GitHub code scanning.
 
-GitHub wants a place in the repository for each result: ``location`` names it, since a scan from outside sees no file.
-It opens an alert for every result, whatever its kind or its suppressions (microsoft/PSRule#955), so a result is a
-finding that counts. Every check that was tried is a rule; what was skipped, not decided or accepted is a notification.
+GitHub demands a file of the repository for each result. A scan from outside sees no file, so --location names one.
+GitHub opens an alert for every result, whether it is suppressed or not (microsoft/PSRule#955). Results are therefore
+only findings that the baseline does not accept. Accepted, skipped, inconclusive and erroneous checks become
+notifications. Every check of the scan is listed as a rule.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from securecore_scan.report.content import results_of
+from securecore_scan.report.document import all_results
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _HOME = "https://owasp.org/API-Security/editions/2023/en/0x11-t10/"
-#: GitHub's scale: above 9.0 critical, 7.0 high, 4.0 medium, 0.1 low.
+#: GitHub reads above 9.0 as critical, from 7.0 as high, from 4.0 as medium, from 0.1 as low.
 _SECURITY_SEVERITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0", "info": "0.0"}
 _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
 _NOTIFIED = {"FAIL": "note", "INCONCLUSIVE": "warning", "SKIPPED": "note", "ERROR": "error"}
@@ -21,7 +22,7 @@ _NOTIFIED = {"FAIL": "note", "INCONCLUSIVE": "warning", "SKIPPED": "note", "ERRO
 
 def log(content: dict[str, Any], *, location: str) -> dict[str, Any]:
     """Return the report as a SARIF log."""
-    results = results_of(content)
+    results = all_results(content)
     checks = {result["check"]: result for result in results}
     indexes = {check: index for index, check in enumerate(checks)}
     return {
@@ -58,12 +59,12 @@ def _notification(result: dict[str, Any]) -> dict[str, Any]:
     verdict = f"accepted: {result['accepted']}" if result["accepted"] else result["verdict"]
     return {
         "level": _NOTIFIED[result["verdict"]],
-        "message": {"text": f"{result['check']} {verdict}: {_said(result)}"},
+        "message": {"text": f"{result['check']} {verdict}: {_message(result)}"},
         "associatedRule": {"id": result["check"]},
     }
 
 
-def _said(result: dict[str, Any]) -> str:
+def _message(result: dict[str, Any]) -> str:
     return "; ".join([result["subject"] or result["title"], *result["evidence"]])
 
 
@@ -91,7 +92,7 @@ def _result(result: dict[str, Any], index: int, location: str) -> dict[str, Any]
         "ruleIndex": index,
         "kind": "fail",
         "level": _LEVEL[result["severity"]],
-        "message": {"text": _said(result)},
+        "message": {"text": _message(result)},
         "locations": [_location(result, location)],
         "partialFingerprints": {"securecoreScan/v1": result["fingerprint"]},
         "properties": {"confidence": result["confidence"], "reproduce": result["reproduce"]},

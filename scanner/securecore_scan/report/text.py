@@ -1,4 +1,4 @@
-"""For people at a terminal."""
+"""The text report, for a terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from securecore_scan.report.content import results_of
+from securecore_scan.report.document import all_results
 
 _WIDTH = 118
 CLOSING = (
-    "PASS says that an attack, tried as often as it says, was not seen to work. It never says that there is no other "
-    "attack, or no rarer race."
+    "PASS means that the attack did not work in the rounds that were tried. It does not rule out other attacks or "
+    "rarer races."
 )
 
 
@@ -35,8 +35,8 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
         yield from _wrapped(f"Baseline: {note}.", "")
     if content["stopped"]:
         yield from _wrapped(f"INCOMPLETE: the scan stopped, {content['stopped']}.", "")
-    counts = Counter(result["verdict"] for result in results_of(content))
-    yield ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "nothing was tried"
+    counts = Counter(result["verdict"] for result in all_results(content))
+    yield ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "no check ran"
 
 
 def _result(result: dict[str, Any]) -> Iterator[str]:
@@ -51,9 +51,9 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         names = ", ".join([*result["cwe"], f"OWASP {result['owasp']}", f"ASVS {', '.join(result['asvs'])}"])
         yield from _wrapped(f"{result['severity']}, {result['confidence']} confidence, {names}", " " * 15)
         yield from _wrapped(f"risk: {result['risk']}", " " * 15)
-        yield from _wrapped(f"mend: {result['remedy']}", " " * 15)
+        yield from _wrapped(f"remedy: {result['remedy']}", " " * 15)
         yield from _wrapped(f"with securecore: {result['securecore']}", " " * 15)
-        yield f"{' ' * 15}again: {result['reproduce']}"
+        yield f"{' ' * 15}repeat: {result['reproduce']}"
 
 
 def _wrapped(sentence: str, indent: str) -> list[str]:

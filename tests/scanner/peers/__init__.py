@@ -1,1 +1,1 @@
-"""Services of other packages, set up as their own manuals say: known answers for the scanner."""
+"""Services of other packages with known weaknesses, set up as in their manuals."""

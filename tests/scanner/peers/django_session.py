@@ -1,4 +1,4 @@
-"""Django's own sessions and login, in views that do nothing else."""
+"""Django's sessions and login."""
 
 from __future__ import annotations
 

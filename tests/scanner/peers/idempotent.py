@@ -1,4 +1,4 @@
-"""drf-idem, as its manual shows it, around a view that writes a row."""
+"""drf-idem, set up as in its manual, around a view that writes a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""django-rest-knox with a limit of tokens, and a route that ends them all so that a round can begin again."""
+"""django-rest-knox with a limit of tokens per user, and a route that deletes all tokens for the next round."""
 
 from __future__ import annotations
 

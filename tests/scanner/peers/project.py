@@ -1,4 +1,4 @@
-"""A Django project in one call: what its manual says, and no more."""
+"""A minimal Django project, configured by one call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USERNAME, PASSWORD = "alice", "a password that only the tests know"
 
 
 def configure(module: str, *, apps: tuple[str, ...] = (), **more: Any) -> None:
-    """Make ``module`` a project, with its urlpatterns. The database is the file that PEER_DATABASE names."""
+    """Configure Django with the urlpatterns of ``module`` and the database file PEER_DATABASE."""
     options: dict[str, Any] = {
         "SECRET_KEY": "the peers' own key, which signs nothing but their tests",
         "ALLOWED_HOSTS": ["localhost", "127.0.0.1"],
@@ -39,12 +39,12 @@ def configure(module: str, *, apps: tuple[str, ...] = (), **more: Any) -> None:
 
 
 def application() -> Callable[..., Any]:
-    """Return the WSGI application, with its tables and one user."""
+    """Create the tables and one user, and return the WSGI application."""
     from django.contrib.auth.models import User
 
     call_command("migrate", verbosity=0)
     User.objects.create_user(USERNAME, password=PASSWORD)
-    connections.close_all()  # the workers open their own
+    connections.close_all()  # each worker opens its own
     return get_wsgi_application()
 
 

@@ -1,4 +1,4 @@
-"""djangorestframework-simplejwt with its blacklist and rotation, as its manual shows them."""
+"""djangorestframework-simplejwt with its blacklist and rotation, set up as in its manual."""
 
 from __future__ import annotations
 

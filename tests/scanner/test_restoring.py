@@ -1,4 +1,4 @@
-"""What a scan took away it gives back, also when it has to stop in between."""
+"""A scan restores the permission that it revoked, also if it stops early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ restore = { path = "/restore" }
 
 
 @pytest.mark.parametrize(("status", "code"), [(500, 3), (201, 1)], ids=["stopped", "to the end"])
-def test_a_permission_is_given_back(tmp_path: Path, status: int, code: int) -> None:
+def test_revoked_permission_is_restored(tmp_path: Path, status: int, code: int) -> None:
     may = {"pay": True}
 
     def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -30,7 +30,7 @@ def test_a_permission_is_given_back(tmp_path: Path, status: int, code: int) -> N
         if path in ("/revoke", "/restore"):
             may["pay"] = path == "/restore"
             return 200, {}, {}
-        # Once the permission is gone it breaks, and the scan must stop; or it goes on paying.
+        # Without the permission: 500 makes the scan stop, 201 is a race for it to find.
         return (201 if may["pay"] else status), {}, {}
 
     plan = tmp_path / "plan.toml"

@@ -1,4 +1,4 @@
-"""Canaries in every place a secret comes from, and every form of the report searched for them."""
+"""No report format contains a secret. Canary secrets stand in every place that a secret can come from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from securecore_scan.redaction import Redactor
 from securecore_scan.report import FORMATS
-from securecore_scan.secrets import Secrets
+from securecore_scan.report.document import map_texts
 from tests.scanner.conftest import scanned
 from tests.scanner.service import Answer, serving
 
@@ -49,7 +50,7 @@ def jwt() -> str:
 
 
 def careless(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-    """A service that says every secret again in all it answers, in codes and errors too."""
+    """A service that repeats every secret in every response, also in error codes."""
     said = {
         "access_token": CANARIES["access"],
         "refresh_token": CANARIES["refresh"],
@@ -67,7 +68,7 @@ def careless(method: str, path: str, headers: dict[str, str], body: bytes) -> An
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The report on the careless service, in every form."""
+    """The report of a scan of the careless service, in every format."""
     plan = tmp_path_factory.mktemp("canaries") / "plan.toml"
     plan.write_text(PLAN)
     patch = pytest.MonkeyPatch()
@@ -82,15 +83,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_form_tells_a_secret(told: dict[str, str], form: str) -> None:
+def test_no_format_contains_a_secret(told: dict[str, str], form: str) -> None:
     text = told[form]
     assert "SC-TOKEN" in text
     assert [kind for kind, canary in CANARIES.items() if canary in text] == []
     assert "eyJhbGci" not in text
 
 
-def test_the_canaries_were_met(told: dict[str, str]) -> None:
-    """Else nothing was shown: what a secret was is said in its place."""
+def test_report_shows_the_kind_of_redacted_secrets(told: dict[str, str]) -> None:
+    """A control: without redacted texts the test above proves nothing."""
     results: list[dict[str, Any]] = [
         result for category in json.loads(told["json"])["categories"] for result in category["results"]
     ]
@@ -98,20 +99,20 @@ def test_the_canaries_were_met(told: dict[str, str]) -> None:
     assert "<from the environment>" in told["json"] or "<access token>" in told["json"]
 
 
-def test_a_secret_within_a_secret_is_hidden_whole() -> None:
-    secrets = Secrets()
-    secrets.add("abcdef", "short")
-    secrets.add("abcdef-abcdef-123", "long")
-    assert secrets.hide("x abcdef-abcdef-123 y abcdef z") == "x <long> y <short> z"
+def test_longer_secret_is_redacted_before_a_shorter_one() -> None:
+    redactor = Redactor()
+    redactor.add("abcdef", "short")
+    redactor.add("abcdef-abcdef-123", "long")
+    assert redactor.redact("x abcdef-abcdef-123 y abcdef z") == "x <long> y <short> z"
 
 
-def test_keys_and_certificates_are_hidden_without_being_named() -> None:
+def test_unknown_pem_blocks_and_jwts_are_redacted() -> None:
     pem = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ\n-----END EC PRIVATE KEY-----"
-    assert Secrets().hide_all({"a": [f"it said {pem}!", 3]}) == {"a": ["it said <secret>!", 3]}
-    assert Secrets().hide(f"token {jwt()}") == "token <secret>"
+    assert map_texts({"a": [f"it said {pem}!", 3]}, Redactor().redact) == {"a": ["it said <secret>!", 3]}
+    assert Redactor().redact(f"token {jwt()}") == "token <secret>"
 
 
-def test_plan_with_a_password_is_not_quoted(tmp_path: Path) -> None:
+def test_error_does_not_quote_a_password_of_the_plan(tmp_path: Path) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text(f"[tokens]\nsigning_secret = ['{CANARIES['signing']}']\n")
     run = scanned("http://localhost:1", "--plan", plan)

@@ -1,4 +1,4 @@
-"""Copies that arrive together."""
+"""Last-byte synchronisation of concurrent requests."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import selectors
 import socket
 import threading
 
-from securecore_scan.client.wire import COPIES, Request, Wire
-from securecore_scan.limits import Budget
+from securecore_scan.budget import Budget
+from securecore_scan.client.request import Request
+from securecore_scan.client.transport import COPIES, Transport
 from securecore_scan.plan import Identities
 
 CONTENT = b'{"amount": 1}'
 
 
 class Watching:
-    """A server that stops at the first whole request, and looks what the other connections have brought by then.
+    """A server that records the bytes of all connections when the first request is complete.
 
-    On loopback what was sent is there to be read at once, so it sees the state at the instant of the first last byte.
+    On loopback, sent bytes can be read at once. The record therefore shows the state when the first last byte arrived.
     """
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class Watching:
                     for key, _ in selector.select(0):
                         self._read(key.fileobj, selector)
                     self.at_first = list(self.brought.values())
-                # Asked again: what the second look has read is announced to no selector any more.
+                # Look at all connections: the selector does not announce bytes that the second pass has read.
                 for connection in self._whole():
                     connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
                     self.brought[connection] += b" answered"
@@ -65,14 +66,14 @@ class Watching:
             selector.unregister(readable)
 
 
-def test_no_last_byte_goes_before_all_the_others_are_there() -> None:
+def test_last_bytes_wait_until_all_other_bytes_have_arrived() -> None:
     server = Watching()
     url = f"http://127.0.0.1:{server.listener.getsockname()[1]}"
-    wire = Wire(url, ca=None, identities=Identities(), budget=Budget(100, 60))
+    transport = Transport(url, ca=None, identities=Identities(), budget=Budget(100, 60))
     try:
-        answers = wire.at_once([Request("POST", "/pay", (), CONTENT)] * COPIES)
+        answers = transport.send_together([Request("POST", "/pay", (), CONTENT)] * COPIES)
     finally:
-        wire.close()
+        transport.close()
         server.close()
     assert [answer.status_code for answer in answers] == [201] * COPIES
     assert len(server.at_first) == COPIES

@@ -1,16 +1,18 @@
-"""The document that every other form is made of. Its version changes when a reader would notice."""
+"""The JSON document from which every other format is made."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from securecore_scan.runner import Report
-from securecore_scan.verdict import Check, Result
+from securecore_scan.checks import Check
+from securecore_scan.results import Report, Result
 
+#: The number changes when a program that reads the document must change too.
 FORMAT = "securecore-scan/1"
 
 
-def described(report: Report, *, exit_code: int) -> dict[str, Any]:
+def build(report: Report, *, exit_code: int) -> dict[str, Any]:
     """Return the report as plain values."""
     return {
         "format": FORMAT,
@@ -34,18 +36,29 @@ def described(report: Report, *, exit_code: int) -> dict[str, Any]:
     }
 
 
-def results_of(content: dict[str, Any]) -> list[dict[str, Any]]:
+def all_results(content: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the results of all categories."""
     return [result for category in content["categories"] for result in category["results"]]
+
+
+def map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a copy of a JSON-like value in which ``change`` was applied to every text, except keys of objects."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: map_texts(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [map_texts(item, change) for item in value]
+    return value
 
 
 def _result(result: Result) -> dict[str, Any]:
     return {
         **_check(result.check),
-        "verdict": result.seen.verdict.value,
-        "confidence": result.seen.confidence.value,
-        "subject": result.seen.subject,
-        "evidence": list(result.seen.evidence),
+        "verdict": result.outcome.verdict.value,
+        "confidence": result.outcome.confidence.value,
+        "subject": result.outcome.subject,
+        "evidence": list(result.outcome.evidence),
         "accepted": result.accepted,
         "seconds": round(result.seconds, 3),
         "reproduce": result.reproduce,

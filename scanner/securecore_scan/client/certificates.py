@@ -1,4 +1,4 @@
-"""Certificates that nobody showed before."""
+"""Issues client certificates that the service has never seen."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from securecore_scan.plan import Identity, PlanError
 _LIFETIME = dt.timedelta(hours=1)
 
 
-class Mint:
-    """Makes certificates in ``folder``, signed by an authority, or by themselves without one. All share one key: what
-    is kept of a client is kept by its certificate.
+class CertificateIssuer:
+    """Writes certificates to ``folder``, signed by an authority or, without one, self-signed.
+
+    All certificates share one key, because key generation is slow and services tell clients apart by certificate.
     """
 
     def __init__(self, folder: Path, *, ca_cert: Path | None = None, ca_key: Path | None = None) -> None:
@@ -29,7 +30,7 @@ class Mint:
         self._signer = self._key
         if ca_cert and ca_key:
             self._issuer, self._signer = _authority(ca_cert, ca_key)
-        (folder / "minted.key").write_bytes(
+        (folder / "issued.key").write_bytes(
             self._key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
@@ -38,10 +39,10 @@ class Mint:
 
     def __iter__(self) -> Iterator[Identity]:
         while True:
-            yield self.mint(f"scan-visitor-{next(self._numbers)}")
+            yield self.issue(f"scan-visitor-{next(self._numbers)}")
 
-    def mint(self, name: str) -> Identity:
-        """Make a certificate for ``name``."""
+    def issue(self, name: str) -> Identity:
+        """Issue a certificate with this common name."""
         now = dt.datetime.now(dt.UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
@@ -53,7 +54,7 @@ class Mint:
             .not_valid_before(now - _LIFETIME)
             .not_valid_after(now + _LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            # Strict verifiers (Python's own since 3.13) demand both identifiers (RFC 5280 section 4.2.1).
+            # Strict verifiers, such as Python since 3.13, demand both identifiers (RFC 5280 section 4.2.1).
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._signer.public_key()), critical=False
@@ -62,7 +63,7 @@ class Mint:
         )
         path = self._folder / f"{name}.pem"
         path.write_bytes(builder.sign(self._signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-        return Identity(path, self._folder / "minted.key")
+        return Identity(path, self._folder / "issued.key")
 
 
 def _authority(ca_cert: Path, ca_key: Path) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
@@ -71,5 +72,5 @@ def _authority(ca_cert: Path, ca_key: Path) -> tuple[x509.Name, ec.EllipticCurve
         key = serialization.load_pem_private_key(ca_key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise PlanError(f"Cannot sign with {ca_key}: {type(error).__name__}.") from None
-    # RSA signs as well; the type says what the builder takes.
+    # An RSA key signs as well; the return type is that of the other signer.
     return certificate.subject, key  # type: ignore[return-value]
