@@ -17,7 +17,8 @@ From the command line down to the socket:
 ``client``      requests, tokens, sessions and certificates: everything that an attack sends
 ``plan``        the routes and certificates that cannot be guessed; ``planfile`` reads them from TOML
 ``templates``   fills ``{canary}``, ``{key}`` and other placeholders into the requests of the plan
-``checks``      Check and Outcome: one attack, and the result for one route
+``checks``      Check: one attack, with its severity, references and remedy
+``outcomes``    Outcome: the result of one attack on one route
 ``results``     Report: all results of a scan, with scores
 ``baseline``    findings that are accepted, each with a reason and an expiry date
 ``report``      text, JSON, SARIF, JUnit and HTML

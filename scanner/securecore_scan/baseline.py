@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from securecore_scan.checks import Verdict
+from securecore_scan.outcomes import Verdict
 from securecore_scan.results import Result
 
 _ENTRIES = {"check", "subject", "reason", "expires"}

@@ -28,7 +28,7 @@ STEADY = 0.85
 # FAIL therefore needs three observations: the later half grows, by the lower end of its interval; it grows as fast as
 # the earlier half; and nearly every block of it grows, because a heap that a thread opens late appears as a few large
 # blocks among many small ones. PASS needs the upper end of the interval below the threshold. Otherwise more readings
-# are taken, and both halves become longer. A cache whose bound lies beyond the last reading looks like a leak.
+# are taken, and both halves become longer. A cache with a bound beyond the last reading looks like a leak.
 #
 # Measured with 10 bounded caches, 16 threads and 18 starting points each: by the two slopes alone, 7 of 180 series were
 # called a leak; with the condition on blocks, 0. With entries of twice the size, 14 were called a leak if three

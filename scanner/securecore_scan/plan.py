@@ -65,7 +65,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Effect:
-    """A canary route: a request whose effect does no harm, and a way to count the effects."""
+    """A canary route: a request with a harmless effect, and a way to count the effects."""
 
     name: str
     request: Call

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from securecore_scan.checks import CATEGORIES, Check, Outcome, Severity, Verdict
+from securecore_scan.checks import CATEGORIES, Check, Severity
+from securecore_scan.outcomes import Outcome, Verdict
 
 #: The weight of a check in the score of its category.
 _WEIGHTS = {Severity.CRITICAL: 10, Severity.HIGH: 6, Severity.MEDIUM: 3, Severity.LOW: 1, Severity.INFO: 0}

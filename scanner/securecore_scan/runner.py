@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from securecore_scan.budget import Stopped
-from securecore_scan.checks import Check, Confidence, Inconclusive, Outcome, Skipped, Verdict
+from securecore_scan.checks import Check
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Confidence, Inconclusive, Outcome, Skipped, Verdict
 from securecore_scan.results import Result
 from securecore_scan.scope import BadTarget
 

@@ -11,9 +11,10 @@ import httpx
 
 from securecore_scan import baseline, discovery, runner
 from securecore_scan.budget import Stopped
-from securecore_scan.checks import Check, Severity, Skipped
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client.target import Target
 from securecore_scan.options import UsageError, build_target, chosen_checks, reproduce_command
+from securecore_scan.outcomes import Skipped
 from securecore_scan.plan import PlanError
 from securecore_scan.redaction import Redactor
 from securecore_scan.report import Progress, render

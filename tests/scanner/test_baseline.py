@@ -9,7 +9,7 @@ import pytest
 
 from securecore_scan import baseline
 from securecore_scan.baseline import BaselineError
-from securecore_scan.checks import failed, passed
+from securecore_scan.outcomes import failed, passed
 from securecore_scan.probes import CATALOGUE
 from securecore_scan.results import Result
 from tests.scanner.conftest import scanned

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from securecore_scan import discovery
-from securecore_scan.checks import Inconclusive
 from securecore_scan.client.memory import MemorySource
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive
 from securecore_scan.plan import Call, Memory, Plan, PlanError, Sessions
 from securecore_scan.redaction import Redactor
 from tests.scanner.conftest import open_transport, scanned

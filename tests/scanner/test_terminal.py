@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from securecore_scan.checks import failed
+from securecore_scan.outcomes import failed
 from securecore_scan.report.terminal import escape_controls
 from tests.scanner.conftest import scanned
 from tests.scanner.service import Answer, serving

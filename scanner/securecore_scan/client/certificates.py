@@ -72,5 +72,5 @@ def _authority(ca_cert: Path, ca_key: Path) -> tuple[x509.Name, ec.EllipticCurve
         key = serialization.load_pem_private_key(ca_key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise PlanError(f"Cannot sign with {ca_key}: {type(error).__name__}.") from None
-    # An RSA key signs as well; the return type is that of the other signer.
+    # The key may be RSA as well: the certificate builder signs with either type.
     return certificate.subject, key  # type: ignore[return-value]

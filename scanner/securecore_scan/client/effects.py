@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import httpx
 
-from securecore_scan.checks import Confidence, Inconclusive, Skipped
 from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import json_field, require_json, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Confidence, Inconclusive, Skipped
 from securecore_scan.plan import Call, Effect
 
 #: Seconds that a service may need until a restored permission holds again.

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from securecore_scan.checks import Inconclusive
 from securecore_scan.client import effects
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive
 from securecore_scan.plan import Effect
 
 THREADS = 8

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from securecore_scan.checks import Inconclusive, Skipped
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import json_field, require_json, require_success
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Skipped
 from securecore_scan.plan import Memory
 
 #: Requests to a debug endpoint for one reading: chance chooses the worker that answers each request.

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from securecore_scan.checks import Inconclusive
+from securecore_scan.outcomes import Inconclusive
 
 
 def require_success(response: httpx.Response) -> httpx.Response:

@@ -8,10 +8,10 @@ from http.cookies import CookieError, Morsel, SimpleCookie
 
 import httpx
 
-from securecore_scan.checks import Inconclusive, Skipped
 from securecore_scan.client.request import add_query, build
 from securecore_scan.client.responses import is_refused, json_field, require_json, require_success, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Skipped
 
 #: Names of the field with the caller's name, tried in this order.
 _USER_FIELDS = ("user", "username", "sub", "email", "id")

@@ -13,9 +13,9 @@ import httpx
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from securecore_scan.checks import Inconclusive, Skipped
 from securecore_scan.client.request import Request, build
 from securecore_scan.client.transport import Transport
+from securecore_scan.outcomes import Inconclusive, Skipped
 from securecore_scan.plan import Call, Plan
 from securecore_scan.redaction import Redactor
 from securecore_scan.templates import environment_names
@@ -86,7 +86,7 @@ class Target:
     def answers_without_certificate(self) -> bool:
         """Say whether the port answers a connection without a certificate. The port must answer the owner."""
         try:
-            self.get("/", "nobody")
+            self.get("/", "anonymous")
         except (httpx.NetworkError, httpx.RemoteProtocolError):
             # In TLS 1.3 the client learns of the refusal only when it reads. The request below proves that the port
             # refused the missing certificate and is not simply down.

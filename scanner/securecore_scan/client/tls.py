@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from securecore_scan.checks import Inconclusive
 from securecore_scan.client.transport import Transport
+from securecore_scan.outcomes import Inconclusive
 
 _TIMEOUT = 5.0
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from securecore_scan.checks import Inconclusive, Skipped
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import (
     is_refused,
@@ -19,6 +18,7 @@ from securecore_scan.client.responses import (
     status_text,
 )
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Skipped
 from securecore_scan.plan import Call
 
 #: Names of the tokens in a token response: OAuth 2, simplejwt, knox and REST framework.
@@ -95,7 +95,7 @@ def subject(target: Target) -> str:
 
 
 def working_pair(target: Target) -> TokenPair:
-    """Return new tokens, after two controls: the route refuses no token, and accepts this one.
+    """Return new tokens, after two controls: the route refuses a request without a token, and accepts these.
 
     Without both controls, the response to a stolen or forged token proves nothing.
     """

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 
 from securecore_scan.budget import Budget
-from securecore_scan.checks import Inconclusive, Skipped
 from securecore_scan.client.request import Request
+from securecore_scan.outcomes import Inconclusive, Skipped
 from securecore_scan.plan import Identities, Identity
 from securecore_scan.scope import BadTarget, check_url
 
@@ -40,7 +40,7 @@ TIMEOUT, GATHERING = 20.0, 10.0
 class Transport:
     """The connections to one service.
 
-    A ``role`` is "owner", "second" (the attacker) or "admin", each with its certificate, or "nobody" without one.
+    A ``role`` is "owner", "second" (the attacker) or "admin", each with its certificate, or "anonymous" without one.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class Transport:
         return getattr(self._identities, role, None) is not None
 
     def identity(self, role: str) -> Identity | None:
-        """Return the certificate of a role, None for "nobody" or plain http. Raises ``Skipped`` if none was given."""
-        if role == "nobody" or not self.is_tls:
+        """Return the certificate of a role; None for "anonymous" or plain http. Raises ``Skipped`` if it is missing."""
+        if role == "anonymous" or not self.is_tls:
             return None
         found: Identity | None = getattr(self._identities, role)
         if found is None:

@@ -16,11 +16,12 @@ from functools import partial
 
 import httpx
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import effects
 from securecore_scan.client.load import THREADS, Load
 from securecore_scan.client.responses import status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Authorization, Call, Effect
 from securecore_scan.rates import rate_text
 

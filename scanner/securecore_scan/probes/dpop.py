@@ -7,11 +7,12 @@ from functools import partial
 
 import httpx
 
-from securecore_scan.checks import Check, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import tokens
 from securecore_scan.client.jws import ProofKey
 from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Outcome, Skipped, outcome_of
 
 
 def same_proof_twice(target: Target) -> Iterator[Outcome]:

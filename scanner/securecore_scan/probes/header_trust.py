@@ -16,11 +16,12 @@ import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of, passed
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of, passed
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -55,9 +56,9 @@ def without_certificate(target: Target) -> Iterator[Outcome]:
     if not target.answers_without_certificate():
         yield passed(f"GET {path}", "the port accepts no connection without a certificate")
         return
-    if not is_refused(target.get(path, "nobody")):
+    if not is_refused(target.get(path, "anonymous")):
         raise Inconclusive(f"GET {path} accepts requests without a certificate, forged headers or not")
-    answers = _send_forged(target, "nobody")
+    answers = _send_forged(target, "anonymous")
     yield _outcome(f"GET {path}", answers, [name for name, answer in answers.items() if not is_refused(answer)])
 
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import httpx
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, failed, inconclusive, passed
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.memory import MemorySource
 from securecore_scan.client.request import Request
 from securecore_scan.client.target import Target
 from securecore_scan.growth import STRETCH, GrowthCurve
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, failed, inconclusive, passed
 from securecore_scan.plan import Identity
 
 #: Visits before the first reading, and visits between two readings.

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import tokens
 from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 from securecore_scan.rates import rate_text
 
 ROUNDS = 2
@@ -73,7 +74,7 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
 
 
 def _replaced_and_newest(target: Target) -> tuple[str, str]:
-    """Return a token whose successor was redeemed, and the newest token of the family."""
+    """Return a replaced token and the newest token of its family."""
     first = tokens.request_family(target).refresh or ""
     second = tokens.read_tokens(target, require_success(tokens.redeem(target, first))).refresh
     if second is None or second == first:

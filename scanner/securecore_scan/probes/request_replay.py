@@ -13,13 +13,14 @@ from functools import partial
 
 import httpx
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import effects, sessions, tokens
 from securecore_scan.client.effects import CapturedRequest
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 from securecore_scan.rates import rate_text
 
 #: Rounds of concurrent copies. More rounds (--deep) find rarer races.
@@ -44,7 +45,7 @@ def three_in_a_row(target: Target) -> Iterator[Outcome]:
 
 
 def sixteen_together(target: Target) -> Iterator[Outcome]:
-    """Send 16 copies whose last bytes arrive together, in several rounds. Works if one round has two effects."""
+    """Send 16 copies with synchronised last bytes, in several rounds. Works if one round has two effects."""
     for effect in effects.canary_effects(target):
         effects.wait_until_allowed(target, effect)
         rounds, doubled, seen = target.rounds(ROUNDS), 0, ""

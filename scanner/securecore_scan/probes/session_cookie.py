@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from http.cookies import Morsel
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, outcome_of
 
 
 def attributes(target: Target) -> Iterator[Outcome]:

@@ -12,11 +12,12 @@ from functools import partial
 
 import httpx
 
-from securecore_scan.checks import Check, Outcome, Severity, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.request import Request
 from securecore_scan.client.sessions import SessionCookie
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Outcome, outcome_of
 
 #: Names of session ids in URLs and headers, as common frameworks use them.
 PARAMETERS = ("sessionid", "session_id", "session", "sid", "PHPSESSID", "JSESSIONID")

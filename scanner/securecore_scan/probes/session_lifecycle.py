@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.responses import require_success, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 
 
 def after_second_login(target: Target) -> Iterator[Outcome]:

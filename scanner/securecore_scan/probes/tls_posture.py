@@ -13,12 +13,13 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, inconclusive, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions, tls
 from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, inconclusive, outcome_of
 
 #: Reasons with which the scanner's own TLS library, and not the server, ends a handshake.
 _LOCAL = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION", "NO_CIPHER_MATCH")

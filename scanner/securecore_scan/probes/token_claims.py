@@ -12,10 +12,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import jws, tokens
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped
 from securecore_scan.probes.token_forgery import send_forged, working_jwt
 
 Signer = Callable[[dict[str, Any], dict[str, Any]], str]

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from securecore_scan.checks import Check, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import jws, tokens
 from securecore_scan.client.responses import is_refused, json_or_none, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.tls import server_key
+from securecore_scan.outcomes import Outcome, Skipped, outcome_of
 
 
 def without_signature(target: Target) -> Iterator[Outcome]:

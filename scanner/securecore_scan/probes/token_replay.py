@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of, passed
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client import jws, tokens
 from securecore_scan.client.request import add_query
 from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of, passed
 
 
 def after_revocation(target: Target) -> Iterator[Outcome]:
@@ -46,7 +47,7 @@ def without_certificate(target: Target) -> Iterator[Outcome]:
     if target.transport.is_tls and not target.answers_without_certificate():
         yield passed(tokens.subject(target), "the port accepts no connection without a certificate")
         return
-    yield _use_as(target, "nobody", "without a certificate")
+    yield _use_as(target, "anonymous", "without a certificate")
 
 
 def in_url(target: Target) -> Iterator[Outcome]:

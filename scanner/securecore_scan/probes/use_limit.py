@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from securecore_scan.checks import Check, Inconclusive, Outcome, Severity, Skipped, outcome_of
+from securecore_scan.checks import Check, Severity
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, is_refused, json_field, require_json
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Limit
 from securecore_scan.rates import rate_text
 

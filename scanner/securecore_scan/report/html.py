@@ -12,7 +12,7 @@ from securecore_scan.report.document import all_results
 from securecore_scan.report.text import CLOSING
 
 _STYLE = Path(__file__).with_name("page.css")
-#: A mark beside each verdict, for readers who skim.
+#: A mark beside each verdict, for quick reading.
 _MARKS = {"PASS": "\u2713", "FAIL": "\u2717", "INCONCLUSIVE": "?", "SKIPPED": "\u2013", "ERROR": "!"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
