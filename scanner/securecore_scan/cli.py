@@ -68,8 +68,32 @@ def _add_scope(made: argparse.ArgumentParser) -> None:
     add("--only", action="append", default=[], metavar="ID", help="run one check (SC-FIX-1) or one group (SC-FIX)")
     add("--deep", action="store_true", help="run ten times the rounds, to find rarer races and slower leaks")
     add("--allow-host", action="append", default=[], metavar="HOST", help="allow attacks on this host of yours")
-    add("--max-requests", type=int, metavar="N", help="stop after N requests (default: 10,000; 200,000 with --deep)")
-    add("--max-seconds", type=float, metavar="S", help="stop after S seconds (default: 120; 1,800 with --deep)")
+    add(
+        "--max-requests",
+        type=positive_integer,
+        metavar="N",
+        help="stop after N requests (default: 10,000; 200,000 with --deep)",
+    )
+    add(
+        "--max-seconds",
+        type=positive_number,
+        metavar="S",
+        help="stop after S seconds (default: 120; 1,800 with --deep)",
+    )
+
+
+def positive_integer(text: str) -> int:
+    """Return a number of at least 1. For a ``ValueError``, argparse reports the option and this function's name."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def positive_number(text: str) -> float:
+    """Return a number above 0, which NaN is not."""
+    if not (number := float(text)) > 0:
+        raise ValueError(text)
+    return number
 
 
 def _add_report(made: argparse.ArgumentParser) -> None:

@@ -37,6 +37,8 @@ def build_target(options: argparse.Namespace, redactor: Redactor) -> Target:
     for path in [options.ca, *_files(identities)]:
         if path is not None and not path.is_file():
             raise UsageError(f"There is no file {path}.")
+    if options.output and not options.output.parent.is_dir():
+        raise UsageError(f"There is no folder {options.output.parent}.")
     requests, seconds = _DEEP if options.deep else _STANDARD
     budget = Budget(options.max_requests or requests, options.max_seconds or seconds)
     hosts = frozenset(options.allow_host)

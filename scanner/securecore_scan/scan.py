@@ -40,11 +40,17 @@ def run(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     report = replace(report, results=tuple(results), notes=tuple(notes))
     code = exit_code(report, Severity[options.fail_on.upper()])
     text = render(options.format, report, redactor=redactor, exit_code=code, location=options.location)
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
-        err.write(f"{options.output}: {_summary(report)}\n")
-    else:
+    if not options.output:
         out.write(text)
+        return code
+    try:
+        options.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        # A deep scan takes up to 30 minutes: print the report rather than lose it.
+        out.write(text)
+        err.write(f"Cannot write {options.output}: {error.strerror}.\n")
+        return USAGE
+    err.write(f"{options.output}: {_summary(report)}\n")
     return code
 
 

@@ -148,6 +148,29 @@ class TestReproduce:
         assert "1 FAIL" in done.stdout
 
 
+class TestBadOptions:
+    @pytest.mark.parametrize("bound", ["--max-requests", "--max-seconds"])
+    @pytest.mark.parametrize("value", ["0", "-1", "nan", "many"])
+    def test_bound_must_be_positive(self, bound: str, value: str) -> None:
+        run = scanned("http://localhost:1", f"{bound}={value}")
+        assert run.code == 2
+        assert bound in run.errors
+
+    def test_folder_of_the_report_must_exist(self, plan: Path, tmp_path: Path) -> None:
+        with serving(one_use) as service:
+            run = scanned(service.url, "--plan", plan, "--output", tmp_path / "none" / "report.json")
+        assert run.code == 2
+        assert "There is no folder" in run.errors
+        assert service.asked == []
+
+    def test_report_goes_to_standard_output_if_the_file_cannot_be_written(self, plan: Path, tmp_path: Path) -> None:
+        with serving(one_use) as service:
+            run = scanned(service.url, "--plan", plan, "--only", "SC-LIMIT", "--output", tmp_path)
+        assert run.code == 2
+        assert run.verdicts == {"SC-LIMIT-1": "PASS"}
+        assert "Cannot write" in run.errors
+
+
 def test_error_in_one_check_does_not_end_the_next(tmp_path: Path) -> None:
     """The key set is malformed: PyJWT raises an error of a class of its own."""
     token = jwt.encode({"jti": "1", "exp": 4_000_000_000}, "a secret of the service, long enough")
