@@ -94,7 +94,7 @@ def _visit(target: Target, visitors: Iterator[Identity | None], number: int) -> 
             raise Inconclusive(
                 f"a new connection failed: {type(error).__name__}; does the service trust the certificates?"
             ) from None
-    # 401 and 403 are fine: the service does not know these clients, and remembers them or not.
+    # 401 and 403 are fine: the service need not accept clients that it does not know.
     if sum(status >= 500 for status in statuses) * 2 > number:
         raise Inconclusive("most visits were answered 5xx")
 
