@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import threading
@@ -22,6 +23,7 @@ class Watching:
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.listener.setblocking(False)
         self.brought: dict[socket.socket, bytes] = {}
         self.at_first: list[bytes] = []
         self._thread = threading.Thread(target=self._run)
@@ -41,8 +43,10 @@ class Watching:
                 for key, _ in ready:
                     self._read(key.fileobj, selector)
                 if not self.at_first and self._whole():
-                    for key, _ in selector.select(0):
-                        self._read(key.fileobj, selector)
+                    # Connections may wait unaccepted: the first pass accepts all of them, the second reads their bytes.
+                    for _ in range(2):
+                        for key, _ in selector.select(0):
+                            self._read(key.fileobj, selector)
                     self.at_first = list(self.brought.values())
                 # Look at all connections: the selector does not announce bytes that the second pass has read.
                 for connection in self._whole():
@@ -56,9 +60,11 @@ class Watching:
     def _read(self, readable: object, selector: selectors.BaseSelector) -> None:
         assert isinstance(readable, socket.socket)
         if readable is self.listener:
-            connection, _ = self.listener.accept()
-            self.brought[connection] = b""
-            selector.register(connection, selectors.EVENT_READ)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    connection, _ = self.listener.accept()
+                    self.brought[connection] = b""
+                    selector.register(connection, selectors.EVENT_READ)
             return
         received = readable.recv(65_536)
         self.brought[readable] += received
