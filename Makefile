@@ -18,12 +18,14 @@ SSLYZE := .venv-sslyze/.installed
 # A file stays on one core: its tests share what is slow to make.
 ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
+# The app and the scanner: two distributions, both installed from this folder.
+PROJECTS := pyproject.toml scanner/pyproject.toml
 
-# Once is enough for what no database could answer otherwise: the scanner (tests/scan), which proxy says what and the
+# Once is enough for what no database could answer otherwise: the scanner (tests/scanner), which proxy says what and the
 # demo's own start are seen on SQLite, long walks through nginx on PostgreSQL. The protections are seen on both.
 ON_SQLITE := --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_identity.py \
     --ignore=tests/acceptance/test_self_signed.py --ignore=tests/acceptance/test_fixation.py
-ON_POSTGRESQL := --ignore=tests/scan --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_demo.py
+ON_POSTGRESQL := --ignore=tests/scanner --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_demo.py
 
 say = @printf '\n== %s\n'
 
@@ -84,7 +86,7 @@ test-newest:
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
 	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure --ignore=tests/fuzz \
-	        --ignore=tests/scan --ignore=tests/chaos --ignore=tests/acceptance; \
+	        --ignore=tests/scanner --ignore=tests/chaos --ignore=tests/acceptance; \
 	fi
 
 # Its tests are in Django's source distribution, which pip fetches once into var/.
@@ -131,8 +133,8 @@ sabotage: $(DEV)
 	@$(PY) -m tests.sabotage
 
 clean:
-	rm -rf .venv .venv-newest .venv-sslyze var dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find securecore demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf .venv .venv-newest .venv-sslyze var dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find securecore scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
 
@@ -147,20 +149,20 @@ $(shell .venv/bin/python -c 'import pip' 2>/dev/null || rm -f .venv/pyvenv.cfg)
 	    { echo 'this Python cannot make a virtual environment; on Debian: apt install python3-venv' >&2; exit 1; }
 	@$(PYTHON) -m venv --clear .venv
 
-$(DEMO): pyproject.toml .venv/pyvenv.cfg
+$(DEMO): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo]'
+	@$(PY) $(PIP_INSTALL) --editable '.[demo]' --editable ./scanner
 	@touch $@
 
-$(DEV): pyproject.toml .venv/pyvenv.cfg
+$(DEV): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv, with what tests need (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]'
+	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./scanner
 	@touch $(DEMO) $@
 
-$(NEWEST): pyproject.toml
+$(NEWEST): $(PROJECTS)
 	@echo "installing into .venv-newest (once, about a minute)"
 	@$(newest_python) -m venv --clear .venv-newest
-	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' 'Django>=6.0'
+	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' --editable ./scanner 'Django>=6.0'
 	@touch $@
 
 # On its own: it wants an older cryptography than the suite.

@@ -28,7 +28,6 @@ A map of the package, from the bottom up. Imports point down only (contracts in 
 ``purge``               what expires, deleted in bounded batches
 ``http``                the only code that sees a request
 ``checks``              system checks, one function an id
-``scan``                a black-box scanner: knows nothing of the rest, and needs no Django
 ======================  ============================================================================
 """
 

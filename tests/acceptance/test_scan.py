@@ -1,6 +1,6 @@
-"""The scanner on the demo: every attack works on the unprotected twin, and none on the protected routes.
+"""The scanner against the demo: every attack works on the unprotected twin, and none on the protected routes.
 
-SECURECORE_SCAN_RUNS repeats it in a row: a false alarm is a defect, and so is an attack that works only now and then.
+SECURECORE_SCAN_RUNS=50 repeats both scans 50 times: a false alarm is a defect, and so is an attack that is missed once.
 """
 
 from __future__ import annotations
@@ -21,31 +21,32 @@ from demo_project.stack import Stack
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = int(os.environ.get("SECURECORE_SCAN_RUNS", "1"))
 
-#: What is of the port, and the port is one for both.
-OF_THE_PORT = {f"SC-TLS-{number}" for number in range(1, 6)}
-#: The demo's applications listen on sockets that only nginx's account reaches: there is no port behind it.
-NOT_THERE = {"SC-HDR-3"}
+#: Checks of the port, which the protected routes and the twin share.
+PORT_CHECKS = {f"SC-TLS-{number}" for number in range(1, 6)}
+#: The demo's applications listen on unix sockets that only nginx may open, so there is no port behind the proxy.
+SKIPPED_CHECKS = {"SC-HDR-3"}
 
 Scan = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
 def scan(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Scan:
-    """`scan("/vulnerable", "--only", "SC-FIX")` scans a service of the demo by its own plan."""
+    """`scan("/vulnerable", "--only", "SC-FIX")` scans a service of the demo with its plan."""
     folder = tmp_path_factory.mktemp("plans")
 
-    def scan(prefix: str, *arguments: str, program: tuple[str, ...] = ("-m", "securecore.scan")) -> Any:
+    def scan(prefix: str, *arguments: str) -> Any:
         source = ROOT / "demo_project" / prefix.strip("/") / "scan.toml"
         plan = folder / f"plan{prefix.strip('/')}.toml"
         text = source.read_text()
         for relative in ("../../var", "../var"):
             text = text.replace(f'"{relative}/', f'"{stack.var}/')
         plan.write_text(text)
-        command = [sys.executable, *program, f"{stack.url}{prefix}", "--ca", str(stack.pki / "ca.pem")]
+        command = [sys.executable, "-m", "securecore_scan", f"{stack.url}{prefix}", "--ca", str(stack.pki / "ca.pem")]
         return subprocess.run(
-            # However slow the machine: what is tested is what it says, not how fast.
+            # A slow machine needs more than the default of 120 s; speed is not tested here.
             [*command, "--plan", str(plan), "--max-seconds", "280", *arguments],
             cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "scanner")},
             capture_output=True,
             text=True,
             timeout=300,
@@ -60,9 +61,9 @@ def results(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from category["results"]
 
 
-def unlike(content: dict[str, Any], verdict: str) -> list[tuple[str, str, str, list[str]]]:
-    """The results that differ from what is expected of a whole service."""
-    wanted = dict.fromkeys(OF_THE_PORT, "PASS") | dict.fromkeys(NOT_THERE, "SKIPPED")
+def unexpected(content: dict[str, Any], verdict: str) -> list[tuple[str, str, str, list[str]]]:
+    """Return the results that differ from ``verdict``, except those of the port and those that are skipped."""
+    wanted = dict.fromkeys(PORT_CHECKS, "PASS") | dict.fromkeys(SKIPPED_CHECKS, "SKIPPED")
     return [
         (found["check"], found["subject"], found["verdict"], found["evidence"])
         for found in results(content)
@@ -70,8 +71,8 @@ def unlike(content: dict[str, Any], verdict: str) -> list[tuple[str, str, str, l
     ]
 
 
-def assert_left_as_it_was(open_client: Callable[..., Any], prefix: str) -> None:
-    """The race takes a permission away. Whoever had it has it again."""
+def assert_permission_restored(open_client: Callable[..., Any], prefix: str) -> None:
+    """The scan revokes a permission of alice. After the scan, alice has the permission again."""
     order = {"to": "bob", "amount": 1, "memo": "after the scan"}
     key = {"Idempotency-Key": f"after-the-scan-{uuid.uuid4()}"}
     answer = open_client("alice", prefix).post("/api/transfers", json=order, headers=key)
@@ -81,20 +82,14 @@ def assert_left_as_it_was(open_client: Callable[..., Any], prefix: str) -> None:
 @pytest.mark.parametrize("number", range(RUNS))
 def test_every_attack_works_on_the_twin(scan: Scan, open_client: Callable[..., Any], number: int) -> None:
     done = scan("/vulnerable", "--format", "json")
-    assert unlike(json.loads(done.stdout), "FAIL") == []
+    assert unexpected(json.loads(done.stdout), "FAIL") == []
     assert done.returncode == 1, done.stderr
-    assert_left_as_it_was(open_client, "/vulnerable")
+    assert_permission_restored(open_client, "/vulnerable")
 
 
 @pytest.mark.parametrize("number", range(RUNS))
 def test_no_attack_works_on_the_protected_routes(scan: Scan, open_client: Callable[..., Any], number: int) -> None:
     done = scan("", "--format", "json")
-    assert unlike(json.loads(done.stdout), "PASS") == []
+    assert unexpected(json.loads(done.stdout), "PASS") == []
     assert done.returncode == 0, done.stderr
-    assert_left_as_it_was(open_client, "")
-
-
-def test_management_command_is_the_same_program(scan: Scan) -> None:
-    done = scan("", "--only", "SC-COOKIE", "--format", "json", program=("manage.py", "securecore_scan"))
-    assert [found["verdict"] for found in results(json.loads(done.stdout))] == ["PASS", "PASS"], done.stderr
-    assert done.returncode == 0
+    assert_permission_restored(open_client, "")

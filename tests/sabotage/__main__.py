@@ -41,7 +41,8 @@ class Copy:
 
     def run(self, tests: Sequence[str], database: str) -> tuple[int, str]:
         """Run `tests` here; return pytest's exit code (-1: hung) and its output."""
-        environ = {**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "TEST_DATABASE_URL": ""}
+        path = os.pathsep.join([str(self.root), str(self.root / "scanner")])
+        environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TEST_DATABASE_URL": ""}
         if database == "postgresql" and self.postgres:
             environ["TEST_DATABASE_URL"] = self.postgres.url.removesuffix("postgres") + self.root.name
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *tests]

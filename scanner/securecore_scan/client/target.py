@@ -1,0 +1,107 @@
+"""The service under test: its plan, the way to send requests to it, and results that several checks share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from securecore_scan.client.request import Request, build
+from securecore_scan.client.transport import Transport
+from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.plan import Call, Plan
+from securecore_scan.redaction import Redactor
+from securecore_scan.templates import environment_names
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Target:
+    """Everything that a check may use."""
+
+    transport: Transport
+    plan: Plan
+    redactor: Redactor
+    deep: bool = False
+    routes: dict[str, str] = field(default_factory=dict)
+    _cached: dict[Any, Any] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+
+    def once(self, act: Callable[[Target], Answer]) -> Answer:
+        """Call ``act`` for the first check that asks, and return the same result, or raise the same error, to others.
+
+        Example: two checks measure the authorization race, and the rounds run once.
+        """
+        if act not in self._cached:
+            try:
+                self._cached[act] = act(self), None
+            except (Inconclusive, Skipped) as reason:
+                self._cached[act] = None, reason
+        answer, error = self._cached[act]
+        if error is not None:
+            raise error
+        return answer  # type: ignore[no-any-return]
+
+    def rounds(self, standard: int) -> int:
+        """Return the number of rounds: ``standard``, or ten times as many with --deep."""
+        return standard * 10 if self.deep else standard
+
+    def values(self, role: str = "owner", **more: str) -> dict[str, str]:
+        """Return values for the placeholders of the plan. Key, nonce and canary are new in each call."""
+        fresh = secrets.token_hex(12)
+        return {
+            "canary": f"scan-{fresh}",
+            "key": f"scan-key-{fresh}",
+            "nonce": f"{secrets.token_hex(16)}",
+            "timestamp": str(int(time.time())),
+            "name": self.name(role),
+            "owner": self.name("owner"),
+            **self.once(_environment),
+            **more,
+        }
+
+    def name(self, role: str) -> str:
+        """Return the common name of a role's certificate, or an empty string."""
+        if role not in self._names:
+            identity = self.transport.identity(role) if self.transport.has(role) else None
+            self._names[role] = _common_name(identity.cert.read_bytes()) if identity else ""
+        return self._names[role]
+
+    def call(self, call: Call, role: str = "owner", headers: Mapping[str, str] | None = None, **more: str) -> Any:
+        """Fill ``call`` with new values, send the request, and return the response."""
+        request = build(call, self.values(role, **more))
+        return self.transport.send(request.with_headers(headers or {}), role)
+
+    def get(self, path: str, role: str = "owner", headers: Mapping[str, str] | None = None) -> httpx.Response:
+        return self.transport.send(Request("GET", path).with_headers(headers or {}), role)
+
+    def answers_without_certificate(self) -> bool:
+        """Say whether the port answers a connection without a certificate. The port must answer the owner."""
+        try:
+            self.get("/", "anonymous")
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            # In TLS 1.3 the client learns of the refusal only when it reads. The request below proves that the port
+            # refused the missing certificate and is not simply down.
+            self.get("/")
+            return False
+        return True
+
+
+def _environment(target: Target) -> dict[str, str]:
+    names = environment_names(target.plan)
+    if missing := sorted(names - set(os.environ)):
+        raise Skipped(f"the plan needs the environment variable {missing[0]}")
+    return {f"env:{name}": target.redactor.add(os.environ[name], "from the environment") for name in names}
+
+
+def _common_name(pem: bytes) -> str:
+    names = x509.load_pem_x509_certificate(pem).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""

@@ -1,0 +1,144 @@
+"""Requests, uses, refreshes and revokes tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import (
+    is_refused,
+    json_or_none,
+    require_json,
+    require_success,
+    route,
+    status_text,
+)
+from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.plan import Call
+
+#: Names of the tokens in a token response: OAuth 2, simplejwt, knox and REST framework.
+_ACCESS, _REFRESH = ("access_token", "access", "token", "key"), ("refresh_token", "refresh")
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """The tokens of one token response."""
+
+    access: str
+    refresh: str | None
+    scheme: str
+
+    @property
+    def header(self) -> dict[str, str]:
+        return {"Authorization": f"{self.scheme} {self.access}"}
+
+
+def request_tokens(target: Target, role: str = "owner") -> TokenPair:
+    """Request an access token. Raises ``Skipped`` without a token route, ``Inconclusive`` if the service refuses."""
+    call = target.plan.tokens.request
+    if call is None:
+        raise Skipped("no token endpoint was found, and the plan names none: [tokens] request")
+    return read_tokens(target, target.call(call, role))
+
+
+def request_family(target: Target, role: str = "owner") -> TokenPair:
+    """Request an access token with a refresh token. Raises ``Skipped`` if the service issues no refresh token."""
+    call = target.plan.tokens.family or target.plan.tokens.request
+    if call is None or target.plan.tokens.refresh is None:
+        raise Skipped("no refresh tokens: the plan names none ([tokens] family, refresh)")
+    pair = read_tokens(target, target.call(call, role))
+    if pair.refresh is None:
+        raise Skipped(f"{call} gives no refresh token")
+    return pair
+
+
+def read_tokens(target: Target, response: httpx.Response) -> TokenPair:
+    """Return the tokens of a token response, and redact them in reports."""
+    document = require_json(response)
+    access, refresh = (_first(document, names) for names in (_ACCESS, _REFRESH))
+    if access is None:
+        raise Inconclusive(f"{route(response)} gave no token")
+    target.redactor.add(access, "access token")
+    if refresh is not None:
+        target.redactor.add(refresh, "refresh token")
+    scheme = json_or_none(response).get("token_type") or target.plan.tokens.scheme
+    return TokenPair(access, refresh, target.plan.tokens.scheme if str(scheme).lower() == "bearer" else str(scheme))
+
+
+def use(
+    target: Target,
+    access: str,
+    role: str = "owner",
+    *,
+    scheme: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """Send an access token to the protected route, and return the response."""
+    credentials = {"Authorization": f"{scheme or target.plan.tokens.scheme} {access}"}
+    return target.get(protected_path(target), role, {**credentials, **(headers or {})})
+
+
+def protected_path(target: Target) -> str:
+    """Return the route that demands a token. Raises ``Skipped`` if none is known."""
+    if target.plan.tokens.use is None:
+        raise Skipped("no route that demands a token was found, and the plan names none: [tokens] use")
+    return target.plan.tokens.use
+
+
+def subject(target: Target) -> str:
+    return f"GET {protected_path(target)}"
+
+
+def working_pair(target: Target) -> TokenPair:
+    """Return new tokens, after two controls: the route refuses a request without a token, and accepts these.
+
+    Without both controls, the response to a stolen or forged token proves nothing.
+    """
+    target.once(_demands_a_token)
+    pair = request_tokens(target)
+    require_success(use(target, pair.access, scheme=pair.scheme))
+    return pair
+
+
+def redeem(target: Target, refresh: str, role: str = "owner") -> httpx.Response:
+    """Redeem a refresh token, and return the response."""
+    return target.transport.send(build(_refresh_call(target), target.values(role, refresh=refresh)), role)
+
+
+def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Response]:
+    """Redeem one refresh token in ``copies`` concurrent requests."""
+    request = build(_refresh_call(target), target.values(refresh=refresh))
+    return target.transport.send_together([request] * copies)
+
+
+def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
+    """Revoke a token, or log out where there is no revocation route. Return the route, such as ``POST /revoke``."""
+    credentials = pair.header if pair else {}
+    values = {"token": token, "refresh": (pair and pair.refresh) or token}
+    for call in (target.plan.tokens.revoke, target.plan.session.logout):
+        if call is not None:
+            require_success(target.call(call, "owner", credentials, **values))
+            return str(call)
+    raise Skipped("neither a revocation nor a logout was found, and the plan names none: [tokens] revoke")
+
+
+def _demands_a_token(target: Target) -> None:
+    answer = target.get(protected_path(target))
+    if not is_refused(answer):
+        raise Inconclusive(f"{subject(target)} answers {status_text(answer)} without a token")
+
+
+def _refresh_call(target: Target) -> Call:
+    if target.plan.tokens.refresh is None:
+        raise Skipped("the plan names no refresh route: [tokens] refresh")
+    return target.plan.tokens.refresh
+
+
+def _first(document: Any, names: tuple[str, ...]) -> str | None:
+    found = (document.get(name) for name in names) if isinstance(document, dict) else ()
+    return next((value for value in found if isinstance(value, str) and value), None)

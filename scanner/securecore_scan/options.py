@@ -1,0 +1,89 @@
+"""Turns command-line options into a target, a list of checks, and the command that repeats a check."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from securecore_scan import planfile
+from securecore_scan.budget import Budget
+from securecore_scan.checks import Check
+from securecore_scan.client.target import Target
+from securecore_scan.client.transport import Transport
+from securecore_scan.plan import Identities, Identity, Plan
+from securecore_scan.probes import CATALOGUE
+from securecore_scan.redaction import Redactor
+
+#: Requests and seconds of a standard scan, and of a deep scan.
+_STANDARD, _DEEP = (10_000, 120.0), (200_000, 1_800.0)
+
+
+class UsageError(Exception):
+    """The command line is wrong."""
+
+
+def build_target(options: argparse.Namespace, redactor: Redactor) -> Target:
+    """Return the target of the scan. Raises ``UsageError``, ``PlanError`` or ``BadTarget``."""
+    plan = planfile.load(options.plan) if options.plan else Plan()
+    named = {
+        "owner": _identity(options.cert, options.key),
+        "second": _identity(options.second_cert, options.second_key),
+        "admin": _identity(options.admin_cert, options.admin_key),
+    }
+    identities = replace(plan.identities, **{role: found for role, found in named.items() if found})
+    for path in [options.ca, *_files(identities)]:
+        if path is not None and not path.is_file():
+            raise UsageError(f"There is no file {path}.")
+    if options.output and not options.output.parent.is_dir():
+        raise UsageError(f"There is no folder {options.output.parent}.")
+    requests, seconds = _DEEP if options.deep else _STANDARD
+    budget = Budget(options.max_requests or requests, options.max_seconds or seconds)
+    hosts = frozenset(options.allow_host)
+    try:
+        transport = Transport(options.url, ca=options.ca, identities=identities, budget=budget, hosts=hosts)
+        for role in ("owner", "second", "admin"):
+            if transport.has(role):
+                transport.context(transport.identity(role))
+    except OSError as error:
+        raise UsageError(f"A certificate file is malformed, or does not match its key: {error}") from None
+    return Target(transport, plan, redactor, deep=options.deep)
+
+
+def chosen_checks(only: list[str]) -> list[Check]:
+    """Return the checks that --only selects, or all checks. Raises ``UsageError`` for an unknown id."""
+    unknown = [word for word in only if not any(_matches(check, word) for check in CATALOGUE)]
+    if unknown:
+        raise UsageError(f"There is no check {unknown[0]!r}. Known: {', '.join(check.id for check in CATALOGUE)}.")
+    return [check for check in CATALOGUE if not only or any(_matches(check, word) for word in only)]
+
+
+def reproduce_command(options: argparse.Namespace) -> Callable[[Check], str]:
+    """Return a function from a check to the command that repeats the check alone.
+
+    The command contains the paths of key files, and no key.
+    """
+    words = ["securecore-scan", options.url]
+    for name in ("cert", "key", "second_cert", "second_key", "admin_cert", "admin_key", "ca", "plan", "openapi"):
+        if value := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += [word for host in options.allow_host for word in ("--allow-host", host)]
+    words += ["--deep"] if options.deep else []
+    return lambda check: shlex.join([*words, "--only", check.id])
+
+
+def _files(identities: Identities) -> list[Path]:
+    known = (identities.owner, identities.second, identities.admin)
+    return [path for identity in known if identity for path in (identity.cert, identity.key)]
+
+
+def _identity(cert: Path | None, key: Path | None) -> Identity | None:
+    if cert is None and key is not None:
+        raise UsageError(f"{key} is a key without its certificate.")
+    return Identity(cert, key or cert) if cert else None
+
+
+def _matches(check: Check, word: str) -> bool:
+    return check.id == word.upper() or check.id.startswith(f"{word.upper()}-")

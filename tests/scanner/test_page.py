@@ -1,0 +1,60 @@
+"""Accessibility of the HTML report, in a real browser with axe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, sync_playwright
+
+from securecore_scan.outcomes import failed
+from securecore_scan.probes import CATALOGUE
+from tests.scanner.test_reports import MIXED, report, result, written
+
+#: Every category and every verdict.
+EVERYTHING = report(
+    *MIXED.results,
+    *(result(one.id, failed("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
+    stopped="120 seconds are over (--max-seconds)",
+)
+BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
+#: A folder for screenshots, to be inspected by eye.
+PICTURES = os.environ.get("SECURECORE_SCAN_PICTURES")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser on PATH: one of {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: Any, width: int) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(written("html", EVERYTHING))
+    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True)
+    page = context.new_page()
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(path.as_uri())
+    # axe does not inspect closed details.
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    found = Axe().run(page)
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"report-{scheme}-{width}.png", full_page=True)
+    assert found.violations_count == 0, found.generate_report()
+    assert found.response["passes"]
+    assert requested == [path.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    context.close()
