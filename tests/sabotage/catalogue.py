@@ -127,6 +127,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("checks"),
     *listed("events"),
     *listed("scan"),
+    *listed("review_habits"),
     *(
         Sabotage(
             name=f"session: {name}",
