@@ -3,6 +3,7 @@
 #   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
+#   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make soak        100,000 broken certificates, 200 refresh races, 50 scans (SCANS=), a minute of fuzzing (FUZZ_SECONDS=)
@@ -27,12 +28,18 @@ ON_SQLITE := --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_id
     --ignore=tests/acceptance/test_self_signed.py --ignore=tests/acceptance/test_fixation.py
 ON_POSTGRESQL := --ignore=tests/scanner --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_demo.py
 
+# For runs that repeat the suite elsewhere: on other versions (the CI matrix, the newest Django), or under coverage.
+# Left out is what no version answers otherwise, and what starts nginx and a browser.
+PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
+    --ignore=tests/acceptance
+
 say = @printf '\n== %s\n'
 
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django chaos soak sabotage clean
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django matrix coverage \
+    architecture chaos soak sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -85,9 +92,31 @@ test-newest:
 	    $(MAKE) $(NEWEST) && \
 	    printf '\n== the suite on SQLite with the newest Django: ' && \
 	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
-	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) --ignore=tests/structure --ignore=tests/fuzz \
-	        --ignore=tests/scanner --ignore=tests/chaos --ignore=tests/acceptance; \
+	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) $(PORTABLE); \
 	fi
+
+# One cell of the matrix in .github/workflows/ci.yml, in a Python that has everything installed: make matrix PY=python.
+# On SQLite, or with the races on the PostgreSQL that TEST_DATABASE_URL names.
+matrix:
+ifdef TEST_DATABASE_URL
+	@$(PY) -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) tests tests/races
+else
+	@$(PY) -m pytest $(ON_TWO_CORES) $(PORTABLE)
+endif
+
+coverage: $(DEV)
+	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"
+	@rm -rf var/coverage && mkdir -p var/coverage
+	@$(PY) -m coverage run -m pytest $(ON_TWO_CORES) $(PORTABLE)
+	@$(PY) -m tests.postgres -- $(PY) -m coverage run -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) \
+	    tests tests/races
+	@$(PY) -m coverage combine -q
+	@$(PY) -m coverage report
+
+# What the manual and CONTRIBUTING.md show of the tree: the picture of the layers, and where things are.
+architecture: $(DEV)
+	@$(PY) -m tools.architecture
+	@$(PY) -m tools.places
 
 # Its tests are in Django's source distribution, which pip fetches once into var/.
 test-django: $(DEV)

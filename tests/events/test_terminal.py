@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-
-from securecore.identity import enroll, parse_pem, present
 from securecore.scan.report import document
 from securecore.scan.secrets import Secrets
 from securecore.scan.verdict import fell
+
+from securecore.identity import enroll, parse_pem, present
 from tests.authority import Authority, Issued
 from tests.scan.test_reports import report, result
 from tests.structure.tree import ROOT

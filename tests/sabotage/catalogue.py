@@ -132,6 +132,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("review_revoked"),
     *listed("review_obtained"),
     *listed("review_input"),
+    *listed("review_habits"),
     *(
         Sabotage(
             name=f"session: {name}",

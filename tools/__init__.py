@@ -1,0 +1,1 @@
+"""Programs for those who work on securecore; nothing in here is installed."""

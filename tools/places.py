@@ -1,0 +1,105 @@
+"""Write the table "I want to ..." of CONTRIBUTING.md: for each change the file where it begins.
+
+    python -m tools.places            # write the table
+    python -m tools.places --check    # exit code 1 if the table is out of date
+
+An entry names the line that a change begins at, and the program finds the file: a file that moves takes its entry
+along, and a line that is gone is an error. tests/structure/test_places.py compares the table with the tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- places: written by python -m tools.places -->", "<!-- end of places -->"
+FOLDERS = ("securecore", "client", "scanner", "tests", "tools")
+
+
+@dataclass(frozen=True)
+class Place:
+    """``line`` begins a line of exactly one file; ``hint`` says the rest of the change."""
+
+    wish: str
+    line: str
+    hint: str
+
+    @property
+    def symbol(self) -> str:
+        """Return the name that the line defines."""
+        return re.sub(r"^(class|def) ", "", self.line.strip(' "')).partition(" ")[0].rstrip('(":').partition("(")[0]
+
+
+PLACES = (
+    Place("add a proxy", "SOURCES = {", "a function from headers to a certificate; its configuration in docs/proxies/"),
+    Place("trust a peer, strip a header", "_IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
+    Place("add a setting", "class Settings:", "one field with its reason; a row in docs/settings.md"),
+    Place("change the lock timeout", "    LOCK_TIMEOUT: float", "the default of `LOCK_TIMEOUT`, 2 seconds"),
+    Place("see where a lock timeout is set", "def limit_waits(", "`lock_timeout`, to the end of the transaction"),
+    Place("add a refusal", "class Refused(", "a subclass with `code`, `status`, `title`"),
+    Place("add an event", "class Event:", "a subclass; its fields are the payload"),
+    Place(
+        "add a system check", "def register() -> None:", "one function for each id, in the module of its area beside it"
+    ),
+    Place("find where a nonce expires", "def claim(record: uuid.UUID", "`expires_at`: timestamp, window, skew, 1 s"),
+    Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
+    Place("change a claim", "def claim(model: type[models.Model]", "`INSERT ... ON CONFLICT ... RETURNING`"),
+    Place("change the one query", "def _composed(", "and docs/access.md; a query count is asserted in the tests"),
+    Place("change the gate", "def close(*names", "read its notes first; then `tests/races`"),
+    Place("add a revocation", "def revoke_grant(", "one committed transaction; add it to the races"),
+    Place("close the gate for another table", "def every_rule(", "a trigger rule for PostgreSQL and SQLite"),
+    Place("change a decorator for views", "def requires(", "the others stand beside it"),
+    Place("change a REST framework view", "class GrantedView", "permissions and mixins"),
+    Place("change the refresh of a token", "class Redeemed", "rotation, retry, reuse"),
+    Place("decide which responses are stored", "_NOT_FINAL = {", "and the table in docs/idempotency.md"),
+    Place("change a response to a refusal", "def problem_response(", "RFC 9457"),
+    Place("change a session's life", "class SessionStore(", "and `make test-django`"),
+    Place(
+        "see the settings of the tests",
+        '    "TOKEN_ISSUER": "https://testserver"',
+        "`TEST_DATABASE_URL` names the database",
+    ),
+    Place("start a PostgreSQL for a test", "def server() -> Iterator[Server]", "kill, restart, become a standby"),
+    Place("break a promise on purpose", "CATALOGUE: tuple[Sabotage", "an entry in a `.toml` file beside it"),
+)
+
+
+def table() -> str:
+    """Return the table for the tree as it is. Raises ``LookupError`` for a line that is gone or not unique."""
+    sources = {path: path.read_text().splitlines() for path in _sources()}
+    rows = []
+    for place in PLACES:
+        found = [path for path, lines in sources.items() if any(line.startswith(place.line) for line in lines)]
+        if len(found) != 1:
+            raise LookupError(f"{place.wish!r}: {place.line!r} begins a line of {len(found)} files, not of one")
+        rows.append(f"| {place.wish} | `{found[0].relative_to(ROOT).as_posix()}`, `{place.symbol}` | {place.hint} |")
+    return "\n".join(["| I want to ... | begin in | |", "|---|---|---|", *rows])
+
+
+def _sources() -> list[Path]:
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def page() -> str:
+    """Return CONTRIBUTING.md with the table as it should be."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> int:
+    """Write the table, or with --check compare it."""
+    parser = argparse.ArgumentParser(description="Write the table of places in CONTRIBUTING.md.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if the table is out of date")
+    is_check = parser.parse_args().check
+    if not is_check:
+        PAGE.write_text(page())
+    return int(is_check and PAGE.read_text() != page())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
