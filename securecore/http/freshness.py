@@ -38,7 +38,7 @@ from securecore.errors import (
 )
 from securecore.grants import principal_of
 from securecore.http.callers import is_signed_by_certificate, nonce_scope, request_of
-from securecore.http.credentials import caller_of
+from securecore.http.credentials import authorization, caller_of
 from securecore.http.dpop import proof_of_request
 from securecore.http.idempotency.views import under_key
 from securecore.http.target import target_uri
@@ -142,11 +142,8 @@ def _dpop(request: Any, _: dt.datetime) -> None:
     """
     try:
         proof = proof_of_request(request)
-        scheme = request.headers.get("Authorization", "").partition(" ")[0]
-        if proof is None or scheme.lower() != "dpop":
+        if proof is None or authorization(request)[0] != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        if request.access.good_token().binding != f"jkt:{proof.jkt}":
-            raise InvalidToken
         by = caller_of(request).by
         if by is None or by.kind != caller.DPOP:
             raise InvalidToken
