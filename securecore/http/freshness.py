@@ -39,8 +39,7 @@ from securecore.errors import (
 )
 from securecore.grants import principal_of
 from securecore.http.callers import is_signed_by_certificate, nonce_scope, request_of
-from securecore.http.credentials import caller_of
-from securecore.http.dpop import proof_for_token
+from securecore.http.credentials import authorization, caller_of
 from securecore.http.idempotency.policy import SAFE_METHODS
 from securecore.http.idempotency.views import under_key
 from securecore.http.request_body import receive_body
@@ -160,10 +159,8 @@ def _dpop(request: Any, _: dt.datetime) -> None:
     anybody has some key.
     """
     try:
-        scheme = request.headers.get("Authorization", "").partition(" ")[0]
-        if scheme.lower() != "dpop":
+        if authorization(request)[0] != "dpop":
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        proof_for_token(request)
         by = caller_of(request).by
         if by is None or by.kind != caller.DPOP:
             raise InvalidToken

@@ -65,8 +65,7 @@ class TestClassOfAnotherPackage:
             assert answer(foreign.get(client, path)) == "alice"
 
     def test_of_somebody_else_beside_a_certificate_is_refused(self, foreign: Stage) -> None:
-        for view in ("foreign", "foreign-and-ours", "foreign-first"):
-            path = f"/who/{view}"
+        for path in ("/public/foreign", "/who/foreign", "/who/foreign-and-ours", "/who/foreign-first"):
             assert answer(foreign.get(foreign.client("bob"), path, Token("simplejwt"))) == "credentials-conflict"
             assert answer(foreign.get(foreign.client("nobody"), path, Token("simplejwt"))) == "alice"
 
