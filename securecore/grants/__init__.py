@@ -6,7 +6,7 @@ reads the revocation. A revocation that returned is never outrun. What is change
 ``QuerySet.update()`` or in SQL, closes the gate by a trigger.
 """
 
-from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, late_gate
+from securecore.grants.authorization import Decision, LateGate, allowed, authorize, decide, enter, late_gate
 from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
 from securecore.grants.principals import principal_of
@@ -22,6 +22,7 @@ __all__ = [
     "allowed",
     "authorize",
     "decide",
+    "enter",
     "grant",
     "late_gate",
     "note_change",

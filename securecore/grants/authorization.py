@@ -158,6 +158,19 @@ def _decided(
     return [_judged(read, names, permission, on) for permission, on in asked]
 
 
+def enter(principal: Principal, *, clock: Clock) -> str:
+    """Enter the gates of the caller; return the reason why it may do nothing at all, or an empty text.
+
+    For code that gives the caller a session or a token, whatever it may do: a revocation that ends sessions and tokens
+    either waits until these are committed and ends them, or is seen here. Needs the transaction of the insert; if a
+    savepoint of that rolls back, gate and insert go together. Raises ``Busy`` (503).
+    """
+    names = names_of(principal)
+    _, rows = gate.enter(names, (), then=standing.asked(names, (), now=clock(), bounds=True))
+    now = clock()
+    return (standing.read(names, (), now=now) if rows is None else standing.read_at(now, rows)).refusal
+
+
 #: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered
 #: once that is known, and whatever is too much is a gate more to wait at: what may be done is never read here.
 _belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
