@@ -14,15 +14,15 @@ from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
 from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
-from securecore.grants.principals import names_of, object_of
+from securecore.grants.principals import Target, names_of, target_of
 from securecore.grants.standing import Credential
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
 Clock = Callable[[], dt.datetime]
 
-#: A permission, and the object as grants name it.
-Asked = tuple[str, tuple[str, str]]
+#: A permission, and the object.
+Asked = tuple[str, Target]
 
 #: The one reason that lets an effect happen.
 GRANTED = "granted"
@@ -39,7 +39,7 @@ class Decision:
 
     names: tuple[str, ...]
     permission: str
-    on: tuple[str, str]
+    on: Target
     reason: str
     grants: tuple[EffectiveGrant, ...] = ()
 
@@ -63,7 +63,7 @@ class Decision:
     def _refuse(self, reason: str) -> None:
         events.emit(
             events.PermissionRefused(
-                principals=self.names, permission=self.permission, object=":".join(filter(None, self.on)), reason=reason
+                principals=self.names, permission=self.permission, object=self.on.name, reason=reason
             )
         )
 
@@ -230,13 +230,13 @@ def late_gate(principal: Principal, *, credentials: Sequence[Credential] = (), c
         late.close()
 
 
-def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: tuple[str, str]) -> Decision:
-    denied, allowing = effective.deciding(read.grants, permission, *on)
+def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+    denied, allowing = effective.deciding(read.grants, permission, on)
     reason = read.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
     return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
 
 
-def _object(obj: Any) -> tuple[str, str]:
+def _object(obj: Any) -> Target:
     database = getattr(getattr(obj, "_state", None), "db", None)
     if database not in (None, settings.DATABASE):
         raise Misuse(
@@ -244,4 +244,4 @@ def _object(obj: Any) -> tuple[str, str]:
             f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "
             f"may show what is no longer so."
         )
-    return object_of(obj)
+    return target_of(obj)
