@@ -14,6 +14,7 @@ from securecore.grants.authorization import (
     authorize,
     decide,
     decide_all,
+    enter,
     judge,
     late_gate,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "authorize",
     "decide",
     "decide_all",
+    "enter",
     "grant",
     "judge",
     "late_gate",

@@ -16,15 +16,15 @@ from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
-from securecore.grants.principals import names_of, object_of, storable_permission
+from securecore.grants.principals import Target, names_of, storable_permission, target_of
 from securecore.grants.standing import Credential
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
 Clock = Callable[[], dt.datetime]
 
-#: A permission, and the object as grants name it.
-Asked = tuple[str, tuple[str, str]]
+#: A permission, and the object.
+Asked = tuple[str, Target]
 
 #: The one reason that lets an effect happen.
 GRANTED = "granted"
@@ -41,7 +41,7 @@ class Decision:
 
     names: tuple[str, ...]
     permission: str
-    on: tuple[str, str]
+    on: Target
     reason: str
     grants: tuple[EffectiveGrant, ...] = ()
 
@@ -68,7 +68,7 @@ class Decision:
     def _refuse(self, reason: str) -> None:
         events.emit(
             events.PermissionRefused(
-                principals=self.names, permission=self.permission, object=":".join(filter(None, self.on)), reason=reason
+                principals=self.names, permission=self.permission, object=self.on.name, reason=reason
             )
         )
 
@@ -206,6 +206,19 @@ def _read_behind_gates(
     return read
 
 
+def enter(principal: Principal, *, clock: Clock) -> str:
+    """Enter the gates of the caller; return the reason why it may do nothing at all, or an empty text.
+
+    For code that gives the caller a session or a token, whatever it may do: a revocation that ends sessions and tokens
+    either waits until these are committed and ends them, or is seen here. Needs the transaction of the insert; if a
+    savepoint of that rolls back, gate and insert go together. Raises ``Busy`` (503).
+    """
+    names = names_of(principal)
+    _, rows = gate.enter(names, (), then=standing.asked(names, (), now=clock(), bounds=True))
+    now = clock()
+    return (standing.read(names, (), now=now) if rows is None else standing.read_at(now, rows)).refusal
+
+
 #: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered
 #: once that is known, and whatever is too much is a gate more to wait at: what may be done is never read here.
 _belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
@@ -286,13 +299,13 @@ def late_gate(
         late.close()
 
 
-def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: tuple[str, str]) -> Decision:
-    denied, allowing = effective.deciding(read.grants, permission, *on)
+def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+    denied, allowing = effective.deciding(read.grants, permission, on)
     reason = read.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
     return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
 
 
-def _object(obj: Any) -> tuple[str, str]:
+def _object(obj: Any) -> Target:
     database = getattr(getattr(obj, "_state", None), "db", None)
     if database not in (None, settings.DATABASE):
         raise Misuse(
@@ -300,4 +313,4 @@ def _object(obj: Any) -> tuple[str, str]:
             f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "
             f"may show what is no longer so."
         )
-    return object_of(obj)
+    return target_of(obj)

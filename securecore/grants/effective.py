@@ -23,6 +23,7 @@ from securecore import db
 from securecore.conf import django_settings, settings
 from securecore.grants import user_tables
 from securecore.grants.models import ROLE
+from securecore.grants.principals import Target
 from securecore.grants.user_tables import EVERYTHING
 from securecore.prepared import Statement
 
@@ -41,6 +42,7 @@ _WIDTH = len(_COLUMNS)
 _DECIDING = _COLUMNS[1:5]
 #: Names whose grants follow from a credential, and not from the user.
 _BY_CREDENTIAL = ("certificate:", "service:")
+_EVERY_OBJECT = Target()
 #: When a grant begins and ends, for whoever judges that later than the database (``at``).
 _BOUNDS = ("valid_from", "valid_until")
 
@@ -64,11 +66,17 @@ class EffectiveGrant:
     def is_consumable(self) -> bool:
         return self.uses_limit is not None or self.amount_limit is not None
 
-    def is_about(self, permission: str, object_type: str, object_id: str) -> bool:
-        """Whether it decides about ``permission`` on this object; a grant on no object is about every one."""
+    def is_about(self, permission: str, target: Target) -> bool:
+        """Whether it decides about ``permission`` on this object; a grant on no object is about every one.
+
+        A denial on a child model's object forbids its parent's object too: it is the same row, fetched another way.
+        """
         if self.permission not in (permission, EVERYTHING):
             return False
-        return not self.object_type or (self.object_type == object_type and self.object_id == object_id)
+        named = (self.object_type, self.object_id)
+        if not self.object_type or named == target.own or named in target.parents:
+            return True
+        return bool(self.denies) and named in target.children
 
 
 #: What the SQL made here depends on besides arguments: the user model, the database, DJANGO_PERMISSIONS.
@@ -219,12 +227,12 @@ def _is_within(now: dt.datetime, valid_from: dt.datetime | None, valid_until: dt
 
 
 def deciding(
-    grants: Iterable[EffectiveGrant], permission: str, object_type: str = "", object_id: str = ""
+    grants: Iterable[EffectiveGrant], permission: str, target: Target = _EVERY_OBJECT
 ) -> tuple[bool, list[EffectiveGrant]]:
     """Return whether ``permission`` on this object is denied, and the grants that allow it: plain ones first, then
     consumable ones, the caller's own before those that follow from groups and roles.
     """
-    about = [grant for grant in grants if grant.is_about(permission, object_type, object_id)]
+    about = [grant for grant in grants if grant.is_about(permission, target)]
     allowing = [grant for grant in about if not grant.denies]
     return len(allowing) < len(about), sorted(allowing, key=lambda grant: grant.is_consumable)
 

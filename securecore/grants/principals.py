@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 
+from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.texts import storable
@@ -108,6 +113,21 @@ def user_key(names: Sequence[str]) -> Any:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The object of a check. With multi-table inheritance one row is an object of several models, and grants may name
+    each of them: ``own`` and its ``parents`` for sure, and ``children`` if the child's row exists.
+    """
+
+    own: tuple[str, str] = ("", "")
+    parents: tuple[tuple[str, str], ...] = ()
+    children: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return ":".join(filter(None, self.own))
+
+
 def object_of(obj: Any) -> tuple[str, str]:
     """Return how grants name this object: model label and primary key; two empty texts for None."""
     if obj is None:
@@ -115,3 +135,39 @@ def object_of(obj: Any) -> tuple[str, str]:
     if obj.pk is None:
         raise Misuse("A permission can only be about an object that has been saved.")
     return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)
+
+
+def target_of(obj: Any) -> Target:
+    """Return every name by which grants may mean this object."""
+    own = object_of(obj)
+    if obj is None:
+        return Target()
+    parents, children = _relatives(obj._meta.concrete_model)
+    return Target(
+        own,
+        tuple((parent._meta.label_lower, str(obj._get_pk_val(parent._meta))) for parent in parents),
+        tuple((label, own[1]) for label in children),
+    )
+
+
+def target_named(label: str, key: str) -> Target:
+    """Return every name of the object with this model label and primary key, also if the object is gone."""
+    if not label:
+        return Target()
+    model = apps.get_model(label)
+    obj = model._base_manager.using(settings.DATABASE).filter(pk=key).first()
+    return target_of(model(pk=key) if obj is None else obj)
+
+
+@lru_cache(maxsize=256)
+def _relatives(model: type[Model]) -> tuple[tuple[type[Model], ...], tuple[str, ...]]:
+    """The models of which each object of ``model`` is an object too, and the labels of those whose objects are objects
+    of ``model`` under the same primary key.
+    """
+    parents = tuple(dict.fromkeys(parent._meta.concrete_model for parent in model._meta.get_parent_list()))
+    children: list[str] = []
+    for relation in model._meta.get_fields(include_parents=False, include_hidden=True):
+        if getattr(relation, "parent_link", False) and relation.field.primary_key:
+            child = relation.related_model
+            children += [child._meta.label_lower, *_relatives(child)[1]]
+    return parents, tuple(dict.fromkeys(children))

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from securecore import clock
 from securecore.conf import settings
 from securecore.grants import effective
-from securecore.grants.principals import object_of
+from securecore.grants.principals import target_of
 from securecore.http.callers import certificate_user
 
 
@@ -41,7 +41,7 @@ class CertificateBackend(ModelBackend):
                 user=user_obj.pk, names=getattr(user_obj, "securecore_names", ()), now=clock.now()
             )
         granted = effective.read_held(user_obj.securecore_granted)
-        denied, allowing = effective.deciding(granted, perm, *object_of(obj))
+        denied, allowing = effective.deciding(granted, perm, target_of(obj))
         if denied:
             raise PermissionDenied
         if allowing or settings.DJANGO_PERMISSIONS:  # then Django's own are among what was read

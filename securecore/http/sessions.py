@@ -15,8 +15,8 @@ from django.http import HttpRequest
 
 from securecore import clock, events, identity
 from securecore.conf import settings
-from securecore.errors import CredentialsRefused, Misuse
-from securecore.grants import principal_of, take_gate
+from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
+from securecore.grants import enter, principal_of, principals, take_gate
 from securecore.http.binding import opened_from
 from securecore.http.callers import certificate_user
 from securecore.sessions import SessionStore, make_room
@@ -55,6 +55,7 @@ def begin(request: Any, user: Any) -> None:
     session.opened_from = opened_from(request)
     try:
         with transaction.atomic(using=settings.DATABASE):
+            _require_standing(request, user)
             # Logins of one user pass one at a time; under ATOMIC_REQUESTS until the view's transaction ends.
             take_gate(principal_of(user))
             if (certificate := getattr(request, "client_certificate", None)) is not None:
@@ -67,6 +68,20 @@ def begin(request: Any, user: Any) -> None:
         raise
     if evicted:
         events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
+
+
+def _require_standing(request: Any, user: Any) -> None:
+    """Refuse a login whose user was deactivated, or whose certificate was revoked, since the request was authenticated.
+    Either is read behind the gates, which stay closed to a revocation until the session is stored.
+    """
+    certificate = getattr(request, "client_certificate", None)
+    presented = identity.identifiers(certificate) if certificate is not None else ()
+    refusal = enter((principal_of(user), *map(principals.certificate, presented)), clock=clock.now)
+    if refusal == "certificate-revoked":
+        raise CertificateRevoked
+    # An authentication backend of the project may let inactive users log in.
+    if refusal and getattr(user, "is_active", True):
+        raise CredentialsRefused
 
 
 def store_of(request: Any) -> SessionStore:

@@ -128,12 +128,13 @@ class TestAfterwards:
         revoke_tokens_before(clock.now() + SECOND)
         assert not works(client, old)
 
-    def test_an_enabled_client_s_tokens_work_again(self, client: MutualTLSClient, issued: dict[str, Any]) -> None:
-        """Disabling refuses, it does not revoke: `revoke_client_tokens` does."""
+    def test_an_enabled_client_s_tokens_stay_refused(self, client: MutualTLSClient, issued: dict[str, Any]) -> None:
+        """Disabling by `update()` ends what `disable_client()` ends; the client may ask for new tokens."""
         Client.objects.update(disabled_at=clock.now())
         assert not works(client, issued["access_token"])
         Client.objects.update(disabled_at=None)
-        assert works(client, issued["access_token"])
+        assert not works(client, issued["access_token"])
+        assert works(client, given(client)["access_token"])
 
 
 class TestReach:

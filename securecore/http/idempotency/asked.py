@@ -27,7 +27,7 @@ from django.http import Http404
 from securecore import clock, db, grants
 from securecore.conf import settings
 from securecore.errors import IdempotencyNotSupported
-from securecore.grants.principals import object_of
+from securecore.grants.principals import object_of, target_named
 from securecore.http.authenticated_by import credentials_of
 from securecore.http.principals import principals_of
 
@@ -108,7 +108,7 @@ def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
     permissions, objects = json.loads(headers[HEADER])
     with db.outermost_transaction("a replay"):
         if permissions:
-            asked = [(permission, (kind, key)) for permission, kind, key in permissions]
+            asked = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
             credentials = credentials_of(request)
             for decision in grants.decide_all(principals_of(request), asked, credentials=credentials, clock=clock.now):
                 decision.require()

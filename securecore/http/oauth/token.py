@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rest_framework.response import Response
 
-from securecore import clock, events, identity, tokens
+from securecore import clock, db, events, grants, identity, tokens
+from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.tokens import refresh
 from securecore.tokens.clients import AuthenticatedClient
@@ -32,43 +35,53 @@ class TokenView(OAuthView):
         scope = self._scope(client)
         if grant_type == "client_credentials":
             # No refresh token: the client can always ask again (RFC 6749 section 4.4.3).
-            return self._answer(client, user_id=client.user.pk, binding=binding, scope=scope)
+            with self._standing(client, client.user.pk):
+                return self._answer(client, user_id=client.user.pk, binding=binding, scope=scope)
         return self._certificate(client, binding, scope)
 
     def _certificate(self, client: AuthenticatedClient, binding: str, scope: str) -> Response:
         user = self.request.certificate_user
         if user is None:
             raise OAuthError("invalid_grant")
-        family, secret = refresh.start(
-            user_id=user.pk,
-            client_id=client.client_id,
-            binding=self._refresh_binding(client, binding),
-            certificate=self.request.client_certificate.thumbprint,
-            scope=scope,
-            rotates=client.rotates_refresh_tokens,
-            now=clock.now(),
-        )
-        return self._answer(client, user_id=user.pk, binding=binding, scope=scope, family=family, refresh_token=secret)
+        with self._standing(client, user.pk):
+            family, secret = refresh.start(
+                user_id=user.pk,
+                client_id=client.client_id,
+                binding=self._refresh_binding(client, binding),
+                certificate=self.request.client_certificate.thumbprint,
+                scope=scope,
+                rotates=client.rotates_refresh_tokens,
+                now=clock.now(),
+            )
+            return self._answer(
+                client, user_id=user.pk, binding=binding, scope=scope, family=family, refresh_token=secret
+            )
 
     def _refresh(self, client: AuthenticatedClient, binding: str) -> Response:
         presented_token = self.parameter("refresh_token")
         # First: a refused request must leave the client the token that it has.
         narrowed = self._narrowed(presented_token, client)
-        outcome = refresh.redeem(
-            presented_token=presented_token,
-            client_id=client.client_id,
-            user_id=None if client.is_registered else client.user.pk,
-            binding=self._refresh_binding(client, binding),
-            certificate=self.request.client_certificate.thumbprint,
-            now=clock.now(),
-        )
-        # The transaction of redeem() has committed: what follows may refuse without undoing a revocation.
-        if isinstance(outcome, refresh.NotRedeemed):
-            _report(outcome, client)
-            raise OAuthError("invalid_grant")
+        known = refresh.family_of(presented_token)
+        if known is None:
+            raise _refused(refresh.NotRedeemed("unknown"), client)
+        with self._standing(client, known.user_id):
+            outcome = refresh.redeem(
+                presented_token=presented_token,
+                client_id=client.client_id,
+                user_id=None if client.is_registered else client.user.pk,
+                binding=self._refresh_binding(client, binding),
+                certificate=self.request.client_certificate.thumbprint,
+                now=clock.now(),
+            )
+            if isinstance(outcome, refresh.Redeemed):
+                return self._refreshed(client, outcome, binding, narrowed)
+        # The transaction has committed: the refusal undoes no revocation.
+        raise _refused(outcome, client)
+
+    def _refreshed(
+        self, client: AuthenticatedClient, outcome: refresh.Redeemed, binding: str, narrowed: str | None
+    ) -> Response:
         family = outcome.family
-        if not family.user.is_active:
-            raise OAuthError("invalid_grant")
         # The registration may have lost some of it since.
         scope = " ".join(value for value in (narrowed or family.scope).split() if value in client.scope)
         return self._answer(
@@ -79,6 +92,20 @@ class TokenView(OAuthView):
             family=family,
             refresh_token=outcome.token,
         )
+
+    @contextmanager
+    def _standing(self, client: AuthenticatedClient, user_id: Any) -> Iterator[None]:
+        """Run the block, which makes tokens, in one transaction behind the gates of user, client and certificate.
+
+        A revocation of one of these either waits for the block and ends its tokens, or is seen here: then the answer is
+        ``invalid_grant``.
+        """
+        presented = identity.identifiers(self.request.client_certificate)
+        names = (f"user:{user_id}", principals.service(client.client_id), *map(principals.certificate, presented))
+        with db.outermost_transaction("A token request"):
+            if grants.enter(names, clock=clock.now):
+                raise OAuthError("invalid_grant")
+            yield
 
     def _refresh_binding(self, client: AuthenticatedClient, binding: str) -> str:
         # A DPoP key binds the refresh tokens of every client that shows one (RFC 9449 section 5).
@@ -137,6 +164,11 @@ class TokenView(OAuthView):
         if scope:
             body["scope"] = scope
         return Response(body)
+
+
+def _refused(outcome: refresh.NotRedeemed, client: AuthenticatedClient) -> OAuthError:
+    _report(outcome, client)
+    return OAuthError("invalid_grant")
 
 
 def _report(outcome: refresh.NotRedeemed, client: AuthenticatedClient) -> None:
