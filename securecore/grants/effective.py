@@ -160,7 +160,7 @@ def _of_role_sql() -> str:
 
 
 def _base_sql(names: Sequence[str], user: str | None) -> str:
-    selects = [f"SELECT CAST({name} AS varchar(160)) AS name" for name in names]
+    selects = [f"SELECT CAST({name} AS varchar) AS name" for name in names]
     return " UNION ALL ".join(filter(None, [*selects, user_tables.groups_sql(user) if user is not None else ""]))
 
 

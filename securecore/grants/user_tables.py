@@ -43,7 +43,8 @@ def as_text(field: Any, expression: str) -> str:
     if isinstance(field, models.UUIDField) and db.connection().vendor == "sqlite":  # stored without its hyphens
         parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
         return "(" + " || '-' || ".join(f"substr({expression}, {start}, {length})" for start, length in parts) + ")"
-    return f"CAST({expression} AS varchar(128))"
+    # Without a length: PostgreSQL would cut a longer key, and two users whose keys begin alike would be one principal.
+    return f"CAST({expression} AS varchar)"
 
 
 def name_sql(user: str) -> str:

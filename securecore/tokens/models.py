@@ -83,15 +83,19 @@ class Client(models.Model):
 
 class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
     def alive(self, now: dt.datetime) -> RefreshFamilyQuerySet:
-        """Those that are neither over nor revoked, by themselves or with their certificate, a key or a name of it.
+        """Those that are neither over nor revoked: by themselves, with their client, or with their certificate or a key
+        or name of it.
 
-        By the certificate too: a family that was begun while that was being revoked was on nobody's list.
+        A family that is begun while its certificate is being revoked is not among those which that ends, and a client
+        that is disabled in the admin ends none: both are asked for here.
         """
         certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
         names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")
         itself = certificates.filter(pk=OuterRef("certificate"))
         known_by = certificates.filter(pk__in=names.filter(certificate=OuterRef(OuterRef("certificate"))))
-        return self.filter(~Exists(itself), ~Exists(known_by), revoked_at=None, expires_at__gt=now)
+        disabled = Client.objects.filter(pk=OuterRef("client_id")).exclude(disabled_at=None)
+        lives = self.filter(revoked_at=None, expires_at__gt=now)
+        return lives.filter(~Exists(itself), ~Exists(known_by), ~Exists(disabled))
 
 
 class RefreshFamily(models.Model):

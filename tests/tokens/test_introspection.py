@@ -153,6 +153,22 @@ class TestCaller:
         assert error_of(post(client, body, "/oauth/introspect")) == (400, "invalid_request")
 
 
+class TestDisabledClient:
+    def test_has_no_live_token_for_other_services(
+        self, client: MutualTLSClient, mtls_client: Clients, register: Any
+    ) -> None:
+        """Disabled in the admin or by SQL, where nobody ends its authorizations."""
+        register("payments")
+        register("auditor", user="bob", may_introspect=True)
+        held = given(client, client_id="payments")
+        tokens = (held["access_token"], held["refresh_token"])
+        asked = [introspect(mtls_client("bob"), token, "auditor")["active"] for token in tokens]
+        assert asked == [True, True]
+        Client.objects.filter(pk="payments").update(disabled_at=clock.now())
+        asked = [introspect(mtls_client("bob"), token, "auditor") for token in tokens]
+        assert asked == [INACTIVE, INACTIVE]
+
+
 class TestParameters:
     """RFC 6749 section 3.2, which RFC 7662 section 2.1 builds on."""
 

@@ -73,6 +73,35 @@ class TestGrant:
         assert error_of(ask(client, "refresh_token", refresh_token=token)) == (401, "invalid_client")
 
 
+class TestSecondAuthentication:
+    """RFC 6749 sections 2.3 and 5.2: a client that authenticates in two ways is refused, or the two could disagree."""
+
+    @pytest.mark.parametrize("endpoint", ENDPOINTS)
+    @pytest.mark.parametrize(
+        "more",
+        [
+            "client_secret=x",
+            "client_assertion=x&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer",
+            "client_assertion_type=x",
+        ],
+    )
+    def test_in_the_body_is_refused(self, client: MutualTLSClient, endpoint: str, more: str) -> None:
+        answer = post(client, f"{CLIENT_CREDENTIALS}&token=x&{more}", endpoint)
+        assert error_of(answer) == (400, "invalid_request")
+
+    @pytest.mark.parametrize("endpoint", ENDPOINTS)
+    @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
+    def test_in_a_header_is_refused(self, client: MutualTLSClient, endpoint: str, scheme: str) -> None:
+        """The header says payments, the certificate alice: the answer would be about the wrong one of the two."""
+        header = f"{scheme} cGF5bWVudHM6c2VjcmV0"
+        answer = post(client, "grant_type=client_credentials&token=x", endpoint, HTTP_AUTHORIZATION=header)
+        assert error_of(answer) == (400, "invalid_request")
+
+    def test_is_no_empty_parameter(self, client: MutualTLSClient) -> None:
+        """RFC 6749 section 3.2: a parameter without a value counts as omitted."""
+        assert post(client, f"{CLIENT_CREDENTIALS}&client_secret=").status_code == 200
+
+
 class TestError:
     @pytest.mark.parametrize(
         ("body", "error"),

@@ -24,6 +24,8 @@ from securecore.tokens.clients import AuthenticatedClient
 #: Every parameter that an endpoint reads, and ``token_type_hint``, which decides nothing. Others are ignored, however
 #: often they come (RFC 6749 section 3.2): ``resource`` may be repeated (RFC 8707 section 2).
 _PARAMETERS = ("grant_type", "client_id", "scope", "refresh_token", "token", "token_type_hint")
+#: What authenticates a client otherwise (RFC 6749 section 2.3.1, RFC 7521 section 4.2).
+_OTHER_AUTHENTICATION = ("client_secret", "client_assertion", "client_assertion_type")
 
 
 class FormParser(BaseParser):
@@ -102,7 +104,12 @@ class OAuthView(APIView):
         return str(values[0]) if values and values[0] else None
 
     def authenticated_client(self) -> AuthenticatedClient:
-        """Return the client that the certificate proves. Raises ``invalid_client`` (401)."""
+        """Return the client that the certificate proves. Raises ``invalid_client`` (401), and ``invalid_request`` for a
+        client that authenticates in a second way: the two could name different clients (RFC 6749 section 5.2).
+        """
+        scheme = self.request.headers.get("Authorization", "").partition(" ")[0]
+        if scheme.lower() == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
+            raise OAuthError("invalid_request")
         certificate = self.request.client_certificate
         if certificate is None:
             raise OAuthError("invalid_client", status=401)

@@ -1,0 +1,41 @@
+"""A principal's name is compared whole: two long names that begin alike are two principals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import CharField
+
+from securecore import clock
+from securecore.grants import effective
+from securecore.grants.user_tables import as_text
+
+pytestmark = pytest.mark.django_db
+LONG = "a" * 300
+
+
+def selected(sql: str, **parameters: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"name": LONG, **parameters})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def test_as_text() -> None:
+    assert selected(f"SELECT {as_text(CharField(), '%(name)s')}") == [LONG]
+
+
+@pytest.mark.parametrize("kind", ["effective", "held"])
+def test_as_a_caller(now: Any, kind: str) -> None:
+    """PostgreSQL cuts a text silently where it is cast to a shorter type."""
+    parameters = effective.parameters(clock.now(), connection)
+    if kind == "effective":
+        rows = effective.effective_sql(names=["%(name)s"], user=None)
+        assert selected(rows, **parameters) == [LONG]
+    else:
+        from securecore.grants import Grant
+
+        Grant.objects.create(principal="a" * 160, permission="x", granted_at=now)
+        held = effective.held_sql(names=["%(name)s"], user="NULL")
+        assert selected(f"SELECT {held}", **parameters) in ([None], ["[]"])
