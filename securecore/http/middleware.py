@@ -20,6 +20,7 @@ from securecore.conf import django_settings, settings
 from securecore.errors import Refused
 from securecore.http.admission import refuse_cross_site, refuse_early_data, refuse_token_in_url
 from securecore.http.binding import opened_from, proven
+from securecore.http.caching import keep_private
 from securecore.http.callers import presented_session, presented_token, session_user
 from securecore.http.dpop import presented_proof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
@@ -53,18 +54,7 @@ class ClientCertificateMiddleware:
         away = getattr(request, "database_away", None)
         if away and response.status_code == 500:
             return database_away(request, away)
-        return self._private(request, response)
-
-    def _private(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
-        """Keep what the certificate chose out of caches (RFC 9440 section 2.4). A view that says how it may be cached
-        is believed, for the same certificate.
-        """
-        if request.client_certificate is not None:
-            if response.has_header("Cache-Control"):
-                patch_vary_headers(response, ["Client-Cert"])
-            else:
-                response["Cache-Control"] = "no-store"
-        return response
+        return keep_private(request, response)
 
     def _admit(self, request: Any) -> None:
         request.client_certificate = request.certificate_user = None
