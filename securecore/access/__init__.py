@@ -5,6 +5,6 @@ one SELECT, so nothing can change between two of them and no cache has to be kep
 ``Snapshot`` what it said, ``users`` makes complete user objects of it, and ``Access`` is what a request has of it all.
 """
 
-from securecore.access.request import Access, user_of_certificate, user_of_token
+from securecore.access.request import Access, user_of_certificate, user_of_token, why_not_leased
 
-__all__ = ["Access", "user_of_certificate", "user_of_token"]
+__all__ = ["Access", "user_of_certificate", "user_of_token", "why_not_leased"]

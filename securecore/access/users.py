@@ -39,8 +39,7 @@ class UserTable:
         self.columns = ", ".join(columns)
         self.key_index = fields.index(model._meta.pk)
         self.key = columns[self.key_index]
-        manager: Any = type(model._default_manager)
-        self.is_filtered = manager.get_queryset is not BaseManager.get_queryset
+        self.is_filtered = _may_filter(model._default_manager)
         self._attributes = [field.attname for field in fields]
         self._converters = []
         for index, field in enumerate(fields):
@@ -94,6 +93,13 @@ class UserTable:
             return field.get_db_prep_value(key, connections[self.alias])
         except (ValidationError, ValueError, OverflowError):
             return None
+
+
+def _may_filter(manager: Any) -> bool:
+    """Say whether ``manager`` may know other users at each request: by the time, or by the tenant."""
+    if getattr(manager.get_queryset, "__func__", None) is not BaseManager.get_queryset:
+        return True
+    return type(manager.get_queryset()).__init__ is not QuerySet.__init__
 
 
 def _own(value: Any) -> Any:

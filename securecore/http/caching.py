@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.cache import FetchFromCacheMiddleware, UpdateCacheMiddleware
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -125,7 +124,6 @@ def _presented(request: Any) -> list[str]:
     return found
 
 
-def _of_django(request: Any) -> HttpRequest:
+def _of_django(request: Any) -> Any:
     """Return Django's request of a request of REST framework."""
-    found: HttpRequest = getattr(request, "_request", request)
-    return found
+    return getattr(request, "_request", request)

@@ -131,7 +131,7 @@ def hstore(db: None) -> Iterator[None]:
     except DatabaseError:
         pytest.skip("this PostgreSQL has no hstore (contrib)")
     connection_created.connect(register_type_handlers)
-    get_hstore_oids.cache_clear()
+    get_hstore_oids.cache_clear()  # type: ignore[attr-defined]
     connection.close()
     yield
     connection_created.disconnect(register_type_handlers)
@@ -207,7 +207,8 @@ def mutable(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         value = list(value.values())
     elif dataclasses.is_dataclass(value):
-        assert value.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        frozen: Any = value
+        assert frozen.__dataclass_params__.frozen
         value = [getattr(value, each.name) for each in dataclasses.fields(value)]
     elif isinstance(value, models.base.ModelState):
         value = [vars(value)]
