@@ -10,15 +10,17 @@ class SecurecoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Validate the settings, register checks and receivers, have triggers follow the tables. Raises
-        ``ImproperlyConfigured``: a service that cannot read its own security settings must not start."""
+        """Validate the settings, register checks and receivers, keep credentials out of page caches, and have triggers
+        follow the tables. Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must
+        not start."""
         from securecore import checks, conf, events
         from securecore.grants import triggers
-        from securecore.http import receivers
+        from securecore.http import caching, receivers
 
         conf.load()
         checks.register()
         receivers.connect()
         events.filter_django_logs()
+        caching.connect()
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

@@ -13,8 +13,10 @@ Value = TypeVar("Value")
 class BoundedCache(Generic[Value]):
     """At most ``size()`` values, each for less than ``seconds()``; the one that was put first goes first.
 
-    What is kept here must be true for ever, or until its time is over: nothing is ever told to forget. The limits are
-    asked for at each call, ``clock`` counts seconds and never goes back.
+    A value must be true for ever, or until its time is over: no value is removed earlier because it became wrong. The
+    requests of different callers get the same object, so a value must be immutable, or its reader must copy it:
+    ``tests/structure/test_caches.py`` lists each cache with the reason. The limits are read at each call, ``clock``
+    counts seconds and never goes back.
     """
 
     def __init__(

@@ -94,9 +94,18 @@ def begun(database: BaseDatabaseWrapper, *asked: Asked, commits: bool = False) -
     return found
 
 
+def is_djangos_own(database: BaseDatabaseWrapper) -> bool:
+    """Say whether ``database`` is one of Django's own backends. Another backend may do more before each statement: that
+    of django-tenants sets the tenant's ``search_path`` when a cursor is made, and a plan is run without a cursor.
+    """
+    return type(database).__module__.startswith("django.")
+
+
 def _plans(database: Any) -> Any:
     """Return what is prepared on the connection of ``database``, or None if nothing may be."""
     if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers or Plans is None:
+        return None
+    if not is_djangos_own(database):
         return None
     # What Django's cursor() does first, where it has something to do.
     if database.health_check_enabled and not database.health_check_done:

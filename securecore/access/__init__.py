@@ -8,7 +8,7 @@ one SELECT, so nothing can change between two of them and no cache has to be kep
 
 from securecore.access import caller
 from securecore.access.credentials import session_credential, signature_key_credential, token_credential
-from securecore.access.request import Access, user_of_certificate, user_of_token
+from securecore.access.request import Access, user_of_certificate, user_of_token, why_not_leased
 
 __all__ = [
     "Access",
@@ -18,4 +18,5 @@ __all__ = [
     "token_credential",
     "user_of_certificate",
     "user_of_token",
+    "why_not_leased",
 ]

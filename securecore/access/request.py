@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.functional import cached_property
 
 from securecore import clock, identity, leases, tokens
 from securecore.access import caller
 from securecore.access.snapshot import Registration, Snapshot, read
 from securecore.access.statement import Presented
+from securecore.access.users import user_table
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.db import connection
@@ -18,11 +20,12 @@ from securecore.errors import InvalidToken
 from securecore.grants import principals
 from securecore.grants.effective import Held
 from securecore.identity import ClientCertificate
+from securecore.prepared import is_djangos_own
 from securecore.sessions import record_id
 from securecore.sessions.statements import Found
 from securecore.tokens import AccessToken, clients, simplejwt
 
-#: What was read a moment ago, by what was presented; see ``leases``.
+#: What was read a moment ago, by the credentials of the request and the schemas that were searched; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
 )
@@ -154,16 +157,18 @@ class Access:
     @cached_property
     def _snapshot(self) -> Snapshot:
         # In a transaction we would read what may be rolled back, or what was there when it began.
-        if not settings.LEASE_MS or connection().in_atomic_block:
+        database = connection()
+        if not settings.LEASE_MS or database.in_atomic_block or why_not_leased(database):
             return read(self._presented, self._now, self._spare)
-        leased = _leased.get(self._presented)
+        name = self._presented, _search_path(database)
+        leased = _leased.get(name)
         if leased is not None:
             self.is_leased = True
             return leased
         began = leases.clock()
         snapshot = read(self._presented, self._now, self._spare)
         if snapshot.may_be_shared:
-            _leased.put(self._presented, snapshot, since=began)
+            _leased.put(name, snapshot, since=began)
         return snapshot
 
     @property
@@ -192,6 +197,30 @@ class Access:
             user.securecore_granted = Held(snapshot.granted[key], names)
             self._users[name] = user
         return self._users[name] if self._users[name].is_active else None
+
+
+def why_not_leased(database: BaseDatabaseWrapper) -> str:
+    """Return the reason why no answer may serve two requests in this project, or an empty string.
+
+    The key of a lease names the request's credentials. A tenant that a manager or a database backend chooses for each
+    request is not in it.
+    """
+    table = user_table()
+    if table.is_filtered:
+        return f"{type(table.model._default_manager).__name__} may filter the users of each request"
+    if not is_djangos_own(database):
+        return f"the database backend {type(database).__module__} may switch to a schema of a tenant"
+    return ""
+
+
+def _search_path(database: Any) -> str | None:
+    """Return the schemas in which the next statement looks for tables. PostgreSQL 18 reports them with each change, so
+    to ask costs no round trip; None says that it is older, or that the connection is yet to be made.
+    """
+    if database.vendor != "postgresql" or database.connection is None:
+        return None
+    reported: str | None = database.connection.info.parameter_status("search_path")
+    return reported
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:

@@ -33,7 +33,11 @@ class Registration(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What was true at one instant of what was presented. Nobody changes anything in it: requests share it."""
+    """The database's answer about what one request presented, at one instant.
+
+    Later requests of the same caller share this object, so only this package holds it. A request gets users that
+    ``user()`` copies, and values that are immutable.
+    """
 
     table: UserTable
     certificates: dict[str, Enrolled]
@@ -49,7 +53,7 @@ class Snapshot(NamedTuple):
     granted: dict[Any, str | None]
 
     def user(self, key: Any) -> Any:
-        """Return a user object of its own for a request, which may do with it what it likes."""
+        """Return a new user object for one request, which shares no mutable value with another request's."""
         user = self.table.user(self.users[key])
         user.securecore_granted = Held(self.granted[key])
         return user
@@ -110,7 +114,8 @@ class _Asked:
         return Snapshot(self.table, certificates, session, bool(ends_soon), subject, client, users, granted)
 
 
-#: What is asked never changes, and an answer is only taken for the next one if that has the same bytes.
+#: The question about a caller never changes. The last answer counts as the next one only if PostgreSQL sent the same
+#: bytes. So a tenant's schema needs no place in the key: another schema's rows are other bytes, or equal users.
 _asked: BoundedCache[_Asked] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )

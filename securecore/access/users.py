@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
@@ -13,6 +17,11 @@ from django.db.models import Model, QuerySet, signals
 from django.db.models.manager import BaseManager
 
 from securecore.conf import django_settings, settings
+
+#: The types of a column's value that nothing can change. ArrayField and HStoreField read lists and dictionaries.
+_IMMUTABLE = frozenset(
+    {type(None), bool, int, float, str, bytes, Decimal, UUID, dt.date, dt.datetime, dt.time, dt.timedelta}
+)
 
 
 class UserTable:
@@ -30,8 +39,7 @@ class UserTable:
         self.columns = ", ".join(columns)
         self.key_index = fields.index(model._meta.pk)
         self.key = columns[self.key_index]
-        manager: Any = type(model._default_manager)
-        self.is_filtered = manager.get_queryset is not BaseManager.get_queryset
+        self.is_filtered = _may_filter(model._default_manager)
         self._attributes = [field.attname for field in fields]
         self._converters = []
         for index, field in enumerate(fields):
@@ -67,8 +75,11 @@ class UserTable:
         return f" AND {self.key} IN ({text})", dict(zip(names, values, strict=True))
 
     def user(self, values: Sequence[Any]) -> Any:
-        """Return the user whose columns these are, as ``QuerySet.get()`` would have made it."""
-        complete = list(values)
+        """Return the user whose columns these are, as ``QuerySet.get()`` would have made it.
+
+        ``values`` may have been read for an earlier request: the user shares no object with them that can be changed.
+        """
+        complete = [value if type(value) in _IMMUTABLE else _own(value) for value in values]
         for index, convert, column in self._converters:
             complete[index] = convert(complete[index], column, connections[self.alias])
         return self.model.from_db(self.alias, self._attributes, complete)
@@ -82,6 +93,18 @@ class UserTable:
             return field.get_db_prep_value(key, connections[self.alias])
         except (ValidationError, ValueError, OverflowError):
             return None
+
+
+def _may_filter(manager: Any) -> bool:
+    """Say whether ``manager`` may know other users at each request: by the time, or by the tenant."""
+    if getattr(manager.get_queryset, "__func__", None) is not BaseManager.get_queryset:
+        return True
+    return type(manager.get_queryset()).__init__ is not QuerySet.__init__
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of ``value`` and of everything in it. A memoryview has no copy of its own kind in ``copy``."""
+    return memoryview(bytes(value)) if isinstance(value, memoryview) else copy.deepcopy(value)
 
 
 def user_table() -> UserTable:

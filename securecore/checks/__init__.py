@@ -25,5 +25,5 @@ EVERY_CHECK = (
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
-    for check in grants.DATABASE_CHECKS:
+    for check in (*grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
         checks.register(check, checks.Tags.database)

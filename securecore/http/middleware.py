@@ -27,6 +27,7 @@ from securecore.http.admission import (
     refuse_token_in_url,
 )
 from securecore.http.binding import opened_from, proven
+from securecore.http.caching import keep_private
 from securecore.http.credentials import presented_token, user_of_plain_view
 from securecore.http.dpop import PresentedProof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
@@ -64,18 +65,7 @@ class ClientCertificateMiddleware:
         away = getattr(request, "database_away", None)
         if away and response.status_code == 500:
             return database_away(request, away)
-        return self._private(request, response)
-
-    def _private(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
-        """Keep what the certificate chose out of caches (RFC 9440 section 2.4). A view that says how it may be cached
-        is believed, for the same certificate.
-        """
-        if request.client_certificate is not None:
-            if response.has_header("Cache-Control"):
-                patch_vary_headers(response, ["Client-Cert"])
-            else:
-                response["Cache-Control"] = "no-store"
-        return response
+        return keep_private(request, response)
 
     def _admit(self, request: Any) -> None:
         request.client_certificate = request.certificate_user = None

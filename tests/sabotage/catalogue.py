@@ -111,6 +111,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
         )
     ),
     *listed("access"),
+    *listed("review_share"),
     *listed("identity"),
     *listed("sessions"),
     *listed("tokens"),

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from securecore import clock, tokens
 from securecore.conf import settings
+from securecore.http.caching import public_response
 from securecore.http.oauth.token import GRANT_TYPES
 from securecore.replay import DPOP_ALGORITHMS
 
@@ -17,6 +18,7 @@ from securecore.replay import DPOP_ALGORITHMS
 _CACHE = "public, max-age=300"
 
 
+@public_response
 @require_safe
 def jwks(request: HttpRequest) -> JsonResponse:
     """The public signing keys as a JWK Set."""
@@ -25,6 +27,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return response
 
 
+@public_response
 @require_safe
 def authorization_server(request: HttpRequest) -> JsonResponse:
     """The metadata of RFC 8414 section 2, with what RFC 8705 section 3.3 and 5 and RFC 9449 section 5.1 add."""

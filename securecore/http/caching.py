@@ -1,0 +1,129 @@
+"""Caches of responses: no response to a request with credentials is stored for, or served to, another request.
+
+Django's page caches (``cache_page``, ``UpdateCacheMiddleware``, ``FetchFromCacheMiddleware``, ``CacheMiddleware``) key
+a page by its URL and by the request headers in ``Vary``. No view can read a client certificate in a request header, and
+``cache_page`` stores the page before the middleware around the view have added ``Vary: Cookie``. Django alone would
+serve the page of one caller to another caller, or to the same caller after a revocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from django.middleware.cache import FetchFromCacheMiddleware, UpdateCacheMiddleware
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.functional import SimpleLazyObject
+
+from securecore.conf import django_settings
+from securecore.http.callers import request_of
+
+#: Header fields that identify a caller, or prove something about one.
+_CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")
+#: Response headers that a shared cache obeys instead of ``Cache-Control``: RFC 9213, Edge Architecture, nginx.
+_TARGETED = ("cdn-cache-control", "surrogate-control", "x-accel-expires")
+
+
+def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let caches keep the responses of ``view``, which are the same for every caller.
+
+    ::
+
+        @public_response
+        @cache_page(60)
+        def exchange_rates(request): ...
+
+    It stands above ``cache_page`` on the handler of a class-based view, so that the view authenticates first. The
+    site-wide cache looks for a page before the view is known, so it serves no page to a request with credentials.
+    """
+
+    @wraps(view)
+    def marked(*arguments: Any, **named: Any) -> Any:
+        _, request = request_of(arguments)
+        _of_django(request).response_is_public = True
+        return view(*arguments, **named)
+
+    return marked
+
+
+def keep_private(request: Any, response: HttpResponseBase) -> HttpResponseBase:
+    """Keep the response to a request with credentials out of shared caches (RFC 9440 section 2.4, RFC 9111 section
+    3.5), and out of every cache where the view does not say how it may be cached.
+    """
+    if _may_be_shared(request):
+        return response
+    for name in [name for name in response.headers if name.lower().endswith(_TARGETED)]:
+        del response[name]
+    if not response.has_header("Cache-Control"):
+        response["Cache-Control"] = "no-store"
+        return response
+    directives = [each.strip() for each in response["Cache-Control"].split(",")]
+    kept = [each for each in directives if each.partition("=")[0].lower() not in ("", "public", "s-maxage")]
+    response["Cache-Control"] = ", ".join(kept)
+    if "no-store" not in [each.lower() for each in kept]:
+        patch_cache_control(response, private=True)
+    patch_vary_headers(response, _presented(request))
+    return response
+
+
+def connect() -> None:
+    """Have Django's page caches pass by every request with credentials. Called once, when Django starts.
+
+    The two methods are wrapped, since nothing else reaches ``cache_page`` wherever it stands.
+    """
+    if not hasattr(FetchFromCacheMiddleware.process_request, "__wrapped__"):
+        _wrap_fetch(FetchFromCacheMiddleware.process_request)
+        _wrap_update(UpdateCacheMiddleware.process_response)
+
+
+def _wrap_fetch(fetch: Callable[..., Any]) -> None:
+    @wraps(fetch)
+    def process_request(self: Any, request: Any) -> Any:
+        if _may_be_shared(request):
+            return fetch(self, request)
+        request._cache_update_cache = False
+        return None
+
+    FetchFromCacheMiddleware.process_request = process_request  # type: ignore[method-assign]
+
+
+def _wrap_update(update: Callable[..., Any]) -> None:
+    @wraps(update)
+    def process_response(self: Any, request: Any, response: Any) -> Any:
+        return update(self, request, response) if _may_be_shared(request) else response
+
+    UpdateCacheMiddleware.process_response = process_response  # type: ignore[method-assign]
+
+
+def _may_be_shared(request: Any) -> bool:
+    request = _of_django(request)
+    if getattr(request, "response_is_public", False):
+        return True
+    # Before ClientCertificateMiddleware has run, a certificate may be there that no attribute tells of.
+    return hasattr(request, "client_certificate") and not (_presented(request) or _was_identified(request))
+
+
+def _was_identified(request: Any) -> bool:
+    """Say whether the view began a session, or found a user by a credential that securecore does not know."""
+    session, user = getattr(request, "session", None), getattr(request, "user", None)
+    if getattr(session, "modified", False) or getattr(session, "session_key", None):
+        return True
+    # A lazy user comes from the session. REST framework puts the user that it authenticated in its place.
+    return type(user) is not SimpleLazyObject and bool(getattr(user, "is_authenticated", False))
+
+
+def _presented(request: Any) -> list[str]:
+    """Return the header fields by which the request presents credentials."""
+    found = [name.removeprefix("HTTP_").title() for name in _CREDENTIALS if request.META.get(name)]
+    if django_settings.SESSION_COOKIE_NAME in request.COOKIES:
+        found.append("Cookie")
+    if getattr(request, "client_certificate", None) is not None:
+        found.append("Client-Cert")
+    return found
+
+
+def _of_django(request: Any) -> Any:
+    """Return Django's request of a request of REST framework."""
+    return getattr(request, "_request", request)

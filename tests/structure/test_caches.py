@@ -1,0 +1,70 @@
+"""Every object that outlives a request is listed here, with the reason why two callers may share it.
+
+A new cache makes this red: decide first that its values are immutable, or that each reader gets a copy, and that its
+key names everything that the value depends on: the tenant too, where a row of the database decides.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from tests.structure.tree import files, relative
+
+#: Values of these are str, bytes, int, datetime, tuple or frozenset, or a frozen dataclass of such values.
+IMMUTABLE = {
+    "grants/authorization.py:_belonged_to": "a frozenset of names; the check reads them again behind the gate",
+    "identity/encodings.py:_parsed": "ClientCertificate and x509.Certificate: what the key says, parsed",
+    "sessions/signatures.py:_payloads": "bytes; each session decodes them into objects of its own",
+    "tokens/access.py:_good": "AccessToken: what the signed bytes say; whether its key is stored is read each time",
+    "tokens/keys.py:_known": "SigningKey; whether this database stores it is read each time",
+    "tokens/keys.py:_decrypted": "SigningKey",
+    "http/proxy.py:_in_trusted_network": "bool",
+    "http/proxy_signature.py:load_key": "a public key of cryptography, which has no way to change it",
+    "http/callers.py:_is_ours": "bool",
+    "rows.py:_claim_sql": "str",
+    "rows.py:_update_sql": "str",
+    "grants/user_tables.py:_groups": "str",
+    "grants/user_tables.py:_permissions": "str",
+    "grants/standing.py:_active_users": "str",
+}
+#: Objects that only securecore's own code holds; a view reaches none of them.
+INTERNAL = {
+    "access/snapshot.py:_asked": "the last rows; UserTable.user() copies each value that can be changed",
+    "access/request.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
+    "access/users.py:_table": "the names of a table's columns",
+    "access/statement.py:places": "where a column is",
+    "access/statement.py:_composed": "SQL",
+    "grants/gate.py:_shared": "SQL",
+    "grants/gate.py:_closing": "SQL",
+    "grants/standing.py:_questions": "SQL, names and the last rows, of which EffectiveGrant holds str, int and None",
+    "grants/standing.py:_statement": "SQL",
+    "grants/turnstile.py:_turnstiles": "a semaphore, which is shared on purpose; tenants that share it wait longer",
+    "identity/chain.py:_authorities": "certificates of the settings",
+    "identity/chain.py:_leaf_policy": "the rules for a client's certificate",
+    "tokens/keys.py:_configured": "keys of the settings",
+}
+
+
+def kept() -> set[str]:
+    """Return the name of each cache: a ``BoundedCache``, a function under ``lru_cache``, a ``global`` name."""
+    found = set()
+    for path in files(".py", under="securecore"):
+        where = relative(path).removeprefix("securecore/")
+        if where.startswith("scan/"):  # a program of its own
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            found |= {f"{where}:{name}" for name in _names(node)}
+    return found
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.AnnAssign | ast.Assign) and node.value and "BoundedCache(" in ast.unparse(node.value):
+        return [ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)]
+    if isinstance(node, ast.FunctionDef):
+        decorators = {ast.unparse(each).removeprefix("functools.").partition("(")[0] for each in node.decorator_list}
+        return [node.name] if decorators & {"cache", "lru_cache"} else []
+    return node.names if isinstance(node, ast.Global) else []
+
+
+def test_every_cache_says_why_callers_may_share_it() -> None:
+    assert kept() == IMMUTABLE.keys() | INTERNAL.keys()
