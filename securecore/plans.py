@@ -160,7 +160,7 @@ class Plans:
             # Some results may be unread, and the next statement would take them for its own.
             self.connection.close()
             raise
-        return results
+        return list(results)
 
     def _plan(self, bound: Bound, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
         """Return the plan of ``bound`` and the parameters that it is run with."""

@@ -1,11 +1,24 @@
-"""The actions that take something back, one committed transaction each.
+"""The functions that revoke, one committed transaction each.
 
-After one of these returned, no request that starts later is served with what was revoked, on any host, and no effect
-commits that was checked by ``authorize`` before it. They raise ``Misuse`` inside a transaction: a caller that could
-still roll back must not be told "revoked". They raise ``Busy`` (503) when another transaction holds what they must
-change for longer than ``LOCK_TIMEOUT``.
+After one of them returned, no request that starts later is served with the revoked grant, user, client, certificate,
+token, key or session, on any host. Nor does an effect commit whose check passed before and depended on it: the function
+closes the gates of those concerned, and a check reads behind the gate whether the caller's permission and the
+credential of its request still stand. Which gates these are:
 
-Triggers do the same to changes that come another way (see grants/triggers).
+    revoke_grant, revoke_role, revoke_all_grants   the principal
+    remove_from_group, deactivate_user,            the user
+    revoke_user_tokens, revoke_family,
+    revoke_signature_key
+    disable_client, revoke_client_tokens           the service
+    revoke_certificate                             the certificate, and the users of what was obtained under it
+    revoke_token                                   the user or the service if it is named, else everybody
+    revoke_tokens_before, retire_key               everybody
+    end_sessions, end_selected_sessions            the users and the certificate concerned, or everybody
+
+They raise ``Misuse`` inside a transaction: a caller that could still roll back must not be told "revoked". They raise
+``Busy`` (503) when another transaction holds a gate or a row for longer than ``LOCK_TIMEOUT``, and the database's error
+for a commit that failed. Triggers do the same for changes of grants, users, groups, certificates and clients that come
+another way (see grants/triggers); for sessions and tokens these hold for later requests and checks.
 """
 
 from __future__ import annotations

@@ -55,8 +55,10 @@ _TRANSACTION = """
 _INSPECTION = Statement(f"SELECT {_TRANSACTION}")
 _ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
 _LOCKED_ROW = Statement(f"{_ROW.text} FOR NO KEY UPDATE")
-_NEW_ROW = Statement(
-    "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) ON CONFLICT DO NOTHING RETURNING principal"
+#: Makes the row or locks it, in one statement: a purge may delete the row between two.
+_HELD_ROW = Statement(
+    "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) "
+    "ON CONFLICT (principal) DO UPDATE SET epoch = securecore_gate.epoch RETURNING principal"
 )
 
 #: PostgreSQL: read_only_sql_transaction.
@@ -111,14 +113,14 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, 
             return None
         if database.vendor == "postgresql":
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
-            locking = [each for name in ordered for each in (_NEW_ROW.asked({"sc_name": name}), _row(name))]
+            locking = [_HELD_ROW.asked({"sc_name": name}) for name in ordered]
             # In one turn: on a busy machine each is one that everybody else has first.
             found = begun(database, closing, *locking, *([then] if then else []), commits=commits and then is not None)
             if found is not None:
                 return found[-1] if then else None
             closing[0].rows(database, closing[1])
         for name in ordered:
-            _lock_row(name)
+            _HELD_ROW.rows(database, {"sc_name": name})
     return None
 
 
@@ -265,13 +267,8 @@ def _row(name: str) -> Asked:
 
 
 def _lock_row(name: str) -> None:
-    if not _locked(name):
-        _NEW_ROW.rows(db.connection(), {"sc_name": name})
-        _locked(name)
-
-
-def _locked(name: str) -> bool:
     database = db.connection()
     # SQLite locks no rows: there the transaction is alone from its beginning (``transaction_mode``).
     statement = _LOCKED_ROW if database.features.has_select_for_update else _ROW
-    return bool(statement.rows(database, {"sc_name": name}))
+    if not statement.rows(database, {"sc_name": name}):
+        _HELD_ROW.rows(database, {"sc_name": name})

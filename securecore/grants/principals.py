@@ -164,10 +164,13 @@ def _relatives(model: type[Model]) -> tuple[tuple[type[Model], ...], tuple[str, 
     """The models of which each object of ``model`` is an object too, and the labels of those whose objects are objects
     of ``model`` under the same primary key.
     """
-    parents = tuple(dict.fromkeys(parent._meta.concrete_model for parent in model._meta.get_parent_list()))
+    parents: dict[type[Model], None] = dict.fromkeys(
+        parent._meta.concrete_model or parent for parent in model._meta.get_parent_list()
+    )
     children: list[str] = []
-    for relation in model._meta.get_fields(include_parents=False, include_hidden=True):
+    relations: list[Any] = model._meta.get_fields(include_parents=False, include_hidden=True)
+    for relation in relations:
         if getattr(relation, "parent_link", False) and relation.field.primary_key:
             child = relation.related_model
             children += [child._meta.label_lower, *_relatives(child)[1]]
-    return parents, tuple(dict.fromkeys(children))
+    return tuple(parents), tuple(dict.fromkeys(children))

@@ -19,6 +19,7 @@ from django.db import (
     transaction,
 )
 from django.db.transaction import TransactionManagementError
+from psycopg.generators import send
 
 from securecore import plans
 from securecore.prepared import Question, Statement, begun
@@ -350,7 +351,7 @@ class TestBegun:
         """A timeout of gevent's, say, while the results come in: the next statement must not take them for its own."""
 
         def interrupted(pgconn: Any, number: int) -> Any:
-            yield from plans.send(pgconn)
+            yield from send(pgconn)
             raise TimeoutError
 
         with monkeypatch.context() as patched, pytest.raises(TimeoutError), transaction.atomic():

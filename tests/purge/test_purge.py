@@ -74,7 +74,19 @@ class TestPurge:
     def test_knows_every_table_that_grows(self, now: Any) -> None:
         longest = dt.timedelta(days=1000)
         one_of_each(now - longest)
-        assert purge(now=now).rows == {each.table: 1 for each in expiring()}
+        assert purge(now=now).rows == {each.table: 1 for each in expiring()} | {"securecore_gate": 0}
+
+    def test_takes_the_gates_of_unknown_certificates(self, now: Any) -> None:
+        """Each certificate of the authority leaves one under the row gate, also by a refused request."""
+        Grant.objects.create(principal="certificate:granted", permission="x", granted_at=now)
+        Certificate.objects.create(thumbprint="enrolled", not_after=now + HOUR, enrolled_at=now)
+        Gate.objects.all().delete()
+        known = ["certificate:enrolled", "certificate:granted", "group:1", "role:clerk", "service:c", "user:1"]
+        for principal in (*known, "certificate:stranger", "certificate:another"):
+            Gate.objects.create(principal=principal, epoch=len(principal) % 2)
+        assert count_expired(now=now)["securecore_gate"] == 2
+        assert purge(now=now, batch_size=1).rows["securecore_gate"] == 2
+        assert list(Gate.objects.order_by("principal").values_list("principal", flat=True)) == known
 
     def test_leaves_no_table_out(self) -> None:
         """A new model must be purged, or say here why it is bounded without."""
@@ -147,7 +159,8 @@ class TestCommand:
 
     def test_counts_each_table(self) -> None:
         nonces(1200, clock.now() - HOUR)
-        assert self.run() == {each.table: 1200 if each.table == NONCES else 0 for each in expiring()}
+        tables = [*(each.table for each in expiring()), "securecore_gate"]
+        assert self.run() == {table: 1200 if table == NONCES else 0 for table in tables}
         assert not SeenNonce.objects.exists()
 
     def test_deletes_nothing_in_a_dry_run(self) -> None:

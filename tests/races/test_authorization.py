@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from securecore import clock, db, grants
-from securecore.errors import AllowanceExhausted, Busy, PermissionDenied
+from securecore.errors import AllowanceExhausted, Busy, Misuse, PermissionDenied
 from securecore.grants import Grant, authorize, gate, late_gate, turnstile
 from securecore.revocation import revoke_grant
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
@@ -225,6 +225,30 @@ class TestSavepoint:
         wait_until_blocked(1, "savepoint")
         effect.let_go()
         assert revoking.result()
+
+    def test_by_hand_may_not_be_open_when_the_gate_is_taken(self) -> None:
+        """Its rollback would drop the lock, and the rest of the transaction would commit without it."""
+        person = given(THROUGH_US["a grant"])
+        for ask in (enter(person), lambda: check(person)):
+            with pytest.raises(Misuse, match=r"transaction\.savepoint\(\) is open"), transaction.atomic():
+                savepoint = transaction.savepoint()
+                ask()
+                transaction.savepoint_rollback(savepoint)
+                make_effect()
+        assert effects() == 1  # that of ``given``
+
+    def test_that_is_over_is_no_hindrance(self) -> None:
+        person, before = given(THROUGH_US["a grant"]), effects()
+        with transaction.atomic():
+            transaction.savepoint_commit(transaction.savepoint())
+            transaction.savepoint_rollback(savepoint := transaction.savepoint())
+            transaction.savepoint_commit(savepoint)
+            with transaction.atomic():
+                make_effect()
+            enter(person)()
+            later = transaction.savepoint()
+            transaction.savepoint_rollback(later)
+        assert effects() == before + 2
 
 
 class TestLateGate:

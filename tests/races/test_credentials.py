@@ -35,8 +35,8 @@ from securecore.revocation import (
 from securecore.sessions import record_id
 from securecore.tokens import AccessToken
 from tests.races.credential_urls import Stop
-from tests.races.revocations import MAKE
-from tests.races.test_authorization import Held, Thread, _gate, effects, wait_until_blocked
+from tests.races.revocations import MAKE, effects
+from tests.races.test_authorization import Held, Thread, _gate, wait_until_blocked
 from tests.replay.signing import P256
 from tests.sessions.test_endpoints import log_in
 from tests.tokens.calls import given, prove

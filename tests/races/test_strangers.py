@@ -1,0 +1,78 @@
+"""Gates of unknown certificates are purged while checks and revocations use them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+
+from securecore import clock, grants
+from securecore.grants import Gate, authorize, gate, strangers
+from tests.races.revocations import MAKE, Person
+from tests.races.test_authorization import Held, Thread, _gate, wait_until_blocked
+
+__all__ = ["_gate"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STRANGER = "certificate:" + "x" * 43
+
+
+def enter(person: Person) -> None:
+    grants.decide((person.own, STRANGER), MAKE, clock=clock.now).require()
+
+
+def test_a_gate_that_is_held_stays(settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
+    person = Person()
+    person.give(person.own)
+    check = Held(lambda: enter(person))
+    assert strangers.forget_unknown(10) == 0
+    closing = Thread(lambda: Held(lambda: gate.close(STRANGER)))
+    wait_until_blocked(1, "the gate")
+    check.let_go()
+    closed = closing.result()
+    assert strangers.forget_unknown(10) == 0
+    closed.let_go()
+    assert strangers.forget_unknown(10) == 1
+
+
+def test_a_gate_that_is_purged_while_it_is_asked_for_is_held_all_the_same(settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
+    person = Person()
+    person.give(person.own)
+    done = threading.Event()
+
+    def purge() -> None:
+        while not done.is_set():
+            strangers.forget_unknown(10)
+
+    purging = Thread(purge)
+    try:
+        for _ in range(150):
+            with transaction.atomic():
+                gate.close(STRANGER)
+                assert is_held()
+            with authorize((person.own, STRANGER), MAKE, clock=clock.now):
+                assert is_held()
+    finally:
+        done.set()
+    purging.result()
+    assert Gate.objects.filter(principal=STRANGER).count() <= 1
+
+
+def is_held() -> bool:
+    """Whether another connection can neither make the row nor lock it."""
+    with psycopg.connect(connection.connection.info.dsn) as other:
+        other.execute("SET lock_timeout = '20ms'")
+        try:
+            other.execute(
+                "INSERT INTO securecore_gate VALUES (%s, 0) ON CONFLICT (principal) DO UPDATE SET epoch = 0", [STRANGER]
+            )
+        except psycopg.errors.LockNotAvailable:
+            return True
+        other.rollback()
+        return False
