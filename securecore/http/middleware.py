@@ -23,7 +23,7 @@ from securecore.http.binding import opened_from, proven
 from securecore.http.callers import presented_session, presented_token, session_user
 from securecore.http.dpop import presented_proof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
-from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
+from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
 from securecore.http.proxy import proven_certificate
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore
@@ -177,6 +177,6 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Refused):
             return problem_response(request, exception)
-        if isinstance(exception, DATABASE_AWAY):
+        if is_database_away(exception):
             return database_away(request, exception)
         return None

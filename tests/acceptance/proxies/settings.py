@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+import dj_database_url
+
 VAR = os.environ["EDGE_VAR"]
 SECRET_KEY = "for the tests only"
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
@@ -18,10 +20,13 @@ DATABASES = {
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 5},
     }
 }
+if os.environ.get("EDGE_DATABASE_URL"):
+    DATABASES = {"default": dict(dj_database_url.parse(os.environ["EDGE_DATABASE_URL"]))}
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "securecore"]
 MIDDLEWARE = [
     "securecore.http.middleware.ClientCertificateMiddleware",
     "securecore.http.middleware.SessionMiddleware",
+    "securecore.http.middleware.AuthenticationMiddleware",
     "securecore.http.middleware.RefusalMiddleware",
 ]
 SESSION_ENGINE = "securecore.sessions"
