@@ -85,15 +85,14 @@ class database:
             self._execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
     def _execute(self, statement: str) -> None:
-        given = dj_database_url.parse(self.server)
+        given: dict[str, Any] = dict(dj_database_url.parse(self.server))
         named = {"host": given["HOST"], "port": given["PORT"] or None, "user": given["USER"]}
-        with psycopg.connect(
-            dbname="postgres", password=given["PASSWORD"], autocommit=True, **{k: v for k, v in named.items() if v}
-        ) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+        options: dict[str, Any] = {name: value for name, value in named.items() if value}
+        with psycopg.connect(dbname="postgres", password=given["PASSWORD"], autocommit=True, **options) as connection:
+            connection.execute(statement)
 
 
-def haproxy(ground: Ground, name: str, **replaced: str) -> Edge:
+def haproxy(ground: Ground, name: str, **replaced: Any) -> Edge:
     program("haproxy")
     edge = Edge(ground, "haproxy", name)
     edge.configure("haproxy.cfg", **replaced)

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import Error, connection, transaction
 
 from securecore import clock, events, grants
-from securecore.errors import Busy
+from securecore.errors import Busy, PermissionDenied
 from securecore.grants import Grant, authorize, eviction
 from securecore.revocation import deactivate_user, revoke_grant
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
@@ -136,7 +136,7 @@ def _effect_of(principal: str) -> str:
     try:
         with authorize(principal, MAKE, clock=clock.now):
             make_effect()
-    except grants.authorization.PermissionDenied:
+    except PermissionDenied:
         return "denied"
     return "done"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import dj_database_url
 
@@ -13,7 +14,7 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 ROOT_URLCONF = "tests.acceptance.proxies.service"
 WSGI_APPLICATION = "tests.acceptance.proxies.service.application"
 USE_TZ = True
-DATABASES = {
+DATABASES: dict[str, Any] = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": f"{VAR}/db.sqlite3",
