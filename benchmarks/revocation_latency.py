@@ -3,12 +3,16 @@
     python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS] [--think MS]
     python -m tests.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
     python -m tests.postgres -- python -m benchmarks.revocation_latency --at-once 1000  as if there were no turnstile
+    python -m tests.postgres -- python -m benchmarks.revocation_latency --slow-body     beside a client that is slow
 
 Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
 milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that
 whatever slows the machine slows both. With ``--think`` each of the 64 waits that long, more or less, between two
 requests: a busy principal, but not one that takes all that the machine has. What one check costs is measured before,
 while nothing else of this runs.
+
+With ``--slow-body`` one thread of each process sends requests to a view under ``@requires`` instead. Their bodies come
+at one byte a second.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import random
 import statistics
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +39,14 @@ from django.conf import settings  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.signals import setting_changed  # noqa: E402
 from django.db import connection, connections  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
+from django.test import RequestFactory  # noqa: E402
 from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from securecore import clock, grants  # noqa: E402
 from securecore.errors import Refused  # noqa: E402
 from securecore.grants import turnstile  # noqa: E402
+from securecore.http.decorators import requires  # noqa: E402
 from securecore.revocation import revoke_grant  # noqa: E402
 
 PERMISSION = "things.make"
@@ -73,7 +81,32 @@ def cost(principal: str, gate: str) -> tuple[float, float]:
     return tuple((now - then) / CHECKS * 1e6 for then, now in zip(before, spent(), strict=True))  # type: ignore[return-value]
 
 
-def load(principal: str, gate: str, effect: float, think: float, over: Any, done: Any) -> None:
+class SlowBody:
+    """A connection on which a body comes at one byte a second, until the measurement is over."""
+
+    def __init__(self, over: Any) -> None:
+        self._over = over
+
+    def read(self, size: int = -1) -> bytes:
+        return b"" if self._over.wait(1) else b"x"
+
+    readline = read
+
+
+def send_slowly(user: User, over: Any) -> None:
+    """Send a request with a slow body to a view under ``@requires``."""
+
+    @requires(PERMISSION)
+    def view(request: Any) -> HttpResponse:
+        return HttpResponse(request.body)
+
+    request: Any = RequestFactory().post("/", **{"wsgi.input": SlowBody(over), "CONTENT_LENGTH": "100000"})  # type: ignore[arg-type]
+    request.user, request.client_certificate, request.certificate_user = user, None, user
+    with suppress(Refused):
+        view(request)
+
+
+def load(principal: str, gate: str, effect: float, think: float, slow_body: bool, over: Any, done: Any) -> None:
     connections.close_all()
     choose(gate)
     counts = []
@@ -91,7 +124,15 @@ def load(principal: str, gate: str, effect: float, think: float, over: Any, done
         counts.append(count)
         connection.close()
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    def work_slowly() -> None:
+        while not over.is_set():
+            send_slowly(user, over)
+        connection.close()
+
+    user = User.objects.get()
+    connections.close_all()
+    threads = [threading.Thread(target=work) for _ in range(THREADS - slow_body)]
+    threads += [threading.Thread(target=work_slowly) for _ in range(slow_body)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -121,12 +162,14 @@ class Measured:
         )
 
 
-def measure(principal: str, gate: str, effect: float, think: float, revocations: int, measured: Measured) -> None:
+def measure(
+    principal: str, gate: str, effect: float, think: float, slow_body: bool, revocations: int, measured: Measured
+) -> None:
     """Revoke ``revocations`` times under load and add it to ``measured``."""
     context = multiprocessing.get_context("fork")
     over, done = context.Event(), context.Value("i", 0)
     connections.close_all()
-    load_args = (principal, gate, effect, think, over, done)
+    load_args = (principal, gate, effect, think, slow_body, over, done)
     workers = [context.Process(target=load, args=load_args) for _ in range(PROCESSES)]
     for worker in workers:
         worker.start()
@@ -163,6 +206,7 @@ def main() -> None:
     parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
     parser.add_argument("--at-once", type=int, default=turnstile.AT_ONCE, help="threads of a process at the gate")
     parser.add_argument("--unprepared", action="store_true")
+    parser.add_argument("--slow-body", action="store_true")
     chosen = parser.parse_args()
     turnstile.AT_ONCE = chosen.at_once
     if not chosen.unprepared:  # as docs/access.md has it
@@ -177,7 +221,7 @@ def main() -> None:
         each, effect, think = chosen.revocations // chosen.rounds, chosen.effect / 1e3, chosen.think / 1e3
         for number in range(chosen.rounds):
             for gate in sorted(GATES, reverse=bool(number % 2)):
-                measure(principal, gate, effect, think, each, measured[gate])
+                measure(principal, gate, effect, think, chosen.slow_body, each, measured[gate])
         print(
             f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms, "
             f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared, {chosen.at_once} at the gate"

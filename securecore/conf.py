@@ -132,6 +132,8 @@ class Settings:
     DJANGO_PERMISSIONS: bool = False
     #: The longest wait for a row or gate that another request holds.
     LOCK_TIMEOUT: float = 2.0
+    #: The longest pause between two statements of a transaction that holds a gate; then PostgreSQL ends its session.
+    GATE_IDLE_TIMEOUT: float = 10.0
     #: Revoked grants are history; they are kept this long.
     GRANT_RETENTION: int = 400 * 86_400
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.conf import settings
@@ -232,7 +232,7 @@ def is_deadlock(error: BaseException | None) -> bool:
     return getattr(getattr(error, "__cause__", None), "sqlstate", None) == "40P01"
 
 
-def is_lock_timeout(error: OperationalError | InterfaceError) -> bool:
+def is_lock_timeout(error: Exception) -> bool:
     """Say whether ``error`` means "waited too long for another transaction"."""
     state = getattr(error.__cause__, "sqlstate", None)
     return state in _WAIT_STATES or "database is locked" in str(error)

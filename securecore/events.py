@@ -274,6 +274,15 @@ class PermissionRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateHolderEnded(Event):
+    """A revocation of these principals had waited too long, and ended the database session that held its gate."""
+
+    name = "securecore.grants.gate-holder-ended"
+    principals: tuple[str, ...]
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatabaseAway(RequestEvent):
     """The database did not answer; the request was refused with 503."""
 

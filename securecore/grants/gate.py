@@ -26,7 +26,7 @@ Note [Lock numbers]
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,7 @@ from securecore import db
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants import turnstile
+from securecore.grants.eviction import ending_holders
 from securecore.grants.principals import DERIVED
 from securecore.prepared import Asked, Statement, begun
 
@@ -50,7 +51,8 @@ _EVERY_NUMBER = f"SELECT {_EXCLUSIVE}({_OWN}, number) FROM generate_series(0, {_
 
 #: What the first statement at a gate also does and finds out.
 _TRANSACTION = """
-    set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery()
+    set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery(),
+    set_config('idle_in_transaction_session_timeout', %(sc_idle)s, true)
 """
 _INSPECTION = Statement(f"SELECT {_TRANSACTION}")
 _ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
@@ -95,10 +97,13 @@ def enter_also(names: Collection[str]) -> None:
         question.rows(db.connection(), parameters)
 
 
-def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, commits: bool = False) -> Rows | None:
+def close(
+    *names: str, rows_too: Sequence[str] = (), then: Asked | None = None, commits: bool = False, wins: bool = True
+) -> Rows | None:
     """Let no check of these principals in until the transaction ends, once all that are in have left. Return the rows
     of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller. With
-    ``commits`` it was then committed in this turn too.
+    ``commits`` it was then committed in this turn too. If it ``wins``, sessions that hold the gate for longer than half
+    of ``LOCK_TIMEOUT`` are ended (eviction.py).
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """
@@ -107,11 +112,14 @@ def close(*names: str, rows_too: Sequence[str] = (), then: Asked | None = None, 
     if not ordered:  # nobody is concerned
         db.limit_waits(settings.LOCK_TIMEOUT)
         return None
-    with _locking():
+    with ExitStack() as stack:
+        stack.enter_context(_locking())
         if database.vendor == "sqlite":
             _require_immediate()
             return None
         if database.vendor == "postgresql":
+            if wins:
+                stack.enter_context(ending_holders(database, names, kinds=(_OWN, _DERIVED), numbers=_NUMBERS))
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
             locking = [_HELD_ROW.asked({"sc_name": name}) for name in ordered]
             # In one turn: on a busy machine each is one that everybody else has first.
@@ -136,13 +144,10 @@ def close_all() -> None:
         if database.vendor == "sqlite":
             _require_immediate()
             return
-        with database.cursor() as cursor:
-            if database.vendor == "postgresql":
-                db.limit_waits(settings.LOCK_TIMEOUT)
-                cursor.execute(_EVERY_NUMBER)
-                cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
-            else:
-                cursor.execute("SELECT principal FROM securecore_gate ORDER BY principal FOR UPDATE")
+        with ending_holders(database, None, kinds=(_OWN, _DERIVED), numbers=_NUMBERS), database.cursor() as cursor:
+            db.limit_waits(settings.LOCK_TIMEOUT)
+            cursor.execute(_EVERY_NUMBER)
+            cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
 
 
 def take_gate(principal: str) -> None:
@@ -172,6 +177,11 @@ def _timeout() -> dict[str, Any]:
     return {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
 
 
+def _bounds() -> dict[str, Any]:
+    """The bounds of a transaction that holds a gate: its waits for locks, and the time between two statements."""
+    return _timeout() | {"sc_idle": db.lock_timeout(settings.GATE_IDLE_TIMEOUT)}
+
+
 def _enter_shared(database: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:
     """Enter by locks that all checks share."""
     entering = _entering(names)
@@ -185,14 +195,14 @@ def _enter_shared(database: BaseDatabaseWrapper, names: Collection[str], then: A
 def _enter_alone(database: BaseDatabaseWrapper, names: Sequence[str], then: Asked) -> Rows | None:
     """Enter by the caller's rows, which no other check and no change can hold at once."""
     ordered = sorted(names)
-    found = begun(database, _INSPECTION.asked(_timeout()), *(_row(name) for name in ordered), then)
+    found = begun(database, _INSPECTION.asked(_bounds()), *(_row(name) for name in ordered), then)
     if found is not None and all(found):
         _require_current(*found[0][0][1:3])
         return found[-1]
     if found is not None:
         _begin_again(database)
     if database.vendor == "postgresql":
-        _require_current(*_INSPECTION.rows(database, _timeout())[0][1:3])
+        _require_current(*_INSPECTION.rows(database, _bounds())[0][1:3])
     for name in ordered:
         _lock_row(name)
     return None
@@ -201,7 +211,7 @@ def _enter_alone(database: BaseDatabaseWrapper, names: Sequence[str], then: Aske
 def _entering(names: Collection[str]) -> Asked:
     """What takes the locks of these names."""
     given = {f"sc_name{index}": name for index, name in enumerate(names)}
-    return _shared(len(names)).asked(given | _timeout())
+    return _shared(len(names)).asked(given | _bounds())
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,8 @@ def grant(
     storable_permission(permission)
     object_type, object_id = object_of(obj)
     with db.outermost_transaction("grant()"):
-        _close(require_principal(principal), require_permission(permission))
+        # Only what takes something away ends the requests that hold the gate.
+        _close(require_principal(principal), require_permission(permission), wins=denies)
         grants = _rows()
         if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
             return False

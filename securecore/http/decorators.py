@@ -29,7 +29,8 @@ from securecore.http.effects import completed, took_back
 from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.idempotency.views import rest_view, under_key
-from securecore.http.permissions import late_gate, principals_of, require_recent_authentication
+from securecore.http.permissions import late_gate, require_recent_authentication
+from securecore.http.principals import principals_of
 from securecore.http.request_body import receive_body
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]

@@ -31,7 +31,7 @@ from securecore.http.caching import keep_private
 from securecore.http.credentials import presented_token, user_of_plain_view
 from securecore.http.dpop import PresentedProof
 from securecore.http.exposure import report_exposed_body, report_exposed_id
-from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
+from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
 from securecore.http.proxy import proven_certificate
 from securecore.http.session_user import presented_session
 from securecore.identity import ClientCertificate
@@ -189,6 +189,6 @@ class RefusalMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Refused):
             return problem_response(request, exception)
-        if isinstance(exception, DATABASE_AWAY):
+        if is_database_away(exception):
             return database_away(request, exception)
         return None

@@ -108,7 +108,7 @@ class GrantedView:
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         view: Any = self
-        _require_known_names(type(self), frozenset(self.grants), getattr(view, "action_map", None) is not None)
+        _require_known_names(view.__class__, frozenset(self.grants), getattr(view, "action_map", None) is not None)
         self._decisions: list[Decision] = []
         self._judge: Judge | None = None
         self._method = ""

@@ -21,6 +21,15 @@ CONTENT_TYPE = "application/problem+json"
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
+#: PostgreSQL: idle_in_transaction_session_timeout. psycopg makes it no OperationalError.
+_IDLE_TOO_LONG = "25P03"
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Say whether ``error`` means that the database is away, or has ended this session."""
+    return isinstance(error, DATABASE_AWAY) or getattr(error.__cause__, "sqlstate", None) == _IDLE_TOO_LONG
+
+
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
     """Return the answer to a refused request, and emit its event. The cause goes to the event, never to the caller."""
     certificate = getattr(request, "client_certificate", None)
@@ -38,7 +47,7 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
     return JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
 
 
-def database_away(request: HttpRequest, error: OperationalError | InterfaceError) -> HttpResponse:
+def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """Return 503 with Retry-After: if the database cannot answer, the answer is never "allowed"."""
     if is_lock_timeout(error):
         return problem_response(request, Busy())

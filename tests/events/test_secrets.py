@@ -170,6 +170,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
         "AllGrantsRevoked",
         "GroupMembershipRevoked",
         "PermissionRefused",
+        "GateHolderEnded",
         "UserDeactivated",
         "ClientDisabled",
     }

@@ -80,7 +80,7 @@ class MisspeltMethod(GrantedView, APIView):
 
 
 class Classwide(GrantedView, APIView):
-    permission_classes = [IsAuthenticated, HasGrant(MAKE)]  # noqa: RUF012
+    permission_classes = (IsAuthenticated, HasGrant(MAKE))  # type: ignore[assignment]
 
     def post(self, request: Any) -> Response:
         return Response({"name": make_effect()})
@@ -89,7 +89,7 @@ class Classwide(GrantedView, APIView):
 class Replaced(Classwide):
     """A subclass that takes the only HasGrant away."""
 
-    permission_classes = [AllowAny]  # noqa: RUF012
+    permission_classes = (AllowAny,)  # type: ignore[assignment]
 
 
 class Named(GrantedView, APIView):

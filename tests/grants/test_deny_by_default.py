@@ -277,7 +277,8 @@ class TestNames:
         Grant.objects.create(principal=holder, permission="*", granted_at=clock.now())
         assert send(client, "post", "/named").status_code == 403
         user = User.objects.get(username="alice")
-        assert not client.get("/opened").wsgi_request.certificate_user.has_perm(MAKE)
+        request: Any = client.get("/opened").wsgi_request
+        assert not request.certificate_user.has_perm(MAKE)
         assert not user.has_perm(MAKE)
 
     def test_a_row_that_denies_everything_still_does(self, caller: str, client: MutualTLSClient, give: Give) -> None:

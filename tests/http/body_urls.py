@@ -83,7 +83,7 @@ class GrantedLazily(Granted):
 @csrf_exempt
 @requires(MAKE)
 def upload(request: HttpRequest) -> HttpResponse:
-    file = request.FILES["file"]
+    file: Any = request.FILES["file"]
     Group.objects.create(name=file.name)
     return JsonResponse({"size": file.size, "note": request.POST["note"], "class": type(file).__name__}, status=201)
 

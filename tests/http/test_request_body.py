@@ -40,7 +40,7 @@ class Wire(io.BytesIO):
             raise ConnectionResetError
         return data
 
-    readline = read  # type: ignore[assignment]
+    readline = read
 
 
 @pytest.fixture
@@ -81,15 +81,23 @@ def test_nor_that_of_atomic_requests_behind_fresh(
 
 @pytest.mark.parametrize("url", ["/by-hand", "/required", "/granted"])
 def test_no_gate_waits_for_the_body_under_atomic_requests(
-    client: MutualTLSClient, url: str, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    client: MutualTLSClient, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Django opens that transaction before any view; the gate comes after the body."""
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     asked: list[str] = []
-    wire = Wire()
-    with connection.execute_wrapper(lambda execute, sql, *rest: (asked.append(sql), execute(sql, *rest))[1]):
-        read, wire.read = wire.read, lambda *size: (asked.append("BODY"), read(*size))[1]  # type: ignore[method-assign]
-        assert post(client, url, wire).status_code == 201
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        asked.append(sql)
+        return execute(sql, *rest)
+
+    class NotedWire(Wire):
+        def read(self, *size: Any) -> bytes:
+            asked.append("BODY")
+            return super().read(*size)
+
+    with connection.execute_wrapper(note):
+        assert post(client, url, NotedWire()).status_code == 201
     last = max(n for n, sql in enumerate(asked) if sql == "BODY")
     first_gate = min(n for n, sql in enumerate(asked) if "securecore_grant g" in sql and "sc_wanted" in sql)
     assert last < first_gate

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from securecore.errors import Refused
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.views import delegate, guard_class, takes_key, under_key
-from securecore.http.problems import DATABASE_AWAY, database_away, problem_response
+from securecore.http.problems import database_away, is_database_away, problem_response
 
 
 class IdempotencyMiddleware:
@@ -53,6 +53,8 @@ class IdempotencyMiddleware:
             response: HttpResponse = under_key(view, (request, *args), kwargs)
         except Refused as refusal:
             return problem_response(request, refusal)
-        except DATABASE_AWAY as error:
+        except Exception as error:
+            if not is_database_away(error):
+                raise
             return database_away(request, error)
         return response

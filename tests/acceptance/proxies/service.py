@@ -1,4 +1,4 @@
-"""The service behind each proxy: it says whom it sees."""
+"""The service behind each proxy: it says which caller it sees, and has an effect that needs a grant."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import ssl
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, JsonResponse
-from django.urls import path
-
-from securecore.digests import base64url
 
 application = get_wsgi_application()
+
+from django.contrib.auth.models import Group  # noqa: E402
+from django.http import HttpRequest, JsonResponse  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.views.decorators.csrf import csrf_exempt  # noqa: E402
+
+from securecore.digests import base64url  # noqa: E402
+from securecore.http.decorators import requires  # noqa: E402
 
 
 def whoami(request: Any) -> JsonResponse:
@@ -36,4 +40,11 @@ def _thumbprint_of_peer(request: HttpRequest) -> str | None:
     return base64url(hashlib.sha256(der).digest()) if der else None
 
 
-urlpatterns = [path("whoami", whoami)]
+@csrf_exempt
+@requires("payments.create")
+def pay(request: HttpRequest) -> JsonResponse:
+    Group.objects.create(name=request.body.decode())
+    return JsonResponse({}, status=201)
+
+
+urlpatterns = [path("whoami", whoami), path("pay", pay)]

@@ -1,0 +1,225 @@
+"""A revocation that is kept waiting wins, under both gates: idle and busy holders of its gate are ended."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import Error, connection, transaction
+
+from securecore import clock, events, grants
+from securecore.errors import Busy, PermissionDenied
+from securecore.grants import Grant, authorize, eviction
+from securecore.revocation import deactivate_user, revoke_grant
+from tests.races.test_authorization import Held, Thread, wait_until_blocked
+from tests.views import effects, make_effect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MAKE = "things.make"
+LOCK_TIMEOUT = 2.0
+
+
+@pytest.fixture(
+    params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
+)
+def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    kind, threshold = request.param
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
+    connection.close()
+    settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "LOCK_TIMEOUT": LOCK_TIMEOUT}
+    yield
+    while Held.everyone:
+        Held.everyone.pop().leave()
+    while Thread.everyone:
+        Thread.everyone.pop().join()
+    connection.close()
+
+
+@pytest.fixture
+def user() -> User:
+    return User.objects.create(username="alice of the gate")
+
+
+@pytest.fixture
+def alice(user: User) -> str:
+    principal = grants.principal_of(user)
+    grants.grant(principal=principal, permission=MAKE, now=clock.now())
+    return principal
+
+
+def hold(principal: str, seconds: float = 0) -> None:
+    """Enter the gate, have an effect, and be busy in PostgreSQL for so long."""
+    grants.decide(principal, MAKE, clock=clock.now).require()
+    make_effect()
+    if seconds:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def ended(thread: Thread | Held) -> bool:
+    """Whether the thread's session was ended under it."""
+    (thread.leave if isinstance(thread, Held) else thread.join)()
+    try:
+        (thread._thread if isinstance(thread, Held) else thread).result()
+    except Error:
+        return True
+    return False
+
+
+def held(principal: str) -> bool:
+    return Grant.objects.live().filter(principal=principal).exists()
+
+
+@pytest.fixture
+def told() -> Iterator[list[Any]]:
+    found: list[Any] = []
+
+    def receive(event: Any, **_: Any) -> None:
+        found.append(event)
+
+    events.happened.connect(receive, sender=events.GateHolderEnded)
+    yield found
+    events.happened.disconnect(receive, sender=events.GateHolderEnded)
+
+
+def test_an_idle_holder_is_ended(alice: str, told: list[Any]) -> None:
+    holder = Held(lambda: hold(alice))
+    began = time.monotonic()
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert time.monotonic() - began < 2 * LOCK_TIMEOUT
+    assert ended(holder)
+    assert (effects(), held(alice)) == (0, False)
+    assert [event.principals for event in told] == [(alice,)]
+
+
+def test_a_holder_busy_in_a_long_statement_is_ended(alice: str) -> None:
+    def work() -> None:
+        with transaction.atomic():
+            hold(alice, seconds=30)
+
+    holder = Thread(work)
+    _wait_until_sleeping()
+    began = time.monotonic()
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert time.monotonic() - began < 2 * LOCK_TIMEOUT
+    assert ended(holder)
+    assert (effects(), held(alice)) == (0, False)
+
+
+def test_each_kind_of_revocation_wins(user: User, alice: str) -> None:
+    holder = Held(lambda: hold(alice))
+    deactivate_user(user)
+    assert ended(holder)
+    assert (effects(), User.objects.get().is_active) == (0, False)
+
+
+def test_many_holders_and_those_behind_them(alice: str, settings: Any) -> None:
+    """Under the row gate one holds and the others wait for it, and behind all of them waits the revocation."""
+    count = 3 if settings.SECURECORE["GATE"] == "advisory" else 1
+    holders = [Held(lambda: hold(alice)) for _ in range(count)]
+    waiting = [] if count == 3 else [Thread(lambda: _effect_of(alice)) for _ in range(2)]
+    if waiting:
+        wait_until_blocked(1, "checks behind the holder")
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert [ended(holder) for holder in holders] == [True] * count
+    outcomes = [thread.result() for thread in waiting]
+    assert effects() == outcomes.count("done"), "nobody who only waited was ended"
+
+
+def _effect_of(principal: str) -> str:
+    try:
+        with authorize(principal, MAKE, clock=clock.now):
+            make_effect()
+    except PermissionDenied:
+        return "denied"
+    return "done"
+
+
+def test_a_revocation_ends_no_other(alice: str, told: list[Any]) -> None:
+    def slow_revocation() -> None:
+        grants.revoke(principal=alice, permission=MAKE, now=clock.now())
+
+    other = Held(slow_revocation)
+    with pytest.raises(Busy):
+        revoke_grant(principal=alice, permission=MAKE)
+    other.let_go()
+    assert told == []
+    assert not held(alice)
+
+
+def test_nor_does_a_change_that_gives(alice: str, told: list[Any]) -> None:
+    holder = Held(lambda: hold(alice))
+    with pytest.raises(Busy):
+        grants.grant(principal=alice, permission="things.more", now=clock.now())
+    holder.let_go()
+    assert (effects(), told) == (1, [])
+
+
+def test_nor_is_a_session_ended_that_holds_no_gate(alice: str, told: list[Any]) -> None:
+    """It locks the row of the grant itself."""
+
+    def lock_the_grant() -> None:
+        Grant.objects.select_for_update().get(principal=alice)
+
+    holder = Held(lock_the_grant)
+    with pytest.raises(Busy):
+        revoke_grant(principal=alice, permission=MAKE)
+    holder.let_go()
+    assert told == []
+
+
+def test_a_role_that_may_end_nobody_gets_busy(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second connection is a role of its own without rights over the first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'sc_nobody'")
+        if cursor.fetchone() is None:
+            cursor.execute("CREATE ROLE sc_nobody")
+    like = eviction._connection_like
+
+    def powerless(database: Any) -> Any:
+        own = like(database)
+        with own.cursor() as cursor:
+            cursor.execute("SET ROLE sc_nobody")
+        return own
+
+    monkeypatch.setattr(eviction, "_connection_like", powerless)
+    holder = Held(lambda: hold(alice))
+    with pytest.raises(Busy):
+        revoke_grant(principal=alice, permission=MAKE)
+    assert not ended(holder)
+    assert (effects(), held(alice)) == (1, True)
+
+
+def test_a_gated_transaction_may_not_be_idle_for_ever(alice: str, settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {"GATE_IDLE_TIMEOUT": 0.2}
+    holder = Held(lambda: hold(alice))
+    time.sleep(1)
+    assert ended(holder)
+    assert (effects(), held(alice)) == (0, True)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone()[0] == "0", "other transactions may"
+
+
+def _wait_until_sleeping() -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            if cursor.fetchone()[0]:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_revocation_that_does_not_wait_opens_no_connection(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = threading.Event()
+    monkeypatch.setattr(eviction, "_connection_like", lambda database: opened.set())
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert not opened.is_set()
