@@ -23,7 +23,7 @@ from securecore.identity import ClientCertificate
 from securecore.prepared import is_djangos_own
 from securecore.sessions import record_id
 from securecore.sessions.statements import Found
-from securecore.tokens import AccessToken, clients, simplejwt
+from securecore.tokens import AccessToken, clients
 
 #: What was read a moment ago, by the credentials of the request and the schemas that were searched; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(
@@ -101,7 +101,7 @@ class Access:
         presented here, and for a user who gets tokens by certificate, whose client id is its user name.
         """
         own = self.token
-        if own is None or token is not own or own.issuer == simplejwt.ISSUER:
+        if own is None or token is not own or not own.is_registered:
             return None
         return principals.service(own.client_id) if self._snapshot.client else None
 

@@ -16,7 +16,7 @@ from securecore.grants import allowance, effective, gate, standing
 from securecore.grants.effective import EffectiveGrant
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
-from securecore.grants.principals import Target, names_of, storable_permission, target_of
+from securecore.grants.principals import Target, names_of, target_of
 from securecore.grants.standing import Credential
 
 Principal = str | tuple[str, ...]
@@ -144,7 +144,7 @@ def decide_all(
     principal: Principal, asked: Sequence[Asked], *, credentials: Sequence[Credential] = (), clock: Clock
 ) -> list[Decision]:
     """Like ``decide`` for several permissions in the same two statements; the objects as grants name them."""
-    asked = [(require_permission(storable_permission(permission)), on) for permission, on in asked]
+    asked = [(require_permission(permission), on) for permission, on in asked]
     return _decided(names_of(principal), asked, tuple(credentials), clock)
 
 
@@ -246,7 +246,7 @@ class LateGate:
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
         on, consume = _object(obj), checked_amount(consume)
-        require_permission(storable_permission(permission))
+        require_permission(permission)
         read = standing.read(self._names, [permission], self._credentials, now=self._clock())
         _judged(read, self._names, permission, on).require()
         self._asked.append(((permission, on), consume))

@@ -6,16 +6,24 @@ import re
 from typing import Any
 
 from securecore.errors import Misuse
-from securecore.grants.models import ROLE
+from securecore.grants.models import ROLE, Grant
 from securecore.grants.user_tables import EVERYTHING
+from securecore.texts import storable
 
-#: As long as the column, without control characters, and no space at either end, where nobody would see one.
-_NAME = re.compile(r"(?!\s)[^\x00-\x1f\x7f-\x9f]{1,128}(?<!\s)")
+LONGEST: int = Grant._meta.get_field("permission").max_length or 0
+#: Without control characters, and no space at either end, where nobody would see one.
+_NAME = re.compile(r"(?!\s)[^\x00-\x1f\x7f-\x9f]+(?<!\s)")
 _NO_NAMES = (EVERYTHING, ROLE)
 
 
 def require_permission(name: Any) -> str:
-    """Return ``name`` if it can name a permission, or a role as ``role:NAME``; raises ``Misuse``."""
+    """Return ``name`` if it can name a permission, or a role as ``role:NAME``.
+
+    Raises ``Misuse`` for a name that no program means, and ``TextRefused`` (400) for a text that no column holds, which
+    may have come with a request.
+    """
+    if isinstance(name, str):
+        storable(name, longest=LONGEST)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NO_NAMES:
         raise Misuse(
             f"{name!r} is no name of a permission: use a text of 1 to 128 characters without control characters, for "

@@ -18,15 +18,14 @@ from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.texts import storable
 
-#: As long as the column, without control characters.
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,160}")
+#: Without control characters, which no log and no terminal shows.
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 #: What acts by itself.
 OWN = ("user:", "service:", "certificate:")
 #: What a user or another principal belongs to.
 DERIVED = ("group:", ROLE)
 
 _LONGEST_PRINCIPAL: int = Grant._meta.get_field("principal").max_length or 0
-_LONGEST_PERMISSION: int = Grant._meta.get_field("permission").max_length or 0
 _LONGEST_OBJECT: int = Grant._meta.get_field("object_id").max_length or 0
 
 
@@ -84,17 +83,13 @@ def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def require_principal(principal: str) -> str:
     """Return ``principal`` if it can be granted something. Raises ``Misuse``, and ``TextRefused`` (400)."""
+    storable(principal, longest=_LONGEST_PRINCIPAL)
     if not principal.startswith(OWN + DERIVED) or principal.endswith(":") or not _NAME.fullmatch(principal):
         raise Misuse(
             f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
             f"or role()."
         )
-    return storable(principal, longest=_LONGEST_PRINCIPAL)
-
-
-def storable_permission(permission: str) -> str:
-    """Return ``permission`` if a grant can have it. Raises ``TextRefused`` (400)."""
-    return storable(permission, longest=_LONGEST_PERMISSION)
+    return principal
 
 
 def kinds_of(names: Sequence[str]) -> tuple[str, ...]:

@@ -16,9 +16,10 @@ from securecore.conf import settings
 from securecore.grants import effective, gate
 from securecore.grants.limits import check_limits
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
-from securecore.grants.permission_names import require_permission
-from securecore.grants.principals import object_of, require_principal, storable_permission
+from securecore.grants.permission_names import LONGEST, require_permission
+from securecore.grants.principals import object_of, require_principal
 from securecore.prepared import Statement
+from securecore.texts import storable
 
 
 def grant(
@@ -33,7 +34,6 @@ def grant(
     a number that no grant can have, and ``TextRefused`` (400).
     """
     check_limits(denies=denies, **limits)
-    storable_permission(permission)
     object_type, object_id = object_of(obj)
     with db.outermost_transaction("grant()"):
         # Only what takes something away ends the requests that hold the gate.
@@ -64,7 +64,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
         on = object_of(obj)
         which = {
             "principal": require_principal(principal),
-            "permission": storable_permission(permission),
+            "permission": storable(permission, longest=LONGEST),
             "type": on[0],
             "object": on[1],
             "denies": denies,

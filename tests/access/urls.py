@@ -15,7 +15,7 @@ from securecore.http.authentication import (
     DPoPAuthentication,
     SessionAuthentication,
 )
-from securecore.http.permissions import principals_of
+from securecore.http.principals import principals_of
 
 
 class Who(APIView):

@@ -35,11 +35,11 @@ class Signer:
         described: dict[str, Any] = {"created": now, "expires": now + 60, "nonce": uuid.uuid4().hex}
         key = how.pop("key", None) or self.stage.ca.certificate_for(certificate).key
         described["keyid"] = how.pop("keyid", None) or self.stage.thumbprint(certificate)
-        present = {"content-digest": content_digest(BODY)}
+        present = {"content-digest": content_digest(BODY), "content-type": "application/json"}
         headers = self.stage.headers(token, path, "POST")
         if token is not None:
             present["authorization"] = headers["HTTP_AUTHORIZATION"]
-        covered = ("@method", "@target-uri", "@authority", "content-digest", *(["authorization"] if token else []))
+        covered = ("@method", "@target-uri", "@authority", *present)
         request = signed(covered, key=key, request=Request("POST", f"https://testserver{path}", present), **described)
         proof = {"dpop": headers["HTTP_DPOP"]} if "HTTP_DPOP" in headers else {}
         response = client.post(path, data=BODY, content_type="application/json", headers={**request.fields, **proof})

@@ -24,7 +24,8 @@ from securecore.http.authentication import (
     SimpleJWTAuthentication,
 )
 from securecore.http.decorators import fresh, requires
-from securecore.http.permissions import GrantedView, HasGrant, principals_of
+from securecore.http.permissions import GrantedView, HasGrant
+from securecore.http.principals import principals_of
 
 MAKE = "things.make"
 

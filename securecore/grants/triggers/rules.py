@@ -238,8 +238,8 @@ def _end_families(dialect: Dialect, which: str) -> tuple[str, ...]:
 
 
 def _end_grants(dialect: Dialect, name: str) -> tuple[str, ...]:
-    """Revoke what was granted to the principal that is deleted. Denials stay: they allow a later one nothing."""
-    live = f"principal = {name} AND revoked_at IS NULL AND NOT denies"
+    """End what the principal that is deleted held and what it was denied: its name may pass to another holder."""
+    live = f"principal = {name} AND revoked_at IS NULL"
     if not dialect.can_keep_rows:  # a change would make the gate's row anew, behind flush
         return (f"DELETE FROM securecore_grant WHERE {live}",)  # noqa: S608
     return (f"UPDATE securecore_grant SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
