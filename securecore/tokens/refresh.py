@@ -129,11 +129,10 @@ def _tokens() -> QuerySet[RefreshToken]:
 
 
 def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
-    # Found without a lock, then locked and read again: the statement that waited must be the one that is believed.
-    found = _tokens().filter(pk=presented).values_list("family_id", flat=True).first()
+    # Whether it lives is asked in a second statement, after the wait: this one's snapshot is from before.
     with db.bounded_wait(Busy):
         no_key = db.connection().features.has_select_for_no_key_update
-        return _families().select_for_update(no_key=no_key, of=("self",)).filter(pk=found).first() if found else None
+        return _families().select_for_update(no_key=no_key, of=("self",)).filter(tokens__pk=presented).first()
 
 
 def _mismatch(family: RefreshFamily, client_id: str, user_id: Any, binding: str) -> str:
