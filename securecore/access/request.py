@@ -168,7 +168,9 @@ class Access:
         began = leases.clock()
         snapshot = read(self._presented, self._now, self._spare)
         if snapshot.may_be_shared:
-            _leased.put(name, snapshot, since=began)
+            # Twice if the read made the connection: the next request may come before or after one is made.
+            for key in {name, (self._presented, _search_path(database))}:
+                _leased.put(key, snapshot, since=began)
         return snapshot
 
     @property

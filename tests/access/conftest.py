@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from securecore import clock, tokens
+from securecore import access, clock, leases, tokens
+from securecore.caches import BoundedCache
 from securecore.identity import parse_pem
 from securecore.tokens import AccessToken
 from tests.authority import MutualTLSClient
@@ -33,6 +34,13 @@ class Caller:
             subject=str(self.user.pk), client_id=client_id, binding=f"x5t#S256:{self.thumbprint}", now=clock.now()
         )
         return self.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}")
+
+
+@pytest.fixture
+def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the leases of this test at its end: other tests know the same certificates, whose rows are gone then."""
+    held: Any = BoundedCache(size=lambda: 64, seconds=leases.seconds, clock=leases.clock)
+    monkeypatch.setattr(access.request, "_leased", held)
 
 
 @pytest.fixture

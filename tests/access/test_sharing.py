@@ -153,7 +153,7 @@ def prepares(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(params=[0, 60_000], ids=["read", "leased"])
-def leased(request: pytest.FixtureRequest, settings: Any) -> bool:
+def leased(request: pytest.FixtureRequest, settings: Any, own_leases: None) -> bool:
     settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": request.param}
     return bool(request.param)
 

@@ -59,7 +59,7 @@ def prepares(request: pytest.FixtureRequest) -> Iterator[bool]:
 
 
 @pytest.fixture(autouse=True)
-def _leased(settings: Any) -> None:
+def _leased(settings: Any, own_leases: None) -> None:
     settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": 60_000}
     CURRENT[0] = "a"
 
@@ -158,6 +158,14 @@ def test_a_schema_is_read_for_each_request(schemas: Caller, prepares: bool, sett
     if prepares:
         prepare()
     assert names(schemas, path) == ["alice", "mallory"] * 2
+
+
+@on_postgresql
+def test_a_lease_of_a_request_that_connected_is_used_by_the_next(caller: Caller) -> None:
+    connection.close()
+    assert [caller.get("/certificate").json()["leased"] for _ in range(2)] == [False, True]
+    connection.close()
+    assert caller.get("/certificate").json()["leased"]
 
 
 @on_postgresql
