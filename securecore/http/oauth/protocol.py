@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import transaction
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from securecore import events
+from securecore.conf import django_settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
 from securecore.http.callers import certificate_user
 from securecore.http.idempotency import idempotency_exempt
@@ -28,7 +29,11 @@ class FormParser(BaseParser):
     media_type = "application/x-www-form-urlencoded"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
-        return QueryDict(stream.read(), encoding="utf-8")
+        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read() if longest is None else stream.read(longest + 1)
+        if longest is not None and len(body) > longest:
+            raise RequestDataTooBig
+        return QueryDict(body, encoding="utf-8")
 
 
 class OAuthError(Exception):
