@@ -124,6 +124,14 @@ class ContentLengthMalformed(Refused):
     title = "Content-Length is not a number of bytes."
 
 
+class CharsetRefused(Refused):
+    """The ``charset`` of the content type is no encoding of text, or one that takes quadratic time to decode."""
+
+    code = "charset-refused"
+    status = 400
+    title = "The charset of the content type is not accepted."
+
+
 # Sessions
 
 

@@ -70,4 +70,18 @@ def _is_shared(backend: str) -> bool:
     return bool(_SHARED & {f"{each.__module__}.{each.__qualname__}" for each in found.__mro__})
 
 
-CHECKS = (e401_replay_cache, e402_replay_cache_hides_failures, w403_replay_cache_timeout)
+def w404_any_host(**_: Any) -> list[CheckMessage]:
+    """A DPoP proof and a message signature name the host that they are for; the Host header says which host we are."""
+    if "*" not in django_settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Warning(
+            "Every host is ours: a proof or a signature that was made for another service is accepted here, under that "
+            "service's name in the Host header.",
+            hint="Name this service's own hosts in ALLOWED_HOSTS.",
+            id="securecore.W404",
+        )
+    ]
+
+
+CHECKS = (e401_replay_cache, e402_replay_cache_hides_failures, w403_replay_cache_timeout, w404_any_host)

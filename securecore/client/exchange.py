@@ -73,8 +73,12 @@ class Exchange:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.service)
-        if not parts.netloc or "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise Misuse(f"{self.service!r}: name the service by scheme, host and port, https://pay.example:8443.")
+        beyond = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+        if beyond or not (parts.netloc and self.service.isascii()):
+            raise Misuse(
+                f"{self.service!r}: name the service by scheme, host and port, https://pay.example:8443, and a host as "
+                f"DNS has it, in ASCII (xn--...)."
+            )
 
     def target(self, url: str, path: str, host: str) -> str | None:
         """Return the URL that proofs are made for, or None if the request does not go to the service.

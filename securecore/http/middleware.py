@@ -24,6 +24,7 @@ from securecore.http.admission import (
     refuse_cross_site,
     refuse_early_data,
     refuse_malformed_length,
+    refuse_strange_charset,
     refuse_token_in_url,
 )
 from securecore.http.binding import opened_from, proven
@@ -72,6 +73,7 @@ class ClientCertificateMiddleware:
         now = clock.now()
         certificate = proven_certificate(request, now)
         refuse_malformed_length(request)
+        refuse_strange_charset(request)
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)

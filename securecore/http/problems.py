@@ -110,10 +110,22 @@ def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
     title = str(getattr(error, "default_detail", response.reason_phrase))
     problem = _problem(code=str(code).replace("_", "-"), status=response.status_code, title=title)
     if isinstance(error, exceptions.ValidationError):
-        problem["errors"] = error.detail
+        problem["errors"] = _writable(error.detail)
     elif isinstance(error, exceptions.APIException) and str(error.detail) != title:
-        problem["detail"] = str(error.detail)
+        problem["detail"] = _writable(str(error.detail))
     return problem
+
+
+def _writable(detail: Any) -> Any:
+    """Return the details of an error without halves of surrogate pairs, which JSON may send and UTF-8 cannot write.
+
+    ``ChoiceField`` quotes the value that it refuses, so the answer would be a 500.
+    """
+    if isinstance(detail, str):
+        return detail.encode("utf-8", "backslashreplace").decode()
+    if isinstance(detail, dict):
+        return {_writable(name): _writable(value) for name, value in detail.items()}
+    return [_writable(each) for each in detail] if isinstance(detail, list | tuple) else detail
 
 
 def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:

@@ -49,11 +49,17 @@ class ClientCertificate:
             raise CertificateExpired
 
 
+#: Bits. RFC 5280 section 4.1.2.2 allows 160; what is longer than 256 has no room in the table of certificates.
+_LONGEST_SERIAL = 256
+
+
 def read(chain: tuple[x509.Certificate, ...]) -> ClientCertificate:
     """Return the value of the first certificate of ``chain``. Raises exceptions of many kinds for what is no
     certificate inside: the callers in ``encodings`` turn each of them into a refusal.
     """
     certificate = chain[0]
+    if certificate.serial_number.bit_length() > _LONGEST_SERIAL:
+        raise ValueError("The serial number is too long.")
     key = certificate.public_key()
     public_key = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return ClientCertificate(

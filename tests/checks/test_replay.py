@@ -79,3 +79,9 @@ def test_nothing_is_asked_of_caches_for_other_things(settings: Any) -> None:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.DJANGO_REDIS_IGNORE_EXCEPTIONS = False
     assert found() == []
+
+
+@pytest.mark.parametrize(("hosts", "ids"), [(["*"], ["W404"]), (["pay.example", "*"], ["W404"]), (["*.x", ".x"], [])])
+def test_any_host_is_nobody_s(settings: Any, hosts: list[str], ids: list[str]) -> None:
+    settings.ALLOWED_HOSTS = hosts
+    assert found() == ids

@@ -121,7 +121,15 @@ def test_one_origin_has_several_spellings(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "service", ["pay.example", "https://pay.example/api", "https://a@pay.example", "https://x/?y", ""]
+    "service",
+    [
+        "pay.example",
+        "https://pay.example/api",
+        "https://a@pay.example",
+        "https://x/?y",
+        "https://m\u00fcnchen.example",
+        "",
+    ],
 )
 def test_a_service_is_a_scheme_a_host_and_a_port(service: str) -> None:
     with pytest.raises(Misuse, match=r"https://pay\.example:8443"):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+<<<<<<< HEAD
 from django.core.exceptions import SuspiciousOperation
+||||||| 364e0a4
+from django.core.exceptions import SuspiciousOperation
+from django.db import transaction
+=======
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import transaction
+>>>>>>> r-input
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
@@ -14,6 +22,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from securecore import events
+from securecore.conf import django_settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
 from securecore.http.callers import certificate_user
 from securecore.http.idempotency import idempotency_exempt
@@ -34,7 +43,11 @@ class FormParser(BaseParser):
     media_type = "application/x-www-form-urlencoded"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
-        return QueryDict(stream.read(), encoding="utf-8")
+        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read() if longest is None else stream.read(longest + 1)
+        if longest is not None and len(body) > longest:
+            raise RequestDataTooBig
+        return QueryDict(body, encoding="utf-8")
 
 
 class OAuthError(Exception):
