@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-<<<<<<< HEAD
-from django.core.exceptions import SuspiciousOperation
-||||||| 364e0a4
-from django.core.exceptions import SuspiciousOperation
-from django.db import transaction
-=======
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import transaction
->>>>>>> r-input
 from django.http import QueryDict
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
