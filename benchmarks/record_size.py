@@ -28,7 +28,7 @@ from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken  # noqa: E402
 from rest_framework_simplejwt.tokens import RefreshToken  # noqa: E402
 
-from securecore import clock, db, digests  # noqa: E402
+from securecore import clock, database, digests  # noqa: E402
 from securecore.conf import settings  # noqa: E402
 from securecore.models import SeenNonce  # noqa: E402
 
@@ -43,7 +43,7 @@ def nonces(rows: int, rate: int) -> None:
             made_at = start + dt.timedelta(seconds=number // rate)
             until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
             record = digests.record_id("nonce", f"x5t#S256:{number % 1000}", digests.new_identifier())
-            assert db.claim(SeenNonce, now=start, id=record, expires_at=until)
+            assert database.claim(SeenNonce, now=start, id=record, expires_at=until)
 
 
 def simplejwt(rows: int, rate: int) -> None:

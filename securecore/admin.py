@@ -16,7 +16,7 @@ from securecore import clock, events
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants import principal_of
-from securecore.http.transactions import outside_transactions
+from securecore.http.edge.transactions import outside_transactions
 from securecore.identity import admit
 from securecore.models import Certificate, Grant, Session, SignatureKey
 from securecore.replay import signature_keys

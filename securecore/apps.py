@@ -15,7 +15,8 @@ class SecurecoreConfig(AppConfig):
         not start."""
         from securecore import checks, conf, events
         from securecore.grants import triggers
-        from securecore.http import caching, receivers
+        from securecore.http import caching
+        from securecore.http.sessions import receivers
 
         conf.load()
         checks.register()

@@ -144,7 +144,7 @@ class FamilyRevoked(Event):
 class CredentialsConflicting(Event):
     """Two credentials of one request belong to two callers: one was stolen, or a client mixes up its users."""
 
-    name = "securecore.access.credentials-conflicting"
+    name = "securecore.caller.credentials-conflicting"
     #: The kinds of the two, the stronger first (see ``access.caller``).
     credentials: tuple[str, str]
     #: Principals.

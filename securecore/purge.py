@@ -15,7 +15,7 @@ from functools import partial
 
 from django.db import models
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
 from securecore.grants import strangers
 from securecore.models import (
@@ -32,7 +32,6 @@ from securecore.models import (
     Session,
     SigningKey,
 )
-from securecore.rows import delete_batch
 
 #: Measured on PostgreSQL: 36 ms a batch and 1.5 s for 720,000 rows; 20,000 rows a batch took 255 ms each.
 BATCH_SIZE = 5_000
@@ -110,10 +109,10 @@ def purge(
     and the rows deleted from it so far. Memory is constant. Must not be called inside a transaction (raises
     ``Misuse``).
     """
-    db.require_no_transaction("A purge")
+    database.require_no_transaction("A purge")
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     batches: list[tuple[str, Callable[[], int]]] = [
-        (each.table, partial(delete_batch, each.model, each.instant, until=each.until(now), limit=batch_size))
+        (each.table, partial(database.delete_batch, each.model, each.instant, until=each.until(now), limit=batch_size))
         for each in expiring()
     ]
     batches.append((_GATES, partial(strangers.forget_unknown, batch_size)))

@@ -31,7 +31,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from securecore import clock, db, events, grants, identity, leases, tokens
+from securecore import clock, database, events, grants, identity, leases, tokens
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
@@ -48,10 +48,10 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
     """
 
     def revoke() -> bool:
-        with db.refused_when_locked(Busy):
+        with database.refused_when_locked(Busy):
             return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
-    db.require_no_transaction("revoke_grant()")
+    database.require_no_transaction("revoke_grant()")
     revoked = _once_more_after_deadlock(revoke)
     leases.outlast()
     if revoked:
@@ -330,7 +330,7 @@ def _gated(what: str, work: Callable[[], Result]) -> Result:
     """
 
     def once() -> Result:
-        with db.committed_transaction(what), db.refused_when_locked(Busy):
+        with database.committed_transaction(what), database.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result
@@ -342,7 +342,7 @@ def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except Busy as busy:
-        if not db.is_deadlock(busy.__cause__):
+        if not database.is_deadlock(busy.__cause__):
             raise
         return work()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from securecore.http import views
 from securecore.http.oauth import introspection, metadata, revocation, token
+from securecore.http.sessions import views
 
 app_name = "securecore"
 

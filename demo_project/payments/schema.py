@@ -5,8 +5,8 @@ from __future__ import annotations
 from drf_spectacular.utils import extend_schema, extend_schema_view, inline_serializer
 from rest_framework import serializers
 
-from securecore.http import views
 from securecore.http.oauth import introspection, revocation, token
+from securecore.http.sessions import views
 
 _login = inline_serializer("Login", {"user": serializers.CharField()})
 _session = inline_serializer(

@@ -7,8 +7,8 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.settings import api_settings
 
-from securecore import conf, db
-from securecore.access import why_not_leased
+from securecore import conf, database
+from securecore.caller import why_not_leased
 from securecore.conf import django_settings
 from securecore.http.authentication import OwnAuthentication
 
@@ -63,7 +63,7 @@ def w703_authentication_middleware(**_: object) -> list[CheckMessage]:
 
 def w704_leases_have_no_effect(**_: Any) -> list[CheckMessage]:
     """Report that every request reads, although leases are on: another tenant's answer could be the lease."""
-    if not conf.settings.LEASE_MS or not (reason := why_not_leased(db.connection())):
+    if not conf.settings.LEASE_MS or not (reason := why_not_leased(database.connection())):
         return []
     return [
         Warning(
@@ -78,10 +78,10 @@ def e705_row_level_security(databases: Sequence[str] | None = None, **_: Any) ->
     """Report that leases are on where PostgreSQL hides rows, by a session variable that no lease knows. It asks the
     database, as ``manage.py check --database default`` allows.
     """
-    is_asked = conf.settings.DATABASE in (databases or ()) and db.connection().vendor == "postgresql"
+    is_asked = conf.settings.DATABASE in (databases or ()) and database.connection().vendor == "postgresql"
     if not is_asked or not conf.settings.LEASE_MS:
         return []
-    with db.connection().cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute(
             "SELECT oid::regclass::text FROM pg_class WHERE relrowsecurity AND relname = ANY(%s) ORDER BY 1",
             [_tables()],

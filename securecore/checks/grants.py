@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from django.core.checks import CheckMessage, Error, Warning
 
-from securecore import conf, db
+from securecore import conf, database
 from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
 from securecore.grants import triggers
-from securecore.http.action_names import Actions, asking_permissions, unknown_names, unnamed_actions
+from securecore.http.authorization.action_names import Actions, asking_permissions, unknown_names, unnamed_actions
 from securecore.http.permissions import GrantedView, HasGrant
 
 
@@ -19,9 +19,9 @@ def _database() -> dict[str, Any]:
 
 def e601_sqlite_immediate(**_: Any) -> list[CheckMessage]:
     """SQLite has no row locks: only BEGIN IMMEDIATE keeps a check and its effect together."""
-    database = _database()
-    is_sqlite = database.get("ENGINE", "").endswith("sqlite3")
-    if not is_sqlite or database.get("OPTIONS", {}).get("transaction_mode") in ("IMMEDIATE", "EXCLUSIVE"):
+    connection = _database()
+    is_sqlite = connection.get("ENGINE", "").endswith("sqlite3")
+    if not is_sqlite or connection.get("OPTIONS", {}).get("transaction_mode") in ("IMMEDIATE", "EXCLUSIVE"):
         return []
     return [
         Error(
@@ -107,9 +107,9 @@ def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[Chec
 
 def e607_standby(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """A hot standby answers every request with what was, and no error tells. Asked where ``w606_triggers`` is."""
-    if conf.settings.DATABASE not in (databases or ()) or db.connection().vendor != "postgresql":
+    if conf.settings.DATABASE not in (databases or ()) or database.connection().vendor != "postgresql":
         return []
-    with db.connection().cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute("SELECT pg_is_in_recovery()")
         if not cursor.fetchone()[0]:
             return []

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from securecore import conf
 from securecore.conf import django_settings
-from securecore.http import proxy_signature
+from securecore.http.edge import proxy_signature
 from securecore.identity import chain
 from securecore.message_signatures import SignatureError
 

@@ -10,11 +10,11 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from securecore import db, digests
+from securecore import database, digests
 from securecore.errors import Busy
-from securecore.grants.effective import EffectiveGrant
 from securecore.grants.limits import LARGEST_BIGINT
 from securecore.grants.models import GrantUse
+from securecore.grants.query.effective import EffectiveGrant
 
 #: The counter of uses stops at its largest value: a grant that limits only an amount has no use for it there.
 _SPEND = """
@@ -36,7 +36,7 @@ def spend(grants: Iterable[EffectiveGrant], *, by: str, amount: int | None, now:
     program did not say how much the effect takes. Periods are counted from 1970 in UTC: a period of 86,400 seconds is a
     day that ends at midnight. Needs the transaction of the effect.
     """
-    with db.refused_when_locked(Busy):
+    with database.refused_when_locked(Busy):
         return any(
             _spend(grant, by, amount or 0, now) for grant in grants if amount is not None or grant.amount_limit is None
         )
@@ -47,11 +47,11 @@ def _spend(grant: EffectiveGrant, by: str, amount: int, now: dt.datetime) -> boo
     left = (LARGEST_BIGINT if grant.amount_limit is None else grant.amount_limit) - amount
     if left < 0:
         return False
-    database = db.connection()
+    connection = database.connection()
     begin, end = _period(grant.period, now)
-    key = _ID.get_db_prep_value(digests.record_id("grant-use", str(grant.id), by, begin), database)
-    until = _INSTANT.get_db_prep_value(end, database)
-    with database.cursor() as cursor:
+    key = _ID.get_db_prep_value(digests.record_id("grant-use", str(grant.id), by, begin), connection)
+    until = _INSTANT.get_db_prep_value(end, connection)
+    with connection.cursor() as cursor:
         cursor.execute(_SPEND, [key, grant.id, by, amount, until, amount, uses_limit, left])
         return bool(cursor.rowcount == 1)
 

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from securecore import db, events
+from securecore import database, events
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
-from securecore.grants import allowance, effective, gate, standing
-from securecore.grants.effective import EffectiveGrant
+from securecore.grants import allowance, gate
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import Target, names_of, target_of
-from securecore.grants.standing import Credential
+from securecore.grants.query import effective, standing
+from securecore.grants.query.effective import EffectiveGrant
+from securecore.grants.query.standing import Credential
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``: here the instant matters at which it is read.
@@ -115,7 +116,7 @@ def allowed(
     def first() -> Decision:
         return decide(principal, permission, obj, credentials=credentials, clock=clock)
 
-    with db.outermost_transaction_from("authorize()", first) as decision:
+    with database.outermost_transaction_from("authorize()", first) as decision:
         if decision:
             yield decision
     # Nothing was done, so a transaction of ours may as well have committed: after a rollback psycopg forgets all that
@@ -187,7 +188,7 @@ def _decided(
 def _read_behind_gates(
     names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
 ) -> standing.Standing:
-    db.require_outermost_transaction("decide()")
+    database.require_outermost_transaction("decide()")
     began = clock()
     asking = standing.asked(names, permissions, credentials, now=began, bounds=True)
     more = tuple({each for credential in credentials for each in credential.gates}.difference(names))
@@ -293,7 +294,7 @@ def late_gate(
     commit: an effect whose permission went in between is rolled back. Opens the outermost transaction or joins it.
     ``note`` is called with each permission and object that was asked for and granted.
     """
-    with db.outermost_transaction("late_gate()"):
+    with database.outermost_transaction("late_gate()"):
         late = LateGate(names_of(principal), tuple(credentials), clock, note)
         yield late
         late.close()
@@ -306,8 +307,8 @@ def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on
 
 
 def _object(obj: Any) -> Target:
-    database = getattr(getattr(obj, "_state", None), "db", None)
-    if database not in (None, settings.DATABASE):
+    connection = getattr(getattr(obj, "_state", None), "db", None)
+    if connection not in (None, settings.DATABASE):
         raise Misuse(
             f"This object was read from DATABASES[{database!r}], but permissions hold for effects in "
             f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "

@@ -33,13 +33,13 @@ from typing import Any
 from django.db import InternalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
+from securecore.database.statements import Asked, Statement, begun
 from securecore.errors import Busy, Misuse
 from securecore.grants import turnstile
 from securecore.grants.eviction import ending_holders
 from securecore.grants.principals import DERIVED
-from securecore.prepared import Asked, Statement, begun
 
 #: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
@@ -79,22 +79,22 @@ def enter(
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the permission
     could be an old one: at another isolation level, or on a replica.
     """
-    database = db.connection()
-    if database.vendor == "sqlite":
+    connection = database.connection()
+    if connection.vendor == "sqlite":
         _require_immediate()
         return None, None
     with turnstile.turn(names), _locking():
-        if not is_advisory(database):
-            return None, _enter_alone(database, names, then)
+        if not is_advisory(connection):
+            return None, _enter_alone(connection, names, then)
         everybody = frozenset(names).union(belongs_to)
-        return everybody, _enter_shared(database, everybody, then)
+        return everybody, _enter_shared(connection, everybody, then)
 
 
 def enter_also(names: Collection[str]) -> None:
     """Let the check in at these gates too: behind the others the caller was found to belong to them as well."""
     with _locking():
         question, parameters = _entering(names)
-        question.rows(db.connection(), parameters)
+        question.rows(database.connection(), parameters)
 
 
 def close(
@@ -107,28 +107,30 @@ def close(
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """
-    database = db.connection()
+    connection = database.connection()
     ordered = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))
     if not ordered:  # nobody is concerned
-        db.limit_waits(settings.LOCK_TIMEOUT)
+        database.limit_waits(settings.LOCK_TIMEOUT)
         return None
     with ExitStack() as stack:
         stack.enter_context(_locking())
-        if database.vendor == "sqlite":
+        if connection.vendor == "sqlite":
             _require_immediate()
             return None
-        if database.vendor == "postgresql":
+        if connection.vendor == "postgresql":
             if wins:
-                stack.enter_context(ending_holders(database, names, kinds=(_OWN, _DERIVED), numbers=_NUMBERS))
+                stack.enter_context(ending_holders(connection, names, kinds=(_OWN, _DERIVED), numbers=_NUMBERS))
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
             locking = [_HELD_ROW.asked({"sc_name": name}) for name in ordered]
             # In one turn: on a busy machine each is one that everybody else has first.
-            found = begun(database, closing, *locking, *([then] if then else []), commits=commits and then is not None)
+            found = begun(
+                connection, closing, *locking, *([then] if then else []), commits=commits and then is not None
+            )
             if found is not None:
                 return found[-1] if then else None
-            closing[0].rows(database, closing[1])
+            closing[0].rows(connection, closing[1])
         for name in ordered:
-            _HELD_ROW.rows(database, {"sc_name": name})
+            _HELD_ROW.rows(connection, {"sc_name": name})
     return None
 
 
@@ -139,26 +141,26 @@ def close_all() -> None:
     1,024 lock numbers are taken, in the order of Note [Lock order], so that a check needs no lock more for this; and
     the table of the rows, which lets no row be locked or made. Needs a transaction. Raises ``Busy`` (503).
     """
-    database = db.connection()
+    connection = database.connection()
     with _locking():
-        if database.vendor == "sqlite":
+        if connection.vendor == "sqlite":
             _require_immediate()
             return
-        with ending_holders(database, None, kinds=(_OWN, _DERIVED), numbers=_NUMBERS), database.cursor() as cursor:
-            db.limit_waits(settings.LOCK_TIMEOUT)
+        with ending_holders(connection, None, kinds=(_OWN, _DERIVED), numbers=_NUMBERS), connection.cursor() as cursor:
+            database.limit_waits(settings.LOCK_TIMEOUT)
             cursor.execute(_EVERY_NUMBER)
             cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
 
 
 def take_gate(principal: str) -> None:
     """Hold ``principal``'s row until the transaction ends: whoever does, does so alone. Raises ``Busy`` (503)."""
-    with db.bounded_wait(Busy):
+    with database.bounded_wait(Busy):
         _lock_row(principal)
 
 
-def is_advisory(database: BaseDatabaseWrapper) -> bool:
+def is_advisory(connection: BaseDatabaseWrapper) -> bool:
     """Whether checks enter by an advisory lock."""
-    return settings.GATE == "advisory" or (settings.GATE == "auto" and database.vendor == "postgresql")
+    return settings.GATE == "advisory" or (settings.GATE == "auto" and connection.vendor == "postgresql")
 
 
 def lock_sql(names: str, function: str, more: str = "NULL") -> str:
@@ -174,35 +176,35 @@ def lock_sql(names: str, function: str, more: str = "NULL") -> str:
 
 
 def _timeout() -> dict[str, Any]:
-    return {"sc_timeout": db.lock_timeout(settings.LOCK_TIMEOUT)}
+    return {"sc_timeout": database.lock_timeout(settings.LOCK_TIMEOUT)}
 
 
 def _bounds() -> dict[str, Any]:
     """The bounds of a transaction that holds a gate: its waits for locks, and the time between two statements."""
-    return _timeout() | {"sc_idle": db.lock_timeout(settings.GATE_IDLE_TIMEOUT)}
+    return _timeout() | {"sc_idle": database.lock_timeout(settings.GATE_IDLE_TIMEOUT)}
 
 
-def _enter_shared(database: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:
+def _enter_shared(connection: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:
     """Enter by locks that all checks share."""
     entering = _entering(names)
     # Whoever closes this gate waits for each turn that those who are in still need: better one than three.
-    found = begun(database, entering, then) or [asked.rows(database, given) for asked, given in (entering, then)]
+    found = begun(connection, entering, then) or [asked.rows(connection, given) for asked, given in (entering, then)]
     rows, behind = found
     _require_current(*rows[0][1:3])
     return behind
 
 
-def _enter_alone(database: BaseDatabaseWrapper, names: Sequence[str], then: Asked) -> Rows | None:
+def _enter_alone(connection: BaseDatabaseWrapper, names: Sequence[str], then: Asked) -> Rows | None:
     """Enter by the caller's rows, which no other check and no change can hold at once."""
     ordered = sorted(names)
-    found = begun(database, _INSPECTION.asked(_bounds()), *(_row(name) for name in ordered), then)
+    found = begun(connection, _INSPECTION.asked(_bounds()), *(_row(name) for name in ordered), then)
     if found is not None and all(found):
         _require_current(*found[0][0][1:3])
         return found[-1]
     if found is not None:
-        _begin_again(database)
-    if database.vendor == "postgresql":
-        _require_current(*_INSPECTION.rows(database, _bounds())[0][1:3])
+        _begin_again(connection)
+    if connection.vendor == "postgresql":
+        _require_current(*_INSPECTION.rows(connection, _bounds())[0][1:3])
     for name in ordered:
         _lock_row(name)
     return None
@@ -242,7 +244,7 @@ def _on_a_replica() -> Misuse:
 def _locking() -> Iterator[None]:
     """Raise ``Busy`` for a wait that was too long, and ``Misuse`` where nothing can be locked."""
     try:
-        with db.refused_when_locked(Busy):
+        with database.refused_when_locked(Busy):
             yield
     except InternalError as error:
         if getattr(error.__cause__, "sqlstate", None) != _READ_ONLY:
@@ -251,19 +253,19 @@ def _locking() -> Iterator[None]:
 
 
 def _require_immediate() -> None:
-    if getattr(db.connection(), "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
+    if getattr(database.connection(), "transaction_mode", None) not in ("IMMEDIATE", "EXCLUSIVE"):
         raise Misuse(
             "SQLite has no row locks: only a transaction that begins IMMEDIATE keeps a check and its effect together. "
             "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'} in DATABASES (securecore.E601)."
         )
 
 
-def _begin_again(database: BaseDatabaseWrapper) -> None:
+def _begin_again(connection: BaseDatabaseWrapper) -> None:
     """Give up what ``begun()`` has locked: a row is not there yet, and those behind it were locked before it could be
     made (Note [Lock order]). Nothing else has happened in this transaction.
     """
-    with database.wrap_database_errors:
-        database.connection.rollback()
+    with connection.wrap_database_errors:
+        connection.connection.rollback()
 
 
 @lru_cache(maxsize=1)
@@ -277,8 +279,8 @@ def _row(name: str) -> Asked:
 
 
 def _lock_row(name: str) -> None:
-    database = db.connection()
+    connection = database.connection()
     # SQLite locks no rows: there the transaction is alone from its beginning (``transaction_mode``).
-    statement = _LOCKED_ROW if database.features.has_select_for_update else _ROW
-    if not statement.rows(database, {"sc_name": name}):
-        _HELD_ROW.rows(database, {"sc_name": name})
+    statement = _LOCKED_ROW if connection.features.has_select_for_update else _ROW
+    if not statement.rows(connection, {"sc_name": name}):
+        _HELD_ROW.rows(connection, {"sc_name": name})

@@ -11,14 +11,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
-from securecore.grants import effective, gate
+from securecore.database.statements import Statement
+from securecore.grants import gate
 from securecore.grants.limits import check_limits
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.permission_names import LONGEST, require_permission
 from securecore.grants.principals import object_of, require_principal
-from securecore.prepared import Statement
+from securecore.grants.query import effective
 from securecore.texts import storable
 
 
@@ -35,7 +36,7 @@ def grant(
     """
     check_limits(denies=denies, **limits)
     object_type, object_id = object_of(obj)
-    with db.outermost_transaction("grant()"):
+    with database.outermost_transaction("grant()"):
         # Only what takes something away ends the requests that hold the gate.
         _close(require_principal(principal), require_permission(permission), wins=denies)
         grants = _rows()
@@ -60,7 +61,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     Opens or joins the outermost transaction, and holds as soon as that has committed: after the wait for the gate every
     effect that was allowed has committed, and every later check reads this.
     """
-    with db.outermost_transaction("revoke()") as is_ours:
+    with database.outermost_transaction("revoke()") as is_ours:
         on = object_of(obj)
         which = {
             "principal": require_principal(principal),
@@ -69,7 +70,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
             "object": on[1],
             "denies": denies,
         }
-        parameters = which | effective.parameters(now, db.connection())
+        parameters = which | effective.parameters(now, database.connection())
         asked = _REVOKING.asked(parameters)
         revoked = _close(principal, permission, then=asked, commits=is_ours)
         if revoked is not None:
@@ -79,7 +80,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
     """Take everything that was granted to ``principal`` itself, its roles too; what denies stays. Say how many."""
-    with db.outermost_transaction("revoke_all()"):
+    with database.outermost_transaction("revoke_all()"):
         roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
         return _rows().filter(principal=principal, denies=False).revoke(now=now)

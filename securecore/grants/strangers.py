@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
 from securecore.grants.principals import certificate
 
@@ -24,18 +24,18 @@ _UNKNOWN = f"""
 
 def count_unknown() -> int:
     """Return how many gates are those of unknown certificates."""
-    with db.connection().cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute(f"SELECT count(*) {_UNKNOWN}")
         return int(cursor.fetchone()[0])
 
 
 def forget_unknown(limit: int) -> int:
     """Delete up to ``limit`` gates of unknown certificates that no transaction holds; return how many."""
-    database = db.connection()
-    if database.vendor == "sqlite":
+    connection = database.connection()
+    if connection.vendor == "sqlite":
         which = f"principal IN (SELECT principal {_UNKNOWN} LIMIT %s)"
     else:
         which = f"principal = ANY(ARRAY(SELECT principal {_UNKNOWN} LIMIT %s FOR UPDATE OF g SKIP LOCKED))"
-    with transaction.atomic(using=settings.DATABASE), database.cursor() as cursor:
+    with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM securecore_gate WHERE {which}", [limit])  # noqa: S608
         return int(cursor.rowcount)

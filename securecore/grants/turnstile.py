@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from securecore import db
+from securecore import database
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Busy
@@ -35,7 +35,7 @@ def turn(names: tuple[str, ...]) -> Iterator[None]:
 
     Needs a transaction. One that may hold locks does not wait here, where PostgreSQL sees no deadlock.
     """
-    if db.may_hold_locks():
+    if database.may_hold_locks():
         yield
         return
     turnstile = _turnstiles.get(names)

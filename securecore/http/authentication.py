@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 
-from securecore import access, clock, tokens
-from securecore.access import caller
+from securecore import clock, tokens
+from securecore.caller import credential_table
 from securecore.errors import (
     CertificateUnknown,
     InvalidDPoPProof,
@@ -21,7 +21,7 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
-from securecore.http.credentials import (
+from securecore.http.authorization.credentials import (
     CHALLENGES,
     authorization,
     challenged,
@@ -66,9 +66,13 @@ class CertificateAuthentication(OwnAuthentication):
         if certificate is None:
             return None
         takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in classes)
-        takes = (caller.SESSION, caller.CERTIFICATE) if takes_sessions else (caller.CERTIFICATE,)
+        takes = (
+            (credential_table.SESSION, credential_table.CERTIFICATE)
+            if takes_sessions
+            else (credential_table.CERTIFICATE,)
+        )
         by = one_caller(request, takes=takes).by
-        if by is not None and by.kind == caller.SESSION and (user is None or by.user != principal_of(user)):
+        if by is not None and by.kind == credential_table.SESSION and (user is None or by.user != principal_of(user)):
             return None
         if user is None:
             raise CertificateUnknown
@@ -157,7 +161,7 @@ class SimpleJWTAuthentication(TokenAuthentication):
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         now = clock.now()
         verified = simplejwt.verify_all(presented_token, now=now)
-        user = access.user_of_token(verified.token, now=now, certificate=request.client_certificate)
+        user = credential_table.user_of_token(verified.token, now=now, certificate=request.client_certificate)
         verified.require_user(user)
         return user, verified.token
 

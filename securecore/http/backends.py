@@ -10,9 +10,9 @@ from django.http import HttpRequest
 
 from securecore import clock
 from securecore.conf import settings
-from securecore.grants import effective
 from securecore.grants.principals import target_of
-from securecore.http.callers import certificate_user
+from securecore.grants.query import effective
+from securecore.http.authorization.callers import certificate_user
 
 
 class CertificateBackend(ModelBackend):

@@ -18,7 +18,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
-from securecore.http.callers import request_of
+from securecore.http.authorization.callers import request_of
 
 #: Header fields that identify a caller, or prove something about one.
 _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")

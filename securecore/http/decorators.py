@@ -22,16 +22,16 @@ from rest_framework.exceptions import NotFound
 from securecore import clock, grants
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
-from securecore.http.amounts import sent_amount
-from securecore.http.authenticated_by import credentials_of
-from securecore.http.callers import request_of
-from securecore.http.effects import completed, took_back
-from securecore.http.freshness import FreshMixin, fresh
+from securecore.http.authorization.amounts import sent_amount
+from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.callers import request_of
+from securecore.http.authorization.effects import completed, took_back
+from securecore.http.authorization.principals import principals_of
+from securecore.http.edge.request_body import receive_body
+from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.idempotency.views import rest_view, under_key
 from securecore.http.permissions import late_gate, require_recent_authentication
-from securecore.http.principals import principals_of
-from securecore.http.request_body import receive_body
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
 

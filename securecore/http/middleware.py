@@ -17,24 +17,24 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
-from securecore import access, clock, events, identity
+from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
 from securecore.errors import Refused
-from securecore.http.admission import (
+from securecore.http.authorization.credentials import presented_token, user_of_plain_view
+from securecore.http.caching import keep_private
+from securecore.http.edge.admission import (
     refuse_cross_site,
     refuse_early_data,
     refuse_malformed_length,
     refuse_strange_charset,
     refuse_token_in_url,
 )
-from securecore.http.binding import opened_from, proven
-from securecore.http.caching import keep_private
-from securecore.http.credentials import presented_token, user_of_plain_view
-from securecore.http.dpop import PresentedProof
-from securecore.http.exposure import report_exposed_body, report_exposed_id
+from securecore.http.edge.proxy import proven_certificate
+from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
-from securecore.http.proxy import proven_certificate
-from securecore.http.session_user import presented_session
+from securecore.http.sessions.binding import opened_from, proven
+from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
+from securecore.http.sessions.session_user import presented_session
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore
 
@@ -77,7 +77,7 @@ class ClientCertificateMiddleware:
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
-        request.access = access.Access(
+        request.access = caller.Access(
             now,
             certificate=certificate,
             session_key=presented_session(request),

@@ -17,7 +17,7 @@ from drf_spectacular.utils import OpenApiParameter
 from securecore import errors
 from securecore.conf import django_settings
 from securecore.errors import Refused
-from securecore.http.freshness import FreshMixin
+from securecore.http.freshness.fresh import FreshMixin
 from securecore.http.idempotency.policy import SAFE_METHODS, Policy
 from securecore.http.problems import CONTENT_TYPE
 

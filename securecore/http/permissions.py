@@ -14,11 +14,11 @@ from securecore import clock, grants
 from securecore.durations import check_seconds
 from securecore.errors import RecentAuthenticationRequired
 from securecore.grants import Credential, Decision, LateGate
-from securecore.http.authenticated_by import credentials_of
-from securecore.http.granted_view import GrantedView, HasGrant
+from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.granted_view import GrantedView, HasGrant
+from securecore.http.authorization.principals import principals_of
+from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
-from securecore.http.principals import principals_of
-from securecore.http.request_body import receive_body
 from securecore.sessions import SessionStore
 
 __all__ = [

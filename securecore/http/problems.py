@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, views
 from rest_framework.response import Response
 
-from securecore import events
-from securecore.db import is_lock_timeout
+from securecore import database, events
 from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused, SessionRefused
 from securecore.sessions import SessionStore
 
@@ -49,7 +48,7 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """Return 503 with Retry-After: if the database cannot answer, the answer is never "allowed"."""
-    if is_lock_timeout(error):
+    if database.is_lock_timeout(error):
         return problem_response(request, Busy())
     events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))
     return problem_response(request, DatabaseUnavailable())

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db.models import F, QuerySet
 
-from securecore import db, events
+from securecore import database, events
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress
 from securecore.idempotency.models import IdempotencyRecord
@@ -29,7 +29,10 @@ def claim_lease(
     another), ``IdempotencyKeyReused``, and ``Misuse`` inside a transaction.
     """
     until = now + dt.timedelta(seconds=lease + settings.CLOCK_SKEW)
-    with db.committed_transaction("@idempotent(lease=...)"), db.refused_when_locked(IdempotencyInProgress):
+    with (
+        database.committed_transaction("@idempotent(lease=...)"),
+        database.refused_when_locked(IdempotencyInProgress),
+    ):
         if insert(
             record=record,
             fingerprint=fingerprint,

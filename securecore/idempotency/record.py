@@ -7,7 +7,7 @@ import hmac
 from dataclasses import dataclass
 from uuid import UUID
 
-from securecore import db, digests, rows
+from securecore import database, digests
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, IdempotencyKeyReused, Misuse
 from securecore.idempotency.models import IdempotencyRecord
@@ -49,7 +49,7 @@ def claim(
     without ``wait``, not at all, then raises ``IdempotencyInProgress``; raises ``IdempotencyKeyReused`` if the key
     stood for another request. SQLite has one writer at a time and cannot tell whom it waits for.
     """
-    with db.refused_when_locked(IdempotencyInProgress):
+    with database.refused_when_locked(IdempotencyInProgress):
         claimed = insert(
             record=record,
             fingerprint=fingerprint,
@@ -59,7 +59,7 @@ def claim(
         )
     if claimed:
         if not wait:
-            db.limit_waits(settings.LOCK_TIMEOUT)  # the view's own waits are another matter
+            database.limit_waits(settings.LOCK_TIMEOUT)  # the view's own waits are another matter
         return Claim(record, now)
     return standing(record=record, fingerprint=fingerprint) or _in_progress()
 
@@ -75,7 +75,7 @@ def insert(
 ) -> bool:
     """Insert the row of a claim, or take over one that has expired, and say whether this call did."""
     lease = {"leased_until": leased_until} if leased_until else {}
-    return rows.claim(
+    return database.claim(
         IdempotencyRecord,
         now=now,
         wait=wait,
@@ -100,7 +100,7 @@ def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = No
     than ``max_body`` bytes.
     """
     refuse_oversize(response, max_body)
-    rows.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
+    database.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
 
 
 def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:

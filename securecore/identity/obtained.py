@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from securecore import db, digests
+from securecore import database, digests
 from securecore.conf import settings
 from securecore.identity.certificates import ClientCertificate
 from securecore.identity.matching import identifiers, key_match
@@ -48,7 +48,7 @@ def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
         key = digests.record_id("certificate-identifier", certificate.thumbprint, identifier)
         parameters += _adapted(key, certificate.thumbprint, identifier, expires_at)
     rows = ", ".join(["(%s, %s, %s, %s)"] * len(known_by))
-    with db.connection().cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute(_REMEMBER.format(rows), parameters)
 
 
@@ -59,6 +59,6 @@ def thumbprints_of(identifier: str) -> QuerySet[CertificateIdentifier, str]:
 
 
 def _adapted(*values: Any) -> list[Any]:
-    database, meta = db.connection(), CertificateIdentifier._meta
+    connection, meta = database.connection(), CertificateIdentifier._meta
     fields: list[Any] = [meta.get_field(name) for name in _COLUMNS]
-    return [field.get_db_prep_save(value, database) for field, value in zip(fields, values, strict=True)]
+    return [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
 from securecore.errors import Busy, CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.identity.certificates import ClientCertificate
@@ -17,7 +17,7 @@ from securecore.identity.models import Certificate
 
 #: A certificate that we revoke without having seen it is taken to expire within ten years.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
-#: Whose turn ``db.wait_for_turn`` waits for.
+#: Whose turn ``database.wait_for_turn`` waits for.
 _PENDING = 1
 
 
@@ -53,9 +53,9 @@ def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
     rows = Certificate.objects.using(settings.DATABASE)
     if not certificate.is_verified or rows.filter(pk=certificate.thumbprint).exists() or not _has_room():
         return False
-    with db.refused_when_locked(Busy), transaction.atomic(using=settings.DATABASE):
-        db.limit_waits(settings.LOCK_TIMEOUT)
-        db.wait_for_turn(_PENDING)
+    with database.refused_when_locked(Busy), transaction.atomic(using=settings.DATABASE):
+        database.limit_waits(settings.LOCK_TIMEOUT)
+        database.wait_for_turn(_PENDING)
         if not _has_room():
             return False
         _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))

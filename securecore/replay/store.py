@@ -13,7 +13,7 @@ import uuid
 
 from django.core.cache import caches
 
-from securecore import db, rows
+from securecore import database
 from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
@@ -27,11 +27,11 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: st
     ``Misuse`` in a transaction, whose rollback would bring ``what`` back. Raises ``ReplayStoreUnavailable`` (503) when
     the cache does not answer.
     """
-    db.require_no_transaction(f"The claim of {what}")
+    database.require_no_transaction(f"The claim of {what}")
     until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
-    return rows.claim(SeenNonce, now=now, id=record, expires_at=until)
+    return database.claim(SeenNonce, now=now, id=record, expires_at=until)
 
 
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:

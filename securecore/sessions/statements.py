@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any, NamedTuple
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
 from securecore.sessions.models import GRACE, Session, record_id
 
@@ -75,12 +75,12 @@ def find_replaced(session_key: str, *, now: dt.datetime) -> Found | None:
 
 
 def _found(statement: str, session_key: str, now: dt.datetime) -> Found | None:
-    database = db.connection()
+    connection = database.connection()
     instants = {"now": now, "unseen_since": unseen_since(now), "grace": now - GRACE}
     # Like QuerySet.update() and unlike raw parameters, these are spelled as each database wants them.
-    parameters = {name: _INSTANT.get_db_prep_value(each, database) for name, each in instants.items()}
-    parameters["id"] = _ID.get_db_prep_value(record_id(session_key), database)
-    with database.cursor() as cursor:
+    parameters = {name: _INSTANT.get_db_prep_value(each, connection) for name, each in instants.items()}
+    parameters["id"] = _ID.get_db_prep_value(record_id(session_key), connection)
+    with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         row = cursor.fetchone()
     return None if row is None else Found(*row)
@@ -96,11 +96,11 @@ def write(session_key: str, *, now: dt.datetime, idle: dt.datetime, proven: tupl
 
     The idle timeout becomes ``idle``, never beyond the absolute one.
     """
-    database = db.connection()
-    at, until = (_INSTANT.get_db_prep_value(each, database) for each in (now, idle))
-    user = _USER.get_db_prep_save(contents["user_id"], database)
+    connection = database.connection()
+    at, until = (_INSTANT.get_db_prep_value(each, connection) for each in (now, idle))
+    user = _USER.get_db_prep_save(contents["user_id"], connection)
     values = [contents["data"], user, contents["gate_id"], at, until, until]
-    key = _ID.get_db_prep_value(record_id(session_key), database)
-    with database.cursor() as cursor:
+    key = _ID.get_db_prep_value(record_id(session_key), connection)
+    with connection.cursor() as cursor:
         cursor.execute(_WRITE.format(", ".join(["%s"] * len(proven))), [*values, key, at, *proven])
         return bool(cursor.rowcount == 1)

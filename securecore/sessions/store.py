@@ -12,7 +12,7 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import IntegrityError, transaction
 
-from securecore import clock, db, digests, events
+from securecore import clock, database, digests, events
 from securecore.conf import settings
 from securecore.sessions import columns
 from securecore.sessions.models import Session, SessionQuerySet, record_id
@@ -261,7 +261,7 @@ class SessionStore(SignedSession):
         return stored is not None and stored == self.serializer().dumps(data)
 
     def _note_transaction(self) -> None:
-        self._in_transaction = self._in_transaction or db.connection().in_atomic_block
+        self._in_transaction = self._in_transaction or database.connection().in_atomic_block
 
 
 def _rows() -> SessionQuerySet:

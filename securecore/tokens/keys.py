@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from securecore import db, digests
+from securecore import database, digests
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -108,7 +108,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
     verify until the last token they sign has expired everywhere.
     """
     kid = digests.new_name()
-    with db.outermost_transaction("rotate()"):
+    with database.outermost_transaction("rotate()"):
         stored = StoredKey.objects.using(settings.DATABASE)
         signing = stored.signing(now).first()
         signs_at = now + dt.timedelta(seconds=lead) if signing else now

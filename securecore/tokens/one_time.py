@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from securecore import db, digests
+from securecore import database, digests
 from securecore.conf import settings
 from securecore.durations import check_seconds
 from securecore.texts import storable
@@ -35,7 +35,7 @@ def consume(presented_token: str, *, purpose: str, now: dt.datetime) -> str | No
     One DELETE whose row count decides, so of any number of callers one gets the subject. It commits by itself, before
     the effect: whatever fails afterwards, the token is gone. Raises ``Misuse`` in a transaction.
     """
-    db.require_no_transaction("The consumption of a one-time token")
+    database.require_no_transaction("The consumption of a one-time token")
     rows = OneTimeToken.objects.using(settings.DATABASE).filter(
         pk=_record_id(purpose, presented_token), expires_at__gt=now
     )

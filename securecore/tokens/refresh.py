@@ -23,7 +23,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from securecore import db, digests, leases
+from securecore import database, digests, leases
 from securecore.conf import settings
 from securecore.errors import Busy
 from securecore.tokens.models import RefreshFamily, RefreshFamilyQuerySet, RefreshToken
@@ -54,7 +54,7 @@ def start(
     """Begin a family; return it and its first token. ``certificate`` is the thumbprint of the one on the wire, whatever
     the binding is. Opens or joins a transaction.
     """
-    with db.outermost_transaction("start()"):
+    with database.outermost_transaction("start()"):
         family = RefreshFamily.objects.using(settings.DATABASE).create(
             id=uuid.uuid4(),
             user_id=user_id,
@@ -80,7 +80,7 @@ def redeem(
     Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
     Raises ``Busy`` (503) after too long a wait for the family's other requests.
     """
-    with db.outermost_transaction("redeem()"):
+    with database.outermost_transaction("redeem()"):
         presented = token_id(presented_token)
         family = _locked_family(presented)
         if family is None:
@@ -130,8 +130,8 @@ def _tokens() -> QuerySet[RefreshToken]:
 
 def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
     # Whether it lives is asked in a second statement, after the wait: this one's snapshot is from before.
-    with db.bounded_wait(Busy):
-        no_key = db.connection().features.has_select_for_no_key_update
+    with database.bounded_wait(Busy):
+        no_key = database.connection().features.has_select_for_no_key_update
         return _families().select_for_update(no_key=no_key, of=("self",)).filter(tokens__pk=presented).first()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from securecore import digests, rows
+from securecore import database, digests
 from securecore.conf import settings
 from securecore.tokens.models import RevokedToken
 
@@ -22,4 +22,4 @@ def revoke(*, issuer: str, jti: str, expires_at: dt.datetime, now: dt.datetime) 
     In effect once the surrounding transaction commits.
     """
     until = expires_at + dt.timedelta(seconds=settings.CLOCK_SKEW)
-    return rows.claim(RevokedToken, now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)
+    return database.claim(RevokedToken, now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)

@@ -10,7 +10,7 @@ from django.test import override_settings
 from django.test.client import ClientHandler
 
 from securecore import clock, tokens
-from securecore.access.caller import BEARER, OTHER, SESSION
+from securecore.caller.credential_table import BEARER, OTHER, SESSION
 from securecore.conf import django_settings
 from securecore.events import CredentialsConflicting
 from securecore.sessions import Session

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from securecore.access.caller import (
+from securecore.caller.credential_table import (
     BEARER,
     BOUND,
     CERTIFICATE,

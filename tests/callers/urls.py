@@ -23,9 +23,9 @@ from securecore.http.authentication import (
     SessionAuthentication,
     SimpleJWTAuthentication,
 )
+from securecore.http.authorization.principals import principals_of
 from securecore.http.decorators import fresh, requires
 from securecore.http.permissions import GrantedView, HasGrant
-from securecore.http.principals import principals_of
 
 MAKE = "things.make"
 

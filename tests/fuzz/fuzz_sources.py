@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["securecore", "http_sf"]):
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    from securecore.http.sources import SOURCES
+    from securecore.http.edge.sources import SOURCES
     from tests.fuzz.headers import READ_BY, read
 
 

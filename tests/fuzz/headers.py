@@ -11,7 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from securecore.digests import base64url
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge
-from securecore.http.sources import AWS, AWS_LEAF, CLIENT_CERT, CLIENT_CERT_CHAIN, PEM, SOURCES, TRAEFIK, VERIFY, XFCC
+from securecore.http.edge.sources import (
+    AWS,
+    AWS_LEAF,
+    CLIENT_CERT,
+    CLIENT_CERT_CHAIN,
+    PEM,
+    SOURCES,
+    TRAEFIK,
+    VERIFY,
+    XFCC,
+)
 from securecore.identity import ClientCertificate, identifiers
 
 #: For each source the headers that make a certificate of DER.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from securecore.http.sources import SOURCES
+from securecore.http.edge.sources import SOURCES
 from tests.fuzz.headers import READ_BY, read
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from securecore import clock, grants, tokens
 from securecore.errors import Misuse, PermissionDenied
 from securecore.grants import principal_of
-from securecore.http.authenticated_by import credentials_of
+from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.models import Client, Session
 from securecore.revocation import (
     deactivate_user,

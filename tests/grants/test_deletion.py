@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 
-from securecore import access, clock, grants, tokens
+from securecore import caller, clock, grants, tokens
 from securecore.errors import InvalidToken, Misuse, PermissionDenied
 from securecore.grants import Grant, principal_of, principals
 from securecore.models import Certificate, Client, TokenEpoch
@@ -39,7 +39,7 @@ def token_of(user: User) -> tokens.AccessToken:
 
 def is_good(token: tokens.AccessToken) -> bool:
     try:
-        access.user_of_token(token, now=clock.now())
+        caller.user_of_token(token, now=clock.now())
     except InvalidToken:
         return False
     return True

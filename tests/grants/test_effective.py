@@ -23,8 +23,8 @@ from securecore.grants import (
     principals,
     revoke,
     revoke_all,
-    standing,
 )
+from securecore.grants.query import standing
 from securecore.models import Certificate, Client
 from tests.grants.conftest import MAKE
 

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import OperationalError, connection, connections, transaction
 
-from securecore import clock, db
+from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
 from securecore.errors import Busy, Misuse, PermissionDenied
 from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
@@ -200,10 +200,10 @@ class TestDeadlock:
 
         error = OperationalError()
         error.__cause__ = Cause()
-        assert db.is_deadlock(error)
+        assert database.is_deadlock(error)
         error.__cause__ = Exception()
-        assert not db.is_deadlock(error)
-        assert not db.is_deadlock(None)
+        assert not database.is_deadlock(error)
+        assert not database.is_deadlock(None)
 
     def test_is_begun_once_more_and_no_more(self) -> None:
         tries = []
@@ -217,10 +217,10 @@ class TestDeadlock:
             error.__cause__ = Cause()
             raise Busy from error
 
-        with pytest.raises(Busy), db.outermost_transaction_from("it", first):
+        with pytest.raises(Busy), database.outermost_transaction_from("it", first):
             pass
         assert len(tries) == 2
-        with pytest.raises(Busy), transaction.atomic(), db.outermost_transaction_from("it", first):
+        with pytest.raises(Busy), transaction.atomic(), database.outermost_transaction_from("it", first):
             pass  # what came before it in that transaction cannot be repeated
         assert len(tries) == 3
 

@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied as DjangosPermissionDenied
 from django.db import models
 from django.test.utils import isolate_apps
 
-from securecore import access, clock, grants, tokens
+from securecore import caller, clock, grants, tokens
 from securecore.errors import PermissionDenied
 from securecore.grants import principals
 from securecore.http.backends import CertificateBackend
@@ -112,7 +112,7 @@ def test_has_perm_reads_the_parent_too(user: User, alice: str, give: Any, of: An
     give(alice)
     give(alice, obj=of("account"), denies=True)
     _, token = tokens.issue(subject=str(user.pk), client_id="c", binding="x5t#S256:t", now=clock.now())
-    asked = access.user_of_token(token, now=clock.now())
+    asked = caller.user_of_token(token, now=clock.now())
     with pytest.raises(DjangosPermissionDenied):
         CertificateBackend().has_perm(asked, MAKE, of("savings"))
 

@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.models import CharField
 
 from securecore import clock
-from securecore.grants import effective
-from securecore.grants.user_tables import as_text
+from securecore.grants.query import effective
+from securecore.grants.query.user_tables import as_text
 
 pytestmark = pytest.mark.django_db
 LONG = "a" * 300

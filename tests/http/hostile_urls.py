@@ -10,7 +10,7 @@ from rest_framework.serializers import ChoiceField, Serializer
 from rest_framework.views import APIView
 
 from securecore.http.decorators import idempotent
-from securecore.http.views import LoginView
+from securecore.http.sessions.views import LoginView
 
 
 class Reading(APIView):

@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from securecore import access
+from securecore import caller
 from securecore.errors import CertificateRevoked
 from securecore.identity import Certificate, parse_pem, present
 from tests.authority import DAY, Authority, Issued
@@ -54,7 +54,7 @@ class TestEnroll:
     def test_maps_a_file_to_a_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
         issued = ca.issue("alice")
         [fields] = run("enroll", "alice", file_of(issued))
-        assert access.user_of_certificate(parse_pem(issued.pem)) == alice
+        assert caller.user_of_certificate(parse_pem(issued.pem)) == alice
         assert fields[:4] == [parse_pem(issued.pem).thumbprint, "thumbprint", "enrolled", "alice"]
 
     def test_maps_a_name_to_a_user(
@@ -63,20 +63,20 @@ class TestEnroll:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-uri"]}
         first, second = (ca.issue("alice", uris=["spiffe://example/alice"]) for _ in range(2))
         run("enroll", "alice", file_of(first), "--match", "san-uri")
-        assert access.user_of_certificate(parse_pem(second.pem)) == alice
+        assert caller.user_of_certificate(parse_pem(second.pem)) == alice
 
     def test_needs_no_file_for_a_name(self, ca: Authority, alice: User, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-dns"]}
         run("enroll", "alice", "--match", "san-dns", "--issuer", "CN=Test CA", "--value", "a.example")
         issued = ca.issue("alice", dns_names=["a.example"])
-        assert access.user_of_certificate(parse_pem(issued.pem)) == alice
+        assert caller.user_of_certificate(parse_pem(issued.pem)) == alice
 
     def test_needs_no_file_for_a_key(self, ca: Authority, alice: User, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key"]}
         shown = (parse_pem(ca.issue("alice").pem) for _ in itertools.count())
         certificate = next(each for each in shown if each.key_thumbprint.startswith("-"))
         run("enroll", "alice", "--match", "public-key", "--value", certificate.key_thumbprint)
-        assert access.user_of_certificate(certificate) == alice
+        assert caller.user_of_certificate(certificate) == alice
 
     def test_admits_what_waits(self, hyphened: Issued, alice: User, settings: Any, now: dt.datetime) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5}
@@ -85,7 +85,7 @@ class TestEnroll:
         [waiting] = run("list", "--pending")
         assert waiting[2:4] == ["pending", "-"]
         run("enroll", "alice", waiting[0])
-        assert access.user_of_certificate(certificate) == alice
+        assert caller.user_of_certificate(certificate) == alice
         assert run("list", "--pending") == []
 
     @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ class TestRevoke:
         run("enroll", "alice", file_of(hyphened))
         run("revoke", file_of(hyphened) if how == "file" else certificate.thumbprint)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)
 
     def test_of_a_match_refuses_every_certificate(
         self, ca: Authority, alice: User, file_of: Callable[[Issued], str], settings: Any
@@ -138,7 +138,7 @@ class TestRevoke:
         [fields] = run("enroll", "alice", file_of(ca.issue("alice")), "--match", "subject")
         run("revoke", fields[0])
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(parse_pem(ca.issue("alice").pem))
+            caller.user_of_certificate(parse_pem(ca.issue("alice").pem))
 
 
 class TestExpiring:

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth.models import User
 
-from securecore import access
+from securecore import caller
 from securecore.errors import CertificateNamesRefused, CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.events import RequestRefused
 from securecore.identity import (
@@ -72,15 +72,15 @@ class TestEveryMode:
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         first, second = certificate(ca), certificate(ca)
         assert first.thumbprint != second.thumbprint
-        assert access.user_of_certificate(first) == access.user_of_certificate(second) == alice
+        assert caller.user_of_certificate(first) == caller.user_of_certificate(second) == alice
 
     def test_holds_while_the_settings_have_it(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
-        assert access.user_of_certificate(certificate(ca)) is None
+        assert caller.user_of_certificate(certificate(ca)) is None
         matching(*(other for other in MODES if other != mode))
-        assert access.user_of_certificate(certificate(ca)) is None
+        assert caller.user_of_certificate(certificate(ca)) is None
 
     def test_is_about_one_issuer(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
@@ -89,7 +89,7 @@ class TestEveryMode:
         matching(mode)
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         other = certificate(Authority("Another CA"))
-        assert access.user_of_certificate(other) == (alice if mode == "public-key" else None)
+        assert caller.user_of_certificate(other) == (alice if mode == "public-key" else None)
 
     def test_is_about_one_name(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
@@ -103,7 +103,7 @@ class TestEveryMode:
             "san-dns": {"dns_names": ["b.example"]},
             "subject": {"common_name": "alice "},
         }
-        assert access.user_of_certificate(certificate(ca, **others[mode])) is None
+        assert caller.user_of_certificate(certificate(ca, **others[mode])) is None
 
     def test_of_what_nobody_vouches_for_says_nothing(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
@@ -113,7 +113,7 @@ class TestEveryMode:
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         own = dataclasses.replace(certificate(ca), is_verified=False)
         enroll(certificate=own, user=None, now=now, is_self_signed=True)
-        assert access.user_of_certificate(own) is None
+        assert caller.user_of_certificate(own) is None
 
     def test_that_is_revoked_refuses(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
@@ -125,7 +125,7 @@ class TestEveryMode:
         revoke(thumbprint=row.pk, now=now)
         for each in (certificate(ca), enrolled):
             with pytest.raises(CertificateRevoked):
-                access.user_of_certificate(each)
+                caller.user_of_certificate(each)
 
     def test_does_not_bring_a_revoked_certificate_back(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
@@ -135,8 +135,8 @@ class TestEveryMode:
         lost = certificate(ca)
         revoke(thumbprint=lost.thumbprint, now=now)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(lost)
-        assert access.user_of_certificate(certificate(ca)) == alice
+            caller.user_of_certificate(lost)
+        assert caller.user_of_certificate(certificate(ca)) == alice
 
     def test_is_one_statement(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str, request: Any
@@ -144,7 +144,7 @@ class TestEveryMode:
         matching(*MODES)
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         with request.getfixturevalue("django_assert_num_queries")(1):
-            assert access.user_of_certificate(certificate(ca)) == alice
+            assert caller.user_of_certificate(certificate(ca)) == alice
 
 
 class TestTwoUsers:
@@ -154,7 +154,7 @@ class TestTwoUsers:
         matching("san-uri", "san-dns")
         enroll_match(match=match_of(certificate(ca), "san-uri"), user=alice, now=now)
         enroll_match(match=match_of(certificate(ca), "san-dns"), user=bob, now=now)
-        assert access.user_of_certificate(certificate(ca)) is None
+        assert caller.user_of_certificate(certificate(ca)) is None
 
     def test_yield_to_the_certificate_s_own_enrolment(
         self, ca: Authority, alice: User, bob: User, matching: Callable[..., None], now: dt.datetime
@@ -163,7 +163,7 @@ class TestTwoUsers:
         enroll_match(match=match_of(certificate(ca), "san-uri"), user=alice, now=now)
         own = certificate(ca)
         enroll(certificate=own, user=bob, now=now)
-        assert access.user_of_certificate(own) == bob
+        assert caller.user_of_certificate(own) == bob
 
     def test_cannot_have_one_match(self, ca: Authority, alice: User, bob: User, now: dt.datetime) -> None:
         match = match_of(certificate(ca), "san-uri")
@@ -177,7 +177,7 @@ class TestTwoUsers:
         matching("subject")
         enroll_match(match=match_of(certificate(ca), "subject"), user=alice, now=now)
         User.objects.update(is_active=False)
-        assert access.user_of_certificate(certificate(ca)) is None
+        assert caller.user_of_certificate(certificate(ca)) is None
 
 
 class TestTooManyNames:
@@ -197,7 +197,7 @@ class TestTooManyNames:
             own = self.of(ca, names)
             enroll(certificate=own, user=alice, now=now)
             with pytest.raises(refusal):
-                access.user_of_certificate(own)
+                caller.user_of_certificate(own)
 
     def test_are_more_than_thirty_two_of_the_kinds_that_count(
         self, ca: Authority, matching: Callable[..., None]
@@ -212,7 +212,7 @@ class TestTooManyNames:
     def test_do_not_matter_without_matches(self, ca: Authority, alice: User, now: dt.datetime) -> None:
         own = self.of(ca, 100)
         enroll(certificate=own, user=alice, now=now)
-        assert access.user_of_certificate(own) == alice
+        assert caller.user_of_certificate(own) == alice
 
     def test_are_told_and_reported(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
@@ -236,12 +236,12 @@ class TestKeyOfASelfSignedCertificate:
         own = dataclasses.replace(certificate(ca), is_verified=False)
         enroll(certificate=own, user=alice, now=now, is_self_signed=True)
         matching("public-key", "subject")
-        assert access.user_of_certificate(own) == alice
+        assert caller.user_of_certificate(own) == alice
         revoke(thumbprint=match_of(own, "subject").identifier, now=now)
-        assert access.user_of_certificate(own) == alice
+        assert caller.user_of_certificate(own) == alice
         revoke(thumbprint=match_of(own, "public-key").identifier, now=now)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(own)
+            caller.user_of_certificate(own)
 
     def test_vouches_for_nobody(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
@@ -250,7 +250,7 @@ class TestKeyOfASelfSignedCertificate:
         own = dataclasses.replace(certificate(ca), is_verified=False)
         enroll_match(match=match_of(own, "public-key"), user=alice, now=now)
         with pytest.raises(CertificateNotVerified):
-            access.user_of_certificate(own)
+            caller.user_of_certificate(own)
 
 
 class TestMatch:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import User
 
-from securecore import access, identity
+from securecore import caller, identity
 from securecore.errors import CertificateRevoked, Misuse
 from securecore.identity import Certificate, ClientCertificate, enroll, parse_pem
 from tests.authority import Authority, Issued
@@ -26,7 +26,7 @@ def alice(enrolled: Callable[[str], User]) -> User:
 
 class TestEnroll:
     def test_maps_the_certificate_to_the_user(self, alice: User, certificate: ClientCertificate) -> None:
-        assert access.user_of_certificate(certificate) == alice
+        assert caller.user_of_certificate(certificate) == alice
 
     def test_keeps_what_the_certificate_says(self, alice: User, certificate: ClientCertificate) -> None:
         row = Certificate.objects.get()
@@ -53,11 +53,11 @@ class TestEnroll:
     def test_gives_a_user_several_certificates(self, alice: User, ca: Authority, now: dt.datetime) -> None:
         renewed = parse_pem(ca.issue("alice").pem)
         enroll(certificate=renewed, user=alice, now=now)
-        assert access.user_of_certificate(renewed) == alice
+        assert caller.user_of_certificate(renewed) == alice
 
     def test_does_not_believe_a_name(self, alice: User, ca: Authority) -> None:
         """Any authority may write any name: the thumbprint decides."""
-        assert access.user_of_certificate(parse_pem(ca.issue("alice").pem)) is None
+        assert caller.user_of_certificate(parse_pem(ca.issue("alice").pem)) is None
 
     def test_brings_no_revoked_certificate_back(
         self, alice: User, certificate: ClientCertificate, now: dt.datetime
@@ -65,7 +65,7 @@ class TestEnroll:
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
         enroll(certificate=certificate, user=alice, now=now + SECOND)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)
 
 
 class TestRevoke:
@@ -74,19 +74,19 @@ class TestRevoke:
     ) -> None:
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)
 
     @pytest.mark.django_db
     def test_refuses_a_certificate_never_seen(self, certificate: ClientCertificate, now: dt.datetime) -> None:
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)
 
     def test_refuses_one_certificate_only(
         self, users: dict[str, User], certificate_for: Callable[[str], Issued], now: dt.datetime
     ) -> None:
         identity.revoke(thumbprint=parse_pem(certificate_for("alice").pem).thumbprint, now=now)
-        assert access.user_of_certificate(parse_pem(certificate_for("bob").pem)) == users["bob"]
+        assert caller.user_of_certificate(parse_pem(certificate_for("bob").pem)) == users["bob"]
 
     def test_keeps_the_first_instant(self, alice: User, certificate: ClientCertificate, now: dt.datetime) -> None:
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
@@ -98,24 +98,24 @@ class TestRevoke:
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
         alice.delete()
         with pytest.raises(CertificateRevoked):
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)
 
 
 class TestUserOfCertificate:
     @pytest.mark.django_db
     def test_is_nobody_for_an_unknown_certificate(self, certificate: ClientCertificate) -> None:
-        assert access.user_of_certificate(certificate) is None
+        assert caller.user_of_certificate(certificate) is None
 
     def test_is_nobody_for_a_deactivated_user(self, alice: User, certificate: ClientCertificate) -> None:
         User.objects.filter(pk=alice.pk).update(is_active=False)
-        assert access.user_of_certificate(certificate) is None
+        assert caller.user_of_certificate(certificate) is None
 
     def test_is_nobody_for_a_deleted_user(self, alice: User, certificate: ClientCertificate) -> None:
         alice.delete()
-        assert access.user_of_certificate(certificate) is None
+        assert caller.user_of_certificate(certificate) is None
 
     def test_asks_once(
         self, alice: User, certificate: ClientCertificate, django_assert_num_queries: Callable[[int], object]
     ) -> None:
         with django_assert_num_queries(1):  # type: ignore[attr-defined]
-            access.user_of_certificate(certificate)
+            caller.user_of_certificate(certificate)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge, Refused
-from securecore.http.sources import SOURCES
+from securecore.http.edge.sources import SOURCES
 from securecore.identity import ClientCertificate, parse_pem
 from tests import vectors
 from tests.authority import Authority, Issued

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connection, transaction
 
-from securecore import clock, db, grants
+from securecore import clock, database, grants
 from securecore.errors import AllowanceExhausted, Busy, Misuse, PermissionDenied
 from securecore.grants import Grant, authorize, gate, late_gate, turnstile
 from securecore.revocation import revoke_grant
@@ -188,7 +188,7 @@ class TestEveryRevocation:
 
     def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
         for what, revocation in THROUGH_US.items():
-            if what in OF_MANY and not gate.is_advisory(db.connection()):
+            if what in OF_MANY and not gate.is_advisory(database.connection()):
                 continue  # it comes to the rows of those who belong to it later, and waits there
             person = given(revocation)
             before = effects()
@@ -459,7 +459,7 @@ def use_up(person: Person, amount: int | None = None) -> int:
 
 def in_lock_order(person: Person) -> tuple[str, str]:
     """Two own names of the person, as a check locks them."""
-    if gate.is_advisory(db.connection()):
+    if gate.is_advisory(database.connection()):
         with connection.cursor() as cursor:
             statement = gate.lock_sql("SELECT unnest(%s::text[]) AS name", "concat")
             cursor.execute(statement, [list(person.names)])

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.contrib.auth.models import User
 
-from securecore import access, clock, grants, tokens
+from securecore import caller, clock, grants, tokens
 from securecore.errors import PermissionDenied
 from securecore.grants import authorize, gate, principal_of
 from securecore.models import Client, Session, SignatureKey, TokenEpoch
@@ -174,7 +174,7 @@ class TestSignatureKey:
         pem = P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         for order in ("effect first", "revocation first"):
             signature_keys.register(keyid=order, user=user, public_key=pem, now=clock.now())
-            signed = (access.signature_key_credential(order),)
+            signed = (caller.signature_key_credential(order),)
             before = effects()
 
             def work(signed: Any = signed) -> None:

@@ -12,8 +12,8 @@ from django.test import RequestFactory
 
 from securecore import clock, tokens
 from securecore.errors import CertificateRevoked, CredentialsRefused
-from securecore.http import sessions
 from securecore.http.oauth.token import TokenView
+from securecore.http.sessions import login
 from securecore.identity import parse_pem
 from securecore.models import Client, RefreshFamily, Session
 from securecore.revocation import deactivate_user, disable_client, end_sessions, revoke_certificate, revoke_user_tokens
@@ -53,10 +53,10 @@ class TestLogin:
         user = enrolled("alice")
         ends = self.ENDS | {"everybody": lambda user: end_sessions(everybody=True, reason="test")}
         for what, end in ends.items():
-            login = Held(lambda: sessions.login(request_of(), user, "django.contrib.auth.backends.ModelBackend"))
+            signing_in = Held(lambda: login.login(request_of(), user, "django.contrib.auth.backends.ModelBackend"))
             ending = Thread(lambda end=end: end(user))  # type: ignore[misc]
             wait_until_blocked(1, what)
-            login.let_go()
+            signing_in.let_go()
             ending.result()
             restore()
             assert not Session.objects.exists(), what
@@ -66,7 +66,7 @@ class TestLogin:
             user = enrolled("alice")
             end(User.objects.get(pk=user.pk))
             with pytest.raises((CredentialsRefused, CertificateRevoked)):
-                sessions.login(request_of(), user, "django.contrib.auth.backends.ModelBackend")
+                login.login(request_of(), user, "django.contrib.auth.backends.ModelBackend")
             restore()
             assert not Session.objects.exclude(user=None).exists(), what
 

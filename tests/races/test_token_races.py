@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 
-from securecore import access, clock, tokens
+from securecore import caller, clock, tokens
 from securecore.errors import InvalidToken
 from securecore.identity import enroll, match_of, parse_pem
 from securecore.models import RefreshToken, SigningKey
@@ -246,7 +246,7 @@ def refresh_until_refused(alice: User, token: str, began: threading.Event, ended
 def is_accepted(encoded: str) -> bool:
     now = clock.now()
     try:
-        access.user_of_token(tokens.verify(encoded, now=now), now=now)
+        caller.user_of_token(tokens.verify(encoded, now=now), now=now)
     except InvalidToken:
         return False
     return True

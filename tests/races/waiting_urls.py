@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from securecore import db
+from securecore import database
 from securecore.grants import eviction
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, authorize
@@ -29,7 +29,7 @@ def held(request: Any) -> None:
         time.sleep(1)
     if how == "ended":
         pid = connection.connection.info.backend_pid
-        own = eviction._connection_like(db.connection())
+        own = eviction._connection_like(database.connection())
         with own.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
         own.close()

@@ -14,7 +14,7 @@ from securecore import clock
 from securecore.content_digest import content_digest
 from securecore.errors import ContentDigestMismatch, Misuse, SignatureKeyUnknown
 from securecore.http.decorators import FreshMixin, fresh
-from securecore.http.freshness import _raw_body
+from securecore.http.freshness.fresh import _raw_body
 from securecore.identity import parse_pem
 from securecore.message_signatures import Request
 from securecore.replay import signature_keys

@@ -39,7 +39,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
         promise="imports point down only",
         file="securecore/digests.py",
         find="from __future__ import annotations\n",
-        replace="from __future__ import annotations\n\nimport securecore.db\n",
+        replace="from __future__ import annotations\n\nimport securecore.database.transactions\n",
         test="tests/structure/test_imports.py::test_contracts_are_kept",
     ),
     *(

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from securecore.events import SessionIdExposed
-from securecore.http.exposure import WatchedBody
+from securecore.http.sessions.exposure import WatchedBody
 from tests.authority import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_endpoints import COOKIE, log_in

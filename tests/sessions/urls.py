@@ -19,8 +19,8 @@ from rest_framework.views import APIView
 from securecore.http.authentication import SessionAuthentication
 from securecore.http.decorators import recently_authenticated
 from securecore.http.permissions import RecentlyAuthenticated
-from securecore.http.sessions import login, rotate, step_up
-from securecore.http.views import LoginView
+from securecore.http.sessions.login import login, rotate, step_up
+from securecore.http.sessions.views import LoginView
 
 
 def _log_in(request: Any) -> HttpResponse:

@@ -17,7 +17,7 @@ from securecore.tokens import Client, RefreshFamily, clients
 from tests.authority import Authority, MutualTLSClient
 from tests.tokens.calls import ask, error_of, given, post, prove, refresh, works
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.access.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.caller.urls")]
 
 INVALID_GRANT = (400, "invalid_grant")
 MAY = "transfers.create"

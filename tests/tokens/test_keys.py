@@ -150,14 +150,14 @@ class TestRetire:
 
     def test_reaches_a_worker_that_has_just_verified(self, client: MutualTLSClient, now: dt.datetime) -> None:
         """The statement that finds the user judges the key too, whatever the worker remembers."""
-        from securecore import access
+        from securecore import caller
 
         kid = rotate(now)
         token = tokens.verify(given(client)["access_token"], now=clock.now())
-        assert access.user_of_token(token, now=clock.now()).username == "alice"
+        assert caller.user_of_token(token, now=clock.now()).username == "alice"
         retire_key(kid)
         with pytest.raises(InvalidToken):
-            access.user_of_token(token, now=clock.now())
+            caller.user_of_token(token, now=clock.now())
 
     def test_is_in_effect_on_a_host_with_a_slow_clock(self, now: dt.datetime) -> None:
         kid = rotate(now - LEAD * SECOND)

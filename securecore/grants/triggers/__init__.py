@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from securecore import db
+from securecore import database
 from securecore.conf import settings
 from securecore.grants.triggers.dialect import Dialect, Rule
 from securecore.grants.triggers.postgresql import PostgreSQL
@@ -57,7 +57,7 @@ def remove() -> None:
 
 def before_migrate(*, using: str, **_: Any) -> None:
     """SQLite rebuilds a table by another name, and renames nothing that the body of a trigger names."""
-    if using == settings.DATABASE and db.connection().vendor == "sqlite":
+    if using == settings.DATABASE and database.connection().vendor == "sqlite":
         remove()
 
 
@@ -67,7 +67,7 @@ def after_migrate(*, using: str, **_: Any) -> None:
 
 
 def _dialect() -> Dialect | None:
-    connection: BaseDatabaseWrapper = db.connection()
+    connection: BaseDatabaseWrapper = database.connection()
     dialect = _DIALECTS.get(connection.vendor)
     return None if dialect is None else dialect(connection)
 
@@ -89,6 +89,6 @@ def _remove(dialect: Dialect) -> None:
 
 
 def _run(statements: list[str]) -> None:
-    with db.connection().cursor() as cursor:
+    with database.connection().cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)

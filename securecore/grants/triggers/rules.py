@@ -12,8 +12,8 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 
 from securecore.grants.models import ROLE
+from securecore.grants.query.user_tables import as_text, through
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
-from securecore.grants.user_tables import as_text, through
 
 #: What the rules name of ours.
 TABLES = (

@@ -24,12 +24,12 @@ from django.apps import apps
 from django.db.models import Model
 from django.http import Http404
 
-from securecore import clock, db, grants
+from securecore import clock, database, grants
 from securecore.conf import settings
 from securecore.errors import IdempotencyNotSupported
 from securecore.grants.principals import object_of, target_named
-from securecore.http.authenticated_by import credentials_of
-from securecore.http.principals import principals_of
+from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.principals import principals_of
 
 #: The name beside the headers of a stored answer. It is never sent.
 HEADER = "Securecore-Asked"
@@ -106,7 +106,7 @@ def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
     if HEADER not in headers:
         return
     permissions, objects = json.loads(headers[HEADER])
-    with db.outermost_transaction("a replay"):
+    with database.outermost_transaction("a replay"):
         if permissions:
             asked = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
             credentials = credentials_of(request)

@@ -10,14 +10,14 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpResponse
 
-from securecore import clock, db, idempotency
+from securecore import clock, database, idempotency
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, Misuse, Refused
-from securecore.http.effects import completed, is_error
+from securecore.http.authorization.effects import completed, is_error
+from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import HEADER, Asked, ask_again, noted
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
-from securecore.http.request_body import receive_body
 from securecore.idempotency import Claim, StoredResponse
 
 #: Headers of one exchange, not of the result. Cookies are kept elsewhere by Django and are never stored.
@@ -47,7 +47,7 @@ class Exchange:
             response = self.api_view.handle_exception(error)
             # REST framework marks the whole transaction for rollback under ATOMIC_REQUESTS. The effects are undone
             # already, and the claim beside them must stay for a final answer.
-            if db.connection().in_atomic_block:
+            if database.connection().in_atomic_block:
                 transaction.set_rollback(False, using=settings.DATABASE)
             return self._completed(response)
         if isinstance(error, Refused):
@@ -93,7 +93,7 @@ def once(policy: Policy, request: Any, api_view: Any, call: Callable[[], Any]) -
 
 
 def _in_transaction(exchange: Exchange) -> HttpResponse:
-    with db.outermost_transaction("@idempotent") as is_ours:
+    with database.outermost_transaction("@idempotent") as is_ours:
         outcome = _claim_and_run(exchange) if is_ours else _claim_and_run_joined(exchange)
     return outcome if isinstance(outcome, HttpResponse) else _answer_after_rollback(exchange, outcome)
 

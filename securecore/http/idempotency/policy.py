@@ -13,7 +13,7 @@ from django.http.request import RawPostDataException
 from securecore import digests, idempotency
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
-from securecore.http.callers import principal
+from securecore.http.authorization.callers import principal
 
 #: Requests that differ in one of these are different requests.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")

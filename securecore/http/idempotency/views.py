@@ -26,7 +26,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from securecore.errors import IdempotencyNotSupported
-from securecore.http.callers import request_of
+from securecore.http.authorization.callers import request_of
 from securecore.http.idempotency.execution import once
 from securecore.http.idempotency.policy import Policy
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from securecore import access, clock, tokens
+from securecore import caller, clock, tokens
 from securecore.errors import InvalidToken
 from securecore.http.oauth.protocol import OAuthView
 from securecore.tokens.clients import AuthenticatedClient
@@ -30,7 +30,7 @@ class IntrospectionView(OAuthView):
         now = clock.now()
         try:
             token = tokens.verify(presented_token, now=now)
-            user = access.user_of_token(token, now=now)
+            user = caller.user_of_token(token, now=now)
         except InvalidToken:
             return _INACTIVE
         if not _may_know(client, token.client_id, token.subject):

@@ -16,9 +16,9 @@ from rest_framework.views import APIView
 from securecore import events
 from securecore.conf import django_settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
-from securecore.http.callers import certificate_user
+from securecore.http.authorization.callers import certificate_user
+from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
-from securecore.http.transactions import outside_transactions
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework.response import Response
 
-from securecore import clock, db, events, grants, identity, tokens
+from securecore import clock, database, events, grants, identity, tokens
 from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.tokens import refresh
@@ -102,7 +102,7 @@ class TokenView(OAuthView):
         """
         presented = identity.identifiers(self.request.client_certificate)
         names = (f"user:{user_id}", principals.service(client.client_id), *map(principals.certificate, presented))
-        with db.outermost_transaction("A token request"):
+        with database.outermost_transaction("A token request"):
             if grants.enter(names, clock=clock.now):
                 raise OAuthError("invalid_grant")
             yield

@@ -1,0 +1,23 @@
+"""The credentials of one request, and the one query that judges them.
+
+One SELECT reads the certificate, the session and the token of a request: whether each is revoked, the users that they
+name, and the grants of these users. So nothing changes between two reads, and no cache has to be kept current.
+``query`` composes that SELECT, ``snapshot`` holds its rows, ``user_table`` makes user objects of them, and ``request``
+is the ``Access`` that a request carries. ``credential_table`` decides the one caller of a request that presents several
+credentials.
+"""
+
+from securecore.caller import credential_table
+from securecore.caller.credentials import session_credential, signature_key_credential, token_credential
+from securecore.caller.request import Access, user_of_certificate, user_of_token, why_not_leased
+
+__all__ = [
+    "Access",
+    "credential_table",
+    "session_credential",
+    "signature_key_credential",
+    "token_credential",
+    "user_of_certificate",
+    "user_of_token",
+    "why_not_leased",
+]

@@ -1,0 +1,52 @@
+"""Transactions, locks, claims: every statement that the features are built from.
+
+``transactions`` opens the outermost transaction and refuses a savepoint where a lock could be lost. ``locks`` limits
+each wait. ``rows`` claims, updates and deletes rows, one statement each. ``statements`` are SELECTs written by
+hand, which ``plans`` prepares on PostgreSQL where the connection allows it.
+"""
+
+from securecore.database.connections import connection
+from securecore.database.locks import (
+    bounded_wait,
+    is_deadlock,
+    is_lock_timeout,
+    limit_waits,
+    lock_timeout,
+    refused_when_locked,
+    wait_for_turn,
+)
+from securecore.database.rows import claim, delete_batch, update
+from securecore.database.statements import Asked, Question, Statement, begun, is_djangos_own
+from securecore.database.transactions import (
+    committed_transaction,
+    may_hold_locks,
+    outermost_transaction,
+    outermost_transaction_from,
+    require_no_transaction,
+    require_outermost_transaction,
+)
+
+__all__ = [
+    "Asked",
+    "Question",
+    "Statement",
+    "begun",
+    "bounded_wait",
+    "claim",
+    "committed_transaction",
+    "connection",
+    "delete_batch",
+    "is_deadlock",
+    "is_djangos_own",
+    "is_lock_timeout",
+    "limit_waits",
+    "lock_timeout",
+    "may_hold_locks",
+    "outermost_transaction",
+    "outermost_transaction_from",
+    "refused_when_locked",
+    "require_no_transaction",
+    "require_outermost_transaction",
+    "update",
+    "wait_for_turn",
+]

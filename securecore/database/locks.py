@@ -1,0 +1,76 @@
+"""Waits for locks, each of which ends: after ``LOCK_TIMEOUT`` the waiting request is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import OperationalError
+
+from securecore.conf import settings
+from securecore.database.connections import connection
+from securecore.errors import Refused
+
+#: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
+_WAIT_STATES = {"55P03", "40P01", "57014"}
+#: The class of the advisory locks for turns. The gates of principals use two other classes.
+_TURNS = 1_589_641_219
+
+
+def wait_for_turn(number: int) -> None:
+    """Wait until no other transaction holds the turn ``number``, then hold it until this transaction ends.
+
+    The next statement reads the rows as the previous holder left them. This statement itself still sees the rows from
+    before the wait. Needs a transaction. PostgreSQL waits for an advisory lock, at most for the time of
+    ``limit_waits``. On SQLite a transaction runs alone, so there is nothing to wait for (securecore.E601).
+    """
+    database = connection()
+    if database.vendor == "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_TURNS, number])
+
+
+@contextmanager
+def bounded_wait(timed_out: type[Refused]) -> Iterator[None]:
+    """Wait at most ``LOCK_TIMEOUT`` seconds for locks in this block, then raise ``timed_out``.
+
+    Needs a transaction, which is broken after the refusal. SQLite waits as long as the connection's ``timeout`` says.
+    """
+    with refused_when_locked(timed_out):
+        limit_waits(settings.LOCK_TIMEOUT)
+        yield
+
+
+def limit_waits(seconds: float) -> None:
+    """Let PostgreSQL wait at most ``seconds`` for each lock from here to the end of the transaction."""
+    database = connection()
+    if database.vendor == "postgresql":
+        with database.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [lock_timeout(seconds)])
+
+
+def lock_timeout(seconds: float) -> str:
+    """Return ``seconds`` in the form of PostgreSQL's ``lock_timeout``, for example ``"2000ms"``."""
+    return f"{max(1, int(seconds * 1000))}ms"  # PostgreSQL takes 0 for no limit
+
+
+@contextmanager
+def refused_when_locked(timed_out: type[Refused]) -> Iterator[None]:
+    """Raise ``timed_out`` if a statement of this block waited too long for a lock."""
+    try:
+        yield
+    except OperationalError as error:
+        if not is_lock_timeout(error):
+            raise
+        raise timed_out from error
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    """Say whether PostgreSQL raised ``error`` to end a deadlock."""
+    return getattr(getattr(error, "__cause__", None), "sqlstate", None) == "40P01"
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """Say whether a statement raised ``error`` because it waited too long for a lock."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state in _WAIT_STATES or "database is locked" in str(error)

@@ -1,0 +1,157 @@
+"""The second statement of a check: the grants, and whether user, certificate, service and the credential that
+authenticated the request are still in good standing.
+
+It names tables of other features, as every composed statement does, and imports none of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from securecore import database
+from securecore.caches import BoundedCache
+from securecore.conf import settings
+from securecore.database.statements import Asked, Question, Statement
+from securecore.grants.principals import kinds_of, user_key
+from securecore.grants.query import effective
+from securecore.grants.query.effective import EffectiveGrant
+from securecore.grants.query.user_tables import EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The session, token or key that authenticated a request: a check of that request allows nothing once it ended.
+
+    ``ended`` is an SQL condition with ``parameters``, given by the caller: grants know neither tokens nor sessions. The
+    condition may use ``%(now)s``. The check also enters ``gates``, which are the gates that a revocation of this
+    credential closes beside those of the caller's own names. Example: a token enters the gate of the certificate under
+    which it was obtained.
+    """
+
+    #: The reason of the refusal: ``session-ended``, ``token-revoked`` or ``signature-key-revoked``.
+    refusal: str
+    ended: str
+    parameters: tuple[tuple[str, Any], ...]
+    gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    #: The reason why the caller may do nothing at all, or an empty text.
+    refusal: str
+    grants: list[EffectiveGrant]
+
+
+def read(
+    names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
+) -> Standing:
+    """Return what the database says now of the caller with these own names, of the ``credentials`` of its request, and
+    of its grants of ``permissions``.
+    """
+    question, parameters = asked(names, permissions, credentials, now=now, bounds=False)
+    rows = question.rows(database.connection(), parameters)
+    return Standing(rows[0][0], effective.read(row[1:] for row in rows))
+
+
+def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
+    """Return what ``rows`` of a statement ``asked`` with ``bounds``, a while before ``now``, say of this instant."""
+    return Standing(rows[0][0], effective.read(effective.at(now, (row[1:] for row in rows))))
+
+
+def asked(
+    names: Sequence[str],
+    permissions: Sequence[str],
+    credentials: Sequence[Credential] = (),
+    *,
+    now: dt.datetime,
+    bounds: bool,
+) -> Asked:
+    """Return what ``read()`` asks, or with ``bounds`` what ``read_at()`` wants to know."""
+    name = tuple(names), tuple(permissions), tuple(credentials), bounds, effective.surroundings()
+    question = _questions.get(name)
+    if question is None:
+        question = _question(*name)
+        _questions.put(name, question)
+    return question, effective.parameters(now, database.connection())
+
+
+#: What is asked about a caller never changes; what is answered is not kept here.
+_questions: BoundedCache[Question] = BoundedCache(
+    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
+)
+
+
+def _question(
+    names: tuple[str, ...],
+    permissions: tuple[str, ...],
+    credentials: tuple[Credential, ...],
+    bounds: bool,
+    surroundings: effective.Surroundings,
+) -> Question:
+    user = user_key(names)
+    given = {f"sc_name{index}": name for index, name in enumerate(names)}
+    wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
+    conditions = tuple((credential.refusal, credential.ended) for credential in credentials)
+    statement = _statement(kinds_of(names), len(wanted), user is not None, conditions, bounds, surroundings)
+    more = {name: value for credential in credentials for name, value in credential.parameters}
+    return Question(statement, {"sc_user": user, **given, **wanted, **more})
+
+
+@lru_cache(maxsize=64)
+def _statement(
+    kinds: tuple[str, ...],
+    wanted: int,
+    has_user: bool,
+    conditions: tuple[tuple[str, str], ...],
+    bounds: bool,
+    _: effective.Surroundings,
+) -> Statement:
+    own = [f"%(sc_name{index})s" for index in range(len(kinds))]
+    among = [f"%(sc_wanted{index})s" for index in range(wanted)]
+    user = "%(sc_user)s" if has_user else None
+    grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=bounds)
+    refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
+    refusals += "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended in conditions)
+    refusal = f"CASE {refusals} ELSE '' END"
+    return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e", new=["now"])  # noqa: S608
+
+
+def _behind_gate(condition: str) -> str:
+    """The condition at the instant at which PostgreSQL evaluates it: ``now`` was read before the wait for the gate, and
+    a signing key that was retired during the wait ended after ``now``.
+    """
+    if database.connection().vendor != "postgresql":  # SQLite waits before ``now`` is read
+        return f"({condition})"
+    return f"({condition.replace('%(now)s', 'GREATEST(CAST(%(now)s AS timestamptz), clock_timestamp())')})"
+
+
+def _refusal(kind: str, parameter: str) -> str:
+    """The WHEN that refuses a name of this kind; ``parameter`` stands for it."""
+    if kind == "user:":
+        return f"WHEN NOT EXISTS ({_active_user('%(sc_user)s')}) THEN 'user-inactive' "
+    value = f"substr({parameter}, {len(kind) + 1})"
+    if kind == "service:":
+        disabled = f"SELECT 1 FROM securecore_client WHERE client_id = {value} AND disabled_at IS NOT NULL"  # noqa: S608
+        return f"WHEN EXISTS ({disabled}) THEN 'service-disabled' "
+    rows = f"SELECT 1 FROM securecore_certificate c WHERE c.thumbprint = {value} AND "  # noqa: S608
+    return (
+        f"WHEN EXISTS ({rows} c.revoked_at IS NOT NULL) THEN 'certificate-revoked' "
+        f"WHEN EXISTS ({rows} c.user_id IS NOT NULL AND NOT EXISTS ({_active_user('c.user_id')})) THEN 'user-inactive' "
+    )
+
+
+def _active_user(key: str) -> str:
+    return _active_users(get_user_model()).replace("<user>", key)
+
+
+@lru_cache(maxsize=4)
+def _active_users(user: Any) -> str:
+    active = any(field.name == "is_active" for field in user._meta.concrete_fields)
+    table, column = f'"{user._meta.db_table}"', f'"{user._meta.pk.column}"'
+    return f"SELECT 1 FROM {table} u WHERE u.{column} = <user>" + (" AND u.is_active" if active else "")  # noqa: S608

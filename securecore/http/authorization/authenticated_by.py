@@ -1,0 +1,39 @@
+"""The credential that authenticated a request, as a condition of the request's checks.
+
+After ``revoke_token()`` or ``end_sessions()`` returned, no effect commits whose request was authenticated by that token
+or session: the check asks again, behind the gate. Only the credential that authenticated the request counts. Example: a
+request with a good token and an ended session's cookie is judged by the token. The client certificate needs nothing
+here, since it is one of the caller's names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.authentication import SessionAuthentication
+
+from securecore import caller
+from securecore.grants import Credential
+from securecore.sessions import SessionStore, record_id
+from securecore.tokens import AccessToken
+
+
+def credentials_of(request: Any) -> tuple[Credential, ...]:
+    """Return what must still stand when a check of this request passes the gate."""
+    token, keyid = getattr(request, "auth", None), getattr(request, "signature_keyid", None)
+    credentials = [caller.signature_key_credential(keyid)] if keyid is not None else []
+    if isinstance(token, AccessToken):
+        credentials.append(caller.token_credential(token))
+    elif _is_by_session(request):
+        session_id = record_id(request.session.session_key or "")
+        credentials.append(caller.session_credential(session_id, user_id=request.user.pk))
+    return tuple(credentials)
+
+
+def _is_by_session(request: Any) -> bool:
+    if not isinstance(getattr(request, "session", None), SessionStore):
+        return False
+    if isinstance(request, HttpRequest):  # Django's user is that of the session, and of nothing else
+        return bool(request.user.is_authenticated)
+    return isinstance(request.successful_authenticator, SessionAuthentication)

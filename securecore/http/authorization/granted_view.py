@@ -1,0 +1,231 @@
+"""``GrantedView`` and ``HasGrant``: check and effect of a REST framework view are one transaction."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.permissions import BasePermission
+
+from securecore import clock, database, grants
+from securecore.conf import settings
+from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied
+from securecore.grants import Decision, Judge, require_permission
+from securecore.http.authorization.action_names import (
+    UNNAMED,
+    Grants,
+    action_of,
+    asking_permissions,
+    asks_itself,
+    permission_for,
+    require_grants,
+    unknown_names,
+)
+from securecore.http.authorization.amounts import sent_amount
+from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.effects import completed, took_back
+from securecore.http.authorization.principals import principals_of
+from securecore.http.edge.request_body import receive_body
+from securecore.http.idempotency.asked import note_permission
+
+
+class HasGrant(BasePermission):
+    """``permission_classes = [HasGrant("transfers.create")]`` in a view with ``GrantedView``: the caller holds this
+    permission, on the object that ``get_object()`` returns if the view has one.
+    """
+
+    def __init__(self, permission: str) -> None:
+        self.permission = require_permission(permission)
+
+    def __call__(self) -> HasGrant:
+        """REST framework makes an instance of every class it is given; this is one already."""
+        return self
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        if not isinstance(view, GrantedView):
+            raise Misuse("HasGrant needs a view whose check and effect are one transaction: class V(GrantedView, ...).")
+        # A permission on one object is asked about that object, by get_object().
+        if not view.is_about_one_object():
+            view.decide(request, self.permission)
+        return True
+
+    def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
+        view.decide(request, self.permission, obj)
+        return True
+
+
+class GrantedView:
+    """Make check and effect of a REST framework view one transaction, which an error response rolls back.
+
+    It comes first: ``class Transfers(GrantedView, ModelViewSet)``. ``grants`` names the permission of each action or
+    method, with None for one that needs no grant. An action that is not named is refused (``Misuse``), unless its
+    ``permission_classes`` hold a ``HasGrant`` or ``@requires`` is on it. See "In views" in docs/grants.md.
+
+    The caller is authenticated and the request body received before the transaction begins.
+    """
+
+    grants: ClassVar[Grants] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        require_grants(cls.__name__, cls.grants)
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        view: Any = self
+        _require_known_names(view.__class__, frozenset(self.grants), getattr(view, "action_map", None) is not None)
+        self._decisions: list[Decision] = []
+        self._judge: Judge | None = None
+        self._method = ""
+        self._is_answered = False
+        with ExitStack() as self._transaction:
+            response = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
+            self._is_answered = True
+            return self._settled(response)
+
+    def check_permissions(self, request: Any) -> None:
+        """Check REST framework's permissions, then the grant that this action or method needs."""
+        self._begin(request)
+        super().check_permissions(request)  # type: ignore[misc]
+        permission = self._named(request)
+        if permission is not None and not self.is_about_one_object():
+            self.decide(request, permission)
+
+    def check_object_permissions(self, request: Any, obj: Any) -> None:
+        """Check REST framework's permissions on the object, then the grant that this action or method needs on it."""
+        super().check_object_permissions(request, obj)  # type: ignore[misc]
+        permission = self._named(request)
+        if permission is not None:
+            self.decide(request, permission, obj)
+
+    def handle_exception(self, error: Exception) -> Any:
+        """Answer as REST framework does, but do not tell which objects exist."""
+        view: Any = self
+        if isinstance(error, (Http404, exceptions.NotFound)) and self._method and not self._decisions:
+            try:
+                self._require_on_all(view.request)
+            except PermissionDenied as refusal:
+                error = refusal
+        return super().handle_exception(error)  # type: ignore[misc]
+
+    def decide(self, request: Any, permission: str, obj: Any = None) -> None:
+        """Raise ``PermissionDenied`` (403) unless the caller holds ``permission`` until the transaction ends."""
+        if self._is_answered or request.method != self._method:
+            self._decide_for_show(request, permission, obj)
+            return
+        decision = self._decision(request, permission, obj)
+        decision.require()
+        self._decisions.append(decision)
+        note_permission(request, permission, obj)
+
+    def consumed(self, request: Any) -> int | None:
+        """Return how much of a limited amount this request takes; override it where grants limit amounts."""
+        return None
+
+    def is_about_one_object(self) -> bool:
+        """Say whether the URL names one object."""
+        view: Any = self
+        return (
+            getattr(view, "lookup_url_kwarg", None) in view.kwargs or getattr(view, "lookup_field", "") in view.kwargs
+        )
+
+    def _begin(self, request: Any) -> None:
+        """Open the transaction. Nothing in it waits for the client, and nobody holds a thread without credentials."""
+        if self._method:
+            return
+        named = self._named(request)
+        permissions = [*(each.permission for each in self._own_grants()), *([named] if named else [])]
+        names = self._names(request) if permissions else ()
+        receive_body(request)
+        self._transaction.enter_context(database.outermost_transaction("GrantedView"))
+        self._method = request.method
+        # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
+        if permissions:
+            credentials = credentials_of(request)
+            self._judge = grants.judge(names, permissions, credentials=credentials, clock=clock.now)
+
+    def _names(self, request: Any) -> tuple[str, ...]:
+        view: Any = self
+        try:
+            return principals_of(request)
+        except AuthenticationRequired:
+            return view.permission_denied(request)  # type: ignore[no-any-return]  # raises REST framework's 401
+
+    def _decision(self, request: Any, permission: str, obj: Any = None) -> Decision:
+        if self._judge is not None and request.method == self._method and self._judge.knows(permission):
+            return self._judge.decide(permission, obj)
+        credentials = credentials_of(request)
+        return grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
+
+    def _named(self, request: Any) -> str | None:
+        """Return the permission that this action needs by name, or None. Raises ``Misuse`` for one without a name."""
+        view: Any = self
+        actions = getattr(view, "action_map", None)
+        method = request.method.lower()
+        permission = permission_for(self.grants, method, actions)
+        if permission is not UNNAMED:
+            return permission
+        handler = getattr(view, method, None) if method in view.http_method_names else None
+        if handler is None or asks_itself(handler) or self._own_grants():
+            return None
+        if method == "options":
+            raise exceptions.MethodNotAllowed(request.method)
+        name = action_of(method, actions)
+        raise Misuse(
+            f"{type(self).__name__}.grants does not say which permission {name!r} needs, so it is refused. Write "
+            f'{name!r}: "app.permission", or {name!r}: None if it needs no grant.'
+        )
+
+    def _own_grants(self) -> list[HasGrant]:
+        view: Any = self
+        return list(asking_permissions(view.get_permissions(), HasGrant))
+
+    def _asked(self, request: Any) -> list[str]:
+        """Return the permissions that this request must have been asked for."""
+        view: Any = self
+        named = self._named(request)
+        own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
+        return [*own, *([named] if named else [])]
+
+    def _require_on_all(self, request: Any) -> None:
+        """Judge an object that does not exist as no object: 403 for callers that may not on every object, so that 404
+        and 403 do not tell them which objects exist.
+        """
+        for permission in self._asked(request):
+            self._decision(request, permission).require()
+
+    def _decide_for_show(self, request: Any, permission: str, obj: Any) -> None:
+        """Answer REST framework, which asks about other methods to show forms and metadata: in its own exceptions, and
+        nothing is used up.
+        """
+        is_open = database.connection().in_atomic_block and not transaction.get_rollback(using=settings.DATABASE)
+        if not is_open or not grants.decide(principals_of(request), permission, obj, clock=clock.now):
+            raise exceptions.PermissionDenied
+
+    def _settled(self, response: Any) -> Any:
+        view: Any = self
+        if self._method and took_back(response):
+            return response
+        if response.status_code < 400 and not self._method:
+            raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")
+        if "Idempotency-Replayed" not in response:
+            if self._method and self._asked(view.request) and not self._decisions:
+                raise Misuse(
+                    f"{type(self).__name__} was about one object and never asked whether the caller may: fetch it with "
+                    f"get_object(), or call self.check_object_permissions(request, obj)."
+                )
+            for decision in self._decisions:
+                decision.spend(amount=sent_amount(lambda: self.consumed(view.request)), now=clock.now())
+        return completed(response, "GrantedView")
+
+
+@lru_cache(maxsize=1024)
+def _require_known_names(view: type[Any], names: frozenset[str], is_viewset: bool) -> None:
+    if unknown := unknown_names(view, dict.fromkeys(names), {} if is_viewset else None):
+        raise Misuse(
+            f"{view.__name__}.grants names {', '.join(map(repr, sorted(unknown)))}, which is no action of it, so it "
+            f"guards nothing. Use the action's name in a viewset (destroy, not delete), and the method's elsewhere."
+        )

@@ -1,0 +1,116 @@
+"""The DPoP proof of a request (RFC 9449): verified and claimed for a caller who has something to prove.
+
+Note [When a proof is claimed]
+    The claim is an INSERT that must be committed before the view, and must outlive a rollback of the view. Under
+    ATOMIC_REQUESTS the view's transaction is open when REST framework authenticates, so the middleware claims. It does
+    so only for a live access token of ours that is bound to the key of the proof: a stranger can sign proofs without
+    end, and each would be a row. The token endpoint, where there is no token yet, claims after it knows the client.
+    A second connection for the claim would work in any place, at the price of a second connection for each thread.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from securecore import clock
+from securecore.conf import settings
+from securecore.errors import InvalidDPoPProof, InvalidToken, UseDPoPNonce
+from securecore.http.edge.target import target_uri
+from securecore.replay import dpop, server_nonce
+
+
+class PresentedProof:
+    """The ``DPoP`` header of one request, ``request.dpop_proof``. Nothing is verified before it is asked for."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def verified(self) -> dpop.Proof | None:
+        """Return the proof, claimed or not, or None without a header. Raises ``InvalidDPoPProof``, ``UseDPoPNonce``."""
+        if isinstance(self._verified, (InvalidDPoPProof, UseDPoPNonce)):
+            raise self._verified
+        return self._verified
+
+    def claimed(self) -> dpop.Proof | None:
+        """Return the proof after this request has claimed it, or None without a header.
+
+        Raises what ``verified`` does, ``InvalidDPoPProof`` for a replay, and ``Misuse`` in a transaction that was
+        opened before the claim.
+        """
+        proof = self.verified()
+        if proof is not None and self._replayed is not None:
+            raise self._replayed
+        return proof
+
+    def claim_for_token(self) -> None:
+        """Claim the proof if the request has a live token of ours that is bound to its key; else do nothing.
+
+        A refusal is not raised here: the view may be for callers without any token.
+        """
+        if _dpop_token(self._request) is None:
+            return
+        access = self._request.access
+        try:
+            proof = self.verified() if access.token is not None else None
+            if proof is not None and access.token.binding == f"jkt:{proof.jkt}":
+                access.user_of_token()
+                _ = self._replayed
+        except (InvalidDPoPProof, InvalidToken, UseDPoPNonce):
+            return
+
+    @cached_property
+    def _verified(self) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonce | None:
+        request, now = self._request, clock.now()
+        presented = request.META.get("HTTP_DPOP")
+        if presented is None:
+            return None
+        try:
+            return dpop.verify_proof(
+                presented,
+                method=request.method,
+                url=_url(request),
+                access_token=_dpop_token(request),
+                now=now,
+                nonce_required=settings.DPOP_NONCE_REQUIRED,
+            )
+        except InvalidDPoPProof as refusal:
+            return refusal
+        except UseDPoPNonce as refusal:
+            refusal.headers["DPoP-Nonce"] = server_nonce.current(now)
+            return refusal
+
+    @cached_property
+    def _replayed(self) -> InvalidDPoPProof | None:
+        """Claim the verified proof, once for this request; return the refusal if another request had claimed it."""
+        proof = self.verified()
+        assert proof is not None  # noqa: S101
+        try:
+            dpop.claim_proof(proof, now=clock.now())
+        except InvalidDPoPProof as refusal:
+            return refusal
+        return None
+
+
+def proof_for_token(request: Any) -> None:
+    """Accept the request's proof for its token. Raises ``InvalidDPoPProof`` for a missing, bad or repeated proof,
+    ``UseDPoPNonce``, and ``InvalidToken`` for a token that is revoked, of nobody, or bound to another key.
+    """
+    token = request.access.good_token()
+    proof = request.dpop_proof.verified()
+    if proof is None:
+        raise InvalidDPoPProof
+    # A thumbprint is no secret that time could tell, and the token's may be any text, lone surrogates included.
+    if token.binding != f"jkt:{proof.jkt}":
+        raise InvalidToken
+    request.access.user_of_token()
+    request.dpop_proof.claimed()
+
+
+def _url(request: Any) -> str:
+    return target_uri(request).partition("?")[0]
+
+
+def _dpop_token(request: Any) -> str | None:
+    scheme, _, presented_token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return presented_token.strip() if scheme.lower() == "dpop" else None

@@ -1,0 +1,220 @@
+"""``@fresh`` and ``FreshMixin``: a request is accepted once, in one of three strengths.
+
+=============  ======================================================================  ================================
+``proof=``     what the request carries                                                what the proof covers
+=============  ======================================================================  ================================
+"nonce"        ``X-Request-Timestamp``, ``X-Request-Nonce``                            nothing; the connection does
+"dpop"         an access token bound to a key, and that key's proof (RFC 9449)         method, URL and token
+"signature"    ``Signature-Input``, ``Signature``, ``Content-Digest`` (RFC 9421)       all of it, the body included
+=============  ======================================================================  ================================
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.http.request import RawPostDataException
+from django.views import View as DjangoView
+
+from securecore import clock, database, replay
+from securecore.caller import credential_table
+from securecore.conf import settings
+from securecore.errors import (
+    AuthenticationRequired,
+    ContentDigestMismatch,
+    EarlyData,
+    InvalidDPoPProof,
+    InvalidToken,
+    Misuse,
+    Refused,
+    SignatureIncomplete,
+    SignatureKeyUnknown,
+    SignatureMissing,
+    UseDPoPNonce,
+)
+from securecore.grants import principal_of
+from securecore.http.authorization.callers import is_signed_by_certificate, nonce_scope, request_of
+from securecore.http.authorization.credentials import authorization, caller_of
+from securecore.http.edge.request_body import receive_body
+from securecore.http.edge.target import target_uri
+from securecore.http.idempotency.policy import SAFE_METHODS
+from securecore.http.idempotency.views import under_key
+from securecore.message_signatures import PublicKey, Request
+from securecore.replay import DPOP_ALGORITHMS, signature_keys
+
+View = Callable[..., Any]
+
+
+def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
+    """Accept a request once, by the ``proof`` that it carries: ``@fresh`` or ``@fresh(proof="signature")``.
+
+    Missing or malformed 400, stale, from the future or wrong 401, repeated 409, early data 425; with ``"dpop"`` all but
+    the last are 401 with a challenge, as RFC 9449 section 7.1 has it. The claim commits in its own transaction before
+    the view, so no rollback brings it back; under ATOMIC_REQUESTS the view's own transaction starts after it. Put it
+    outermost, and with ATOMIC_REQUESTS on ``dispatch`` rather than on a handler (raises ``Misuse`` otherwise), or use
+    ``FreshMixin``.
+    """
+    if proof not in PROOFS:
+        raise Misuse(f"@fresh(proof={proof!r}): it is one of {', '.join(map(repr, PROOFS))}.")
+    if view is None:
+        return partial(fresh, proof=proof)
+
+    @wraps(view)
+    def claimed(*args: Any, **kwargs: Any) -> Any:
+        _, request = request_of(args)
+        claim_freshness(request, proof)
+        return inner(*args, **kwargs)
+
+    inner = _in_requests_transaction(view, exempt=getattr(view, "_non_atomic_requests", ()))
+    claimed.securecore_fresh = proof  # type: ignore[attr-defined]
+    claimed.securecore_takes_key = True  # type: ignore[attr-defined]
+    return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
+
+
+class FreshMixin:
+    """The same for a REST framework view or viewset, left of its base class: ``class Payouts(FreshMixin, APIView)``.
+
+    It claims after authentication, permissions and throttles, so nobody who is refused by them costs a row, and is
+    right under ATOMIC_REQUESTS wherever it stands.
+    """
+
+    #: "nonce", "dpop" or "signature".
+    freshness: ClassVar[str] = "nonce"
+    #: The methods that must be fresh; None for every unsafe one. HEAD goes by GET.
+    fresh_methods: ClassVar[tuple[str, ...] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.freshness not in PROOFS:
+            raise Misuse(f"{cls.__name__}.freshness is {cls.freshness!r}: use one of {', '.join(map(repr, PROOFS))}.")
+        methods: Any = cls.fresh_methods
+        if methods is not None and not (
+            isinstance(methods, tuple) and methods and set(methods) <= cls._known_methods()
+        ):
+            raise Misuse(f"{cls.__name__}.fresh_methods must be methods such as ('POST',), not {methods!r}.")
+
+    @classmethod
+    def _known_methods(cls) -> set[str]:
+        names = getattr(cls, "http_method_names", DjangoView.http_method_names)
+        return {name.upper() for name in names}
+
+    @classmethod
+    def demands_freshness(cls, method: str) -> bool:
+        """Say whether a request of this method must be fresh."""
+        if cls.fresh_methods is None:
+            return method not in SAFE_METHODS
+        return method in cls.fresh_methods or (method == "HEAD" and "GET" in cls.fresh_methods)
+
+    @classmethod
+    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
+        view = super().as_view(*args, **kwargs)  # type: ignore[misc]
+        return transaction.non_atomic_requests(using=settings.DATABASE)(view)
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        if self.demands_freshness(request.method):
+            claim_freshness(request, self.freshness)
+        name = request.method.lower()
+        if hasattr(self, name):
+            exempt = getattr(type(self).dispatch, "_non_atomic_requests", ())  # type: ignore[attr-defined]
+            setattr(self, name, _in_requests_transaction(getattr(self, name), exempt=exempt))
+
+
+def claim_freshness(request: Any, proof: str) -> None:
+    """Claim what ``request`` carries as ``proof``, one of ``PROOFS``. Raises its refusal, and ``Misuse`` in a
+    transaction.
+    """
+    if "HTTP_EARLY_DATA" in request.META:
+        raise EarlyData  # RFC 8470 section 5.2; unsafe methods were refused before
+    PROOFS[proof](request, clock.now())
+
+
+def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
+    """Give the view the transaction that ATOMIC_REQUESTS promises, which the claim had to keep closed."""
+    exempt = frozenset(exempt)
+
+    def atomic_view(*args: Any, **kwargs: Any) -> Any:
+        if not database.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
+            return under_key(view, args, kwargs)
+        receive_body(request_of(args)[1])
+        with transaction.atomic(using=settings.DATABASE):
+            return under_key(view, args, kwargs)
+
+    return atomic_view
+
+
+def _nonce(request: Any, now: dt.datetime) -> None:
+    made_at = replay.parse_timestamp(request.headers.get("X-Request-Timestamp"), now=now)
+    presented_nonce = request.headers.get("X-Request-Nonce")
+    replay.claim_nonce(presented_nonce, scope=nonce_scope(request), made_at=made_at, now=now)
+
+
+def _dpop(request: Any, _: dt.datetime) -> None:
+    """Accept the access token by which the request is made, and the proof of the key that the token is bound to:
+    anybody has some key.
+    """
+    try:
+        if authorization(request)[0] != "dpop":
+            raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
+        by = caller_of(request).by
+        if by is None or by.kind != credential_table.DPOP:
+            raise InvalidToken
+    except (InvalidDPoPProof, InvalidToken, UseDPoPNonce) as refusal:
+        refusal.status = 401  # type: ignore[misc]  # RFC 9449 section 7.1
+        algorithms, error = " ".join(DPOP_ALGORITHMS), refusal.code.replace("-", "_")
+        refusal.headers["WWW-Authenticate"] = f'DPoP realm="api", algs="{algorithms}", error="{error}"'
+        raise
+
+
+def _signature(request: Any, now: dt.datetime) -> None:
+    fields = {name.lower(): value for name, value in request.headers.items()}
+    message = Request(method=request.method, url=target_uri(request), fields=fields)
+    try:
+        key_of = partial(_signature_key, request)
+        signature = replay.verify_signature(message, body=_raw_body(request), key_of=key_of, now=now)
+    except (SignatureMissing, SignatureIncomplete) as refusal:
+        refusal.headers["Accept-Signature"] = replay.accept_signature(message)
+        raise
+    replay.claim_signature(signature, now=now)
+
+
+def _signature_key(request: Any, keyid: str) -> PublicKey:
+    """Return the key of the certificate on the wire by its thumbprint, if the certificate is the caller's, or one that
+    is registered for the caller. A good signature of somebody else is none (RFC 9421 section 7.3.3): for example of a
+    backend's certificate, under a DPoP token of one of its users.
+    """
+    certificate = request.client_certificate
+    if certificate is not None and keyid == certificate.thumbprint:
+        if not is_signed_by_certificate(request):
+            raise SignatureKeyUnknown
+        return signature_keys.loaded(base64.b64decode(certificate.public_key))
+    key = signature_keys.find(keyid)
+    if principal_of(key.user) != _user_of(request):
+        raise SignatureKeyUnknown
+    # The checks of this request ask again whether the key stands.
+    getattr(request, "_request", request).signature_keyid = keyid
+    return signature_keys.loaded(key.public_key.encode())
+
+
+def _user_of(request: Any) -> str:
+    by = caller_of(request).by
+    if by is None or by.user is None:
+        raise AuthenticationRequired
+    return by.user
+
+
+def _raw_body(request: Any) -> bytes:
+    try:
+        return request.body  # type: ignore[no-any-return]
+    except RawPostDataException as error:
+        # A multipart form that CSRF protection or a permission has parsed: its bytes are gone.
+        reason: Refused = ContentDigestMismatch("The body was read before it could be compared.")
+        raise reason from error
+
+
+PROOFS: dict[str, Callable[[Any, dt.datetime], None]] = {"nonce": _nonce, "dpop": _dpop, "signature": _signature}

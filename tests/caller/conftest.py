@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from securecore import clock, leases, tokens
+from securecore.caches import BoundedCache
+from securecore.caller import request as access_of_request
+from securecore.identity import parse_pem
+from securecore.tokens import AccessToken
+from tests.authority import MutualTLSClient
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Alice, who has a certificate, a session, and a token of a family bound to the certificate."""
+
+    client: MutualTLSClient
+    user: User
+    thumbprint: str
+    token: AccessToken
+    headers: dict[str, Any]
+
+    def get(self, path: str, **headers: Any) -> Any:
+        takes_no_token = path in ("/certificate", "/session", "/writes")
+        return self.client.get(path, **(headers if takes_no_token else self.headers | headers))
+
+    def get_with_a_token_of(self, client_id: str) -> Any:
+        """Ask as another service for the same user, which makes another caller of it."""
+        encoded, _ = tokens.issue(
+            subject=str(self.user.pk), client_id=client_id, binding=f"x5t#S256:{self.thumbprint}", now=clock.now()
+        )
+        return self.get("/token", HTTP_AUTHORIZATION=f"Bearer {encoded}")
+
+
+@pytest.fixture
+def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the leases of this test at its end: other tests know the same certificates, whose rows are gone then."""
+    held: Any = BoundedCache(size=lambda: 64, seconds=leases.seconds, clock=leases.clock)
+    monkeypatch.setattr(access_of_request, "_leased", held)
+
+
+@pytest.fixture
+def caller(mtls_client: Callable[..., MutualTLSClient], certificate_for: Any) -> Caller:
+    client = mtls_client("alice")
+    client.post("/auth/login")
+    user = User.objects.get(username="alice")
+    thumbprint = parse_pem(certificate_for("alice").pem).thumbprint
+    binding, now = f"x5t#S256:{thumbprint}", clock.now()
+    family, _ = tokens.refresh.start(
+        user_id=user.pk, client_id="payments", binding=binding, certificate=thumbprint, scope="", rotates=True, now=now
+    )
+    encoded, token = tokens.issue(
+        subject=str(user.pk), client_id="payments", binding=binding, family_id=family.pk, now=now
+    )
+    return Caller(client, user, thumbprint, token, {"HTTP_AUTHORIZATION": f"Bearer {encoded}"})

@@ -1,0 +1,152 @@
+"""A user made of columns is the one that the ORM would have made."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.db import connection, models
+from django.test.utils import isolate_apps
+
+from securecore.caller.user_table import UserTable
+from securecore.sessions import Session
+from tests.caller.rows import selected
+
+
+class Shouting(models.CharField):  # type: ignore[type-arg]
+    def from_db_value(self, value: str, expression: Any, connection: Any) -> str:
+        return value.upper()
+
+
+@pytest.fixture
+def employee() -> Iterator[Any]:
+    """A model with a parent's table, a UUID for a key, a field of its own, and a manager that hides some."""
+    with isolate_apps("tests"):
+
+        class Person(models.Model):
+            id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+            name = Shouting(max_length=20)
+
+            class Meta:
+                app_label = "tests"
+
+        class Present(models.Manager):  # type: ignore[type-arg]
+            def get_queryset(self) -> Any:
+                return super().get_queryset().filter(left="", name__contains="%")
+
+        class Employee(Person):
+            left = models.CharField(max_length=20)
+            hired = models.JSONField(default=dict)
+            objects = Present()
+            everybody = models.Manager()
+
+            class Meta:
+                app_label = "tests"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Person)
+            editor.create_model(Employee)
+        try:
+            yield Employee
+        finally:
+            with connection.schema_editor() as editor:
+                editor.delete_model(Employee)
+                editor.delete_model(Person)
+
+
+@pytest.mark.django_db
+def test_is_complete(django_assert_num_queries: Any) -> None:
+    user = User.objects.create_user("alice", "alice@example.org", "secret", first_name="A", last_name="L")
+    made = selected(UserTable(User, connection), user.pk)
+    with django_assert_num_queries(0):
+        assert made == user
+        assert {name: getattr(made, name) for name in _attributes(User)} == {
+            name: getattr(user, name) for name in _attributes(User)
+        }
+        assert (made._state.db, made._state.adding, made.get_deferred_fields()) == ("default", False, set())
+        assert made.check_password("secret")
+    made.first_name = "B"
+    made.save()
+    assert User.objects.get().first_name == "B"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestOtherModels:
+    def test_are_complete(self, employee: Any) -> None:
+        """A parent's table, a key that SQLite spells in another way, and fields with a Python value of their own."""
+        kept = employee.everybody.create(name="50%", left="", hired={"since": [2026]})
+        employee.everybody.create(name="other")
+        made = selected(UserTable(employee, connection), kept.pk)
+        found = employee.everybody.get(pk=kept.pk)
+        names = _attributes(employee)
+        assert {name: getattr(made, name) for name in names} == {name: getattr(found, name) for name in names}
+        assert (made.name, made.hired, made.pk) == ("50%", {"since": [2026]}, kept.pk)
+
+    @pytest.mark.parametrize(("name", "left", "is_known"), [("1%", "", True), ("1%", "2025", False), ("1", "", False)])
+    def test_are_those_that_their_manager_knows(self, employee: Any, name: str, left: str, is_known: bool) -> None:
+        """A manager that hides users from Django's own ``get_user()`` hides them from us."""
+        kept = employee.everybody.create(name=name, left=left)
+        assert (selected(UserTable(employee, connection), kept.pk) is not None) == is_known
+
+
+@isolate_apps("tests")
+def test_whose_making_runs_somebody_s_code_wait_for_the_answer() -> None:
+    """That code may have a statement of its own, and the connection is busy with ours."""
+
+    class Plain(models.Model):
+        class Meta:
+            app_label = "tests"
+
+    class Made(models.Model):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+
+        class Meta:
+            app_label = "tests"
+
+    class Loaded(models.Model):
+        @classmethod
+        def from_db(cls, *args: Any) -> Any:  # type: ignore[override]
+            return super().from_db(*args)
+
+        class Meta:
+            app_label = "tests"
+
+    class Converted(models.Model):
+        name = Shouting(max_length=20)
+
+        class Meta:
+            app_label = "tests"
+
+    def heard(**_: Any) -> None: ...
+
+    def is_made_ahead(model: Any) -> bool:
+        return UserTable(model, connection).is_made_without_statements
+
+    assert [is_made_ahead(model) for model in (Plain, Made, Loaded, Converted)] == [True, False, False, False]
+    for signal in (models.signals.pre_init, models.signals.post_init):
+        signal.connect(heard, sender=Plain)
+        assert not is_made_ahead(Plain)
+        signal.disconnect(heard, sender=Plain)
+    assert is_made_ahead(Plain)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("presented", ["", " ", "x", "1.5", "9" * 30, "-" + "9" * 30, "None", "\u0661x"])
+def test_what_is_no_key_names_nobody(presented: str) -> None:
+    assert UserTable(User, connection).key_of(presented) is None
+
+
+@pytest.mark.django_db
+def test_keys_are_spelled_as_the_database_has_them() -> None:
+    key = uuid.uuid4()
+    spelled = UserTable(Session, connection).key_of(str(key))
+    assert spelled == (key if connection.features.has_native_uuid_field else key.hex)
+    assert UserTable(Permission, connection).key_of("7") == 7
+
+
+def _attributes(model: Any) -> list[str]:
+    return [field.attname for field in model._meta.concrete_fields]
