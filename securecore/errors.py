@@ -116,22 +116,6 @@ class EarlyData(Refused):
     title = "Send this request again after the TLS handshake."
 
 
-class ContentLengthMalformed(Refused):
-    """RFC 9112 section 6.3: a message whose ``Content-Length`` is no number has no known end."""
-
-    code = "content-length-malformed"
-    status = 400
-    title = "Content-Length is not a number of bytes."
-
-
-class CharsetRefused(Refused):
-    """The ``charset`` of the content type is no encoding of text, or one that takes quadratic time to decode."""
-
-    code = "charset-refused"
-    status = 400
-    title = "The charset of the content type is not accepted."
-
-
 # Sessions
 
 

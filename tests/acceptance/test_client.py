@@ -92,11 +92,21 @@ class TestSignature:
         assert missing.headers["Accept-Signature"].startswith("sig=(")
 
     def test_captured_and_sent_again_by_sixteen_is_served_to_none(
-        self, caller: Any, stack: Stack, open_client: Callable[..., httpx.Client]
+        self, caller: Any, stack: Stack, open_client: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        sent = caller("alice", signature_of(stack, "alice")).post("/api/payouts/signed", json=PAYOUT)
-        captured = {**sent.request.headers}
-        content = getattr(sent.request, "content", None) or sent.request.body
+        # httpx tells of the caller's request, on which no proof is put.
+        on_the_wire: list[Any] = []
+        deliver = httpx.HTTPTransport.handle_request
+
+        def recording(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+            on_the_wire.append(request)
+            return deliver(transport, request)
+
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", recording)
+        answer = caller("alice", signature_of(stack, "alice")).post("/api/payouts/signed", json=PAYOUT)
+        sent = on_the_wire[-1] if on_the_wire else answer.request
+        captured = {**sent.headers}
+        content = getattr(sent, "content", None) or sent.body
         alice = open_client("alice")
         with ThreadPoolExecutor(16) as pool:
             again = list(

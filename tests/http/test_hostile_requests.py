@@ -65,7 +65,8 @@ def test_a_body_is_read_up_to_the_limit_of_the_project(
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000
     body = Counting(b'{"username": "' + b"a" * 200_000 + b'"}')
     length = str(len(body.getvalue()))
-    answer = client.generic("POST", path, b"", CONTENT_TYPE=kind, CONTENT_LENGTH=length, **{"wsgi.input": body})
+    coming: dict[str, Any] = {"CONTENT_TYPE": kind, "CONTENT_LENGTH": length, "wsgi.input": body}
+    answer = client.generic("POST", path, b"", **coming)
     assert answer.status_code in (400, 401, 403, 413, 415)
     assert body.taken <= 10_001
 
@@ -82,9 +83,9 @@ def test_an_error_that_quotes_what_came_can_be_written(client: MutualTLSClient, 
 def test_a_length_that_is_not_the_body_s_is_no_500(client: MutualTLSClient, length: str) -> None:
     for path in ("/auth/login", "/oauth/token", "/views/idempotent", "/login/password", "/reading"):
         for content_type in ("application/json", FORM, "multipart/form-data; boundary=x"):
-            answer = client.generic(
-                "POST", path, b"", CONTENT_TYPE=content_type, CONTENT_LENGTH=length, **{"wsgi.input": io.BytesIO(b"{}")}
-            )
+            coming: dict[str, Any] = {"CONTENT_TYPE": content_type, "CONTENT_LENGTH": length}
+            coming["wsgi.input"] = io.BytesIO(b"{}")
+            answer = client.generic("POST", path, b"", **coming)
             assert answer.status_code < 500, (path, content_type)
 
 

@@ -35,9 +35,11 @@ class FormParser(BaseParser):
     media_type = "application/x-www-form-urlencoded"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
-        longest = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read() if longest is None else stream.read(longest + 1)
-        if longest is not None and len(body) > longest:
+        longest: Any = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # None is no limit
+        if longest is None:
+            return QueryDict(stream.read(), encoding="utf-8")
+        body = stream.read(longest + 1)
+        if len(body) > longest:
             raise RequestDataTooBig
         return QueryDict(body, encoding="utf-8")
 
