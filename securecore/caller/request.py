@@ -105,7 +105,7 @@ class Access:
         return principals.service(own.client_id) if self._snapshot.client else None
 
     def token_ties(self) -> tuple[str, ...]:
-        """Return how the token that was presented is related to the certificate on the wire (see ``credential_table.TABLE``)."""
+        """Return the relations of the presented token to the certificate on the wire (see ``credential_table``)."""
         token, certificate, client = self.good_token(), self.certificate, self._snapshot.client
         if certificate is None:
             return ()
@@ -207,8 +207,8 @@ def why_not_leased(connection: BaseDatabaseWrapper) -> str:
     request is not in it.
     """
     table = user_table()
-    if credential_table.is_filtered:
-        return f"{type(credential_table.model._default_manager).__name__} may filter the users of each request"
+    if table.is_filtered:
+        return f"{type(table.model._default_manager).__name__} may filter the users of each request"
     if not is_djangos_own(connection):
         return f"the database backend {type(database).__module__} may switch to a schema of a tenant"
     return ""

@@ -12,7 +12,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 
 from securecore import clock, tokens
-from securecore.caller import credential_table
+from securecore.caller import credential_table, user_of_token
 from securecore.errors import (
     CertificateUnknown,
     InvalidDPoPProof,
@@ -161,7 +161,7 @@ class SimpleJWTAuthentication(TokenAuthentication):
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         now = clock.now()
         verified = simplejwt.verify_all(presented_token, now=now)
-        user = credential_table.user_of_token(verified.token, now=now, certificate=request.client_certificate)
+        user = user_of_token(verified.token, now=now, certificate=request.client_certificate)
         verified.require_user(user)
         return user, verified.token
 

@@ -19,6 +19,7 @@ from django.db import connection
 from django.test import RequestFactory
 
 from securecore import clock, revocation, tokens
+from securecore.caller import user_of_token
 from securecore.errors import InvalidToken
 from securecore.identity import parse_pem
 from securecore.sessions import SessionStore
@@ -202,7 +203,7 @@ def test_a_wait_holds_nothing(leasing: Any, new_caller: Callable[[str], Caller],
         else:
             time.sleep(LEASE_MS / 4000)
             with pytest.raises(InvalidToken):
-                caller.user_of_token(caller.token, now=clock.now())
+                user_of_token(caller.token, now=clock.now())
             assert tokens.RefreshFamily.objects.filter(pk=caller.family.pk).update(scope="free") == 1
         return time.monotonic() - began
 

@@ -96,7 +96,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
             (
                 "undone claims",
                 "store",
-                'db.require_no_transaction(f"The',
+                'database.require_no_transaction(f"The',
                 'str(f"The',
                 "test_dpop_claim.py::TestClaimProof",
             ),
