@@ -74,7 +74,7 @@ test-sqlite: $(DEV) $(SSLYZE)
 # instead of being left out.
 test-postgresql: $(DEV)
 	$(say) "what touches a database, on PostgreSQL, races included"
-	@$(PY) -m tests.postgres -- $(PY) -m pytest $(ON_TWO_CORES) -m database $(ON_POSTGRESQL) \
+	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(ON_TWO_CORES) -m database $(ON_POSTGRESQL) \
 	    tests tests/races tests/acceptance/clients/races
 
 # The suite once more where it will live next: the newest Django wants Python 3.12. Without one, this says so and goes on.
@@ -108,7 +108,7 @@ coverage: $(DEV)
 	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"
 	@rm -rf var/coverage && mkdir -p var/coverage
 	@$(PY) -m coverage run -m pytest $(ON_TWO_CORES) $(PORTABLE)
-	@$(PY) -m tests.postgres -- $(PY) -m coverage run -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) \
+	@$(PY) -m tests.support.postgres -- $(PY) -m coverage run -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) \
 	    tests tests/races
 	@$(PY) -m coverage combine -q
 	@$(PY) -m coverage report
@@ -121,9 +121,9 @@ architecture: $(DEV)
 # Its tests are in Django's source distribution, which pip fetches once into var/.
 test-django: $(DEV)
 	$(say) "Django's own suites under securecore.sessions, on SQLite (the newest Django too) and on PostgreSQL, at once"
-	@$(PY) -m tests.postgres -- $(PY) -m tests.django_suites sessions_tests auth_tests & postgresql=$$!; \
-	$(PY) -m tests.django_suites && \
-	if [ -n '$(newest_python)' ]; then $(MAKE) $(NEWEST) && .venv-newest/bin/python -m tests.django_suites; fi; \
+	@$(PY) -m tests.support.postgres -- $(PY) -m tests.support.django_suites sessions_tests auth_tests & postgresql=$$!; \
+	$(PY) -m tests.support.django_suites && \
+	if [ -n '$(newest_python)' ]; then $(MAKE) $(NEWEST) && .venv-newest/bin/python -m tests.support.django_suites; fi; \
 	sqlite=$$?; wait $$postgresql && exit $$sqlite
 
 KEYS ?= 10000
@@ -131,15 +131,15 @@ TRIALS ?= 100000
 
 chaos: $(DEV)
 	$(say) "idempotency keys while workers are killed every 0.4 s and PostgreSQL every 5 s"
-	@$(PY) -m tests.chaos idempotency --keys $(KEYS)
+	@$(PY) -m tools.chaos idempotency --keys $(KEYS)
 	$(say) "the same through PgBouncer in transaction mode"
-	@$(PY) -m tests.chaos idempotency --keys $(KEYS) --database pgbouncer
+	@$(PY) -m tools.chaos idempotency --keys $(KEYS) --database pgbouncer
 	$(say) "the same on SQLite"
-	@$(PY) -m tests.chaos idempotency --keys $(KEYS) --database sqlite
+	@$(PY) -m tools.chaos idempotency --keys $(KEYS) --database sqlite
 	$(say) "effects that race with revocations while connections are cut"
-	@$(PY) -m tests.chaos.authorization --trials $(TRIALS)
+	@$(PY) -m tools.chaos.authorization --trials $(TRIALS)
 	$(say) "a tenth of it under the row gate, where each waits for the one before it"
-	@$(PY) -m tests.chaos.authorization --trials $$(($(TRIALS) / 10 + 1)) --gate row
+	@$(PY) -m tools.chaos.authorization --trials $$(($(TRIALS) / 10 + 1)) --gate row
 
 FUZZ_SECONDS ?= 60
 SCANS ?= 50
@@ -150,7 +150,7 @@ soak: $(DEV) $(SSLYZE)
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
 	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
 	$(say) "200 refresh tokens, each redeemed by 64 threads at once"
-	@SECURECORE_RACE_ROUNDS=200 $(PY) -m tests.postgres -- $(PY) -m pytest tests/acceptance/clients/races
+	@SECURECORE_RACE_ROUNDS=200 $(PY) -m tests.support.postgres -- $(PY) -m pytest tests/acceptance/clients/races
 	$(say) "$(SCANS) scans of the protected routes without a false alarm, and 5 of the twin that miss nothing"
 	@SECURECORE_SCAN_RUNS=$(SCANS) $(PY) -m pytest tests/acceptance/test_scan.py -k protected
 	@SECURECORE_SCAN_RUNS=5 $(PY) -m pytest tests/acceptance/test_scan.py -k twin
@@ -159,7 +159,7 @@ soak: $(DEV) $(SSLYZE)
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
 
 sabotage: $(DEV)
-	@$(PY) -m tests.sabotage
+	@$(PY) -m tools.sabotage
 
 clean:
 	rm -rf .venv .venv-newest .venv-sslyze var dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,8 +1,8 @@
 """What authentication costs a request: ours and the best-known packages, over a bare REST framework view.
 
-    python -m tests.postgres -- python -m benchmarks.auth_cost [--rounds N] [--json] [--svg docs/auth_cost.svg]
-    python -m tests.postgres -- python -m benchmarks.auth_cost --rows 0 1000000 10000000
-    python -m tests.postgres -- python -m benchmarks.auth_cost --unprepared      as behind PgBouncer
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost [--rounds N] [--json] [--svg docs/auth_cost.svg]
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost --rows 0 1000000 10000000
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost --unprepared      as behind PgBouncer
 
 One process, one PostgreSQL, all peers in turn within each round, so that whatever slows the machine slows all of them.
 Each figure is the median of every call, less the bare view's. ``--rows`` fills our tables with so many records, half of

@@ -36,7 +36,7 @@ from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, CertificateAuthentication
 from securecore.http.authentication import SessionAuthentication as BoundSessionAuthentication
 from securecore.identity import enroll, parse_pem
-from tests.authority import Authority, Issued
+from tests.support.authority import Authority, Issued
 
 #: As docs/access.md advises.
 LEASE_MS = 200

@@ -1,11 +1,11 @@
 """What a key costs a POST, and what it is worth under SIGKILL: securecore and its peers, side by side.
 
-    python -m tests.postgres -- python -m benchmarks.idempotency_cost [--rounds N] [--keys N]
+    python -m tests.support.postgres -- python -m benchmarks.idempotency_cost [--rounds N] [--keys N]
 
 First the cost: one process, one PostgreSQL, every contender in turn within each round, so that whatever slows the
 machine slows all. A request is a whole one through Django's handler; the cost is what it takes beyond the bare view.
 Then the worth (--keys 0 leaves it out): 4 twins of each key, retried until a 2xx, under 4 gunicorn workers, while
-workers are killed every 0.4 s and PostgreSQL every 5 s (see tests/chaos).
+workers are killed every 0.4 s and PostgreSQL every 5 s (see tools/chaos).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from django.test.utils import override_settings, setup_databases, teardown_datab
 from benchmarks.idempotency_peers import VIEWS  # noqa: E402
 from securecore import clock  # noqa: E402
 from securecore.identity import enroll, parse_pem  # noqa: E402
-from tests.authority import Authority  # noqa: E402
-from tests.chaos.checker import Verdict, check  # noqa: E402
-from tests.chaos.idempotency import run  # noqa: E402
-from tests.chaos.place import place  # noqa: E402
+from tests.support.authority import Authority  # noqa: E402
+from tools.chaos.checker import Verdict, check  # noqa: E402
+from tools.chaos.idempotency import run  # noqa: E402
+from tools.chaos.place import place  # noqa: E402
 
 #: Those that hold or nearly hold what they promise under kills; the rest is listed, and is no measure.
 WORKING = ("drf-idempotency", "drf-idempotencykey", "djangorestframework-idempotency-key")

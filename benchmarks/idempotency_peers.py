@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from rest_framework_idempotency_key.decorators import simple_idempotency_key_method
 
 from securecore.http.decorators import idempotent
-from tests.chaos.urls import effect, healthz
+from tools.chaos.urls import effect, healthz
 
 
 class Bare(APIView):

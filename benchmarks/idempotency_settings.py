@@ -6,9 +6,9 @@ import os
 
 os.environ.setdefault("CHAOS_DATABASE_URL", os.environ.get("TEST_DATABASE_URL") or "sqlite://:memory:")
 
-from tests.chaos.settings import *  # noqa: F403
-from tests.chaos.settings import INSTALLED_APPS as _OURS
-from tests.chaos.settings import MIDDLEWARE as _CHAOS
+from tools.chaos.settings import *  # noqa: F403
+from tools.chaos.settings import INSTALLED_APPS as _OURS
+from tools.chaos.settings import MIDDLEWARE as _CHAOS
 
 ROOT_URLCONF = "benchmarks.idempotency_peers"
 INSTALLED_APPS = [

@@ -1,6 +1,6 @@
 """Bytes that one live record takes, indexes included: a nonce of ours, beside what peers store for a token or session.
 
-    python -m tests.postgres -- python -m benchmarks.record_size [--rows N] [--rate N]
+    python -m tests.support.postgres -- python -m benchmarks.record_size [--rows N] [--rate N]
 
 All in one run on one PostgreSQL: ``pg_total_relation_size`` over the rows, after VACUUM. Nonces come at ``--rate`` a
 second, as requests do. The goal is at most 120 bytes for each of ours.

@@ -1,9 +1,10 @@
 """How long a revocation waits while its principal keeps 64 requests in flight: the advisory gate beside the row gate.
 
-    python -m tests.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS] [--think MS]
-    python -m tests.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
-    python -m tests.postgres -- python -m benchmarks.revocation_latency --at-once 1000  as if there were no turnstile
-    python -m tests.postgres -- python -m benchmarks.revocation_latency --slow-body     beside a client that is slow
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS]
+        [--think MS]
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --at-once 1000  without turnstile
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --slow-body     beside a slow client
 
 Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
 milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that

@@ -1,6 +1,6 @@
 """What a session costs a request: our engine, with binding and both timeouts, against Django's database engine.
 
-    python -m tests.postgres -- python -m benchmarks.session_cost [--rounds N]
+    python -m tests.support.postgres -- python -m benchmarks.session_cost [--rounds N]
 
 One process, one PostgreSQL, both engines in turn within each round, so that whatever slows the machine slows both. The
 request is the session middleware around a view, with a cookie of a session that somebody logged in to.
@@ -30,7 +30,7 @@ from django.test.utils import override_settings, setup_databases, teardown_datab
 
 from securecore.http.middleware import SessionMiddleware  # noqa: E402
 from securecore.identity import ClientCertificate, parse_pem  # noqa: E402
-from tests.authority import Authority  # noqa: E402
+from tests.support.authority import Authority  # noqa: E402
 
 Request = Callable[[], None]
 ENGINES: dict[str, tuple[str, Any]] = {

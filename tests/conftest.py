@@ -22,7 +22,7 @@ from django.test import TransactionTestCase
 
 from securecore import clock
 from securecore.identity import enroll, parse_pem
-from tests.authority import Authority, Issued, MutualTLSClient
+from tests.support.authority import Authority, Issued, MutualTLSClient
 
 # These override the authority that a client was told to trust, silently.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):

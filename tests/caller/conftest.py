@@ -12,7 +12,7 @@ from securecore.caches import BoundedCache
 from securecore.caller import request as access_of_request
 from securecore.identity import parse_pem
 from securecore.tokens import AccessToken
-from tests.authority import MutualTLSClient
+from tests.support.authority import MutualTLSClient
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from securecore.errors import InvalidToken
 from securecore.grants import grant, principal_of, principals, revoke
 from securecore.identity import Certificate, parse_pem
 from securecore.sessions import Session, record_id
-from tests.authority import MutualTLSClient
 from tests.caller.conftest import Caller
 from tests.replay.proofs import ES256
+from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import prove
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.caller.urls")]

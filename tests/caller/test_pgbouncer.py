@@ -21,11 +21,11 @@ from securecore.errors import AllowanceExhausted, PermissionDenied
 from securecore.grants import authorize, grant, principal_of
 from securecore.revocation import revoke_grant
 from tests.caller.conftest import Caller
-from tests.chaos.pgbouncer import binary, pgbouncer
 from tests.races.conftest import Threads
 from tests.replay.proofs import ES256
+from tests.support.views import effects, make_effect
 from tests.tokens.calls import prove
-from tests.views import effects, make_effect
+from tools.chaos.pgbouncer import binary, pgbouncer
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -24,7 +24,7 @@ from securecore.caller.credential_table import (
     Decision,
     decide,
 )
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 ALICE, BOB = "user:1", "user:2"
 

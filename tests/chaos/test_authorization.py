@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.chaos.authorization_checker import judge
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
+from tools.chaos.authorization_checker import judge
 
 STARTED = {"at": 0, "what": "started", "trials": 1}
 REVOKED = {"at": 1, "what": "revoked", "person": "alice", "how": "a grant", "effects": 1}
@@ -68,7 +68,7 @@ class TestChecker:
     ],
 )
 def test_a_run_is_judged(arguments: tuple[str, ...], code: int, verdict: str) -> None:
-    command = [sys.executable, "-m", "tests.chaos.authorization", "--trials", "400", *arguments]
+    command = [sys.executable, "-m", "tools.chaos.authorization", "--trials", "400", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == code, done.stdout
     assert re.search(verdict, done.stdout), done.stdout + done.stderr

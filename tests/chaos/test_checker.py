@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.checker import Verdict, check
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
+from tools.chaos.checker import Verdict, check
 
 Line = dict[str, Any]
 KEYS, TWINS = 3, 2
@@ -98,7 +98,7 @@ def test_an_empty_run_is_not_good(tmp_path: Path, judged: Any) -> None:
 
 def test_it_is_a_program(tmp_path: Path, judged: Any) -> None:
     judged(rows=[*good_rows(), ("id-x", "key-1")])
-    command = [sys.executable, "-m", "tests.chaos.checker", f"{tmp_path}/history", f"sqlite:///{tmp_path}/database"]
+    command = [sys.executable, "-m", "tools.chaos.checker", f"{tmp_path}/history", f"sqlite:///{tmp_path}/database"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "BAD: 1 doubled" in done.stdout

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from tests.chaos.checker import Verdict, check
-from tests.chaos.idempotency import run
-from tests.chaos.place import Place, place
+from tools.chaos.checker import Verdict, check
+from tools.chaos.idempotency import run
+from tools.chaos.place import Place, place
 
 # The service's own, of the kind that the run has.
 pytestmark = pytest.mark.database

@@ -17,8 +17,8 @@ from securecore.digests import jwk_thumbprint
 from securecore.identity import parse_pem
 from securecore.message_signatures import Request
 from securecore.replay import parse_timestamp, verify_proof, verify_signature
-from tests.authority import Issued
 from tests.client.conftest import Received, Script
+from tests.support.authority import Issued
 
 KEYS: dict[str, Any] = {
     "P-256": ec.generate_private_key(ec.SECP256R1()),

@@ -21,7 +21,7 @@ from rest_framework.viewsets import ModelViewSet, ViewSet
 
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, HasGrant
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs/grants.md"
 MAKE = "things.make"

@@ -12,7 +12,7 @@ from securecore.errors import Misuse, PermissionDenied
 from securecore.events import GrantRevoked, happened
 from securecore.grants import Gate, Grant, authorize, grant, principal_of, revoke
 from securecore.revocation import disable_client, revoke_all_grants, revoke_grant
-from tests.views import effects, make_effect
+from tests.support.views import effects, make_effect
 
 ALICE, MAKE = "user:1001", "things.make"
 
@@ -142,7 +142,7 @@ class TestRevokeGrant:
             revoke()
 
 
-@pytest.mark.urls("tests.views")
+@pytest.mark.urls("tests.support.views")
 class TestRequires:
     def test_serves_who_holds_the_permission(self, mtls_client: Any, users: Any) -> None:
         grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())

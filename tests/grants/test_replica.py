@@ -16,7 +16,7 @@ from securecore.checks.grants import e607_standby
 from securecore.errors import Misuse
 from securecore.grants import authorize, decide, grant, late_gate, principal_of
 from securecore.revocation import revoke_grant
-from tests.postgres import server
+from tests.support.postgres import server
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -18,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, HasGrant, authorize, late_gate
 from tests.grants.conftest import MAKE
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 
 def the_group(request: HttpRequest, name: str) -> Group:

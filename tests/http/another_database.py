@@ -28,7 +28,7 @@ class Views:
 
         from securecore import clock
         from securecore.identity import enroll, parse_pem
-        from tests.authority import Authority, MutualTLSClient
+        from tests.support.authority import Authority, MutualTLSClient
 
         self.issued = Authority().issue("alice")
         self.certificate = parse_pem(self.issued.pem)

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from securecore.http.decorators import fresh, idempotent, requires
 from securecore.http.permissions import GrantedView, authorize, late_gate
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 MAKE = "things.make"
 

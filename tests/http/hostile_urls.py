@@ -36,6 +36,6 @@ urlpatterns = [
     path("login/password", LoginView.as_view(demands=("password",))),
     path("login/both", LoginView.as_view(demands=("certificate", "password"))),
     path("replay/", include("tests.replay.urls")),
-    path("views/", include("tests.views")),
+    path("views/", include("tests.support.views")),
     path("", include("tests.tokens.urls")),
 ]

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 _PROGRAM = "tests.http.another_database"
 

@@ -22,7 +22,7 @@ from securecore.http.authentication import (
 )
 from securecore.http.decorators import idempotent, requires
 from tests.replay import urls
-from tests.views import GuardedHandler, IdempotentHandler
+from tests.support.views import GuardedHandler, IdempotentHandler
 
 SIGNATURE = {"Signature-Input": True, "Signature": True, "Content-Digest": False}
 NONCE = {"X-Request-Timestamp": True, "X-Request-Nonce": True}

@@ -15,9 +15,9 @@ from django.db import connection
 
 from securecore import clock
 from securecore.grants import grant, principal_of
-from tests.authority import MutualTLSClient
 from tests.http.body_urls import MAKE
-from tests.views import effects
+from tests.support.authority import MutualTLSClient
+from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.http.body_urls")]
 

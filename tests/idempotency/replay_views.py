@@ -17,7 +17,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, authorize, late_gate
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 MAKE = "things.make"
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from tests.chaos.checker import effects_in
-from tests.chaos.client import Answer, NoAnswer, send
-from tests.chaos.place import Place, place
+from tools.chaos.checker import effects_in
+from tools.chaos.client import Answer, NoAnswer, send
+from tools.chaos.place import Place, place
 
 # The service's own, of the kind that the run has.
 pytestmark = pytest.mark.database

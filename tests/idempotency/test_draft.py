@@ -10,9 +10,9 @@ import pytest
 
 from securecore.errors import IdempotencyKeyMalformed
 from securecore.idempotency import IdempotencyRecord, parse_key
-from tests.structure.tree import ROOT
-from tests.vectors import load
-from tests.views import effects
+from tests.support.tree import ROOT
+from tests.support.vectors import load
+from tests.support.views import effects
 
 pytestmark = [pytest.mark.urls("tests.idempotency.views"), pytest.mark.django_db(transaction=True)]
 

@@ -11,9 +11,9 @@ from securecore.errors import Misuse
 from securecore.grants import grant, principal_of, revoke
 from securecore.http.decorators import idempotent, requires
 from securecore.idempotency import IdempotencyRecord
-from tests.views import effects
+from tests.support.views import effects
 
-pytestmark = [pytest.mark.urls("tests.views"), pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.urls("tests.support.views"), pytest.mark.django_db(transaction=True)]
 
 EVERY_VIEW = pytest.mark.parametrize("url", ["/idempotent", "/idempotent/handler"])
 
@@ -75,7 +75,7 @@ class TestScope:
     def test_is_the_user_and_not_the_certificate(self, post: Any, mtls_client: Any, ca: Any, users: Any) -> None:
         """A retry after the certificate was renewed is still the same request."""
         from securecore.identity import enroll, parse_pem
-        from tests.authority import MutualTLSClient
+        from tests.support.authority import MutualTLSClient
 
         renewed = ca.issue("alice")
         enroll(certificate=parse_pem(renewed.pem), user=users["alice"], now=clock.now())

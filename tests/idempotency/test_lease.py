@@ -17,7 +17,7 @@ from securecore.http.decorators import idempotent
 from securecore.idempotency import Claim, IdempotencyRecord, claim_lease, store_leased
 from securecore.idempotency.response import StoredResponse
 from tests.events.recorder import recorded
-from tests.views import OutOfPaper
+from tests.support.views import OutOfPaper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

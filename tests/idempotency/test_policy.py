@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from securecore.errors import IdempotencyAnswerUnreadable, IdempotencyKeyReused, Misuse
 from securecore.http.decorators import idempotent
 from securecore.idempotency import IdempotencyRecord
-from tests.views import effects, make_effect
+from tests.support.views import effects, make_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,7 +13,7 @@ from securecore.errors import Misuse
 from securecore.grants import grant, principal_of, revoke
 from securecore.idempotency import IdempotencyRecord
 from tests.idempotency.replay_views import MAKE, Owned
-from tests.views import effects
+from tests.support.views import effects
 
 pytestmark = [pytest.mark.urls("tests.idempotency.replay_views"), pytest.mark.django_db(transaction=True)]
 

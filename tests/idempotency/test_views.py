@@ -17,7 +17,7 @@ from securecore.http.idempotency import Policy
 from securecore.http.idempotency.middleware import IdempotencyMiddleware
 from securecore.idempotency import IdempotencyRecord
 from tests.idempotency.views import Gate
-from tests.views import effects
+from tests.support.views import effects
 
 pytestmark = [pytest.mark.urls("tests.idempotency.views"), pytest.mark.django_db(transaction=True)]
 

@@ -22,7 +22,7 @@ from rest_framework.viewsets import ViewSet
 
 from securecore.errors import Refused
 from securecore.http.decorators import idempotency_exempt, idempotent, requires
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 
 class OutOfPaper(Refused):

@@ -16,8 +16,8 @@ from securecore import digests
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
 from securecore.identity import ClientCertificate, parse_escaped_pem, parse_pem
 from securecore.identity.encodings import cached
-from tests import vectors
-from tests.authority import Authority, Issued
+from tests.support import vectors
+from tests.support.authority import Authority, Issued
 
 SECOND = dt.timedelta(seconds=1)
 

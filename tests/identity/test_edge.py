@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from securecore.management import nginx
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 Configure = Callable[..., str]
 

@@ -26,8 +26,8 @@ from securecore.identity import (
     revoke,
 )
 from securecore.purge import purge
-from tests.authority import DAY, Authority, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
+from tests.support.authority import DAY, Authority, MutualTLSClient
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from securecore.identity import Certificate
-from tests.authority import Authority, MutualTLSClient
+from tests.support.authority import Authority, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.hostile_urls")]
 

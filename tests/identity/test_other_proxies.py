@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests import vectors
-from tests.authority import MutualTLSClient
 from tests.identity.test_proxy import IDENTITY_HEADERS, TCP, refusal_of
+from tests.support import vectors
+from tests.support.authority import MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

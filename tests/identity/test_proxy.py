@@ -13,8 +13,8 @@ from securecore.errors import every_refusal
 from securecore.events import HeaderForged, RequestRefused
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate
-from tests.authority import DAY, Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
+from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

@@ -16,14 +16,14 @@ from securecore.content_digest import content_digest
 from securecore.events import HeaderForged, RequestRefused
 from securecore.identity import parse_pem
 from securecore.message_signatures import Covered, Request, sign, signature_base
-from tests import vectors
-from tests.authority import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.identity.test_mutations import mutations
 from tests.identity.test_proxy import refusal_of
 from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
 from tests.replay.rfc9421 import ECC_P256
 from tests.replay.signing import ABSENT, BODY, ED25519, P256, RSA, public_pem, signed
+from tests.support import vectors
+from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

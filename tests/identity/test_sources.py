@@ -13,8 +13,8 @@ import pytest
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge, Refused
 from securecore.http.edge.sources import SOURCES
 from securecore.identity import ClientCertificate, parse_pem
-from tests import vectors
-from tests.authority import Authority, Issued
+from tests.support import vectors
+from tests.support.authority import Authority, Issued
 
 #: Where each source finds a certificate, and what must stand beside it.
 CERTIFICATE = {

@@ -23,7 +23,7 @@ TIMEOUT = 60  # seconds until a thread that did not come back counts as hung
 @pytest.fixture(autouse=True)
 def _real_database() -> None:
     if connection.vendor != "postgresql":
-        pytest.fail("races need row locks: python -m tests.postgres -- pytest tests/races")
+        pytest.fail("races need row locks: python -m tests.support.postgres -- pytest tests/races")
 
 
 @pytest.hookimpl(wrapper=True)

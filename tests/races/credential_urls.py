@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication, SessionAuthentication
 from securecore.http.decorators import requires
 from tests.races.revocations import MAKE
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 
 class Stop:

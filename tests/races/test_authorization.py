@@ -17,7 +17,7 @@ from securecore.errors import AllowanceExhausted, Busy, Misuse, PermissionDenied
 from securecore.grants import Grant, authorize, gate, late_gate, turnstile
 from securecore.revocation import revoke_grant
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

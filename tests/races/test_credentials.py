@@ -39,8 +39,8 @@ from tests.races.revocations import MAKE, effects
 from tests.races.test_authorization import Held, Thread, _gate, wait_until_blocked
 from tests.replay.signing import P256
 from tests.sessions.test_endpoints import log_in
+from tests.support.views import make_effect
 from tests.tokens.calls import given, prove
-from tests.views import make_effect
 
 __all__ = ["_gate"]
 

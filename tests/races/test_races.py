@@ -22,9 +22,9 @@ from securecore.models import SeenNonce
 from securecore.purge import purge
 from securecore.replay import claim_nonce
 from securecore.revocation import revoke_grant, revoke_token
-from tests.views import effects, make_effect
+from tests.support.views import effects, make_effect
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.views")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.support.views")]
 
 ALICE, BOB, MAKE, JSON = "user:1001", "user:1002", "things.make", "application/json"
 THREADS = 16

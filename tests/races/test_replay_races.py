@@ -16,7 +16,7 @@ from securecore.models import SeenNonce
 from securecore.replay import signature_keys
 from securecore.revocation import revoke_signature_key
 from tests.replay.signing import ED25519, public_pem, signed
-from tests.views import effects
+from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.replay.urls")]
 

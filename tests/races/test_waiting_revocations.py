@@ -17,7 +17,7 @@ from securecore.errors import Busy, PermissionDenied
 from securecore.grants import Grant, authorize, eviction
 from securecore.revocation import deactivate_user, revoke_grant
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
-from tests.views import effects, make_effect
+from tests.support.views import effects, make_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,7 +16,7 @@ from securecore import database
 from securecore.grants import eviction
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, authorize
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 MAKE = "things.make"
 

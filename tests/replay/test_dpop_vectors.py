@@ -14,8 +14,8 @@ from securecore.digests import from_base64url
 from securecore.errors import InvalidDPoPProof
 from securecore.replay import DPOP_ALGORITHMS, Proof
 from securecore.replay.proof_key import checked_key, signature_is_good
-from tests import vectors
 from tests.replay.proofs import NOW, verify
+from tests.support import vectors
 
 EXAMPLES = vectors.load("rfc9449.json")
 THUMBPRINTS = vectors.load("rfc_thumbprints.json")["thumbprints"]

@@ -8,8 +8,8 @@ import pytest
 
 from securecore.replay import server_nonce
 from tests.replay.proofs import ED25519, ES256
+from tests.support.views import effects
 from tests.tokens.calls import given, prove
-from tests.views import effects
 
 pytestmark = [pytest.mark.urls("tests.replay.urls"), pytest.mark.django_db(transaction=True)]
 PLACES = ["/dpop", "/dpop/handler"]

@@ -21,7 +21,7 @@ from securecore.replay import signature_keys
 from securecore.revocation import revoke_certificate, revoke_signature_key
 from tests.events.recorder import recorded
 from tests.replay.signing import COVERED, ED25519, P256, public_pem, signed
-from tests.views import effects
+from tests.support.views import effects
 
 BODY = b'{"amount": 1}'
 PLACES = ["/signature", "/signature/handler", "/signature/dispatch", "/signature/mixin", "/signature/viewset"]

@@ -18,7 +18,7 @@ from securecore.errors import (
     TimestampStale,
 )
 from securecore.replay import SeenNonce, claim_nonce, parse_timestamp
-from tests.views import effects
+from tests.support.views import effects
 
 NOW = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -134,7 +134,7 @@ def post(mtls_client: Any) -> Any:
     return post
 
 
-@pytest.mark.urls("tests.views")
+@pytest.mark.urls("tests.support.views")
 @pytest.mark.parametrize("url", ["/fresh", "/fresh/handler", "/fresh/dispatch"])
 @pytest.mark.django_db(transaction=True)
 class TestFresh:
@@ -169,7 +169,7 @@ class TestFresh:
         assert effects() == 0
 
 
-@pytest.mark.urls("tests.views")
+@pytest.mark.urls("tests.support.views")
 @pytest.mark.parametrize("atomic_requests", [False, True])
 @pytest.mark.parametrize("url", ["/fresh", "/fresh/dispatch"])
 @pytest.mark.parametrize("outcome", ["refused", "broken"])
@@ -192,7 +192,7 @@ class TestFreshWhenTheViewFails:
             connection.settings_dict["ATOMIC_REQUESTS"] = before
 
 
-@pytest.mark.urls("tests.views")
+@pytest.mark.urls("tests.support.views")
 @pytest.mark.django_db(transaction=True)
 def test_fresh_on_a_handler_teaches_under_atomic_requests(mtls_client: Any) -> None:
     from django.db import connection

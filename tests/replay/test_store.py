@@ -22,7 +22,7 @@ from securecore.replay.store import _claim_in_cache, claim
 from tests.replay.proofs import ES256
 from tests.replay.proofs import NOW as PROVED_AT
 from tests.replay.proofs import verify as verify_proof
-from tests.views import effects
+from tests.support.views import effects
 
 NOW = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -104,7 +104,7 @@ class TestCache:
                 assert sum(pool.map(work, range(16))) == 1
 
 
-@pytest.mark.urls("tests.views")
+@pytest.mark.urls("tests.support.views")
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.django_db(transaction=True)
 class TestAway:

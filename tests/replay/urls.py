@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 from securecore.errors import PermissionDenied, Refused
 from securecore.http.authentication import CertificateAuthentication, DPoPAuthentication
 from securecore.http.decorators import FreshMixin, fresh
-from tests.views import OutOfPaper, make_effect
+from tests.support.views import OutOfPaper, make_effect
 
 
 def effect(request: Any) -> dict[str, str]:

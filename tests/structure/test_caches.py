@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 
-from tests.structure.tree import files, relative
+from tests.support.tree import files, relative
 
 #: Values of these are str, bytes, int, datetime, tuple or frozenset, or a frozen dataclass of such values.
 IMMUTABLE = {
@@ -38,7 +38,7 @@ INTERNAL = {
     "caller/query.py:_composed": "SQL",
     "grants/gate.py:_shared": "SQL",
     "grants/gate.py:_closing": "SQL",
-    "grants/query/standing.py:_questions": "SQL, names and the last rows, of which EffectiveGrant holds str, int and None",
+    "grants/query/standing.py:_questions": "SQL, names and the last rows: EffectiveGrant holds str, int and None",
     "grants/query/standing.py:_statement": "SQL",
     "grants/turnstile.py:_turnstiles": "a semaphore, which is shared on purpose; tenants that share it wait longer",
     "identity/chain.py:_authorities": "certificates of the settings",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.structure.tree import ROOT, files, relative
+from tests.support.tree import ROOT, files, relative
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())

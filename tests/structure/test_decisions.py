@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.structure.tree import ROOT, files
+from tests.support.tree import ROOT, files
 
 FOLDER = ROOT / "docs" / "decisions"
 RECORDS = [path for path in files(".md", under="docs/decisions") if path.name != "README.md"]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from tests.structure.tree import ROOT, files, relative
+from tests.support.tree import ROOT, files, relative
 
 #: The only code that sees a request.
 EDGE = ("securecore/http/", "securecore/admin", "securecore/urls.py")

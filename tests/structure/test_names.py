@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.structure.tree import relative, sources
+from tests.support.tree import relative, sources
 
 NOTHING_SAID = {"util", "utils", "helper", "helpers", "misc"}
 ROOMS_THAT_FILL_UP = NOTHING_SAID | {"common", "services", "managers", "shared"}

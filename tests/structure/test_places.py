@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from tests.structure.tree import ROOT, files, relative
+from tests.support.tree import ROOT, files, relative
 from tools import places
 
 LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")

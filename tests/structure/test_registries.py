@@ -10,7 +10,7 @@ from typing import TypeVar
 from securecore import conf
 from securecore.errors import every_refusal
 from securecore.events import every_event
-from tests.structure.tree import ROOT, files
+from tests.support.tree import ROOT, files
 
 Kind = TypeVar("Kind")
 

@@ -1,18 +1,18 @@
-"""The catalogue of sabotages fits the tree; whether each is noticed, `make sabotage` tries out."""
+"""The catalogue of sabotages fits the tree. ``make sabotage`` tries whether a test notices each."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.sabotage.__main__ import judge, missing
-from tests.sabotage.catalogue import CATALOGUE, Sabotage
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
+from tools.sabotage.__main__ import judge
+from tools.sabotage.catalogue import CATALOGUE, Sabotage
 
 
 @pytest.mark.parametrize("sabotage", CATALOGUE, ids=lambda sabotage: sabotage.name)
 def test_sabotage_fits_the_tree(sabotage: Sabotage) -> None:
-    assert not missing(sabotage)
-    assert sabotage.find != sabotage.replace
+    assert not sabotage.fault()
+    assert sabotage.replace != sabotage.by
     assert (ROOT / sabotage.test.partition("::")[0]).exists()
 
 

@@ -6,7 +6,7 @@ import ast
 import io
 import tokenize
 
-from tests.structure.tree import relative, sources
+from tests.support.tree import relative, sources
 
 FILE_LINES = 200
 TEST_FILE_LINES = 400  # a list of cases, read one at a time; one file for each module under test

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.structure.tree import files, relative
+from tests.support.tree import files, relative
 
 NOT_PORTABLE = re.compile(
     r"(?<![\w.$])/(?:root|work|home/\w+|Users/\w+|opt/pypi)/"  # a folder of one machine

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from securecore import clock
 from securecore.identity import parse_pem
 from securecore.tokens import Client
-from tests.authority import Issued, MutualTLSClient
+from tests.support.authority import Issued, MutualTLSClient
 
 
 @pytest.fixture

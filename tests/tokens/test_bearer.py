@@ -14,7 +14,7 @@ from securecore import tokens
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate, revoke_token
 from securecore.tokens import AccessToken, RevokedToken
-from tests.authority import Authority, Issued, MutualTLSClient
+from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.forge import claims, header, sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]

@@ -14,7 +14,7 @@ from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.tokens import RefreshFamily, refresh
-from tests.authority import Authority, MutualTLSClient
+from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import error_of, given, post, prove, said, works
 from tests.tokens.calls import refresh as refreshed
 from tests.tokens.forge import ABSENT, claims, header, sign

@@ -16,7 +16,7 @@ from securecore.models import Certificate, CertificateIdentifier, RefreshFamily,
 from securecore.purge import purge
 from securecore.revocation import end_sessions, revoke_certificate
 from securecore.tokens import refresh
-from tests.authority import DAY, Authority, Issued, MutualTLSClient
+from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
 from tests.tokens.calls import error_of, given, post, prove, works
 from tests.tokens.calls import refresh as refreshed
 

@@ -18,7 +18,7 @@ from securecore import clock
 from securecore.checks.tokens import e303_simplejwt, w304_simplejwt_defaults
 from securecore.revocation import revoke_user_tokens
 from securecore.tokens import simplejwt_settings
-from tests.authority import MutualTLSClient
+from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import get
 from tests.tokens.test_simplejwt import KEY, resigned
 

@@ -20,7 +20,7 @@ from securecore.conf import SIGNING_ALGORITHMS
 from securecore.errors import InvalidToken
 from securecore.tokens import access
 from securecore.tokens.keys import SigningKey
-from tests import vectors
+from tests.support import vectors
 
 #: Published as good, and refused by us: PS384 under a key for PS256, and characters that base64url does not have.
 STRICTER = {346, 350, 372, 373}

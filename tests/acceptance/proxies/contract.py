@@ -16,8 +16,8 @@ import pytest
 from cryptography import x509
 
 from tests.acceptance.proxies.edge import SECRET, Edge, ask, program
-from tests.authority import Issued
 from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
+from tests.support.authority import Issued
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from demo_project.children import Children
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 SECRET = secrets.token_urlsafe(32)
 CONFIGURATIONS = ROOT / "docs" / "proxies"

@@ -11,7 +11,7 @@ import pytest
 from demo_project.stack import nginx_binary
 from tests.acceptance.proxies.contract import Contract, issued
 from tests.acceptance.proxies.edge import SECRET, Edge
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 
 def start(edge: Edge, **replaced: str) -> Edge:

@@ -1,0 +1,1 @@
+"""Fixtures, servers and certificates that several test folders use."""

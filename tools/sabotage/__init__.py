@@ -1,0 +1,1 @@
+"""Break each promise on purpose, and see a test notice it: ``python -m tools.sabotage``."""

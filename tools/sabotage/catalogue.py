@@ -1,0 +1,88 @@
+"""Every sabotage, and the test that must notice it.
+
+A test that cannot fail proves nothing. For each promise of the project there is at least one entry: the smallest change
+that breaks the promise, and the test that turns red. ``make sabotage`` tries them all.
+
+An entry names a definition and a change inside it, for example::
+
+    [[sabotage]]
+    name = "grants: a check takes no gate"
+    promise = "after a revocation returned no effect commits under it"
+    within = "authorization._decided"
+    replace = "gate.enter(names)"
+    by = "None"
+    test = "tests/races/test_races.py::TestGrantRevokedUnderLoad::test_is_never_outrun"
+    database = "postgresql"
+
+``within`` is the end of a dotted name that only one definition has, so moving a file costs nothing. ``replace`` stands
+once in that definition; each space in it matches any white space, so formatting costs nothing. A change of another
+file, such as nginx's configuration, names the ``file`` instead.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.support.tree import ROOT
+from tools.sabotage import definitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sabotage:
+    """A change that breaks ``promise``; the pytest node ``test`` must fail on ``database``."""
+
+    name: str
+    promise: str
+    replace: str
+    by: str
+    test: str
+    within: str = ""
+    file: str = ""
+    database: Literal["sqlite", "postgresql"] = "sqlite"
+
+    def fault(self) -> str:
+        """Return the reason for which this entry does not fit the tree as it stands, or an empty string."""
+        if bool(self.within) is bool(self.file):
+            return "an entry names either a definition (within) or a file"
+        try:
+            _, start, end = self._place()
+        except (definitions.NotFound, OSError) as error:
+            return str(error)
+        count = len(re.findall(_pattern(self.replace), self._text()[start:end]))
+        return "" if count == 1 else f"its text stands {count} times in {self.within or self.file}"
+
+    def apply(self, root: Path) -> tuple[Path, str]:
+        """Change the copy of the project at ``root``. Return the changed file and its text from before."""
+        path, start, end = self._place()
+        copied = root / path.relative_to(ROOT)
+        text = copied.read_text()
+        changed = re.sub(_pattern(self.replace), lambda _: self.by, text[start:end])
+        copied.write_text(text[:start] + changed + text[end:])
+        return copied, text
+
+    def _place(self) -> tuple[Path, int, int]:
+        if self.file:
+            path = ROOT / self.file
+            return path, 0, len(path.read_text())
+        definition = definitions.find(self.within)
+        return definition.file, definition.start, definition.end
+
+    def _text(self) -> str:
+        return self._place()[0].read_text()
+
+
+def _pattern(text: str) -> str:
+    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
+
+
+def load() -> tuple[Sabotage, ...]:
+    """Return the entries of every list beside this file."""
+    lists = sorted(Path(__file__).parent.glob("*.toml"))
+    return tuple(Sabotage(**entry) for path in lists for entry in tomllib.loads(path.read_text())["sabotage"])
+
+
+CATALOGUE = load()
