@@ -64,7 +64,7 @@ PLACES = (
         "`TEST_DATABASE_URL` names the database",
     ),
     Place("start a PostgreSQL for a test", "def server() -> Iterator[Server]", "kill, restart, become a standby"),
-    Place("break a promise on purpose", "CATALOGUE: tuple[Sabotage", "an entry in a `.toml` file beside it"),
+    Place("break a promise on purpose", "def load() -> tuple[Sabotage", "an entry in a `.toml` file beside it"),
 )
 
 

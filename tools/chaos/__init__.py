@@ -5,6 +5,6 @@
     python -m tools.chaos.checker HISTORY DATABASE_URL           # judges the history and the tables of such a run
 
 The frame of every scenario: ``place`` starts a database and gunicorn, ``killers`` says which processes die and
-how often, ``client`` speaks HTTP over the service's unix socket, ``history`` records each event in one line. A scenario brings the
-requests; a checker of its own reads only the history and the tables.
+how often, ``client`` speaks HTTP over the service's unix socket, ``history`` records each event in one line. A scenario
+brings the requests; a checker of its own reads only the history and the tables.
 """
