@@ -17,7 +17,7 @@ from securecore.grants import Credential, principals
 from securecore.models import Session
 from securecore.replay import signature_keys
 from securecore.sessions import statements
-from securecore.tokens import AccessToken
+from securecore.tokens import AccessToken, simplejwt
 
 _ID: Any = Session._meta.get_field("id")
 _USER: Any = Session._meta.get_field("user")
@@ -26,10 +26,19 @@ _USER: Any = Session._meta.get_field("user")
 def token_credential(token: AccessToken) -> Credential:
     """Return the condition of an access token: itself, its user's and client's epochs, its family, the certificate
     that it was obtained under, and the key that signed it.
+
+    Its gates are those that the functions of ``revocation`` close for a token, whether or not they are the caller's own
+    names. Example: the token of a user's own client holds nothing of ``service:NAME``, and the gate of that name is the
+    one that ``revoke_client_tokens(NAME)`` closes.
     """
     ended = query.token_ended(Presented(token=token).parts)
-    obtained_under = (principals.certificate(token.certificate),) if token.certificate else ()
-    return _credential("token-revoked", ended, query.of_token(token, user_table()), obtained_under)
+    user = principals.user(token.subject)
+    gates = [user] if user else []
+    if token.issuer != simplejwt.ISSUER:  # all of these have one client, see ``revocation``
+        gates.append(principals.service(token.client_id))
+    if token.certificate:
+        gates.append(principals.certificate(token.certificate))
+    return _credential("token-revoked", ended, query.of_token(token, user_table()), tuple(gates))
 
 
 def session_credential(session_id: UUID, *, user_id: Any) -> Credential:

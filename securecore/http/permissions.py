@@ -19,6 +19,7 @@ from securecore.http.authorization.granted_view import GrantedView, HasGrant
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
+from securecore.http.sessions.session_user import user_beside
 from securecore.sessions import SessionStore
 
 __all__ = [
@@ -80,12 +81,22 @@ class RecentlyAuthenticated(BasePermission):
 
 
 def require_recent_authentication(request: Any, *, within: float) -> None:
-    """Raise ``RecentAuthenticationRequired`` unless the database says that the session's user was there just now."""
+    """Raise ``RecentAuthenticationRequired`` unless the database says that the session's user was there just now, and
+    the session still logs this user in, the caller of the request.
+
+    The row alone does not say so: it lives on after a change of the password, which ends the login in it.
+    """
     session = request.session
     since = clock.now() - dt.timedelta(seconds=within)
-    if not (isinstance(session, SessionStore) and session.is_authenticated_since(since)):
+    is_recent = isinstance(session, SessionStore) and _is_the_callers(request) and session.is_authenticated_since(since)
+    if not is_recent:
         challenge = f'Session error="insufficient_user_authentication", max_age="{within:.0f}"'
         raise RecentAuthenticationRequired(headers={"WWW-Authenticate": challenge})
+
+
+def _is_the_callers(request: Any) -> bool:
+    user = user_beside(getattr(request, "_request", request))
+    return user is not None and (not request.user.is_authenticated or request.user.pk == user.pk)
 
 
 def _caller(caller: Any) -> str | tuple[str, ...]:

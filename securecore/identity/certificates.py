@@ -49,6 +49,10 @@ class ClientCertificate:
             raise CertificateExpired
 
 
+#: The last instant that rows name. A device's certificate ends with the calendar, at 9999-12-31 23:59:59 (RFC 5280
+#: section 4.1.2.5): that is no date any more in a time zone ahead of UTC, nor with a timeout added.
+END_OF_TIME = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
+
 #: Bits. RFC 5280 section 4.1.2.2 allows 160; what is longer than 256 has no room in the table of certificates.
 _LONGEST_SERIAL = 256
 

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 
 from securecore import database, digests
 from securecore.conf import settings
-from securecore.identity.certificates import ClientCertificate
+from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import identifiers, key_match
 from securecore.identity.models import CertificateIdentifier
 
@@ -42,7 +42,8 @@ def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
     known_by = dict.fromkeys((*identifiers(certificate)[1:], key_match(certificate).identifier))
     longest = max(settings.REFRESH_ABSOLUTE_TIMEOUT, settings.SESSION_ABSOLUTE_TIMEOUT, settings.ACCESS_TOKEN_LIFETIME)
     # Nothing is given out after ``not_after``, but a host may have judged that by a clock of ``CLOCK_SKEW`` behind.
-    expires_at = max(certificate.not_after, now) + dt.timedelta(seconds=longest + settings.CLOCK_SKEW)
+    lives = dt.timedelta(seconds=longest + settings.CLOCK_SKEW)
+    expires_at = min(max(certificate.not_after, now), END_OF_TIME - lives) + lives
     parameters: list[Any] = []
     for identifier in sorted(known_by):  # everybody's order, so that two requests never wait for each other
         key = digests.record_id("certificate-identifier", certificate.thumbprint, identifier)

@@ -11,7 +11,7 @@ from django.db import transaction
 from securecore import database
 from securecore.conf import settings
 from securecore.errors import Busy, CertificateNotVerified, CertificateRevoked, Misuse
-from securecore.identity.certificates import ClientCertificate
+from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import Match
 from securecore.identity.models import Certificate
 
@@ -130,5 +130,5 @@ def _described(certificate: ClientCertificate) -> dict[str, Any]:
         "subject": certificate.subject,
         "issuer": certificate.issuer,
         "serial_number": certificate.serial_number,
-        "not_after": certificate.not_after,
+        "not_after": min(certificate.not_after, END_OF_TIME),
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import login
+from django.contrib.auth import alogin, login
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
+from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication
 from rest_framework.permissions import AllowAny
@@ -16,6 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from securecore.errors import Refused
 from securecore.http.authentication import (
     AccessTokenAuthentication,
     CertificateAuthentication,
@@ -25,7 +28,7 @@ from securecore.http.authentication import (
 )
 from securecore.http.authorization.principals import principals_of
 from securecore.http.decorators import fresh, requires
-from securecore.http.permissions import GrantedView, HasGrant
+from securecore.http.permissions import GrantedView, HasGrant, authorize
 
 MAKE = "things.make"
 
@@ -68,6 +71,60 @@ async def asynchronous(request: HttpRequest) -> HttpResponse:
 @requires(MAKE)
 def required(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"principals": principals_of(request)})
+
+
+class BeforeTheCheck:
+    """What happens after the request was authenticated and before it is checked."""
+
+    @staticmethod
+    def happens() -> None:
+        pass
+
+
+def happening(*_: Any, **__: Any) -> None:
+    BeforeTheCheck.happens()
+
+
+@method_decorator(requires(MAKE, obj=happening), name="dispatch")
+class Dispatched(Public):
+    pass
+
+
+@requires(MAKE, obj=happening)
+def dispatched_plain(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"user": request.certificate_user.get_username()})  # type: ignore[attr-defined]
+
+
+class ByToken(APIView):
+    permission_classes = (AllowAny,)
+
+    @requires(MAKE)
+    def get(self, request: Any) -> Response:
+        return Response(said(request))
+
+
+class ByTokenGranted(GrantedView, APIView):
+    permission_classes = (HasGrant(MAKE),)  # type: ignore[assignment]
+
+    def get(self, request: Any) -> Response:
+        return Response(said(request))
+
+
+class ByTokenAuthorized(APIView):
+    permission_classes = (AllowAny,)
+
+    def get(self, request: Any) -> Response:
+        with authorize(request, MAKE):
+            return Response(said(request))
+
+
+async def log_in_at_once(request: HttpRequest) -> HttpResponse:
+    """A login whose refusal the view answers by itself."""
+    alice = await User.objects.aget(username="alice")
+    with suppress(Refused):
+        await alogin(request, alice, "django.contrib.auth.backends.ModelBackend")
+    user = await request.auser()
+    return JsonResponse({"user": user.get_username()})
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -135,6 +192,12 @@ urlpatterns = [
     path("plain", plain),
     path("async", asynchronous),
     path("requires", required),
+    path("dispatched", Dispatched.as_view(authentication_classes=TOKENS)),
+    path("dispatched/plain", dispatched_plain),
+    path("by-token/requires", ByToken.as_view(authentication_classes=TOKENS)),
+    path("by-token/granted", ByTokenGranted.as_view(authentication_classes=TOKENS)),
+    path("by-token/authorize", ByTokenAuthorized.as_view(authentication_classes=TOKENS)),
+    path("log-in-at-once", log_in_at_once),
     path("healthz", healthz),
     path("log-in/<name>", log_in),
     path("signed", signed),

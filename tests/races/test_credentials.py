@@ -168,6 +168,37 @@ class TestEveryRevocation:
         assert caller.pay() == 201
 
 
+@pytest.mark.parametrize("what", ["the token of a user", "the token of a client", "its user's", "its client's"])
+def test_a_token_of_a_user_s_own_client_is_waited_for(
+    mtls_client: Any, enrolled: Any, settings: Any, what: str
+) -> None:
+    """Its caller holds nothing of ``service:NAME``, and enters the gate of that name."""
+    settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    user, browser = enrolled("alice"), mtls_client("alice")
+    grants.grant(principal=principal_of(user), permission=MAKE, now=clock.now())
+    tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now() - dt.timedelta(seconds=1))
+    text = given(browser)["access_token"]
+    token = tokens.verify(text, now=clock.now())
+    assert not token.is_registered
+
+    def pay() -> int:
+        return int(browser.post("/pay", HTTP_AUTHORIZATION=f"Bearer {text}").status_code)
+
+    caller = Caller(user, token.certificate, pay, token)
+    Stop.next_at("inside")
+    paying = Thread(caller.pay)
+    assert Stop.reached.wait(30)
+    revoking = Thread(lambda: OF_TOKENS[what](caller))
+    try:
+        wait_until_blocked(1, what)
+        assert revoking.is_alive()
+    finally:
+        Stop.go.set()
+    assert paying.result() == 201
+    revoking.result()
+    assert caller.pay() == 401
+
+
 class TestSignatureKey:
     def test_that_is_revoked_stops_what_it_signed(self, alice: Any) -> None:
         user = alice("session").user

@@ -130,6 +130,15 @@ class TestRecentAuthentication:
         put(client, "x")
         assert client.get(path).status_code == 401
 
+    @pytest.mark.parametrize("path", ["/recent", "/api/recent"])
+    def test_ends_with_the_password(self, alice: MutualTLSClient, enrolled: Any, path: str) -> None:
+        """The row still says when alice logged in, and the session logs nobody in any more."""
+        assert alice.get(path).status_code == 200
+        user = enrolled("alice")
+        user.set_password("another")
+        user.save()
+        assert alice.get(path).status_code == 401
+
     def test_is_not_renewed_by_use_or_rotation(self, alice: MutualTLSClient, now: dt.datetime) -> None:
         Session.objects.update(authenticated_at=now - dt.timedelta(seconds=301))
         alice.get("/rotate")
