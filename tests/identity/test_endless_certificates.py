@@ -12,7 +12,7 @@ from securecore import clock
 from securecore.identity import enroll, parse_pem
 from securecore.models import Certificate, CertificateIdentifier
 from securecore.purge import purge
-from tests.authority import Authority, MutualTLSClient
+from tests.support.authority import Authority, MutualTLSClient
 from tests.sessions.test_endpoints import log_in
 from tests.tokens.calls import given
 
