@@ -25,7 +25,7 @@ from securecore.errors import Misuse
 from securecore.http.amounts import sent_amount
 from securecore.http.authenticated_by import credentials_of
 from securecore.http.callers import request_of
-from securecore.http.effects import completed, took_back
+from securecore.http.effects import completed, is_replay, took_back
 from securecore.http.freshness import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.idempotency.views import rest_view, under_key
@@ -93,7 +93,7 @@ def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | Non
     caller, credentials = principals_of(request), credentials_of(request)
     with grants.allowed(caller, permission, obj, credentials=credentials, clock=clock.now) as decision:
         response = view()
-        if not took_back(response) and "Idempotency-Replayed" not in response:
+        if not took_back(response) and not is_replay(response):
             decision.spend(amount=amount(), now=clock.now())
         return response
 
@@ -106,7 +106,7 @@ def _run_late(
         response = view()
         if took_back(response):
             late.abandon()
-        elif "Idempotency-Replayed" in response:
+        elif is_replay(response):
             late.spend_nothing()
         return response
 

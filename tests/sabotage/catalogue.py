@@ -134,6 +134,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("review_obtained"),
     *listed("review_input"),
     *listed("review_habits"),
+    *listed("review_again"),
     *(
         Sabotage(
             name=f"session: {name}",
