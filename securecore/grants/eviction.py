@@ -2,13 +2,19 @@
 
 Note [A revocation wins]
     A check holds the gate until its transaction ends, and its view may take as long as it likes: a statement of a
-    minute, a call to another service. A revocation that waits longer than half of ``LOCK_TIMEOUT`` therefore ends the
-    sessions that hold the gate and are not waiting for another lock (``pg_terminate_backend``). Their effects roll
-    back, and their clients get 503 with Retry-After.
+    minute, a call to another service, a wait for a lock that another of the caller's requests holds. A revocation that
+    waits longer than half of ``LOCK_TIMEOUT`` therefore ends the sessions that hold the gate and are in its way
+    (``pg_terminate_backend``), and looks again every few milliseconds: under the row gate the checks that came before
+    the revocation enter one after the other. Their effects roll back, and their clients get 503 with Retry-After.
 
-    A session that itself waits for a lock is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session
-    that closes a gate: one revocation never ends another. A session is found by what it holds, a lock number of the
-    gates or a row lock on ``securecore_gate``; pids are PostgreSQL's own, so this works behind a pooler too.
+    A session that holds the gate and waits for a lock elsewhere is ended too. Else a caller could keep a revocation
+    waiting by several slow requests, each of which waits for the one before, such as twins of one idempotency key. A
+    session that only waits at a gate is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session that
+    closes a gate: one revocation never ends another. A session is found by what it holds, a lock number of the gates or
+    a row lock on ``securecore_gate``; pids are PostgreSQL's own, so this works behind a pooler too.
+
+    A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
+    their checks under the row gate. So a revocation is watched until its transaction ends (``watched``).
 
     The statement runs on a connection of its own, opened by a thread when the time has come, since the revoking
     connection is waiting. Where that connection cannot be opened, or its role may not end the other session, the
@@ -20,6 +26,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.db import DatabaseError
@@ -28,8 +35,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore import events
 from securecore.conf import settings
 
-#: Of LOCK_TIMEOUT, the part after which a waiting revocation ends those that hold its gate; then again and again.
-_PATIENCE = 0.5
+#: Of LOCK_TIMEOUT, the part after which a waiting revocation ends those that hold its gate, and the parts between two
+#: looks after that. With the default a look every 50 ms, of some 2 ms.
+_PATIENCE, _PAUSE = 0.5, 0.025
 
 #: Finding and ending are one statement, so that no session is ended for a lock that it held a moment ago. Without
 #: MATERIALIZED PostgreSQL would call pg_terminate_backend() before it looks at the other conditions.
@@ -42,60 +50,90 @@ _END_HOLDERS = """
         SELECT pid FROM gates WHERE mode = 'ExclusiveLock'
         AND (CAST(%(names)s AS text[]) IS NULL
              OR number IN (SELECT hashtext(name) & %(mask)s FROM unnest(CAST(%(names)s AS text[])) AS name))
+    ), rows AS (
+        SELECT pid, locktype, mode FROM pg_locks WHERE relation = CAST('securecore_gate' AS regclass)
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ), holding AS (
+        SELECT pid FROM gates WHERE mode = 'ShareLock' AND granted
+        UNION SELECT pid FROM rows WHERE mode = 'RowShareLock'
+        EXCEPT SELECT pid FROM gates WHERE NOT granted
+        EXCEPT SELECT pid FROM rows WHERE locktype = 'tuple'
+        EXCEPT SELECT pid FROM gates WHERE mode = 'ExclusiveLock'
     ), ahead (pid) AS (
         SELECT pid FROM closing
         UNION
         SELECT blocking.pid FROM ahead, unnest(pg_blocking_pids(ahead.pid)) AS blocking (pid)
-    ), waiting AS (
-        SELECT pid FROM pg_locks WHERE NOT granted
-    ), holding AS (
-        SELECT pid FROM gates WHERE mode = 'ShareLock' AND granted
-        UNION
-        SELECT pid FROM pg_locks WHERE relation = CAST('securecore_gate' AS regclass) AND mode = 'RowShareLock'
+        WHERE ahead.pid NOT IN (SELECT pid FROM holding)
     ), holders AS MATERIALIZED (
-        SELECT pid FROM ahead WHERE pid IN (SELECT pid FROM holding) AND pid NOT IN (SELECT pid FROM waiting)
-        AND pid NOT IN (SELECT pid FROM gates WHERE mode = 'ExclusiveLock')
+        SELECT pid FROM ahead WHERE pid IN (SELECT pid FROM holding)
     )
     SELECT pid FROM holders WHERE pg_terminate_backend(pid)
 """
 
 
-@contextmanager
-def ending_holders(
-    database: BaseDatabaseWrapper, names: Collection[str] | None, *, kinds: Collection[int], numbers: int
-) -> Iterator[None]:
-    """Run the block, which closes the gates of ``names``, or every gate for None; when it waits too long, end the
-    sessions that hold them.
+class _Watch(threading.Thread):
+    """Ends the sessions that hold the gates of ``names``, once the revocation has waited too long."""
 
-    ``kinds`` are the classes of advisory locks that gates use, ``numbers`` how many lock numbers there are.
+    def __init__(self, database: BaseDatabaseWrapper, kinds: Collection[int], numbers: int) -> None:
+        super().__init__(daemon=True)
+        self.names: set[str] | None = set()
+        self.ended: list[int] = []
+        self.is_over = threading.Event()
+        self._database = database
+        self._parameters = {"kinds": list(kinds), "mask": numbers - 1}
+
+    def add(self, names: Collection[str] | None) -> None:
+        """Watch the gates of ``names`` too, or every gate for None."""
+        # A new set: the thread may be reading the old one.
+        self.names = None if names is None or self.names is None else self.names.union(names)
+
+    def run(self) -> None:
+        own: BaseDatabaseWrapper | None = None
+        try:
+            pause = settings.LOCK_TIMEOUT * _PATIENCE
+            while not self.is_over.wait(pause):
+                own = own or _connection_like(self._database)
+                names = None if self.names is None else list(self.names)
+                self.ended += _end(own, self._parameters | {"names": names})
+                pause = settings.LOCK_TIMEOUT * _PAUSE
+        except DatabaseError:
+            return  # the revocation waits on, and gives up with Busy
+        finally:
+            if own is not None:
+                own.close()
+
+
+#: The watch over this thread's revocation.
+_watch: ContextVar[_Watch | None] = ContextVar("securecore_watch", default=None)
+
+
+@contextmanager
+def watched(database: BaseDatabaseWrapper, *, kinds: Collection[int], numbers: int) -> Iterator[None]:
+    """Run the block, a revocation; when it waits too long, end the sessions that hold the gates which it closes.
+
+    ``kinds`` are the classes of advisory locks that gates use, ``numbers`` how many lock numbers there are. Inside
+    another such block this is a part of that one.
     """
-    is_closed = threading.Event()
-    ended: list[int] = []
-    parameters = {"names": None if names is None else list(names), "kinds": list(kinds), "mask": numbers - 1}
-    thread = threading.Thread(target=_end_holders, args=(database, parameters, is_closed, ended), daemon=True)
-    thread.start()
+    if database.vendor != "postgresql" or _watch.get() is not None:
+        yield
+        return
+    watch = _Watch(database, kinds, numbers)
+    watch.start()
+    token = _watch.set(watch)
     try:
         yield
     finally:
-        is_closed.set()
-        thread.join(settings.LOCK_TIMEOUT)
-        for pid in ended:
-            events.emit(events.GateHolderEnded(principals=tuple(names or ()), pid=pid))
+        _watch.reset(token)
+        watch.is_over.set()
+        watch.join(settings.LOCK_TIMEOUT)
+        for pid in watch.ended:
+            events.emit(events.GateHolderEnded(principals=tuple(sorted(watch.names or ())), pid=pid))
 
 
-def _end_holders(
-    database: BaseDatabaseWrapper, parameters: dict[str, Any], is_closed: threading.Event, ended: list[int]
-) -> None:
-    own: BaseDatabaseWrapper | None = None
-    try:
-        while not is_closed.wait(settings.LOCK_TIMEOUT * _PATIENCE):
-            own = own or _connection_like(database)
-            ended.extend(_end(own, parameters))
-    except DatabaseError:
-        return  # the revocation waits on, and gives up with Busy
-    finally:
-        if own is not None:
-            own.close()
+def watch(names: Collection[str] | None) -> None:
+    """Say that the revocation which is watched closes the gates of ``names``, or every gate for None."""
+    if (current := _watch.get()) is not None:
+        current.add(names)
 
 
 def _end(own: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[int]:

@@ -26,7 +26,7 @@ Note [Lock numbers]
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -37,8 +37,7 @@ from securecore import database
 from securecore.conf import settings
 from securecore.database.statements import Asked, Statement, begun
 from securecore.errors import Busy, Misuse
-from securecore.grants import turnstile
-from securecore.grants.eviction import ending_holders
+from securecore.grants import eviction, turnstile
 from securecore.grants.principals import DERIVED
 
 #: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
@@ -119,7 +118,8 @@ def close(
             return None
         if connection.vendor == "postgresql":
             if wins:
-                stack.enter_context(ending_holders(connection, names, kinds=(_OWN, _DERIVED), numbers=_NUMBERS))
+                stack.enter_context(winning())
+                eviction.watch(names)
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
             locking = [_HELD_ROW.asked({"sc_name": name}) for name in ordered]
             # In one turn: on a busy machine each is one that everybody else has first.
@@ -146,10 +146,18 @@ def close_all() -> None:
         if connection.vendor == "sqlite":
             _require_immediate()
             return
-        with ending_holders(connection, None, kinds=(_OWN, _DERIVED), numbers=_NUMBERS), connection.cursor() as cursor:
+        with winning(), connection.cursor() as cursor:
+            eviction.watch(None)
             database.limit_waits(settings.LOCK_TIMEOUT)
             cursor.execute(_EVERY_NUMBER)
             cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
+
+
+def winning() -> AbstractContextManager[None]:
+    """Let the block, a revocation, end the sessions that hold the gates which it closes (eviction.py): also when it
+    waits for them after it has closed the gates, for the rows of a group's members.
+    """
+    return eviction.watched(database.connection(), kinds=(_OWN, _DERIVED), numbers=_NUMBERS)
 
 
 def take_gate(principal: str) -> None:

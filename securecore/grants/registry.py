@@ -6,6 +6,7 @@ Epochs are counted by triggers (see triggers/), whoever makes a change.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import transaction
@@ -36,8 +37,8 @@ def grant(
     """
     check_limits(denies=denies, **limits)
     object_type, object_id = object_of(obj)
-    with database.outermost_transaction("grant()"):
-        # Only what takes something away ends the requests that hold the gate.
+    # Only what takes something away ends the requests that hold the gate.
+    with database.outermost_transaction("grant()"), gate.winning() if denies else nullcontext():
         _close(require_principal(principal), require_permission(permission), wins=denies)
         grants = _rows()
         if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
@@ -61,7 +62,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     Opens or joins the outermost transaction, and holds as soon as that has committed: after the wait for the gate every
     effect that was allowed has committed, and every later check reads this.
     """
-    with database.outermost_transaction("revoke()") as is_ours:
+    with database.outermost_transaction("revoke()") as is_ours, gate.winning():
         on = object_of(obj)
         which = {
             "principal": require_principal(principal),
@@ -80,7 +81,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
     """Take everything that was granted to ``principal`` itself, its roles too; what denies stays. Say how many."""
-    with database.outermost_transaction("revoke_all()"):
+    with database.outermost_transaction("revoke_all()"), gate.winning():
         roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
         return _rows().filter(principal=principal, denies=False).revoke(now=now)

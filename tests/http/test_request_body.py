@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import RequestFactory
 
 from securecore import clock
 from securecore.grants import grant, principal_of
+from securecore.http.edge.request_body import receive_body
 from tests.http.body_urls import MAKE
 from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
@@ -147,6 +150,24 @@ def test_limits_of_django_hold(client: MutualTLSClient, settings: Any) -> None:
     assert post(client, "/required", Wire()).status_code == 413 or effects() == 0
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(BODY)
     assert post(client, "/required", Wire()).status_code == 201
+
+
+def test_nothing_stays_in_memory_where_django_says_so(rf: RequestFactory, settings: Any) -> None:
+    """0 sends each upload to a file. The whole body, of any size, stayed in memory."""
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 0
+    request: Any = rf.post("/", b"x" * 100_000, content_type="application/octet-stream")
+    tracemalloc.start()
+    receive_body(request)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 50_000
+    assert request.read() == b"x" * 100_000
+
+
+def test_a_disk_of_ours_that_fails_is_not_the_clients_mistake(rf: RequestFactory, settings: Any) -> None:
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE, settings.FILE_UPLOAD_TEMP_DIR = 10, "/nowhere"
+    with pytest.raises(FileNotFoundError):
+        receive_body(rf.post("/", b"x" * 100, content_type="application/octet-stream"))
 
 
 def test_a_caller_who_is_nobody_is_not_waited_for(client: MutualTLSClient) -> None:

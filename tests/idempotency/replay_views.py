@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -76,6 +77,75 @@ class ByBody(APIView):
         group = Group.objects.get(name=request.data["name"])
         self.check_object_permissions(request, group)
         return Response({"name": make_effect()}, status=201)
+
+
+class ProxyOfGroup(Group):
+    class Meta:
+        proxy = True
+        app_label = "auth"
+
+
+@idempotent
+class Proxies(ModelViewSet[ProxyOfGroup]):
+    permission_classes = (IsAuthenticated, MayChange)
+    serializer_class = GroupSerializer
+
+    def get_queryset(self) -> Any:
+        return ProxyOfGroup.objects.filter(name__in=Owned.visible)
+
+
+@idempotent
+class OfTheTutorial(APIView):
+    """REST framework's tutorial has a view with a ``get_object()`` of its own, and no queryset."""
+
+    permission_classes = (IsAuthenticated, MayChange)
+
+    def get_object(self, pk: int) -> Group:
+        group = get_object_or_404(Group, pk=pk, name__in=Owned.visible)
+        self.check_object_permissions(self.request, group)
+        return group
+
+    def put(self, request: Any, pk: int) -> Response:
+        group = self.get_object(pk=pk) if "by-name" in request.query_params else self.get_object(pk)
+        group.name = request.data["name"]
+        group.save()
+        return Response({"name": group.name})
+
+    def delete(self, request: Any, pk: int) -> Response:
+        self.get_object(pk).delete()
+        return Response(status=204)
+
+
+@idempotent
+class Relaying(APIView):
+    """It answers with the headers of another service, which uses securecore too."""
+
+    permission_classes = (IsAuthenticated,)
+
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201, headers=request.data)
+
+
+class RelayingHandler(APIView):
+    @requires(MAKE, consume=lambda request: 1)
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201, headers={"Idempotency-Replayed": "true"})
+
+
+class RelayingLate(APIView):
+    @requires(MAKE, consume=lambda request: 1, late=True)
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201, headers={"Idempotency-Replayed": "true"})
+
+
+class RelayingGranted(GrantedView, APIView):
+    grants = {"post": MAKE}  # noqa: RUF012
+
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201, headers={"Idempotency-Replayed": "true"})
+
+    def consumed(self, request: Any) -> int:
+        return 1
 
 
 class Thing:
@@ -191,6 +261,12 @@ urlpatterns = [
     path("groups/<int:pk>", Groups.as_view({"put": "update", "delete": "destroy"})),
     path("granted/<int:pk>", Granted.as_view({"put": "update", "delete": "destroy"})),
     path("granted-handler/<int:pk>", GrantedHandler.as_view({"delete": "destroy"})),
+    path("proxies/<int:pk>", Proxies.as_view({"put": "update", "delete": "destroy"})),
+    path("of-the-tutorial/<int:pk>", OfTheTutorial.as_view()),
+    path("relaying", Relaying.as_view()),
+    path("relaying/handler", RelayingHandler.as_view()),
+    path("relaying/late", RelayingLate.as_view()),
+    path("relaying/granted", RelayingGranted.as_view()),
     path("by-body", ByBody.as_view()),
     path("of-no-model", OfNoModel.as_view()),
     path("by-hand", by_hand),

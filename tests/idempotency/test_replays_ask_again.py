@@ -73,6 +73,22 @@ class TestObjectPermission:
         Owned.visible = set()
         assert send("put", url, {"name": "renamed"}).status_code == 404
 
+    @pytest.mark.parametrize("url", ["/proxies/{}", "/of-the-tutorial/{}", "/of-the-tutorial/{}?by-name"])
+    def test_of_a_proxy_model_or_a_view_without_queryset(self, send: Any, url: str) -> None:
+        """The replay of a proxy's went on, and of a view without queryset every replay was a 500."""
+        url = url.format(Group.objects.create(name="one").pk)
+        assert send("put", url, {"name": "renamed"}).status_code == 200
+        assert is_replay(send("put", url, {"name": "renamed"}))
+        Owned.permitted = set()
+        assert send("put", url, {"name": "renamed"}).status_code == 403
+        Owned.visible = set()
+        assert send("put", url, {"name": "renamed"}).status_code == 404
+
+    @pytest.mark.parametrize("url", ["/proxies", "/of-the-tutorial"])
+    def test_of_one_that_was_deleted(self, send: Any, url: str) -> None:
+        url = f"{url}/{Group.objects.create(name='one').pk}"
+        assert [send("delete", url).status_code for _ in range(2)] == [204, 204]
+
     def test_that_the_handler_asked_by_hand_is_asked_again(self, send: Any) -> None:
         Group.objects.create(name="one")
         assert send("post", "/by-body", {"name": "one"}).status_code == 201
@@ -112,6 +128,30 @@ class TestGrantOfAnObject:
         assert is_replay(send("post", url))
         revoke(principal=alice, permission=MAKE, now=clock.now())
         assert send("post", url).json()["code"] == "permission-denied"
+        assert effects() == 1
+
+    def test_that_does_not_exist_is_asked_again(self, send: Any, alice: str) -> None:
+        """404 is for callers that may on every object."""
+        grant(principal=alice, permission=MAKE, now=clock.now())
+        assert send("delete", "/granted/777").status_code == 404
+        assert send("delete", "/granted/777").status_code == 404
+        revoke(principal=alice, permission=MAKE, now=clock.now())
+        assert send("delete", "/granted/777").status_code == 403
+
+
+class TestAViewThatRelaysTheHeadersOfAnother:
+    @pytest.mark.parametrize("asked", ["x", '[[], [["auth.group", "1", true]]]', '[[["things.other", "", ""]], []]'])
+    @pytest.mark.parametrize("name", ["Securecore-Asked", "securecore-asked"])
+    def test_does_not_choose_what_a_replay_asks(self, send: Any, name: str, asked: str) -> None:
+        assert send("post", "/relaying", {name: asked}).status_code == 201
+        again = send("post", "/relaying", {name: asked})
+        assert (is_replay(again), name in again) == (True, False)
+
+    @pytest.mark.parametrize("url", ["/relaying/handler", "/relaying/late", "/relaying/granted"])
+    def test_uses_up_what_it_is_granted(self, send: Any, alice: str, url: str) -> None:
+        """The other's answer was a replay, and this one is none."""
+        grant(principal=alice, permission=MAKE, uses_limit=1, now=clock.now())
+        assert [send("post", url).status_code for _ in range(2)] == [201, 403]
         assert effects() == 1
 
 

@@ -6,16 +6,17 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import Error, connection, transaction
 
 from securecore import clock, events, grants
 from securecore.errors import Busy, PermissionDenied
 from securecore.grants import Grant, authorize, eviction
-from securecore.revocation import deactivate_user, revoke_grant
+from securecore.revocation import deactivate_user, revoke_all_grants, revoke_grant
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
 from tests.support.views import effects, make_effect
 
@@ -139,6 +140,66 @@ def _effect_of(principal: str) -> str:
     except PermissionDenied:
         return "denied"
     return "done"
+
+
+SHARED = 4_711
+
+
+def hold_in_turn(principal: str, seconds: float) -> None:
+    """Like ``hold``, one after the other, as twins of one idempotency key and users of one allowance are."""
+    with transaction.atomic():
+        grants.decide(principal, MAKE, clock=clock.now).require()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED])
+            make_effect()
+            cursor.execute("SELECT pg_sleep(%s)", [seconds])
+
+
+def test_holders_that_wait_for_each_other_are_ended(alice: str, settings: Any) -> None:
+    """One was ended and the next went on: a caller with four slow requests kept its own revocation waiting."""
+    threads = [Thread(lambda: hold_in_turn(alice, 30))]
+    _wait_until_sleeping()
+    threads += [Thread(lambda: hold_in_turn(alice, 30)) for _ in range(3)]
+    wait_until_blocked(1 if settings.SECURECORE["GATE"] == "row" else 3, "those behind the first")
+    began = time.monotonic()
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert time.monotonic() - began < 2 * LOCK_TIMEOUT
+    for thread in threads:
+        with pytest.raises((Error, PermissionDenied)):
+            thread.result()
+    assert (effects(), held(alice)) == (0, False)
+
+
+def test_a_holder_of_another_gate_is_not(alice: str) -> None:
+    """A holder of this gate waits for it, and is ended itself."""
+    bob = grants.principal_of(User.objects.create(username="bob of another gate"))
+    grants.grant(principal=bob, permission=MAKE, now=clock.now())
+
+    def hold_shared() -> None:
+        hold(bob)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SHARED])
+
+    other = Held(hold_shared)
+    waiting = Thread(lambda: hold_in_turn(alice, 0))
+    wait_until_blocked(1, "alice behind bob")
+    assert revoke_grant(principal=alice, permission=MAKE)
+    assert ended(waiting)
+    other.let_go()
+    assert (effects(), held(alice)) == (1, False)
+
+
+@pytest.mark.parametrize("revoke", [revoke_all_grants, partial(revoke_grant, permission=MAKE)])
+def test_a_member_of_a_group_that_loses_it_is_ended(user: User, revoke: Any) -> None:
+    """Under the row gate a change of the group waits for its members' rows after it has closed its own gate."""
+    group = Group.objects.create(name="clerks")
+    user.groups.add(group)
+    principal = grants.principals.group(group)
+    grants.grant(principal=principal, permission=MAKE, now=clock.now())
+    holder = Held(lambda: hold(grants.principal_of(user)))
+    assert revoke(principal=principal)
+    assert ended(holder)
+    assert not held(principal)
 
 
 def test_a_revocation_ends_no_other(alice: str, told: list[Any]) -> None:

@@ -49,6 +49,13 @@ def is_error(response: Any) -> bool:
     return int(response.status_code) >= 400
 
 
+def is_replay(response: Any) -> bool:
+    """Say whether ``response`` is a stored answer. Its header ``Idempotency-Replayed`` does not tell: a view that
+    relays the answer of another service may copy that header too.
+    """
+    return bool(getattr(response, "securecore_is_replay", False))
+
+
 def took_back(response: Any) -> bool:
     """Roll the transaction back if ``response`` is an error; say whether it is one.
 

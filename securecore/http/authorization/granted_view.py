@@ -27,7 +27,7 @@ from securecore.http.authorization.action_names import (
 )
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.effects import completed, took_back
+from securecore.http.authorization.effects import completed, is_replay, took_back
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
@@ -49,7 +49,9 @@ class HasGrant(BasePermission):
         if not isinstance(view, GrantedView):
             raise Misuse("HasGrant needs a view whose check and effect are one transaction: class V(GrantedView, ...).")
         # A permission on one object is asked about that object, by get_object().
-        if not view.is_about_one_object():
+        if view.is_about_one_object():
+            view.owe(request, self.permission)
+        else:
             view.decide(request, self.permission)
         return True
 
@@ -78,6 +80,7 @@ class GrantedView:
         view: Any = self
         _require_known_names(view.__class__, frozenset(self.grants), getattr(view, "action_map", None) is not None)
         self._decisions: list[Decision] = []
+        self._owed: dict[str, None] = {}
         self._judge: Judge | None = None
         self._method = ""
         self._is_answered = False
@@ -85,6 +88,13 @@ class GrantedView:
             response = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
             self._is_answered = True
             return self._settled(response)
+
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Authenticate and check as REST framework does. Raises ``Misuse``, before the handler has any effect, if the
+        checks of this class were left out.
+        """
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        self._require_begun()
 
     def check_permissions(self, request: Any) -> None:
         """Check REST framework's permissions, then the grant that this action or method needs."""
@@ -121,6 +131,11 @@ class GrantedView:
         self._decisions.append(decision)
         note_permission(request, permission, obj)
 
+    def owe(self, request: Any, permission: str) -> None:
+        """Note that ``permission`` must be asked about the object of this request before the transaction ends."""
+        if request.method == self._method and not self._is_answered:  # else it is asked for show
+            self._owed[permission] = None
+
     def consumed(self, request: Any) -> int | None:
         """Return how much of a limited amount this request takes; override it where grants limit amounts."""
         return None
@@ -136,12 +151,16 @@ class GrantedView:
         """Open the transaction. Nothing in it waits for the client, and nobody holds a thread without credentials."""
         if self._method:
             return
+        view: Any = self
         named = self._named(request)
         permissions = [*(each.permission for each in self._own_grants()), *([named] if named else [])]
         names = self._names(request) if permissions else ()
         receive_body(request)
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
         self._method = request.method
+        # A grant inside ``A & B`` is owed once it has let the request through; of ``A | B``, A may suffice.
+        own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
+        self._owed = dict.fromkeys([*own, *([named] if named else [])])
         # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
         if permissions:
             credentials = credentials_of(request)
@@ -183,19 +202,17 @@ class GrantedView:
         view: Any = self
         return list(asking_permissions(view.get_permissions(), HasGrant))
 
-    def _asked(self, request: Any) -> list[str]:
-        """Return the permissions that this request must have been asked for."""
-        view: Any = self
-        named = self._named(request)
-        own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
-        return [*own, *([named] if named else [])]
+    def _require_begun(self) -> None:
+        if not self._method:
+            raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")
 
     def _require_on_all(self, request: Any) -> None:
         """Judge an object that does not exist as no object: 403 for callers that may not on every object, so that 404
         and 403 do not tell them which objects exist.
         """
-        for permission in self._asked(request):
+        for permission in self._owed:
             self._decision(request, permission).require()
+            note_permission(request, permission, None)
 
     def _decide_for_show(self, request: Any, permission: str, obj: Any) -> None:
         """Answer REST framework, which asks about other methods to show forms and metadata: in its own exceptions, and
@@ -209,10 +226,10 @@ class GrantedView:
         view: Any = self
         if self._method and took_back(response):
             return response
-        if response.status_code < 400 and not self._method:
-            raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")
-        if "Idempotency-Replayed" not in response:
-            if self._method and self._asked(view.request) and not self._decisions:
+        if response.status_code < 400:
+            self._require_begun()
+        if not is_replay(response):
+            if not self._owed.keys() <= {decision.permission for decision in self._decisions}:
                 raise Misuse(
                     f"{type(self).__name__} was about one object and never asked whether the caller may: fetch it with "
                     f"get_object(), or call self.check_object_permissions(request, obj)."

@@ -32,8 +32,10 @@ def receive_body(request: Any) -> None:
         if len(request._body) < length:
             raise BodyIncomplete
         return
+    # 0 means to Python that all of it stays in memory, and to Django that nothing does.
+    in_memory = max(1, django_settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
     received = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - lives as long as the request
-        max_size=django_settings.FILE_UPLOAD_MAX_MEMORY_SIZE, dir=django_settings.FILE_UPLOAD_TEMP_DIR
+        max_size=in_memory, dir=django_settings.FILE_UPLOAD_TEMP_DIR
     )
     weakref.finalize(request, received.close)
     if _copied(request, received) < length:
@@ -54,14 +56,18 @@ def _length(request: Any) -> int:
 def _copied(request: Any, received: Any) -> int:
     """Copy the rest of the body to ``received``; return how many bytes have come from the client in all."""
     stream, size = _source(request), 0
-    try:
-        while chunk := stream.read(_CHUNK):
-            received.write(chunk)
-            size += len(chunk)
-    except OSError as error:
-        raise BodyIncomplete from error
+    while chunk := _chunk(stream):
+        received.write(chunk)
+        size += len(chunk)
     # Django's LimitedStream counts from the beginning, also the bytes that a permission or middleware has parsed.
     return int(getattr(stream, "_pos", size))
+
+
+def _chunk(stream: Any) -> Any:
+    try:
+        return stream.read(_CHUNK)
+    except OSError as error:  # the client's; a full disk of ours is a 500
+        raise BodyIncomplete from error
 
 
 def _source(request: Any) -> Any:

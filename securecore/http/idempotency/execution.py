@@ -22,6 +22,8 @@ from securecore.idempotency import Claim, StoredResponse
 
 #: Headers of one exchange, not of the result. Cookies are kept elsewhere by Django and are never stored.
 _NOT_STORED = {"set-cookie", "date", "authorization", "www-authenticate", "dpop-nonce", "connection", "retry-after"}
+#: Ours: a view that relays the answer of another service may have copied them from there.
+_NOT_STORED |= {HEADER.lower(), "idempotency-replayed"}
 _NOT_STORED |= {"authentication-info", "content-length", "keep-alive", "server", "transfer-encoding"}
 
 
@@ -64,6 +66,7 @@ class Exchange:
         headers = {name: value for name, value in stored.headers.items() if name != HEADER}
         response = HttpResponse(stored.body, status=stored.status, headers=headers)
         response["Idempotency-Replayed"] = "true"
+        response.securecore_is_replay = True  # type: ignore[attr-defined]
         return response
 
     def storable(self, response: HttpResponse) -> StoredResponse:
