@@ -133,6 +133,7 @@ CATALOGUE: tuple[Sabotage, ...] = (
     *listed("review_revoked"),
     *listed("review_obtained"),
     *listed("review_input"),
+    *listed("review_fuzz"),
     *listed("review_habits"),
     *(
         Sabotage(
