@@ -6,7 +6,7 @@
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
-#   make soak        100,000 broken certificates, 200 refresh races, 50 scans (SCANS=), a minute of fuzzing (FUZZ_SECONDS=)
+#   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -145,8 +145,8 @@ FUZZ_SECONDS ?= 60
 SCANS ?= 50
 
 soak: $(DEV) $(SSLYZE)
-	$(say) "100,000 broken certificates in the header of every proxy"
-	@FUZZ_MUTATIONS=100000 $(PY) -m pytest tests/fuzz
+	$(say) "100,000 broken certificates in the header of every proxy, and 100,000 requests to the demo"
+	@FUZZ_MUTATIONS=100000 FUZZ_REQUESTS=100000 $(PY) -m pytest tests/fuzz
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
 	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
 	$(say) "200 refresh tokens, each redeemed by 64 threads at once"
@@ -154,8 +154,9 @@ soak: $(DEV) $(SSLYZE)
 	$(say) "$(SCANS) scans of the protected routes without a false alarm, and 5 of the twin that miss nothing"
 	@SECURECORE_SCAN_RUNS=$(SCANS) $(PY) -m pytest tests/acceptance/test_scan.py -k protected
 	@SECURECORE_SCAN_RUNS=5 $(PY) -m pytest tests/acceptance/test_scan.py -k twin
-	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus && \
-	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus || \
+	@$(PY) $(PIP_INSTALL) --editable '.[fuzz]' && mkdir -p var/corpus var/corpus-requests && \
+	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus && \
+	    $(PY) -m tests.fuzz.fuzz_requests -max_total_time=$(FUZZ_SECONDS) -len_control=0 var/corpus-requests || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
 
 sabotage: $(DEV)

@@ -12,14 +12,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
-from securecore.errors import Refused
+from securecore.errors import BodyIncomplete, Refused
 from securecore.http.authorization.credentials import presented_token, user_of_plain_view
 from securecore.http.caching import keep_private
 from securecore.http.edge.admission import (
@@ -193,4 +193,6 @@ class RefusalMiddleware:
             return problem_response(request, exception)
         if is_database_away(exception):
             return database_away(request, exception)
+        if isinstance(exception, UnreadablePostError):  # the client hung up while the view read the body
+            return problem_response(request, BodyIncomplete())
         return None

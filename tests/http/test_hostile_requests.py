@@ -27,7 +27,6 @@ def sent(client: MutualTLSClient, path: str, body: bytes, content_type: str, **h
 
 class TestCharset:
     @pytest.mark.parametrize("name", ["punycode", "PunyCode", "idna", "undefined", "hex", "base64", "rot13", "zlib"])
-    # Not with a query: Django decodes it while it makes the request, before any middleware.
     @pytest.mark.parametrize("path", ["/auth/login", "/oauth/token", "/views/idempotent", "/session"])
     def test_that_is_no_text_or_takes_quadratic_time_is_refused(
         self, mtls_client: Clients, name: str, path: str
@@ -35,6 +34,23 @@ class TestCharset:
         """A form of 600 KB in punycode takes Python 17 s to decode, and Django decodes it for anybody."""
         client = mtls_client(None, raise_request_exception=False)
         answer = sent(client, path, b"a=" + b"b" * 30 + b"-" + b"a" * 30, f"{FORM}; charset={name}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "charset-refused")
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            *(f"text/plain; charset={name}" for name in ("hex", "punycode", "idna", "undefined", "rot13")),
+            "text/plain; CHARSET*=utf-8''hex",
+            "text/plain; a*=nothing''%41",  # Django decodes every parameter of this form
+        ],
+    )
+    def test_is_refused_before_django_decodes_the_query_in_it(
+        self, client: MutualTLSClient, method: str, kind: str
+    ) -> None:
+        """Django decodes the query while it makes the request, before any middleware: the exception left the WSGI
+        callable, and the server closed the connection."""
+        answer = client.generic(method, "/session", b"", CONTENT_TYPE=kind, QUERY_STRING="a=" + "\xe4-" * 70)
         assert (answer.status_code, answer.json()["code"]) == (400, "charset-refused")
 
     @pytest.mark.parametrize("name", ["utf-8", "UTF-8", "iso-8859-1", "us-ascii", "utf-16", "koi8-r", "nothing", ""])
@@ -69,6 +85,28 @@ def test_a_body_is_read_up_to_the_limit_of_the_project(
     answer = client.generic("POST", path, b"", **coming)
     assert answer.status_code in (400, 401, 403, 413, 415)
     assert body.taken <= 10_001
+
+
+class HangingUp(io.BytesIO):
+    """A body whose client closes the connection before it has sent anything."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "code"),
+    [
+        ("/oauth/token", FORM, "invalid_request"),
+        ("/login/password", "application/json", "body-incomplete"),
+        ("/session", "multipart/form-data; boundary=x", "body-incomplete"),
+        ("/session", FORM, "body-incomplete"),
+    ],
+)
+def test_a_client_that_hangs_up_is_no_500(client: MutualTLSClient, path: str, kind: str, code: str) -> None:
+    answer = client.generic("POST", path, b"", CONTENT_TYPE=kind, CONTENT_LENGTH="9", **{"wsgi.input": HangingUp()})
+    said = answer.json()
+    assert (answer.status_code, said.get("code") or said["error"]) == (400, code)
 
 
 @pytest.mark.parametrize("text", ["\udcff", "a\ud800", "\0", "\U0010ffff"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
 from django.http import HttpRequest, QueryDict
+from django.utils.http import parse_header_parameters
 
 from securecore.conf import django_settings
 from securecore.errors import CrossSite, EarlyData, Refused, TokenInUrl
@@ -49,19 +51,48 @@ def refuse_malformed_length(request: HttpRequest) -> None:
 _STRANGE_CHARSETS = frozenset(("punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape"))
 
 
+#: Where ``set_aside_strange_charset`` notes that it took a charset out of ``CONTENT_TYPE``. No header has such a name.
+_SET_ASIDE = "securecore.strange_charset"
+
+
+def set_aside_strange_charset(*, environ: dict[str, Any] | None = None, **_: Any) -> None:
+    """Take a charset in which Django cannot decode the query out of ``CONTENT_TYPE``, on ``request_started``.
+
+    Django decodes the query while it makes the request, before any middleware: for ``charset=hex`` an exception leaves
+    the WSGI callable. So it does for a parameter in an encoding that Python does not know: ``a*=nothing''%41``.
+    """
+    kind = str((environ or {}).get("CONTENT_TYPE") or "")
+    if environ is None or ";" not in kind:
+        return
+    try:
+        is_strange = _is_strange(parse_header_parameters(kind)[1].get("charset", ""))
+    except (LookupError, ValueError):
+        is_strange = True
+    if is_strange:
+        environ["CONTENT_TYPE"], environ[_SET_ASIDE] = kind.partition(";")[0], True
+
+
 def refuse_strange_charset(request: HttpRequest) -> None:
     """Raise ``CharsetRefused`` (400) for a charset in which Django cannot, or must not, decode form and query.
 
     Django takes any codec of Python that the sender names: for ``charset=hex``, ``request.GET`` raises ``LookupError``.
     """
-    if request.encoding is None:
-        return
-    if codecs.lookup(request.encoding).name.replace("-", "_") in _STRANGE_CHARSETS:
+    if _SET_ASIDE in request.META or _is_strange(request.encoding or ""):
         raise CharsetRefused
+
+
+def _is_strange(charset: str) -> bool:
     try:
-        "a".encode(request.encoding)
-    except LookupError as error:
-        raise CharsetRefused from error
+        name = codecs.lookup(charset).name
+    except LookupError:  # Django ignores a name that Python does not know
+        return False
+    if name.replace("-", "_") in _STRANGE_CHARSETS:
+        return True
+    try:
+        "a".encode(charset)
+    except LookupError:
+        return True
+    return False
 
 
 def refuse_early_data(request: HttpRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import QueryDict
+from django.http import QueryDict, UnreadablePostError
 from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
@@ -134,8 +134,8 @@ class OAuthView(APIView):
 
 
 def _as_oauth_error(error: Exception) -> Exception:
-    # SuspiciousOperation: Django's limits on the size of a form.
-    if isinstance(error, (ParseError, UnsupportedMediaType, SuspiciousOperation)):
+    # SuspiciousOperation: Django's limits on the size of a form. UnreadablePostError: the client hung up.
+    if isinstance(error, (ParseError, UnsupportedMediaType, SuspiciousOperation, UnreadablePostError)):
         converted = OAuthError("invalid_request")
     elif isinstance(error, InvalidDPoPProof):
         converted = OAuthError("invalid_dpop_proof")

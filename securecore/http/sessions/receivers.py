@@ -8,13 +8,14 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.core.signals import got_request_exception
+from django.core.signals import got_request_exception, request_started
 from django.db.models.signals import m2m_changed, post_save, pre_save
 
 from securecore import events, leases
 from securecore.conf import settings
 from securecore.errors import Refused
 from securecore.grants import note_change
+from securecore.http.edge.admission import set_aside_strange_charset
 from securecore.http.problems import DATABASE_AWAY
 from securecore.http.sessions import login
 from securecore.sessions import Session, SessionStore
@@ -86,6 +87,7 @@ def follow_roles(*, instance: Any, action: str, reverse: bool, pk_set: Any, mode
 def connect() -> None:
     user_logged_in.connect(begin_session, dispatch_uid="securecore.begin_session")
     user_logged_out.connect(end_session, dispatch_uid="securecore.end_session")
+    request_started.connect(set_aside_strange_charset, dispatch_uid="securecore.set_aside_strange_charset")
     got_request_exception.connect(note_database_away, dispatch_uid="securecore.note_database_away")
     pre_save.connect(remember_privileges, dispatch_uid="securecore.remember_privileges")
     post_save.connect(follow_privileges, dispatch_uid="securecore.follow_privileges")
