@@ -50,7 +50,6 @@ def refuse_malformed_length(request: HttpRequest) -> None:
 #: a form of 600 KB, which Django's CSRF protection decodes for anybody.
 _STRANGE_CHARSETS = frozenset(("punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape"))
 
-
 #: Where ``set_aside_strange_charset`` notes that it took a charset out of ``CONTENT_TYPE``. No header has such a name.
 _SET_ASIDE = "securecore.strange_charset"
 
