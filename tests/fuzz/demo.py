@@ -103,7 +103,12 @@ class Demo:
         return digests.jwk_thumbprint(jwk)
 
     def _issued(self, name: str, binding: str, **more: Any) -> tuple[str, str]:
-        values = {"subject": self.user_ids[name], "client_id": name, "is_registered": False, "now": clock.now()}
+        values: dict[str, Any] = {
+            "subject": self.user_ids[name],
+            "client_id": name,
+            "is_registered": False,
+            "now": clock.now(),
+        }
         text, token = tokens.issue(**values | {"binding": binding} | more)
         return text, token.jti
 
@@ -138,7 +143,7 @@ class Demo:
         swapped = ".".join((alices[0], token.text.split(".")[1], alices[2]))
         texts = [
             jwt.encode(said, self.keys["stranger"], "ES256", headers=headers),
-            jwt.encode(said, None, "none", headers=headers | {"alg": "none"}),
+            jwt.encode(said, "", "none", headers=headers | {"alg": "none"}),
             jwt.encode(said, "a secret that is long enough for HS256", "HS256", headers=headers | {"alg": "HS256"}),
             jwt.encode(said, self.keys["stranger"], "ES256", headers=headers | {"kid": "../../etc/passwd\0"}),
             swapped,
@@ -188,7 +193,7 @@ def call(environ: dict[str, Any]) -> Answer:
     """Return the answer of the WSGI application, as a server takes it. An exception is the caller's."""
     answer = Answer()
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None, /) -> Any:
         answer.status, answer.headers = int(status.split()[0]), dict(headers)
 
     response = application(environ, start_response)

@@ -19,7 +19,8 @@ from demo_project.management.commands.seed import MAY_TRANSFER
 from demo_project.payments.models import Payout, Transfer
 from tests.fuzz.choices import Choices
 from tests.fuzz.demo import Answer, Demo, call
-from tests.fuzz.requests import COOKIE, Sent, generate
+from tests.fuzz.requests import generate
+from tests.fuzz.sent import COOKIE, Sent
 
 PROBLEM = "application/problem+json"
 #: Requests after which the demo's credentials are made anew.

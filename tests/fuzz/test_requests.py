@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from tests.structure.tree import ROOT
+from tests.support.tree import ROOT
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "20261128"))

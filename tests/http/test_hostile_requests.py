@@ -104,7 +104,8 @@ class HangingUp(io.BytesIO):
     ],
 )
 def test_a_client_that_hangs_up_is_no_500(client: MutualTLSClient, path: str, kind: str, code: str) -> None:
-    answer = client.generic("POST", path, b"", CONTENT_TYPE=kind, CONTENT_LENGTH="9", **{"wsgi.input": HangingUp()})
+    stream: dict[str, Any] = {"wsgi.input": HangingUp()}
+    answer = client.generic("POST", path, b"", CONTENT_TYPE=kind, CONTENT_LENGTH="9", **stream)
     said = answer.json()
     assert (answer.status_code, said.get("code") or said["error"]) == (400, code)
 
