@@ -44,7 +44,7 @@ class GroupSerializer(ModelSerializer[Group]):
 @idempotent
 class Groups(ModelViewSet[Group]):
     permission_classes = (IsAuthenticated, MayChange)
-    serializer_class = GroupSerializer  # type: ignore[assignment]  # the fields of the proxy are those of the model
+    serializer_class = GroupSerializer
 
     def get_queryset(self) -> Any:
         return Group.objects.filter(name__in=Owned.visible)
@@ -88,7 +88,7 @@ class ProxyOfGroup(Group):
 @idempotent
 class Proxies(ModelViewSet[ProxyOfGroup]):
     permission_classes = (IsAuthenticated, MayChange)
-    serializer_class = GroupSerializer  # type: ignore[assignment]  # the fields of the proxy are those of the model
+    serializer_class = GroupSerializer  # type: ignore[assignment]
 
     def get_queryset(self) -> Any:
         return ProxyOfGroup.objects.filter(name__in=Owned.visible)
