@@ -153,7 +153,7 @@ def switch(caller: Caller, settings: Any) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_schema_is_read_for_each_request(schemas: Caller, prepares: bool, settings: Any, path: str) -> None:
     if not _reports_search_path():
-        pytest.skip("this PostgreSQL (before 18) does not report its search_path: docs/access.md says LEASE_MS = 0")
+        pytest.skip("this PostgreSQL (before 18) does not report its search_path: docs/caller.md says LEASE_MS = 0")
     switch(schemas, settings)
     if prepares:
         prepare()

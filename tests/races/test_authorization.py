@@ -28,7 +28,7 @@ WAIT = 30  # seconds
     params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
 )
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kind, threshold = request.param  # prepared as docs/access.md has it, and not, as behind PgBouncer
+    kind, threshold = request.param  # prepared as docs/caller.md has it, and not, as behind PgBouncer
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
     connection.close()
     settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
