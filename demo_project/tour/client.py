@@ -84,7 +84,7 @@ def granted(response: httpx.Response) -> httpx.Response:
 
 
 def body(response: httpx.Response) -> Any:
-    """Return the JSON of a response that an attack builds on. Raises ``NotJudged`` if the service refused the request."""
+    """Return the JSON of a response that an attack builds on. Raises ``NotJudged`` if it is a refusal."""
     return granted(response).json()
 
 

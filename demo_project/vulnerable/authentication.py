@@ -16,7 +16,7 @@ _USER_HEADER = "HTTP_X_AUTH_REQUEST_USER"
 
 
 class Authentication(BaseAuthentication):
-    """Take the user from a token, else a session, else a header, else the certificate, and compare them with nothing."""
+    """Take the user from a token, else a session, else a header, else the certificate. Compare them with nothing."""
 
     def authenticate(self, request: Any) -> tuple[User, str] | None:
         client = certificates.presented(request)
