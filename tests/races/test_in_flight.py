@@ -27,7 +27,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.t
 
 
 def restore() -> None:
-    """The user comes back, the client is enabled, the certificate good again: what was ended stays ended."""
+    """Reactivate the user, enable the client, and make the certificate good again. The ended sessions and tokens stay
+    ended.
+    """
     User.objects.update(is_active=True)
     Client.objects.update(disabled_at=None)
     User.objects.get(username="alice").certificates.update(revoked_at=None)
@@ -112,7 +114,8 @@ class TestTokenRequest:
                 assert answer.status_code == 200, name
                 ending.result()
                 restore()
-                # A certificate's row is what revokes access tokens: to change it back is to have them back.
+                # The row of a certificate is the revocation of its access tokens. Setting it back makes the tokens good
+                # again.
                 if what != "its certificate":
                     assert not works(browser, answer.json()["access_token"]), name
                 assert not RefreshFamily.objects.filter(revoked_at=None).exists(), name
@@ -133,7 +136,7 @@ class TestTokenRequest:
                 answer = asking.result()
                 restore()
                 if what == "its user's tokens" and grant_type != "refresh_token":
-                    assert answer.status_code == 200, name  # the user may have new ones
+                    assert answer.status_code == 200, name  # the user may get new tokens
                     RefreshFamily.objects.update(revoked_at=clock.now())
                     continue
                 assert answer.status_code == 400, name
@@ -141,7 +144,7 @@ class TestTokenRequest:
 
 
 def stopping(function: Any, done: threading.Event, go: threading.Event) -> Any:
-    """The function, which stops when it has done its work."""
+    """Return the function, extended to stop after its work."""
 
     def stopped(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
