@@ -119,10 +119,10 @@ def blocked() -> int:
         return int(cursor.fetchone()[0])
 
 
-def wait_until_blocked(threads: int, what: str) -> None:
+def wait_until_blocked(threads: int, way: str) -> None:
     deadline = time.monotonic() + 15
     while blocked() < threads:
-        assert time.monotonic() < deadline, f"{what}: nobody waited"
+        assert time.monotonic() < deadline, f"{way}: nobody waited"
         time.sleep(0.005)
 
 
@@ -164,43 +164,43 @@ def given(revocation: Revocation) -> Person:
 
 class TestEveryRevocation:
     def test_waits_for_an_effect_whose_check_passed(self) -> None:
-        for what, revocation in {**THROUGH_US, **ROUND_US}.items():
+        for way, revocation in {**THROUGH_US, **ROUND_US}.items():
             person, before = given(revocation), effects()
             effect = Held(enter(person))
             revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-            wait_until_blocked(1, what)
-            assert revoking.is_alive(), what
+            wait_until_blocked(1, way)
+            assert revoking.is_alive(), way
             effect.let_go()
             revoking.result()
-            assert effects() == before + 1, what
-            assert check(person) == "denied", what
+            assert effects() == before + 1, way
+            assert check(person) == "denied", way
 
     def test_is_seen_by_a_check_that_came_after_it(self) -> None:
-        for what, revocation in ROUND_US.items():
+        for way, revocation in ROUND_US.items():
             person = given(revocation)
             before = effects()
             revoking = Held(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
             checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-            wait_until_blocked(1, what)
+            wait_until_blocked(1, way)
             revoking.let_go()
-            assert checking.result() == "denied", what
-            assert effects() == before, what
+            assert checking.result() == "denied", way
+            assert effects() == before, way
 
     def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
-        for what, revocation in THROUGH_US.items():
-            if what in OF_MANY and not gate.is_advisory(database.connection()):
+        for way, revocation in THROUGH_US.items():
+            if way in OF_MANY and not gate.is_advisory(database.connection()):
                 continue  # such a revocation reaches the rows of members later, and waits there
             person = given(revocation)
             before = effects()
             assert revocation.row is not None
             with locked(revocation.row(person)):
                 revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-                wait_until_blocked(1, what)
+                wait_until_blocked(1, way)
                 checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-                wait_until_blocked(2, what)
+                wait_until_blocked(2, way)
             revoking.result()
-            assert checking.result() == "denied", what
-            assert effects() == before, what
+            assert checking.result() == "denied", way
+            assert effects() == before, way
 
     def test_that_is_rolled_back_changes_nothing(self) -> None:
         person = given(ROUND_US["a membership by SQL"])
@@ -253,14 +253,14 @@ class TestSavepoint:
 
 class TestLateGate:
     def test_undoes_an_effect_whose_permission_went_meanwhile(self) -> None:
-        for what in ("a grant of a role", "a membership", "a user", "a certificate"):
-            person = given(revocation := THROUGH_US[what])
+        for way in ("a grant of a role", "a membership", "a user", "a certificate"):
+            person = given(revocation := THROUGH_US[way])
             before = effects()
             with pytest.raises(PermissionDenied), late_gate(person.names, clock=clock.now) as late:
                 late.require(MAKE)
                 make_effect()
                 Thread(lambda r=revocation, p=person: r.take(p)).result()  # type: ignore[misc]
-            assert effects() == before, what
+            assert effects() == before, way
 
     def test_makes_a_revocation_wait_for_its_commit_only(self) -> None:
         person = given(THROUGH_US["a grant"])
@@ -422,9 +422,7 @@ class TestDeadlock:
         def close_backwards() -> None:
             with transaction.atomic():
                 with connection.cursor() as cursor:
-                    cursor.execute(
-                        "SET LOCAL deadlock_timeout = '20s'"
-                    )  # so that PostgreSQL ends the check
+                    cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that PostgreSQL ends the check
                 gate.close(second)
                 backwards.set()
                 wait_until_blocked(1, "the check")

@@ -117,8 +117,8 @@ OF_SESSIONS: dict[str, Callable[[Caller], Any]] = {
     "its user": lambda c: deactivate_user(c.user),
 }
 WAYS = [
-    *((kind, what, take) for kind in ("Bearer", "DPoP") for what, take in OF_TOKENS.items()),
-    *((kind, what, take) for kind in ("session", "session, plainly") for what, take in OF_SESSIONS.items()),
+    *((kind, way, take) for kind in ("Bearer", "DPoP") for way, take in OF_TOKENS.items()),
+    *((kind, way, take) for kind in ("session", "session, plainly") for way, take in OF_SESSIONS.items()),
 ]
 
 
@@ -132,8 +132,8 @@ def restore(caller: Caller) -> None:
 
 class TestEveryRevocation:
     def test_waits_for_an_effect_whose_check_passed(self, alice: Any) -> None:
-        for kind, what, take in WAYS:
-            caller, name, before = alice(kind), f"{kind}: {what}", effects()
+        for kind, way, take in WAYS:
+            caller, name, before = alice(kind), f"{kind}: {way}", effects()
             Stop.next_at("inside")
             paying = Thread(caller.pay)
             assert Stop.reached.wait(30) or paying.result() is None, name
@@ -149,9 +149,9 @@ class TestEveryRevocation:
             restore(caller)
 
     def test_that_returned_before_the_check_lets_no_effect_pass(self, alice: Any) -> None:
-        late = [("session, late", what, take) for what, take in OF_SESSIONS.items()]
-        for kind, what, take in [*WAYS, *late]:
-            caller, name, before = alice(kind), f"{kind}: {what}", effects()
+        late = [("session, late", way, take) for way, take in OF_SESSIONS.items()]
+        for kind, way, take in [*WAYS, *late]:
+            caller, name, before = alice(kind), f"{kind}: {way}", effects()
             Stop.next_at("before")
             paying = Thread(caller.pay)
             assert Stop.reached.wait(30) or paying.result() is None, name

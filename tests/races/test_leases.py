@@ -178,10 +178,10 @@ def _asked(running: Workers, caller: Caller) -> Iterator[list[Answer]]:
     thread.join(60)
 
 
-def _await(condition: Callable[[], bool], what: str) -> None:
+def _await(condition: Callable[[], bool], way: str) -> None:
     deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, way
         time.sleep(0.01)
 
 
