@@ -309,7 +309,7 @@ class TestVerifyTimes:
     def test_may_be_any_number_without_harm(self, now: dt.datetime, name: str, number: str) -> None:
         payload = json.dumps(claims(now, **{name: "NUMBER"})).replace('"NUMBER"', number)
         token = sign(header(), payload.encode())
-        # An `iat` or `nbf` long ago is no reason to refuse if it is a date; every other value is.
+        # An `iat` or `nbf` in the far past is no reason to refuse; every other number here is.
         long_ago = number in {"exp": (), "iat": ("-1",), "nbf": ("-1", "-Infinity", "-1e400")}[name]
         assert refused(token, now) is not long_ago
 

@@ -219,7 +219,7 @@ class TestUse:
             ("/any/a,b", "/any/a%2cb?x=%2C", "/any/a%2Cb", True),
             ("/any/a,b", "/any/a,b", "/any/a,b", True),
             ("/any/a,b", "/any/a%2Cb", "/any/a,b", False),
-            # The token does not authenticate this request, so it is ignored.
+            # A RAW_URI with another path than PATH_INFO is ignored.
             ("/any/a,b", "/any/c", "/any/c", False),
             ("/any/a,b", "/any/c", "/any/a,b", True),
             ("/any/a,b", "https://other/any/a%2Cb", "/any/a,b", True),
