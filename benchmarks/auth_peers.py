@@ -38,7 +38,7 @@ from securecore.http.authentication import SessionAuthentication as BoundSession
 from securecore.identity import enroll, parse_pem
 from tests.support.authority import Authority, Issued
 
-#: As docs/access.md advises.
+#: As docs/caller.md advises.
 LEASE_MS = 200
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 REFUSALS = "securecore.http.middleware.RefusalMiddleware"

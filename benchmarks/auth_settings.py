@@ -18,7 +18,7 @@ INSTALLED_APPS = [
 ROOT_URLCONF = "benchmarks.auth_peers"
 MIDDLEWARE: list[str] = []  # each peer brings its own
 ALLOWED_HOSTS = ["testserver"]
-# As docs/access.md has it: a connection of our own may prepare statements, one of a pooler may not (--unprepared).
+# As docs/caller.md has it: a connection of our own may prepare statements, one of a pooler may not (--unprepared).
 DATABASES["default"] |= {"CONN_MAX_AGE": None}
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5

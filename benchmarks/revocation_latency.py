@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--slow-body", action="store_true")
     chosen = parser.parse_args()
     turnstile.AT_ONCE = chosen.at_once
-    if not chosen.unprepared:  # as docs/access.md has it
+    if not chosen.unprepared:  # as docs/caller.md has it
         connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)

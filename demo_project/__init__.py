@@ -1,10 +1,10 @@
-"""A small payments service behind mutual TLS, and its unprotected twin.
+"""A small payments service behind mutual TLS, and a second service without protection ("the twin").
 
 settings, urls, wsgi, gunicorn.conf   the protected service
-payments                              its accounts, transfers and payouts, and the page for people
-vulnerable                            the same routes without securecore, here to be attacked
-pki, stack, children, guide            certificates, everything that runs (nginx, gunicorn twice), and what to try
-tour                                  five attacks on both
+payments                              accounts, transfers, payouts, and an HTML page
+vulnerable                            the twin: the same routes without securecore, to be attacked here
+pki, stack, children, guide           certificates, the processes (nginx, gunicorn twice), and the printed help
+tour                                  five attacks on both services
 """
 
 from __future__ import annotations

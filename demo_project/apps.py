@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class DemoProjectConfig(AppConfig):
-    """Installed for its commands: demo, seed and tour."""
+    """Register the management commands demo, seed and tour."""
 
     name = "demo_project"
     label = "demo_project"

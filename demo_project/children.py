@@ -1,7 +1,7 @@
-"""Child processes that end with this one, however it ends.
+"""Child processes that end with this process, however this process ends.
 
-As a program, ``children.py PARENT COMMAND...``, this file becomes COMMAND after it asked the kernel to end it with
-process PARENT.
+As a program, ``children.py PARENT COMMAND...``, this file asks the kernel to kill it when process PARENT ends. Then it
+replaces itself by COMMAND.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: Seconds between asking and forcing. gunicorn gives the requests under way five.
+#: Seconds between SIGTERM and SIGKILL. gunicorn gives running requests five seconds.
 STOP_TIMEOUT = 10
 
 _PR_SET_PDEATHSIG = 1
 
 
 class ChildEnded(Exception):
-    """A child ended that should not have; the message names it and quotes the end of its log."""
+    """A child ended too early. The message names the child and quotes the end of its log."""
 
 
 class Children:
-    """Named processes. Each runs in ``folder`` and writes ``logs``/NAME.log, anew at each start.
+    """Named processes. Each process runs in ``folder`` and writes ``logs``/NAME.log, which each start replaces.
 
-    Start them in the main thread: the kernel ends them when the thread that started them ends (prctl(2)).
+    Start them in the main thread: the kernel kills them when the thread that started them ends (prctl(2)).
     """
 
     def __init__(self, *, folder: Path, logs: Path) -> None:
@@ -40,8 +40,9 @@ class Children:
     def start(
         self, name: str, command: Sequence[str], *, environment: Mapping[str, str], inherit: Sequence[int] = ()
     ) -> None:
-        """Start ``command`` as NAME. ``inherit`` are file descriptors that it keeps open."""
-        # Not a preexec_fn: Python between fork and exec can meet a lock that another thread held.
+        """Start ``command`` as NAME. The child keeps the file descriptors in ``inherit`` open."""
+        # Not a preexec_fn: Python code between fork and exec can deadlock on a lock that another thread held at the
+        # fork.
         tether = [sys.executable, "-IS", __file__, str(os.getpid())]
         with self._log(name).open("wb") as log:
             self._running[name] = subprocess.Popen(  # noqa: S603
@@ -57,13 +58,13 @@ class Children:
             )
 
     def finish(self, name: str) -> None:
-        """Wait for NAME to end by itself. Raises ``ChildEnded`` if it failed."""
+        """Wait until NAME ends by itself. Raises ``ChildEnded`` if its exit code is not 0."""
         if self._running[name].wait():
             raise ChildEnded(self._obituary(name))
         del self._running[name]
 
     def check(self) -> None:
-        """Raise ``ChildEnded`` if one has ended."""
+        """Raise ``ChildEnded`` if a child has ended."""
         for name, child in self._running.items():
             if child.poll() is not None:
                 raise ChildEnded(self._obituary(name))
@@ -72,14 +73,14 @@ class Children:
         self._running[name].send_signal(number)
 
     def stop(self) -> None:
-        """End them all and return when none is left. May be called at any time, and twice."""
+        """End all children, and return when none is left. May be called at any time, and twice."""
         for child in self._running.values():
             child.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT
         for child in self._running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0, deadline - time.monotonic()))
-            # Each child leads a group of its own: this reaches a worker that outlived its master too.
+            # Each child leads a process group. The signal to the group also reaches a worker that outlived its master.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
@@ -88,7 +89,7 @@ class Children:
     def _obituary(self, name: str) -> str:
         log = self._log(name)
         lines = log.read_text(errors="replace").splitlines()
-        # What a traceback says is in its last line, the first that is not indented.
+        # The message of a traceback is its last line, the first line that is not indented.
         last = [line for line in lines if line[:1].strip() and not line.startswith("Traceback")][-4:]
         status = self._running[name].returncode
         return "\n    ".join([f"{name} ended with status {status}; its log is {log}", *last])

@@ -1,4 +1,4 @@
-"""What to try on a running demo: lines for a shell, which work when pasted in the order given."""
+"""The help text of a running demo: shell commands that work when pasted in the order given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def guide(stack: Stack) -> str:
 
 
 def short(path: Path) -> str:
-    """Return ``path`` as seen from the current folder, if it lies there."""
+    """Return ``path`` relative to the current folder if it lies there, else unchanged."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -85,13 +85,13 @@ def _json(body: dict[str, Any]) -> str:
 
 
 def _manage(stack: Stack, command: str) -> str:
-    """Return the line for a manage.py command that finds this stack again."""
+    """Return the shell line that runs a manage.py command with the settings of this stack."""
     environment = []
     if stack.port != 8443:
         environment.append(f"PORT={stack.port}")
     if "DEMO_VAR" in os.environ:
         environment.append(f"DEMO_VAR={shlex.quote(str(stack.var))}")
     if stack.database_url:
-        # It may hold a password, which has no place on a screen.
+        # The URL may hold a password, which must not appear on a screen.
         environment.append('DATABASE_URL="$DATABASE_URL"')
     return " ".join([*environment, shlex.quote(short(Path(sys.executable))), "manage.py", command])

@@ -1,11 +1,11 @@
-"""The demo's certificates, in one folder: an authority, its CRL, a server, and clients good and bad.
+"""The demo's certificates, in one folder: an authority, its CRL, a server, and good and bad clients.
 
-    ca.pem, ca.key, crl.pem            the authority, and what it took back
+    ca.pem, ca.key, crl.pem            the authority, and its revocation list
     server.pem, server.key             for localhost, 127.0.0.1 and ::1
     NAME.pem, NAME.key, NAME.p12       for each of alice bob carol service revoked expired stranger
 
-Keys are P-256, without a password and readable by their owner only. The .p12 files are for browsers and open with
-``PASSWORD``. It is a demonstration: a real authority's key does not lie next to the server it vouches for.
+Keys are P-256, without a password, and readable by their owner only. Browsers import the .p12 files with ``PASSWORD``.
+This is a demonstration: the key of a real authority does not lie beside the server that trusts it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-#: Opens the .p12 files: some browsers refuse an empty one. It protects nothing, the key lies beside it.
+#: Opens the .p12 files, since some browsers refuse an empty password. It protects nothing: the key lies beside the
+#: file.
 PASSWORD = "demo"  # noqa: S105
 
 CLIENTS = ("alice", "bob", "carol", "service", "revoked")
 
 AUTHORITY_LIFETIME = dt.timedelta(days=3650)
-#: Below the 398 days that browsers allow a server.
+#: Browsers accept a server certificate for at most 398 days.
 LIFETIME = dt.timedelta(days=365)
 #: nginx refuses every client once the CRL is past its next update.
 CRL_LIFETIME = dt.timedelta(days=90)
-#: What is closer to its end than this is made anew, so a demo can run for a month.
+#: A certificate that ends sooner than this is made anew, so a demo can run for a month.
 RENEWAL = dt.timedelta(days=30)
-#: Clocks differ: a certificate is valid from a little before it was made.
+#: Clocks differ, so a certificate is valid from a little before its creation.
 BACKDATE = dt.timedelta(minutes=5)
 
 
@@ -48,7 +49,9 @@ class Credential:
 
 
 def prepare(folder: Path, *, now: dt.datetime) -> None:
-    """Make in ``folder`` whatever is missing, broken, of an earlier authority, or within ``RENEWAL`` of its end."""
+    """Create each file in ``folder`` that is missing, broken, of an earlier authority, or within ``RENEWAL`` of its
+    end.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_current(folder, "ca", until=now + RENEWAL):
         _write_pair(folder, "ca", new_authority("securecore demo CA", now=now))
@@ -66,7 +69,7 @@ def prepare(folder: Path, *, now: dt.datetime) -> None:
 
 
 def new_authority(name: str, *, now: dt.datetime) -> Credential:
-    """Return a new root. Its key exists in memory only."""
+    """Return a new root authority. Its key exists in memory only."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_named(name), _named(name), key, key, now=now, lifetime=AUTHORITY_LIFETIME)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -75,7 +78,7 @@ def new_authority(name: str, *, now: dt.datetime) -> Credential:
 
 
 def load_authority(folder: Path) -> Credential:
-    """Return the authority of ``folder``, which ``prepare`` made."""
+    """Return the authority that ``prepare`` created in ``folder``."""
     return _read_pair(folder, "ca")
 
 
@@ -87,10 +90,10 @@ def issue(
     lifetime: dt.timedelta = LIFETIME,
     authority: Credential | None = None,
 ) -> x509.Certificate:
-    """Write NAME.pem, NAME.key and NAME.p12 for a client and return the certificate, replacing an earlier one.
+    """Write NAME.pem, NAME.key and NAME.p12 for a client, and return the certificate.
 
-    It is valid from ``BACKDATE`` before ``now`` until ``now + lifetime``. ``authority`` is the folder's unless another
-    is given.
+    The files replace earlier ones. The certificate is valid from ``BACKDATE`` before ``now`` until ``now + lifetime``.
+    Without ``authority`` the authority of the folder issues it.
     """
     by = authority or load_authority(folder)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -106,7 +109,7 @@ def issue(
 
 
 def revoke(folder: Path, name: str, *, now: dt.datetime) -> None:
-    """Put NAME's certificate into ``crl.pem``. nginx reads it at its next reload."""
+    """Put NAME's certificate into ``crl.pem``. nginx reads the file at its next reload."""
     authority = load_authority(folder)
     certificate = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
     revoked = {entry.serial_number: entry for entry in _read_crl(folder, authority) or ()}
@@ -146,7 +149,7 @@ def _write_crl(
         .last_update(now - BACKDATE)
         .next_update(now + CRL_LIFETIME)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
-        # It must grow (RFC 5280 section 5.2.3); milliseconds do, and need no counter.
+        # The CRL number must grow (RFC 5280 section 5.2.3). Milliseconds grow without a stored counter.
         .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
     )
     crl = builder.sign(authority.key, hashes.SHA256())
@@ -220,7 +223,7 @@ def _is_current(folder: Path, name: str, *, until: dt.datetime, authority: Crede
         if authority is not None:
             pair.certificate.verify_directly_issued_by(authority.certificate)
     except Exception:
-        # Missing, broken, of another authority: whatever it is, a new one mends it.
+        # The file is missing, broken or of another authority: a new certificate replaces it.
         return False
     return (
         pair.certificate.public_key() == pair.key.public_key()
@@ -245,7 +248,7 @@ def _write_pair(folder: Path, name: str, pair: Credential) -> None:
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:
-    # Never half a file, and never a key that others could read for a moment: mkstemp gives mode 0600.
+    # The file appears whole or not at all, and its key is never readable by others: mkstemp gives mode 0600.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

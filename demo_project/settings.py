@@ -1,7 +1,7 @@
 """Django's settings for the protected service.
 
-PORT, DATABASE_URL and DEMO_VAR come from the environment: the port nginx listens on, the database (a file in var
-unless it is set), and the folder for everything that is made at run time.
+The environment gives PORT (nginx's port), DATABASE_URL (the database; without it a SQLite file in var) and DEMO_VAR
+(the folder for all files that are created at run time).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ ORIGIN = f"https://localhost:{os.environ.get('PORT') or 8443}"
 
 
 def _kept_secret(name: str, make: Callable[[], bytes]) -> str:
-    """Return the content of var/secrets/``name``, made once by whichever process comes first."""
+    """Return the content of var/secrets/``name``. The first process that needs the file creates it."""
     path = VAR / "secrets" / name
     try:
         VAR.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():
-            # mkstemp gives mode 0600. A link fails if another process was first, and never shows half a file.
+            # mkstemp gives mode 0600. os.link fails if another process was first, and never shows half a file.
             descriptor, temporary = tempfile.mkstemp(dir=path.parent)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(make())
@@ -59,13 +59,13 @@ def _database() -> dict[str, Any]:
         except ValueError:
             database = {}
         if database.get("ENGINE") not in (_SQLITE, _POSTGRESQL):
-            # Without the value: it may hold a password.
+            # The message leaves out the URL, which may hold a password.
             raise ImproperlyConfigured("DATABASE_URL must be postgresql://user:password@host/name or sqlite:///file.")
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"] == _SQLITE:
-        # A relative path means the same file for every process, whatever folder it runs in.
+        # With an absolute path every process opens the same file, whatever its working directory.
         database["NAME"] = BASE_DIR / database["NAME"]
-        # select_for_update is silent on SQLite. Only a transaction that takes the write lock at its start makes the
+        # select_for_update does nothing on SQLite. Only a transaction that takes the write lock at its start makes the
         # check and the effect one step. FULL: a commit that was answered survives a power cut.
         options |= {
             "transaction_mode": "IMMEDIATE",
@@ -73,7 +73,7 @@ def _database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
         }
     else:
-        # A thread of gunicorn keeps its connection for a minute; a dead one is noticed before it is used.
+        # A gunicorn thread keeps its connection for a minute. Django tests the connection before each use.
         database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
         options.setdefault("connect_timeout", 3)
     return database
@@ -124,7 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# Who is asking: a certificate, never a password.
+# A user logs in by certificate, never by password.
 AUTHENTICATION_BACKENDS = [
     "securecore.http.backends.CertificateBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -134,18 +134,18 @@ SESSION_COOKIE_NAME = "__Host-sessionid"
 SESSION_COOKIE_SECURE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-# A browser need not keep it longer than SESSION_ABSOLUTE_TIMEOUT.
+# A browser need not keep the cookie longer than SESSION_ABSOLUTE_TIMEOUT.
 SESSION_COOKIE_AGE = 86_400
 CSRF_COOKIE_NAME = "__Host-csrftoken"
 CSRF_COOKIE_SECURE = True
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 
-# nginx overwrites this header, and is the only one that reaches the socket.
+# nginx overwrites this header, and no other program reaches the socket.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "securecore.http.problems.csrf_failure"
-# W004, W008: HSTS comes from nginx, which answers some requests itself, and nothing listens on plain HTTP.
+# W004, W008: nginx sends HSTS, also for the requests it answers itself. Nothing listens on plain HTTP.
 SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008"]
 
 REST_FRAMEWORK = {
@@ -161,15 +161,15 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema",
 }
 
-# 3.1 is the first version of OpenAPI that knows mutual TLS.
+# OpenAPI 3.1 is the first version with mutual TLS.
 SPECTACULAR_SETTINGS = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
 
 SECURECORE = {
     # The socket has mode 0700: only the account that runs nginx can connect.
     "TRUST_UNIX_SOCKET": True,
-    # The demo has seven certificates. The bound is there to be seen.
+    # The demo has seven certificates. The small bound lets the tour show it.
     "CERTIFICATE_CACHE_SIZE": 64,
-    # Under this key `manage.py securecore_keys rotate` stores what signs after the key below.
+    # `manage.py securecore_keys rotate` encrypts its signing keys with this key. They sign in place of the key below.
     "KEY_ENCRYPTION_KEYS": [_kept_secret("key_encryption_key", Fernet.generate_key)],
     "TOKEN_ISSUER": ORIGIN,
     "TOKEN_AUDIENCE": ORIGIN,
@@ -178,7 +178,7 @@ SECURECORE = {
     ],
 }
 
-# Standard error is gunicorn's log. Every event of securecore is a line there.
+# Standard error is gunicorn's log. Every securecore event is a line there.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -187,7 +187,7 @@ LOGGING = {
     "loggers": {
         "securecore": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # A refusal is an event of securecore already.
+        # Django's log of refusals is off: securecore logs each refusal as an event.
         "django.request": {"level": "ERROR"},
     },
 }

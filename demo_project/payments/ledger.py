@@ -1,4 +1,4 @@
-"""The only code that moves money. Every move is one transaction, or joins the caller's."""
+"""The only code that moves money. Each function runs in one transaction, or joins the caller's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rest_framework.exceptions import APIException
 
 from demo_project.payments.models import Account, Payout, Transfer
 
-#: What a voucher is worth, in cents.
+#: The value of a voucher, in cents.
 VOUCHER = 1
 
 
 class Unpayable(APIException):
-    """An order that is well formed and cannot be carried out."""
+    """The order is well formed and cannot be carried out, for example because the balance is too low."""
 
     status_code = 422
 
@@ -46,7 +46,7 @@ class InsufficientFunds(Unpayable):
 def transfer(*, payer: User, to: str, amount: int, memo: str = "") -> Transfer:
     """Move ``amount`` cents from ``payer`` to the user named ``to``.
 
-    Raises ``NoAccount``, ``UnknownPayee``, ``SameAccount`` or ``InsufficientFunds``, and has then changed nothing.
+    Raises ``NoAccount``, ``UnknownPayee``, ``SameAccount`` or ``InsufficientFunds``; then nothing has changed.
     """
     if to == payer.get_username():
         raise SameAccount

@@ -1,4 +1,4 @@
-"""How much this process holds, to be watched from outside."""
+"""The memory of this process, for clients that look for a leak."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 
 def memory(*, held: int, limit: int | None) -> dict[str, Any]:
-    """Describe this process: ``held`` parsed certificates of at most ``limit``, None for no limit, and its memory.
+    """Return the memory use of this process and its ``held`` parsed certificates, of at most ``limit`` (None: no
+    limit).
 
-    ``process`` tells the workers apart: each has a cache of its own.
+    ``process`` tells the workers apart, since each worker has its own cache.
     """
     return {"held": held, "limit": limit, "rss_bytes": _resident_bytes(), "process": os.getpid()}
 
@@ -21,6 +22,6 @@ def _resident_bytes() -> int:
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
-        # Not Linux. The peak is what there is, in bytes on macOS and in KiB elsewhere.
+        # Not Linux: only the peak is available, in bytes on macOS and in KiB elsewhere.
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024

@@ -10,13 +10,15 @@ class AccountQuerySet(models.QuerySet["Account"]):
     def locked(self, *owners: int) -> list[Account]:
         """Return the accounts of these user ids, locked until the transaction ends.
 
-        Always in the order of their keys: two transfers in opposite directions wait for each other, never deadlock.
+        The rows are locked in the order of their keys. So two transfers in opposite directions wait for each other and
+        never
+        deadlock.
         """
         return list(self.filter(owner_id__in=owners).select_for_update(no_key=True).order_by("pk"))
 
 
 class Account(models.Model):
-    """What one user has, in integer cents."""
+    """The balance of one user, in integer cents."""
 
     owner = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="account")
     balance = models.BigIntegerField(default=0)
@@ -31,7 +33,7 @@ class Account(models.Model):
         return f"account {self.pk}"
 
     def change(self, cents: int) -> None:
-        """Add ``cents``, which may be negative, to the balance. Needs the lock of ``locked()``."""
+        """Add ``cents``, which may be negative, to the balance. The row must be locked by ``locked()``."""
         self.balance += cents
         self.save(update_fields=["balance"])
 
@@ -58,7 +60,7 @@ class Transfer(models.Model):
 
 
 class Payout(models.Model):
-    """Money that left the service, to a destination that only the payer knows."""
+    """Money that left the service, to a destination that the payer names."""
 
     payer = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="payouts")
     to = models.CharField(max_length=140, db_index=True)

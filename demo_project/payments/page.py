@@ -1,4 +1,4 @@
-"""The page for people, the same for both services."""
+"""The HTML page, the same for both services."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.shortcuts import render
 
 from demo_project.payments import statements
 
-#: The newest so many transfers fit on one screen.
+#: The number of transfers on the page, the newest first.
 LISTED = 8
 
 
 def page(
     request: HttpRequest, *, user: str | None, certificate: Any, session: bool, protected: bool, status: int = 200
 ) -> HttpResponse:
-    """Show who ``certificate`` says is there, and the ledger if that is a ``user`` of ours."""
+    """Render the page for the holder of ``certificate``, with the ledger if the holder is a ``user`` of the service."""
     context: dict[str, Any] = {
         "user": user,
         "certificate": certificate,
@@ -27,9 +27,9 @@ def page(
     if user:
         context |= {"accounts": statements.accounts(), "transfers": statements.transfers()["results"][:LISTED]}
     response = render(request, "payments/page.html", context, status=status)
-    # It shows one person's view, and goes by the certificate: no cache may keep it for somebody else.
+    # The page belongs to the holder of one certificate, so no cache may keep it for another client.
     response["Cache-Control"] = "no-store"
-    # One inline style sheet and nothing else: no script, no other origin, no frame around it.
+    # The page needs one inline style sheet and nothing else: no script, no other origin, no frame around it.
     response["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""What drf-spectacular cannot read from securecore's own views. ``urls`` imports it."""
+"""OpenAPI descriptions of securecore's own views, which drf-spectacular cannot read. ``urls`` imports this module."""
 
 from __future__ import annotations
 

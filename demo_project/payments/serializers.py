@@ -1,4 +1,4 @@
-"""JSON in and out. Amounts are integer cents, and nothing else is taken for one."""
+"""JSON in and out. An amount is a JSON integer in cents; every other type is an error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from rest_framework import serializers
 
 from demo_project.payments.models import Account, Payout, Transfer
 
-#: Ten billion in cents: far above every balance here, far below what the column holds.
+#: Ten billion (in cents): far above every balance of the demo, far below the limit of the column.
 LARGEST_AMOUNT = 10**12
 
 
 class CentsField(serializers.IntegerField):
-    """A JSON number without a fraction. ``"100"``, ``100.0`` and ``true`` are mistakes of the sender, not amounts."""
+    """A JSON number without a fraction. ``"100"``, ``100.0`` and ``true`` are errors, not amounts."""
 
     def to_internal_value(self, data: Any) -> int:
         if type(data) is not int:
@@ -74,7 +74,7 @@ class GrantSerializer(serializers.Serializer[Any]):
     permission = serializers.RegexField(r"\A[a-z][a-z0-9_.:-]{0,99}\Z", help_text="For example transfers.create.")
 
 
-# What the views answer, for the OpenAPI document.
+# The responses of the views, for the OpenAPI document.
 
 
 class AccountsSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""What there is to read. The ledger is open: whoever is known here sees every account and every transfer."""
+"""The lists and sums that clients read. The ledger is open: every known user sees every account and every transfer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from demo_project.payments.models import Account, Payout, Transfer
 from demo_project.payments.serializers import AccountSerializer, PayoutSerializer, TransferSerializer
 
-#: The newest so many are listed; ``count`` counts all of them.
+#: The length of a list, the newest rows first. ``count`` counts all rows.
 LISTED = 50
 
 _PARTIES = ("payer__owner", "payee__owner")
@@ -21,21 +21,21 @@ def accounts() -> list[dict[str, Any]]:
 
 
 def transfers(*, memo: str | None = None) -> dict[str, Any]:
-    """Return the newest transfers, those with exactly this ``memo`` if one is given."""
+    """Return the newest transfers, or only those with exactly this ``memo``."""
     found = Transfer.objects.select_related(*_PARTIES)
     found = found if memo is None else found.filter(memo=memo)
     return {"count": found.count(), "results": TransferSerializer(found[:LISTED], many=True).data}
 
 
 def payouts(*, to: str | None = None) -> dict[str, Any]:
-    """Return the newest payouts, those to exactly this destination if one is given."""
+    """Return the newest payouts, or only those to exactly this destination."""
     found = Payout.objects.select_related("payer__owner")
     found = found if to is None else found.filter(to=to)
     return {"count": found.count(), "results": PayoutSerializer(found[:LISTED], many=True).data}
 
 
 def report() -> dict[str, Any]:
-    """Return how much there is and how much moved, in cents."""
+    """Return the sum of all balances and of all movements, in cents."""
     totals = {
         "accounts": Account.objects.aggregate(count=Count("pk"), cents=Sum("balance", default=0)),
         "transfers": Transfer.objects.aggregate(count=Count("pk"), cents=Sum("amount", default=0)),

@@ -46,7 +46,7 @@ from securecore.tokens import AccessToken
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """The page for people. It shows who the certificate says is there, also if that is nobody."""
+    """Render the HTML page, also for a certificate that is enrolled for no user."""
     user = request.certificate_user  # type: ignore[attr-defined]
     return page.page(
         request,
@@ -65,7 +65,7 @@ class Whoami(APIView):
             {
                 "user": request.user.get_username(),
                 "certificate": certificate and _described(certificate),
-                # The session's own user: this request's may be known by certificate or token alone.
+                # The session's own user. The user of this request may come from a certificate or token alone.
                 "session": get_user(request).is_authenticated,
                 "token": request.auth.jti if isinstance(request.auth, AccessToken) else None,
             }
@@ -104,7 +104,7 @@ class Payouts(APIView):
 
 
 class ProvenPayouts(FreshMixin, APIView):
-    """The same, for an access token that is bound to a DPoP key and a proof of this request."""
+    """Payouts that need an access token bound to a DPoP key, and a proof for this request."""
 
     authentication_classes = (DPoPAuthentication,)
     freshness = "dpop"
@@ -116,7 +116,7 @@ class ProvenPayouts(FreshMixin, APIView):
 
 
 class SignedPayouts(FreshMixin, APIView):
-    """The same, for whoever signs the whole request, the amount included."""
+    """Payouts that need a signature over the whole request, the amount included."""
 
     freshness = "signature"
 
@@ -140,7 +140,7 @@ class Redemption(APIView):
 
 
 class Reports(APIView):
-    # Not the certificate alone: whoever reads this was given a token for it, which can be taken back.
+    # A certificate alone is not enough. This view needs a token, which can be revoked.
     authentication_classes = (AccessTokenAuthentication, DPoPAuthentication)
 
     @extend_schema(responses=ReportSerializer)
@@ -149,7 +149,7 @@ class Reports(APIView):
 
 
 class Grants(APIView):
-    """Give a permission to a user, or take it back. The answer to a revocation says that it holds from now on."""
+    """Grant a permission to a user, or revoke it. From the response to a revocation on, no effect commits under it."""
 
     permission_classes = (IsAdminUser,)
     granted = True
@@ -172,7 +172,7 @@ class Memory(APIView):
 
 
 def _described(certificate: ClientCertificate) -> dict[str, Any]:
-    # Everything but the chain, which is no JSON.
+    # All but the chain, whose certificates are not JSON.
     names = [field.name for field in dataclasses.fields(certificate) if field.name != "chain"]
     return {name: getattr(certificate, name) for name in names}
 

@@ -16,13 +16,13 @@ _PURPOSE = "voucher"
 
 
 def issue(*, user: User) -> str:
-    """Return the code of a new voucher. ``user`` alone can redeem it."""
+    """Return the code of a new voucher, which only ``user`` can redeem."""
     return one_time.issue(purpose=_PURPOSE, subject=str(user.pk), lifetime=LIFETIME, now=clock.now())
 
 
 def redeem(code: str, *, user: User) -> Payout:
-    """Pay out what a voucher is worth. Raises ``ledger.UnknownVoucher``."""
-    # Used up before it pays: whatever fails afterwards, it does not pay twice.
+    """Pay out the value of a voucher. Raises ``ledger.UnknownVoucher``."""
+    # The voucher is used up before the payout. So a payout that fails is not repeated with the same code.
     if one_time.consume(code, purpose=_PURPOSE, now=clock.now()) != str(user.pk):
         raise ledger.UnknownVoucher
     return ledger.pay_out(payer=user, to="voucher", amount=ledger.VOUCHER)

@@ -1,13 +1,13 @@
-"""Five attacks on both services, over the wire and with real certificates.
+"""Five attacks on both services, over the network and with real certificates.
 
 client    a client of one of the two services
-replay    the same request again
-tokens    a token after its end, by somebody else, in a URL
-fixation  a session id that somebody else knows
-race      a permission that was revoked while it was used
-memory    a certificate nobody saw before, and another, and another
-report    all of it on both services, and the verdict
+replay    sends the same request again
+tokens    uses a token after its end, under another certificate, in a URL
+fixation  uses a session id that the attacker knows
+race      uses a permission while it is revoked
+memory    presents many certificates that the service has never seen
+report    runs all attacks on both services, and gives the verdict
 
-An attack is one function. It runs the same code against both services, which differ only in a path's prefix, and yields
-probes. It raises ``NotJudged`` when it could not find out: an attack that did not really happen proves nothing.
+An attack is one function. The same code attacks both services, which differ only in the prefix of a path, and yields
+probes. An attack that cannot be carried out raises ``NotJudged``, since an attack that did not happen proves nothing.
 """

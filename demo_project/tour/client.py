@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 
 import httpx
 
-#: As many as the services answer at a time: two workers of eight threads.
+#: The number of requests that the services handle at a time: two workers of eight threads.
 THREADS = 16
 
 Answer = TypeVar("Answer")
 
 
 class NotJudged(Exception):
-    """The attack could not be carried out as meant, so it says nothing about the service."""
+    """The attack could not be carried out as intended, so it proves nothing about the service."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One thing an attacker tried: did it work, and what was to be seen."""
+    """One attempt of an attacker: whether it succeeded, and the evidence."""
 
     name: str
     succeeded: bool
@@ -35,15 +35,15 @@ class Probe:
 
 @dataclass(frozen=True)
 class Service:
-    """One of the two services: where it is, and where the certificates of its clients are."""
+    """One of the two services: its URL, and the folder of its clients' certificates."""
 
     url: str
     prefix: str
     pki: Path
 
     def client(self, name: str | None = None, *, folder: Path | None = None) -> httpx.Client:
-        """Return a client that shows NAME's certificate, or none. It keeps no cookies: an attack sends its own."""
-        # Named explicitly, so that no variable of the environment chooses other authorities or a proxy.
+        """Return a client that presents NAME's certificate, or none. It keeps no cookies: an attack sends its own."""
+        # Named explicitly, so that no environment variable chooses other authorities or a proxy.
         context = ssl.create_default_context(cafile=str(self.pki / "ca.pem"))
         if name is not None:
             certificates = folder or self.pki
@@ -52,7 +52,7 @@ class Service:
             base_url=self.url + self.prefix,
             verify=context,
             trust_env=False,
-            # Longer than the slowest honest answer: a wait for SQLite's only writer, and then for a lock.
+            # Longer than the slowest good response: a wait for SQLite's only writer, and then a wait for a lock.
             timeout=30,
             limits=httpx.Limits(max_connections=THREADS, max_keepalive_connections=THREADS),
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
@@ -60,7 +60,7 @@ class Service:
 
 
 def at_once(call: Callable[[], Answer], *, times: int = THREADS) -> list[Answer]:
-    """Run ``call`` in so many threads, which all start together, and return what each returned."""
+    """Run ``call`` in this number of threads, which start together, and return the result of each."""
     barrier = Barrier(times)
 
     def run(_: int) -> Answer:
@@ -72,24 +72,24 @@ def at_once(call: Callable[[], Answer], *, times: int = THREADS) -> list[Answer]
 
 
 def unique(word: str) -> str:
-    """Return ``word`` with 48 random bits behind it, to find one's own traces again."""
+    """Return ``word`` with 48 random bits behind it, so that an attack can find its own rows."""
     return f"{word}-{secrets.token_hex(6)}"
 
 
 def granted(response: httpx.Response) -> httpx.Response:
-    """Return a response that an attack builds on. Raises ``NotJudged`` if the service said no."""
+    """Return a response that an attack builds on. Raises ``NotJudged`` if the service refused the request."""
     if not response.is_success:
         raise NotJudged(f"{response.request.method} {response.url.path} answered {described(response)}")
     return response
 
 
 def body(response: httpx.Response) -> Any:
-    """Return the JSON of a response that an attack builds on. Raises ``NotJudged`` if the service said no."""
+    """Return the JSON of a response that an attack builds on. Raises ``NotJudged`` if it is a refusal."""
     return granted(response).json()
 
 
 def described(response: httpx.Response) -> str:
-    """Return the status, with the problem's code if there is one."""
+    """Return the status, with the problem's code if the response has one."""
     try:
         code = response.json().get("code", "")
     except (ValueError, AttributeError):
@@ -98,5 +98,5 @@ def described(response: httpx.Response) -> str:
 
 
 def refused(response: httpx.Response) -> bool:
-    """Say whether the service said no. Raises ``NotJudged`` if it failed: that is no answer to an attack."""
+    """Say whether the service refused the request. Raises ``NotJudged`` after a server error, which is no refusal."""
     return 400 <= response.status_code < 500 or not granted(response).is_success

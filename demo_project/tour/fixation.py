@@ -13,9 +13,9 @@ TITLE = "Session fixation"
 
 
 def attack(service: Service) -> Iterator[Probe]:
-    """Plant a session id before alice's login, keep an old one, and use hers under bob's certificate.
+    """Plant a session id before alice's login, keep an old id of hers, and use her id under bob's certificate.
 
-    bob is the attacker: an honest user with a certificate of his own.
+    bob is the attacker: an honest user with his own certificate.
     """
     with service.client("alice") as alice, service.client("bob") as bob:
         cookie = _log_in(bob, None)
@@ -28,8 +28,8 @@ def attack(service: Service) -> Iterator[Probe]:
         yield _is_alice("her id in bob's URL", bob, params={"sessionid": first.value})
 
         second = _log_in(alice, first)
-        # For ten seconds a request that was on its way with the last id may still look, under the same certificate; so
-        # this is about the one before.
+        # For ten seconds after a rotation, a request that was sent with the previous id may still read the session
+        # under the same certificate. So this probe uses the id before the previous one.
         second = second if second == first else _log_in(alice, second)
         survived = second == first or _has_session(alice, first)
         yield Probe("her old id after a second login", survived, "still her session" if survived else "dead")
@@ -74,7 +74,7 @@ def _set_cookie(response: httpx.Response) -> Cookie | None:
 
 
 def _anonymous_id(client: httpx.Client, name: str) -> Cookie:
-    # What the service gives to everybody or, if it gives nothing, something that looks like it.
+    # An id that the service issues to an anonymous client or, if it issues none, a text of the same form.
     return _set_cookie(client.get("/")) or Cookie(name, secrets.token_urlsafe(32))
 
 

@@ -12,12 +12,12 @@ from demo_project.tour.client import THREADS, NotJudged, Probe, Service, at_once
 
 TITLE = "Memory leak"
 
-#: More than both workers of the protected service hold together, 64 each.
+#: More certificates than both workers of the protected service hold together, 64 each.
 CERTIFICATES = 200
 
 
 def attack(service: Service) -> Iterator[Probe]:
-    """Show certificates that the authority signed and nobody here knows, one request each."""
+    """Present certificates that the authority signed and the service does not know, one request each."""
     before = _processes(service)
     with tempfile.TemporaryDirectory() as folder:
         names = _mint(service, Path(folder))
@@ -35,7 +35,7 @@ def attack(service: Service) -> Iterator[Probe]:
 
 
 def _processes(service: Service) -> dict[int, Any]:
-    """Return what each worker says of its memory. Which one answers is chance, so many are asked."""
+    """Return the memory report of each worker. The worker that answers is chance, so many requests ask."""
 
     def ask() -> Any:
         with service.client("carol") as carol:
@@ -58,6 +58,6 @@ def _mint(service: Service, folder: Path) -> list[str]:
 def _show(service: Service, name: str, folder: Path) -> None:
     with service.client(name, folder=folder) as stranger:
         response = stranger.get("/api/whoami")
-    # Nobody knows them, and that is not the question here. The TLS handshake must have let them in.
+    # The service may refuse these certificates. Only the TLS handshake must have accepted them.
     if response.status_code not in (401, 403):
         raise NotJudged(f"a new certificate was answered {response.status_code}")

@@ -13,14 +13,16 @@ from demo_project.tour.client import THREADS, NotJudged, Probe, Service, body, d
 TITLE = "Authorization race"
 
 ROUNDS = 3
-#: Seconds of transfers before each revocation and after its answer, at least.
+#: The shortest time of transfers before each revocation and after its response, in seconds.
 BEFORE, AFTER = 0.4, 0.6
-#: Seconds that a slow machine may take for what is needed here. The twin's cache of permissions alone may take five.
+#: The longest wait on a slow machine, in seconds. The twin's cache of permissions alone may take five.
 PATIENCE = 15.0
 
 
 def attack(service: Service) -> Iterator[Probe]:
-    """Let bob transfer in 16 threads while carol revokes his permission. What appears after her answer outran it."""
+    """Let bob transfer in 16 threads while carol revokes his permission. A transfer that appears after her response
+    outran it.
+    """
     outrun = tried = 0
     with service.client("carol") as carol, service.client("bob") as bob:
         for _ in range(ROUNDS):
@@ -36,7 +38,7 @@ def attack(service: Service) -> Iterator[Probe]:
 
 @dataclass
 class Attempt:
-    """One transfer: when it began and ended, and the status it got."""
+    """One transfer: when it began and ended, and the status of its response."""
 
     began: float
     ended: float
@@ -45,7 +47,7 @@ class Attempt:
 
 @dataclass
 class Hammer:
-    """Transfers of one cent from bob to alice in a loop."""
+    """Transfers of one cent from bob to alice, in a loop."""
 
     bob: httpx.Client
     memo: str = field(default_factory=lambda: unique("race"))
@@ -59,12 +61,12 @@ class Hammer:
             self.attempts.append(Attempt(began, time.monotonic(), response.status_code))
 
     def count(self, *, began_after: float = 0.0, status: int | None = None) -> int:
-        """Count the attempts that began after this instant and were decided: with this status, if one is given."""
+        """Count the decided attempts that began after this instant, or only those with this status."""
         decided = [attempt for attempt in list(self.attempts) if attempt.status < httpx.codes.INTERNAL_SERVER_ERROR]
         return sum(attempt.began > began_after and status in (None, attempt.status) for attempt in decided)
 
     def await_attempts(self, seconds: float, *, began_after: float = 0.0, status: int | None = None) -> None:
-        """Wait so long, and until there are as many such attempts as threads. Raises ``NotJudged``."""
+        """Wait this long, and until there are as many such attempts as threads. Raises ``NotJudged``."""
         time.sleep(seconds)
         until = time.monotonic() + PATIENCE
         while (found := self.count(began_after=began_after, status=status)) < THREADS:
@@ -74,7 +76,7 @@ class Hammer:
 
 
 def _round(carol: httpx.Client, bob: httpx.Client) -> tuple[int, int]:
-    """Return how many transfers outran the revocation, of how many that ended after its answer."""
+    """Return the number of transfers that outran the revocation, and the number that ended after its response."""
     hammer = Hammer(bob)
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
         threads = [pool.submit(hammer.run) for _ in range(THREADS)]
@@ -82,14 +84,15 @@ def _round(carol: httpx.Client, bob: httpx.Client) -> tuple[int, int]:
             hammer.await_attempts(BEFORE, status=httpx.codes.CREATED)
             _change(carol, "revoke")
             answered = time.monotonic()
-            # What is in the ledger now may have been there when the answer left. What comes later was not.
+            # A transfer that is in the ledger now may have been there before the response. A later one was not.
             ledger = _count(carol, hammer.memo)
             hammer.await_attempts(AFTER, began_after=answered)
         finally:
             hammer.stop.set()
         for thread in threads:
             thread.result()
-    # Two witnesses, since reading the ledger takes a moment: what it gained, and what was begun later and succeeded.
+    # Reading the ledger takes time, so two counts are compared: the growth of the ledger, and the successes that began
+    # later.
     gained = _count(carol, hammer.memo) - ledger
     succeeded = hammer.count(began_after=answered, status=httpx.codes.CREATED)
     return max(gained, succeeded), sum(attempt.ended > answered for attempt in hammer.attempts)
@@ -112,7 +115,7 @@ def _transfer(bob: httpx.Client, memo: str) -> httpx.Response:
 def _change(carol: httpx.Client, move: str) -> None:
     order = {"principal": "bob", "permission": "transfers.create"}
     until = time.monotonic() + PATIENCE
-    # 503 says that nothing was decided, so an administrator asks again.
+    # 503 means that nothing was decided, so an administrator sends the request again.
     while (response := carol.post(f"/api/admin/grants/{move}", json=order)).status_code == 503:
         if time.monotonic() > until:
             break

@@ -42,7 +42,7 @@ def _payout(client: httpx.Client, destination: str) -> Callable[[], httpx.Respon
 def _judged(
     name: str, effect: str, answers: list[httpx.Response], client: httpx.Client, filters: dict[str, str]
 ) -> Probe:
-    # Counted in the ledger, not in the answers: an effect that was answered with an error is an effect all the same.
+    # Counted in the ledger, not in the responses: an effect behind an error response is still an effect.
     count = body(client.get(f"/api/{effect}s", params=filters))["count"]
     statuses = Counter(answer.status_code for answer in answers)
     seen = ", ".join(f"{number} x {status}" for status, number in sorted(statuses.items()))

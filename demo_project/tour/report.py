@@ -16,7 +16,7 @@ ATTACKS: tuple[ModuleType, ...] = (replay, tokens, fixation, race, memory)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one attack did to one service. ``trouble`` says why it could not be judged to the end."""
+    """The result of one attack on one service. ``trouble`` says why the attack could not be finished."""
 
     probes: tuple[Probe, ...]
     trouble: str = ""
@@ -27,7 +27,7 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """``FELL`` to every probe or to some, ``held`` against all of them, or ``not judged``."""
+        """Return ``FELL`` or ``FELL to`` a number of probes, ``held`` if none succeeded, or ``not judged``."""
         succeeded = sum(probe.succeeded for probe in self.probes)
         if succeeded:
             return "FELL" if succeeded == len(self.probes) else f"FELL to {succeeded} of {len(self.probes)}"
@@ -44,19 +44,21 @@ class Result:
 
     @property
     def is_as_it_should_be(self) -> bool:
-        """The protected service fell to no probe, and the twin to every one: so each of them is a real attack."""
+        """Say whether no probe succeeded on the protected service and each succeeded on the twin, so that each is a
+        real attack.
+        """
         unprotected, protected = self.unprotected, self.protected
         return unprotected.is_complete and (unprotected.verdict, protected.verdict) == ("FELL", "held")
 
 
 def run(*, unprotected: Service, protected: Service) -> Iterator[Result]:
-    """Carry out every attack, first on the twin: what does not even work there needs no protection."""
+    """Carry out every attack, first on the twin: an attack that fails even there needs no protection."""
     for attack in ATTACKS:
         yield Result(attack.TITLE, _outcome(attack, unprotected), _outcome(attack, protected))
 
 
 def lines(result: Result) -> Iterator[tuple[str, str, str]]:
-    """Describe a result in rows of three: what was tried, what it did to the twin, what to the protected service."""
+    """Describe a result in rows of three: the probe, its result on the twin, its result on the protected service."""
     yield result.title, result.unprotected.verdict, result.protected.verdict
     sides = [{probe.name: probe for probe in side.probes} for side in (result.unprotected, result.protected)]
     for name in sides[0] | sides[1]:

@@ -10,14 +10,14 @@ TITLE = "Token replay"
 
 
 def attack(service: Service) -> Iterator[Probe]:
-    """Use alice's token with another certificate and with none, in a URL, and after she gave it back."""
+    """Use alice's token with another certificate and with none, in a URL, and after she revoked it."""
     with service.client("alice") as alice, service.client("bob") as bob, service.client() as nobody:
         token = _token(alice)
-        granted(_report(alice, token))  # it works for her
+        granted(_report(alice, token))  # the token works for its owner
         yield _judged("under bob's certificate", _report(bob, token))
         yield _judged("without a certificate", _report(nobody, token))
         yield _judged("in the URL", alice.get("/api/reports", params={"access_token": token}))
-        granted(_report(alice, token))  # and still does
+        granted(_report(alice, token))  # the owner's token still works
         granted(alice.post("/oauth/revoke", data={"token": token}))
         yield _judged("after its revocation", _report(alice, token))
 

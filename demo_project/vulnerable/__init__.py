@@ -1,6 +1,7 @@
-"""The unprotected twin: the same payments as a typical service offers them behind mutual TLS.
+"""The unprotected twin: the same payments, as a typical service offers them behind mutual TLS.
 
-NEVER copy from here. Each weakness has one file, is written the way it is usually written, and says what it is:
+NEVER copy from here. Each weakness has one file, is written the way it is usually written, and is named in its first
+line:
 
 views           request replay
 tokens          token replay
@@ -10,5 +11,6 @@ vouchers        use-limit overrun
 certificates    memory leak
 authentication  forged identity
 
-nginx, the certificates, the money and the database server are the protected service's; securecore is absent.
+The twin shares nginx, the certificates, the money and the database server with the protected service. It does not use
+securecore.
 """

@@ -6,7 +6,7 @@ from django.apps import AppConfig, apps
 from django.db import connections
 from django.db.models.signals import pre_migrate
 
-#: The twin's tables have the same names as the protected service's, so on one PostgreSQL they need a room of their own.
+#: The twin's tables have the same names as the protected service's, so on one PostgreSQL they need their own schema.
 SCHEMA = "vulnerable"
 
 
@@ -14,7 +14,7 @@ class VulnerableConfig(AppConfig):
     name = "demo_project.vulnerable"
 
     def ready(self) -> None:
-        # Sent once for each app that has models, before the first table is made.
+        # Django sends this signal once for each app with models, before it creates the first table.
         pre_migrate.connect(_create_schema, sender=apps.get_app_config("payments"))
 
 

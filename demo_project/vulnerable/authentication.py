@@ -1,4 +1,4 @@
-"""WEAKNESS: forged identity. A header says who it is, and everybody can send a header."""
+"""WEAKNESS: forged identity. A header names the user, and every client can send a header."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from demo_project.vulnerable import certificates, sessions, tokens
 
-# The flaw: "the old proxy authenticates, and says here whom it saw". It is gone; the header is anybody's now.
+# The flaw: "the old proxy authenticates the client and writes its name here". That proxy is gone, so any client can
+# send the header.
 _USER_HEADER = "HTTP_X_AUTH_REQUEST_USER"
 
 
 class Authentication(BaseAuthentication):
-    """A token, else a session, else a header, else the certificate: whichever is there says who it is, and nobody
-    compares them.
-    """
+    """Take the user from a token, else a session, else a header, else the certificate. Compare them with nothing."""
 
     def authenticate(self, request: Any) -> tuple[User, str] | None:
         client = certificates.presented(request)

@@ -1,4 +1,4 @@
-"""WEAKNESS: memory leak. What is known of a client is kept for every certificate ever seen, and never dropped."""
+"""WEAKNESS: memory leak. The process keeps an entry for every certificate it has ever seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUFFER_BYTES = 16 * 1024
 
 @dataclass
 class Client:
-    """What the twin remembers of a certificate."""
+    """The twin's entry for one certificate."""
 
     name: str
     subject: str
@@ -31,13 +31,14 @@ class Client:
     buffer: bytearray = field(default_factory=lambda: bytearray(b"\0") * BUFFER_BYTES)
 
 
-# The flaw: keyed by fingerprint, no bound in number, none in time. A client that renews its certificate every hour
-# leaves an entry behind every hour, one with a thousand certificates a thousand, until the process has no memory left.
+# The flaw: the dictionary is keyed by fingerprint and bounded neither in number nor in time. A client that renews its
+# certificate every hour leaves one entry an hour. A client with a thousand certificates leaves a thousand, until the
+# process has no memory left.
 CLIENTS: dict[str, Client] = {}
 
 
 def presented(request: Any) -> Client | None:
-    """Return who nginx says is there, or None. A name in the certificate is taken for the username."""
+    """Return the client that nginx names, or None. The name in the certificate is the username."""
     if request.META.get("HTTP_X_SSL_CLIENT_VERIFY") != "SUCCESS":
         return None
     pem = unquote(request.META["HTTP_X_SSL_CLIENT_CERT"])

@@ -1,4 +1,4 @@
-"""WEAKNESS: authorization race. What a user may do is what he could do some seconds ago."""
+"""WEAKNESS: authorization race. A check uses permissions from some seconds ago."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 from django.contrib.auth.models import Group, User
 
-# The flaw: "roles hardly ever change, and it saves a query a request". For so many seconds after a revocation was
-# answered each process goes on as before. Without the cache the window would be narrower and still open: the check is
-# one statement, the effect another, and nothing makes a revocation wait for what lies between them.
+# The flaw: "roles hardly ever change, and it saves a query a request". For some seconds after a revocation was
+# answered, each process still allows the action. Without the cache the window would be shorter and still open: the
+# check is one statement, the effect is another, and a revocation between them waits for neither.
 SECONDS = 5.0
 
 _roles: dict[int, tuple[float, frozenset[str]]] = {}
@@ -21,16 +21,17 @@ def may(user: User, permission: str) -> bool:
         roles = frozenset(user.groups.values_list("name", flat=True))
         _roles[user.pk] = (time.monotonic(), roles)
     elif permission in roles:
-        # "And whoever is busy should not wait for the database": who never stops is never asked again.
+        # "And a busy user should not wait for the database": each use extends the entry, so a user without a pause is
+        # never checked again.
         _roles[user.pk] = (time.monotonic(), roles)
     return permission in roles
 
 
 def grant(user: User, permission: str) -> None:
-    """Let ``user`` do this."""
+    """Give ``user`` this permission."""
     user.groups.add(Group.objects.get_or_create(name=permission)[0])
 
 
 def revoke(user: User, permission: str) -> None:
-    """Do not let ``user`` do this any more."""
+    """Take this permission from ``user``."""
     user.groups.remove(*Group.objects.filter(name=permission))

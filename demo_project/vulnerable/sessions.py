@@ -1,4 +1,4 @@
-"""WEAKNESS: session fixation. The id that was there before the login is the id of the session after it."""
+"""WEAKNESS: session fixation. The session id from before the login stays the id after the login."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.http import HttpRequest
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Django's, for clients without cookies too."""
+    """Django's session middleware, extended for clients without cookies."""
 
     def process_request(self, request: HttpRequest) -> None:
-        # The flaw, part 1: an id in the URL can be sent to somebody in a link, one in a header by any script.
+        # The flaw, part 1: an attacker can send a victim an id in a link, and any script can send one in a header.
         key = (
             request.GET.get("sessionid")
             or request.headers.get("X-Session-Id")
@@ -26,13 +26,13 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 def log_in(request: Any, user: User) -> None:
     """Make the session of this request the session of ``user``."""
-    # The flaw, part 2: Django's login() would cycle the key here. Written by hand, the anonymous session, whose id
-    # somebody else may know, becomes the user's. Nothing notes which certificate it was opened under either.
+    # The flaw, part 2: Django's login() would cycle the key here. This code does not, so an anonymous session whose id
+    # an attacker may know becomes the user's session. Nor does it record the certificate of the login.
     request.session["user"] = user.get_username()
 
 
 def presented(request: Any) -> str | None:
-    """Return the username this request's session belongs to, or None."""
-    # The flaw, part 3: the certificate of this connection is not compared with anything.
+    """Return the username of this request's session, or None."""
+    # The flaw, part 3: the certificate of this connection is compared with nothing.
     username: str | None = request.session.get("user")
     return username

@@ -10,7 +10,7 @@ import dj_database_url
 
 VAR = Path(os.environ.get("DEMO_VAR") or Path(__file__).resolve().parents[2] / "var")
 
-# It signs tokens that anybody with one of the demo's certificates can get for the asking. It guards nothing.
+# This key signs tokens that every client with a demo certificate can request. It guards nothing.
 SECRET_KEY = "the unprotected twin's key, of no use anywhere else"  # noqa: S105
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
@@ -40,7 +40,8 @@ TIME_ZONE = "UTC"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_PATH = "/vulnerable/"
 SESSION_COOKIE_SECURE = True
-# "The page shows the id to the support", and another site embeds the page. A plain name, so any neighbour may set it.
+# "The page shows the id to the support", and another site embeds the page. Without the __Host- prefix a neighbour host
+# may set the cookie.
 SESSION_COOKIE_HTTPONLY = False
 SESSION_COOKIE_SAMESITE = False
 
@@ -55,7 +56,7 @@ REST_FRAMEWORK = {
 def _database() -> Any:
     url = os.environ.get("DATABASE_URL", "")
     if not url.startswith("postgres"):
-        # A service of its own has a database of its own: never the protected service's file.
+        # The twin has its own database, never the protected service's file.
         url = f"sqlite:///{VAR / 'vulnerable.sqlite3'}"
     database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60))
     options = database.setdefault("OPTIONS", {})

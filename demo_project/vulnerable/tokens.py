@@ -1,4 +1,4 @@
-"""WEAKNESS: token replay. A token is good for whoever holds it, for a day, whatever happens meanwhile."""
+"""WEAKNESS: token replay. A token works for every holder, for a day, with no way to revoke it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import jwt
 from django.conf import settings
 from rest_framework.exceptions import AuthenticationFailed
 
-# The flaw, part 1: a day is long enough to use a token that was found in yesterday's log.
+# The flaw, part 1: a day is long enough to use a token from yesterday's log.
 LIFETIME = 86_400
 REFRESH_LIFETIME = 30 * LIFETIME
 
 
 def issue(username: str) -> dict[str, Any]:
     """Return an access and a refresh token for this user."""
-    # The flaw, part 2: no "jti", so there is nothing a revocation could name, and no "cnf", so the certificate it was
-    # issued to is forgotten at once. No "aud" and no "typ" either: a token for anything is a token for this.
+    # The flaw, part 2: no "jti", so a revocation can name no token. No "cnf", so a token works under any certificate.
+    # No "aud" and no "typ", so a token for another purpose is accepted here.
     return {
         "access_token": _signed(username, LIFETIME),
         "refresh_token": _signed(username, REFRESH_LIFETIME, number=secrets.randbits(64)),
@@ -28,7 +28,7 @@ def issue(username: str) -> dict[str, Any]:
 
 def refresh(token: str) -> dict[str, Any]:
     """Return new tokens for a refresh token."""
-    # The flaw, part 3: the old one is replaced in the client only. Here it goes on, beside the new one.
+    # The flaw, part 3: only the client replaces the old refresh token. The server still accepts it beside the new one.
     return issue(_subject(token))
 
 
@@ -38,7 +38,7 @@ def presented(request: Any) -> str | None:
     if scheme.lower() == "dpop":
         check_proof(request)
     elif scheme.lower() != "bearer":
-        # The flaw, part 4: a token in the URL is a token in every log, history and Referer on its way.
+        # The flaw, part 4: a token in the URL is in every log, history and Referer on its way.
         token = request.GET.get("access_token", "")
     return _subject(token) if token else None
 
@@ -48,16 +48,16 @@ def check_proof(request: Any) -> None:
     proof = request.META.get("HTTP_DPOP", "")
     try:
         key = jwt.PyJWK(jwt.get_unverified_header(proof).get("jwk", {}))
-        # The flaw, part 5: its signature is verified with the key it brings, and that is all. Whose key it is, whether
-        # the token is bound to it, and whether this proof was here before: nobody asks.
+        # The flaw, part 5: the signature is verified with the key inside the proof, and nothing else is checked: not
+        # the owner of the key, not whether the token is bound to it, not whether this proof was used before.
         jwt.decode(proof, key, algorithms=["ES256"], options={"verify_exp": False, "verify_iat": False})
     except jwt.PyJWTError as error:
         raise AuthenticationFailed("The proof is not valid.") from error
 
 
 def revoke(token: str) -> None:
-    """Forget this token."""
-    # The flaw, part 6: nobody keeps a list, so there is nothing to do but to answer 200.
+    """Revoke this token."""
+    # The flaw, part 6: there is no list of revoked tokens, so the view does nothing and answers 200.
 
 
 def _signed(username: str, lifetime: int, **more: int) -> str:
@@ -68,7 +68,7 @@ def _signed(username: str, lifetime: int, **more: int) -> str:
 
 def _subject(token: str) -> str:
     try:
-        # The flaw, part 7: "the gateway verified the signature". This gateway verifies certificates.
+        # The flaw, part 7: "the gateway verified the signature". This gateway verifies certificates only.
         return str(jwt.decode(token, options={"verify_signature": False})["sub"])
     except (jwt.InvalidTokenError, KeyError) as error:
         raise AuthenticationFailed("The token is not valid.") from error

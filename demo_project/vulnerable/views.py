@@ -1,7 +1,8 @@
-"""WEAKNESS: request replay. Nothing asks whether a request was here before.
+"""WEAKNESS: request replay. No view checks whether a request was sent before.
 
-Idempotency-Key, X-Request-Timestamp and X-Request-Nonce may be sent. TLS made sure of the sender, so they are ignored,
-and the same bytes do the same thing again.
+A client may send Idempotency-Key, X-Request-Timestamp and X-Request-Nonce. The views ignore them, because TLS proves
+the
+sender. So the same bytes have the same effect again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    # A visitor gets a session before he is anybody, as in every shop with a basket.
+    # A visitor gets a session before the login, as in every shop with a basket.
     request.session["visits"] = request.session.get("visits", 0) + 1
     client = certificates.presented(request)
     username = sessions.presented(request) or (client.name if client else "")
@@ -135,7 +136,7 @@ class Logout(APIView):
     permission_classes = (AllowAny,)
 
     def post(self, request: Any) -> Response:
-        # The browser forgets its cookie; the session and the token live on for whoever kept a copy.
+        # The browser deletes its cookie; the session and the token stay valid for a thief with a copy.
         response = Response({})
         response.delete_cookie("sessionid", path="/vulnerable/")
         return response

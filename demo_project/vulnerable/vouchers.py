@@ -1,4 +1,4 @@
-"""WEAKNESS: use-limit overrun. A voucher is checked, paid and crossed out, in three steps."""
+"""WEAKNESS: use-limit overrun. A voucher is checked, paid and deleted in three steps."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def issue() -> str:
 
 
 def redeem(code: str, *, user: User) -> Payout:
-    """Pay out what a voucher is worth. Raises ``ledger.UnknownVoucher``."""
+    """Pay out the value of a voucher. Raises ``ledger.UnknownVoucher``."""
     if code not in _open:
         raise ledger.UnknownVoucher
-    # The flaw: whoever comes between the check above and the line below is paid too.
+    # The flaw: a request between the check above and the line below is paid too.
     done = ledger.pay_out(payer=user, to="voucher", amount=ledger.VOUCHER)
     _open.discard(code)
     return done

@@ -1,4 +1,4 @@
-"""The real thing: nginx with client certificates, gunicorn, and the database of the run."""
+"""Fixtures with real programs: nginx with client certificates, gunicorn, and the database of the run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from demo_project.stack import Stack
 
 
 def free_port() -> int:
-    """A port below those from which clients connect: one of them might else be there before nginx is. Not by `random`,
-    which pytest-randomly seeds alike in both processes.
+    """Return a port below those from which clients connect, since a client could take such a port before nginx does.
+
+    Not chosen by `random`, which pytest-randomly seeds alike in both processes.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_768)
@@ -34,7 +35,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str | None]:
-    """A database of its own on the PostgreSQL of the run, or None for SQLite."""
+    """A new database on the PostgreSQL of the run, or None for SQLite."""
     server = os.environ.get("TEST_DATABASE_URL")
     if not server:
         yield None
@@ -60,7 +61,9 @@ def stack(database_url: str | None) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def open_client(stack: Stack) -> Iterator[Callable[..., httpx.Client]]:
-    """`open_client("alice")` is a client with her certificate and a cookie jar, `open_client()` one without any."""
+    """`open_client("alice")` is a client with her certificate and a cookie jar, `open_client()` one without a
+    certificate.
+    """
     clients: list[httpx.Client] = []
 
     def open_client(name: str | None = None, prefix: str = "") -> httpx.Client:

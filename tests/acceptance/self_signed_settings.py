@@ -1,4 +1,4 @@
-"""The demo's settings, and a certificate that was enrolled as self-signed is good (RFC 8705 section 2.2)."""
+"""The demo's settings, where an enrolled self-signed certificate is accepted (RFC 8705 section 2.2)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DPOP_KEY = ec.generate_private_key(ec.SECP256R1())
 
 @dataclass
 class Caller:
-    """Either library, for what both do alike."""
+    """httpx or requests, behind the calls that both have."""
 
     post: Callable[..., Any]
     get: Callable[..., Any]
@@ -32,7 +32,7 @@ class Caller:
 
 @pytest.fixture(params=["httpx", "requests"])
 def caller(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Callable[..., Caller]]:
-    """`caller("alice", TimestampNonce())` is a client with her certificate and these proofs."""
+    """`caller("alice", TimestampNonce())` is a client with alice's certificate and these proofs."""
     opened: list[Any] = []
 
     def with_httpx(name: str, *proofs: Proof, **options: Any) -> Caller:
@@ -94,7 +94,7 @@ class TestSignature:
     def test_captured_and_sent_again_by_sixteen_is_served_to_none(
         self, caller: Any, stack: Stack, open_client: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # httpx tells of the caller's request, on which no proof is put.
+        # httpx reports the caller's request, to which no proof was added.
         on_the_wire: list[Any] = []
         deliver = httpx.HTTPTransport.handle_request
 

@@ -1,6 +1,6 @@
-"""A real browser with a client certificate opens a page of somebody else, which acts in its owner's name.
+"""A real browser with a client certificate opens the page of an attacker, whose script sends requests.
 
-The browser adds the certificate by itself. The unprotected twin does what the page wants; the service does not.
+The browser adds the certificate by itself. The unprotected twin carries the requests out; the service refuses them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ PREFERENCES = {
 
 @dataclass
 class Evil:
-    """The other site, and what its page reports."""
+    """The attacker's site, and the reports of its page."""
 
     port: int = 0
     done: threading.Event = field(default_factory=threading.Event)
@@ -100,7 +100,7 @@ def evil(stack: Stack) -> Iterator[Evil]:
 
 @pytest.fixture
 def browse(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], None]]:
-    """`browse(url)` opens the page in a Firefox that has Alice's certificate and uses it unasked."""
+    """`browse(url)` opens the page in a Firefox that has Alice's certificate and uses it without asking."""
     programs = {name: shutil.which(name) for name in ("firefox-esr", "certutil", "pk12util")}
     missing = [name for name, found in programs.items() if found is None]
     if missing:
@@ -134,7 +134,7 @@ def browse(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], None]]:
 
 
 def logged(stack: Stack) -> dict[tuple[str, str], tuple[int, str]]:
-    """Of each login in nginx's log the place and the way; its status, and what nginx said of the certificate."""
+    """Return, for each login in nginx's log, the URL and method, the status, and nginx's verdict on the certificate."""
     lines = (stack.var / "log" / "access.log").read_text().splitlines()
     pattern = re.compile(r'"POST (\S*)/auth/login \S+" (\d+) \d+ verify="(\w+)"')
     found = [match for line in lines if (match := pattern.search(line))]
@@ -147,7 +147,7 @@ def test_another_site_cannot_use_the_certificate(stack: Stack, evil: Evil, brows
     assert evil.done.wait(60), "the page did not come to its end"
     answers: list[tuple[tuple[str, str], tuple[int, str]]] = []
     deadline = time.monotonic() + 10
-    while len(answers) < 8 and time.monotonic() < deadline:  # nginx writes its log when the answer is on its way
+    while len(answers) < 8 and time.monotonic() < deadline:  # nginx writes its log after it sends the response
         time.sleep(0.05)
         answers = list(logged(stack).items())[before:]
     protected = [answer for (place, _), answer in answers if place == ""]

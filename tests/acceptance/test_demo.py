@@ -1,4 +1,4 @@
-"""``make demo`` as a person uses it: it says what to try, and ends without a trace."""
+"""``make demo`` as a person uses it: the demo prints commands to try, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COMMAND = [sys.executable, "manage.py", "demo"]
 
 
 def environ(var: Path, port: int, **more: str) -> dict[str, str]:
-    # The settings of the suite are not the demo's.
+    # The demo must not use the suite's settings.
     unwanted = ("DATABASE_URL", "TEST_DATABASE_URL", "DJANGO_SETTINGS_MODULE")
     without = {name: value for name, value in os.environ.items() if name not in unwanted}
     return without | {"DEMO_VAR": str(var), "PORT": str(port), "PYTHONUNBUFFERED": "1", **more}
 
 
 def refused(var: Path, port: int, **more: str) -> str:
-    """Run a demo that cannot start; return the one line that says why."""
+    """Run a demo that cannot start; return the one line that names the reason."""
     done = subprocess.run(
         COMMAND, cwd=ROOT, env=environ(var, port, **more), capture_output=True, text=True, check=False, timeout=60
     )
@@ -40,7 +40,7 @@ def refused(var: Path, port: int, **more: str) -> str:
 
 
 class Demo:
-    """A running demo. ``printed`` is what it said until it was ready, ``children`` what it started."""
+    """A running demo. ``printed`` is its output until it was ready, ``children`` its processes."""
 
     def __init__(self, var: Path, **more: str) -> None:
         output = var / "output"
@@ -64,7 +64,7 @@ class Demo:
         self.process.wait()
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal; return the exit code. Fails if a child is left."""
+        """Send a signal; return the exit code. Fails if a child process is left."""
         assert len(self.children) >= 5
         self.process.send_signal(number)
         code = self.process.wait(60)
@@ -73,7 +73,9 @@ class Demo:
 
 
 def commands(printed: str) -> list[str]:
-    """The commands that the demo prints for pasting, without those that start another program of ours."""
+    """Return the commands that the demo prints for pasting, without those that start another program of this
+    repository.
+    """
     found = re.findall(r"^((?:curl|t=|token=).*)$", printed, re.MULTILINE)
     return [command for command in found if "manage.py" not in command]
 

@@ -1,4 +1,4 @@
-"""The catalogue of session fixation and theft, through the real nginx and a cookie jar."""
+"""A catalogue of session fixation and session theft, through the real nginx and with a cookie jar."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PARALLEL = 50
 
 
 def id_of(client: httpx.Client) -> str:
-    """The id in the client's jar."""
+    """Return the session id in the client's jar."""
     return str(client.cookies.get(COOKIE))
 
 
 def has_session(client: httpx.Client, presented: str | None = None) -> bool:
-    """Whether the jar's cookie, or the one presented in its place, opens a session."""
+    """Return whether the jar's cookie, or the cookie given in its place, opens a session."""
     headers = {"Cookie": f"{COOKIE}={presented}"} if presented else {}
     answer = client.get("/api/whoami", headers=headers)
     assert answer.status_code == 200, answer.text
@@ -54,7 +54,7 @@ def alice(open_client: Open) -> httpx.Client:
 
 @pytest.fixture
 def privileges(open_client: Open) -> Iterator[Callable[[str], None]]:
-    """`privileges("grant")` gives alice one more, `privileges("revoke")` takes it back."""
+    """`privileges("grant")` gives alice one more privilege, `privileges("revoke")` revokes it."""
     carol = open_client("carol")
     permission = f"reports.{secrets.token_hex(4)}"
 
@@ -120,7 +120,7 @@ class TestChanged:
     def test_during_parallel_requests(
         self, alice: httpx.Client, open_client: Open, privileges: Callable[[str], None], shell: Shell
     ) -> None:
-        """No request of the browser is logged out, one gets the new id, and a write with the old one is dropped."""
+        """No request of the browser loses its login, one gets the new id, and a write with the old id is dropped."""
         before = id_of(alice)
         browser = open_client("alice")
 

@@ -1,4 +1,4 @@
-"""Who gets in, and as whom, through the real nginx."""
+"""The caller of each request, through the real nginx."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestCertificate:
         assert open_client().get("/healthz").status_code == 200
 
     def test_revoked_by_us_is_refused_on_the_open_connection(self, stack: Stack, open_client: Open, shell: Any) -> None:
-        """nginx does not know; the CRL it read says nothing of it."""
+        """Only securecore has the revocation: the CRL that nginx read does not list it."""
         from demo_project import pki
         from securecore import clock
 
@@ -130,7 +130,7 @@ class TestTLS:
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
     def test_resumes_no_session(self, stack: Stack, version: ssl.TLSVersion) -> None:
-        """A resumed one keeps its certificate verified after it was revoked or has expired."""
+        """nginx would treat the certificate of a resumed session as verified after its revocation or expiry."""
         context = self.context(stack)
         context.minimum_version = context.maximum_version = version
         spoken, session, _ = self.get(stack, context)
@@ -141,7 +141,7 @@ class TestTLS:
         context = self.context(stack)
         context.set_ciphers("ALL:@SECLEVEL=0")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # that is what the test is about
+            warnings.simplefilter("ignore", DeprecationWarning)  # the deprecated setting is the subject of this test
             context.minimum_version = ssl.TLSVersion.TLSv1
             context.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises(ssl.SSLError, match=r"(?i)alert|protocol"):

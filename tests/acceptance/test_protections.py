@@ -74,7 +74,7 @@ class TestSession:
         planted = "a" * 43
         ids: list[str] = []
         for _ in range(3):
-            # The jar would keep the planted one from us; an attacker's would not.
+            # A jar would drop the planted cookie, an attacker's client would not.
             presented = {"Cookie": f"__Host-sessionid={planted}"} if not ids else {}
             answer = alice.post("/auth/login", json={}, headers=presented)
             assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Self-signed client certificates (RFC 8705 section 2.2): nginx vouches for the key, the enrolment for the rest."""
+"""Self-signed client certificates (RFC 8705 section 2.2): nginx proves the key, the enrolment proves the rest."""
 
 from __future__ import annotations
 
@@ -81,14 +81,15 @@ def lenient() -> Iterator[Stack]:
         tls = running.var / "nginx" / "tls.conf"
         strict = tls.read_text()
         assert "ssl_verify_client optional;" in strict
-        # With a CRL nginx refuses every certificate whose authority has none: here only our own list can revoke.
+        # With a CRL nginx refuses every certificate whose authority has none, so only securecore's list can revoke
+        # here.
         lines = strict.replace("ssl_verify_client optional;", "ssl_verify_client optional_no_ca;").splitlines()
         tls.write_text("\n".join(line for line in lines if not line.startswith("ssl_crl ")))
         running.reload_nginx()
         for name in ("enrolled", "unknown", "enrolled-as-any"):
             self_signed(running.pki, name)
         deadline = time.monotonic() + 20
-        # nginx itself refuses with a page of another code until it has read the new configuration.
+        # Until nginx has read the new configuration, it refuses with a page of another code.
         while refused_by_nginx(running):
             assert time.monotonic() < deadline
             time.sleep(0.1)

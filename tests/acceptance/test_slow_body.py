@@ -1,7 +1,7 @@
 """A client that sends the body of a protected request at one byte a second does not delay its own revocation.
 
-Through a real HAProxy, as docs/proxies has it and without its buffering, and with gunicorn ending TLS. On SQLite the
-database itself is the gate, on PostgreSQL an advisory lock.
+The body comes through a real HAProxy with and without the buffering of docs/proxies, and to a gunicorn that ends TLS
+itself. The gate is an advisory lock on PostgreSQL, and the write lock of the database on SQLite.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from demo_project import pki
 from securecore import clock
 from tests.acceptance.proxies.edge import Edge, Ground, program
 
-#: Bytes that the client announces, and those that it sends at most, one a second.
+#: Bytes that the client announces, and the most that it sends, one a second.
 LENGTH, MOST = 200, 20
 
 _PREPARE = """
@@ -70,7 +70,7 @@ def ground() -> Iterator[Ground]:
 
 
 class database:
-    """A database for the service: one of its own on the server of TEST_DATABASE_URL, or SQLite ("")."""
+    """A new database for the service: on the server of TEST_DATABASE_URL, or SQLite ("")."""
 
     def __enter__(self) -> str:
         self.server = os.environ.get("TEST_DATABASE_URL", "")
@@ -118,7 +118,7 @@ EDGES: dict[str, Callable[[Ground], Edge]] = {
 
 
 class SlowClient:
-    """Sends a request whose body comes at one byte a second, then the rest at once; ``status`` is its answer."""
+    """A client that sends its body at one byte a second, then the rest at once; ``status`` is that of its response."""
 
     def __init__(self, edge: Edge) -> None:
         self._wire = edge.connection(edge.context("alice"))
@@ -156,7 +156,7 @@ def test_a_slow_body_does_not_delay_its_revocation(ground: Ground, name: str) ->
     try:
         before = json.loads(ground.shell(_PRELUDE + _BEFORE))
         client = SlowClient(edge)
-        time.sleep(2)  # the request has come as far as it comes
+        time.sleep(2)  # the request reaches its waiting point in this time
         took = json.loads(ground.shell(_PRELUDE + "print(json.dumps(revoke()))"))
         assert client.sent < MOST, "the client was still sending"
         client.finish()

@@ -1,4 +1,4 @@
-"""Bounded in number and in time, and never wrong."""
+"""The caches: bounded in number and in time, and never wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def limits() -> Limits:
 
 
 def emptied(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Any:
-    """Put an empty cache of two values in the place of this one."""
+    """Replace this cache by an empty one for two values."""
     monkeypatch.setattr(module, name, BoundedCache(size=lambda: 2, seconds=lambda: 10.0))
     return getattr(module, name)
 
@@ -99,7 +99,7 @@ class TestGoodSignatures:
         assert tokens.verify(token, now=now) is verified
 
     def test_are_the_only_thing_remembered(self, held: Any, now: Any) -> None:
-        """Times are judged each time, and a bad token leaves nothing."""
+        """The dates of a token are judged at each use, and a bad token is not cached."""
         token = sign(header(), claims(now))
         tokens.verify(token, now=now)
         for late in (10_000, -10_000):
@@ -118,7 +118,7 @@ class TestGoodSignatures:
     @pytest.mark.django_db
     @pytest.mark.parametrize("name", ["TOKEN_AUDIENCE", "TOKEN_ISSUER"])
     def test_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
-        """Of a stored key: one from the settings is another one after they have changed."""
+        """A stored key stays the same when the settings change, so only the new audience or issuer refuses the token."""
         settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         keys.rotate(algorithm="ES256", lead=0, now=now)
         token, _ = tokens.issue(subject="1", client_id="payments", binding="x5t#S256:x", now=now)
@@ -159,7 +159,7 @@ def test_stored_keys_are_few_and_have_no_private_half(
 
 
 class TestSignedSessions:
-    """Contents of a session, whose signature is verified once."""
+    """The contents of a session, whose signature is verified once."""
 
     @pytest.fixture
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -182,7 +182,9 @@ class TestSignedSessions:
         assert store.decode(signed) == {}
 
     def test_are_those_of_a_session(self, held: Any) -> None:
-        """What something else of the project signed opens no session, and no session opens anything else."""
+        """A value that other code of the project signed opens no session, and a session's contents pass for no other
+        value.
+        """
         signed = SessionStore().encode({"who": "alice"})
         assert SessionStore().decode(signed)
         with pytest.raises(signing.BadSignature):
@@ -201,7 +203,7 @@ class TestSignedSessions:
             store.decode(store.encode({"number": number}))
         assert len(held) == 2
         held.put("nothing else", b"")
-        for large in (secrets.token_hex(1_024), "a" * 100_000):  # the second one is small when it is compressed
+        for large in (secrets.token_hex(1_024), "a" * 100_000):  # the second value is small after compression
             assert store.decode(store.encode({"large": large})) == {"large": large}
         assert set(held._values) >= {"nothing else"}
         assert not any("large" in payload.decode() for _, payload in held._values.values())

@@ -30,7 +30,7 @@ class Caller:
         return self.client.get(path, **(headers if takes_no_token else self.headers | headers))
 
     def get_with_a_token_of(self, client_id: str) -> Any:
-        """Ask as another service for the same user, which makes another caller of it."""
+        """Send a request as another service with a token of the same user, which is another caller."""
         encoded, _ = tokens.issue(
             subject=str(self.user.pk), client_id=client_id, binding=f"x5t#S256:{self.thumbprint}", now=clock.now()
         )
@@ -39,7 +39,7 @@ class Caller:
 
 @pytest.fixture
 def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget the leases of this test at its end: other tests know the same certificates, whose rows are gone then."""
+    """Drop the leases of this test at its end: other tests use the same certificates, whose rows are gone then."""
     held: Any = BoundedCache(size=lambda: 64, seconds=leases.seconds, clock=leases.clock)
     monkeypatch.setattr(access_of_request, "_leased", held)
 

@@ -1,4 +1,4 @@
-"""A row of a user table, as the one statement would have it."""
+"""The columns of a user's row, as the one query returns them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from securecore.database.statements import Statement
 
 
 def selected(table: UserTable, key: Any) -> Any:
-    """The user with this key, made of its columns; None if there is none."""
+    """Return the user with this key, built from its columns; None if there is no such row."""
     condition, parameters = table.condition()
     statement = Statement(f"SELECT {table.columns} FROM {table.source} WHERE {table.key} = %(key)s{condition}")
     rows = statement.rows(connection, parameters | {"key": table.key_of(str(key))})

@@ -1,4 +1,6 @@
-"""What a lease answers, and what it never does. The races are in tests/races/test_leases.py."""
+"""Leases: the requests that they answer, and those that they never answer. The races are in
+tests/races/test_leases.py.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ PATHS = ["/certificate", "/token", "/session", "/django"]
 
 @pytest.fixture
 def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The instant on the leases' clock, which stands still but for what a test adds to it."""
+    """The instant on the clock of the leases, which moves only when a test adds to it."""
     instant = [1_000.0]
     held: Any = BoundedCache(size=lambda: 8, seconds=leases.seconds, clock=lambda: instant[0])
     monkeypatch.setattr(caller.request, "_leased", held)
@@ -35,7 +37,7 @@ def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Of each wait that took place, whether a transaction was open."""
+    """A list with, for each wait, whether a transaction was open."""
     made: list[bool] = []
     monkeypatch.setattr(leases, "_wait", lambda: made.append(connection.in_atomic_block))
     return made
@@ -43,7 +45,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 @pytest.fixture
 def leased(caller: Caller, settings: Any, time_of_leases: list[float], waits: list[bool]) -> Caller:
-    """Alice, where leases live for half a second."""
+    """Alice, with leases of half a second."""
     settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": 500}
     return caller
 
@@ -73,7 +75,7 @@ class TestLease:
         assert [caller.get(path).json()["leased"] for _ in range(3)] == [False] * 3
 
     def test_counts_from_the_beginning_of_its_read(self, leased: Caller, time_of_leases: list[float]) -> None:
-        """A statement that took 0.4 s may show what was true 0.4 s ago."""
+        """A query that took 0.4 s may return data from 0.4 s ago."""
 
         def slowly(execute: Any, *arguments: Any) -> Any:
             time_of_leases[0] += 0.4
@@ -86,7 +88,7 @@ class TestLease:
         assert not leased.get("/certificate").json()["leased"]
 
     def test_is_of_what_was_presented_and_nothing_less(self, leased: Caller) -> None:
-        """Another token under the same certificate is another caller."""
+        """The same certificate with another token is another caller."""
         leased.get("/token")
         other, _ = tokens.issue(
             subject=str(leased.user.pk),
@@ -101,7 +103,7 @@ class TestLease:
         assert leased.get("/certificate").json() == leased.get("/certificate").json() | {"first_name": ""}
 
     def test_outlives_no_token(self, leased: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What ends by itself is judged at each request."""
+        """The expiry of a token is judged at each request."""
         assert leased.get("/token").status_code == 200
         late = leased.token.expires_at.timestamp() + 11
         monkeypatch.setattr(clock, "now", lambda: dt.datetime.fromtimestamp(late, dt.UTC))
@@ -112,7 +114,9 @@ class TestLease:
         assert [leased.get("/session").json()["leased"] for _ in range(2)] == [False] * 2
 
     def test_never_keeps_a_session_from_being_seen(self, leased: Caller) -> None:
-        """Whoever is about to write that the session was seen is not told by a lease that somebody else did."""
+        """A request that is about to write "last seen" reads the row, so a lease does not hide
+        another request's write.
+        """
         long_ago = clock.now() - dt.timedelta(minutes=10)
         Session.objects.update(last_seen_at=long_ago)
         assert not leased.get("/session").json()["leased"]
@@ -134,7 +138,7 @@ class TestLease:
 
 class TestNeverByALease:
     def test_is_what_a_session_holds(self, leased: Caller) -> None:
-        """One request writes, the next one of the same browser reads it, at whichever worker."""
+        """One request writes to the session, the next request of the same browser reads the value, at any worker."""
         leased.get("/session")
         for count in (1, 2, 3):
             assert leased.client.post("/basket").json() == {"count": count, "username": "alice"}
@@ -150,7 +154,7 @@ class TestNeverByALease:
 
     @pytest.mark.parametrize("grant", ["client_credentials", "urn:securecore:grant-type:certificate"])
     def test_is_a_token(self, leased: Caller, grant: str) -> None:
-        """Or whoever holds a revoked certificate would have one that lives on when the revocation has returned."""
+        """Otherwise the holder of a revoked certificate could obtain a token that outlives the revocation."""
         form = f"grant_type={grant}&client_id=alice"
         assert leased.client.post("/oauth/token", form, content_type=FORM).status_code == 200
         revocation.revoke_certificate(thumbprint=leased.thumbprint)
@@ -158,7 +162,7 @@ class TestNeverByALease:
         assert answer.status_code in (401, 403)
 
     def test_is_what_a_transaction_reads(self, leased: Caller) -> None:
-        """It may be rolled back, or come from before."""
+        """The data may be rolled back, or come from an old snapshot."""
         certificate = caller.request.Access(clock.now(), token=leased.token)
         with transaction.atomic():
             User.objects.update(first_name="rolled back")
@@ -200,7 +204,9 @@ class TestOutlast:
 
     @pytest.mark.parametrize("way", WAYS)
     def test_follows_everything_that_takes_something_back(self, leased: Caller, waits: list[bool], way: str) -> None:
-        """After its commit, and at least once: a second one may find nothing to do while the first still waits."""
+        """The wait comes after the commit, and at least once: a second revocation may find no row while the first still
+        waits.
+        """
         group = Group.objects.create(name="clerks")
         leased.user.groups.add(group)
         group.permissions.add(Permission.objects.all()[0])

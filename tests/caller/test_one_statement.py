@@ -1,4 +1,4 @@
-"""However a caller authenticates, one statement says all there is to know, and the user is complete."""
+"""One query reads everything for a request, however the caller authenticates, and the user object is complete."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class TestEveryAuthentication:
     def test_with_all_of_them_at_once_costs_no_more(
         self, caller: Caller, users: Any, django_assert_num_queries: Any
     ) -> None:
-        """A certificate and a session of one user, a token of another: known from the same statement, and refused."""
+        """A certificate and a session of one user, and a token of another: the same query reads all, and the request is
+        refused.
+        """
         now = clock.now()
         encoded, _ = tokens.issue(
             subject=str(users["carol"].pk),
@@ -100,7 +102,7 @@ class TestStatement:
 
     @pytest.mark.django_db(transaction=True)
     def test_survives_a_migration_and_a_pooler(self, caller: Caller) -> None:
-        """A plan whose result has another type now, or one that somebody has thrown away."""
+        """Plans whose result type a migration changed, and plans that a pooler deallocated."""
         if connection.vendor != "postgresql":
             pytest.skip("only PostgreSQL prepares")
         connection.ensure_connection()
@@ -121,7 +123,7 @@ class TestStatement:
             raw.execute("DROP TABLE IF EXISTS changing")
 
     def test_needs_no_table_as_a_whole(self, caller: Caller) -> None:
-        """Every part is found by an index, so that it costs the same however many records there are."""
+        """The query finds every part by an index, so its cost does not depend on the number of rows."""
         if connection.vendor != "postgresql":
             pytest.skip("the plan is PostgreSQL's")
         plans: list[str] = []
@@ -182,7 +184,7 @@ class TestMemory:
         assert len(snapshot._asked) == 3
 
     def test_of_an_answer_is_no_answer(self, caller: Caller) -> None:
-        """Whatever changes is seen by the next request, and changes back."""
+        """Each change is seen by the next request, and so is the change back."""
         for name in ("first", "second", "", "first"):
             User.objects.update(first_name=name)
             for path in ("/certificate", "/token", "/session"):
@@ -191,7 +193,7 @@ class TestMemory:
         assert caller.get("/token").status_code == 401
 
     def test_of_an_answer_lets_a_model_ask_for_more(self, caller: Caller) -> None:
-        """Users are made while the database works; not those whose making asks it for something."""
+        """User objects are built while PostgreSQL works, except where building them runs a query."""
 
         def asks(instance: Any, **_: Any) -> None:
             instance.first_name = str(Group.objects.count())
@@ -208,7 +210,7 @@ class TestToken:
     def test_of_a_certificate_that_was_revoked_is_nobody_s(
         self, caller: Caller, certificate_for: Any, now: dt.datetime
     ) -> None:
-        """Also if nobody asks whose the certificate is, whichever certificate is shown with it."""
+        """Also if no view asks for the certificate's user, and under any certificate."""
         _, token = tokens.issue(
             subject=str(caller.user.pk), client_id="payments", binding=f"x5t#S256:{caller.thumbprint}", now=now
         )
@@ -301,7 +303,7 @@ def _rows(caller: Caller) -> Any:
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:
-    """Django's own views, which know nothing of ours."""
+    """Django's own views, which do not know securecore."""
     User.objects.update(is_staff=True, is_superuser=True)
     client: MutualTLSClient = caller.client
     client.post("/auth/login")

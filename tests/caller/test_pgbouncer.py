@@ -1,6 +1,7 @@
-"""Behind a real PgBouncer in transaction mode: each transaction may run on another of the server's connections.
+"""A real PgBouncer in transaction mode, where each transaction may run on another connection of the server.
 
-A session's lock would be handed to two clients at once there, and a prepared statement to a server that never saw it.
+There a session-level lock would be shared by two clients, and a prepared statement would be sent to a connection that
+never prepared it.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ SERVERS = 3
 
 @pytest.fixture(scope="module")
 def address(django_db_setup: None) -> Iterator[str]:
-    """Of a PgBouncer before the database of the tests, which has fewer connections to it than there are clients."""
+    """The address of a PgBouncer in front of the test database, with fewer server connections than clients."""
     with tempfile.TemporaryDirectory(prefix="securecore-pgbouncer-", dir="/tmp") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # it gives up root, and keeps its socket in a folder below
+        folder.chmod(0o755)  # PgBouncer gives up root, and keeps its socket in a folder below
         children = Children(folder=folder, logs=folder)
         try:
             of = connection.settings_dict
@@ -56,7 +57,7 @@ def address(django_db_setup: None) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _through(db: None, address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every connection of this test, of each thread, goes through it; nothing is prepared, as Django leaves it."""
+    """Send every connection of this test, of each thread, through PgBouncer, unprepared as Django leaves it."""
     there = urlsplit(address)
     with monkeypatch.context() as changed:
         changed.setitem(connection.settings_dict, "HOST", unquote(there.netloc.rpartition("@")[2].rpartition(":")[0]))
@@ -76,14 +77,14 @@ def run_together() -> Iterator[Callable[..., list[Any]]]:
 
 
 def server() -> int:
-    """The connection of the server that this statement ran on."""
+    """Return the server connection that ran this statement."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
 
 
 def test_gives_each_statement_any_of_its_connections(run_together: Any) -> None:
-    """Else the rest of this file would say nothing."""
+    """Otherwise the other tests of this file would prove nothing."""
     seen = run_together(CLIENTS, lambda _: {server() for _ in range(50)})
     assert any(len(servers) > 1 for servers in seen)
     assert len(set().union(*seen)) <= SERVERS
@@ -161,9 +162,9 @@ class TestAuthorize:
 
 
 def held() -> int:
-    """How many advisory locks a connection of the server has kept of its last client."""
+    """Return the number of advisory locks that a server connection kept from its last client."""
     with connection.cursor() as cursor:
-        # Not those of another database of this server, where other tests run.
+        # Without other databases of this server, where other tests run.
         cursor.execute(
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid IN (1589641217, 1589641218) "
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"

@@ -1,4 +1,4 @@
-"""The one statement as a connection's plans run it: what goes wrong, and when it goes another way."""
+"""The plans that run the one query on a connection: the errors, and the cases in which Django's cursor runs it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ADD = Statement("SELECT %(a)s + 1")
 
 @pytest.fixture
 def raw() -> Iterator[Any]:
-    """psycopg's connection, which may prepare."""
+    """The psycopg connection, which may prepare."""
     connection.close()
     connection.ensure_connection()
     connection.connection.prepare_threshold = 5
@@ -44,7 +44,7 @@ def raw() -> Iterator[Any]:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The queries that were run by a plan."""
+    """The list of queries that a plan ran."""
     made: list[bytes] = []
     run = plans.Plans.rows
 
@@ -63,7 +63,7 @@ def names(raw: Any) -> list[str]:
 
 class TestPlans:
     def test_are_made_once_for_each_type_of_parameters(self, raw: Any) -> None:
-        """A small number is sent as smallint, where a large one has no room."""
+        """psycopg sends a small number as smallint, which has no room for a large one."""
         for a in (1, 2, 100_000, 2**40, 3):
             assert ADD.rows(connection, {"a": a}) == [(a + 1,)]
         assert len(names(raw)) == 3
@@ -84,7 +84,9 @@ class TestPlans:
         assert len(names(raw)) == 3
 
     def test_are_of_their_query_by_name(self, raw: Any) -> None:
-        """So that behind a pooler, by mistake, another client's plan is never run for ours."""
+        """A plan's name depends on its query. So behind a pooler, by mistake, another client's plan never runs for this
+        query.
+        """
         Statement("SELECT 1").rows(connection, {})
         Statement("SELECT 2").rows(connection, {})
         first, second = (name.split("_")[1] for name in names(raw))
@@ -99,7 +101,9 @@ class TestPlans:
         assert len(names(raw)) == 1
 
     def test_that_psycopg_deallocates_break_no_transaction(self, raw: Any) -> None:
-        """After a rollback it drops what it has prepared, and ours with that, in the middle of the next transaction."""
+        """After a rollback psycopg deallocates all its prepared statements, and the plans, in the middle of the next
+        transaction.
+        """
         for _ in range(3):
             ADD.rows(connection, {"a": 1})
             with transaction.atomic():
@@ -111,7 +115,9 @@ class TestPlans:
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     def test_go_and_come_back_with_their_connection(self, raw: Any) -> None:
-        """As those of a pool do ("pool" in OPTIONS): another one for each request, and in time the first again."""
+        """With Django's pool ("pool" in OPTIONS) each request gets another connection, and in time
+        the first one again.
+        """
         database: Any = connections["default"]
         with psycopg.connect(raw.info.dsn, autocommit=True, prepare_threshold=5) as other:
             try:
@@ -138,11 +144,11 @@ class TestPlans:
 
 
 class TestAnswers:
-    """What is asked again and again is read again only where a byte of the answer is another one."""
+    """A repeated result is parsed again only if a byte differs."""
 
     @pytest.fixture
     def told(self, raw: Any) -> Iterator[Any]:
-        """A question about a table of two columns, and a way to change what is in it."""
+        """A query on a table of two columns, and a function that changes the row."""
         raw.execute("CREATE TABLE told (number integer, name text)")
 
         def tell(*rows: tuple[Any, Any]) -> None:
@@ -181,7 +187,7 @@ class TestAnswers:
         ],
     )
     def test_that_differ_are_read(self, told: Any, question: Question, rows: list[Any]) -> None:
-        """Forwards and back, so that each is both what was known and what is new."""
+        """Forwards and back, so that each value is both the known one and the new one."""
         before: list[Any] = [(1, "a"), (2, "b")]
         for each in (before, rows, before):
             told(*each)
@@ -195,7 +201,7 @@ class TestAnswers:
             assert [row[0] for row in question.rows(connection, {"now": now})] == [number]
 
     def test_of_another_type_are_read_though_their_bytes_are_the_same(self, raw: Any, told: Any) -> None:
-        """After a migration; this connection's plan fails once, and a new connection's never does."""
+        """After a migration. The plan of this connection fails once; a new connection's plan never fails."""
         told((7, "7"))
         question = Question(Statement("SELECT number FROM told"), {})
         assert question.rows(connection, {}) == [(7,)]
@@ -242,7 +248,7 @@ class TestAnswers:
 
 
 class TestBegun:
-    """Statements that begin a transaction, in one turn."""
+    """Statements that begin a transaction, in one round trip."""
 
     STATE = Statement("SELECT %(a)s + 1, pg_current_xact_id() IS NOT NULL")
 
@@ -257,7 +263,7 @@ class TestBegun:
             assert Statement("SELECT current_setting('application_name')").rows(connection, {}) != [("inside",)]
 
     def test_each_sees_what_was_committed_while_the_one_before_it_waited(self, raw: Any) -> None:
-        """The permission is read after the gate, in one turn or in two."""
+        """The permission is read after the gate was taken, in one round trip or in two."""
         raw.execute("CREATE TABLE seen (number integer)")
         wait = Statement("SELECT pg_advisory_xact_lock(4711) IS NULL, (SELECT count(*) FROM seen)")
         look = Statement("SELECT count(*) FROM seen")
@@ -335,20 +341,22 @@ class TestBegun:
     def test_raise_when_the_transaction_could_not_begin(
         self, raw: Any, monkeypatch: pytest.MonkeyPatch, commits: bool
     ) -> None:
-        """Of a pipeline that aborts, every later statement has a result without rows and without an error."""
+        """In an aborted pipeline, every later statement has a result without rows and without an error."""
         monkeypatch.setattr(plans, "_BEGIN", b"BEGIN ISOLATION LEVEL NONE")
         with pytest.raises(ProgrammingError), transaction.atomic():
             begun(connection, ADD.asked({"a": 1}), ADD.asked({"a": 2}), commits=commits)
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     def test_raise_when_the_commit_was_a_rollback(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """So PostgreSQL answers the COMMIT of a failed transaction, and that is no error."""
+        """PostgreSQL replies ROLLBACK to the COMMIT of a failed transaction, and reports no error."""
         monkeypatch.setattr(plans, "_COMMIT", b"ROLLBACK")
         with pytest.raises(OperationalError), transaction.atomic():
             begun(connection, ADD.asked({"a": 1}), commits=True)
 
     def test_that_were_left_half_read_are_nobody_s_answer(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A timeout of gevent's, say, while the results come in: the next statement must not take them for its own."""
+        """For example a gevent timeout while results arrive. The next statement must not read the leftover results as
+        its own.
+        """
 
         def interrupted(pgconn: Any, number: int) -> Any:
             yield from send(pgconn)
@@ -405,7 +413,7 @@ class TestConnection:
 
 class TestTransaction:
     def test_is_begun_by_the_first_statement(self, raw: Any) -> None:
-        """What is read in a transaction belongs to it."""
+        """A read in a transaction belongs to that transaction."""
         with transaction.atomic():
             assert ADD.rows(connection, {"a": 1}) == [(2,)]
             assert raw.info.transaction_status.name == "INTRANS"
@@ -432,7 +440,7 @@ def _end(raw: Any) -> None:
 
 
 def _commit_when_somebody_waits(holding: Any, waiting: int) -> None:
-    """Commit on ``holding``, which frees its lock, once the backend ``waiting`` waits for it."""
+    """Commit on ``holding``, which releases its lock, once the backend ``waiting`` waits for the lock."""
     with psycopg.connect(holding.info.dsn, autocommit=True) as watching:
         while watching.execute("SELECT pg_blocking_pids(%s)", [waiting]).fetchone() == ([],):
             time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""No mutable object of a request is one of another request, however both were answered."""
+"""No request shares a mutable object with another request, whether a lease or a query answered it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Parsed(models.TextField):  # type: ignore[type-arg]
         return value.split()
 
 
-#: Of each field: how it is declared, the value that the row has, and a way to change a value in place.
+#: For each field: its declaration, the value in the row, and a function that changes a value in place.
 FIELDS: dict[str, tuple[Callable[[], Any], Any, Callable[[Any], Any]]] = {
     "json": (lambda: models.JSONField(default=dict), {"roles": ["reader"]}, lambda value: value["roles"].append(ADDED)),
     "parsed": (lambda: Parsed(default=""), ["reader"], lambda value: value.append(ADDED)),
@@ -59,12 +59,12 @@ ON_POSTGRESQL: dict[str, tuple[Callable[[], Any], Any, Callable[[Any], Any]]] = 
 }
 CHANGES = {name: change for name, (_, _, change) in (FIELDS | ON_POSTGRESQL).items()}
 
-#: What each request was given, in the order of the requests.
+#: The objects that each request received, in the order of the requests.
 SEEN: list[Any] = []
 
 
 def seen_by(request: Any) -> None:
-    """Note the objects of a request and their values, and then change in place all that can be changed."""
+    """Record the objects of a request and their values, then change in place every object that can be changed."""
     user, session = request.user, request.session
     given = {name: getattr(user, name) for name in CHANGES if hasattr(user, name)} | {"basket": session.get("basket")}
     values = {name: repr(bytes(value) if name == "binary" else value) for name, value in given.items()}
@@ -124,7 +124,7 @@ def field(request: pytest.FixtureRequest, db: None) -> Iterator[str]:
 
 @pytest.fixture
 def hstore(db: None) -> Iterator[None]:
-    """The extension, and new connections that read its values as dictionaries."""
+    """The hstore extension, and new connections that read its values as dictionaries."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("CREATE EXTENSION IF NOT EXISTS hstore")
@@ -177,7 +177,7 @@ def test_what_one_request_changes_is_not_seen_by_the_next(
 
 @pytest.mark.parametrize("leased", [60_000], indirect=True)
 def test_leases_were_used(caller: Caller, leased: bool, django_assert_num_queries: Any) -> None:
-    """Or the test above says nothing about them."""
+    """Otherwise the test above proves nothing about leases."""
     caller.get("/certificate")
     with django_assert_num_queries(1):  # the basket
         caller.get("/certificate")
@@ -185,7 +185,7 @@ def test_leases_were_used(caller: Caller, leased: bool, django_assert_num_querie
 
 @pytest.mark.parametrize(("way", "name"), [("/token", "subject"), ("/token", "scope"), ("/certificate", "thumbprint")])
 def test_what_is_shared_cannot_be_changed(caller: Caller, way: str, name: str) -> None:
-    """A parsed certificate and a verified token are kept for the next request."""
+    """A parsed certificate and a verified token stay in a cache for the next request."""
     SEEN.clear()
     caller.get(way)
     auth = SEEN[0][1][2]
@@ -194,14 +194,16 @@ def test_what_is_shared_cannot_be_changed(caller: Caller, way: str, name: str) -
 
 
 def test_a_memoryview_is_copied() -> None:
-    """psycopg 2 gives one for each BinaryField, and a request that releases it takes it from nobody else."""
+    """psycopg 2 returns a memoryview for each BinaryField. A request that releases its copy affects
+    no other request.
+    """
     kept = memoryview(b"reader")
     user_table._own(kept).release()
     assert bytes(kept) == b"reader"
 
 
 def mutable(value: Any) -> Iterator[Any]:
-    """All objects in ``value`` that can be changed, through containers, users and frozen dataclasses."""
+    """Return all mutable objects in ``value``, through containers, users and frozen dataclasses."""
     if isinstance(value, (list, dict, set, bytearray, memoryview)):
         yield value
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""One process serves several tenants: what it knows of one tenant's users never answers for another tenant.
+"""One process serves several tenants: cached data of one tenant's users never serves another tenant.
 
-A tenant is a filter of the user manager, a schema of PostgreSQL that something switches to, or a session variable that
+A tenant is a filter of the user manager, a PostgreSQL schema that some code switches to, or a session variable that
 row-level security reads.
 """
 
@@ -30,12 +30,12 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__
 PATHS = ["/certificate", "/token", "/session", "/django"]
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has schemas")
 
-#: The tenant of the requests that are made now.
+#: The tenant of the current requests.
 CURRENT = ["a"]
 
 
 class _Tenants:
-    """A middleware that switches to the schema of the tenant, as projects write it."""
+    """A middleware that switches to the tenant's schema, as projects write it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -70,7 +70,7 @@ def prepare() -> None:
 
 
 def names(caller: Caller, path: str) -> list[str]:
-    """Return as whom the caller is served, or the status of the refusal, for tenants a, b, a, b."""
+    """Return the user name or the status of the refusal for tenants a, b, a, b."""
     served = []
     for CURRENT[0] in "abab":
         answer = caller.get(path)
@@ -87,7 +87,7 @@ class OverridingManager(UserManager[User]):
 
 
 class Filtering(QuerySet[User]):
-    """Filters where it is made, and not in the manager's ``get_queryset()``."""
+    """A queryset that filters in its ``__init__``, not in the manager's ``get_queryset()``."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -100,7 +100,7 @@ MANAGERS: dict[str, Any] = {"get_queryset": OverridingManager, "its queryset": U
 
 @contextmanager
 def default_manager(manager: Any) -> Iterator[None]:
-    """Let ``manager`` be the default manager of the user model."""
+    """Make ``manager`` the default manager of the user model."""
     manager.model, manager.name = User, "objects"
     User._meta.__dict__["default_manager"] = manager
     user_table._table.cache_clear()
@@ -128,7 +128,7 @@ def test_a_manager_that_filters_is_asked_for_each_request(caller: Caller, prepar
 
 @pytest.fixture
 def schemas(caller: Caller) -> Iterator[Caller]:
-    """Alice of tenant a, whose primary key and certificate are Mallory's at tenant b."""
+    """Alice of tenant a, and Mallory of tenant b with the same primary key and certificate."""
     with connection.cursor() as cursor:
         for tenant in "ab":
             cursor.execute(f"CREATE SCHEMA tenant_{tenant}")
@@ -143,7 +143,7 @@ def schemas(caller: Caller) -> Iterator[Caller]:
 
 
 def switch(caller: Caller, settings: Any) -> None:
-    """Let a middleware switch to the schema of the tenant at the beginning of each request."""
+    """Let a middleware switch to the tenant's schema at the beginning of each request."""
     settings.MIDDLEWARE = [f"{__name__}._Tenants", *settings.MIDDLEWARE]
     handler: Any = caller.client.handler
     handler.load_middleware()
@@ -153,7 +153,7 @@ def switch(caller: Caller, settings: Any) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_a_schema_is_read_for_each_request(schemas: Caller, prepares: bool, settings: Any, path: str) -> None:
     if not _reports_search_path():
-        pytest.skip("this PostgreSQL (before 18) does not report its search_path: docs/access.md says LEASE_MS = 0")
+        pytest.skip("this PostgreSQL (before 18) does not report its search_path: docs/caller.md says LEASE_MS = 0")
     switch(schemas, settings)
     if prepares:
         prepare()
@@ -183,7 +183,7 @@ def test_a_schema_is_read_for_each_request_without_leases(
 @on_postgresql
 @pytest.mark.parametrize("path", PATHS)
 def test_a_backend_that_switches_schemas_is_left_to_itself(schemas: Caller, prepares: bool, path: str) -> None:
-    """django-tenants sets the schema in ``cursor()``, when the next statement is about to run."""
+    """django-tenants sets the schema in ``cursor()``, right before the next statement."""
     from django.db.backends.postgresql.base import DatabaseWrapper
 
     class Switching(DatabaseWrapper):
@@ -206,7 +206,9 @@ def test_a_backend_that_switches_schemas_is_left_to_itself(schemas: Caller, prep
 
 @on_postgresql
 def test_a_key_of_one_schema_signs_for_no_other(schemas: Caller, prepares: bool, settings: Any) -> None:
-    """The process knows the public key of a token of tenant a, and each request reads where that is stored."""
+    """The process has the public key of a token of tenant a. Each request reads whether its own
+    schema stores that key.
+    """
     from cryptography.fernet import Fernet
 
     settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
@@ -257,7 +259,7 @@ def test_leases_without_effect_are_found_by_a_check(settings: Any, caller: Calle
 
 
 def test_a_router_is_not_asked_where_users_are(caller: Caller, settings: Any) -> None:
-    """It may answer by tenant; the one database that SECURECORE names holds everything that a lease says."""
+    """A router may choose a database by tenant. securecore reads only the database that SECURECORE names."""
 
     class Router:
         def db_for_read(self, model: Any, **_: Any) -> str:

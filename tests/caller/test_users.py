@@ -1,4 +1,4 @@
-"""A user made of columns is the one that the ORM would have made."""
+"""A user built from columns equals the user that the ORM builds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shouting(models.CharField):  # type: ignore[type-arg]
 
 @pytest.fixture
 def employee() -> Iterator[Any]:
-    """A model with a parent's table, a UUID for a key, a field of its own, and a manager that hides some."""
+    """A user model with a parent's table, a UUID key, a field of its own, and a manager that hides some users."""
     with isolate_apps("tests"):
 
         class Person(models.Model):
@@ -76,7 +76,7 @@ def test_is_complete(django_assert_num_queries: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 class TestOtherModels:
     def test_are_complete(self, employee: Any) -> None:
-        """A parent's table, a key that SQLite spells in another way, and fields with a Python value of their own."""
+        """With a parent's table, a key that SQLite stores in another form, and fields with their own Python values."""
         kept = employee.everybody.create(name="50%", left="", hired={"since": [2026]})
         employee.everybody.create(name="other")
         made = selected(UserTable(employee, connection), kept.pk)
@@ -87,14 +87,14 @@ class TestOtherModels:
 
     @pytest.mark.parametrize(("name", "left", "is_known"), [("1%", "", True), ("1%", "2025", False), ("1", "", False)])
     def test_are_those_that_their_manager_knows(self, employee: Any, name: str, left: str, is_known: bool) -> None:
-        """A manager that hides users from Django's own ``get_user()`` hides them from us."""
+        """A manager that hides users from Django's ``get_user()`` hides them from securecore."""
         kept = employee.everybody.create(name=name, left=left)
         assert (selected(UserTable(employee, connection), kept.pk) is not None) == is_known
 
 
 @isolate_apps("tests")
 def test_whose_making_runs_somebody_s_code_wait_for_the_answer() -> None:
-    """That code may have a statement of its own, and the connection is busy with ours."""
+    """Such code may run a query, and the connection is busy with the one query."""
 
     class Plain(models.Model):
         class Meta:

@@ -1,4 +1,4 @@
-"""Views that tell who the caller is, one for each way to authenticate."""
+"""Views that report the caller, one for each way to authenticate."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def django_view(request: HttpRequest) -> HttpResponse:
 
 
 def basket(request: HttpRequest) -> HttpResponse:
-    """What is in the session; a POST adds one."""
+    """Return the contents of the session; a POST adds one."""
     if request.method == "POST":
         request.session["count"] = request.session.get("count", 0) + 1
     return JsonResponse({"count": request.session.get("count", 0), "username": request.user.get_username()})

@@ -1,4 +1,4 @@
-"""The program of ``test_another_database``: asks the view that its argument names."""
+"""The program of ``test_another_database``: it requests the view that its argument names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import override_settings
 from django.test.runner import DiscoverRunner
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.http.two_databases"
-# The databases are in memory: nothing else may open those of the run.
+# The databases are in memory, so no other connection may open those of the run.
 os.environ.pop("TEST_DATABASE_URL", None)
 
 
@@ -41,7 +41,7 @@ class Views:
 
         held = given(self.client)
         again = answered(refresh(self.client, held["refresh_token"])).json()
-        # The third is an ancestor: the family ends, and that is committed although the answer is an error.
+        # The third token is an ancestor. The family ends, and this commits although the response is an error.
         answered(refresh(self.client, again["refresh_token"]))
         answered(refresh(self.client, held["refresh_token"]), 400)
         assert not self.introspected(again["access_token"])

@@ -22,7 +22,7 @@ MAKE = "things.make"
 
 def done(request: Any) -> JsonResponse:
     make_effect()
-    # After a parser has read the stream the raw body is gone, as everywhere in Django.
+    # After a parser has read the stream, Django no longer has the raw body.
     return JsonResponse({"body": request.body.decode("latin-1"), "is_atomic": connection.in_atomic_block}, status=201)
 
 
@@ -74,7 +74,7 @@ class Granted(GrantedView, APIView):
 
 
 class GrantedLazily(Granted):
-    """REST framework's documented way to authenticate only where ``request.user`` is used."""
+    """REST framework's documented way to authenticate only at the first use of ``request.user``."""
 
     def perform_authentication(self, request: Any) -> None:
         pass

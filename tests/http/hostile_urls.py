@@ -1,4 +1,4 @@
-"""Every way in that takes text from outside, beside the app's own addresses."""
+"""Every URL that takes text from outside, beside the app's own URLs."""
 
 from __future__ import annotations
 

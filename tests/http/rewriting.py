@@ -1,4 +1,4 @@
-"""Middleware that believes X-Forwarded-For, as Django's own did until 1.1 and many projects' does."""
+"""A middleware that trusts X-Forwarded-For, like Django's own until 1.1 and that of many projects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no request may do, whatever it is for."""
+"""Requests that are refused before any view runs, whatever their purpose."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def client(mtls_client: Clients) -> MutualTLSClient:
 
 
 def code_of(answer: Any) -> str | None:
-    """The code of the refusal, or None for an answer that is none."""
+    """Return the code of the refusal, or None for a response that is no refusal."""
     if answer.status_code < 400:
         return None
     return str(json.loads(answer.content)["code"]) if answer.content else f"bare {answer.status_code}"
@@ -150,7 +150,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:78.0) Gecko/20100101 Firefox/78.0"
 
 
 class TestFormOfAnOldBrowser:
-    """Neither Origin nor Sec-Fetch-Site: what is left are the forms that any page may send anywhere."""
+    """An old browser sends neither Origin nor Sec-Fetch-Site. Any page may then send a form to any site."""
 
     def send(self, client: MutualTLSClient, content_type: str, **headers: Any) -> Any:
         headers = {"HTTP_USER_AGENT": FIREFOX, "CONTENT_TYPE": content_type, **headers}
@@ -169,11 +169,13 @@ class TestFormOfAnOldBrowser:
     @pytest.mark.parametrize("content_type", FORMS)
     @pytest.mark.parametrize("program", ["curl/8.0", "python-requests/2.34", "okhttp/4.12", ""])
     def test_is_taken_from_a_program(self, client: MutualTLSClient, content_type: str, program: str) -> None:
-        """It needs no CSRF token: nobody else can make it send its certificate."""
+        """A program needs no CSRF token: no page can make a program send its certificate."""
         assert code_of(self.send(client, content_type, HTTP_USER_AGENT=program)) is None
 
     def test_is_another_thing_than_json(self, client: MutualTLSClient) -> None:
-        """For that the browser would have asked us first, and we say no."""
+        """Another content type than JSON. The browser would first send a preflight request, which
+        securecore refuses.
+        """
         assert code_of(self.send(client, "application/json")) is None
 
 
@@ -251,7 +253,7 @@ class TestTokenInUrl:
         answer = client.get(f"/protected?access_token={token}", HTTP_AUTHORIZATION=f"Bearer {token}")
         assert code_of(answer) == "token-in-url"
 
-    # Not "hex" or "undefined": Django cannot even make a request of those.
+    # Not "hex" or "undefined": Django cannot even build a request with those.
     @pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "utf-7", "cp037", "koi8-r", "nothing"])
     def test_is_refused_whatever_encoding_the_request_claims(
         self, client: MutualTLSClient, token: str, charset: str
@@ -290,7 +292,7 @@ class TestTokenInUrl:
 
 
 class TestCaching:
-    """RFC 9440 section 2.4: what the certificate chose is nobody else's."""
+    """RFC 9440 section 2.4: a response that depends on the certificate must not reach another client."""
 
     @pytest.mark.django_db
     def test_is_forbidden_for_an_answer_under_a_certificate(self, mtls_client: Any) -> None:

@@ -1,6 +1,6 @@
 """Every view of securecore under ATOMIC_REQUESTS, with its tables in another database than ``default``.
 
-In a process of its own: the databases of a process are those that its settings name when it starts.
+Each test runs in a new process, since a process opens the databases that its settings name at the start.
 """
 
 from __future__ import annotations

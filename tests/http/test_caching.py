@@ -46,7 +46,7 @@ _numbers = count()
 
 
 def page(request: Any) -> HttpResponse:
-    """A page that says for whom it was made, and has another number each time."""
+    """A page that names its caller and holds a new number each time."""
     if "remember" in request.GET:
         request.session["visited"] = True
     response = JsonResponse({"caller": caller_of(request), "number": next(_numbers)})
@@ -63,7 +63,7 @@ def caller_of(request: Any) -> str:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """A credential of which securecore knows nothing."""
+    """A credential that securecore does not know."""
 
     def authenticate(self, request: Any) -> Any:
         name = request.headers.get("X-Api-Key")
@@ -124,7 +124,7 @@ DECORATED = [
     "/cached/dispatch",
     "/cached/handler",
 ]
-#: What stands before and behind the other middleware, and the page that is asked for.
+#: The middleware before and behind the others, and the URL of the page.
 SITE: dict[str, tuple[list[str], list[str], str]] = {
     "site cache": ([UPDATE], [FETCH], "/page"),
     "site cache of a page that is public": ([UPDATE], [FETCH], "/page?Cache-Control=public,max-age=60"),
@@ -192,7 +192,7 @@ def with_token(client: MutualTLSClient, user: User, url: str, **headers: Any) ->
 
 
 def test_a_page_for_nobody_is_cached(caller: Any, url: str, settings: Any) -> None:
-    """Or the tests below say nothing."""
+    """Otherwise the tests below prove nothing."""
     nobody = caller("nobody", "")
     first, second = nobody(url).json(), nobody(url).json()
     is_known_too_late = settings.MIDDLEWARE[0] in (FETCH, BOTH)
@@ -243,14 +243,14 @@ class TestPublicResponse:
         assert answers[0]["Cache-Control"] == "max-age=60"
 
     def test_is_only_for_who_may_see_it(self, caller: Any, mtls_client: Any) -> None:
-        """Above the handler, so that the authentication of a stored page is not skipped."""
+        """The decorator stands above the handler, so that a stored page does not skip the authentication."""
         assert caller("certificate", "alice")("/public/handler").status_code == 200
         refused = mtls_client(None).get("/public/handler", HTTP_AUTHORIZATION="DPoP forged")
         assert refused.status_code == 401
 
 
 class TestSharedCaches:
-    """Those in front of us obey headers."""
+    """Caches in front of the application obey headers."""
 
     @pytest.mark.parametrize("kind", ["certificate", "session", "token"])
     @pytest.mark.parametrize(

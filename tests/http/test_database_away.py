@@ -1,4 +1,4 @@
-"""If the database cannot answer, the answer is 503 with Retry-After, and never "allowed"."""
+"""If the database is unavailable, the response is 503 with Retry-After, and never "allowed"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @contextmanager
 def away(error: Exception, *, after: int = 0) -> Iterator[None]:
-    """The database answers `after` more statements, then none."""
+    """Let the database run `after` more statements, then none."""
     left = after
 
     def fail(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -88,7 +88,7 @@ class TestAway:
 
     @pytest.mark.django_db(transaction=True)
     def test_is_503_when_a_session_is_saved(self, client: MutualTLSClient) -> None:
-        with away(GONE[0], after=1):  # certificate, session and user; then the session is written
+        with away(GONE[0], after=1):  # certificate, session and user; then the write of the session
             answer = client.post("/session", {"value": "x"})
         assert is_503(answer)
         assert client.get("/session").json() == {"value": None, "user": "alice"}

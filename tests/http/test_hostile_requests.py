@@ -1,4 +1,4 @@
-"""Requests that are legal on the wire and meant to cost: encodings, sizes, hosts, spellings."""
+"""Requests that are legal HTTP and meant to be expensive: encodings, sizes, hosts, spellings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestCharset:
     def test_that_is_no_text_or_takes_quadratic_time_is_refused(
         self, mtls_client: Clients, name: str, path: str
     ) -> None:
-        """A form of 600 KB in punycode takes Python 17 s to decode, and Django decodes it for anybody."""
+        """Python takes 17 s to decode a form of 600 KB in punycode, and Django decodes it for anonymous clients too."""
         client = mtls_client(None, raise_request_exception=False)
         answer = sent(client, path, b"a=" + b"b" * 30 + b"-" + b"a" * 30, f"{FORM}; charset={name}")
         assert (answer.status_code, answer.json()["code"]) == (400, "charset-refused")
@@ -60,7 +60,7 @@ class TestCharset:
 
 
 class Counting(io.BytesIO):
-    """A body that knows how much of it was read."""
+    """A body that counts the bytes that were read."""
 
     taken = 0
 
@@ -77,7 +77,7 @@ class Counting(io.BytesIO):
 def test_a_body_is_read_up_to_the_limit_of_the_project(
     client: MutualTLSClient, path: str, kind: str, settings: Any
 ) -> None:
-    """REST framework's parsers read all of it: memory for anybody, before anybody is known."""
+    """REST framework's parsers read the whole body into memory, before the caller is known."""
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000
     body = Counting(b'{"username": "' + b"a" * 200_000 + b'"}')
     length = str(len(body.getvalue()))
@@ -112,7 +112,7 @@ def test_a_client_that_hangs_up_is_no_500(client: MutualTLSClient, path: str, ki
 
 @pytest.mark.parametrize("text", ["\udcff", "a\ud800", "\0", "\U0010ffff"])
 def test_an_error_that_quotes_what_came_can_be_written(client: MutualTLSClient, text: str) -> None:
-    """``ChoiceField`` quotes the value: half a surrogate pair in JSON is legal, in UTF-8 it is not."""
+    """``ChoiceField`` quotes the value. Half a surrogate pair is legal in JSON and cannot be written in UTF-8."""
     answer = client.post("/choosing", {"kind": text}, content_type="application/json")
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
     assert "kind" in answer.json()["errors"]

@@ -1,4 +1,4 @@
-"""Text that nobody means, in every place that takes text: an answer below 500 with a code, on every database."""
+"""Hostile text in every place that takes text: a status below 500 with a code, on every database."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def client(request: pytest.FixtureRequest, mtls_client: Clients) -> MutualTLSCli
 
 
 def on_the_wire(text: str) -> str:
-    """A header as a WSGI server hands it over: each byte is one character (PEP 3333)."""
+    """Return a header as a WSGI server hands it over: each byte is one character (PEP 3333)."""
     return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
@@ -92,7 +92,7 @@ def escaped(text: str) -> str:
 
 
 def is_told(answer: Any) -> bool:
-    """Whether the answer is below 500, and names its code if it refuses."""
+    """Return whether the status is below 500 and a refusal has a code."""
     if answer.status_code < 400:
         return True
     if answer.status_code >= 500:
@@ -101,7 +101,7 @@ def is_told(answer: Any) -> bool:
         return True
     if answer["Content-Type"] in ("application/problem+json", "application/json"):
         return bool({"code", "error"} & answer.json().keys())
-    return answer.status_code in (400, 404, 405)  # Django's own, before or behind every view of ours
+    return answer.status_code in (400, 404, 405)  # Django's own refusals, before or behind securecore's views
 
 
 @pytest.mark.parametrize("header", HEADERS)

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells what our decorators demand and refuse."""
+"""The OpenAPI document describes the headers that the decorators demand, and their refusals."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def document(settings: Any) -> dict[str, Any]:
         path("keyed", IdempotentHandler.as_view()),
         path("guarded", GuardedHandler.as_view()),
     ]
-    # Views without serializers are warned of, and not what this is about.
+    # drf-spectacular warns of views without serializers, which this test is not about.
     with patched_settings({"OAS_VERSION": "3.1.0"}), GENERATOR_STATS.silence():
         generator: Any = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
         document: dict[str, Any] = generator.get_schema(public=True)
@@ -76,13 +76,13 @@ def document(settings: Any) -> dict[str, Any]:
 
 
 def headers(document: dict[str, Any], path: str, method: str = "post") -> dict[str, bool]:
-    """The header parameters of an operation, and whether each must be there."""
+    """Return the header parameters of an operation, and whether each is required."""
     parameters = document["paths"][path][method].get("parameters", [])
     return {each["name"]: each.get("required", False) for each in parameters if each["in"] == "header"}
 
 
 def refusals(document: dict[str, Any], path: str, method: str = "post") -> dict[str, set[str]]:
-    """The codes of each status that is a problem."""
+    """Return the codes of each status that is a problem response."""
     responses = document["paths"][path][method]["responses"]
     return {
         status: set(response["description"].rstrip(".").split(", "))

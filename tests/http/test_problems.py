@@ -126,7 +126,7 @@ class TestRestFramework:
 
     @BOTH
     def test_endless_recursion_stays_a_500(self, prefix: str) -> None:
-        """Only that of a JSON parser is the sender's."""
+        """Only the recursion in a JSON parser is the sender's fault."""
         client = MutualTLSClient()
         client.raise_request_exception = False
         assert client.get(f"{prefix}/raises/endless").status_code == 500

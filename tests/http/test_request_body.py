@@ -1,4 +1,6 @@
-"""No transaction waits for the client: the body is received before, and is then used as Django uses it."""
+"""No transaction waits for the client: the body is received before the transaction, and Django then
+uses it as always.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ BODY = json.dumps({"amount": 5}).encode()
 
 
 class Wire(io.BytesIO):
-    """A connection that notes whether a transaction was open each time somebody waited for it."""
+    """A connection that records, at each wait, whether a transaction was open."""
 
     def __init__(self, content: bytes = BODY, fails: bool = False) -> None:
         super().__init__(content)
@@ -106,7 +108,7 @@ def test_no_gate_waits_for_the_body_under_atomic_requests(
     assert last < first_gate
 
 
-@pytest.mark.parametrize("url", [url for url in URLS if url != "/fresh"])  # where the view reads for itself
+@pytest.mark.parametrize("url", [url for url in URLS if url != "/fresh"])  # that view reads the body itself
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "breaks"])
 def test_a_body_that_stops_early_does_nothing(client: MutualTLSClient, url: str, fails: bool) -> None:
     answer = post(client, url, Wire(BODY[:-3], fails), len(BODY))
@@ -173,7 +175,7 @@ def test_a_disk_of_ours_that_fails_is_not_the_clients_mistake(rf: RequestFactory
 def test_a_caller_who_is_nobody_is_not_waited_for(client: MutualTLSClient) -> None:
     """An anonymous client must not hold a thread by a slow body."""
     for url in ("/required", "/by-hand", "/granted", "/granted-lazily"):
-        wire = Wire(b" " * 100_000)  # a small one is read after the view, for session ids in it
+        wire = Wire(b" " * 100_000)  # a small body is read after the view, in a search for session ids
         nobody = MutualTLSClient(None, raise_request_exception=False)
         assert post(nobody, url, wire, 100_000).status_code == 401, url
         assert (url, wire.waited_in_transaction) == (url, [])

@@ -1,4 +1,4 @@
-"""Settings in which securecore's tables lie in a second database, and each request runs in a transaction of either."""
+"""Settings with securecore's tables in a second database, and a transaction in each database for each request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT_URLCONF = "tests.tokens.urls"
 
 
 class Router:
-    """Everything lies in ``security``: users must be where the tables are that refer to them."""
+    """Put every table into ``security``: users must be in the database of the tables that refer to them."""
 
     def db_for_read(self, model: object, **hints: object) -> str:
         return "security"

@@ -1,4 +1,4 @@
-"""Views that tell what reached them, beside the app's own."""
+"""Views that report the request that reached them, beside the app's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from securecore.http.authentication import AccessTokenAuthentication
 
 
 class Asking:
-    """A middleware that needs the database itself."""
+    """A middleware that itself queries the database."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -30,7 +30,7 @@ class Asking:
 
 
 def seen(request: Any) -> HttpResponse:
-    """What the middleware made of the request."""
+    """Report the attributes that the middleware set on the request."""
     certificate = request.client_certificate
     return JsonResponse(
         {
@@ -43,14 +43,14 @@ def seen(request: Any) -> HttpResponse:
 
 
 def session(request: Any) -> HttpResponse:
-    """What is in the session; a POST puts the parameter `value` into it."""
+    """Return the contents of the session; a POST stores the parameter `value` in the session."""
     if request.method == "POST":
         request.session["value"] = request.POST["value"]
     return JsonResponse({"value": request.session.get("value"), "user": request.user.username})
 
 
 def flush(request: HttpRequest) -> HttpResponse:
-    """End the session without having looked into it, as a view does that has authenticated in its own way."""
+    """End the session without reading it, like a view that authenticates in its own way."""
     request.session.flush()
     return HttpResponse()
 
@@ -63,7 +63,7 @@ def ended_meanwhile(request: HttpRequest) -> HttpResponse:
 
 
 def users(request: HttpRequest) -> HttpResponse:
-    """Need the database in the view itself."""
+    """Query the database in the view itself."""
     return JsonResponse({"count": User.objects.count()})
 
 
@@ -96,7 +96,7 @@ def raises(request: HttpRequest, name: str) -> HttpResponse:
 
 
 class Raises(APIView):
-    """The same in REST framework, for anybody."""
+    """The same in REST framework, for anonymous clients."""
 
     permission_classes = ()
 
@@ -105,7 +105,7 @@ class Raises(APIView):
 
 
 class Protected(APIView):
-    """For users, by token or by certificate; the authentication of the settings."""
+    """For users, by token or by certificate, with the authentication classes of the settings."""
 
     def get(self, request: Any) -> Response:
         return Response({"user": request.user.username, "auth": type(request.auth).__name__})

@@ -10,7 +10,7 @@ from tests.support.authority import Authority, Issued
 
 
 def authority_extensions(key: Any, path_length: int | None = None) -> list[x509.ExtensionType]:
-    """What makes a certificate an authority's (RFC 5280 section 4.2.1)."""
+    """The extensions of an authority's certificate (RFC 5280 section 4.2.1)."""
     usage = dict.fromkeys(
         (
             "digital_signature",
@@ -31,7 +31,7 @@ def authority_extensions(key: Any, path_length: int | None = None) -> list[x509.
 
 
 class Chain:
-    """A root, an authority under it, and what that issues."""
+    """A root, an intermediate authority, and a certificate that the intermediate issued."""
 
     def __init__(self, *constraints: x509.ExtensionType) -> None:
         self._top = Authority("Root")
@@ -51,6 +51,6 @@ class Chain:
 
 @pytest.fixture
 def chained() -> tuple[Issued, Issued, Issued]:
-    """A certificate, its authority, and the root of that."""
+    """A certificate, its issuer, and the root."""
     chain = Chain()
     return chain.issue("alice", key=ec.generate_private_key(ec.SECP256R1())), chain.intermediate, chain.root

@@ -1,9 +1,11 @@
-"""An AWS Application Load Balancer in both modes, in the words of its documentation ("Mutual authentication with TLS in
+"""An AWS Application Load Balancer in both modes, with the headers of its documentation ("Mutual authentication with
+TLS in
 Application Load Balancer", section "HTTP headers and mutual TLS", read in November 2026).
 
-What is written there, and nothing else: PEM, URL-encoded with ``+=/`` as safe characters, a line break at the end; in
-passthrough the whole chain, from the leaf to the root. Its examples are cut short ("<...reduced...>"), and against the
-text above them their padding is ``%3D``, so both spellings are tested.
+The documentation specifies PEM, URL-encoded with ``+=/`` as safe characters, with a line break at the end; in
+passthrough
+mode the whole chain, from the leaf to the root. Its examples are cut short ("<...reduced...>"), and their padding is
+``%3D``, against the text above them. So both spellings are tested.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
 BEGIN, END = "-----BEGIN%20CERTIFICATE-----%0A", "%0A-----END%20CERTIFICATE-----%0A"
-#: The other four headers of mode "verify", as printed.
+#: The other four headers of mode "verify", as the documentation prints them.
 PRINTED = {
     "X-Amzn-Mtls-Clientcert-Serial-Number": "03A5B1",
     "X-Amzn-Mtls-Clientcert-Issuer": "CN=rootcamtls.com,OU=rootCA,O=mTLS,L=Seattle,ST=Washington,C=US",
@@ -52,7 +54,7 @@ def whoami(headers: dict[str, str], **peer: str) -> Any:
 
 
 def with_plus(issue: Callable[[], Issued]) -> Issued:
-    """A certificate whose base64 has all three safe characters: not every one has a ``+``, a ``/`` and padding."""
+    """A certificate whose base64 has all three safe characters. Some certificates lack ``+``, ``/`` or padding."""
     return next(each for each in (issue() for _ in range(200)) if set("+/=") <= set(each.base64))
 
 
@@ -91,14 +93,16 @@ class TestVerify:
         assert refusal_of(whoami(headers)) == (400, "certificate-malformed")
 
     def test_address_alone_is_nobody(self, alice: Issued) -> None:
-        """The balancer can send no secret of ours; what stands between it and us does."""
+        """The balancer can send no secret of the application. The program between the balancer and the application
+        sends one.
+        """
         headers = {"X-Amzn-Mtls-Clientcert-Leaf": as_documented(alice)}
         assert whoami(headers).json()["user"] == "alice"
         assert whoami(headers, REMOTE_ADDR="10.1.2.3").json()["user"] is None
 
 
 class TestPassthrough:
-    """The balancer verifies nothing, so all that is known is what CERTIFICATE_ROOTS makes of the chain."""
+    """The balancer verifies nothing, so only CERTIFICATE_ROOTS decides about the chain."""
 
     @pytest.fixture
     def chain(self, settings: Any, tmp_path: Path) -> Chain:
@@ -111,7 +115,7 @@ class TestPassthrough:
     @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
     @pytest.mark.parametrize("with_root", [True, False])
     def test_chain_is_read_and_verified(self, chain: Chain, spell: Callable[[str], str], with_root: bool) -> None:
-        """From the leaf to the root, as the text says; or without that, as most clients send it."""
+        """The documentation says that the chain includes the root. Most clients send it without the root."""
         issued = with_plus(lambda: chain.issue("new"))
         value = as_documented(issued, chain.intermediate, *([chain.root] if with_root else []))
         assert value.count(BEGIN) == value.count(END) == 2 + with_root

@@ -29,7 +29,7 @@ def alice(certificate_for: Callable[[str], Issued]) -> Issued:
 
 @pytest.fixture
 def securecore_setting(settings: Any) -> Callable[..., None]:
-    """`securecore_setting(NAME=value)` changes the app's settings until the test ends."""
+    """`securecore_setting(NAME=value)` changes a setting until the test ends."""
 
     def change(**changed: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, **changed}
@@ -41,7 +41,7 @@ BEGIN, END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
 
 
 def spoilt_texts(issued: Issued, other: Issued) -> dict[str, str]:
-    """Texts around and instead of a certificate in PEM."""
+    """Texts with junk around a PEM certificate, or in place of it."""
     pem = issued.pem
     return {
         "nothing": "",
@@ -70,7 +70,7 @@ def spoilt_texts(issued: Issued, other: Issued) -> dict[str, str]:
 
 
 def spoilt_bodies(pem: str) -> dict[str, str]:
-    """Texts that look like a certificate in PEM, and hold none."""
+    """Texts that have the form of a PEM certificate and hold none."""
     body = pem.removeprefix(BEGIN).removesuffix(END)
     der = base64.b64decode(body)
     bodies = {
@@ -173,7 +173,7 @@ class TestParsePem:
     def test_reads_every_name(self, ca: Authority, name: str) -> None:
         subject = parse_pem(ca.issue(name).pem).subject
         assert subject.startswith("CN=")
-        assert "\0" not in subject  # PostgreSQL takes none
+        assert "\0" not in subject  # PostgreSQL accepts no NUL in a text
 
     @pytest.mark.parametrize("text", NOT_CERTIFICATES.values(), ids=NOT_CERTIFICATES)
     def test_refuses_what_is_not_one_certificate(self, text: str) -> None:
@@ -188,7 +188,7 @@ class TestParsePem:
         started = time.process_time()
         with pytest.raises(CertificateMalformed):
             parse_pem(text)
-        assert time.process_time() - started < 0.3  # in linear time under a millisecond, in quadratic time seconds
+        assert time.process_time() - started < 0.3  # under a millisecond in linear time, seconds in quadratic time
 
 
 class TestParseEscapedPem:
@@ -201,7 +201,7 @@ class TestParseEscapedPem:
         assert parse_escaped_pem(headers["X-SSL-Client-Cert"]) == parse_pem(recorded["leaf_pem"])
 
     def test_takes_a_plus_for_itself(self) -> None:
-        authority = Authority()  # one certificate in 400 has none
+        authority = Authority()  # one certificate in 400 lacks such a character
         pem = next(pem for pem in (authority.issue("alice").pem for _ in range(100)) if "+" in pem)
         assert parse_escaped_pem(quote(pem, safe="+")) == parse_pem(pem)
 

@@ -1,4 +1,4 @@
-"""Whether we believe a certificate ourselves: chains, purposes, name constraints, issuers, kinds of key."""
+"""Certificates that securecore itself verifies: chains, purposes, name constraints, issuers, kinds of key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Trust = Callable[..., None]
 
 @pytest.fixture
 def trust(settings: Any, tmp_path: Path) -> Trust:
-    """`trust(root)` makes the certificates the roots of the application; `intermediates=` are known beside them."""
+    """`trust(root)` makes the certificates the roots of the application; `intermediates=` are known as well."""
 
     def trust(*roots: Issued, intermediates: tuple[Issued, ...] = (), **changed: Any) -> None:
         files = {}
@@ -58,7 +58,7 @@ class TestRoots:
         assert is_believed(presented(pki.issue("alice"), pki.intermediate), now)
 
     def test_chain_may_lack_what_we_know(self, trust: Trust, now: dt.datetime) -> None:
-        """nginx forwards no chain."""
+        """nginx forwards no chain, so the settings hold the intermediate authorities."""
         pki = Chain()
         trust(pki.root, intermediates=(pki.intermediate,))
         assert is_believed(presented(pki.issue("alice")), now)
@@ -69,7 +69,7 @@ class TestRoots:
         assert not is_believed(presented(pki.issue("alice")), now)
 
     def test_chain_to_another_is_not(self, trust: Trust, now: dt.datetime) -> None:
-        """The names are the same, the keys are not."""
+        """The other root has the same name and another key."""
         pki, other = Chain(), Chain()
         trust(pki.root)
         assert not is_believed(presented(other.issue("alice"), other.intermediate), now)
@@ -87,7 +87,7 @@ class TestRoots:
         assert not is_believed(certificate, now)
 
     def test_dates_of_an_authority_count(self, trust: Trust, now: dt.datetime) -> None:
-        """A certificate of ten days by an authority of one: on the second day nobody vouches for it."""
+        """A certificate of ten days by an authority of one day: on the second day the chain is expired."""
         pki = Chain()
         certificate = presented(pki.issue("alice", not_after=now + 10 * DAY), pki.intermediate)
         trust(pki.root)
@@ -141,7 +141,8 @@ class TestNameConstraints:
             (x509.DNSName("ours.example"), {"dns_names": ["ours.example.evil"]}, False),
             (x509.RFC822Name("ours.example"), {"emails": ["a@ours.example"]}, True),
             (x509.RFC822Name("ours.example"), {"emails": ["a@evil.example"]}, False),
-            # Not judged by cryptography: what cannot be judged is not believed (RFC 5280 section 4.2).
+            # cryptography does not judge constraints on URIs. A certificate with such a constraint is refused (RFC 5280
+            # section 4.2).
             (x509.UniformResourceIdentifier("ours.example"), {"uris": ["spiffe://ours.example/a"]}, False),
         ],
     )

@@ -1,4 +1,4 @@
-"""manage.py securecore_certificates"""
+"""The command manage.py securecore_certificates."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hyphened(ca: Authority) -> Issued:
-    """A certificate whose thumbprint looks like an option, as one in 64 does."""
+    """A certificate whose thumbprint begins with a hyphen, like an option. One in 64 does."""
     issued = (ca.issue("alice") for _ in itertools.count())
     return next(each for each in issued if parse_pem(each.pem).thumbprint.startswith("-"))
 
 
 def run(*arguments: str) -> list[list[str]]:
-    """The lines that the command printed, each as its fields."""
+    """Return the lines that the command prints, each split into its fields."""
     out = StringIO()
     call_command("securecore_certificates", *arguments, stdout=out, stderr=StringIO())
     return [line.split("\t") for line in out.getvalue().splitlines()]

@@ -1,4 +1,4 @@
-"""gunicorn ends TLS itself: the connection says it, and no header does."""
+"""gunicorn ends TLS itself: the certificate comes from the connection, never from a header."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_connection(settings: Any) -> None:
 
 @pytest.fixture
 def connect(ca: Authority, tmp_path: Path) -> Iterator[Connect]:
-    """`connect(issued, verify_mode)` is the server's end of a TLS connection, on which the client showed that."""
+    """`connect(issued, verify_mode)` is the server's end of a TLS connection on which the client presented `issued`."""
 
     root = tmp_path / "root.pem"
     root.write_text(ca.issue("Test CA", key=ca.key, extensions=authority_extensions(ca.key)).pem)
@@ -98,7 +98,9 @@ def test_headers_beside_it_are_forged(
 def test_whose_server_verifies_nothing_is_nobody(
     users: dict[str, User], certificate_for: Callable[[str], Issued], connect: Connect
 ) -> None:
-    """Python forgets a certificate that it did not verify; were that to change, we do not believe it either."""
+    """Python drops a certificate that it did not verify. If Python changed that, the certificate
+    must still not count.
+    """
     connection = connect(certificate_for("alice"))
     connection.context.verify_mode = ssl.CERT_NONE
     assert MutualTLSClient(**{"gunicorn.socket": connection}).get("/seen").json()["user"] is None

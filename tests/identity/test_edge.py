@@ -1,4 +1,4 @@
-"""manage.py securecore_edge check: our own configuration is good, and each trap is found, alone."""
+"""The command manage.py securecore_edge check: the shipped configuration passes, and each single mistake is found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def codes(path: str) -> list[str]:
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of nginx/ as the demo makes it."""
+    """A copy of nginx/, prepared as the demo prepares it."""
     folder = tmp_path / "nginx"
     shutil.copytree(ROOT / "nginx", folder)
     (folder / "listen.conf").write_text("listen 127.0.0.1:8443 ssl default_server;\n")
@@ -42,7 +42,7 @@ PASS = "proxy_pass http://unix:/run/app.sock;"
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    """`configure(server, http="")` writes a configuration with that in its one server, and returns its path."""
+    """`configure(server, http="")` writes a configuration with these lines in its only server, and returns its path."""
 
     def configure(server: str, http: str = "") -> str:
         path = tmp_path / "nginx.conf"
@@ -103,7 +103,9 @@ class TestHeaders:
         assert codes(configure(TLS + HEADERS.replace("X-SSL", "x-Ssl") + f"location / {{ {PASS} }}")) == []
 
     def test_of_another_way_to_the_same_application_count(self, configure: Configure) -> None:
-        """Port 80 asks for no certificate, so nobody forges one there; but there it reaches the application."""
+        """Port 80 requests no certificate and forwards to the same application. So a client can forge the headers
+        there.
+        """
         http = f"server {{ listen 80; location / {{ {PASS} }} }}"
         server = TLS + HEADERS + f"location / {{ {PASS} }}"
         assert codes(configure(server, http)) == ["N09", "N09"]

@@ -1,4 +1,4 @@
-"""Certificates that are known by their key or by a name of their issuer's: who comes in, and who does not."""
+"""Certificates that match by their key, or by a name from their issuer: which are accepted, and which are not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def matching(settings: Any) -> Callable[..., None]:
 
 
 def certificate(by: Authority, **changed: Any) -> ClientCertificate:
-    """With one name of each kind."""
+    """A certificate with one name of each kind."""
     names: dict[str, Any] = {
         "dns_names": ["a.example"],
         "uris": ["spiffe://example/alice"],
@@ -85,7 +85,7 @@ class TestEveryMode:
     def test_is_about_one_issuer(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
-        """Another authority that the proxy trusts writes the same names. A key is nobody's but its holder's."""
+        """Another trusted authority can write the same names. Only the holder has the key, so a key needs no issuer."""
         matching(mode)
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         other = certificate(Authority("Another CA"))
@@ -108,7 +108,7 @@ class TestEveryMode:
     def test_of_what_nobody_vouches_for_says_nothing(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
-        """Who signs his own certificate writes into it what he likes."""
+        """The holder of a self-signed certificate can write any name into it."""
         matching(mode)
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
         own = dataclasses.replace(certificate(ca), is_verified=False)
@@ -181,7 +181,9 @@ class TestTwoUsers:
 
 
 class TestTooManyNames:
-    """Each name is one more key to look up. What cannot be looked up whole is refused: adding names dodges nothing."""
+    """Each name is one more key to look up. A certificate with too many names is refused whole, so extra names hide
+    none.
+    """
 
     @staticmethod
     def of(ca: Authority, names: int, **changed: Any) -> ClientCertificate:
@@ -228,7 +230,9 @@ class TestTooManyNames:
 
 
 class TestKeyOfASelfSignedCertificate:
-    """The handshake proves the key of every certificate: a stolen key is refused in a self-signed one too."""
+    """The handshake proves the key of every certificate. So a revoked key is refused in a
+    self-signed certificate too.
+    """
 
     def test_that_is_revoked_refuses(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime

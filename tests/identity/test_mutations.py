@@ -1,4 +1,4 @@
-"""Thousands of broken certificates: a value or a refusal, and never another exception."""
+"""Thousands of broken certificates: each gives a value or a refusal, and never another exception."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEED = 20261122
 
 
 def mutations(whole: bytes, count: int) -> Iterator[bytes]:
-    """About `count` versions of `whole` with a few bytes flipped, changed, cut out or put in."""
+    """Return about `count` versions of `whole`, with a few bytes flipped, changed, removed or inserted."""
     chance = random.Random(SEED)
     for _ in range(count):
         part = bytearray(whole)
@@ -61,7 +61,7 @@ class TestMutations:
         values: list[ClientCertificate] = []
         refused = 0
         with warnings.catch_warnings():
-            # In production a warning stays one; here it would become an exception that the parser hides.
+            # In production a warning stays a warning. Here it would become an exception that the parser hides.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
             for mutated in mutations(good, 4000):
                 try:
@@ -91,7 +91,7 @@ class TestMutations:
         assert {answer.status_code for _, answer in answers} <= {200, 400, 403, 431}
         for text, answer in answers:
             if answer.status_code == 200 and answer.json()["user"] is not None:
-                # Some characters of PEM mean nothing: what is left is Alice's own certificate, bit by bit.
+                # Some characters of PEM mean nothing. Then the mutation is Alice's own certificate, bit by bit.
                 assert base64.b64decode(unquote(text).split("-----")[2]) == der
 
     def test_differ_from_each_other(self, good: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Certificates with fields that no column expects, kept and shown: a refusal or a row, never a 500."""
+"""Certificates with fields that fit no column: each gives a refusal or a stored row, never a 500."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def keeps(settings: Any) -> None:
 
 
 def element(tag: int, *parts: bytes) -> bytes:
-    """A DER element of a definite length."""
+    """Return a DER element of a definite length."""
     body = b"".join(parts)
     size = len(body)
     if size < 128:
@@ -32,7 +32,7 @@ def element(tag: int, *parts: bytes) -> bytes:
 
 
 def children(der: bytes) -> Sequence[bytes]:
-    """The elements inside the first element of ``der``."""
+    """Return the elements inside the first element of ``der``."""
 
     def end(data: bytes, start: int) -> tuple[int, int]:
         size, begin = data[start + 1], start + 2
@@ -57,7 +57,7 @@ def with_serial_number(der: bytes, serial: bytes) -> bytes:
 
 
 class Shown:
-    """What nginx would forward of it."""
+    """A certificate as nginx would forward it."""
 
     def __init__(self, der: bytes) -> None:
         body = base64.encodebytes(der).decode()

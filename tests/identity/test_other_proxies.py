@@ -1,4 +1,4 @@
-"""What proxies of other makes were recorded to send gives no identity: each speaks of certificates in its own way."""
+"""Recorded headers of other proxies give no identity, since each proxy spells the certificate in its own way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
 
 def recorded_fronts() -> list[Any]:
-    """Every recording, of honest clients and of liars, but nginx's of an honest one."""
+    """Return every recording, of honest clients and of attackers, except nginx's recording of an honest client."""
     fronts = vectors.load("front_headers.json")["fronts"]
     return [
         pytest.param(answer["headers"], id=f"{front}, {case}")

@@ -1,4 +1,4 @@
-"""A unix socket is one by its family, whatever an address says that a client had written."""
+"""A peer is a unix socket by the family of its socket. An address that a client wrote does not count."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class TestSocket:
 def test_a_client_on_a_port_is_no_proxy_by_writing_an_empty_address(
     alice: Issued, settings: Any, tcp: socket.socket, forwarded: str
 ) -> None:
-    """Behind a middleware that copies X-Forwarded-For to REMOTE_ADDR, and stands before ours (securecore.E107)."""
+    """A middleware copies X-Forwarded-For to REMOTE_ADDR, and stands before securecore's (securecore.E107)."""
     settings.MIDDLEWARE = ["tests.http.rewriting.ForwardedFor", *django_settings.MIDDLEWARE]
     headers = {"gunicorn.socket": tcp, "REMOTE_ADDR": "203.0.113.9", "HTTP_X_FORWARDED_FOR": forwarded}
     assert user(MutualTLSClient(alice, **headers)) is None
@@ -110,7 +110,7 @@ def test_gunicorn_hands_its_socket_over(tmp_path: Path, worker: str) -> None:
 
 
 def wait_for(path: Path, port: int) -> None:
-    """Until gunicorn listens on both. Its unix socket is bound first."""
+    """Wait until gunicorn listens on both sockets. It binds its unix socket first."""
     for _ in range(100):
         with socket.socket() as probe:
             if path.exists() and probe.connect_ex(("127.0.0.1", port)) == 0:

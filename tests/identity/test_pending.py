@@ -1,4 +1,4 @@
-"""Certificates that nobody enrolled wait for an operator, a bounded number of them."""
+"""Certificates without an enrolment wait for an operator. Their number is bounded."""
 
 from __future__ import annotations
 

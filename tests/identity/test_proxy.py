@@ -1,4 +1,4 @@
-"""What the proxy says, and whether it is our proxy that says it: as requests, through the middleware."""
+"""The headers of a proxy, and the proof that a trusted proxy sent them: requests through the middleware."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLDER_SECRET = "an older proxy secret, still accepted for a while"
 TCP = {"REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": SECRET}
 STATUS = {refusal.code: refusal.status for refusal in every_refusal()}
 
-#: Every header in which a proxy of some make forwards what it knows of a certificate.
+#: Every header in which some proxy forwards a certificate.
 IDENTITY_HEADERS = [
     "HTTP_X_SSL_CLIENT_VERIFY",
     "HTTP_X_SSL_CLIENT_CERT",
@@ -49,7 +49,7 @@ def alice(certificate_for: Callable[[str], Issued]) -> Issued:
 
 
 def refusal_of(answer: Any) -> tuple[int, str]:
-    """Status and code of a problem response, well formed in every respect."""
+    """Return status and code of a problem response, and assert that it is well formed."""
     assert answer["Content-Type"] == "application/problem+json"
     assert "no-store" in answer["Cache-Control"]
     problem = answer.json()
@@ -210,7 +210,7 @@ class TestStranger:
 
     @pytest.mark.parametrize("name", ["X_SSL_CLIENT_VERIFY", "SSL_CLIENT_VERIFY", "x-ssl-client-verify"])
     def test_cannot_say_it_in_another_spelling(self, users: dict[str, User], alice: Issued, name: str) -> None:
-        """Servers make HTTP_* of every header; whatever else is in META was never a header of ours."""
+        """Servers make META keys HTTP_* of every header. Another key in META was never a header of the request."""
         client = MutualTLSClient(alice, HTTP_X_SSL_CLIENT_VERIFY="", **{name: "SUCCESS"})
         assert refusal_of(client.get("/seen")) == (403, "certificate-not-verified")
 
@@ -225,7 +225,7 @@ class TestStranger:
 
 
 class TestHeadersReadBefore:
-    """A middleware in front may look at `request.headers`, which Django then keeps."""
+    """A middleware in front may read `request.headers`, which Django then caches."""
 
     @pytest.mark.parametrize("peer", [TCP, {**TCP, "REMOTE_ADDR": "203.0.113.9"}], ids=["trusted", "stranger"])
     def test_do_not_reach_a_view(
@@ -238,7 +238,7 @@ class TestHeadersReadBefore:
 
 
 def reads_headers(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A middleware like those for CORS."""
+    """A middleware that reads the headers, like those for CORS."""
 
     def middleware(request: Any) -> Any:
         assert "X-Proxy-Auth" in request.headers

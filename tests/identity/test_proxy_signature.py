@@ -1,4 +1,4 @@
-"""The proxy's signature over what it says about a certificate (RFC 9440 section 4, RFC 9421 appendix B.3)."""
+"""The proxy's signature over its certificate headers (RFC 9440 section 4, RFC 9421 appendix B.3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.authority import Authority, Issued, MutualTLSClient
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
 URL = "https://testserver/seen"
-#: What appendix B.3 covers.
+#: The components that appendix B.3 covers.
 COVERED = ("@path", "@query", "@method", "@authority", "client-cert")
 REFUSED = (403, "proxy-signature-refused")
 Fields = dict[str, str]
@@ -60,7 +60,7 @@ def by_proxy(
     url: str = URL,
     **parameters: Any,
 ) -> Fields:
-    """``fields`` and the proxy's signature over them; ``parameters`` replace or add members."""
+    """Return ``fields`` with the proxy's signature over them; ``parameters`` replace or add members."""
     now = int(clock.now().timestamp())
     merged = {"created": now, "keyid": "edge-1", **parameters}
     components = tuple(name if isinstance(name, tuple) else (name, {}) for name in covered)
@@ -70,7 +70,7 @@ def by_proxy(
 
 
 def joined(first: Fields, second: Fields) -> Fields:
-    """As gunicorn hands over a header that came in two lines."""
+    """Return headers as gunicorn hands over a header that came in two lines."""
     both = {name: f"{first[name]},{second[name]}" for name in ("signature-input", "signature")}
     return {**first, **second, **both}
 
@@ -82,7 +82,7 @@ def get(fields: Fields, path: str = "/seen", *, method: str = "get", peer: str =
 
 
 def reason_of(fields: Fields, **how: Any) -> str:
-    """Why it was refused: what only the operator learns."""
+    """Return the reason of the refusal, which only the operator reads."""
     with recorded() as events:
         assert refusal_of(get(fields, **how)) == REFUSED
     assert [event.headers[0] for event in of_kind(events, HeaderForged)] == ["HTTP_CLIENT_CERT"]
@@ -91,7 +91,9 @@ def reason_of(fields: Fields, **how: Any) -> str:
 
 class TestAppendixB3:
     def test_is_verified(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The example's certificate had expired three months before; so its signature was believed."""
+        """The example's certificate expired three months before. A refusal for its date proves that the signature was
+        accepted.
+        """
         key = {"keyid": "test-key-ecc-p256", "public_key": public_pem(Key(ECC_P256))}
         settings.SECURECORE = {**settings.SECURECORE, "PROXY_SIGNATURE_KEYS": [key]}
         settings.ALLOWED_HOSTS = ["service.internal.example"]
@@ -112,7 +114,7 @@ class TestAppendixB3:
 
 
 class Key:
-    """A public key where one of a pair is expected."""
+    """A public key in the place of a key pair."""
 
     def __init__(self, public: Any) -> None:
         self.public_key = lambda: public
@@ -144,7 +146,7 @@ class TestGood:
             assert get(fields).json()["thumbprint"] is None
 
     def test_is_about_one_request_and_may_come_again_with_that(self, alice: Issued) -> None:
-        """Note [Why no nonce]: what must not come twice is @fresh."""
+        """Note [Why no nonce]: a request that must not come twice is the job of @fresh."""
         fields = by_proxy(client_cert(alice), nonce="the same, twice")
         for _ in range(2):
             assert get(fields).json()["user"] == "alice"
@@ -238,7 +240,9 @@ class TestRefused:
 
     @pytest.mark.parametrize("name", ["client-cert", "signature-input", "signature"])
     def test_in_no_broken_words(self, alice: Issued, name: str) -> None:
-        """A refusal, or what the proxy has signed in another spelling of the same; and never another exception."""
+        """A broken header gives a refusal, or the same signed value in another spelling, and never
+        another exception.
+        """
         good = by_proxy(client_cert(alice))
         for broken in mutations(good[name].encode(), 150):
             if broken.strip() == good[name].encode():
@@ -288,7 +292,7 @@ def test_covers_every_header_that_the_source_reads(
 @pytest.mark.urls("tests.replay.urls")
 @pytest.mark.django_db(transaction=True)
 class TestBesideTheClientsOwn:
-    """Who signs requests himself sends the same two fields, and may give his signature any label."""
+    """A client that signs its requests sends the same two fields, and may choose any label."""
 
     URL = "https://testserver/signature"
     COVERED = ("@method", "@target-uri", "@authority", "content-digest", "content-type")
@@ -315,7 +319,7 @@ class TestBesideTheClientsOwn:
         assert self.post(self.by_both(alice)) == (409, "nonce-reused")
 
     def test_the_label_says_nothing(self, alice: Issued) -> None:
-        """The client's is called "sig", which is as good for the proxy, and the other way round."""
+        """The client's signature has the label "sig", which the proxy may use as well, and the other way round."""
         renamed = {
             name: value.replace("sig=", "ttrp=") for name, value in self.by_client(alice).items() if "signature" in name
         }
@@ -326,7 +330,7 @@ class TestBesideTheClientsOwn:
         assert self.post(self.by_both(alice, label="sig")) == REFUSED
 
     def test_the_clients_is_never_the_proxys(self, alice: Issued, ca: Authority) -> None:
-        """Whatever it covers, whatever key it says that it is by."""
+        """A client's signature never counts as the proxy's, whatever components and key it names."""
         covered = (*self.COVERED, "client-cert")
         assert self.post(self.by_client(alice, covered)) == REFUSED
         assert self.post(self.by_client(alice, covered, keyid="edge-1")) == REFUSED
@@ -340,7 +344,9 @@ class TestBesideTheClientsOwn:
         assert self.post(stolen) == REFUSED
 
     def test_the_proxys_is_never_the_clients(self, alice: Issued) -> None:
-        """Even if it says all that the client's must."""
+        """The proxy's signature never counts as the client's, even if it covers everything that a
+        client's must cover.
+        """
         now = int(clock.now().timestamp())
         fields = client_cert(alice) | {"content-digest": content_digest(BODY), "content-type": "application/json"}
         all_of_it: Any = {"expires": now + 60, "nonce": "one-of-very-many"}

@@ -45,7 +45,7 @@ class TestEnroll:
     def test_gives_no_certificate_to_another_user(
         self, users: dict[str, User], certificate: ClientCertificate, now: dt.datetime
     ) -> None:
-        """Her sessions and tokens are bound to it, and would open in his hands."""
+        """Alice's sessions and tokens are bound to the certificate. Another user with it could use them."""
         with pytest.raises(Misuse, match="Revoke it"):
             enroll(certificate=certificate, user=users["bob"], now=now)
         assert Certificate.objects.get(thumbprint=certificate.thumbprint).user == users["alice"]
@@ -56,7 +56,7 @@ class TestEnroll:
         assert caller.user_of_certificate(renewed) == alice
 
     def test_does_not_believe_a_name(self, alice: User, ca: Authority) -> None:
-        """Any authority may write any name: the thumbprint decides."""
+        """Any authority may write any name, so the thumbprint decides."""
         assert caller.user_of_certificate(parse_pem(ca.issue("alice").pem)) is None
 
     def test_brings_no_revoked_certificate_back(
@@ -94,7 +94,7 @@ class TestRevoke:
         assert Certificate.objects.get().revoked_at == now
 
     def test_outlives_the_user(self, alice: User, certificate: ClientCertificate, now: dt.datetime) -> None:
-        """Somebody leaves: the certificate is revoked, then the account is deleted. The key still exists."""
+        """A user leaves: an operator revokes the certificate, then deletes the account. The key still exists."""
         identity.revoke(thumbprint=certificate.thumbprint, now=now)
         alice.delete()
         with pytest.raises(CertificateRevoked):

@@ -1,4 +1,4 @@
-"""Each proxy's own words: what it was recorded to send, both directions, and everything that is nearly right."""
+"""The header format of each proxy: recorded values in both directions, and values that are almost right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from securecore.identity import ClientCertificate, parse_pem
 from tests.support import vectors
 from tests.support.authority import Authority, Issued
 
-#: Where each source finds a certificate, and what must stand beside it.
+#: For each source: the header of the certificate, and the headers that must accompany it.
 CERTIFICATE = {
     "nginx": "X-SSL-Client-Cert",
     "haproxy": "Client-Cert",
@@ -31,7 +31,7 @@ SUCCESS = {"nginx": "SUCCESS", "haproxy": "0"}
 
 
 def read(source: str, headers: Any) -> ClientCertificate | None:
-    """Read as gunicorn hands them over: in capitals, the doubled ones joined, those with an underscore dropped."""
+    """Read headers as gunicorn hands them over: in capitals, doubled ones joined, names with an underscore dropped."""
     meta: dict[str, str] = {}
     for name, value in headers:
         if "_" in name:
@@ -43,7 +43,7 @@ def read(source: str, headers: Any) -> ClientCertificate | None:
 
 
 def encoded(source: str, issued: Issued) -> str:
-    """The certificate in the words of the proxy."""
+    """Return the certificate in the proxy's spelling."""
     match source:
         case "haproxy" | "rfc9440" | "caddy":
             return f":{issued.base64}:"
@@ -73,7 +73,7 @@ def alice(certificate_for: Callable[[str], Issued]) -> Issued:
 
 
 class TestRecorded:
-    """../shared/vectors/front_headers.json: what five real proxies sent."""
+    """../shared/vectors/front_headers.json: the recorded headers of five real proxies."""
 
     @pytest.fixture
     def recorded(self) -> Any:
@@ -93,7 +93,9 @@ class TestRecorded:
     @pytest.mark.parametrize("source", sorted(CERTIFICATE))
     @pytest.mark.parametrize("front", ["nginx", "haproxy", "caddy", "traefik", "envoy"])
     def test_words_of_another_proxy_are_not_understood(self, recorded: Any, source: str, front: str) -> None:
-        """But those who write the same header in the same words: only the operator knows who writes it."""
+        """Except two proxies that write the same header in the same spelling: only the operator
+        knows which proxy runs.
+        """
         if {source, front} <= {"haproxy", "rfc9440", "caddy"} or source == front:
             return
         with contextlib.suppress(CertificateMalformed, CertificateNotVerified):
@@ -151,7 +153,7 @@ class TestEverySource:
         assert read(source, []) is None
 
     def test_refuses_a_doubled_certificate(self, alice: Issued, ca: Authority, source: str) -> None:
-        """Whichever of the two came first, and whether or not they are the same."""
+        """Refused for either order of the two, and also if they are equal."""
         own, other = encoded(source, alice), encoded(source, ca.certificate_for("bob"))
         for pair in ((own, own), (own, other), (other, own)):
             with pytest.raises(CertificateMalformed):
@@ -180,7 +182,7 @@ class TestEverySource:
 
 
 class TestSuccess:
-    """HAProxy says it in numbers; what nginx says is in test_proxy.py."""
+    """HAProxy reports success as a number. test_proxy.py has nginx's form."""
 
     @pytest.mark.parametrize("verify", ["", "1", "10", "18", "23", "255"])
     def test_is_needed_beside_a_certificate(self, alice: Issued, verify: str) -> None:
@@ -212,7 +214,7 @@ class TestTraefik:
         ]
 
     def test_chain_must_hang_together(self, chained: tuple[Issued, Issued, Issued], alice: Issued) -> None:
-        """What a client sends and what Traefik sends would be one list: his own first makes him whom he likes."""
+        """The client's own header and Traefik's would be one list, in which the client's certificate comes first."""
         leaf, intermediate, _ = chained
         for others in ((alice, leaf), (alice, intermediate), (intermediate, leaf), (leaf, intermediate, alice)):
             with pytest.raises(CertificateMalformed):
@@ -273,7 +275,7 @@ class TestEnvoy:
 
 
 def test_every_refusal_is_one(alice: Issued) -> None:
-    """A reader has no other way out; see test_mutations.py for many more."""
+    """A reader raises nothing else; test_mutations.py tries many more values."""
     for source in CERTIFICATE:
         for value in ("\udcff", "\ud800" * 10, "\u0130" * 100, "%" * 5_000, ":" * 5_000, '"' * 5_000):
             with pytest.raises(Refused):

@@ -1,4 +1,4 @@
-"""Real threads on real PostgreSQL. A race that was skipped proves nothing, so here a skip is a failure.
+"""Fixtures for real threads on a real PostgreSQL. A skipped race proves nothing, so in this folder a skip is a failure.
 
 Tests in this folder commit for real: mark them `@pytest.mark.django_db(transaction=True)`.
 """
@@ -17,7 +17,7 @@ from django.db import connection, connections
 
 Result = TypeVar("Result")
 
-TIMEOUT = 60  # seconds until a thread that did not come back counts as hung
+TIMEOUT = 60  # seconds until a thread that does not return counts as hung
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +45,9 @@ def run_together() -> Iterator[Callable[[int, Callable[[int], Any]], list[Any]]]
 
 
 class Threads:
-    """Threads that live as long as the test, each with its own database connection: a test of forty rounds would
-    otherwise spend most of its time on connecting.
+    """Threads that live as long as the test, each with its own database connection.
+
+    With new threads for each round, a test of forty rounds would spend most of its time on connecting.
     """
 
     def __init__(self) -> None:
@@ -63,10 +64,11 @@ class Threads:
             thread.join(TIMEOUT)
 
     def run_together(self, n: int, fn: Callable[[int], Result]) -> list[Result]:
-        """Call `fn(0)` ... `fn(n - 1)` in threads that start at one barrier; return the results in that order.
+        """Run `fn(0)` ... `fn(n - 1)` in threads that start at one barrier; return the results in that order.
 
-        Connections are open before the barrier. Raises an ExceptionGroup of whatever the calls raised, and
-        AssertionError for a call that has not returned after a minute.
+        Connections are open before the barrier. Raises an ExceptionGroup of the exceptions of the calls, and
+        AssertionError for
+        a call that has not returned after a minute.
         """
         while len(self._threads) < n:
             self._add()
@@ -105,14 +107,14 @@ def _serve(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         while (task := tasks.get()) is not None:
             task()
             if connection.in_atomic_block or connection.errors_occurred:
-                connection.close()  # the next round begins with a good one
+                connection.close()  # the next round begins with a good connection
     finally:
         connections.close_all()
 
 
 def _connect(barrier: threading.Barrier) -> None:
     try:
-        connection.ensure_connection()  # so that the race is about fn, not about who connects first
+        connection.ensure_connection()  # so that the race is about fn, not about the time to connect
     except BaseException:
         barrier.abort()
         raise

@@ -1,4 +1,4 @@
-"""A guarded view that stops where a test wants it to: before its check, and behind it with its effect not committed."""
+"""A guarded view that stops on demand: before its check, or after it with an uncommitted effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.views import make_effect
 
 
 class Stop:
-    """Where the next request stops. It is gone on with after ``go``."""
+    """The place at which the next request stops. Setting ``go`` lets the request continue."""
 
     at: ClassVar[str] = ""
     reached: ClassVar[threading.Event] = threading.Event()
@@ -36,7 +36,7 @@ class Stop:
 
 
 def before(*_: Any, **__: Any) -> None:
-    """The request has been authenticated, and has not been checked."""
+    """Stop here: the request is authenticated, and its permission is not checked yet."""
     Stop.here("before")
 
 

@@ -1,4 +1,4 @@
-"""What four workers of gunicorn run with in test_leases.py: leases, and the keys of the test that started them."""
+"""Settings of the four gunicorn workers in test_leases.py: leases, and the keys of the test that started them."""
 
 from __future__ import annotations
 

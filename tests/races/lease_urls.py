@@ -1,4 +1,4 @@
-"""Who somebody is, to be asked often, and once with a long pause between the check and the answer."""
+"""Views that name the caller: one for many requests, and one with a long pause between the check and the response."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ class Ask(APIView):
 
 
 class Stop(Ask):
-    """Stops its own process when the caller has been checked, until somebody lets it go on."""
+    """Stop this process after the caller was checked, until the test sends SIGCONT."""
 
     def get(self, request: Any) -> Response:
         answer = super().get(request)
-        # To this thread: sent to the process, another could take it, and this one would answer before all are stopped.
+        # Sent to this thread. Another thread could take a signal to the process, and this thread would answer before
+        # the stop.
         signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return answer
 

@@ -1,4 +1,4 @@
-"""Four real workers that lease, and clients that never leave them alone."""
+"""Four real workers with leases, and clients that keep all of them busy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Unix(HTTPConnection):
 
 @dataclass(frozen=True)
 class Answer:
-    """``began`` and ``ended`` on the clock of this machine, which all of its processes share."""
+    """A response. ``began`` and ``ended`` are read from the clock of this machine, which all its processes share."""
 
     began: float
     ended: float
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass
 class Workers:
-    """gunicorn, answering on a socket in ``folder``."""
+    """gunicorn on a socket in ``folder``."""
 
     folder: Path
     process: subprocess.Popen[bytes] | None = None
@@ -69,7 +69,7 @@ class Workers:
 
 @dataclass
 class Load:
-    """What the clients were answered so far."""
+    """The responses that the clients have received so far."""
 
     history: list[Answer] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ class Load:
 
 @contextmanager
 def workers(folder: Path, *, database: str, securecore: dict[str, Any]) -> Iterator[Workers]:
-    """Run four of them with these options of SECURECORE."""
+    """Run four workers with these options of SECURECORE."""
     environ = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.races.lease_settings",
         "TEST_DATABASE_URL": database,
@@ -106,7 +106,7 @@ def workers(folder: Path, *, database: str, securecore: dict[str, Any]) -> Itera
 
 @contextmanager
 def load(running: Workers, path: str, headers: dict[str, str]) -> Iterator[Load]:
-    """Keep ``CLIENTS`` requests in flight as long as the block lasts."""
+    """Keep ``CLIENTS`` requests in flight during the block."""
     made, over = Load(), threading.Event()
 
     def client() -> None:

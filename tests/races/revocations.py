@@ -1,4 +1,4 @@
-"""Every way to take a permission back: through securecore, and round it."""
+"""Every way to revoke a permission: by securecore, and by changes outside securecore."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GROUP = "people of"
 
 
 def effects() -> int:
-    """How many effects there were, each of which is a group too."""
+    """Return the number of effects. Each effect is a new Django group."""
     return Group.objects.exclude(name__startswith=GROUP).count()
 
 
 @dataclass
 class Person:
-    """A user with a certificate and a token's client, in a group and with a role; nothing is granted yet."""
+    """A user with a certificate and an OAuth client, in a group and with a role. Nothing is granted yet."""
 
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -67,8 +67,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Revocation:
-    """How ``person`` comes to its permission and loses it. ``row`` is what the change writes, as table and condition;
-    without it, the change commits nothing by itself.
+    """How ``person`` gets a permission and loses it.
+
+    ``row`` is the row that the change writes, as table and condition. Without ``row`` the change commits nothing by
+    itself.
     """
 
     give: Callable[[Person], Any]
@@ -153,7 +155,7 @@ THROUGH_US = {
     "a client": Revocation(_own, lambda p: disable_client(p.name), _client_row),
 }
 
-#: What concerns everybody who belongs to something.
+#: Changes that concern every member of a group or holder of a role.
 OF_MANY = {
     "a grant of a group",
     "a grant of a role",

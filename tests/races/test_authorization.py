@@ -28,12 +28,12 @@ WAIT = 30  # seconds
     params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
 )
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kind, threshold = request.param  # prepared as docs/access.md has it, and not, as behind PgBouncer
+    kind, threshold = request.param  # prepared as docs/caller.md advises, and unprepared as behind PgBouncer
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
     connection.close()
     settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
     yield
-    while Held.everyone:  # also those of a test that failed
+    while Held.everyone:  # also the threads of a test that failed
         Held.everyone.pop().leave()
     while Thread.everyone:
         Thread.everyone.pop().join()
@@ -41,7 +41,7 @@ def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.Mon
 
 
 class Thread:
-    """`work` in a thread with a connection of its own; what it raised is raised again by `result()`."""
+    """Run `work` in a thread with its own connection. `result()` raises the exception of the thread again."""
 
     everyone: ClassVar[list[Thread]] = []
 
@@ -76,7 +76,7 @@ class Thread:
 
 
 class Held:
-    """A thread that does something and stays inside until it is let go."""
+    """A thread that runs its work and then keeps its transaction open until the test releases the thread."""
 
     everyone: ClassVar[list[Held]] = []
 
@@ -96,7 +96,7 @@ class Held:
             self._last()
 
     def leave_after(self, last: Callable[[], Any]) -> None:
-        """Let it go once it has done one thing more."""
+        """Release the thread after one more action."""
         self._last = last
         self.let_go()
 
@@ -110,8 +110,8 @@ class Held:
 
 def blocked() -> int:
     with connection.cursor() as cursor:
-        # Unlike pg_stat_activity, this is read anew within a transaction. Not those of another database of this server,
-        # where other tests run: who waits for a row holds its table here.
+        # Unlike pg_stat_activity, pg_locks is read anew within a transaction. The subquery leaves out other databases
+        # of this server, where other tests run: a session that waits for a row holds a lock on its table here.
         cursor.execute(
             "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks "
             "WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
@@ -119,10 +119,10 @@ def blocked() -> int:
         return int(cursor.fetchone()[0])
 
 
-def wait_until_blocked(threads: int, what: str) -> None:
+def wait_until_blocked(threads: int, way: str) -> None:
     deadline = time.monotonic() + 15
     while blocked() < threads:
-        assert time.monotonic() < deadline, f"{what}: nobody waited"
+        assert time.monotonic() < deadline, f"{way}: nobody waited"
         time.sleep(0.005)
 
 
@@ -136,7 +136,7 @@ def check(person: Person) -> str:
 
 
 def enter(person: Person) -> Callable[[], Any]:
-    """A check and its effect, to be committed later."""
+    """Run a check and its effect, and leave the transaction open."""
 
     def work() -> None:
         grants.decide(person.names, MAKE, clock=clock.now).require()
@@ -147,7 +147,7 @@ def enter(person: Person) -> Callable[[], Any]:
 
 @contextmanager
 def locked(row: tuple[str, str]) -> Iterator[None]:
-    """Hold a row, so that who writes it stops right before."""
+    """Hold a row lock, so that a transaction that writes the row stops right before."""
     table, condition = row
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SELECT 1 FROM {table} WHERE {condition} FOR UPDATE")
@@ -164,43 +164,43 @@ def given(revocation: Revocation) -> Person:
 
 class TestEveryRevocation:
     def test_waits_for_an_effect_whose_check_passed(self) -> None:
-        for what, revocation in {**THROUGH_US, **ROUND_US}.items():
+        for way, revocation in {**THROUGH_US, **ROUND_US}.items():
             person, before = given(revocation), effects()
             effect = Held(enter(person))
             revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-            wait_until_blocked(1, what)
-            assert revoking.is_alive(), what
+            wait_until_blocked(1, way)
+            assert revoking.is_alive(), way
             effect.let_go()
             revoking.result()
-            assert effects() == before + 1, what
-            assert check(person) == "denied", what
+            assert effects() == before + 1, way
+            assert check(person) == "denied", way
 
     def test_is_seen_by_a_check_that_came_after_it(self) -> None:
-        for what, revocation in ROUND_US.items():
+        for way, revocation in ROUND_US.items():
             person = given(revocation)
             before = effects()
             revoking = Held(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
             checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-            wait_until_blocked(1, what)
+            wait_until_blocked(1, way)
             revoking.let_go()
-            assert checking.result() == "denied", what
-            assert effects() == before, what
+            assert checking.result() == "denied", way
+            assert effects() == before, way
 
     def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
-        for what, revocation in THROUGH_US.items():
-            if what in OF_MANY and not gate.is_advisory(database.connection()):
-                continue  # it comes to the rows of those who belong to it later, and waits there
+        for way, revocation in THROUGH_US.items():
+            if way in OF_MANY and not gate.is_advisory(database.connection()):
+                continue  # such a revocation reaches the rows of members later, and waits there
             person = given(revocation)
             before = effects()
             assert revocation.row is not None
             with locked(revocation.row(person)):
                 revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-                wait_until_blocked(1, what)
+                wait_until_blocked(1, way)
                 checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-                wait_until_blocked(2, what)
+                wait_until_blocked(2, way)
             revoking.result()
-            assert checking.result() == "denied", what
-            assert effects() == before, what
+            assert checking.result() == "denied", way
+            assert effects() == before, way
 
     def test_that_is_rolled_back_changes_nothing(self) -> None:
         person = given(ROUND_US["a membership by SQL"])
@@ -227,7 +227,7 @@ class TestSavepoint:
         assert revoking.result()
 
     def test_by_hand_may_not_be_open_when_the_gate_is_taken(self) -> None:
-        """Its rollback would drop the lock, and the rest of the transaction would commit without it."""
+        """A rollback to the savepoint would drop the lock, and the rest of the transaction would commit without it."""
         person = given(THROUGH_US["a grant"])
         for ask in (enter(person), lambda: check(person)):
             with pytest.raises(Misuse, match=r"transaction\.savepoint\(\) is open"), transaction.atomic():
@@ -235,7 +235,7 @@ class TestSavepoint:
                 ask()
                 transaction.savepoint_rollback(savepoint)
                 make_effect()
-        assert effects() == 1  # that of ``given``
+        assert effects() == 1  # the effect of ``given``
 
     def test_that_is_over_is_no_hindrance(self) -> None:
         person, before = given(THROUGH_US["a grant"]), effects()
@@ -253,14 +253,14 @@ class TestSavepoint:
 
 class TestLateGate:
     def test_undoes_an_effect_whose_permission_went_meanwhile(self) -> None:
-        for what in ("a grant of a role", "a membership", "a user", "a certificate"):
-            person = given(revocation := THROUGH_US[what])
+        for way in ("a grant of a role", "a membership", "a user", "a certificate"):
+            person = given(revocation := THROUGH_US[way])
             before = effects()
             with pytest.raises(PermissionDenied), late_gate(person.names, clock=clock.now) as late:
                 late.require(MAKE)
                 make_effect()
                 Thread(lambda r=revocation, p=person: r.take(p)).result()  # type: ignore[misc]
-            assert effects() == before, what
+            assert effects() == before, way
 
     def test_makes_a_revocation_wait_for_its_commit_only(self) -> None:
         person = given(THROUGH_US["a grant"])
@@ -277,7 +277,7 @@ class TestLateGate:
 
 class TestJoining:
     def test_of_a_group_while_the_gate_is_waited_for_is_noticed(self) -> None:
-        """The names that were locked are from before the wait; those that are read are from after it."""
+        """The locked names were read before the wait, the permission after it. So the check must lock new names too."""
         person = Person()
         person.group.user_set.remove(person.user)
         person.give(principals_group(person))
@@ -296,7 +296,7 @@ class TestJoining:
 
 class TestClock:
     def test_is_read_after_the_wait(self) -> None:
-        """Else a grant that ended while its gate was waited for would still be live to who waited."""
+        """Otherwise a grant that expired during the wait would still be live for the waiting check."""
         person = given(THROUGH_US["a grant"])
         mine = Grant.objects.filter(principal=person.own)
         assert check_during(person, lambda: mine.update(valid_until=clock.now())) == "denied"
@@ -312,7 +312,7 @@ class TestClock:
 
 
 def check_during(person: Person, change: Callable[[], Any]) -> str:
-    """What a check answers that waits for the gate while ``change`` is made behind it."""
+    """Return the result of a check that waits for the gate while ``change`` is made."""
     made, entered = threading.Event(), threading.Event()
 
     def closing() -> None:
@@ -332,7 +332,7 @@ def check_during(person: Person, change: Callable[[], Any]) -> str:
 
 
 class TestTurnstile:
-    """Of one caller, few threads of this process stand at the gate; who waits behind them has sent nothing yet."""
+    """For each caller, few threads of this process wait at the gate. The other threads wait in the process."""
 
     MANY = 12
 
@@ -348,7 +348,7 @@ class TestTurnstile:
     def waiting(self, person: Person, closed: Held) -> list[Thread]:
         threads = [Thread(lambda: check(person)) for _ in range(self.MANY)]
         wait_until_blocked(turnstile.AT_ONCE, "the gate")
-        time.sleep(0.2)  # in which the others would come to the gate as well
+        time.sleep(0.2)  # long enough for the other threads to reach the gate as well
         return threads
 
     def test_keeps_the_others_from_the_gate_and_lets_all_through(self, closed: Held, waiting: list[Thread]) -> None:
@@ -363,7 +363,7 @@ class TestTurnstile:
         assert check(given(THROUGH_US["a grant"])) == "done"
 
     def test_is_not_waited_at_by_who_may_hold_locks(self, person: Person, waiting: list[Thread]) -> None:
-        """PostgreSQL finds a deadlock among those that wait for it, and among nobody else."""
+        """PostgreSQL finds a deadlock only among sessions that wait in PostgreSQL."""
         assert waiting
 
         def work() -> str:
@@ -380,7 +380,7 @@ class TestTurnstile:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         with pytest.raises(Busy):
             Thread(lambda: check(person)).result()
-        assert blocked() == turnstile.AT_ONCE  # those before it still wait
+        assert blocked() == turnstile.AT_ONCE  # the threads before it still wait
 
     def test_are_few(self, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
@@ -391,7 +391,9 @@ class TestTurnstile:
 
 class TestDeadlock:
     def test_of_two_gates_in_opposite_order_ends_one_and_loses_nothing(self) -> None:
-        """Two checks in one transaction, a change in between: PostgreSQL ends one, and it is an honest 503."""
+        """Two checks in one transaction with a change between them deadlock. PostgreSQL ends one, and the client gets a
+        503.
+        """
         one, two = Person(), Person()
         one.give(one.own)
         two.give(two.own)
@@ -420,7 +422,7 @@ class TestDeadlock:
         def close_backwards() -> None:
             with transaction.atomic():
                 with connection.cursor() as cursor:
-                    cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that the check is the one that is ended
+                    cursor.execute("SET LOCAL deadlock_timeout = '20s'")  # so that PostgreSQL ends the check
                 gate.close(second)
                 backwards.set()
                 wait_until_blocked(1, "the check")
@@ -458,7 +460,7 @@ def use_up(person: Person, amount: int | None = None) -> int:
 
 
 def in_lock_order(person: Person) -> tuple[str, str]:
-    """Two own names of the person, as a check locks them."""
+    """Return two names of the person in the order in which a check locks them."""
     if gate.is_advisory(database.connection()):
         with connection.cursor() as cursor:
             statement = gate.lock_sql("SELECT unnest(%s::text[]) AS name", "concat")

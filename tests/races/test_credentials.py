@@ -1,4 +1,4 @@
-"""An effect in flight and the end of the credential that authenticated its request: session, Bearer, DPoP token."""
+"""An effect in flight, and the end of the session, Bearer token or DPoP token that authenticated its request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.r
 
 @dataclass
 class Caller:
-    """Alice with one credential, and how she pays with it."""
+    """Alice with one credential, and a way to pay with it."""
 
     user: User
     thumbprint: str
@@ -64,7 +64,7 @@ class Caller:
 
 @pytest.fixture
 def alice(mtls_client: Any, enrolled: Any, settings: Any) -> Callable[[str], Caller]:
-    """`alice("Bearer")` is Alice, who may pay, with a new credential of this kind."""
+    """`alice("Bearer")` is Alice with a new credential of this kind and the permission to pay."""
     settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
 
     def caller(kind: str) -> Caller:
@@ -117,8 +117,8 @@ OF_SESSIONS: dict[str, Callable[[Caller], Any]] = {
     "its user": lambda c: deactivate_user(c.user),
 }
 WAYS = [
-    *((kind, what, take) for kind in ("Bearer", "DPoP") for what, take in OF_TOKENS.items()),
-    *((kind, what, take) for kind in ("session", "session, plainly") for what, take in OF_SESSIONS.items()),
+    *((kind, way, take) for kind in ("Bearer", "DPoP") for way, take in OF_TOKENS.items()),
+    *((kind, way, take) for kind in ("session", "session, plainly") for way, take in OF_SESSIONS.items()),
 ]
 
 
@@ -126,14 +126,14 @@ def restore(caller: Caller) -> None:
     User.objects.filter(pk=caller.user.pk).update(is_active=True)
     Client.objects.update(disabled_at=None)
     while TokenEpoch.objects.filter(not_before__gt=clock.now().replace(microsecond=0)).exists():
-        time.sleep(0.05)  # a token says its second only
+        time.sleep(0.05)  # the token holds whole seconds only
     caller.user.certificates.update(revoked_at=None)
 
 
 class TestEveryRevocation:
     def test_waits_for_an_effect_whose_check_passed(self, alice: Any) -> None:
-        for kind, what, take in WAYS:
-            caller, name, before = alice(kind), f"{kind}: {what}", effects()
+        for kind, way, take in WAYS:
+            caller, name, before = alice(kind), f"{kind}: {way}", effects()
             Stop.next_at("inside")
             paying = Thread(caller.pay)
             assert Stop.reached.wait(30) or paying.result() is None, name
@@ -144,14 +144,14 @@ class TestEveryRevocation:
             assert paying.result() == 201, name
             revoking.result()
             assert effects() == before + 1, name
-            # Without a session, a plain view has the certificate's user.
+            # Without the session, the user of a plain view is the certificate's user.
             assert kind == "session, plainly" or caller.pay() in (401, 403), name
             restore(caller)
 
     def test_that_returned_before_the_check_lets_no_effect_pass(self, alice: Any) -> None:
-        late = [("session, late", what, take) for what, take in OF_SESSIONS.items()]
-        for kind, what, take in [*WAYS, *late]:
-            caller, name, before = alice(kind), f"{kind}: {what}", effects()
+        late = [("session, late", way, take) for way, take in OF_SESSIONS.items()]
+        for kind, way, take in [*WAYS, *late]:
+            caller, name, before = alice(kind), f"{kind}: {way}", effects()
             Stop.next_at("before")
             paying = Thread(caller.pay)
             assert Stop.reached.wait(30) or paying.result() is None, name
@@ -162,7 +162,7 @@ class TestEveryRevocation:
             restore(caller)
 
     def test_of_another_s_credential_is_no_hindrance(self, alice: Any, mtls_client: Any) -> None:
-        """The token that came beside the session, and that nobody asked, may be revoked."""
+        """The token beside the session did not authenticate the request, so its revocation changes nothing."""
         caller, beside = alice("session"), alice("Bearer")
         _revoke_token(beside)
         assert caller.pay() == 201
@@ -230,7 +230,7 @@ class TestSignatureKey:
 
 
 def test_a_key_that_is_retired_during_the_wait_has_ended(alice: Any, settings: Any) -> None:
-    """The check reads its clock before it waits, and no skew is left for that."""
+    """The check reads its clock before the wait, and no clock skew is added."""
     settings.SECURECORE = {**settings.SECURECORE, "CLOCK_SKEW": 0}
     caller, before = alice("Bearer"), effects()
 

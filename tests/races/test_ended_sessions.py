@@ -1,4 +1,4 @@
-"""What the client of a request learns whose database session was ended while it held the gate."""
+"""The response to a client whose request lost its database session while it held the gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sixteen processes want one lease."""
+"""Sixteen processes compete for one lease."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THREADS, ROUNDS = 16, 5
 
 
 def claimed(record: uuid.UUID, now: dt.datetime) -> int | None:
-    """The attempt that this call claimed, or None if another has it."""
+    """Return the attempt that this call claimed, or None if another process holds the claim."""
     try:
         claim = idempotency.claim_lease(record=record, fingerprint=b"f", now=now, lease=30)
     except IdempotencyInProgress:
@@ -47,7 +47,7 @@ def test_a_lease_that_ran_out_is_taken_over_by_one(run_together: Any) -> None:
 
 
 def test_a_twin_that_may_not_wait_does_not(run_together: Any) -> None:
-    """All but one are refused while the first still holds the claim: it lets go when they have been."""
+    """The first request holds the claim until all others have been refused."""
     record, now = uuid.uuid4(), clock.now()
     refused = threading.Semaphore(0)
 

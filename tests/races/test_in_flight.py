@@ -27,7 +27,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.t
 
 
 def restore() -> None:
-    """The user comes back, the client is enabled, the certificate good again: what was ended stays ended."""
+    """Reactivate the user, enable the client, and make the certificate good again. The ended sessions and tokens stay
+    ended.
+    """
     User.objects.update(is_active=True)
     Client.objects.update(disabled_at=None)
     User.objects.get(username="alice").certificates.update(revoked_at=None)
@@ -52,23 +54,23 @@ class TestLogin:
     def test_that_came_first_is_ended(self, enrolled: Any, request_of: Any) -> None:
         user = enrolled("alice")
         ends = self.ENDS | {"everybody": lambda user: end_sessions(everybody=True, reason="test")}
-        for what, end in ends.items():
+        for way, end in ends.items():
             signing_in = Held(lambda: login.login(request_of(), user, "django.contrib.auth.backends.ModelBackend"))
             ending = Thread(lambda end=end: end(user))  # type: ignore[misc]
-            wait_until_blocked(1, what)
+            wait_until_blocked(1, way)
             signing_in.let_go()
             ending.result()
             restore()
-            assert not Session.objects.exists(), what
+            assert not Session.objects.exists(), way
 
     def test_that_was_authenticated_before_it_opens_nothing(self, enrolled: Any, request_of: Any) -> None:
-        for what, end in self.ENDS.items():
+        for way, end in self.ENDS.items():
             user = enrolled("alice")
             end(User.objects.get(pk=user.pk))
             with pytest.raises((CredentialsRefused, CertificateRevoked)):
                 login.login(request_of(), user, "django.contrib.auth.backends.ModelBackend")
             restore()
-            assert not Session.objects.exclude(user=None).exists(), what
+            assert not Session.objects.exclude(user=None).exists(), way
 
 
 class TestTokenRequest:
@@ -97,9 +99,9 @@ class TestTokenRequest:
         }
 
     def test_that_came_first_is_ended(self, browser: Any, asks: Any, monkeypatch: Any) -> None:
-        for what, end in self.ENDS.items():
+        for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
-                name, request = f"{grant_type}, {what}", prepare()
+                name, request = f"{grant_type}, {way}", prepare()
                 issued, go = threading.Event(), threading.Event()
                 with monkeypatch.context() as patched:
                     patched.setattr(tokens, "issue", stopping(tokens.issue, issued, go))
@@ -112,15 +114,16 @@ class TestTokenRequest:
                 assert answer.status_code == 200, name
                 ending.result()
                 restore()
-                # A certificate's row is what revokes access tokens: to change it back is to have them back.
-                if what != "its certificate":
+                # The row of a certificate is the revocation of its access tokens. Setting it back makes the tokens good
+                # again.
+                if way != "its certificate":
                     assert not works(browser, answer.json()["access_token"]), name
                 assert not RefreshFamily.objects.filter(revoked_at=None).exists(), name
 
     def test_that_was_authenticated_before_it_gets_nothing(self, browser: Any, asks: Any, monkeypatch: Any) -> None:
-        for what, end in self.ENDS.items():
+        for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
-                name, request = f"{grant_type}, {what}", prepare()
+                name, request = f"{grant_type}, {way}", prepare()
                 there, go = threading.Event(), threading.Event()
                 with monkeypatch.context() as patched:
                     patched.setattr(
@@ -132,8 +135,8 @@ class TestTokenRequest:
                 go.set()
                 answer = asking.result()
                 restore()
-                if what == "its user's tokens" and grant_type != "refresh_token":
-                    assert answer.status_code == 200, name  # the user may have new ones
+                if way == "its user's tokens" and grant_type != "refresh_token":
+                    assert answer.status_code == 200, name  # the user may get new tokens
                     RefreshFamily.objects.update(revoked_at=clock.now())
                     continue
                 assert answer.status_code == 400, name
@@ -141,7 +144,7 @@ class TestTokenRequest:
 
 
 def stopping(function: Any, done: threading.Event, go: threading.Event) -> Any:
-    """The function, which stops when it has done its work."""
+    """Return the function, extended to stop after its work."""
 
     def stopped(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Leases on four workers: a revocation that returned is outrun by none of them, not even by one that was stopped."""
+"""Leases on four workers: no worker outruns a revocation that returned, not even a worker that was stopped."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Caller:
         }
 
     def headers_for(self, path: str) -> dict[str, str]:
-        """Everything, but a token where no class takes one."""
+        """Return the headers for this credential, without a token where no class accepts one."""
         return self.headers if path == "/token" else self.headers | {"Authorization": ""}
 
 
@@ -72,7 +72,7 @@ def deactivate(caller: Caller) -> None:
     caller.user.save()
 
 
-#: What is asked for, and how it is taken back.
+#: For each credential: the view that the clients request, and the revocation.
 WAYS: dict[str, tuple[str, Callable[[Caller, Workers], Any]]] = {
     "token": (
         "/token",
@@ -130,7 +130,7 @@ def was_leased(made: Load) -> bool:
 
 class TestRevocation:
     def test_is_never_outrun(self, running: Workers, new_caller: Callable[[str], Caller]) -> None:
-        """Each kind of it, while eight clients ask: from its return on nobody is let in."""
+        """Each revocation runs while eight clients send requests. After its return no request is accepted."""
         for number in range(ROUNDS):
             for way, (path, revoke) in WAYS.items():
                 caller = new_caller(f"{way} {number}")
@@ -147,11 +147,11 @@ class TestRevocation:
     def test_is_not_outrun_by_a_worker_that_was_stopped(
         self, running: Workers, new_caller: Callable[[str], Caller]
     ) -> None:
-        """One worker sleeps for two seconds between check and answer, and wakes up with what it knew."""
+        """One worker sleeps for two seconds between check and response, and wakes up with its old lease."""
         caller = new_caller("alice")
         with _asked(running, caller) as answers:
             worker = _stopped(running)
-            # Later than that, so that none of it waits in the worker that sleeps.
+            # Later than the stop, so that no request waits in the sleeping worker.
             with load(running, "/token", caller.headers) as made:
                 _await(partial(was_leased, made), "stopped")
                 revocation.revoke_family(caller.family.pk)
@@ -161,7 +161,8 @@ class TestRevocation:
                 worker.resume()
                 resumed = time.monotonic()
                 _await(partial(made.has_answered, 5, since=resumed), "resumed")
-        # It had been let in before, and says so; whoever came later was not.
+        # The sleeping request was accepted before the revocation, and its response shows that. No later request was
+        # accepted.
         assert [is_accepted(answer) for answer in answers] == [True]
         assert answers[0].ended > resumed
         assert not any(map(is_accepted, made.after(returned)))
@@ -169,7 +170,7 @@ class TestRevocation:
 
 @contextmanager
 def _asked(running: Workers, caller: Caller) -> Iterator[list[Answer]]:
-    """Ask for the long pause; the list holds the answer once the block is over."""
+    """Request the long pause. The list holds the response after the block."""
     answers: list[Answer] = []
     thread = threading.Thread(target=lambda: answers.append(running.ask("/stop", caller.headers)), daemon=True)
     thread.start()
@@ -177,10 +178,10 @@ def _asked(running: Workers, caller: Caller) -> Iterator[list[Answer]]:
     thread.join(60)
 
 
-def _await(condition: Callable[[], bool], what: str) -> None:
+def _await(condition: Callable[[], bool], way: str) -> None:
     deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, way
         time.sleep(0.01)
 
 
@@ -193,7 +194,7 @@ def _stopped(running: Workers) -> Any:
 
 
 def test_a_wait_holds_nothing(leasing: Any, new_caller: Callable[[str], Caller], run_together: Any) -> None:
-    """While a revocation waits its rows are free, and whoever reads sees it."""
+    """While a revocation waits for leases, its rows are unlocked, and other sessions read the committed change."""
     caller = new_caller("alice")
 
     def work(index: int) -> float:

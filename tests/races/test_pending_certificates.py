@@ -1,4 +1,4 @@
-"""The bound of the certificates that wait for an operator, while many come at once."""
+"""The bound of pending certificates, under many requests at once."""
 
 from __future__ import annotations
 

@@ -48,12 +48,14 @@ class TestIdempotencyKey:
                 assert sum("Idempotency-Replayed" not in answer for answer in answers) == 1
 
     def test_is_free_again_when_the_first_twin_fails(self, run_together: Any, mtls_client: Any) -> None:
-        """A twin that waited for a request that rolled back runs itself; none is lost, none is doubled."""
+        """The first request rolls back. Then the twin that waited for it runs the view itself: no effect is lost or
+        doubled.
+        """
         clients = [mtls_client("alice", raise_request_exception=False) for _ in range(THREADS)]
 
         def post(index: int) -> Any:
             outcome = "?outcome=broken" if index % 2 else ""
-            # Without the query in the way: the failing half has a key of its own for every thread but fails inside it.
+            # Half of the requests share a key whose view succeeds, the other half a key whose view fails.
             return clients[index].post(f"/idempotent{outcome}", headers={"Idempotency-Key": f"half-{index % 2}"})
 
         answers = run_together(THREADS, post)
@@ -139,7 +141,7 @@ def people(db: None) -> None:
 @pytest.mark.usefixtures("people")
 class TestGrantRevokedUnderLoad:
     def test_is_never_outrun(self, run_together: Any, now: Any) -> None:
-        """Sixteen threads make effects while another revokes: what is there at its return is all there will be."""
+        """Sixteen threads make effects while another revokes. After its return the number of effects does not grow."""
         for _ in range(ROUNDS):
             Grant.objects.all().delete()
             grant(principal=ALICE, permission=MAKE, now=now)
@@ -158,7 +160,7 @@ class TestGrantRevokedUnderLoad:
 
     @pytest.mark.parametrize("first", ["effect", "revocation"])
     def test_in_both_interleavings(self, now: Any, first: str) -> None:
-        """Whoever has the gate first makes the other wait until its commit."""
+        """The transaction that takes the gate first makes the other wait until its commit."""
         grant(principal=ALICE, permission=MAKE, now=now)
         inside, leave = threading.Event(), threading.Event()
         order: list[str] = []
@@ -200,7 +202,9 @@ class TestGrantRevokedUnderLoad:
         assert effects() == (1 if first == "effect" else 0)
 
     def test_waits_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
-        """For another change of the same principal, which it does not end (tests/races/test_waiting_revocations.py)."""
+        """The revocation waits for another change of the same principal, which it does not end
+        (test_waiting_revocations.py).
+        """
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         grant(principal=ALICE, permission=MAKE, now=now)
         inside, leave = threading.Event(), threading.Event()
@@ -276,12 +280,12 @@ class TestPurge:
         expired = now - dt.timedelta(hours=1)
         SeenNonce.objects.bulk_create(SeenNonce(id=uuid.uuid4(), expires_at=expired) for _ in range(5000))
         purges = run_together(4, lambda _: purge(now=now, batch_size=100))
-        purge(now=now)  # a batch that another purge held locked was skipped
+        purge(now=now)  # a purge skips a batch that another purge has locked
         assert sum(each.rows["securecore_seen_nonce"] for each in purges) <= 5000
         assert not SeenNonce.objects.exists()
 
     def test_lets_no_nonce_in_twice_while_it_runs(self, run_together: Any, now: Any) -> None:
-        """Claims of live nonces go on while purges delete expired rows around them."""
+        """Requests claim live nonces while purges delete expired rows."""
         expired = now - dt.timedelta(hours=1)
         SeenNonce.objects.bulk_create(SeenNonce(id=uuid.uuid4(), expires_at=expired) for _ in range(2000))
 
@@ -318,7 +322,7 @@ def _closing(work: Any) -> None:
 
 
 def _wait_for_a_blocked_backend() -> None:
-    """Return when some backend waits for another's lock, which only PostgreSQL itself can tell."""
+    """Return when some backend waits for another's lock. Only PostgreSQL can report that."""
 
     def there_is_one() -> bool:
         with connection.cursor() as cursor:

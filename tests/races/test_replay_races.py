@@ -1,4 +1,4 @@
-"""One signature, presented by sixteen at once; a key that is revoked under load."""
+"""One signature in sixteen requests at once, and a signature key that is revoked under load."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def signed_headers(path: str, key: Any, keyid: str, nonce: str) -> dict[str, str
     fields = {"content-digest": content_digest(BODY), "content-type": "application/json"}
     request = Request("POST", f"https://testserver{path}", fields)
     sent = dict(signed(key=key, request=request, created=now, expires=now + 60, keyid=keyid, nonce=nonce).fields)
-    del sent["content-type"]  # the client sends it by itself
+    del sent["content-type"]  # the client adds this header itself
     return sent
 
 

@@ -1,4 +1,4 @@
-"""A revocation that PostgreSQL did not commit raises, whatever went wrong on the way."""
+"""A revocation that PostgreSQL did not commit raises, for every cause."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def _prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @contextmanager
 def cancelled_at_random() -> Iterator[None]:
-    """Cancel whatever this connection runs, as an administrator does with ``pg_cancel_backend()``, again and again."""
+    """Cancel the running statement of this connection again and again, as an administrator does with
+    ``pg_cancel_backend()``.
+    """
     connection.ensure_connection()
     info, done = connection.connection.info, threading.Event()
     other = psycopg.connect(info.dsn, autocommit=True)
@@ -68,7 +70,7 @@ def test_that_was_cancelled_raises() -> None:
 
 
 def fails(*, action: str, **_: Any) -> None:
-    """A project's receiver whose statement fails, and that goes on as if it had not."""
+    """A signal receiver of the project whose statement fails, and that hides the error."""
     if action != "post_remove":
         return
     with suppress(ProgrammingError), connection.cursor() as cursor:
@@ -84,7 +86,7 @@ def fails_in_atomic(*, action: str, **_: Any) -> None:
 
 @pytest.mark.parametrize("receiver", [fails, fails_in_atomic])
 def test_that_was_rolled_back_by_an_error_that_somebody_swallowed_raises(receiver: Any) -> None:
-    """PostgreSQL answers the COMMIT of a failed transaction by ROLLBACK, without an error."""
+    """PostgreSQL replies ROLLBACK to the COMMIT of a failed transaction, without an error."""
     person = Person()
     m2m_changed.connect(receiver, sender=User.groups.through)
     try:

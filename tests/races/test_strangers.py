@@ -65,7 +65,7 @@ def test_a_gate_that_is_purged_while_it_is_asked_for_is_held_all_the_same(settin
 
 
 def is_held() -> bool:
-    """Whether another connection can neither make the row nor lock it."""
+    """Return whether another connection can neither insert the row nor lock it."""
     with psycopg.connect(connection.connection.info.dsn) as other:
         other.execute("SET lock_timeout = '20ms'")
         try:

@@ -1,4 +1,4 @@
-"""Many threads, one token: one winner, no second successor, and nothing that outlives its revocation."""
+"""Many threads and one token: one thread wins, no second successor exists, and no token outlives its revocation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def redeem(token: str, *, binding: str = BINDING) -> Redeemed | NotRedeemed:
 
 
 def live(family_id: Any) -> int:
-    """Successors of a family that could be redeemed now."""
+    """Return the number of successors of a family that could be redeemed now."""
     rows = RefreshToken.objects.filter(family=family_id, used_at=None, expires_at__gt=clock.now())
     return rows.filter(family__revoked_at=None).count()
 
@@ -70,7 +70,7 @@ class TestRefreshToken:
     def test_of_sixteen_threads_outside_the_retry_window_has_none(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
-        """A thief among them: the family ends, whoever was first."""
+        """One of the threads is a thief, so the family ends in every order."""
         for _ in range(ROUNDS):
             family, token = start(alice, now)
             first = redeem(token)
@@ -82,7 +82,7 @@ class TestRefreshToken:
             assert live(family) == 0
 
     def test_of_a_thief_and_its_owner_ends_the_family(self, run_together: Any, alice: User, now: dt.datetime) -> None:
-        """Half of the threads lack the binding; one second use by any of them is enough."""
+        """Half of the threads lack the binding. One second use by any of them ends the family."""
         for _ in range(ROUNDS):
             family, token = start(alice, now)
             assert isinstance(redeem(token), Redeemed)
@@ -96,7 +96,9 @@ class TestRefreshToken:
     def test_that_was_voided_ends_the_family_whoever_is_first(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
-        """Sixteen threads, each with a successor of its own, of which one is not voided: none is left in the end."""
+        """Sixteen threads each present another successor, of which one is not voided. No successor
+        is live in the end.
+        """
         for _ in range(ROUNDS):
             family, token = start(alice, now)
             outcomes = [redeem(token) for _ in range(THREADS)]
@@ -178,8 +180,9 @@ class TestCertificate:
     def test_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
         self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any, settings: Any, way: str
     ) -> None:
-        """Eight clients ask under the old certificate with a proof key, which would open under the new one too. The old
-        one is revoked by itself, or by a match that it alone has.
+        """Eight clients request tokens under the old certificate, with a proof key that the new certificate opens too.
+
+        The old certificate is revoked by itself, or by a match that only it has.
         """
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key", "subject"]}
         user, now = enrolled("alice"), clock.now()
@@ -211,7 +214,7 @@ class TestCertificate:
 
 
 def obtain_until_refused(client: MutualTLSClient, began: threading.Event, ended: threading.Event) -> list[Any]:
-    """Ask for tokens and return what was given. A request that begins after the revocation must be refused."""
+    """Request tokens, and return those that were issued. A request that begins after the revocation must be refused."""
     obtained: list[Any] = []
     while True:
         was_over = ended.is_set()
@@ -224,8 +227,9 @@ def obtain_until_refused(client: MutualTLSClient, began: threading.Event, ended:
 
 
 def refresh_until_refused(alice: User, token: str, began: threading.Event, ended: threading.Event) -> list[str]:
-    """Refresh as the owner does, and return the access tokens that were issued on the way. A refresh that begins after
-    the revocation has ended must be refused.
+    """Refresh as the owner, and return the access tokens that were issued on the way.
+
+    A refresh that begins after the revocation has ended must be refused.
     """
     issued: list[str] = []
     while True:

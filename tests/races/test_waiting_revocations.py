@@ -1,4 +1,4 @@
-"""A revocation that is kept waiting wins, under both gates: idle and busy holders of its gate are ended."""
+"""A waiting revocation wins under both gates: it ends the idle and busy sessions that hold its gate."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def alice(user: User) -> str:
 
 
 def hold(principal: str, seconds: float = 0) -> None:
-    """Enter the gate, have an effect, and be busy in PostgreSQL for so long."""
+    """Enter the gate, make an effect, and keep PostgreSQL busy for this long."""
     grants.decide(principal, MAKE, clock=clock.now).require()
     make_effect()
     if seconds:
@@ -64,7 +64,7 @@ def hold(principal: str, seconds: float = 0) -> None:
 
 
 def ended(thread: Thread | Held) -> bool:
-    """Whether the thread's session was ended under it."""
+    """Return whether PostgreSQL ended the session of the thread."""
     (thread.leave if isinstance(thread, Held) else thread.join)()
     try:
         (thread._thread if isinstance(thread, Held) else thread).result()
@@ -121,7 +121,9 @@ def test_each_kind_of_revocation_wins(user: User, alice: str) -> None:
 
 
 def test_many_holders_and_those_behind_them(alice: str, settings: Any) -> None:
-    """Under the row gate one holds and the others wait for it, and behind all of them waits the revocation."""
+    """Under the row gate one check holds the gate, the other checks wait for it, and the revocation waits behind all of
+    them.
+    """
     count = 3 if settings.SECURECORE["GATE"] == "advisory" else 1
     holders = [Held(lambda: hold(alice)) for _ in range(count)]
     waiting = [] if count == 3 else [Thread(lambda: _effect_of(alice)) for _ in range(2)]
@@ -223,7 +225,7 @@ def test_nor_does_a_change_that_gives(alice: str, told: list[Any]) -> None:
 
 
 def test_nor_is_a_session_ended_that_holds_no_gate(alice: str, told: list[Any]) -> None:
-    """It locks the row of the grant itself."""
+    """That session locks the row of the grant itself."""
 
     def lock_the_grant() -> None:
         Grant.objects.select_for_update().get(principal=alice)
@@ -236,7 +238,7 @@ def test_nor_is_a_session_ended_that_holds_no_gate(alice: str, told: list[Any]) 
 
 
 def test_a_role_that_may_end_nobody_gets_busy(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second connection is a role of its own without rights over the first."""
+    """The second connection uses a role without rights over the first connection's role."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'sc_nobody'")
         if cursor.fetchone() is None:

@@ -1,4 +1,4 @@
-"""Views whose database session is ended while they hold the gate: by a revocation, or since they were idle."""
+"""Views whose database session ends while they hold the gate: by a revocation, or because the session was idle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAKE = "things.make"
 
 
 def held(request: Any) -> None:
-    """Have an effect, and lose the session if the request says so."""
+    """Make an effect, and end the database session if the request demands it."""
     make_effect()
     how = request.GET.get("how")
     if how == "idle":

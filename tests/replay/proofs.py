@@ -1,4 +1,4 @@
-"""Clients' side of DPoP: keys, and proofs that are right except for what a test changes."""
+"""The client side of DPoP: keys, and proofs that are right except for one change of a test."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NOW = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)
 IAT = int(NOW.timestamp())
 URL = "https://api.example/v1/orders"
 TOKEN = "an.access-token~of/no+meaning="
-#: As the value of a member: leave it out.
+#: As the value of a member: leave this member out.
 ABSENT: Any = object()
 
-#: Names of RFC 9864 and RFC 8037, and the one under which PyJWT knows the algorithm.
+#: Names of RFC 9864 and RFC 8037, and PyJWT's name for the algorithm.
 PYJWT = {"Ed25519": "EdDSA", "Ed448": "EdDSA"}
 
 
@@ -71,13 +71,15 @@ def changed(members: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify(presented: str | None, **request: Any) -> Proof:
-    """Verify for the request that `Signer.proof` is made for; `request` replaces what is different about it."""
+    """Verify for the request of `Signer.proof`; `request` replaces parts of that request."""
     expected = {"method": "POST", "url": URL, "access_token": TOKEN, "now": NOW, "nonce_required": False}
     return verify_proof(presented, **{**expected, **request})
 
 
 def refuses(presented: str | None, detail: str, **request: Any) -> bool:
-    """Whether it is refused for this reason: another check could hide that the meant one is missing."""
+    """Return whether the refusal has this reason. Another check could otherwise hide that the
+    intended one is missing.
+    """
     with pytest.raises(InvalidDPoPProof) as refusal:
         verify(presented, **request)
     return detail in f"{refusal.value.detail} {refusal.value.__cause__}"

@@ -1,4 +1,4 @@
-"""Clients' side of RFC 9421: requests that are signed right except for what a test changes."""
+"""The client side of RFC 9421: requests with a right signature, except for one change of a test."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def public_pem(key: Any) -> str:
 
 
 def changed(request: Request, **fields: Any) -> Request:
-    """``request`` with other fields than were signed; names have ``_`` for ``-``."""
+    """Return ``request`` with other fields than the signed ones; names have ``_`` for ``-``."""
     renamed = {name.replace("_", "-"): value for name, value in fields.items()}
     present = {name: value for name, value in {**request.fields, **renamed}.items() if value is not ABSENT}
     return replace(request, fields=present)
@@ -82,7 +82,9 @@ def verify(
 
 
 def refused(request: Request, detail: str = "", **how: Any) -> str:
-    """The code of the refusal, for this reason: another check could hide that the meant one is missing."""
+    """Return the code of the refusal with this reason. Another check could otherwise hide that the intended one is
+    missing.
+    """
     with pytest.raises(Refused) as refusal:
         verify(request, **how)
     assert detail in f"{refusal.value.detail} {refusal.value.__cause__}"

@@ -11,7 +11,7 @@ from securecore.content_digest import check_content_digest, content_digest
 from securecore.errors import ContentDigestMalformed, ContentDigestMismatch
 
 BODY = b'{"hello": "world"}'
-#: Of BODY and a line feed.
+#: Digests of BODY with a line feed.
 SHA_256 = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
 SHA_512 = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8MjkM7iw7yZ/WkppmM44T3qg==:"
 

@@ -1,4 +1,4 @@
-"""RFC 9449 section 4.3, check 7, and whatever else a `jwk` may not be."""
+"""RFC 9449 section 4.3, check 7, and every other rule for a `jwk`."""
 
 from __future__ import annotations
 

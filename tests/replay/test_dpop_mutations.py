@@ -1,4 +1,4 @@
-"""Whatever chance makes of a good proof is refused, and nothing worse."""
+"""Random mutations of a good proof are refused, without any other exception."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MUTATIONS = 5_000
 
 @pytest.mark.parametrize("signer", ACCEPTED, ids=lambda signer: signer.alg)
 def test_chance_finds_no_other_answer_than_a_refusal(signer: Signer) -> None:
-    chance = random.Random(signer.alg)  # always the same, so that a find can be looked at
+    chance = random.Random(signer.alg)  # always the same seed, so that a failure can be repeated
     good = signer.proof(nonce=server_nonce.current(NOW))
     verify(good)
     outcomes: dict[str, int] = {}

@@ -54,7 +54,7 @@ def example_verified(number: int, **request: Any) -> Proof:
 
 
 def wycheproof() -> list[Any]:
-    """Every published JWS with a public key: the key, the serialization, and whether it is good."""
+    """Return every published JWS with a public key: the key, the serialization, and whether it is good."""
     found = []
     for name in ("signature", "crypto", "key"):
         for group in vectors.load(f"wycheproof/json_web_{name}_test.json")["testGroups"]:
@@ -67,7 +67,7 @@ def wycheproof() -> list[Any]:
 
 
 def alg_of(jws: Any) -> Any:
-    """What the header says; None if it cannot be read."""
+    """Return the algorithm in the header; None if the header cannot be read."""
     try:
         return json.loads(from_base64url(jws.partition(".")[0]))["alg"]
     except (ValueError, AttributeError):
@@ -75,7 +75,7 @@ def alg_of(jws: Any) -> Any:
 
 
 def signature_accepted(jwk: dict[str, Any], jws: str) -> bool:
-    """What we say of key, algorithm and signature; the payload is no set of claims."""
+    """Return securecore's verdict on key, algorithm and signature, whose payload is no set of claims."""
     algorithm, (signing_input, _, signature) = alg_of(jws), jws.rpartition(".")
     try:
         raw, _ = from_base64url(signature), from_base64url(signing_input.partition(".")[2])

@@ -46,12 +46,12 @@ class TestFreshByProof:
         assert refusal(post(client, path, Authorization=f"DPoP {token}")) == "invalid_dpop_proof"
 
     def test_needs_the_token_with_it(self, client: Any, path: str) -> None:
-        """A proof alone is of some key, and anybody has one."""
+        """A proof alone proves some key, and every client can make a key."""
         assert refusal(post(client, path, DPoP=prove(path, "POST"))) == "invalid_dpop_proof"
 
     @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "DPoPx", ""])
     def test_needs_the_scheme_that_says_so(self, client: Any, token: str, path: str, scheme: str) -> None:
-        """As Bearer the proof is not held to the token (RFC 9449 section 7.2)."""
+        """Under the Bearer scheme the token is not compared with the proof (RFC 9449 section 7.2)."""
         for proof in (prove(path, "POST"), prove(path, "POST", token=token)):
             answer = post(client, path, Authorization=f"{scheme} {token}", DPoP=proof)
             assert (refusal(answer) == "invalid_dpop_proof") if path == "/dpop" else (answer.status_code == 401)
@@ -78,7 +78,7 @@ class TestFreshByProof:
 
 
 def refusal(response: Any) -> str:
-    """The error of the challenge (RFC 9449 section 7.1)."""
+    """Return the error of the challenge (RFC 9449 section 7.1)."""
     assert response.status_code == 401
     scheme, _, error = response["WWW-Authenticate"].partition(', error="')
     assert scheme.startswith('DPoP realm="api", algs="')

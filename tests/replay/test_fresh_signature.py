@@ -1,4 +1,4 @@
-"""``@fresh(proof="signature")`` on each kind of view, and whose keys sign."""
+"""``@fresh(proof="signature")`` on each kind of view, and the keys that may sign."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ Send = Callable[..., Any]
 
 @pytest.fixture
 def send(mtls_client: Any, ca: Any) -> Send:
-    """`send("/signature")` posts BODY with her certificate and a signature of its key; the rest changes that."""
+    """`send("/signature")` posts BODY with a certificate and a signature of its key; other arguments change the
+    request.
+    """
 
     def send(
         path: str,
@@ -109,7 +111,7 @@ class TestEveryPlace:
 def test_keeps_the_nonce_burnt_when_the_view_fails(send: Send, path: str, outcome: str, atomic_requests: bool) -> None:
     failed = send(f"{path}?outcome={outcome}")
     assert failed.status_code == {"refused": 422, "denied": 403, "broken": 500}[outcome]
-    # What ATOMIC_REQUESTS promises still holds: the effect of a request that failed is undone.
+    # The promise of ATOMIC_REQUESTS still holds: the effect of a failed request rolls back.
     assert effects() == (0 if atomic_requests else 1)
     assert send(path).status_code == 409
 
@@ -170,7 +172,7 @@ class TestRegisteredKeys:
 
     @pytest.mark.parametrize("path", PLACES)
     def test_signs_for_nobody_else(self, send: Send, keyid: str, path: str) -> None:
-        """RFC 9421 section 7.3.3: a good signature of another party is none."""
+        """RFC 9421 section 7.3.3: a good signature of another party does not count."""
         assert answer(send(path, name="bob", keyid=keyid, key=ED25519)) == (401, "signature-key-unknown")
 
     def test_is_dead_when_its_revocation_returned(self, send: Send, keyid: str) -> None:
@@ -183,7 +185,7 @@ class TestRegisteredKeys:
     def test_is_dead_with_its_user(self, send: Send, keyid: str, users: Any) -> None:
         User.objects.filter(username="alice").update(is_active=False)
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
-        with pytest.raises(SignatureKeyUnknown):  # whoever the caller is
+        with pytest.raises(SignatureKeyUnknown):  # for every caller
             signature_keys.find(keyid)
         User.objects.filter(username="alice").delete()
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
@@ -222,7 +224,7 @@ def test_the_window_is_the_setting_of_the_others(send: Send) -> None:
 
 
 def test_a_form_whose_bytes_are_gone_is_refused() -> None:
-    """Multipart is parsed as it arrives; whoever read it first, nothing is left to compare."""
+    """Multipart is parsed as it arrives. If another reader consumed it first, no bytes are left to compare."""
     request = RequestFactory().post("/signature", {"a": "1"})
     assert request.POST["a"] == "1"
     with pytest.raises(ContentDigestMismatch, match="read before"):

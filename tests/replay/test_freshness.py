@@ -84,7 +84,7 @@ class TestClaimNonce:
             claim_nonce(NONCE, scope="alice", made_at=made_at, now=last_accepted)
 
     def test_remembers_it_for_a_host_whose_clock_is_slow(self) -> None:
-        """That host still accepts the timestamp when ours has refused it for ten seconds."""
+        """That host still accepts the timestamp ten seconds after this host refuses it."""
         claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
         with pytest.raises(NonceReused):
             claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW + 70 * SECOND)
@@ -185,7 +185,7 @@ class TestFreshWhenTheViewFails:
         try:
             failed = post(f"{url}?outcome={outcome}")
             assert failed.status_code == {"refused": 422, "broken": 500}[outcome]
-            # What ATOMIC_REQUESTS promises still holds: the effect of a request that failed is undone.
+            # The promise of ATOMIC_REQUESTS still holds: the effect of a failed request rolls back.
             assert effects() == (0 if atomic_requests else 1)
             assert post(url).status_code == 409
         finally:

@@ -1,4 +1,4 @@
-"""Each rule of RFC 9421 that the verifier keeps, in a test named after its section."""
+"""Each rule of RFC 9421 that the verifier enforces, in a test named after its section."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Test2_3_SignatureParameters:
         assert refused(signed(**{name: value})) == "signature-malformed"
 
     def test_an_unknown_parameter_is_refused(self) -> None:
-        """It may restrict what was signed, and nobody here would know."""
+        """An unknown parameter may restrict the signature in a way that the verifier cannot know."""
         assert refused(signed(audience="somebody else")) == "signature-malformed"
 
     @pytest.mark.parametrize("nonce", ["short", "x" * 129, "with blanks in it"])
@@ -275,7 +275,7 @@ class Test3_2_1_ApplicationRequirements:
     @pytest.mark.parametrize("name", ["content-type", "content-encoding"])
     @pytest.mark.parametrize("sent", ["application/x-www-form-urlencoded", "gzip", "application/json, text/plain", "x"])
     def test_a_body_means_what_it_meant_to_the_signer(self, name: str, sent: str) -> None:
-        """The digest is of bytes; as another type, or unpacked, the same bytes are another order."""
+        """The digest covers bytes. As another type, or unpacked, the same bytes can be another order."""
         without = signed(COVERED[:4], fields={"content-type": ABSENT})
         verify(without)
         assert refused(changed(without, **{name: sent}), name) == "signature-incomplete"
@@ -390,7 +390,7 @@ class Test7_2_2_Replay:
             claim_signature(verify(signed()), now=NOW)
 
     def test_another_signature_with_the_same_nonce_is_a_replay(self) -> None:
-        """ECDSA signs anew each time, and its numbers can be changed by anybody."""
+        """ECDSA makes a new signature each time, and an attacker can change its numbers."""
         claim_signature(verify(signed()), now=NOW)
         with pytest.raises(NonceReused):
             claim_signature(verify(signed(expires=CREATED + 30)), now=NOW)
@@ -406,7 +406,7 @@ class Test7_2_2_Replay:
         last = NOW + 60 * SECOND
         with pytest.raises(NonceReused):
             claim_signature(verify(request, now=last), now=last)
-        # A host whose clock is ten seconds slow accepts it until ours says this.
+        # A host whose clock is ten seconds slow accepts the signature until this instant of this host.
         with pytest.raises(NonceReused):
             claim_signature(verify(request, now=last), now=NOW + 70 * SECOND)
         assert SeenNonce.objects.get().expires_at == NOW + 71 * SECOND
@@ -421,7 +421,7 @@ class Test7_2_2_Replay:
 
 
 class TestWork:
-    """A stranger chooses how much there is to read before the signature turns out to be bad."""
+    """A stranger chooses the amount of work before the signature turns out to be bad."""
 
     @pytest.mark.parametrize("parameters", [100, 1_000])
     def test_reads_each_parameter_of_the_query_once(self, parameters: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -446,7 +446,7 @@ class TestWork:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any]:
-    """The first arguments of every call of a function from here on."""
+    """Return the list of first arguments of every call of a function from here on."""
     calls: list[Any] = []
     function = getattr(module, name)
 

@@ -40,7 +40,7 @@ def test_b_2_5_has_the_base_of_its_hmac() -> None:
 
 
 def test_b_2_5_has_a_key_that_is_not_accepted() -> None:
-    """A secret that we know signs for nobody (section 7.3.2)."""
+    """A secret that the server shares proves no signer (section 7.3.2)."""
     with pytest.raises(SignatureError):
         algorithm_of(rfc9421.SHARED_SECRET)
 

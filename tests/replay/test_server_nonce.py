@@ -1,4 +1,4 @@
-"""RFC 9449 sections 8 and 9: nonces that the server can know again without having stored them."""
+"""RFC 9449 sections 8 and 9: nonces that the server recognizes without storing them."""
 
 from __future__ import annotations
 

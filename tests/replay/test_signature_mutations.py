@@ -1,4 +1,4 @@
-"""Whatever is presented as a signature, the answer is a refusal and never an error of ours."""
+"""For every mutated signature the response is a refusal, never a server error."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def test_one_character_less_or_other_is_refused(position: int, other: str) -> No
             verify(changed(GOOD, signature_input=text))
         except Refused:
             continue
-        # Blanks between components, and the label, are not part of what was signed.
+        # The signature covers neither its label nor blanks between components.
         assert text == TEXT or position < len("sig=(") or text[position] in ' "'

@@ -1,4 +1,4 @@
-"""What was seen, in the database and in a real Redis-compatible server."""
+"""Claims of nonces, in the database and in a real Redis-compatible server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cached(settings: Any, url: str, backend: str) -> None:
 
 @pytest.fixture(params=BACKENDS, ids=["django-redis", "django"])
 def cache(request: Any, settings: Any, server: ValkeyServer) -> Any:
-    """The claims go to the server, through each backend."""
+    """A cache for the claims, through each backend in turn."""
     cached(settings, server.connection_url, request.param)
     caches["seen"].clear()
     return caches["seen"]
@@ -87,12 +87,12 @@ class TestCache:
         assert NONCE not in f"{key}{server.client().get(key)}"
 
     def test_teaches_as_the_database_does(self, cache: Any) -> None:
-        """Or the day on which the cache goes would be the day on which views break."""
+        """Otherwise views would break on the day the project removes the cache."""
         with pytest.raises(Misuse, match="non_atomic_requests"), transaction.atomic():
             claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
 
     def test_lets_one_of_sixteen_win(self, cache: Any) -> None:
-        """The claim alone, from threads that share no connection to Redis."""
+        """The claim alone, from threads with separate connections to Redis."""
         for _ in range(5):
             record, barrier = uuid.uuid4(), Barrier(16)
 
@@ -108,7 +108,7 @@ class TestCache:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.django_db(transaction=True)
 class TestAway:
-    """Without an answer nobody knows whether the request is new."""
+    """Without a reply of Redis, securecore cannot know whether the request is new."""
 
     def test_is_503_and_no_effect(self, settings: Any, mtls_client: Any, backend: str) -> None:
         with ValkeyServer() as gone:
@@ -123,7 +123,7 @@ class TestAway:
         assert effects() == 1
 
     def test_is_503_when_the_server_is_full(self, settings: Any, mtls_client: Any, backend: str) -> None:
-        """With `noeviction`, which is the default; any other policy forgets what is new."""
+        """With `noeviction`, the default. Under any other policy a full server evicts live claims."""
         with ValkeyServer(maxmemory="1") as full:
             cached(settings, full.connection_url, backend)
             assert post(mtls_client, "first-of-very-many").status_code == 503

@@ -19,7 +19,7 @@ from tests.support.views import OutOfPaper, make_effect
 
 
 def effect(request: Any) -> dict[str, str]:
-    """Make the effect; then fail, if the request wants it."""
+    """Make the effect; then fail, if the request demands it."""
     name = make_effect()
     refusals: dict[str, type[Refused]] = {"refused": OutOfPaper, "denied": PermissionDenied}
     wanted = request.GET.get("outcome")

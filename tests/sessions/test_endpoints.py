@@ -28,19 +28,19 @@ Clients = Callable[..., MutualTLSClient]
 
 
 def log_in(client: MutualTLSClient) -> str:
-    """The id of the session that the client has after logging in."""
+    """Return the id of the client's session after a login."""
     answer = client.post("/auth/login")
     assert answer.status_code == 200
     return str(answer.cookies[COOKIE].value)
 
 
 def user_of(client: MutualTLSClient) -> str:
-    """Whose session the client's cookie opens."""
+    """Return the user of the session that the client's cookie opens."""
     return str(client.get("/session").json()["user"])
 
 
 def cookie(value: str) -> str:
-    """The Cookie header with this id, as a WSGI server hands it over: bytes, each as one character."""
+    """Return the Cookie header with this id as a WSGI server hands it over: each byte is one character."""
     return f"{COOKIE}={value}".encode("utf-8", "surrogatepass").decode("latin-1")
 
 
@@ -99,7 +99,7 @@ class TestLogin:
         client = mtls_client("alice")
         before = log_in(client)
         put(client, "of Alice")
-        # The one way to it is round enroll(), which refuses it.
+        # Inserted directly, since enroll() refuses such a row.
         Certificate.objects.filter(user=users["alice"]).update(user=users["bob"])
         after = log_in(client)
         assert after != before
@@ -180,7 +180,7 @@ class TestLogout:
 
 
 class TestStolenId:
-    """Mallory has Alice's cookie, and a certificate of his own or none."""
+    """Mallory has Alice's cookie, and his own certificate or none."""
 
     @pytest.fixture
     def alice(self, mtls_client: Clients) -> MutualTLSClient:
@@ -243,7 +243,7 @@ class TestStolenId:
 
 
 class TestIdElsewhere:
-    """In the query, a header or the body an id is nothing but a parameter."""
+    """In the query, a header or the body an id is an ordinary parameter."""
 
     @pytest.mark.parametrize("name", [COOKIE, "sessionid", "session_key", "session", "jsessionid"])
     def test_is_never_used(self, mtls_client: Clients, name: str) -> None:
@@ -366,7 +366,7 @@ class TestCost:
     def test_of_a_request_with_a_dead_id_is_one_more(
         self, mtls_client: Clients, django_assert_num_queries: Any
     ) -> None:
-        """Whether the id was replaced a moment ago; that it is none of today's is known by then."""
+        """The query for a dead id comes after the others: whether the id was replaced in the last ten seconds."""
         client = mtls_client("alice")
         client.cookies[COOKIE] = "x" * 43
         with django_assert_num_queries(2):

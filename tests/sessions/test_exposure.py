@@ -1,4 +1,4 @@
-"""Session ids in URLs, headers and bodies: never read, always reported, and nothing else is disturbed by it."""
+"""Session ids in URLs, headers and bodies: never accepted, always reported, without any other effect."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestExposedId:
 
 
 class TestBody:
-    """Whatever its size and type, however the view reads it."""
+    """For every size and type, and every way in which a view reads the body."""
 
     @pytest.fixture
     def key(self, alice: MutualTLSClient) -> str:
@@ -106,7 +106,7 @@ class TestBody:
         assert [event.live for event in exposed] == [True]
 
     def test_that_is_large_and_read_by_nobody_is_left_alone(self, mtls_client: Clients, key: str) -> None:
-        """It went nowhere, and it may be gigabytes."""
+        """No view received such a body, and it may have gigabytes."""
         assert upload(mtls_client, "nothing", f"sessionid={key}&a=" + "a" * 70_000, FORM)[1] == []
 
     @pytest.mark.parametrize("limit", [10, None])
@@ -150,7 +150,9 @@ class TestWatchedBody:
                 assert stream.named_ids() == keys
 
     def test_cuts_no_name_and_no_value_in_two(self) -> None:
-        """At every place around the end of a block: never half an id, never half a name that looks like a whole one."""
+        """At every position around the end of a block: never half an id, never half a name that
+        looks like a whole one.
+        """
         for place in range(65_536 - 120, 65_536 + 20):
             stream = watched(b"a" * place + f"&sid={KEY}&".encode() + b"b" * 70_000)
             stream.read()
@@ -161,7 +163,7 @@ class TestWatchedBody:
             assert stream.named_ids() == []
 
     def test_is_otherwise_the_stream_that_it_watches(self) -> None:
-        """Each Django asks for another part of its interface."""
+        """Each version of Django uses another part of the stream's interface."""
         stream = watched(b"a")
         assert stream.seekable()
         stream.close()
@@ -169,7 +171,7 @@ class TestWatchedBody:
             stream.read()
 
     def test_extends_its_block_in_place(self) -> None:
-        """A block of immutable bytes would be copied for each line: 2 GB of copies for a block of empty lines."""
+        """An immutable block would be copied for each line: 2 GB of copies for a block of empty lines."""
         stream = watched(b"\n" * 200_000)
         block = stream._pending
         while stream.readline():

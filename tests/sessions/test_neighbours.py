@@ -1,4 +1,4 @@
-"""Code that knows nothing of us: django-allauth, REST framework's sessions, Django's admin, a live server."""
+"""Code that does not know securecore: django-allauth, REST framework's sessions, Django's admin, a live server."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class TestBindingToTheKey:
         assert user_of(alice) == "alice"
         log_in(alice)
         renewed.cookies[COOKIE] = alice.cookies[COOKIE].value
-        assert user_of(renewed) == "alice"  # rotated, and still bound to what it was opened with
+        assert user_of(renewed) == "alice"  # rotated, and still bound to the certificate of its login
 
     def test_ends_when_its_certificate_is_revoked(
         self, alice: MutualTLSClient, certificate_for: Callable[[str], Issued]
@@ -235,7 +235,7 @@ class TestEnding:
 
     @pytest.mark.parametrize("has_triggers", [True, False])
     def test_of_a_user_who_is_deactivated(self, alice: MutualTLSClient, has_triggers: bool) -> None:
-        if not has_triggers:  # a database for which we have none
+        if not has_triggers:  # a database without securecore's triggers
             triggers.remove()
         user = User.objects.get(username="alice")
         user.is_active = False

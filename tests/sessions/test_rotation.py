@@ -1,4 +1,4 @@
-"""When the id changes, and what becomes of requests that are on their way with the old one."""
+"""The changes that rotate the session id, and the requests that are in flight with the old id."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def alice(mtls_client: Clients) -> MutualTLSClient:
 
 @pytest.fixture
 def in_flight(alice: MutualTLSClient, mtls_client: Clients) -> MutualTLSClient:
-    """The same browser's other requests, which set off before the id changed."""
+    """Other requests of the same browser, sent before the id changed."""
     client = mtls_client("alice", raise_request_exception=False)
     client.cookies[COOKIE] = key_of(alice)
     return client
@@ -43,7 +43,7 @@ def key_of(client: MutualTLSClient) -> str:
 
 
 def changes(client: MutualTLSClient, path: str = "/session") -> bool:
-    """Whether the next request changes the id, and the one after it does not."""
+    """Return whether the next request changes the id, and the one after it does not."""
     before = key_of(client)
     client.get(path)
     after = key_of(client)
@@ -184,7 +184,9 @@ class TestInFlight:
         assert user_of(alice) == "alice"
 
     def test_of_before_the_login_is_nobody_and_keeps_the_cookie(self, mtls_client: Clients) -> None:
-        """Whoever planted the id before the login knows it, and without certificates nothing else tells them apart."""
+        """An attacker who planted the id before the login knows it. Without certificates the server cannot tell the two
+        apart.
+        """
         victim, attacker = mtls_client(None), mtls_client(None)
         User.objects.create_user("dave", password="secret")
         put(attacker, "planted")

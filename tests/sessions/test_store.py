@@ -1,4 +1,4 @@
-"""The engine by itself: what Django expects of one, and what we promise beyond that."""
+"""The session engine by itself: the interface that Django expects, and securecore's own promises."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 ALICE = "x5t#S256:alice"
 BOB = "x5t#S256:bob"
-#: Ids nobody issued: short, long, hostile.
+#: Ids that securecore never issued: short, long, hostile.
 PLANTED = [
     "",
     "1",
@@ -63,7 +63,7 @@ def again(store: SessionStore, binding: str = ALICE) -> SessionStore:
 
 
 def whole_table() -> str:
-    """Every row as text, and every session's data readable."""
+    """Return every row as text, with the data of every session readable."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM securecore_session")
         rows = cursor.fetchall()
@@ -180,7 +180,7 @@ class TestPlantedId:
         assert again(store).get("a") is None
 
     def test_that_is_a_row_s_key_opens_nothing(self) -> None:
-        """What the list of sessions shows, and what a reader of the table learns, is no credential."""
+        """The digest that the list of sessions shows, and that a reader of the table sees, opens no session."""
         opened(a=1)
         row = Session.objects.get()
         for presented in (str(row.pk), row.pk.hex):
@@ -234,7 +234,7 @@ class TestCycleKey:
 
 
 class TestEndedSession:
-    """A request is in flight with a session that another request ends."""
+    """A request in flight has a session that another request ends."""
 
     @pytest.fixture
     def in_flight(self) -> SessionStore:
@@ -264,7 +264,7 @@ class TestEndedSession:
 
     def test_is_not_written_by_another_certificate(self, in_flight: SessionStore) -> None:
         stolen = again(in_flight, BOB)
-        stolen.clear()  # without looking into it, so that the mismatch stays unnoticed
+        stolen.clear()  # without reading the session, so that nothing notices the mismatch
         stolen["late"] = "by Bob"
         with pytest.raises(UpdateError):
             stolen.save()
@@ -284,7 +284,7 @@ class TestEndedSession:
         assert again(in_flight)[SESSION_KEY] == "1"
 
     def test_is_ended_by_name(self, in_flight: SessionStore) -> None:
-        """As Django's API has it: `SessionStore().delete(key)` is how an application ends a session it knows of."""
+        """`SessionStore().delete(key)` of Django's API is how an application ends a session by its key."""
         SessionStore().delete(in_flight.session_key)
         assert Session.objects.count() == 0
 

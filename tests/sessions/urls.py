@@ -24,7 +24,7 @@ from securecore.http.sessions.views import LoginView
 
 
 def _log_in(request: Any) -> HttpResponse:
-    """By the function that the query names, then end as it says."""
+    """Log in with the function that the query names, then end as the query says."""
     by = login if "ours" in request.GET else django_login
     by(
         request,
@@ -101,12 +101,12 @@ class ByTheirSession(BySession):
 
 
 def _upload(request: Any) -> HttpResponse:
-    """Read the body the way that the query says, and tell what there was."""
+    """Read the body in the way that the query names, and report its contents."""
     how = request.GET["how"]
     if how == "fields":
         parts = {**request.POST.dict(), **{name: file.read().decode() for name, file in request.FILES.items()}}
         return JsonResponse(parts)
-    if how == "handlers":  # refused by Django once anybody has read the body
+    if how == "handlers":  # Django refuses this after the body was read
         request.upload_handlers = [TemporaryFileUploadHandler(request)]
         return JsonResponse({name: type(file).__name__ for name, file in request.FILES.items()})
     if how == "pieces":

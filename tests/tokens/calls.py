@@ -1,4 +1,4 @@
-"""What a client of the token service sends, and how it reads the answers."""
+"""Requests of a client to the token service, and readers of the responses."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ CERTIFICATE_GRANT = "urn:securecore:grant-type:certificate"
 
 
 def post(client: Client, body: str, path: str = "/oauth/token", content_type: str = FORM, **extra: Any) -> Any:
-    # Not client.post(): it would encode the body in the charset, and forget the type of an empty one.
+    # Not client.post(), which encodes the body in the charset and drops the type of an empty body.
     return client.generic("POST", path, body.encode(), content_type=content_type, CONTENT_TYPE=content_type, **extra)
 
 
 def ask(client: Client, grant_type: str = CERTIFICATE_GRANT, *, proof: str | None = None, **parameters: str) -> Any:
-    """The answer of the token endpoint."""
+    """Return the response of the token endpoint."""
     headers = {} if proof is None else {"HTTP_DPOP": proof}
     return post(client, urlencode({"grant_type": grant_type, **parameters}), **headers)
 
 
 def given(client: Client, grant_type: str = CERTIFICATE_GRANT, **parameters: Any) -> dict[str, Any]:
-    """What the token endpoint gives."""
+    """Return the tokens that the token endpoint issues."""
     answer = ask(client, grant_type, **parameters)
     assert answer.status_code == 200, answer.content
     assert answer["Cache-Control"] == "no-store"
@@ -41,7 +41,7 @@ def refresh(client: Client, token: str, **parameters: Any) -> Any:
 
 
 def error_of(answer: Any) -> tuple[int, str]:
-    """Status and error of RFC 6749 section 5.2, well formed in every respect."""
+    """Return status and error of RFC 6749 section 5.2, and assert that the response is well formed."""
     assert answer["Cache-Control"] == "no-store"
     assert answer["Content-Type"] == "application/json"
     assert list(answer.json()) == ["error"]
@@ -54,19 +54,21 @@ def get(client: Client, token: str, path: str = "/both", *, scheme: str = "Beare
 
 
 def works(client: Client, token: str, **how: Any) -> bool:
-    """Whether a token is accepted; every other answer than 401 is an error."""
+    """Return whether a token is accepted; a status other than 200 or 401 is an error."""
     answer = get(client, token, **how)
     assert answer.status_code in (200, 401), answer.content
     return bool(answer.status_code == 200)
 
 
 def said(token: str) -> dict[str, Any]:
-    """The claims of an access token, whoever signed it."""
+    """Return the claims of an access token, without a check of its signature."""
     return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
 def prove(path: str, method: str = "GET", *, token: str | None = None, by: Signer = ES256, **changed: Any) -> str:
-    """A fresh DPoP proof for a request to `path`, with `token` if it carries one; `changed` replaces claims."""
+    """Return a new DPoP proof for a request to `path`, with `token` if the request carries one; `changed` replaces
+    claims.
+    """
     claims = {
         "htm": method,
         "htu": f"https://testserver{path}",

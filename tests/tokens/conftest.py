@@ -20,7 +20,7 @@ def client(mtls_client: Callable[..., MutualTLSClient]) -> MutualTLSClient:
 
 @pytest.fixture
 def thumbprint(certificate_for: Callable[[str], Issued]) -> str:
-    """Of Alice's certificate."""
+    """The thumbprint of Alice's certificate."""
     return parse_pem(certificate_for("alice").pem).thumbprint
 
 

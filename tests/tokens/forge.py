@@ -1,4 +1,4 @@
-"""Tokens of every kind: good ones, and what an attacker would make of them."""
+"""Tokens of every kind: good tokens, and an attacker's variants of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from securecore.conf import settings
 from securecore.tokens import keys
 from securecore.tokens.keys import SigningKey
 
-#: Left out of a claim set or a header.
+#: As a value: leave this member out of a claim set or a header.
 ABSENT = object()
 
 
@@ -23,13 +23,13 @@ def own_key() -> SigningKey:
 
 
 def segment(content: Any) -> str:
-    """One part of a token: JSON of anything, or bytes as they are."""
+    """Return one part of a token: any value as JSON, or bytes unchanged."""
     raw = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def claims(now: dt.datetime, **changed: Any) -> dict[str, Any]:
-    """What a good token says, but for `changed`."""
+    """Return the claims of a good token, with `changed` replaced."""
     good: dict[str, Any] = {
         "iss": settings.TOKEN_ISSUER,
         "aud": settings.TOKEN_AUDIENCE,
@@ -45,13 +45,13 @@ def claims(now: dt.datetime, **changed: Any) -> dict[str, Any]:
 
 
 def header(**changed: Any) -> dict[str, Any]:
-    """The header of a good token, but for `changed`."""
+    """Return the header of a good token, with `changed` replaced."""
     good = {"typ": "at+jwt", "alg": own_key().algorithm, "kid": own_key().kid}
     return {name: value for name, value in (good | changed).items() if value is not ABSENT}
 
 
 def sign(head: Any, payload: Any, *, algorithm: str | None = None, key: Any = None) -> str:
-    """A token with these two parts, signed by our own key whatever they say."""
+    """Return a token with these two parts, signed by the service's own key whatever they contain."""
     own = own_key()
     signing_input = f"{segment(head)}.{segment(payload)}"
     method = jwt.get_algorithm_by_name(algorithm or own.algorithm)

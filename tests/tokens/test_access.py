@@ -1,4 +1,4 @@
-"""Access tokens as values: what is issued, and everything that is refused."""
+"""Access tokens as values: the issued tokens, and every refused variant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pem(key: Any) -> str:
 
 
 def refused(token: str, now: dt.datetime) -> bool:
-    """Whether a token is refused; any other exception is an error."""
+    """Return whether a token is refused; any other exception is an error."""
     try:
         tokens.verify(token, now=now)
     except InvalidToken:
@@ -132,7 +132,7 @@ class TestRotation:
 
 class TestVerify:
     def test_accepts_a_good_forgery(self, now: dt.datetime) -> None:
-        """Every refusal below is this token with one thing changed."""
+        """Every refusal below is this token with one change."""
         assert tokens.verify(sign(header(), claims(now)), now=now).jti == "a name of its own"
 
     def test_accepts_the_long_spelling_of_the_type(self, now: dt.datetime) -> None:
@@ -309,7 +309,7 @@ class TestVerifyTimes:
     def test_may_be_any_number_without_harm(self, now: dt.datetime, name: str, number: str) -> None:
         payload = json.dumps(claims(now, **{name: "NUMBER"})).replace('"NUMBER"', number)
         token = sign(header(), payload.encode())
-        # A birth or a beginning long ago is no reason to refuse, if it is a date at all; everything else is.
+        # An `iat` or `nbf` in the far past is no reason to refuse; every other number here is.
         long_ago = number in {"exp": (), "iat": ("-1",), "nbf": ("-1", "-Infinity", "-1e400")}[name]
         assert refused(token, now) is not long_ago
 
@@ -357,7 +357,9 @@ class TestVerifyText:
     @pytest.mark.parametrize("part", [0, 1, 2])
     @pytest.mark.parametrize("padding", ["=", "==", "===", "%3D", " ", "\n", "A", "+", "/"])
     def test_of_another_spelling_is_the_same_token_or_none(self, now: dt.datetime, part: int, padding: str) -> None:
-        """Base64 has many spellings: whichever is accepted must carry the `jti` that a revocation names."""
+        """Base64 has several spellings of the same bytes. Each accepted spelling must carry the `jti` that a revocation
+        names.
+        """
         encoded, token = issue(now)
         parts = encoded.split(".")
         parts[part] += padding

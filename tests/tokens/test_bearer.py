@@ -1,4 +1,4 @@
-"""Access tokens on requests: in the Authorization header, under the certificate they were issued to."""
+"""Access tokens on requests: in the Authorization header, under the certificate to which they were issued."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def get(client: Client, token: str, *, scheme: str = "Bearer", path: str = "/tok
 
 
 def is_refused(answer: Any) -> bool:
-    """Whether the answer is the one refusal of all bad tokens; every other answer but 200 is an error."""
+    """Return whether the response is the one refusal of all bad tokens; every other status but 200 is an error."""
     if answer.status_code == 200:
         return False
     assert answer.status_code == 401
@@ -88,7 +88,7 @@ class TestToken:
 
     @pytest.mark.parametrize("scheme", ["DPoP", "dpop", "Bearer:", "Bearer,", "Bearer\t"])
     def test_of_a_scheme_that_no_class_takes_is_refused(self, client: MutualTLSClient, token: str, scheme: str) -> None:
-        """The certificate does not answer in its place."""
+        """The certificate does not authenticate the request in place of the token."""
         for path in ("/token-only", "/protected"):
             answer = get(client, token, scheme=scheme, path=path)
             assert (answer.status_code, answer.json()["code"]) == (401, "invalid-token")
@@ -166,7 +166,7 @@ class TestSubject:
     ) -> None:
         alice = str(User.objects.get(username="alice").pk)
         said = claims(now, sub=alice, cnf={"x5t#S256": thumbprint}, **{name: value})
-        # No client of ours has a name that a database cannot hold.
+        # No client has a name that the database cannot store.
         impossible = name == "client_id" and value in ("\0", "\ud800")
         refused = is_refused(get(client, sign(header(), said)))
         assert impossible or not refused
@@ -190,7 +190,7 @@ class TestSubject:
     def test_that_was_gone_when_it_was_issued_is_refused(
         self, client: MutualTLSClient, thumbprint: str, now: dt.datetime
     ) -> None:
-        """What ends a user's tokens has been; that the user is not active is all that is left to see."""
+        """The revocation of the user's tokens ran before the token was issued. Only the inactive user shows it."""
         alice = User.objects.get(username="alice")
         User.objects.update(is_active=False)
         binding = f"x5t#S256:{thumbprint}"
@@ -230,7 +230,7 @@ class TestRevocation:
     def test_is_of_the_name_and_not_of_the_text(
         self, client: MutualTLSClient, issued: tuple[str, AccessToken], thumbprint: str, now: dt.datetime
     ) -> None:
-        """Every further spelling or signature of the same token is revoked with it."""
+        """A revocation names the `jti`, so every other spelling or signature of the same token is revoked too."""
         encoded, token = issued
         said = claims(now, sub=token.subject, cnf={"x5t#S256": thumbprint}, jti=token.jti)
         spellings = [encoded + "=" * count for count in range(1, 4)]

@@ -1,4 +1,6 @@
-"""What was obtained under a certificate ends with it, whatever it is bound to and whichever certificate shows it."""
+"""Tokens that were obtained under a certificate end with it, whatever their binding and the certificate that presents
+them.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,7 @@ class TestFamily:
     def test_that_was_redeemed_under_it_last_ends(
         self, client: MutualTLSClient, renewed: Renewed, register: Any
     ) -> None:
-        """Also if it was obtained under another one."""
+        """Also a family that was obtained under another certificate and last redeemed under this one."""
         register("payments")
         token = given(client, client_id="payments")["refresh_token"]
         given(renewed[0], "refresh_token", refresh_token=token, client_id="payments")
@@ -144,7 +146,7 @@ class TestFamily:
     def test_begun_while_it_was_being_revoked_is_dead(
         self, client: MutualTLSClient, renewed: Renewed, thumbprint: str
     ) -> None:
-        """The request was let in before, and its row was not there to be ended: the row's certificate says it."""
+        """The request was accepted before the revocation, which did not see its row. The row names the certificate."""
         revoke_certificate(thumbprint=thumbprint)
         how: dict[str, Any] = {"client_id": "alice", "certificate": thumbprint, "binding": ""}
         user = User.objects.get(username="alice")
@@ -158,7 +160,7 @@ class TestFamily:
     def test_of_a_refused_attempt_keeps_its_certificate(
         self, client: MutualTLSClient, renewed: Renewed, register: Any, thumbprint: str
     ) -> None:
-        """Or whoever cannot redeem it could choose what ends it."""
+        """Otherwise a client that cannot redeem the token could choose the certificate that ends it."""
         given(client, proof=to_the_token_endpoint())
         token = given(client)["refresh_token"]
         assert error_of(refreshed(renewed[0], token)) == INVALID_GRANT

@@ -1,4 +1,4 @@
-"""A name that changes hands, of a client, a user or a group: the next holder gets nothing of the former one."""
+"""A name that changes hands, of a client, a user or a group: the next holder gets nothing of the previous one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sql(statement: str) -> None:
 
 
 class TestUserCertificateClient:
-    """The certificate's user as a client of its own: its id is the user name, and no registration's."""
+    """The user of a certificate as its own client: its client id is the user name, without a registration."""
 
     def test_holds_nothing_of_a_service(self, client: MutualTLSClient, register: Register) -> None:
         give("service:alice")
@@ -78,7 +78,7 @@ class TestUserCertificateClient:
         assert not RefreshFamily.objects.filter(revoked_at=None).exists()
 
     def test_gets_no_family_of_a_user_who_had_its_name(self, client: MutualTLSClient, ca: Authority) -> None:
-        """A DPoP key is shown under any certificate: the name alone must not open the family."""
+        """A DPoP key is accepted under any certificate, so the client name alone must not open the family."""
         token = given(client, proof=proof())["refresh_token"]
         User.objects.filter(username="alice").update(username="former-alice")
         issued = ca.issue("alice")
@@ -150,7 +150,7 @@ class TestDeletedClient:
     def test_under_another_name_takes_nothing_along_and_leaves_nothing(
         self, client: MutualTLSClient, register: Register
     ) -> None:
-        """``QuerySet.update()`` of the id frees one name and takes another."""
+        """``QuerySet.update()`` of the client id frees one name and takes another."""
         register("payments")
         give("service:payments")
         held = given(client, client_id="payments")

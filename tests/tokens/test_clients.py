@@ -1,4 +1,4 @@
-"""Which client a certificate proves: exactly the registered one, and nobody who is merely called alike."""
+"""The client that a certificate proves: exactly the registered one, and no client with a similar name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Register = Callable[..., Client]
 
 @pytest.fixture
 def named(ca: Authority) -> Issued:
-    """A certificate with a name of every kind, enrolled for nobody."""
+    """A certificate with one name of each kind, without an enrolment."""
     return ca.issue(
         "payments",
         dns_names=["payments.example", "*.wild.example"],
@@ -91,7 +91,7 @@ class TestImplicit:
     def test_does_not_inherit_refresh_tokens_by_name(
         self, client: MutualTLSClient, register: Register, mtls_client: Any
     ) -> None:
-        """Of the user `alice`, by a client that is registered under that name later."""
+        """Refresh tokens of the user `alice` do not pass to a client that is registered as `alice` later."""
         token = given(client)["refresh_token"]
         register("alice", user="bob")
         answer = refresh(mtls_client("bob"), token, client_id="alice")
@@ -118,7 +118,7 @@ class TestByEnrolment:
         assert invalid_client(credentials(mtls_client(None), "payments"))
 
     def test_must_be_asked_for(self, client: MutualTLSClient, register: Register) -> None:
-        """Without `client_id` the certificate's user is meant, never some client of his."""
+        """Without `client_id` the request speaks for the certificate's user, never for a client of the user."""
         register("payments", user="alice")
         assert said(given(client)["access_token"])["client_id"] == "alice"
 
@@ -176,7 +176,7 @@ class TestByName:
 
     @pytest.mark.parametrize("kind", ["DNS", "URI", "email", "IP", "subject_dn"])
     def test_is_of_one_kind(self, ca: Authority, register: Register, kind: str) -> None:
-        """The same text under every other kind of name proves nothing."""
+        """The same text as another kind of name proves nothing."""
         issued = {
             "DNS": ca.issue("x", dns_names=["name.example"]),
             "URI": ca.issue("x", uris=["name.example"]),
@@ -202,7 +202,7 @@ class TestByName:
             assert not invalid_client(credentials(renewed, "payments"))
 
     def test_is_not_what_its_users_certificate_says(self, client: MutualTLSClient, register: Register) -> None:
-        """A client that is known by name is not known by enrolment besides."""
+        """A client that is known by a name of the certificate is not also known by an enrolment."""
         register(user="alice", certificate_name="DNS:payments.example")
         assert invalid_client(credentials(client, "payments"))
 
@@ -218,7 +218,7 @@ class TestByName:
     def test_is_not_what_a_self_signed_certificate_says_of_itself(
         self, ca: Authority, register: Register, enrolled: Any, configure: Any, name: str
     ) -> None:
-        """Its holder wrote it. Enrolment vouches for the key, not for the name."""
+        """The holder wrote that name. The enrolment proves the key, not the name."""
         configure(SELF_SIGNED_CERTIFICATES=True)
         register(certificate_name=name)
         own = ca.issue("payments", dns_names=["payments.example"])
@@ -287,7 +287,7 @@ class TestScope:
     def test_can_be_narrowed_at_a_refresh_and_is_whole_again_at_the_next(
         self, client: MutualTLSClient, register: Register
     ) -> None:
-        """RFC 6749 section 6: what is narrowed is the access token; the refresh token keeps its scope."""
+        """RFC 6749 section 6: only the access token is narrowed; the refresh token keeps its scope."""
         register(scope="read write admin", rotates_refresh_tokens=True)
         token = given(client, client_id="payments", scope="read write")["refresh_token"]
         for wanted, granted in (("read", "read"), (" read  read ", "read"), (None, "read write"), ("", "read write")):
@@ -302,7 +302,7 @@ class TestScope:
         token = given(client, client_id="payments", scope="read write")["refresh_token"]
         answer = refresh(client, token, client_id="payments", scope=wanted)
         assert error_of(answer) == (400, "invalid_scope")
-        # The client made a mistake and stole nothing: its token is good for another try.
+        # A wrong scope is a mistake and no theft, so the refresh token is good for another try.
         assert given(client, "refresh_token", refresh_token=token, client_id="payments")["scope"] == "read write"
 
     def test_ends_when_the_registration_loses_it(self, client: MutualTLSClient, register: Register) -> None:

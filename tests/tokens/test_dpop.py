@@ -34,7 +34,7 @@ def token(client: MutualTLSClient) -> str:
 
 
 def refusal(answer: Any) -> str:
-    """The error of a resource that wants a proof, well formed in every respect."""
+    """Return the error of a resource that demands a proof, and assert that the response is well formed."""
     assert answer.status_code == 401
     assert answer["Cache-Control"] == "no-store"
     challenge, _, error = answer["WWW-Authenticate"].partition(', error="')
@@ -72,7 +72,7 @@ class TestIssue:
         ids=["empty", "nonsense", "htm", "htu", "alg", "iat", "jti", "two", "signature"],
     )
     def test_refuses_what_proves_nothing(self, client: MutualTLSClient, proof: Callable[[], str]) -> None:
-        """Never a token that is bound to the certificate instead."""
+        """The response is never a token that is bound to the certificate instead."""
         assert error_of(ask(client, proof=proof())) == (400, "invalid_dpop_proof")
 
     def test_refuses_a_proof_that_it_has_seen(self, client: MutualTLSClient) -> None:
@@ -157,7 +157,7 @@ class TestUse:
         assert token not in repr(events)
 
     def test_is_not_replaced_by_the_certificate(self, client: MutualTLSClient, token: str) -> None:
-        """A good certificate does not mend a bad proof."""
+        """A good certificate does not replace a bad proof."""
         assert refusal(get(client, token, scheme="DPoP", proof="x")) == "invalid_dpop_proof"
 
     def test_tells_the_event_why(self, client: MutualTLSClient, token: str) -> None:
@@ -187,7 +187,7 @@ class TestUse:
     def test_works_for_every_path(self, client: MutualTLSClient, token: str, path: str) -> None:
         written = path.replace("[", "%5B").replace("]", "%5D")
         proof = prove(written, token=token)
-        # Not client.get(path): it would take "//any" for a host.
+        # Not client.get(path), which would take "//any" for a host.
         answer = client.generic(
             "GET", "/any/x", HTTP_AUTHORIZATION=f"DPoP {token}", HTTP_DPOP=proof, PATH_INFO=raw(path)
         )
@@ -219,7 +219,7 @@ class TestUse:
             ("/any/a,b", "/any/a%2cb?x=%2C", "/any/a%2Cb", True),
             ("/any/a,b", "/any/a,b", "/any/a,b", True),
             ("/any/a,b", "/any/a%2Cb", "/any/a,b", False),
-            # It is not this request's: as if it were not there.
+            # A RAW_URI with another path than PATH_INFO is ignored.
             ("/any/a,b", "/any/c", "/any/c", False),
             ("/any/a,b", "/any/c", "/any/a,b", True),
             ("/any/a,b", "https://other/any/a%2Cb", "/any/a,b", True),
@@ -248,7 +248,7 @@ class TestUse:
 
 
 def raw(path: str) -> str:
-    """As a WSGI server gives it: without percent-encoding, bytes as latin-1."""
+    """Return the path as a WSGI server gives it: percent-decoded, each byte as one latin-1 character."""
     from urllib.parse import unquote_to_bytes
 
     return unquote_to_bytes(path).decode("latin-1")
@@ -278,7 +278,7 @@ class TestDowngrade:
         assert refusal(get(client, token, scheme="DPoP", proof=prove("/both", token=token))) == "invalid_token"
 
     def test_of_a_bearer_token_with_a_useless_proof_changes_nothing(self, client: MutualTLSClient) -> None:
-        """A client that sends a DPoP header with everything is no attacker; its proof is not needed here."""
+        """A client that sends a DPoP header with every request is no attacker, and a Bearer token needs no proof."""
         token = given(client)["access_token"]
         assert works(client, token, proof="nonsense")
         assert client.get("/both", HTTP_DPOP="nonsense").json()["auth"] == "ClientCertificate"
@@ -322,7 +322,7 @@ class TestNonce:
         assert works(client, token, scheme="DPoP", proof=proof)
 
     def test_that_is_wrong_is_refused_even_where_none_is_required(self, client: MutualTLSClient, token: str) -> None:
-        """RFC 9449 section 11.3 forbids the downgrade; a nonce that is there must be ours."""
+        """RFC 9449 section 11.3 forbids the downgrade: a nonce in a proof must be one of this server."""
         answer = get(client, token, scheme="DPoP", proof=prove("/both", token=token, nonce="somebody else's"))
         assert refusal(answer) == "use_dpop_nonce"
         assert answer["DPoP-Nonce"]

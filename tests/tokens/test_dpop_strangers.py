@@ -1,4 +1,4 @@
-"""A proof is a row for a caller who has something to prove, and nothing for anybody else."""
+"""A proof costs a database row only if the client has a token or authorization for its key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def atomic_requests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Each signature of a proof that was verified."""
+    """The list of proofs whose signature was verified."""
     seen: list[Any] = []
     good = proof_key.signature_is_good
 
@@ -85,7 +85,7 @@ class TestStranger:
         assert len(verifications) == 0
 
     def test_with_somebody_s_token_costs_no_row(self, mtls_client: Clients, token: str) -> None:
-        """Whoever has seen a token has not its key."""
+        """An attacker who saw the token does not have its key."""
         before = rows()
         for path in PATHS:
             for method in ("GET", "POST"):

@@ -71,7 +71,9 @@ class TestAccessToken:
     def test_that_is_refused_is_inactive(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any, grant: str, end: Any
     ) -> None:
-        """Asked by another service, which sees neither our middleware nor the certificate on its wire revoked."""
+        """Another service asks, which sees neither securecore's middleware nor the revoked certificate of the
+        connection.
+        """
         register("service", user="bob", may_introspect=True)
         token = given(client, grant)["access_token"]
         assert introspect(mtls_client("bob"), token, "service")["active"] is True
@@ -157,7 +159,7 @@ class TestDisabledClient:
     def test_has_no_live_token_for_other_services(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any
     ) -> None:
-        """Disabled in the admin or by SQL, where nobody ends its authorizations."""
+        """Disabled in the admin or by SQL, where no function ends the client's authorizations."""
         register("payments")
         register("auditor", user="bob", may_introspect=True)
         held = given(client, client_id="payments")
@@ -170,7 +172,7 @@ class TestDisabledClient:
 
 
 class TestParameters:
-    """RFC 6749 section 3.2, which RFC 7662 section 2.1 builds on."""
+    """RFC 6749 section 3.2, on which RFC 7662 section 2.1 builds."""
 
     @pytest.mark.parametrize("name", ["token", "token_type_hint", "client_id"])
     def test_are_sent_once(self, client: MutualTLSClient, name: str) -> None:

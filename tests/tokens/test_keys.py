@@ -1,4 +1,4 @@
-"""Signing keys: how they are replaced without a gap, retired without a delay, and kept secret."""
+"""Signing keys: replaced without a gap, retired without a delay, and stored encrypted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def issue(now: dt.datetime) -> str:
 
 
 def signer(now: dt.datetime) -> str:
-    """The key that signs at `now`, as its tokens say."""
+    """Return the key id that signs at `now`, as the header of a token names it."""
     return str(jwt.get_unverified_header(issue(now))["kid"])
 
 
@@ -108,7 +108,9 @@ class TestRotate:
     @pytest.mark.parametrize("leads", [(600, 600), (600, 300), (600, 0), (0, 600), (0, 0), (300, 600)])
     @pytest.mark.parametrize("pause", [1, 200, 700])
     def test_twice_leaves_no_gap_and_skips_no_lead(self, now: dt.datetime, leads: Any, pause: int) -> None:
-        """Whoever signs at an instant was published for its lead, and its tokens live for their lifetime."""
+        """The key that signs at any instant was published for its lead time, and verifies for the lifetime of its
+        tokens.
+        """
         published = {rotate(now): now - dt.timedelta(days=1)}
         published[rotate(now, lead=leads[0])] = now
         again = now + pause * SECOND
@@ -149,7 +151,7 @@ class TestRetire:
         assert works(client, given(client)["access_token"])
 
     def test_reaches_a_worker_that_has_just_verified(self, client: MutualTLSClient, now: dt.datetime) -> None:
-        """The statement that finds the user judges the key too, whatever the worker remembers."""
+        """The SELECT that reads the user judges the key too, whatever the worker has in its cache."""
         from securecore import caller
 
         kid = rotate(now)

@@ -1,4 +1,4 @@
-"""What was obtained under a certificate ends with every name of it: the match by its key, a name or its subject."""
+"""Tokens that were obtained under a certificate end with each of its matches: by its key, by a name, by its subject."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def old(ca: Authority) -> Holder:
 
 @pytest.fixture
 def new(ca: Authority) -> Holder:
-    """With no name and no key in common with the old one."""
+    """A certificate with no name and no key in common with the old one."""
     names: dict[str, Any] = {"dns_names": ["new.example"], "uris": ["spiffe://example/new"], "emails": ["new@example"]}
     return Holder(ca, "new", **names)
 
@@ -87,7 +87,7 @@ class TestEveryMode:
     def test_ends_access_tokens_of_the_certificate_for_other_services(
         self, old: Holder, new: Holder, mode: str
     ) -> None:
-        """A service that introspects sees no certificate, and must hear of its revocation."""
+        """A service that introspects sees no certificate, so introspection must report its revocation."""
         token = given(old.client)["access_token"]
         assert is_active(new.client, token)
         old.revoke(mode)
@@ -111,7 +111,7 @@ class TestEveryMode:
         assert not is_active(new.client, held["access_token"])
 
     def test_ends_sessions_of_the_key(self, old: Holder, ca: Authority, configure: Any, mode: str) -> None:
-        """The renewed certificate has the key, so that the session goes on, and another name."""
+        """The renewed certificate has the same key, so the session goes on, and another name."""
         configure(CERTIFICATE_MATCHES=MODES, SESSION_BINDING="public-key")
         renewed = Holder(ca, "renewed", key=KEY)
         old.client.post("/auth/login")
@@ -170,7 +170,7 @@ class TestEveryMode:
     def test_reaches_a_family_that_is_begun_while_it_is_being_revoked(
         self, old: Holder, new: Holder, mode: str
     ) -> None:
-        """The request was let in before, and its row was not there to be ended."""
+        """The request was accepted before the revocation, which did not see its row."""
         old.revoke(mode)
         identity.remember(certificate=old.certificate, now=clock.now())
         how: dict[str, Any] = {"client_id": "alice", "certificate": old.certificate.thumbprint, "binding": ""}
@@ -194,7 +194,7 @@ class TestEndSessions:
 
 class TestKey:
     def test_is_remembered_without_any_setting(self, old: Holder, new: Holder, configure: Any) -> None:
-        """A stolen key comes to light later than the tokens: then the mode is switched on, and the match revoked."""
+        """A stolen key is noticed after the tokens were issued. Then an operator enables the match and revokes it."""
         configure(CERTIFICATE_MATCHES=())
         held = given(old.client, proof=to_the_token_endpoint())
         old.client.post("/auth/login")
@@ -247,7 +247,9 @@ class TestRows:
 
 
 def test_tokens_from_before_know_the_thumbprint_as_they_did(old: Holder, new: Holder, now: Any) -> None:
-    """Issued by a host that remembered nothing: revoking the certificate itself ends them all the same."""
+    """A host without this feature issued them and stored no matches. Revoking the certificate
+    itself still ends them.
+    """
     how: dict[str, Any] = {"client_id": "alice", "binding": "jkt:key", "certificate": old.certificate.thumbprint}
     encoded, _ = tokens.issue(subject=str(User.objects.get().pk), now=now, **how)
     assert is_active(new.client, encoded)

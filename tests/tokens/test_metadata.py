@@ -18,7 +18,7 @@ ADDRESS = "/.well-known/oauth-authorization-server"
 
 @pytest.fixture
 def metadata() -> Any:
-    """As anybody sees it: no certificate is needed to learn what is public."""
+    """Return the metadata as an anonymous client reads it: public data needs no certificate."""
     answer = MutualTLSClient().get(ADDRESS)
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
     assert answer["Cache-Control"] == "public, max-age=300"

@@ -1,7 +1,7 @@
 """Mutations of a good token and of its good proof: 401 or 400, never 200, never 500.
 
-Ten thousand are judged by the functions. Through WSGI, with every middleware, go 1,000, which take some four seconds;
-`SECURECORE_MUTATIONS=10000` sends as many as the functions judge.
+The functions judge ten thousand. 1,000 go through WSGI with every middleware, in about four seconds;
+`SECURECORE_MUTATIONS=10000` sends all ten thousand through WSGI.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
 
 SEED = 20261122
 URL = "https://testserver/both"
-#: Nothing that a mutation meets is another on PostgreSQL, so few of them go there.
+#: PostgreSQL judges no mutation differently, so few run there.
 REQUESTS = int(os.environ.get("SECURECORE_MUTATIONS", "1000")) if connection.vendor == "sqlite" else 200
 ALPHABET = [*"ABCXYZabcxyz0189-_.=+/ \t%\"'{}[]:,", "\0", "\x7f", "\xa0", "\xff"]
 
 
 def mutations(good: str, count: int, seed: int = SEED) -> Iterator[str]:
-    """`count` versions of a text with a few characters changed, cut out, put in or put elsewhere."""
+    """Return `count` versions of a text with a few characters changed, removed, inserted or moved."""
     chance = random.Random(seed)
     while count:
         mutated = mutation(list(good), chance)
@@ -104,8 +104,9 @@ class TestFunctions:
 
 @pytest.fixture
 def status(client: MutualTLSClient) -> Iterator[Callable[[str, str], int]]:
-    """`status(token, proof)` is what our WSGI application answers: without the test client, whose own work takes as
-    long, and which would raise what a server makes a 500 of.
+    """`status(token, proof)` is the status that the WSGI application returns.
+
+    Django's test client takes as long as the request itself, and raises the exceptions that a server turns into a 500.
     """
     application = WSGIHandler()
     environ = client._base_environ(PATH_INFO="/both", REQUEST_METHOD="GET")  # type: ignore[attr-defined]
@@ -114,19 +115,20 @@ def status(client: MutualTLSClient) -> Iterator[Callable[[str, str], int]]:
     def status(token: str, proof: str) -> int:
         headers = {"HTTP_AUTHORIZATION": f"DPoP {token}", "HTTP_DPOP": proof, "wsgi.input": io.BytesIO()}
         answers: list[str] = []
-        # As the test client does: a worker begins with a fresh connection, and the test's transaction has this one.
+        # The test client does the same: a worker begins with a fresh connection, and the test's transaction needs this
+        # one.
         request_started.disconnect(close_old_connections)
         start: Any = lambda line, headers: answers.append(line)  # noqa: E731
         application(environ | headers, start)
         return int(answers[0].split()[0])
 
     yield status
-    request_started.connect(close_old_connections)  # once, however often it was connected
+    request_started.connect(close_old_connections)  # once, also if it was connected several times
 
 
 class TestRequests:
     def test_with_a_mutated_token_are_refused(self, status: Callable[[str, str], int], token: str) -> None:
-        """Each with a proof of the right key for that very text, so that nothing but the token is wrong."""
+        """Each request has a proof of the right key for the mutated text, so that only the token is wrong."""
         assert status(token, prove("/both", token=token)) == 200
         for mutated in mutations(token, REQUESTS // 2, SEED + 1):
             assert status(mutated, prove("/both", token=mutated.strip())) == 401
@@ -157,7 +159,7 @@ class TestRequests:
 
 
 def test_claims_signed_by_us_are_never_a_500(client: MutualTLSClient, thumbprint: str, now: dt.datetime) -> None:
-    """Not even our own key can make the service stumble."""
+    """Even a token signed by the service's own key causes no error."""
     chance = random.Random(SEED)
     odd: list[Any] = [None, True, 0, -1, 1e400, "", "\0", [], {}, [[]], {"x5t#S256": []}, "x" * 300, 10**40, ABSENT]
     odd += [[0], [0, 0, 0], [1, -1], ["0", "0"], [0, 10**40], [0.0, 0], "0" * 32]

@@ -74,7 +74,9 @@ class TestGrant:
 
 
 class TestSecondAuthentication:
-    """RFC 6749 sections 2.3 and 5.2: a client that authenticates in two ways is refused, or the two could disagree."""
+    """RFC 6749 sections 2.3 and 5.2: a client that authenticates in two ways is refused, since the
+    two could disagree.
+    """
 
     @pytest.mark.parametrize("endpoint", ENDPOINTS)
     @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ class TestSecondAuthentication:
     @pytest.mark.parametrize("endpoint", ENDPOINTS)
     @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
     def test_in_a_header_is_refused(self, client: MutualTLSClient, endpoint: str, scheme: str) -> None:
-        """The header says payments, the certificate alice: the answer would be about the wrong one of the two."""
+        """The header names payments, the certificate alice: the response would be about the wrong one of the two."""
         header = f"{scheme} cGF5bWVudHM6c2VjcmV0"
         answer = post(client, "grant_type=client_credentials&token=x", endpoint, HTTP_AUTHORIZATION=header)
         assert error_of(answer) == (400, "invalid_request")

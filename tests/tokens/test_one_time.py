@@ -64,7 +64,7 @@ class TestConsume:
 
     @pytest.mark.django_db(transaction=True)
     def test_in_a_transaction_is_a_mistake(self, now: dt.datetime) -> None:
-        """Its rollback would bring the token back."""
+        """A rollback would make the token good again."""
         token = issue(now)
         with pytest.raises(Misuse), transaction.atomic():
             consume(token, now)

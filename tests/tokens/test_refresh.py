@@ -129,7 +129,9 @@ class TestHonestRetry:
     def test_voids_the_lost_successor_whose_use_ends_the_family(
         self, begin: Any, now: Any, seconds: int, retries: int, who: dict[str, str]
     ) -> None:
-        """Each of them, the first as well as the last: somebody holds it who should not, or the other one does."""
+        """Each voided token, the first as well as the last: its use proves that two parties hold
+        tokens of the family.
+        """
         first = begin()
         held = [succeed(first, now) for _ in range(retries + 1)]
         assert reason(redeem(held[0], now + seconds * SECOND, **who)) == "reused"
@@ -137,7 +139,7 @@ class TestHonestRetry:
         assert live_tokens(now) == 0
 
     def test_leaves_voided_successors_for_as_long_as_their_family_lives(self, begin: Any, now: Any) -> None:
-        """Later than an unused token lives: the thief keeps the family alive meanwhile."""
+        """Later than an unused token would expire: a thief keeps the family alive meanwhile."""
         first = begin()
         voided, newest = succeed(first, now), succeed(first, now)
         for day in range(1, 5):

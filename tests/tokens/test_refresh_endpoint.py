@@ -1,4 +1,6 @@
-"""Refresh tokens at the token endpoint: what is answered, and what is committed although the answer is an error."""
+"""Refresh tokens at the token endpoint: the responses, and the changes that commit although the
+response is an error.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ INVALID_GRANT = (400, "invalid_grant")
 
 
 def first_used_before(interval: dt.timedelta) -> None:
-    """Let every use of a refresh token have been that much earlier."""
+    """Move every use of a refresh token back by this time."""
     for row in RefreshToken.objects.exclude(used_at=None):
         assert row.used_at is not None
         RefreshToken.objects.filter(pk=row.pk).update(used_at=row.used_at - interval)
@@ -45,7 +47,7 @@ class TestRotation:
         assert works(client, second["access_token"])
 
     def test_answers_an_honest_retry(self, client: MutualTLSClient) -> None:
-        """The answer was lost on the way: the same client asks again at once."""
+        """The response was lost on the way, and the same client sends the request again at once."""
         first = given(client)["refresh_token"]
         lost = given(client, "refresh_token", refresh_token=first)
         again = given(client, "refresh_token", refresh_token=first)
@@ -62,7 +64,7 @@ class TestRotation:
 
 
 class TestReuse:
-    """The thief's, or the owner's after the thief: both times everything of the family is dead."""
+    """The second use is the thief's, or the owner's after the thief. Both end the whole family."""
 
     @pytest.fixture(params=[False, True], ids=["autocommit", "ATOMIC_REQUESTS"])
     def atomic_requests(self, request: Any) -> Iterator[None]:
@@ -104,7 +106,9 @@ class TestReuse:
     def test_of_a_thief_who_retries_in_the_owner_s_place_is_noticed_by_the_owner(
         self, client: MutualTLSClient, waits: dt.timedelta
     ) -> None:
-        """The thief has the binding too, so its retry looks honest; the owner then holds a token that was replaced."""
+        """The thief has the binding too, so its retry is accepted. Then the owner presents a token
+        that was replaced.
+        """
         stolen = given(client)["refresh_token"]
         owners = given(client, "refresh_token", refresh_token=stolen)
         thiefs = given(client, "refresh_token", refresh_token=stolen)
@@ -124,7 +128,7 @@ class TestReuse:
         assert not works(client, second["access_token"])
 
     def test_is_still_noticed_when_the_stolen_token_would_have_expired(self, client: MutualTLSClient) -> None:
-        """The thief was first, and the owner comes back after the weekend: the thief's tokens must end with that."""
+        """The thief was first, and the owner comes back after the weekend. Then the thief's tokens must end."""
         stolen = given(client)["refresh_token"]
         thiefs = given(client, "refresh_token", refresh_token=stolen)
         RefreshToken.objects.filter(used_at=None).update(expires_at=clock.now() + dt.timedelta(days=3))
@@ -159,7 +163,7 @@ class TestTheft:
 
 
 class TestStaticPolicy:
-    """A registered client proves who it is at every refresh, so its token need not change (FAPI 2.0 5.3.2.1)."""
+    """A registered client authenticates at every refresh, so its refresh token need not change (FAPI 2.0 5.3.2.1)."""
 
     @pytest.fixture
     def token(self, client: MutualTLSClient, register: Register) -> str:
@@ -188,7 +192,7 @@ class TestStaticPolicy:
         assert error_of(refresh(mtls_client("bob"), token, client_id="payments")) == (401, "invalid_client")
         register("other", user="bob")
         assert error_of(refresh(mtls_client("bob"), token, client_id="other")) == INVALID_GRANT
-        # Alice's own client, which is not the registered one.
+        # The certificate's user as its own client, which is not the registered one.
         assert error_of(refresh(client, token)) == INVALID_GRANT
 
     def test_ends_when_the_client_is_disabled(self, client: MutualTLSClient, token: str) -> None:
@@ -205,7 +209,7 @@ class TestStaticPolicy:
 
 
 class TestProofKey:
-    """A DPoP key binds the refresh tokens that were given for it (RFC 9449 section 5)."""
+    """A DPoP key binds the refresh tokens that were issued for it (RFC 9449 section 5)."""
 
     def test_is_needed_at_each_refresh(self, client: MutualTLSClient) -> None:
         token = given(client, proof=prove("/oauth/token", "POST"))["refresh_token"]

@@ -1,4 +1,4 @@
-"""Every way to take tokens back is in effect at once, for one more condition in the one statement."""
+"""Every way to revoke tokens takes effect at once, at the cost of one more condition in the one query."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def by_jti(token: str) -> None:
 
 
 def without_family(client: MutualTLSClient) -> str:
-    """An access token that no refresh family takes along, whatever happens to families."""
+    """An access token without a refresh-token family, so that no family's end revokes it."""
     return str(given(client, "client_credentials")["access_token"])
 
 
@@ -66,7 +66,7 @@ WAYS: dict[str, Callable[[str], object]] = {
 
 @pytest.fixture
 def issued(client: MutualTLSClient, register: Any, encryption_key: str, now: dt.datetime) -> dict[str, Any]:
-    """Tokens of Alice's for a registered client, signed by a stored key."""
+    """Tokens of Alice for a registered client, signed by a stored key."""
     tokens.keys.rotate(algorithm="ES256", lead=0, now=now)
     register("payments", scope="read")
     return given(client, client_id="payments", scope="read")
@@ -98,7 +98,7 @@ class TestEffect:
         self, client: MutualTLSClient, issued: dict[str, Any], django_assert_num_queries: Any
     ) -> None:
         works(client, issued["access_token"])
-        with django_assert_num_queries(1):  # once this process has seen the key
+        with django_assert_num_queries(1):  # once this process has read the key
             assert works(client, issued["access_token"])
 
     def test_reaches_tokens_of_a_proof_key(self, client: MutualTLSClient) -> None:
@@ -129,7 +129,7 @@ class TestAfterwards:
         assert not works(client, old)
 
     def test_an_enabled_client_s_tokens_stay_refused(self, client: MutualTLSClient, issued: dict[str, Any]) -> None:
-        """Disabling by `update()` ends what `disable_client()` ends; the client may ask for new tokens."""
+        """Disabling by `update()` ends the same as `disable_client()`; the enabled client may request new tokens."""
         Client.objects.update(disabled_at=clock.now())
         assert not works(client, issued["access_token"])
         Client.objects.update(disabled_at=None)
@@ -201,7 +201,7 @@ class TestMisuse:
         "way", [way for way in WAYS if way not in ("disabled client", "deactivated user", "deleted user")]
     )
     def test_in_a_transaction_is_a_mistake(self, client: MutualTLSClient, issued: dict[str, Any], way: str) -> None:
-        """A rollback would undo what its caller was told."""
+        """A rollback would undo a revocation that its caller believes to be done."""
         with pytest.raises(Misuse), transaction.atomic():
             WAYS[way](issued["access_token"])
         assert works(client, issued["access_token"])

@@ -83,7 +83,7 @@ class TestRefreshToken:
     def test_of_a_registered_client_ends_too(self, client: MutualTLSClient, register: Any) -> None:
         register()
         token = given(client, client_id="payments")["refresh_token"]
-        assert is_done(revoke(client, token))  # Alice's own client is another one
+        assert is_done(revoke(client, token))  # the certificate's user is another client
         assert given(client, "refresh_token", refresh_token=token, client_id="payments")
         assert is_done(post(client, f"token={token}&client_id=payments", "/oauth/revoke"))
         assert error_of(refresh(client, token, client_id="payments")) == (400, "invalid_grant")
@@ -107,7 +107,7 @@ class TestHint:
         assert answer.json() == {"active": False}
 
     def test_twice_is_refused(self, client: MutualTLSClient) -> None:
-        """RFC 6749 section 3.2: a parameter is sent once, also one that decides nothing."""
+        """RFC 6749 section 3.2: a parameter is sent once, also a parameter that decides nothing."""
         token = given(client)["access_token"]
         assert error_of(revoke(client, token, "x&token_type_hint=x")) == (400, "invalid_request")
         assert works(client, token)

@@ -1,4 +1,4 @@
-"""Tokens that djangorestframework-simplejwt really made, accepted during a migration, and revocable."""
+"""Tokens that djangorestframework-simplejwt itself issued, accepted during a migration, and revocable."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.tokens.forge import segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
 
-#: Simplejwt signs with SECRET_KEY unless it is told otherwise.
+#: Simplejwt signs with SECRET_KEY by default.
 KEY = "the old service's secret, which is long enough for HS512: 64 bytes at least"
 SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
 def old_service(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same key on both sides."""
+    """Simplejwt with the same key as securecore."""
     monkeypatch.setattr(token_backend, "signing_key", KEY)
     monkeypatch.setattr(token_backend, "prepared_signing_key", KEY, raising=False)
     configure(SIMPLEJWT_VERIFYING_KEY=KEY)
@@ -45,7 +45,7 @@ def alice() -> User:
 
 @pytest.fixture
 def anybody() -> MutualTLSClient:
-    """A client without any certificate, as those of the old service are."""
+    """A client without a certificate, like the clients of the old service."""
     return MutualTLSClient()
 
 
@@ -175,7 +175,7 @@ class TestRefusal:
 
 class TestTimes:
     def test_are_judged_without_a_skew(self, alice: User, now: dt.datetime) -> None:
-        """As simplejwt does, which has a LEEWAY of its own."""
+        """simplejwt does the same, and has its own setting LEEWAY."""
         now = now.replace(microsecond=0)
         for seconds, accepted in ((1, True), (0, False), (-9, False)):
             token = resigned(str(AccessToken.for_user(alice)), exp=int(now.timestamp()) + seconds)
@@ -219,7 +219,7 @@ class TestRevocation:
 
 
 class TestBesideOurs:
-    """A view that takes both while its clients move."""
+    """A view that accepts both kinds while its clients move."""
 
     def test_each_kind_is_judged_by_its_own_rules(self, client: MutualTLSClient, anybody: MutualTLSClient) -> None:
         old = str(AccessToken.for_user(User.objects.get(username="alice")))

@@ -1,4 +1,6 @@
-"""Whatever simplejwt refuses by its settings, we refuse: the same tokens, beside the package itself."""
+"""Every token that simplejwt refuses by its settings, securecore refuses too: the same tokens, beside the package
+itself.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
 
 
 class Both:
-    """One project with simplejwt and with us, and one pair of settings that both read."""
+    """One project with simplejwt and securecore, and one set of settings that both read."""
 
     def __init__(self, settings: Any, configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings, self.configure, self.monkeypatch = settings, configure, monkeypatch
         self.set(SIGNING_KEY=KEY)
 
     def set(self, **theirs: Any) -> None:
-        """Set these of simplejwt's, in the package and in ``SIMPLE_JWT``."""
+        """Set these settings of simplejwt, in the package and in ``SIMPLE_JWT``."""
         self.settings.SIMPLE_JWT = {**getattr(self.settings, "SIMPLE_JWT", {}), **theirs}
         for name, value in theirs.items():
             self.monkeypatch.setattr(api_settings, name, value, raising=False)
@@ -55,7 +57,7 @@ class Both:
         return str(response.json()["user"]) if response.status_code == 200 else "refused"
 
     def judge(self, token: str) -> str:
-        """What both say of it."""
+        """Return the verdicts of both about a token."""
         theirs, ours = self.theirs(token), self.ours(token)
         assert ours in (theirs, "refused"), (theirs, ours)
         assert theirs == ours, f"simplejwt says {theirs}, we say {ours}"
@@ -75,7 +77,7 @@ def root() -> User:
 
 @pytest.fixture
 def alice(root: User) -> User:
-    """Her name is the primary key of the administrator."""
+    """A user whose name is the primary key of the administrator."""
     return User.objects.create_user(str(root.pk), email="alice@example.org", password="secret")
 
 
@@ -86,7 +88,7 @@ def issued(user: User, **changed: Any) -> str:
 class TestUser:
     @pytest.mark.parametrize("field", ["username", "email"])
     def test_is_found_by_their_field(self, both: Both, alice: User, root: User, field: str) -> None:
-        """M13: alice's token, which names her by a text, was the administrator's."""
+        """M13: alice's token, which names her by a text, opened the administrator's account."""
         both.set(USER_ID_FIELD=field)
         assert both.judge(issued(alice)) == alice.username
         assert both.judge(issued(alice, user_id="nobody")) == "refused"
@@ -112,7 +114,7 @@ class TestUser:
         assert both.ours(issued(alice)) == "refused"
 
     def test_can_be_revoked_by_user(self, both: Both, alice: User) -> None:
-        """Tokens that name her by e-mail address are her tokens."""
+        """Tokens that name alice by her e-mail address are revoked with her."""
         both.set(USER_ID_FIELD="email")
         token = issued(alice)
         assert both.ours(token) == alice.username
@@ -189,7 +191,7 @@ class TestClaims:
         assert both.ours(str(RefreshToken.for_user(alice))) == "refused"
 
     def test_of_a_blacklisted_refresh_token_says_nothing_of_access(self, both: Both, alice: User) -> None:
-        """Their blacklist is of refresh and sliding tokens alone."""
+        """simplejwt's blacklist lists refresh and sliding tokens only."""
         assert both.judge(str(RefreshToken.for_user(alice).access_token)) == alice.username
 
 
@@ -210,7 +212,7 @@ class TestTimes:
             assert both.judge(issued(alice, **claims)) == (alice.username if accepted else "refused"), claims
 
     def test_are_not_judged_with_more_than_our_skew(self, both: Both, alice: User) -> None:
-        """A revocation is remembered until ``CLOCK_SKEW`` after the token's end."""
+        """securecore stores a revocation until ``CLOCK_SKEW`` after the token's end."""
         both.set(LEEWAY=3_600)
         assert both.ours(issued(alice, exp=int(clock.now().timestamp()) - 15)) == "refused"
 
@@ -266,12 +268,12 @@ def test_the_defaults_are_those_of_the_package() -> None:
 
 
 def test_every_setting_of_the_package_is_known() -> None:
-    """A new one may make it refuse what we accept."""
+    """A new setting of the package may make it refuse a token that securecore accepts."""
     harmless = {
         *("ACCESS_TOKEN_LIFETIME", "REFRESH_TOKEN_LIFETIME", "ROTATE_REFRESH_TOKENS", "BLACKLIST_AFTER_ROTATION"),
         *("UPDATE_LAST_LOGIN", "JSON_ENCODER", "TOKEN_USER_CLASS", "SLIDING_TOKEN_LIFETIME"),
         *("SLIDING_TOKEN_REFRESH_EXP_CLAIM", "SLIDING_TOKEN_REFRESH_LIFETIME"),
-        "CHECK_USER_IS_ACTIVE",  # ours must always be
+        "CHECK_USER_IS_ACTIVE",  # securecore always checks this
     }
     known = set(vars(simplejwt_settings.SimpleJWT()))
     assert {name for name in DEFAULTS if not name.endswith("_SERIALIZER")} - harmless == known

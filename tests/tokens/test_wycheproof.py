@@ -1,9 +1,10 @@
-"""The JWS vectors of Wycheproof, for the algorithms that a key of ours may have.
+"""The JWS vectors of Wycheproof, for the algorithms of securecore's keys.
 
-Their payloads are no claims, so no token of theirs is ever accepted. What is judged is why: the doors before the
-signature (`kid`, `typ`) are held open, and a signature that is good shows in a refusal of what was signed. Left out
-are RS384, RS512, PS384, PS512 and ES512, which no key of ours can have, and vectors about `use` and `key_ops` of a
-JWK: our keys are PEM, and never come from outside.
+Their payloads are no claims, so no token is accepted. The tests compare the reason of the refusal. The checks before
+the
+signature (`kid`, `typ`) are held open, so a good signature shows as a refusal of the claims. Left out are RS384, RS512,
+PS384, PS512 and ES512, which no key of securecore can have, and vectors about `use` and `key_ops` of a JWK:
+securecore's keys are PEM files, and no key comes from outside.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from securecore.tokens import access
 from securecore.tokens.keys import SigningKey
 from tests.support import vectors
 
-#: Published as good, and refused by us: PS384 under a key for PS256, and characters that base64url does not have.
+#: Published as good, refused by securecore: PS384 under a key for PS256, and characters that base64url does not have.
 STRICTER = {346, 350, 372, 373}
-#: Published as bad, and letter by letter the token that is published as good under 357.
+#: Published as bad, and character by character the token that is published as good under 357.
 CONTRADICTED = {367, 370}
 
 
@@ -36,7 +37,7 @@ class Anything:
 
 
 def judged() -> list[Any]:
-    """Every vector of an algorithm of ours: the key, the token, whether its signature is good."""
+    """Return every vector of a supported algorithm: the key, the token, and whether its signature is good."""
     return [
         pytest.param(
             jwk,

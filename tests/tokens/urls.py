@@ -27,7 +27,7 @@ class ForBoth(Protected):
 
 
 class Failing(ForBoth):
-    """Fails after its effect, so that everything in its transaction is undone."""
+    """A view that fails after its effect, so that its transaction rolls back."""
 
     def get(self, request: Any) -> Response:
         Group.objects.create(name="undone")

@@ -72,7 +72,7 @@ def _prepare(url: str, gate_kind: str, outrun: bool) -> None:
     from securecore import grants
 
     settings.SECURECORE |= {"GATE": gate_kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
-    connection.settings_dict["OPTIONS"]["prepare_threshold"] = 5  # as docs/access.md has it
+    connection.settings_dict["OPTIONS"]["prepare_threshold"] = 5  # as docs/caller.md has it
     logging.disable(logging.CRITICAL)  # every denial is an event
     call_command("migrate", verbosity=0, interactive=False)
     with connection.cursor() as cursor:

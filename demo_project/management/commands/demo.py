@@ -1,4 +1,4 @@
-"""``manage.py demo``: bring everything up, say what to try, stay until Ctrl-C or SIGTERM."""
+"""``manage.py demo``: start everything, print commands to try, and run until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class Command(BaseCommand):
     help = "Run the demo in the foreground. PORT, DATABASE_URL and DEMO_VAR in the environment change where."
-    # They belong to the services, which are not this process.
+    # Each service runs its own system checks; this process is no service.
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         stack = Stack(port=_port(), var=settings.VAR, database_url=os.environ.get("DATABASE_URL") or None)
         for number in _ENDING:
-            # Ignored already: nohup(1) wants it to stay.
+            # A signal that is already ignored stays ignored: nohup(1) wants the process to stay.
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.default_int_handler)
         try:
@@ -37,13 +37,13 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self._say("\nStopping ...")
         finally:
-            # An impatient second Ctrl-C would leave children behind.
+            # A second Ctrl-C during the stop would leave children behind.
             for number in _ENDING:
                 signal.signal(number, signal.SIG_IGN)
             stack.stop()
 
     def _say(self, text: str) -> None:
-        # The terminal may be gone: that is what SIGHUP says.
+        # After SIGHUP the terminal may be gone, so writing to it can fail.
         with contextlib.suppress(OSError):
             self.stdout.write(text)
             self.stdout.flush()

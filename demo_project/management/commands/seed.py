@@ -1,4 +1,4 @@
-"""``manage.py seed``: the people of the demo and what they have."""
+"""``manage.py seed``: create the users of the demo, their accounts, certificates and grants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STARTING_BALANCE = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol", "service")
 MAY_TRANSFER = ("alice", "bob", "service")
 ADMINISTRATORS = ("carol",)
-#: Users whose certificates no longer work. They have no account and may do nothing.
+#: Names whose certificates no longer work. They get no account and no grant.
 FORMER = ("revoked", "expired")
 TRANSFER = "transfers.create"
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 def _user(name: str) -> User:
     user, made = User.objects.get_or_create(username=name, defaults={"is_staff": name in ADMINISTRATORS})
     if made:
-        # Certificates are the only way in.
+        # Users log in by certificate only, so they get no password.
         user.set_unusable_password()
         user.save(update_fields=["password"])
     return user
@@ -73,7 +73,7 @@ def _grant(users: dict[str, User]) -> None:
 
     for name in MAY_TRANSFER:
         principal = principal_of(users[name])
-        # Also a revoked grant counts as there: seeding again must not give back what an administrator took.
+        # A revoked grant counts as present: a second seed must not undo an administrator's revocation.
         if not Grant.objects.filter(principal=principal, permission=TRANSFER).exists():
             grant(principal=principal, permission=TRANSFER, now=clock.now())
 

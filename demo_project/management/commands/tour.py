@@ -1,4 +1,4 @@
-"""``manage.py tour``: five attacks on the demo, as a client."""
+"""``manage.py tour``: make five attacks on the demo, as a client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from demo_project.tour import report
 from demo_project.tour.client import Service
 
-#: Columns of what was tried, and of what it did to each service.
+#: Widths of the columns: the probe, then its result on each service.
 TRIED, DID = 38, 32
 
 CLOSING = (
@@ -26,7 +26,7 @@ CLOSING = (
 
 
 class Command(BaseCommand):
-    help = "Attack the protected service and its unprotected twin, and show what each attack did to which."
+    help = "Attack the protected service and its unprotected twin, and show its result on each of them."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -66,9 +66,9 @@ class Command(BaseCommand):
 
     @contextlib.contextmanager
     def _running(self, url: str) -> Iterator[Path | None]:
-        """Make sure that something answers at ``url``: if nothing does, the demo itself for as long as this lasts.
+        """Run the demo during the block if nothing answers at ``url``.
 
-        Yields the folder of the certificates of a demo that was started here, else None.
+        Yields the folder of the certificates of the demo that was started here, else None.
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 443

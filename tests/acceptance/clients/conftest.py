@@ -1,4 +1,4 @@
-"""Clients that others wrote, against the running demo."""
+"""Fixtures for client libraries of other projects, against the running demo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Client.objects.get_or_create(client_id="backoffice", defaults=dict(
 
 @pytest.fixture(scope="session")
 def demanding(database_url: str | None) -> Iterator[Stack]:
-    """The demo once more, on the same PostgreSQL database: four workers, and no DPoP proof without a server nonce."""
+    """A second demo on the same PostgreSQL database: four workers, and no DPoP proof without a server nonce."""
     settings = "DJANGO_SETTINGS_MODULE=tests.acceptance.clients.demanding_settings"
     options = ("-w", str(WORKERS), "--env", settings)
     with (
@@ -40,20 +40,20 @@ def demanding(database_url: str | None) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def backoffice(shell: Callable[..., str]) -> str:
-    """A registered client, proven by the certificate of `service`: it keeps its refresh tokens and may introspect."""
+    """A registered client, proven by the certificate of `service`. It keeps its refresh tokens and may introspect."""
     shell("shell", "-v", "0", "-c", _REGISTER)
     return "backoffice"
 
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Node with the packages of package.json. Skips without them; where CI is true, fails."""
+    """Node with the packages of package.json. Without them the test is skipped; where CI is true, it fails."""
     return prepared_node()
 
 
 @pytest.fixture(scope="session")
 def reports(node: Node, stack: Stack, demanding: Stack, backoffice: str) -> dict[str, Report]:
-    """What each library from npm met, scenario by scenario."""
+    """The results of each library from npm, by scenario."""
     drive = functools.partial(node.drive, stack=stack, demanding=demanding, backoffice=backoffice)
     with ThreadPoolExecutor() as pool:
         return dict(zip(LIBRARIES, pool.map(drive, LIBRARIES), strict=True))

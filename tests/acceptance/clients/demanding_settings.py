@@ -1,4 +1,4 @@
-"""The demo's settings, and every DPoP proof must hold a nonce of the server (RFC 9449 section 8)."""
+"""The demo's settings, where every DPoP proof must hold a nonce of the server (RFC 9449 section 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Node, its packages, and one run of a library through every scenario of scenarios.mjs."""
+"""Node, its packages, and the run of one library through all scenarios of scenarios.mjs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import pytest
 
 from demo_project.stack import BASE_DIR, Stack
 
-#: Each has a script of its name, which gives it the face that scenarios.mjs talks to.
+#: The libraries. The script of each name adapts its library to the interface that scenarios.mjs calls.
 LIBRARIES = ("oauth4webapi", "openid-client")
 HERE = Path(__file__).parent
-#: undici 7 wants this one.
+#: undici 7 needs this version of Node.
 OLDEST_NODE = (20, 18, 1)
-#: Seconds. An installation takes two, a run of a library two more.
+#: Seconds. An installation takes two, the run of a library two more.
 INSTALL_TIMEOUT, RUN_TIMEOUT = 120, 120
 
-#: Scenario to what it met, or to ``{"error": ...}`` if the library gave up.
+#: Scenario to its result, or to ``{"error": ...}`` if the library gave up.
 Report = dict[str, dict[str, Any]]
 
 
@@ -37,14 +37,14 @@ class Node:
     packages: Path
 
     def drive(self, library: str, *, stack: Stack, demanding: Stack, backoffice: str) -> Report:
-        """Let ``library`` go through every scenario and return what it met."""
+        """Run every scenario with ``library``, and return the results."""
         where = {
             "plain": {"url": stack.url, "pki": str(stack.pki)},
             "demanding": {"url": demanding.url, "pki": str(demanding.pki)},
             "backoffice": backoffice,
         }
         with tempfile.TemporaryDirectory(prefix="securecore-node-") as folder:
-            # An ES module finds packages beside itself or above, and nowhere else.
+            # An ES module finds packages only in its own folder or in one above.
             for script in HERE.glob("*.mjs"):
                 shutil.copy(script, folder)
             (Path(folder) / "node_modules").symlink_to(self.packages / "node_modules")
@@ -72,7 +72,7 @@ def prepared_node() -> Node:
 
 def _install(npm: str, packages: Path) -> None:
     packages.parent.mkdir(mode=0o700, exist_ok=True)
-    # Beside its place, then moved there: whoever finds the folder finds all of it.
+    # Installed beside its place and then moved, so that another process finds the whole folder or none.
     with tempfile.TemporaryDirectory(prefix="node-", dir=packages.parent) as folder:
         unfinished = Path(folder) / "packages"
         unfinished.mkdir()

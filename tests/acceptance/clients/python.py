@@ -1,4 +1,4 @@
-"""Authlib and requests-oauthlib behind one face, each with its own idea of a token request."""
+"""Authlib and requests-oauthlib behind one interface, each with its own form of a token request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from requests_oauthlib import OAuth2Session  # type: ignore[import-untyped]
 from demo_project.stack import Stack
 
 CERTIFICATE = "urn:securecore:grant-type:certificate"
-#: How the two say that a token request was refused; both have ``error``.
+#: The exceptions of the two libraries for a refused token request; both have ``error``.
 REFUSALS = (OAuthError, OAuth2Error)
 
 Token = dict[str, Any]
 
 
 class PythonClient(Protocol):
-    """Somebody with a certificate (or None) and a client id."""
+    """A client with a certificate (or None) and a client id."""
 
     url: str
     session: Any
@@ -30,7 +30,7 @@ class PythonClient(Protocol):
     def revoke(self, token: str) -> Any: ...
     def introspect(self, token: str) -> Any: ...
     def expire(self) -> list[Token]:
-        """Believe that the token has expired; return the list that tokens got by themselves are added to."""
+        """Make the library believe that its token has expired; return the list to which it adds its new tokens."""
 
 
 class Authlib:
@@ -86,7 +86,7 @@ class RequestsOAuthlib:
         return self._post(url, headers=headers, data=body)
 
     def introspect(self, token: str) -> Any:
-        # It has nothing of its own for RFC 7662.
+        # The library has no call for RFC 7662.
         return self._post(
             f"{self.url}/oauth/introspect", data={"token": token, "client_id": self.session.client_id}
         ).json()

@@ -1,6 +1,6 @@
-"""oauth4webapi and openid-client, the strictest clients there are, through the demo's nginx.
+"""oauth4webapi and openid-client, the strictest clients that exist, through the demo's nginx.
 
-Each goes through scenarios.mjs once; each test looks at what it met in one scenario.
+Each library runs scenarios.mjs once; each test looks at the result of one scenario.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tests.acceptance.clients.node import LIBRARIES, Report
 
 Met = Callable[[str], dict[str, Any]]
 
-#: A token that was refused, as they read it in the challenge.
+#: The refusal of a token, as the libraries read it in the challenge.
 REFUSED_TOKEN = "401 bearer invalid_token"
 INVALID_GRANT = "400 invalid_grant"
 
 
 @pytest.fixture(params=LIBRARIES)
 def met(request: pytest.FixtureRequest, reports: dict[str, Report]) -> Met:
-    """`met("stolen")` is what the library met in that scenario; it fails if the library gave up there."""
+    """`met("stolen")` is the library's result in that scenario. The call fails if the library gave up there."""
 
     def met(scenario: str) -> dict[str, Any]:
         found = reports[request.param][scenario]
@@ -43,7 +43,7 @@ def test_finds_the_endpoints(met: Met, stack: Stack) -> None:
 
 def test_client_credentials_are_bound_to_the_certificate(met: Met) -> None:
     found = met("client_credentials")
-    assert found["token"]["token_type"] == "bearer"  # lower case is the libraries' doing
+    assert found["token"]["token_type"] == "bearer"  # the libraries write it in lower case
     assert "refresh_token" not in found["token"]
     assert found["claims"]["cnf"] == {"x5t#S256": found["whoami"]["certificate"]["thumbprint"]}
     assert found["claims"]["client_id"] == found["whoami"]["user"] == "service"
@@ -81,7 +81,7 @@ def test_a_replaced_refresh_token_ends_the_family(met: Met) -> None:
 
 def test_what_is_revoked_is_refused(met: Met) -> None:
     found = met("revoked")
-    # Somebody else's token: the answer is 200 (RFC 7009 section 2.2), and nothing happened.
+    # The token belongs to another client: the response is 200 (RFC 7009 section 2.2), and the token stays good.
     assert (found["foreign"], found["still"]) == (200, 200)
     assert found["access"] == REFUSED_TOKEN
     assert found["family"] == [REFUSED_TOKEN, INVALID_GRANT]
@@ -110,13 +110,13 @@ def test_stolen_tokens_are_worth_nothing(met: Met) -> None:
         "bob": {"reports": REFUSED_TOKEN, "refresh": INVALID_GRANT},
         "nobody": {"reports": REFUSED_TOKEN, "refresh": "401 invalid_client"},
         "impostor": {"reports": REFUSED_TOKEN, "refresh": "401 invalid_client"},
-        # What the thieves tried did not log her out.
+        # The thieves' attempts did not end the owner's session.
         "alice": {"reports": 200, "refresh": 200},
     }
 
 
 def test_access_tokens_are_valid_by_rfc_9068(met: Met, stack: Stack) -> None:
-    """By jose with the keys of /oauth/jwks; one with a DPoP proof by oauth4webapi too, which knows the rest."""
+    """jose verifies each token with the keys of /oauth/jwks; oauth4webapi also verifies a token with a DPoP proof."""
     found = met("validated")
     proven, plain = found["by_jose"]
     assert found["by_itself"] in (proven, None)

@@ -23,7 +23,9 @@ Caller = Callable[..., PythonClient]
 
 @pytest.fixture(params=[Authlib, RequestsOAuthlib], ids=["Authlib", "requests-oauthlib"])
 def caller(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Caller]:
-    """`caller("alice")` has her certificate; `caller("bob", "alice")` has his and says to be her."""
+    """`caller("alice")` has alice's certificate; `caller("bob", "alice")` has bob's certificate and
+    claims to be alice.
+    """
     made: list[PythonClient] = []
 
     def caller(certificate: str | None, client_id: str | None = None) -> PythonClient:
@@ -36,13 +38,13 @@ def caller(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Caller]:
 
 
 def read(client: PythonClient, token: Token, path: str = "/api/reports") -> Any:
-    """Let `client` read something with `token`, whosever it is."""
+    """Read a resource with `token` through `client`."""
     client.session.token = token
     return client.session.get(client.url + path)
 
 
 def refusal(call: Callable[..., Any], *arguments: Any, **parameters: str) -> str:
-    """Make a call that must be refused, and return the error as the library understood it."""
+    """Make a call that must be refused, and return the error as the library reports it."""
     with pytest.raises(REFUSALS) as caught:
         call(*arguments, **parameters)
     return str(caught.value.error)
@@ -129,7 +131,7 @@ def test_introspection_tells_whom_it_concerns(caller: Caller, backoffice: str) -
 def test_a_refused_scope_uses_up_nothing(caller: Caller) -> None:
     alice = caller("alice")
     token = alice.obtain(CERTIFICATE)
-    alice.session.scope = ["everything"]  # what both ask for at every refresh
+    alice.session.scope = ["everything"]  # the scope that both libraries send at every refresh
     assert refusal(alice.refresh, token) == "invalid_scope"
     assert alice.introspect(token["refresh_token"])["active"] is True
 
@@ -138,7 +140,7 @@ def test_a_registered_client_keeps_its_refresh_token(caller: Caller, backoffice:
     client = caller("service", backoffice)
     first = client.obtain(CERTIFICATE, scope="reports.read")
     second = client.refresh(first)
-    # Both go on with the old one when the answer has none (RFC 6749 section 6).
+    # Without a refresh token in the response, both libraries keep the old one (RFC 6749 section 6).
     assert second["refresh_token"] == first["refresh_token"]
     assert claims(second)["scope"] == "reports.read"
     assert refusal(client.obtain, "client_credentials", scope="everything") == "invalid_scope"
@@ -156,6 +158,6 @@ def test_stolen_tokens_are_worth_nothing(caller: Caller, certificate: str | None
     assert refused.status_code == 401
     assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
     assert refusal(thief.refresh, token) == error
-    # What the thief tried did not log her out.
+    # The thief's attempt did not end the owner's session.
     assert read(alice, token).status_code == 200
     assert read(alice, alice.refresh(token)).status_code == 200

@@ -1,5 +1,6 @@
-"""The real proxies with the configurations of docs/proxies/. On PostgreSQL they would show the same once more, so they
-run where SQLite is the database.
+"""The real proxies with the configurations of docs/proxies/.
+
+The database does not change the results, so these tests run only where it is SQLite.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tests.acceptance.proxies.edge import Edge, Ground
 
 collect_ignore_glob = ["test_*.py"] if os.environ.get("TEST_DATABASE_URL") else []
 
-#: Those whom a test revokes under way, of each edge one.
+#: Users whose certificates a test revokes while it runs, one for each edge.
 EDGES = ("nginx", "nginx-that-resumes", "haproxy", "caddy", "traefik", "envoy", "gunicorn", "signing")
 REVOKED_MEANWHILE = [f"{edge}-{how}" for edge in EDGES for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
 
@@ -34,7 +35,7 @@ call_command("securecore_certificates", "revoke", {pki!r} + "/revoked.pem")
 
 @pytest.fixture(scope="session")
 def ground() -> Iterator[Ground]:
-    # Not pytest's folders: a unix socket's path ends at 107 bytes.
+    # Not pytest's folders, whose names are long: a unix socket's path ends at 107 bytes.
     with tempfile.TemporaryDirectory(prefix="edge-") as var:
         ground = Ground(Path(var))
         pki.prepare(ground.pki, now=clock.now())
@@ -47,7 +48,7 @@ def ground() -> Iterator[Ground]:
 
 @pytest.fixture(scope="module")
 def open_edge(ground: Ground) -> Iterator[Callable[..., Edge]]:
-    """`open_edge("caddy")` is the folder and the ports of a proxy; what it starts ends with the module."""
+    """`open_edge("caddy")` is the folder and the ports of a proxy. The processes that it starts end with the module."""
     edges: list[Edge] = []
 
     def open_edge(source: str, name: str | None = None) -> Edge:
@@ -61,7 +62,7 @@ def open_edge(ground: Ground) -> Iterator[Callable[..., Edge]]:
 
 @pytest.fixture(scope="session")
 def oracle(ground: Ground) -> Iterator[Callable[[str], str]]:
-    """`oracle("alice")` is the thumbprint that Python's own getpeercert() has of her certificate."""
+    """`oracle("alice")` is the thumbprint that Python's own getpeercert() reports for her certificate."""
     edge = Edge(ground, "gunicorn", "oracle")
     edge.configure("gunicorn.conf.py")
     try:

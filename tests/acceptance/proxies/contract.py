@@ -1,4 +1,6 @@
-"""What every edge must show. Each test_*.py of this folder starts one proxy as its `edge` and inherits the rest."""
+"""The tests that every edge must pass. Each test_*.py of this folder starts one proxy as its `edge`
+and inherits them.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def issued(edge: Edge, name: str) -> Issued:
 
 
 def claims(edge: Edge, name: str) -> Iterator[list[tuple[str, str]]]:
-    """Everything in which somebody could claim to be NAME, in the words of each proxy."""
+    """Return all headers in which a client could claim to be NAME, in the spelling of each proxy."""
     certificate = issued(edge, name)
     for source, header in CERTIFICATE.items():
         value = encoded(source, certificate)
@@ -47,13 +49,14 @@ def claims(edge: Edge, name: str) -> Iterator[list[tuple[str, str]]]:
 
 
 class Contract:
-    #: The words of the proxy, for those who would speak them too.
+    #: The source whose headers the proxy writes, also for tests that forge them.
     source: ClassVar[str]
-    #: Whether it reads a CRL. Where it does not, only the application knows what is revoked.
+    #: Whether the proxy reads a CRL. Otherwise only the application knows the revoked certificates.
     reads_crl: ClassVar[bool] = True
-    #: Whether it lets TLS sessions be resumed, which would not be checked again.
+    #: Whether the proxy resumes TLS sessions. It would not check the certificate of a resumed session again.
     resumes: ClassVar[bool] = False
-    #: Whether it reaches gunicorn over TCP: then gunicorn can only tell it by its address, which others here have too.
+    #: Whether the proxy reaches gunicorn over TCP. Then gunicorn knows the proxy only by an address, which others here
+    #: share.
     is_over_tcp: ClassVar[bool] = False
 
     @pytest.mark.parametrize("name", ["alice", "bob", "carol"])
@@ -72,7 +75,7 @@ class Contract:
         assert edge.ask(name).status in (0, 400, 403)
 
     def test_revoked_certificate_is_refused(self, edge: Edge) -> None:
-        """By the proxy, which reads the CRL, or else by the application, which has its own list."""
+        """The proxy refuses it by the CRL, or else the application by its own list."""
         answer = edge.ask("revoked")
         assert answer.status in ((0, 400, 403) if self.reads_crl else (403,))
         assert (answer.body.get("code") == "certificate-revoked") is not self.reads_crl
@@ -88,7 +91,7 @@ class Contract:
 
     @pytest.mark.parametrize("who", [None, "bob"])
     def test_forged_header_over_http_2_is_nobody(self, edge: Edge, who: str | None) -> None:
-        """Its fields are lower case, and come to the proxy another way."""
+        """HTTP/2 header fields are lower case, and reach the proxy by another code path."""
         spellings = [SPELLINGS[name] for name in ("lower case", "lower case, underscores", "dots")]
         forged = [
             [(spell(name).lower(), value) for name, value in claim]
@@ -112,12 +115,12 @@ class Contract:
     def test_header_with_a_blank_is_nobody(self, edge: Edge, who: str | None, spoil: str) -> None:
         for claim in claims(edge, "alice"):
             header = (spoil.replace("{}", claim[0][0]), claim[0][1])
-            with contextlib.suppress(ValueError):  # http.client itself sends no blank in front
+            with contextlib.suppress(ValueError):  # http.client itself refuses a blank in front
                 answer = edge.ask(who, [header, *claim[1:]])
                 assert answer.status in (0, 400) or answer.body["user"] == who
 
     def test_secret_of_the_proxy_is_no_client_s(self, edge: Edge) -> None:
-        """A client that learnt it still comes through the proxy, which says who it is."""
+        """A client that learned the secret still comes through the proxy, which names the real certificate."""
         for claim in claims(edge, "alice"):
             assert edge.ask("bob", [*claim, ("X-Proxy-Auth", SECRET)]).body["user"] == "bob"
 
@@ -128,7 +131,7 @@ class Contract:
                 assert (answer.status, answer.body["user"], answer.body["claims"]) == (200, None, [])
 
     def test_scheme_is_the_proxy_s_word(self, edge: Edge) -> None:
-        """Origins and signed URLs are compared with it."""
+        """Django compares origins and signed URLs with the scheme."""
         forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-Protocol", "http"), ("X-Forwarded-Ssl", "off")]
         assert edge.ask("alice", forged).body["scheme"] == "https"
         forged = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Protocol", "ssl"), ("X-Forwarded-Ssl", "on")]
@@ -137,7 +140,7 @@ class Contract:
     def test_direct_way_over_the_socket_is_closed(self, edge: Edge) -> None:
         assert stat.S_IMODE(edge.socket.stat().st_mode) & 0o077 == 0
         if os.geteuid() != 0:
-            return  # only root can be somebody else; the mode is all there is to see
+            return  # only root can act as another account; otherwise only the mode can be tested
         os.chmod(edge.ground.var, 0o711)
         os.chmod(edge.folder, 0o711)
         with socket.socket(socket.AF_UNIX) as stranger, somebody_else(), pytest.raises(PermissionError):
@@ -153,7 +156,7 @@ class Contract:
         assert "OK - Compliant" in done.stdout, done.stdout.partition("COMPLIANCE")[2]
 
     def test_revoked_by_us_is_refused_at_once(self, edge: Edge) -> None:
-        """On a connection that is kept open, and in a TLS session that is resumed: no proxy looks again at either."""
+        """On an open connection, and in a resumed TLS session. No proxy checks the certificate of either again."""
         names = [f"{edge.name}-{how}" for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
         versions = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
         resuming = [edge.ask_twice_in_one_session(*each) for each in zip(names[1:], versions, strict=True)]
@@ -167,7 +170,7 @@ class Contract:
                 "securecore_certificates", "revoke", *(str(edge.ground.pki / f"{name}.pem") for name in names)
             )
             kept = ask(connection, ())
-            assert connection.sock is wire  # no other connection
+            assert connection.sock is wire  # the same connection
         assert (kept.status, kept.body["code"]) == (403, "certificate-revoked")
         for answer, reused in map(next, resuming):
             assert reused is self.resumes
@@ -176,7 +179,7 @@ class Contract:
 
 @contextlib.contextmanager
 def somebody_else() -> Iterator[None]:
-    """Be nobody for a moment."""
+    """Act as an account without rights."""
     os.seteuid(65534)
     try:
         yield

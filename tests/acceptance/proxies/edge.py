@@ -1,4 +1,4 @@
-"""A proxy of some make, configured as docs/proxies/ says, in front of a gunicorn of its own."""
+"""One proxy, configured as in docs/proxies/, in front of its own gunicorn."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Answer:
-    """``status`` is 0 where the connection was refused before any answer."""
+    """A response. ``status`` is 0 if the connection was refused before any response."""
 
     status: int
     body: dict[str, Any] = field(default_factory=dict)
 
 
 class Ground:
-    """What the edges share: certificates, and a database that knows some of them."""
+    """The parts that all edges share: certificates, and a database in which some of them are enrolled."""
 
     def __init__(self, var: Path) -> None:
         self.var = var
@@ -73,7 +73,7 @@ def environment(ground: Ground, source: str) -> dict[str, str]:
 
 
 class Edge:
-    """One running proxy. ``port`` is where it listens, ``direct`` where its gunicorn does, past it."""
+    """One running proxy. ``port`` is its port, ``direct`` the port of its gunicorn, past the proxy."""
 
     def __init__(self, ground: Ground, source: str, name: str | None = None) -> None:
         self.ground, self.source, self.name = ground, source, name or source
@@ -85,7 +85,7 @@ class Edge:
         self.environment = environment(ground, source)
 
     def configure(self, *names: str, folder: Path = CONFIGURATIONS, **replaced: str) -> None:
-        """Copy configuration files; only paths and ports become the test's."""
+        """Copy configuration files, with the paths and ports of the test."""
         changes = {
             "/etc/securecore/traefik": f"{self.folder}/traefik",
             "/etc/securecore": str(self.ground.pki),
@@ -101,7 +101,7 @@ class Edge:
             (self.folder / name).write_text(text)
 
     def start_service(self, *options: str) -> None:
-        """Start the service behind the proxy; ``options`` of gunicorn come after its configuration."""
+        """Start the service behind the proxy; ``options`` override gunicorn's configuration."""
         binds = ["-b", f"unix:{self.socket.name}", "-b", f"127.0.0.1:{self.direct}"]
         self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds, *options)
         self._await(lambda: self.ask_directly([]).status == 200)
@@ -111,7 +111,7 @@ class Edge:
         self._await(lambda: self.ask(None).status == 200)
 
     def start_gunicorn_alone(self) -> None:
-        """It ends TLS itself."""
+        """Start gunicorn without a proxy: gunicorn ends TLS itself."""
         self._gunicorn("service", self.folder / "gunicorn.conf.py")
         self._await(lambda: self.ask(None).status == 200)
 
@@ -144,7 +144,7 @@ class Edge:
         return http.client.HTTPSConnection("localhost", self.port, context=context, timeout=10)
 
     def ask_over_http_2(self, name: str | None, requests: Sequence[Headers]) -> list[Answer]:
-        """Send requests with these headers through the proxy, in HTTP/2 if it speaks that."""
+        """Send requests with these headers through the proxy, over HTTP/2 if the proxy speaks HTTP/2."""
         pki = self.ground.pki
         command = [program("curl"), "--silent", "--config", "-"]
         lines = []
@@ -172,8 +172,9 @@ class Edge:
             return ask(connection, headers)
 
     def ask_twice_in_one_session(self, name: str, version: ssl.TLSVersion) -> Iterator[tuple[Answer, bool]]:
-        """Ask on one TLS connection, then on a second that resumes the session of the first, if that is allowed. Says
-        each time whether it was resumed.
+        """Send a request on one TLS connection, then one on a second connection that resumes the session if allowed.
+
+        Return for each connection whether it was resumed.
         """
         context = self.context(name)
         context.minimum_version = context.maximum_version = version
@@ -204,8 +205,9 @@ def ask(connection: http.client.HTTPConnection, headers: Headers) -> Answer:
 
 
 def program(name: str) -> str:
-    """The program of this name, from PATH, from beside this Python, or from a virtual environment of its own. Without
-    it the test is skipped, loudly.
+    """Return the program of this name, from PATH, from beside this Python, or from its own virtual environment.
+
+    Without the program the test is skipped, loudly.
     """
     places = [str(Path(sys.executable).parent), "/usr/sbin", str(ROOT / f".venv-{name}" / "bin")]
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(places))

@@ -1,4 +1,4 @@
-"""The service behind each proxy: it says which caller it sees, and has an effect that needs a grant."""
+"""The service behind each proxy: it reports its caller, and has an effect that needs a grant."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def whoami(request: Any) -> JsonResponse:
 
 
 def _thumbprint_of_peer(request: HttpRequest) -> str | None:
-    """What Python's own getpeercert() says of a TLS connection that ends here."""
+    """Return the thumbprint that Python's own getpeercert() reports for a TLS connection that ends here."""
     connection = request.META.get("gunicorn.socket")
     der = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
     return base64url(hashlib.sha256(der).digest()) if der else None

@@ -1,4 +1,4 @@
-"""Django settings of the service behind each proxy: SECURECORE_SOURCE says which one it is, EDGE_VAR where it lives."""
+"""Django settings of the service behind each proxy: SECURECORE_SOURCE names the proxy, EDGE_VAR the folder."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SESSION_ENGINE = "securecore.sessions"
 SECURECORE = {
     "CERTIFICATE_SOURCE": os.environ["SECURECORE_SOURCE"],
     "TRUST_UNIX_SOCKET": True,
-    # Over TCP nobody is believed without the secret, also not on this machine.
+    # Over TCP no peer is trusted without the secret, not even on this machine.
     "TRUSTED_PROXIES": ["127.0.0.1/32"],
     "PROXY_SECRETS": [os.environ["PROXY_SECRET"]],
     "PROXY_SIGNATURE_KEYS": json.loads(os.environ.get("PROXY_SIGNATURE_KEYS", "[]")),

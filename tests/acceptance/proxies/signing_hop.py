@@ -1,9 +1,10 @@
-"""A program between nginx and gunicorn that turns nginx's words into RFC 9440's and signs them:
+"""A program between nginx and gunicorn that turns nginx's headers into RFC 9440's and signs them:
 
     signing_hop.py LISTEN FORWARD KEY KEYID
 
-Two unix sockets, a PEM private key, and its name. It signs with http-message-signatures, so that securecore's reading
-of RFC 9421 is compared with another's.
+The arguments are two unix sockets, a PEM private key, and its key id. The program signs with http-message-signatures,
+so
+that securecore's reading of RFC 9421 is compared with another implementation.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from http_message_signatures import (
 from http_message_signatures.exceptions import HTTPMessageSignaturesException
 
 COVERED = ("@method", "@authority", "@path", "@query", "client-cert")
-#: What this hop says itself, and what is about one connection only.
+#: Headers that this hop sets itself, and headers about one connection only.
 DROPPED = ("client-cert", "client-cert-chain", "x-ssl-client-verify", "x-ssl-client-cert", "connection")
 
 
@@ -52,7 +53,7 @@ class OneKey(HTTPSignatureKeyResolver):
 
 
 def sign(message: Message, key: OneKey, keyid: str) -> None:
-    """Add a signature to those of the client; in their place, if it chose our label or wrote nonsense."""
+    """Add a signature to the client's. Replace the client's if they use this hop's label or are malformed."""
     signer = HTTPMessageSigner(signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=key)
     options: dict[str, Any] = {"key_id": keyid, "label": "ttrp", "covered_component_ids": COVERED}
     try:

@@ -1,4 +1,4 @@
-"""gunicorn ends TLS itself: no proxy, and no header that could be forged."""
+"""gunicorn ends TLS itself: without a proxy no header can name a certificate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.acceptance.proxies.edge import Edge
 
 class TestGunicorn(Contract):
     source = "gunicorn"
-    # There is no way past it.
+    # Without a proxy there is no way past it.
     test_direct_way_over_tcp_is_nobody = None  # type: ignore[assignment]
     test_scheme_is_the_proxy_s_word = None  # type: ignore[assignment]
     test_direct_way_over_the_socket_is_closed = None  # type: ignore[assignment]

@@ -15,11 +15,11 @@ from tests.support.tree import ROOT
 
 
 def start(edge: Edge, **replaced: str) -> Edge:
-    """nginx with the configuration of nginx/, in which ``replaced`` names lines of tls.conf that are others here."""
+    """Start nginx with the configuration of nginx/; ``replaced`` names lines of tls.conf and their replacements."""
     folder = edge.folder / "nginx"
     shutil.copytree(ROOT / "nginx", folder)
     (folder / "listen.conf").write_text(f"listen 127.0.0.1:{edge.port} ssl default_server;\n")
-    # Its paths lead from the folder of the configuration, and from the one where it runs, to their neighbours.
+    # The configuration names neighbouring files relative to its own folder and to the working directory.
     (edge.folder / "pki").symlink_to(edge.ground.pki)
     (edge.ground.var / "log").mkdir(exist_ok=True)
     tls = (folder / "tls.conf").read_text()
@@ -28,7 +28,7 @@ def start(edge: Edge, **replaced: str) -> Edge:
         tls = tls.replace(old, new)
     (folder / "tls.conf").write_text(tls)
     edge.start_service()
-    # nginx's workers give up root. Ours must reach a socket that only its owner may.
+    # nginx's workers normally give up root. Here they must reach a socket that only its owner may open.
     user = f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
     options = ["-e", "stderr", "-p", ".", "-c", "nginx/nginx.conf", "-g", f"daemon off;{user}"]
     edge.start_proxy(str(nginx_binary()), *options)
@@ -44,7 +44,9 @@ class TestNginx(Contract):
         return start(open_edge("nginx"))
 
     def test_underscores_end_at_gunicorn(self, edge: Edge) -> None:
-        """nginx drops such names itself; a proxy that does not, and proves who it is, must not bring them in."""
+        """nginx drops such names itself. Behind a trusted proxy that forwards them, they must not reach the
+        application.
+        """
         proof, good = ("X-Proxy-Auth", SECRET), issued(edge, "alice").escaped
         for verify, certificate in (
             ("X-SSL-Client-Verify", "X-SSL-Client-Cert"),
@@ -55,18 +57,20 @@ class TestNginx(Contract):
 
     @pytest.mark.parametrize(("size", "by_us"), [(17_000, True), (30_000, True), (40_000, False)])
     def test_oversized_header_is_431(self, edge: Edge, size: int, by_us: bool) -> None:
-        """By the application, with its words and its event; gunicorn's bound is above ours."""
+        """The application refuses it, with its own code and event, since gunicorn's bound is above securecore's."""
         answer = edge.ask_directly(
             [("X-Proxy-Auth", SECRET), ("X-SSL-Client-Verify", "SUCCESS"), ("X-SSL-Client-Cert", "%0A" * (size // 3))]
         )
         assert answer.status == 431 if by_us else answer.status in (400, 431)
         assert (answer.body.get("code") == "certificate-too-large") is by_us
-        # nginx takes no line so long from a client.
+        # nginx refuses a line of this length from a client.
         assert edge.ask("alice", [("X-SSL-Client-Cert", "%0A" * (size // 3))]).status == 400
 
 
 class TestNginxThatResumes:
-    """A shared session cache is a known trap: nginx believes a session for hours. Our list holds all the same."""
+    """A shared session cache is a known trap: nginx accepts a session for hours. securecore's revocation list still
+    holds.
+    """
 
     resumes = True
     test_revoked_by_us_is_refused_at_once = Contract.test_revoked_by_us_is_refused_at_once

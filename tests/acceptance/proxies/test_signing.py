@@ -1,4 +1,4 @@
-"""nginx verifies, a program beside it signs, and nothing is believed that this program has not signed."""
+"""nginx verifies, a program beside it signs, and the application accepts only headers that this program has signed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def past_the_hop(edge: Edge, headers: Headers) -> Answer:
-    """Ask on the unix socket of the service, whose peer is trusted."""
+    """Send a request to the unix socket of the service, whose peer is trusted, past the signing hop."""
     with contextlib.closing(Upstream(str(edge.socket))) as connection:
         return ask(connection, headers)
 
@@ -75,6 +75,6 @@ class TestSigning(Contract):
         assert edge.ask("alice", own).body["user"] == "alice"
         pretended = [(name, value.replace("hers", "edge-1")) for name, value in own]
         answer = edge.ask("alice", pretended)
-        # The hop replaces what has its own label. Of two that name its key, neither is believed.
+        # The hop replaces a signature with its own label. Of two signatures that name its key, neither is accepted.
         expected = (403, "proxy-signature-refused") if label == "sig" else (200, None)
         assert (answer.status, answer.body.get("code")) == expected

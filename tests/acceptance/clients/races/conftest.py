@@ -1,4 +1,4 @@
-"""As in tests/races: not on SQLite, and a skip is a failure."""
+"""The rules of tests/races: these tests need PostgreSQL, and a skip is a failure."""
 
 from __future__ import annotations
 

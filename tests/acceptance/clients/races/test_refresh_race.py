@@ -23,13 +23,13 @@ from tests.acceptance.clients.python import CERTIFICATE
 
 ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "10"))
 THREADS = 64
-TIMEOUT = 60  # seconds until a thread that did not come back counts as hung
+TIMEOUT = 60  # seconds until a thread that does not return counts as hung
 
 Token = dict[str, Any]
 
 
 class Crowd:
-    """Sixty-four threads that act as one client, each on a connection of its own."""
+    """Sixty-four threads that act as one client, each with its own connection."""
 
     def __init__(self, stack: Stack) -> None:
         context = ssl.create_default_context(cafile=str(stack.pki / "ca.pem"))
@@ -61,13 +61,13 @@ class Crowd:
         return list(self._threads.map(redeem, self._members, tokens))
 
     def is_live(self, token: Token) -> bool:
-        """Ask the server about a refresh token, without using it."""
+        """Return whether the server reports a refresh token as live, without using the token."""
         answer = self._members[0].post("/oauth/introspect", data={"token": token["refresh_token"]})
         assert answer.status_code == 200, answer.text
         return bool(answer.json()["active"])
 
     def read(self, tokens: Sequence[Token]) -> set[int]:
-        """Read something with each access token; return the statuses."""
+        """Read a resource with each access token; return the statuses."""
 
         def read(member: httpx.Client, token: Token) -> int:
             headers = {"Authorization": f"Bearer {token['access_token']}"}
@@ -84,7 +84,7 @@ def crowd(demanding: Stack) -> Iterator[Crowd]:
 
 
 def granted(answers: list[httpx.Response]) -> list[Token]:
-    """The tokens that were given. Whoever got none was told one of the two honest reasons."""
+    """Return the issued tokens, and assert that each refusal gives one of the two expected reasons."""
     for answer in answers:
         assert answer.status_code in (200, 400, 503), answer.text
         assert answer.status_code != 400 or answer.json() == {"error": "invalid_grant"}
@@ -101,7 +101,7 @@ def test_one_successor_lives_and_a_replay_ends_the_family(crowd: Crowd) -> None:
         assert successors
         assert len({token["refresh_token"] for token in successors}) == len(successors)
 
-        # Each of them was given to a thread. One lives; the others were voided by the one that was given after them.
+        # Each token was issued to a thread. One is live; each later one voided the token before it.
         (newest,) = [token for token in successors if crowd.is_live(token)]
         live = granted(crowd.redeem([newest]))
         assert crowd.read(live) == {200}
@@ -115,7 +115,7 @@ def test_one_successor_lives_and_a_replay_ends_the_family(crowd: Crowd) -> None:
 
 
 def test_a_voided_successor_ends_the_family(crowd: Crowd) -> None:
-    """Two parties hold successors of one token. All present theirs at once, and none is left in the end."""
+    """Two clients hold successors of one token and present all of them at once. No token is live in the end."""
     for _ in range(math.ceil(ROUNDS / 4)):
         successors = granted(crowd.redeem([crowd.obtain()] * THREADS))
         assert len(successors) > 1
@@ -125,7 +125,7 @@ def test_a_voided_successor_ends_the_family(crowd: Crowd) -> None:
 
 
 def test_a_token_and_its_successor_at_once_leave_one_successor_at_most(crowd: Crowd) -> None:
-    """A retry that arrives while the successor is being used: whichever comes first, there are never two."""
+    """A retry arrives while the successor is used. In either order there are never two live successors."""
     lives: Counter[int] = Counter()
     for _ in range(math.ceil(ROUNDS / 4)):
         first = crowd.obtain()
