@@ -62,8 +62,8 @@ def cookie(sent: Sent, choices: Choices, demo: Demo, user: str) -> None:
         return
     values = {9: choices.text(60), 10: choices.mutated(session), 11: f"{session}; {COOKIE}={choices.text(60)}"}
     sent.environ["HTTP_COOKIE"] = f"{COOKIE}={values.get(kind, session)}{csrf}"
-    # An id that was changed names no session. Which of two cookies counts, Django decides.
-    if kind not in (9, 10) and sent.certificate == name:
+    # An id that was changed names no session, unless the change is none. Which of two cookies counts, Django decides.
+    if sent.certificate == name and session in sent.environ["HTTP_COOKIE"]:
         sent.session = name
 
 
