@@ -39,11 +39,12 @@ def cancelled_at_random() -> Iterator[None]:
     """
     connection.ensure_connection()
     info, done = connection.connection.info, threading.Event()
+    pid = info.backend_pid  # read now: a cancelled pipeline closes the connection, which then knows no pid
     other = psycopg.connect(info.dsn, autocommit=True)
 
     def cancel() -> None:
         while not done.is_set():
-            other.execute("SELECT pg_cancel_backend(%s)", [info.backend_pid])
+            other.execute("SELECT pg_cancel_backend(%s)", [pid])
 
     thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
