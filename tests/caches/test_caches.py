@@ -118,7 +118,7 @@ class TestGoodSignatures:
     @pytest.mark.django_db
     @pytest.mark.parametrize("name", ["TOKEN_AUDIENCE", "TOKEN_ISSUER"])
     def test_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
-        """A stored key stays the same when the settings change, so only the new audience or issuer refuses the token."""
+        """A stored key does not change with the settings, so only the new audience or issuer refuses the token."""
         settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         keys.rotate(algorithm="ES256", lead=0, now=now)
         token, _ = tokens.issue(subject="1", client_id="payments", binding="x5t#S256:x", now=now)

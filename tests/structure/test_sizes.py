@@ -1,4 +1,4 @@
-"""A function is one sentence, a file is one subject. Documentation and comments are free."""
+"""Limits for the length of functions and files. Documentation and comments are not counted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.support.tree import relative, sources
 
 FILE_LINES = 200
 TEST_FILE_LINES = 400  # a list of cases, read one at a time; one file for each module under test
-#: Catalogues: a list of cases, one after another, which a second file would only tear apart.
+#: Catalogues: lists of cases that belong into one file.
 LARGER = {"securecore/errors.py": 240, "securecore/events.py": 240}
 FUNCTION_LINES = 40
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 
 def code_lines(text: str) -> set[int]:
-    """The numbers of the lines that hold code: no comment, no blank line, no docstring."""
+    """Return the numbers of the lines that hold code: no comment, no blank line, no docstring."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in NO_CODE:
