@@ -68,9 +68,7 @@ def _delete_rows(test_case: Any) -> None:
         # Tables to which triggers write come last.
         tables.sort(key=lambda table: table in ("securecore_gate", "securecore_token_epoch"))
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
-            if (
-                database.vendor == "postgresql"
-            ):  # without triggers: some of securecore's refuse, as they must, to delete a row
+            if database.vendor == "postgresql":  # some triggers refuse to delete a row
                 cursor.execute("SET LOCAL session_replication_role = replica")
             for table in tables:
                 cursor.execute(f"DELETE FROM {database.ops.quote_name(table)}")
@@ -93,7 +91,7 @@ sys.addaudithook(_refuse_other_hosts)
 
 @pytest.fixture
 def now() -> dt.datetime:
-    """The current instant; tests add to it what they need and freeze nothing."""
+    """The current instant. Tests add durations to it, and freeze nothing."""
     return clock.now()
 
 

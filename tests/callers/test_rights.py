@@ -1,4 +1,4 @@
-"""The rights of a credential count only for a user whom a class authenticated by that credential."""
+"""The rights of a credential count only for the user that a class authenticated by that credential."""
 
 from __future__ import annotations
 

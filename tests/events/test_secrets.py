@@ -129,7 +129,7 @@ def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
 
 
 def leases(secrets: set[str], now: dt.datetime) -> None:
-    """Leave a key under a lease whose first process died."""
+    """Leave a key under a lease after its first process died."""
     key = new_secret()
     secrets.add(key)
     for instant in (now, now + dt.timedelta(minutes=1)):

@@ -30,7 +30,7 @@ def is_safe(text: str) -> bool:
 
 @pytest.fixture
 def hostile(ca: Authority, db: None, now: Any) -> Issued:
-    """A certificate whose names attack the operator's terminal, enrolled for a user with such a name."""
+    """A certificate with names that attack the operator's terminal, enrolled for a user with such a name."""
     issued = ca.issue(CONTROLS[:60], uris=["urn:x"])
     enroll(certificate=parse_pem(issued.pem), user=User.objects.create(username=CONTROLS), now=now)
     return issued

@@ -285,9 +285,7 @@ def test_a_check_is_two_statements_however_many_names(
     check(4, first, role, principals.group(other))
     check(2, first, role, principals.group(other))
     other.user_set.clear()
-    check(
-        2, first, role, principals.group(other)
-    )  # the last principal is new: the process learns of it only after it entered the gates
+    check(2, first, role, principals.group(other))  # the last principal is new to the process
     check(2, first, role)
 
 

@@ -1,4 +1,4 @@
-"""A real hot standby, whose data is old and whose locks no other server sees."""
+"""A real hot standby. Its data is old, and no other server sees its locks."""
 
 from __future__ import annotations
 

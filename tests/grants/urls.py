@@ -1,4 +1,4 @@
-"""Views behind grants, whose effects can be counted."""
+"""Views behind grants, with effects that a test can count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views whose handlers themselves check their caller."""
+"""Views with handlers that check the caller by themselves."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TIME_ZONE = "UTC"
 SESSION_ENGINE = "securecore.sessions"
 TEST_RUNNER = "tests.support.django_settings.Runner"
 
-#: The password hasher. Hashing takes 100 of the 120 seconds of all four suites with Django 6.1.
+#: The tests of password hashing: 100 of the 120 seconds of all four suites with Django 6.1.
 _OF_NO_SESSION = "auth_tests.test_hashers."
 
 # runtests.py reads the settings first, and then sets INSTALLED_APPS and MIDDLEWARE to these lists.
