@@ -63,7 +63,7 @@ def _database() -> dict[str, Any]:
             raise ImproperlyConfigured("DATABASE_URL must be postgresql://user:password@host/name or sqlite:///file.")
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"] == _SQLITE:
-        # With an absolute path every process opens the same file, whatever its working directory.
+        # With an absolute path every process opens the same file, from every working directory.
         database["NAME"] = BASE_DIR / database["NAME"]
         # select_for_update does nothing on SQLite. Only a transaction that takes the write lock at its start makes the
         # check and the effect one step. FULL: a commit that was answered survives a power cut.

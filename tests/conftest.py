@@ -1,7 +1,7 @@
-"""What every test may ask for: a certificate authority, users with certificates, clients that come through nginx.
+"""Fixtures for all tests: a certificate authority, users with certificates, clients that come through nginx.
 
-On SQLite `tests/races` is not collected (its locks exist only on PostgreSQL) unless it is asked for by name, and then
-it fails rather than skips.
+On SQLite `tests/races` is collected only if named explicitly, since its locks exist only on PostgreSQL. Then it fails
+rather than skips.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from securecore import clock
 from securecore.identity import enroll, parse_pem
 from tests.support.authority import Authority, Issued, MutualTLSClient
 
-# These override the authority that a client was told to trust, silently.
+# These variables silently override the authority that a client was given.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):
     os.environ.pop(_name, None)
 
@@ -35,13 +35,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return not any("races" in argument for argument in config.args) or None
 
 
-#: Fixtures that lead to the database of the run.
+#: Fixtures that use the database of the run.
 _DATABASE_FIXTURES = {"db", "transactional_db"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark with ``database`` what another database could answer differently: the rest need not run on each. And begin
-    with the files that take longest, or one core would wait for the other at the end.
+    """Mark the tests that depend on the database with ``database``, since the others need not run on each database.
+
+    Run the slowest files first, or one core would wait for the other at the end.
     """
     items.sort(key=lambda item: not _is_long(item))
     for item in items:
@@ -55,16 +56,19 @@ def _is_long(item: pytest.Item) -> bool:
 
 
 def _delete_rows(test_case: Any) -> None:
-    """What a test that commits leaves behind. TransactionTestCase would TRUNCATE, which on PostgreSQL makes new files
-    for each table, and then write every permission anew: ten times as slow. Constraints are judged at the commit.
+    """Delete the rows that a committing test left.
+
+    TransactionTestCase would TRUNCATE, which on PostgreSQL makes new files for each table, and then write every
+    permission
+    again: ten times as slow. Constraints are checked at the commit.
     """
     kept = {"django_migrations", Permission._meta.db_table, ContentType._meta.db_table}
     for database in map(connections.__getitem__, test_case._databases_names(include_mirrors=False)):
         tables = [table for table in database.introspection.django_table_names(only_existing=True) if table not in kept]
-        # Those to which triggers write for whatever goes come last.
+        # Tables to which triggers write come last.
         tables.sort(key=lambda table: table in ("securecore_gate", "securecore_token_epoch"))
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
-            if database.vendor == "postgresql":  # no triggers: some of ours refuse, as they must, to delete a row
+            if database.vendor == "postgresql":  # some triggers refuse to delete a row
                 cursor.execute("SET LOCAL session_replication_role = replica")
             for table in tables:
                 cursor.execute(f"DELETE FROM {database.ops.quote_name(table)}")
@@ -74,7 +78,7 @@ TransactionTestCase._fixture_teardown = _delete_rows  # type: ignore[attr-define
 
 
 def _refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
-    # A test that needs somebody else's machine is red on a train. Audit hooks see every connection Python makes.
+    # A test that needs another machine fails without a network. Audit hooks see every connection that Python makes.
     if event != "socket.connect" or not isinstance(arguments[1], tuple):
         return
     host = arguments[1][0]
@@ -87,7 +91,7 @@ sys.addaudithook(_refuse_other_hosts)
 
 @pytest.fixture
 def now() -> dt.datetime:
-    """The current instant; tests add to it what they need and freeze nothing."""
+    """The current instant. Tests add durations to it, and freeze nothing."""
     return clock.now()
 
 

@@ -172,7 +172,7 @@ class Memory(APIView):
 
 
 def _described(certificate: ClientCertificate) -> dict[str, Any]:
-    # All but the chain, whose certificates are not JSON.
+    # All but the chain, since certificates are not JSON.
     names = [field.name for field in dataclasses.fields(certificate) if field.name != "chain"]
     return {name: getattr(certificate, name) for name in names}
 

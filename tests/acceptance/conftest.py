@@ -81,7 +81,7 @@ def open_client(stack: Stack) -> Iterator[Callable[..., httpx.Client]]:
 
 @pytest.fixture(scope="session")
 def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
-    """`shell("securecore_purge")` runs a management command beside the running service and returns what it prints."""
+    """`shell("securecore_purge")` runs a management command beside the running service and returns its output."""
     import subprocess
     import sys
 

@@ -159,7 +159,7 @@ def test_stored_keys_are_few_and_have_no_private_half(
 
 
 class TestSignedSessions:
-    """The contents of a session, whose signature is verified once."""
+    """The contents of a session. Their signature is verified once."""
 
     @pytest.fixture
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -1,4 +1,4 @@
-"""Alice, Bob and a certificate of nobody, and credentials of theirs in every state."""
+"""Alice, Bob and a certificate without an enrolment, with credentials in every state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEY = "the secret of the service that simplejwt protects: sixty-four bytes are e
 
 @dataclass(frozen=True)
 class Token:
-    """``kind`` and ``state`` of a token of alice's; ``certificate`` names the one it is bound to or obtained under."""
+    """A token of alice with a ``kind`` and a ``state``; ``certificate`` names its certificate."""
 
     kind: str = "bearer"
     state: str = "good"
@@ -46,8 +46,11 @@ class Stage:
         return parse_pem(self.ca.certificate_for(name).pem).thumbprint
 
     def client(self, certificate: str | None = None, session: str = "", **defaults: Any) -> MutualTLSClient:
-        """A client under this certificate, with a session of alice: "" for none, "good", "bob" for one of bob's,
-        "stolen" for one that was opened under carol's certificate, "expired".
+        """Return a client under this certificate, with a session of alice.
+
+        ``session`` is "" for none, "good", "bob" for a session of bob, "stolen" for one opened under carol's
+        certificate, or
+        "expired".
         """
         self._session = ""
         client = MutualTLSClient(*([self.ca.certificate_for(certificate)] if certificate else []), **defaults)
@@ -60,7 +63,9 @@ class Stage:
         return client
 
     def get(self, client: MutualTLSClient, path: str, token: Token | None = None) -> Any:
-        """Ask with the cookie of the last client's session, which an answer may have taken from the client."""
+        """Send a request with the session cookie of the last client, which a response may have
+        removed from the client.
+        """
         if self._session:
             client.cookies[SESSION] = self._session
         return client.get(path, **self.headers(token, path))
@@ -114,12 +119,12 @@ class Stage:
 def stage(
     ca: Authority, transactional_db: None, enrolled: Callable[[str], User], settings: Any, monkeypatch: Any
 ) -> Stage:
-    """Certificates of alice, bob and carol are enrolled, that of "nobody" is not."""
+    """Enrol the certificates of alice, bob and carol, and leave that of "nobody" without an enrolment."""
     settings.SECURECORE = settings.SECURECORE | {"SIMPLEJWT_VERIFYING_KEY": KEY}
     return Stage(ca, {name: enrolled(name) for name in ("alice", "bob", "carol")})
 
 
 def answer(response: Any) -> str:
-    """The name of the caller, or the code of the refusal."""
+    """Return the name of the caller, or the code of the refusal."""
     body = response.json()
     return str(body["code"] if "code" in body else body["user"])

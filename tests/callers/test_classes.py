@@ -1,4 +1,4 @@
-"""REST framework's authentication classes, ours and others', whichever stands first."""
+"""REST framework's authentication classes, of securecore and of other packages, in each order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestHeaderThatNobodyTakes:
 
     @pytest.mark.parametrize("scheme", ["Basic", "Token", "Negotiate"])
     def test_is_no_credential_with_a_scheme_that_is_not_ours(self, stage: Stage, scheme: str) -> None:
-        """A proxy before a staging service asks for a password, and forwards it."""
+        """A proxy in front of a staging service demands a password, and forwards it."""
         client = stage.client("alice", "good")
         for path in ("/who/certificate", "/who/session", "/who/tokens-first", "/plain"):
             response = client.get(path, HTTP_AUTHORIZATION=f"{scheme} YWxpY2U6c2VjcmV0")
@@ -92,7 +92,7 @@ class TestClassOfAnotherPackage:
 
 class TestSession:
     def test_of_another_user_than_the_certificate_s_refuses_a_view_without_sessions(self, stage: Stage) -> None:
-        """It was opened under this certificate, so its user is the caller, and this view cannot know that user."""
+        """The session was opened under this certificate, so its user is the caller. This view cannot know that user."""
         client = stage.client("bob", "good")
         assert answer(stage.get(client, "/who/certificate")) == "credentials-conflict"
         assert answer(stage.get(client, "/who/session")) == "alice"
@@ -100,7 +100,7 @@ class TestSession:
         assert answer(stage.get(stage.client("nobody", "good"), "/who/tokens-last")) == "alice"
 
     def test_of_the_same_user_leaves_unsafe_requests_to_the_certificate(self, stage: Stage) -> None:
-        """Without a CSRF token, as clients with a certificate and a cookie have always sent them."""
+        """Without a CSRF token, as clients with a certificate and a cookie have always sent requests."""
         client = stage.client("alice", "good", enforce_csrf_checks=True)
         assert answer(client.post("/who/tokens-last")) == "alice"
         other = stage.client("bob", "good", enforce_csrf_checks=True)
@@ -115,7 +115,7 @@ class TestSession:
         assert answer(stage.get(stage.client("bob", "stolen"), "/who/session")) == "session-refused"
 
     def test_beside_a_token_is_not_used(self, stage: Stage) -> None:
-        """No request by token keeps a session alive."""
+        """A request that a token authenticates does not extend the session."""
         client, token = stage.client("alice", "good"), Token()
         headers = stage.headers(token, "/who/tokens-last")
         long_ago = clock.now().replace(year=2020)
@@ -127,7 +127,7 @@ class TestSession:
         assert Session.objects.get().last_seen_at != long_ago
 
     def test_of_django_s_own_engine_is_compared_too(self, stage: Stage) -> None:
-        """It is bound to nothing: it must be of the certificate's user."""
+        """Such a session has no binding, so its user must be the certificate's user."""
         ours, theirs = (
             "securecore.http.middleware.SessionMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -211,7 +211,7 @@ class TestRefusal:
 
 
 def test_what_needs_no_caller_is_served_whatever_the_header_says(stage: Stage) -> None:
-    """A client that sends its expired token with everything must be able to ask for the next one."""
+    """A client that sends its expired token with every request must be able to request the next one."""
     client = stage.client("alice")
     for state in ("expired", "revoked", "forged"):
         headers = stage.headers(Token(state=state), "/oauth/token", "POST")

@@ -35,7 +35,7 @@ def session_user(session: str) -> str:
 
 
 def refusal_of(token: Token, certificate: str | None, session: str) -> str:
-    """The code of the refusal of this token beside these credentials, or an empty string."""
+    """Return the code of the refusal of this token beside these credentials, or an empty string."""
     if token.state in ("no proof",):
         return "invalid-dpop-proof"
     if token.state != "good" or (token.kind == "bearer" and token.certificate != certificate):
@@ -48,7 +48,7 @@ def refusal_of(token: Token, certificate: str | None, session: str) -> str:
 
 
 def of_api(certificate: str | None, session: str, token: Token | None) -> str:
-    """The caller of a REST framework view that takes every credential."""
+    """Return the caller of a REST framework view that accepts every credential."""
     if token is not None:
         return refusal_of(token, certificate, session) or "alice"
     if session_user(session):
@@ -61,7 +61,7 @@ def of_api(certificate: str | None, session: str, token: Token | None) -> str:
 
 
 def of_plain_view(certificate: str | None, session: str, token: Token | None) -> str:
-    """``request.user`` of a plain Django view, where no class takes a token."""
+    """Return ``request.user`` of a plain Django view, where no class accepts a token."""
     if token is not None and token.kind != "simplejwt":
         refusal = refusal_of(token, certificate, session)
         if refusal:
@@ -72,7 +72,7 @@ def of_plain_view(certificate: str | None, session: str, token: Token | None) ->
 
 
 def acting(user: str, certificate: str | None) -> str:
-    """The user whose grants ``@requires`` reads in a plain view."""
+    """Return the user of the grants that ``@requires`` reads in a plain view."""
     if user in ("", "alice", "bob"):
         return user or (certificate if certificate != "nobody" else None) or ("" if certificate else "nobody at all")
     return user

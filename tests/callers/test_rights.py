@@ -1,4 +1,4 @@
-"""The rights of a credential count only for the user whom a class accepted by that credential."""
+"""The rights of a credential count only for the user that a class authenticated by that credential."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.callers.urls import MAKE
 pytestmark = pytest.mark.urls("tests.callers.urls")
 
 SERVICE = principals.service("payments")
-#: Tokens of carol's that bob holds: each names the client whose grants would help him.
+#: Tokens of carol in bob's hands. Each names a client with a grant that bob lacks.
 USELESS = [
     Token(user="carol", certificate="carol"),
     Token(user="carol", certificate="bob", state="revoked"),
@@ -42,7 +42,7 @@ def give(principal: str, permission: str = MAKE, **more: Any) -> None:
 class TestService:
     @pytest.mark.parametrize("token", USELESS, ids=repr)
     def test_gives_nothing_by_a_token_that_is_not_accepted(self, stage: Stage, token: Token) -> None:
-        """H1: the token need only have had a good signature."""
+        """H1: a good signature alone gave the rights of the token's client."""
         give(SERVICE)
         give(SERVICE, "auth.view_user")
         User.objects.filter(username="bob").update(is_staff=True)
@@ -55,7 +55,7 @@ class TestService:
             assert response.status_code in (302, 401, 403)
 
     def test_gives_nothing_beside_the_session_of_a_plain_view(self, stage: Stage) -> None:
-        """A good token, and of the same user: but no class has accepted it here."""
+        """A good token of the same user, which no class has accepted here."""
         give(SERVICE)
         give(SERVICE, "auth.view_user")
         User.objects.filter(username="bob").update(is_staff=True)
@@ -90,7 +90,7 @@ class TestService:
 
 class TestUnregisteredClient:
     def test_is_no_service(self, stage: Stage) -> None:
-        """L2: a user named like a client gets tokens by certificate, whose client id is the user name."""
+        """L2: a user with the name of a client gets tokens by certificate. Their client id is the user name."""
         give(SERVICE)
         client, token = stage.client("alice"), Token(client_id="payments")
         found = stage.get(client, "/who/tokens-last", token).json()
@@ -99,7 +99,7 @@ class TestUnregisteredClient:
         assert stage.get(client, "/granted", token).json()["code"] == "permission-denied"
 
     def test_of_simplejwt_is_no_service(self, stage: Stage) -> None:
-        """A registration of that name gives simplejwt's tokens nothing: it ends them, as all tokens of that id."""
+        """A registration of that name gives simplejwt's tokens no rights. It ends them, like all tokens of that id."""
         Client.objects.create(client_id="simplejwt", user=stage.users["carol"], created_at=clock.now())
         give(principals.service("simplejwt"))
         assert stage.get(stage.client(), "/who/tokens-last", Token("simplejwt")).json()["code"] == "invalid-token"
@@ -122,7 +122,9 @@ class TestCertificate:
         assert stage.get(stage.client(), "/who/tokens-last", Token("dpop")).json()["may"] is False
 
     def test_of_a_deactivated_user_is_not_nobody_s(self, stage: Stage) -> None:
-        """Or the holder of a stolen simplejwt token could send it under any certificate that was in use once."""
+        """Otherwise the holder of a stolen simplejwt token could send it under any certificate that
+        was once enrolled.
+        """
         User.objects.filter(username="bob").update(is_active=False)
         client = stage.client("bob")
         assert answer(stage.get(client, "/who/tokens-last", Token("simplejwt"))) == "credentials-conflict"
@@ -132,7 +134,7 @@ class TestCertificate:
 
 class TestUserObject:
     def test_is_another_for_each_credential(self, stage: Stage) -> None:
-        """Whatever a view does to the user of the token, the certificate's user does not have it."""
+        """A view that changes the user object of the token does not change that of the certificate."""
         response = stage.get(stage.client("alice", "good"), "/who/tokens-last", Token())
         request = response.wsgi_request
         access = request.access
@@ -143,11 +145,11 @@ class TestUserObject:
 
 
 class TestDenial:
-    """L8: for user objects that Django made by itself, as after a rotation of SECRET_KEY."""
+    """L8: user objects that Django built by itself, for example after a rotation of SECRET_KEY."""
 
     @pytest.fixture
     def may(self, stage: Stage) -> Any:
-        """Alice may by a grant; what else happens decides."""
+        """Give Alice a grant; the test adds the denial."""
         give(principal_of(stage.users["alice"]))
         return lambda: User.objects.get(username="alice").has_perm(MAKE)
 
@@ -184,7 +186,7 @@ class TestDenial:
 
     def test_is_read_once_for_a_user_object(self, stage: Stage, django_assert_num_queries: Any) -> None:
         user = User.objects.get(username="alice")
-        with django_assert_num_queries(1 + 2):  # and Django's own, once
+        with django_assert_num_queries(1 + 2):  # and Django's own permissions, once
             assert not any(user.has_perm(MAKE) for _ in range(3))
 
     def test_of_nobody_is_not_asked_for(self, db: None, django_assert_num_queries: Any) -> None:

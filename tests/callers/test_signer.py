@@ -1,4 +1,4 @@
-"""Who signs, proves and counts nonces is the caller, whichever credential the request came with (M9)."""
+"""Signatures, proofs and nonces belong to the caller, for every credential of the request (M9)."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class TestNonce:
         assert self.once(stage, "bob", None) == "bob"
 
     def test_of_a_view_around_is_the_token_s(self, stage: Stage) -> None:
-        """Nobody has judged the token yet, and whoever sends it again sends the same one."""
+        """The token is not judged yet, and a repeated request carries the same token."""
         encoded = stage.encoded(Token("simplejwt"))
         scopes = {scope_of(stage, certificate, encoded) for certificate in ("alice", "nobody", None)}
         assert len(scopes) == 1

@@ -1,4 +1,4 @@
-"""Views of every kind that say who their caller is and what the caller may do."""
+"""Views of every kind that report their caller and its permissions."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 
 def log_in(request: HttpRequest, name: str) -> HttpResponse:
-    """Django's own login, which does not ask whose the certificate is."""
+    """Django's own login, which does not compare the user with the certificate's."""
     login(request, User.objects.get(username=name), "django.contrib.auth.backends.ModelBackend")
     return HttpResponse()
 

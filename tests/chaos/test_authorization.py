@@ -1,4 +1,4 @@
-"""A small run of the scenario, and a checker that can say no."""
+"""A small run of the scenario, and proof that the checker can fail."""
 
 from __future__ import annotations
 

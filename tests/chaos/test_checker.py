@@ -1,4 +1,4 @@
-"""The judge condemns what it must. Each test is a good history with one thing wrong."""
+"""The checker rejects every bad history. Each test is a good history with one fault."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def answer(key: int, twin: int, *, number: str | None = None, status: int = 201)
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Callable[..., Verdict]:
-    """`judged(lines, rows)` is the verdict about that history and table, without arguments about a good run."""
+    """`judged(lines, rows)` is the verdict on that history and table, without the counts that a good run must reach."""
 
     def judged(lines: list[Line] | None = None, rows: list[tuple[str, str]] | None = None) -> Verdict:
         lines = good_lines() if lines is None else lines

@@ -13,7 +13,7 @@ from tools.chaos.checker import Verdict, check
 from tools.chaos.idempotency import run
 from tools.chaos.place import Place, place
 
-# The service's own, of the kind that the run has.
+# The service's own database, of the same vendor as that of the run.
 pytestmark = pytest.mark.database
 
 KEYS = int(os.environ.get("CHAOS_KEYS", "80"))
@@ -38,6 +38,6 @@ def test_one_effect_a_key_whatever_is_killed(here: Place, tmp_path: Path) -> Non
     assert found.events["worker-killed"] >= 1
     if here.postgres:
         assert found.events["database-killed"] >= 1
-    # The same keys again, now unprotected: the judge is not blind.
+    # The same keys again without protection: the checker must report it.
     found = verdict(here, tmp_path, "/bare", 10)
     assert len(found.problems["doubled"]) > 5

@@ -1,4 +1,4 @@
-"""Every system check fires when it should, is silent otherwise, and says what to do."""
+"""Every system check reports its fault, is silent without the fault, and gives a hint."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ P256 = ec.generate_private_key(ec.SECP256R1())
 
 
 def found() -> list[str]:
-    """The ids of what our checks find, which all must have a hint."""
+    """Return the ids of securecore's findings, and assert that each has a hint."""
     messages = [message for check in EVERY_CHECK for message in check()]
     assert all(message.hint and message.msg for message in messages)
     return [str(message.id).removeprefix("securecore.") for message in messages]

@@ -12,12 +12,12 @@ TIMEOUT = {"SOCKET_TIMEOUT": 1}
 
 
 class OwnRedisCache(RedisCache):
-    """A project's own: what it inherits from counts."""
+    """A cache backend of a project. The check judges it by the class that it inherits from."""
 
 
 @pytest.fixture
 def cache(settings: Any) -> Any:
-    """`cache(BACKEND, OPTION=value)` is the cache of what was seen."""
+    """`cache(BACKEND, OPTION=value)` configures the cache of the nonces."""
 
     def cache(backend: str, **options: Any) -> None:
         settings.CACHES = {"seen": {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:1", "OPTIONS": options}}

@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as it is told, and remembers what came."""
+"""A real HTTP server that sends scripted responses and records the requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Received:
 
 @dataclass
 class Script:
-    """What the server answers, one after another: (status, headers) or None to hang up; 200 when nothing is left."""
+    """The responses of the server in order: (status, headers), or None to close the connection; then 200."""
 
     url: str
     answers: list[tuple[int, dict[str, str]] | None] = field(default_factory=list)
@@ -43,7 +43,7 @@ def script() -> Iterator[Script]:
 
 @pytest.fixture
 def other() -> Iterator[Script]:
-    """A second server, which nobody named as the service."""
+    """A second server, which is not the named service."""
     with serving() as running:
         yield running
 
@@ -87,7 +87,7 @@ def serving() -> Iterator[Script]:
 
 @dataclass
 class Caller:
-    """One of the two libraries, asked in the same way."""
+    """httpx or requests, called in the same way."""
 
     request: Callable[..., Any]
     waits: list[float]

@@ -1,4 +1,4 @@
-"""A token and a proof go to the service that they were made for, whatever a header or a redirect says."""
+"""A token and a proof go only to the service for which they were made, also after a redirect or with a Host header."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def htu(script: Script) -> str:
 
 class TestHostHeader:
     def test_of_the_service_makes_no_service_of_another_host(self, call: Call, script: Script, other: Script) -> None:
-        """The header is the program's own text; the connection goes where the URL says."""
+        """The program itself sets the header, but the URL decides where the connection goes."""
         caller = call(*ALL, idempotency_keys=True)
         caller.request("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
         [received] = other.received
@@ -40,7 +40,7 @@ class TestHostHeader:
 
     @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1:1", "", "localhost", "127.0.0.1"])
     def test_of_another_host_is_refused_before_anything_is_sent(self, call: Call, script: Script, name: str) -> None:
-        """The service would see another URL than the one that was proven."""
+        """The service would see another URL than the one in the proof."""
         with pytest.raises(Misuse, match="authority="):
             call(*ALL).request("GET", "/", headers={"Host": name or "x"})
         assert script.received == []
@@ -52,7 +52,7 @@ class TestHostHeader:
 
     @pytest.mark.parametrize("headers", [{}, {"Host": "pay.example"}, {"Host": "PAY.example:80"}])
     def test_may_be_named_for_the_service(self, call: Call, script: Script, headers: dict[str, str]) -> None:
-        """Through a forwarded port: the connection goes to the URL, the service knows itself by its own name."""
+        """Through a forwarded port the connection goes to the URL, and the service knows itself by another name."""
         caller = call(*ALL, authority="pay.example")
         caller.request("POST", "/here?x=1", content=b"{}", headers=headers)
         assert script.received[0].headers["host"] == "pay.example"
@@ -79,7 +79,7 @@ class TestRedirect:
     def test_to_another_host_under_the_name_of_the_service_carries_nothing(
         self, call: Call, script: Script, other: Script, status: int, method: str
     ) -> None:
-        """requests keeps a Host header that the program set, also where a redirect leads."""
+        """requests keeps a Host header that the program set, also after a redirect to another host."""
         script.answers = [(status, {"Location": f"{other.url}/there"})]
         caller = call(*ALL)
         caller.request(method, "/here", content=b"{}", headers={"Host": host(script)})

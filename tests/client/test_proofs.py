@@ -1,4 +1,4 @@
-"""What the client sends is what the verifiers of securecore.replay accept."""
+"""The verifiers of securecore.replay accept the client's proofs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def key(request: pytest.FixtureRequest) -> Any:
 
 
 def verified(received: Received, script: Script, key: Any) -> Any:
-    """What our verifier makes of a request with the signature of `key`."""
+    """Return the verifier's result for a request with the signature of `key`."""
     message = Request(received.method, f"{script.url}{received.target}", received.headers)
     return verify_signature(message, body=received.body, key_of=lambda keyid: key.public_key(), now=clock.now())
 
@@ -135,7 +135,9 @@ class TestDPoP:
         ],
     )
     def test_sends_it_again_with_the_nonce_that_is_wanted(self, call: Call, script: Script, wanted: Any) -> None:
-        """RFC 9449 sections 8 and 9; also an unsafe request without a key, which was refused and had no effect."""
+        """RFC 9449 sections 8 and 9. This covers an unsafe request without a key, since the refusal proves that it had
+        no effect.
+        """
         script.answers = [wanted]
         caller = call(DPoP(KEYS["P-256"], "a.token"))
         assert caller.request("POST", "/", content=b"{}").status_code == 200
@@ -177,7 +179,7 @@ class TestElsewhere:
         script.answers = [(307, {"Location": f"{script.url}/there"})]
         caller = call(proof)
         response = caller.request("GET", "/here")
-        if response.status_code == 307:  # httpx follows when it is asked to
+        if response.status_code == 307:  # httpx follows a redirect only on demand
             response = caller.request("GET", "/there")
         assert response.status_code == 200
         first, second = (each.headers for each in script.received)

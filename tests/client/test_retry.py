@@ -1,4 +1,4 @@
-"""A request is sent again where that can do no harm, with a new proof, and not for ever."""
+"""A request is sent again where a repeat is harmless, with a new proof, and a limited number of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client is for every Python program."""
+"""The client works in a Python program without Django."""
 
 from __future__ import annotations
 

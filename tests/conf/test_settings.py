@@ -1,4 +1,4 @@
-"""`SECURECORE = {...}`: what is said to whoever mistypes it."""
+"""`SECURECORE = {...}`: the error texts for mistyped settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKENS: dict[str, Any] = {"TOKEN_ISSUER": "https://issuer", "TOKEN_AUDIENCE": "h
 
 
 def complaint(given: Any) -> str:
-    """What is said about these settings."""
+    """Return the error text for these settings."""
     with override_settings(SECURECORE=given), pytest.raises(ImproperlyConfigured) as refusal:
         conf.load()
     message = str(refusal.value)

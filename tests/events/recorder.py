@@ -1,4 +1,4 @@
-"""Every event that happens in a block, as the signal tells it."""
+"""Record every event of a block, as the signal sends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from securecore.events import Event, happened
 
 @contextmanager
 def recorded() -> Iterator[list[Event]]:
-    """`with recorded() as events:` fills the list as long as the block runs."""
+    """`with recorded() as events:` appends each event to the list until the block ends."""
     events: list[Event] = []
 
     def record(*, event: Event, **_: Any) -> None:
@@ -25,5 +25,5 @@ def recorded() -> Iterator[list[Event]]:
 
 
 def of_kind(events: list[Event], kind: type[Event]) -> list[Any]:
-    """Those of one class."""
+    """Return the events of one class."""
     return [event for event in events if type(event) is kind]

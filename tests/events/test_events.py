@@ -1,4 +1,4 @@
-"""Events: values that are logged and sent, whatever a receiver does, and that hold no secret."""
+"""Events are logged and sent as signals, survive failing receivers, and hold no secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORGED = HeaderForged(peer="203.0.113.9", headers=("HTTP_CLIENT_CERT",))
 
 
 def example(kind: type[Event]) -> Event:
-    """An event of this class with something in every field."""
+    """Return an event of this class with a value in every field."""
     return kind(**{field.name: field.name for field in dataclasses.fields(kind)})
 
 

@@ -1,4 +1,4 @@
-"""No live secret of a path reaches an event or a log, in whichever spelling it came."""
+"""No live secret in a path reaches an event or a log, in any spelling."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TestWithoutSecrets:
         assert len(without_secrets("/a" * 100_000)) < 300
 
     def test_is_no_slower_than_linear(self) -> None:
-        """The work is bounded by what is kept, however long the path."""
+        """Only the kept part of the path is searched, so a long path costs no more."""
         assert without_secrets("%25" * 100_000)
 
 

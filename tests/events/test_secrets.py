@@ -1,4 +1,4 @@
-"""One long story with everything in it: nothing that is emitted or logged holds a secret, a token or a session id."""
+"""One long story with every feature: no event and no log line holds a secret, a token or a session id."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def log_in(client: MutualTLSClient, secrets: set[str]) -> None:
 
 
 def sessions(mtls_client: Clients, secrets: set[str]) -> None:
-    """Log in, lose the cookie to a thief, be ended, log out."""
+    """Log in, lose the cookie to a thief, end the session, log out."""
     alice, thief = mtls_client("alice"), mtls_client("mallory")
     for _ in range(2):
         log_in(alice, secrets)
@@ -67,7 +67,7 @@ def sessions(mtls_client: Clients, secrets: set[str]) -> None:
 
 
 def bearer(mtls_client: Clients, secrets: set[str], now: dt.datetime) -> None:
-    """Use a token well, badly, in the URL, under another certificate, revoke it."""
+    """Use a token correctly and incorrectly, in the URL, under another certificate, and revoke it."""
     alice, bob = mtls_client("alice"), mtls_client("bob")
     grant = "grant_type=client_credentials&client_id=alice"
     token = alice.post("/oauth/token", grant, content_type=FORM).json()["access_token"]
@@ -91,7 +91,7 @@ def bearer(mtls_client: Clients, secrets: set[str], now: dt.datetime) -> None:
 
 
 def refreshing(mtls_client: Clients, secrets: set[str], encryption_key: str) -> None:
-    """Refresh, use a token again, be refused, revoke everything, replace the signing key; with proofs and without."""
+    """Refresh, reuse a token, be refused, revoke everything, replace the signing key; with proofs and without."""
     alice, bob = mtls_client("alice"), mtls_client("bob")
     keys.rotate(algorithm="ES256", lead=0, now=clock.now())
     secrets.update({encryption_key, SigningKey.objects.get().encrypted_private_key})
@@ -115,7 +115,7 @@ def refreshing(mtls_client: Clients, secrets: set[str], encryption_key: str) -> 
 
 
 def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
-    """Come from everywhere, with every header, honest and forged."""
+    """Send requests from every kind of peer, with every header, honest and forged."""
     tcp = {"REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": proxy_secret}
     for peer in (tcp, tcp | {"REMOTE_ADDR": "203.0.113.9"}, tcp | {"HTTP_X_PROXY_AUTH": proxy_secret + "x"}):
         for verify in ("SUCCESS", "NONE", "FAILED:expired", proxy_secret):
@@ -129,7 +129,7 @@ def identity(ca: Authority, alice: Issued, proxy_secret: str) -> None:
 
 
 def leases(secrets: set[str], now: dt.datetime) -> None:
-    """A key whose first process never came back."""
+    """Leave a key under a lease after its first process died."""
     key = new_secret()
     secrets.add(key)
     for instant in (now, now + dt.timedelta(minutes=1)):
@@ -137,7 +137,7 @@ def leases(secrets: set[str], now: dt.datetime) -> None:
 
 
 def spellings(secret: str) -> set[str]:
-    """A secret as it might be written down."""
+    """Return the spellings in which a secret might be written."""
     return {secret, secret[:24], repr(secret)[1:-1], quote(secret), base64.b64encode(secret.encode()).decode()[:40]}
 
 
@@ -174,7 +174,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
         "UserDeactivated",
         "ClientDisabled",
     }
-    # PyJWT's header is the same in every token of a key, and no secret: what follows it is.
+    # PyJWT's header is the same in every token of a key, and is no secret. The parts behind the header are.
     written = repr(events) + "".join(told_by(record) for record in caplog.records)
     assert len(secrets) > 10
     found = {part for secret in secrets for part in spellings(secret) if part in written and not part.startswith("eyJ")}
@@ -183,5 +183,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
 
 
 def told_by(record: logging.LogRecord) -> str:
-    """What a log record tells: its line, and all that we added to it. Django adds the request, which has everything."""
+    """Return the line of a log record and the fields that securecore added. Django adds the request, which holds
+    everything.
+    """
     return record.getMessage() + (repr(vars(record)) if record.name.startswith("securecore") else "")

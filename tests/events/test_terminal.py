@@ -1,4 +1,4 @@
-"""What came from outside moves no cursor and forges no line, whichever command prints it."""
+"""Text from outside moves no cursor and forges no line, in any command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_safe(text: str) -> bool:
 
 @pytest.fixture
 def hostile(ca: Authority, db: None, now: Any) -> Issued:
-    """A certificate whose names are an attack on the terminal of the operator, enrolled for a user named alike."""
+    """A certificate with names that attack the operator's terminal, enrolled for a user with such a name."""
     issued = ca.issue(CONTROLS[:60], uris=["urn:x"])
     enroll(certificate=parse_pem(issued.pem), user=User.objects.create(username=CONTROLS), now=now)
     return issued
@@ -97,7 +97,7 @@ def surrogate(*arguments: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("text", ["\udcff", "a\0b"])
 def test_an_argument_that_no_column_holds_is_a_mistake_and_no_traceback(text: str) -> None:
-    """A shell hands bytes that are no UTF-8 over as half surrogate pairs."""
+    """A shell passes bytes that are not UTF-8 as half surrogate pairs."""
     surrogate("securecore_certificates", "list", "--user", text)
     surrogate("securecore_certificates", "enroll", text, "x")
     surrogate("securecore_certificates", "revoke", text)
@@ -119,7 +119,7 @@ def test_a_number_out_of_range_is_a_mistake_and_no_traceback(number: str, settin
 
 
 def test_no_command_writes_past_say() -> None:
-    """But the bar of the purge, which is made of nothing from outside."""
+    """Except the progress bar of the purge, which holds no text from outside."""
     found = []
     for path in sorted((ROOT / "securecore/management").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,9 +1,10 @@
-"""Coverage-guided fuzzing of the readers, for as long as you like (pip install -e '.[test,fuzz]'):
+"""Coverage-guided fuzzing of the readers, without a time limit (pip install -e '.[test,fuzz]'):
 
     python -m tests.fuzz.fuzz_sources -max_total_time=600 var/corpus tests/fuzz/corpus
 
-The first byte chooses the source, the rest is what stands in its headers, one a line. New inputs go to the first
-folder; tests/fuzz/corpus is where it begins.
+The first byte chooses the source. The rest is the content of its headers, one a line. New inputs go to the first
+folder;
+fuzzing starts from tests/fuzz/corpus.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Certificates in the header of every proxy, whole and broken, and what a reader may do with them."""
+"""Certificates in the headers of every proxy, whole and broken, and the allowed results of a reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from securecore.http.edge.sources import (
 )
 from securecore.identity import ClientCertificate, identifiers
 
-#: For each source the headers that make a certificate of DER.
+#: For each source the headers that carry a DER certificate.
 Headers = dict[str, str]
 READ_BY = [name for name in SOURCES if name != "gunicorn"]
 
@@ -34,7 +34,7 @@ def pem(der: bytes) -> str:
 
 
 def encoded(source: str, der: bytes) -> Headers:
-    """What the proxy would send for it."""
+    """Return the headers that the proxy sends for this certificate."""
     plain = base64.b64encode(der).decode()
     match source:
         case "nginx":
@@ -58,7 +58,7 @@ def encoded(source: str, der: bytes) -> Headers:
 
 
 def read(source: str, headers: Headers) -> ClientCertificate | None:
-    """A value, or None for a refusal; whatever else happens, happens to the caller."""
+    """Return the value, or None for a refusal. Any other exception reaches the caller."""
     chosen = SOURCES[source]
     try:
         certificate = chosen.read({name: headers.get(name, "") for name in chosen.reads})
@@ -70,16 +70,16 @@ def read(source: str, headers: Headers) -> ClientCertificate | None:
 
 
 def check(certificate: ClientCertificate) -> None:
-    """What is true of every value, however it came about."""
+    """Assert the properties of every value."""
     der = certificate.chain[0].public_bytes(Encoding.DER)
     assert certificate.thumbprint == base64url(hashlib.sha256(der).digest())
     assert identifiers(certificate)[0] == certificate.thumbprint
-    # PostgreSQL takes no NUL in a text.
+    # PostgreSQL accepts no NUL in a text.
     assert "\0" not in certificate.subject + certificate.issuer + "".join(certificate.sans)
 
 
 def mutated(whole: bytes, chance: random.Random) -> bytes:
-    """``whole`` with a few bytes flipped, changed, cut out or put in."""
+    """Return ``whole`` with a few bytes flipped, changed, removed or inserted."""
     part = bytearray(whole)
     for _ in range(chance.choice((1, 1, 2, 3, 8))):
         place = chance.randrange(len(part))
@@ -96,7 +96,7 @@ def mutated(whole: bytes, chance: random.Random) -> bytes:
 
 
 def mutated_headers(source: str, der: bytes, chance: random.Random) -> Headers:
-    """Broken before it was put into words, or after."""
+    """Break the certificate before or after its encoding into headers."""
     if chance.randrange(2):
         return encoded(source, mutated(der, chance))
     headers = encoded(source, der)

@@ -1,6 +1,6 @@
-"""A value or a refusal: the certificates of the ``cryptography-vectors`` package in every header, and many broken ones.
+"""The certificates of the ``cryptography-vectors`` package in every header, and many broken ones: a value or a refusal.
 
-FUZZ_MUTATIONS says how many; `make soak` asks for 100,000.
+FUZZ_MUTATIONS is the number of broken ones; `make soak` runs 100,000.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "4000"))
 SEED = 20261122
 
 
-# In production a warning stays one; here it would become an exception, which the parser takes for a refusal.
+# In production a warning stays a warning. Here it would become an exception, which the parser takes for a refusal.
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
 
 @pytest.fixture
 def published() -> list[bytes]:
-    """Whatever the package has below x509/, made DER where that is possible, and as it is where not."""
+    """Return every file of the package below x509/, converted to DER where possible, else unchanged."""
     folder = Path(cryptography_vectors.__file__).parent / "x509"
     return [der for path in sorted(folder.rglob("*")) if path.is_file() for der in ders(path)]
 
@@ -52,7 +52,7 @@ def test_published_certificates(published: list[bytes], source: str) -> None:
         if certificate is not None:
             assert certificate.thumbprint == thumbprint(der)
             values += 1
-    # Traefik's is taken for a chain here, in which most certificates did not issue themselves.
+    # Traefik's header is read as a chain, and most of these certificates did not issue themselves.
     assert values > (10 if source == "traefik" else 60)
 
 
@@ -70,4 +70,4 @@ def test_mutations(published: list[bytes]) -> None:
         values, refusals = (values + 1, refusals) if certificate else (values, refusals + 1)
     assert values > MUTATIONS // 100
     assert refusals > MUTATIONS // 4
-    assert slowest < 1  # nothing that a sender may choose takes time out of proportion
+    assert slowest < 1  # no input may take a disproportionate time

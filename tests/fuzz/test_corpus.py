@@ -1,4 +1,4 @@
-"""The seeds of fuzz_sources.py, without atheris: they read as the certificate they were made of, or not at all."""
+"""The seeds of fuzz_sources.py, without atheris: each reads as the certificate of which it was built, or is refused."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def user(db: None) -> User:
 
 @pytest.fixture
 def alice(user: User) -> str:
-    """Her principal; she is a member of a group and has been granted nothing."""
+    """Alice's principal. She is a member of a group, and has no grant."""
     return principal_of(user)
 
 
@@ -32,7 +32,7 @@ def group(user: User) -> Group:
 
 @pytest.fixture
 def give() -> Callable[..., bool]:
-    """`give(principal)` grants `things.make`, with whatever else `grant()` takes."""
+    """`give(principal)` grants `things.make`, with further arguments of `grant()`."""
 
     def give(principal: str, permission: str = MAKE, **more: Any) -> bool:
         return grants.grant(principal=principal, permission=permission, now=clock.now(), **more)

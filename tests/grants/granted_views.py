@@ -1,4 +1,4 @@
-"""Views of every kind behind ``GrantedView``: the manual's own, and the ways in which a name can be missing."""
+"""Views of every kind behind ``GrantedView``: the manual's example, and each way in which a name can be missing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Base(GrantedView, ModelViewSet):  # type: ignore[type-arg]
 
 
 class Unnamed(Base):
-    """The manual's example of before: three actions are named, and the viewset has six."""
+    """The viewset names three of its six actions."""
 
     grants = {"list": MAKE, "update": MAKE, "destroy": MAKE}  # noqa: RUF012
 
@@ -87,7 +87,7 @@ class Classwide(GrantedView, APIView):
 
 
 class Replaced(Classwide):
-    """A subclass that takes the only HasGrant away."""
+    """A subclass that removes the only HasGrant."""
 
     permission_classes = (AllowAny,)  # type: ignore[assignment]
 
@@ -106,7 +106,7 @@ class ReplacedPermissions(Named):
 
 
 class OverriddenGetPermissions(Named):
-    """REST framework's documentation has this; it leaves ``super()`` out."""
+    """REST framework's documentation has this override, which does not call ``super()``."""
 
     def get_permissions(self) -> list[Any]:
         return [IsAuthenticated()]

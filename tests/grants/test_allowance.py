@@ -1,4 +1,4 @@
-"""Consumable grants: so many uses, so much of an amount, in each period."""
+"""Consumable grants: a number of uses, or an amount, in each period."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOON = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
 
 
 def uses(principal: str, *amounts: int | None, now: dt.datetime = NOON) -> list[bool]:
-    """Whether each of these was allowed, in turn."""
+    """Return whether each of these checks was allowed, in order."""
     answers = []
     for amount in amounts:
         try:

@@ -1,4 +1,4 @@
-"""An amount is a whole number above zero: what else a caller sends is 400, what else a programmer writes is Misuse."""
+"""An amount is a whole number above zero. Another value from a caller is a 400, from a programmer Misuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The credential that authenticated a request, on every database; that revocations wait is in tests/races."""
+"""The credential that authenticated a request, on every database. tests/races has the waits of revocations."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_session_that_was_only_presented_is_not_asked(
 
 
 class TestNobodyInParticular:
-    """An empty name is that of every row that has none."""
+    """An empty name would match every row without a name."""
 
     @pytest.mark.parametrize("more", [{}, {"user": None, "thumbprint": ""}, {"everybody": True, "thumbprint": "t"}])
     def test_has_no_sessions_to_end(self, user: User, more: Any) -> None:
@@ -127,7 +127,7 @@ class TestNobodyInParticular:
 
 
 def test_a_client_that_is_not_registered_cannot_be_disabled(user: User, now: dt.datetime) -> None:
-    """Nothing would refuse its next request: a revocation that did not happen raises."""
+    """No check would refuse the client's next request. A revocation that did not happen raises."""
     Client.objects.create(client_id="payments", user=user, created_at=now)
     with pytest.raises(Misuse, match=r"revoke_client_tokens\(\)"):
         disable_client("payment")

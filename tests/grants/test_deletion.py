@@ -1,4 +1,4 @@
-"""A row that is deleted ends at least as much as one that is disabled, and a later one of its name inherits nothing."""
+"""Deleting a row ends at least as much as disabling it, and a later row of the same name inherits nothing."""
 
 from __future__ import annotations
 

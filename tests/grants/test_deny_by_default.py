@@ -1,4 +1,4 @@
-"""What no name opens stays closed: actions, methods, names of permissions, and objects that do not exist."""
+"""Actions, methods, permission names and objects without a grant are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client(mtls_client: Callable[..., MutualTLSClient]) -> MutualTLSClient:
 
 @pytest.fixture
 def strict(mtls_client: Callable[..., MutualTLSClient]) -> MutualTLSClient:
-    """A client that raises what the view raised."""
+    """A test client that raises the exception of the view."""
     return mtls_client("alice")
 
 
@@ -46,9 +46,9 @@ def send(client: MutualTLSClient, verb: str, url: str, **more: Any) -> Any:
 
 
 class TestTheManual:
-    """docs/grants.md, "In views": its text is the view."""
+    """docs/grants.md, "In views": the text of the manual is the view."""
 
-    #: Verb, whether it is about one object, permission.
+    #: Verb, whether the URL names one object, permission.
     ACTIONS = (
         ("get", True, "accounts.read"),
         ("head", True, "accounts.read"),
@@ -268,7 +268,7 @@ class TestNames:
             lambda: grant(principal=caller, permission=name, denies=True, now=clock.now()),
             lambda: authorize(caller, name, clock=clock.now).__enter__(),
         ):
-            with pytest.raises((Misuse, TextRefused)):  # the latter for a text that may have come with a request
+            with pytest.raises((Misuse, TextRefused)):  # TextRefused for a text that may come from a request
                 call()
 
     def test_a_bare_decorator_is_refused(self) -> None:

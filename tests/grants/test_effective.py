@@ -1,4 +1,4 @@
-"""What a caller may do: its own grants, its groups' and its roles', and what denies them."""
+"""The effective grants of a caller: its own, its groups' and its roles', and the denials."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ class TestDjangoPermissions:
 
 
 class TestRules:
-    """What the database refuses, whatever the code does."""
+    """The constraints of the database, which hold for every code."""
 
     @pytest.mark.parametrize(
         ("rule", "values"),
@@ -262,7 +262,7 @@ def test_everything_of_a_principal_is_revoked_but_its_denials(alice: str, group:
 def test_a_check_is_two_statements_however_many_names(
     alice: str, group: Group, give: Give, django_assert_num_queries: Any
 ) -> None:
-    """But for the first that has to find out about the caller's groups and roles, whose gates it then enters too."""
+    """Except the first check of a caller, which has to read its groups and roles to enter their gates."""
     names = (alice, "service:s", "certificate:c")
     give(principals.group(group), "role:maker")
     give(principals.role("maker"))
@@ -285,7 +285,7 @@ def test_a_check_is_two_statements_however_many_names(
     check(4, first, role, principals.group(other))
     check(2, first, role, principals.group(other))
     other.user_set.clear()
-    check(2, first, role, principals.group(other))  # one too many, which nobody knew before it had been entered
+    check(2, first, role, principals.group(other))  # the last principal is new to the process
     check(2, first, role)
 
 
@@ -321,7 +321,7 @@ def test_a_late_gate_asks_again_in_two_statements_however_much(
 
 
 def test_a_late_gate_asks_for_everything_again(alice: str, give: Give, group: Group) -> None:
-    """Not only for what was asked first."""
+    """Not only the permission that was read first."""
     for last in ("things.break", "things.mend"):
         for permission in (MAKE, "things.break", "things.mend"):
             give(alice, permission, obj=group)

@@ -1,4 +1,4 @@
-"""Where a check would read an old permission, it says so instead of answering."""
+"""A check that could read an old permission raises instead of deciding."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestMisuse:
         self, alice: str, give: Give, settings: Any, level: str, kind: str
     ) -> None:
         if connection.vendor == "sqlite":
-            return  # it has but one
+            return  # this database has only one isolation level
         settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
         give(alice)
         with pytest.raises(Misuse, match=level), transaction.atomic():
@@ -72,7 +72,7 @@ class TestMisuse:
 class TestStatements:
     @pytest.fixture
     def prepared(self) -> Iterator[Callable[[], int]]:
-        """How many of a check's two statements the connection has prepared, on a connection that may prepare."""
+        """Return how many of a check's two statements the connection has prepared, on a connection that may prepare."""
         if connection.vendor != "postgresql":
             pytest.skip("only PostgreSQL prepares")
         connection.ensure_connection()
@@ -96,7 +96,7 @@ class TestStatements:
         assert prepared() == 2
 
     def test_stay_prepared_when_somebody_is_denied(self, alice: str, give: Give, prepared: Callable[[], int]) -> None:
-        """psycopg drops all that it has prepared with every rollback."""
+        """psycopg deallocates all its prepared statements at every rollback."""
         for _ in range(2):
             with pytest.raises(PermissionDenied), authorize(alice, MAKE, clock=clock.now):
                 pass
@@ -125,7 +125,7 @@ class TestStatements:
 
 class TestRows:
     def test_that_are_not_there_yet_are_made_and_held(self, alice: str, give: Give, settings: Any) -> None:
-        """On a connection that may prepare or not, in a transaction that has begun or not."""
+        """On connections that may prepare and that may not, before and after the transaction has begun."""
         settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
         give(alice)
         for number, (threshold, begins) in enumerate(((5, False), (5, True), (None, False), (None, True))):
@@ -144,7 +144,7 @@ class TestRows:
 
 
 class TestOneTurn:
-    """A revocation that begins its transaction is one statement behind the gate, and does what it does in others."""
+    """A revocation that begins its transaction is one statement behind the gate, with the same result as in others."""
 
     @pytest.mark.parametrize("threshold", [5, None])
     def test_takes_what_was_named_and_nothing_else(
@@ -179,7 +179,7 @@ class TestOneTurn:
 
     @pytest.mark.parametrize("threshold", [5, None])
     def test_that_joined_a_transaction_goes_with_it(self, alice: str, give: Give, threshold: int | None) -> None:
-        """Also where it is the first in it, and could as well have committed."""
+        """Also where the revocation is the first statement of the transaction, and could have committed."""
         give(alice)
         connection.close()
         connection.ensure_connection()
@@ -221,7 +221,7 @@ class TestDeadlock:
             pass
         assert len(tries) == 2
         with pytest.raises(Busy), transaction.atomic(), database.outermost_transaction_from("it", first):
-            pass  # what came before it in that transaction cannot be repeated
+            pass  # the earlier statements of that transaction cannot be repeated
         assert len(tries) == 3
 
 
@@ -238,7 +238,7 @@ class TestChecks:
 
 
 def test_a_change_of_everybody_takes_no_more_locks_than_there_are_numbers() -> None:
-    """Else it would use up PostgreSQL's lock table, for everybody."""
+    """Otherwise it would fill PostgreSQL's lock table, for every client."""
     if connection.vendor != "postgresql":
         return
     names = [f"user:{number}" for number in range(20_000)]

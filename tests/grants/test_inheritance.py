@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def of() -> Iterator[Callable[..., Any]]:
-    """`of("savings", 5)` is row 5 as an object of this model: an account, one of its children, or a grandchild."""
+    """`of("savings", 5)` is row 5 as an object of this model: an account, a child model, or a grandchild."""
     with isolate_apps("django.contrib.auth"):
 
         class Account(models.Model):
@@ -89,7 +89,7 @@ class TestOneRow:
     def test_that_is_denied_is_denied_as_its_parent(
         self, alice: str, give: Any, of: Any, parent: str, child: str
     ) -> None:
-        """Or the denial would be dodged by fetching the row as the parent model."""
+        """Otherwise a caller could avoid the denial by a view that fetches the row as the parent model."""
         give(alice)
         give(alice, obj=of(child), denies=True)
         assert not may(alice, of(parent))

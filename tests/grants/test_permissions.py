@@ -1,4 +1,4 @@
-"""What a view may do: the decorator, the permission class and the mixin, through the whole stack."""
+"""The permission of a view: the decorator, the permission class and the mixin, through all middleware."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TestRequires:
         assert effects() == 1, "the effect of what was refused is undone"
 
     def test_consumes_nothing_for_a_replay(self, client: MutualTLSClient, caller: str, give: Give) -> None:
-        """Whoever lost the answer to the last of its uses must learn that it had its effect."""
+        """A client that lost the response to its last allowed use must learn that the use had its effect."""
         for url in ("/consuming?amount=1", "/late", "/making"):
             give(caller, uses_limit=1)
             assert post(client, url, url[1:5]).status_code == 201
@@ -95,14 +95,14 @@ class TestFreshness:
         settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": 60_000}
         give(caller)
         assert post(client, "/by-hand").status_code == 201
-        Grant.objects.update(revoked_at=clock.now())  # which waits for no lease
+        Grant.objects.update(revoked_at=clock.now())  # this change waits for no lease
         answer = post(client, "/by-hand")
         assert answer.wsgi_request.access.is_leased
         assert answer.wsgi_request.certificate_user.has_perm(MAKE)
         assert (answer.status_code, effects()) == (403, 1)
 
     def test_is_not_that_of_the_user_object(self, client: MutualTLSClient, caller: str, settings: Any) -> None:
-        """Django's backend keeps what it once read in ``_perm_cache``."""
+        """Django's backend caches the permissions in ``_perm_cache``."""
         settings.SECURECORE = settings.SECURECORE | {"DJANGO_PERMISSIONS": True}
         allowed = Permission.objects.get(content_type__app_label="auth", codename="add_group")
         User.objects.get(username="alice").user_permissions.add(allowed)

@@ -1,4 +1,4 @@
-"""A real hot standby, whose answers are from the past and whose locks nobody else knows."""
+"""A real hot standby. Its data is old, and no other server sees its locks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAKE = "things.make"
 
 @pytest.fixture(scope="module")
 def standby(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
-    """Where it is, for ``DATABASES``. Its alice holds the permission."""
+    """The ``DATABASES`` entry of the standby. Alice has the permission there."""
     with server() as postgres, pytest.MonkeyPatch.context() as changed, django_db_blocker.unblock():
         where: dict[str, Any] = dict(dj_database_url.parse(postgres.url))
         _go_to(where, changed)

@@ -1,4 +1,4 @@
-"""Changes that go round securecore count all the same, on every database; that they wait is in tests/races."""
+"""Triggers see changes outside securecore, on every database. tests/races has the waits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sql(statement: str) -> None:
 
 
 class Counted:
-    """`with Counted(alice): change()` expects that her epoch moves on."""
+    """`with Counted(alice): change()` asserts that her epoch grows."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -136,7 +136,7 @@ class TestGrant:
         assert epoch(alice) == before
 
     def test_given_in_bulk_ignoring_conflicts_counts(self, alice: str, now: dt.datetime) -> None:
-        """SQLite lets the OR IGNORE of the statement reach into the trigger."""
+        """On SQLite the statement's OR IGNORE also applies inside the trigger."""
         with Counted(alice):
             Grant.objects.bulk_create([Grant(principal=alice, permission="a", granted_at=now)], ignore_conflicts=True)
         with Counted(alice):
@@ -300,7 +300,7 @@ class TestSurviving:
 
     @pytest.mark.parametrize("model", [Gate, Session, Certificate])
     def test_a_table_that_a_migration_rebuilds(self, model: type[models.Model]) -> None:
-        """SQLite makes another table and renames it, which fails where a trigger names the table."""
+        """SQLite creates another table and renames it, which fails if a trigger names the table."""
         name = model._meta.pk.name
         other = next(field for field in model._meta.concrete_fields if field.name != name and not field.is_relation)
         loose = other.clone()
@@ -315,7 +315,7 @@ class TestSurviving:
         assert triggers.missing() == []
 
     def test_an_unapplied_app(self, user: User) -> None:
-        """What is left of it would name tables that are gone, also if ``migrate`` does not come to its end."""
+        """The remaining triggers would name dropped tables, also if ``migrate`` fails halfway."""
         triggers.before_migrate(using="default")
         MigrationExecutor(connection).migrate([("securecore", None)])
         try:

@@ -1,4 +1,4 @@
-"""Views behind grants, whose effects can be counted."""
+"""Views behind grants, with effects that a test can count."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def by_hand(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def shown_first(request: HttpRequest) -> HttpResponse:
-    """Asks the user object, which remembers the answer, takes the permission away round it, and acts."""
+    """Check the user object, which caches the result, revoke the permission by SQL, and make the effect."""
     user = request.certificate_user  # type: ignore[attr-defined]
     assert [user.has_perm(f"auth.{name}_group") for name in ("add", "change")] == [True, False]
     User.objects.get(pk=user.pk).user_permissions.clear()
@@ -91,7 +91,7 @@ class Groups(GrantedView, ListModelMixin, UpdateModelMixin, GenericViewSet[Group
 
 
 class Careless(GrantedView, GenericViewSet[Group]):
-    """It never asks about its object."""
+    """A view that never checks its object."""
 
     grants = {"retrieve": MAKE}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""Views whose transaction must begin after the request body has been received."""
+"""Views that must begin their transaction after the request body has been received."""
 
 from __future__ import annotations
 

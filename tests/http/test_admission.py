@@ -1,4 +1,4 @@
-"""Requests that are refused before any view runs, whatever their purpose."""
+"""Requests that are refused before any view runs, for every purpose."""
 
 from __future__ import annotations
 

@@ -25,6 +25,6 @@ def post(mtls_client: Any) -> Post:
 
 @pytest.fixture
 def gate() -> Iterator[type[Gate]]:
-    """What the checks of `tests.idempotency.views` say, all yes unless the test says otherwise."""
+    """The results of the checks in `tests.idempotency.views`: allowed, unless the test changes them."""
     yield Gate
     Gate.permitted = Gate.throttled_after = True

@@ -1,4 +1,4 @@
-"""Views whose handlers ask about their caller themselves."""
+"""Views with handlers that check the caller by themselves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAKE = "things.make"
 
 
 class Owned:
-    """The names that the caller may see, and those that it may change."""
+    """The names that the caller may see, and the names that it may change."""
 
     visible: ClassVar[set[str]] = set()
     permitted: ClassVar[set[str]] = set()
@@ -69,7 +69,7 @@ class GrantedHandler(GrantedView, ModelViewSet[Group]):
 
 @idempotent
 class ByBody(APIView):
-    """The object is named in the body, and asked about by hand."""
+    """The body names the object, and the handler checks it by hand."""
 
     permission_classes = (IsAuthenticated, MayChange)
 
@@ -149,7 +149,7 @@ class RelayingGranted(GrantedView, APIView):
 
 
 class Thing:
-    """No row of a database."""
+    """An object that is no row of a database."""
 
     pk = None
     name = "one"
@@ -234,7 +234,7 @@ def plain(request: HttpRequest) -> HttpResponse:
 
 
 def made_by_a_factory(status: int) -> Any:
-    """Its closure holds a number, which can be no check."""
+    """The closure of the handler holds a number, which cannot be a check."""
 
     def view(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"name": make_effect()}, status=status)
@@ -250,7 +250,7 @@ def _on_handler(handler: Any) -> Any:
 
 
 class Decorated(APIView):
-    """A decorator without functools.wraps, on a handler."""
+    """A decorator of a handler, without functools.wraps."""
 
     @_on_handler
     def post(self, request: Any) -> Response:

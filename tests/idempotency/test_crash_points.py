@@ -1,4 +1,4 @@
-"""A worker dies of SIGKILL at each point of a request under a key, and the client sends it again."""
+"""SIGKILL ends a worker at each point of a request under a key, and the client sends the request again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tools.chaos.checker import effects_in
 from tools.chaos.client import Answer, NoAnswer, send
 from tools.chaos.place import Place, place
 
-# The service's own, of the kind that the run has.
+# The service's own database, of the same vendor as that of the run.
 pytestmark = pytest.mark.database
 
-PATIENCE = 30  # seconds until a retry must have had its answer
+PATIENCE = 30  # seconds until a retry must have its response
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def crash(here: Place, url: str, key: str, point: str) -> None:
 
 
 def retry(here: Place, url: str, key: str) -> Answer:
-    """Send it until there is a 2xx. Only a conflict, or a worker that is not back yet, is worth another try."""
+    """Send the request until a 2xx. Only a conflict or an absent worker is worth another try."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
@@ -83,7 +83,7 @@ class TestOneTransaction:
 
 
 class TestLease:
-    """Effects elsewhere: at least once there, under one key."""
+    """Effects at another service: at least once there, under one key."""
 
     @pytest.mark.parametrize(
         ("point", "attempts", "calls"),

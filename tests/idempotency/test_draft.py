@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.urls("tests.idempotency.views"), pytest.mark.django_db
 URL = "/class/rest"
 PROBLEM = "application/problem+json"
 
-#: Files of the published structured-field vectors that have Items, which the field is.
+#: Files of the published structured-field vectors with Items, the type of this field.
 ITEM_FILES = ["boolean", "binary", "date", "display-string", "examples", "item", "number", "number-generated", "token"]
 ITEM_FILES += ["string", "string-generated"]
 
@@ -30,7 +30,7 @@ def _items(name: str) -> list[dict[str, Any]]:
 
 
 def _parsed(vector: dict[str, Any]) -> str | None:
-    """What the field's raw lines are taken for, joined as RFC 9110 section 5.3 says."""
+    """Return the value of the field's raw lines, joined as RFC 9110 section 5.3 says."""
     try:
         return parse_key(", ".join(vector["raw"]) or " ")
     except IdempotencyKeyMalformed:
@@ -40,7 +40,7 @@ def _parsed(vector: dict[str, Any]) -> str | None:
 class TestSection2_1Syntax:
     @pytest.mark.parametrize("name", ITEM_FILES)
     def test_is_an_item_whose_value_is_a_string(self, name: str) -> None:
-        """Every valid String of 1 to 255 characters is read as what it says; every broken one is refused."""
+        """Every valid String of 1 to 255 characters gives its value; every broken one is refused."""
         vectors = _items(name)
         assert vectors
         for vector in vectors:
@@ -56,7 +56,7 @@ class TestSection2_1Syntax:
             assert _parsed(vector) is None, vector["name"]
 
     def test_a_token_or_a_number_is_the_bare_key_that_clients_send(self) -> None:
-        """Beyond the draft, as Stripe, Adyen and PayPal have it; quoted or not, it is one key."""
+        """Beyond the draft, as Stripe, Adyen and PayPal accept it: quoted or not, it is one key."""
         for vector in [*_items("token"), *_items("number")]:
             if not vector.get("must_fail") and vector["raw"][0][:1].isalnum():
                 raw = vector["raw"][0].strip()
@@ -117,7 +117,7 @@ class TestSection2_6EnforcementScenarios:
 
 
 class TestSection2_7ErrorScenarios:
-    """A 409 for a request that is still running: tests/races and test_lease.py."""
+    """The 409 for a request that is still running is tested in tests/races and test_lease.py."""
 
     def test_a_missing_key_is_400(self, post: Any) -> None:
         self._expect_problem(post(URL, key=None), 400)
@@ -140,6 +140,8 @@ class TestSection5SecurityConsiderations:
         assert effects() == 0
 
     def test_the_lookup_key_is_composite(self, post: Any) -> None:
-        """Whoever guesses another's key finds nothing under it: principal, method and route are part of it."""
+        """A guessed key of another caller has no record: the principal, the method and the route are part of the
+        lookup.
+        """
         answers = [post(url, name=name).content for url in (URL, "/class/plain") for name in ("alice", "bob")]
         assert len(set(answers)) == 4

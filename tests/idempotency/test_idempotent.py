@@ -202,7 +202,7 @@ class TestMisuse:
 
 
 def test_a_crash_before_the_commit_leaves_nothing(post: Any, monkeypatch: Any) -> None:
-    """The process is gone after the effect and the record were written: the next try is the first one."""
+    """The process ends after it wrote the effect and the record: the next request is the first one."""
 
     class Killed(BaseException):
         pass

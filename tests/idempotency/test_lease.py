@@ -1,4 +1,6 @@
-"""Effects outside the database: a committed claim, a lease, and a counter that fences off whoever lost it."""
+"""Effects outside the database: a committed claim, a lease, and a counter that fences off an attempt that lost the
+lease.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ LATER = dt.timedelta(seconds=LEASE + SKEW + 1)
 
 
 class FarSide:
-    """A service that no transaction of ours can take back, and that honours keys or does not."""
+    """A service outside every transaction, which may or may not honour keys."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -57,17 +59,17 @@ def ask(users: dict[str, User], rf: RequestFactory) -> Any:
 
 @pytest.fixture
 def at(monkeypatch: Any) -> Any:
-    """`at(LATER)` lets it be that much later for the edge."""
+    """`at(LATER)` moves the clock of the edge forward by that time."""
     started = clock.now()
     return lambda later: monkeypatch.setattr("securecore.clock.now", lambda: started + later)
 
 
 class Crash(BaseException):
-    """The process is gone: nothing after it runs, no handler of exceptions either."""
+    """The process ends: no later code runs, no exception handler either."""
 
 
 def paying(bank: FarSide, *outcomes: Any) -> Any:
-    """A view that pays, then does as the next of ``outcomes`` says: raise it, answer with it, or 201 at the end."""
+    """A view that pays, then takes the next of ``outcomes``: an exception to raise, a response, or 201 at the end."""
     remaining = list(outcomes)
 
     @idempotent(lease=LEASE)
@@ -116,7 +118,7 @@ class TestLease:
     def test_that_ran_out_is_taken_over_with_the_same_key_for_the_far_side(
         self, ask: Any, at: Any, bank: FarSide
     ) -> None:
-        """At least once at the far side; once, since it was asked under one key."""
+        """At the other service at least once; once, since both requests have one key."""
         view = paying(bank, Crash())
         with pytest.raises(Crash):
             ask(view)
@@ -163,7 +165,9 @@ class TestLease:
 
 class TestFence:
     def test_keeps_out_the_answer_of_whoever_lost_the_lease(self, ask: Any, at: Any, bank: FarSide) -> None:
-        """The first is only slow. Its answer must not replace the second's, and it gets the second's itself."""
+        """The first attempt is only slow. Its response must not replace the second's, so it gets
+        the second's itself.
+        """
         fast = paying(bank)
         seconds_answer: list[Any] = []
 
@@ -192,10 +196,10 @@ class TestFence:
         row = IdempotencyRecord.objects.get()
         assert (row.status, row.attempt) == (None, 2)
         assert row.leased_until is not None
-        assert row.leased_until > clock.now()  # the first did not end the second's lease
+        assert row.leased_until > clock.now()  # the first attempt did not end the second's lease
 
     def test_holds_beyond_the_retention(self, now: dt.datetime) -> None:
-        """A claim from before the record expired is not taken for the one after."""
+        """A claim from before the record expired does not match the claim after it."""
         names: dict[str, Any] = {"record": IdempotencyRecord._meta.pk.to_python("0" * 32), "fingerprint": b"f"}
         old = claim_lease(**names, now=now, lease=LEASE, retention=60)
         new = claim_lease(**names, now=now + dt.timedelta(seconds=61), lease=LEASE, retention=60)

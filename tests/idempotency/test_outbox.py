@@ -1,4 +1,4 @@
-"""The manual's outbox, as it is printed there: what was committed is delivered, whatever dies on the way."""
+"""The manual's outbox, as printed there: each committed message is delivered, wherever a process dies."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Outbox(models.Model):
 
 
 class Died(BaseException):
-    """The process is gone: no handler of exceptions runs."""
+    """The process ends: no exception handler runs."""
 
 
 class Bank:
-    """Honours keys: the same one pays once."""
+    """A bank that honours keys: the same key pays once."""
 
     def __init__(self) -> None:
         self.fails_with: list[BaseException] = []
@@ -65,7 +65,7 @@ class Bank:
 
 
 class Shop:
-    """What the manual's text defines."""
+    """The names that the manual's text defines."""
 
     def __init__(self, user: User) -> None:
         self.user, self.bank = user, Bank()
@@ -123,7 +123,7 @@ class TestOutbox:
         assert (len(shop.bank.calls), shop.bank.payments) == (2, 1)
 
     def test_outlasts_the_process(self, shop: Shop) -> None:
-        """It dies when the bank has paid and nobody has written that down: the same key is sent again."""
+        """The process dies after the bank paid and before this was stored: the same key is sent again."""
         shop.bank.fails_with.append(Died())
         with pytest.raises(Died):
             shop.order()

@@ -1,4 +1,4 @@
-"""What a view may say about its keys: retention, waiting, what is stored, how much, and what makes two requests one."""
+"""The options of a view: retention, waiting, stored statuses, body size, and the fingerprint."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class TestMaxBody:
         assert ask(view).content == ask(view).content
 
     def test_takes_the_effect_back_when_exceeded(self, ask: Any) -> None:
-        """An effect whose repeat could not be answered truly must not be."""
+        """If the response cannot be repeated, the effect must not commit."""
         with pytest.raises(Misuse, match="max_body"):
             ask(idempotent(max_body=10)(make))
         assert (effects(), IdempotencyRecord.objects.count()) == (0, 0)
@@ -186,7 +186,7 @@ class TestEncryption:
         assert was_replayed(ask(idempotent(make), key="later"))
         with pytest.raises(IdempotencyAnswerUnreadable):
             ask(idempotent(make))
-        assert effects() == 2  # never again, only because it cannot be read
+        assert effects() == 2  # the effect is not repeated only because the response cannot be read
 
     def test_reads_what_was_stored_before_it(self, ask: Any, use: Any) -> None:
         first = ask(idempotent(make))
@@ -194,7 +194,7 @@ class TestEncryption:
         assert ask(idempotent(make)).content == first.content
 
     def test_binds_the_answer_to_its_key(self, ask: Any, use: Any) -> None:
-        """Whoever can write to the table cannot let one key answer with what another was answered."""
+        """An attacker with write access to the table cannot make one key return the response of another."""
         use(Fernet.generate_key())
         ask(idempotent(make), key="one")
         ask(idempotent(make), key="two")
@@ -205,7 +205,7 @@ class TestEncryption:
 
 
 def test_five_statements_are_all_it_takes(ask: Any, django_assert_num_queries: Any) -> None:
-    """BEGIN, claim, effect, UPDATE, COMMIT; the view's own is the third."""
+    """BEGIN, claim, effect, UPDATE, COMMIT; the effect is the view's own statement."""
     with django_assert_num_queries(5) as captured:
         ask(idempotent(make))
     kinds = [query["sql"].split()[0] for query in captured.captured_queries]

@@ -1,4 +1,6 @@
-"""A replay asks what the handler asked: permissions, objects, and everything that cannot be seen."""
+"""A replay repeats the handler's checks: permissions, objects, and every check that securecore
+cannot see is refused.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ def is_replay(response: Any) -> bool:
 class TestObjectPermission:
     @pytest.mark.parametrize(("verb", "body"), [("put", {"name": "renamed"}), ("delete", None)])
     def test_allows_a_replay(self, send: Any, verb: str, body: Any) -> None:
-        """Also of the DELETE, after which there is nothing left to ask about."""
+        """Also of the DELETE, after which no object is left to check."""
         url = f"/groups/{Group.objects.create(name='one').pk}"
         assert send(verb, url, body).status_code in (200, 204)
         assert is_replay(send(verb, url, body))
@@ -156,7 +158,9 @@ class TestAViewThatRelaysTheHeadersOfAnother:
 
 
 class TestASuccessWithoutEffect:
-    """An exception that left atomic(savepoint=False) marks the transaction; whoever caught it answers 201."""
+    """An exception that left atomic(savepoint=False) marks the transaction for rollback. A view that catches it answers
+    201.
+    """
 
     @pytest.mark.parametrize("url", ["/effect-that-goes", "/joined-effect-that-goes"])
     def test_is_not_stored(self, mtls_client: Any, alice: str, url: str) -> None:

@@ -1,4 +1,6 @@
-"""Every kind of view, under a decorator of its class or under the middleware, and what each repeat still passes."""
+"""Every kind of view, under a decorator of its class or under the middleware, and the checks that
+each repeat passes.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ class TestOneKey:
     @pytest.mark.parametrize("url", [*UNDER_MIDDLEWARE, "/bare/rest-function", "/bare/function"])
     def test_under_the_middleware_has_one_effect(self, post: Any, middleware: None, url: str) -> None:
         _expect_one_effect(post, url)
-        assert post(url, key=None).status_code == 201  # as it was before: the key is optional there
+        assert post(url, key=None).status_code == 201  # the key is optional there, so such a request runs as always
         assert effects() == 2
 
     @pytest.mark.parametrize("url", DECORATED)
@@ -69,7 +71,7 @@ class TestOneKey:
         assert mtls_client("alice").get(url).status_code == 200
 
     def test_of_a_refusal_without_an_outer_transaction_stands_for_it(self, post: Any) -> None:
-        """The refusal took the effects back with the claim; then it was stored in a transaction of its own."""
+        """The refusal rolled the effects back together with the claim; then it was stored in a new transaction."""
         first, second = (post("/class/rest", {"outcome": "refused"}) for _ in range(2))
         assert (first.status_code, second["Idempotency-Replayed"]) == (422, "true")
         assert first.content == second.content

@@ -1,4 +1,4 @@
-"""Every kind of view that Django and REST framework have, each under its key in every way that can be written."""
+"""Every kind of view of Django and REST framework, under a key in every possible way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def made(request: Any) -> JsonResponse:
 
 
 class Gate:
-    """What the views' own checks say; a test closes it."""
+    """The results of the views' own checks; a test closes it."""
 
     permitted = throttled_after = True
 
@@ -133,7 +133,7 @@ def exempt_function(request: HttpRequest) -> HttpResponse:
 
 
 class Copy:
-    """A class of the same name and body, so that each decoration has one of its own."""
+    """A class of the same name and body, so that each decoration changes its own class."""
 
     def __new__(cls, base: type[Any], **attributes: Any) -> Any:
         return type(base.__name__, (base,), attributes)

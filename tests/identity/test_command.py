@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hyphened(ca: Authority) -> Issued:
-    """A certificate whose thumbprint begins with a hyphen, like an option. One in 64 does."""
+    """A certificate with a thumbprint that begins with a hyphen, like an option. One in 64 does."""
     issued = (ca.issue("alice") for _ in itertools.count())
     return next(each for each in issued if parse_pem(each.pem).thumbprint.startswith("-"))
 

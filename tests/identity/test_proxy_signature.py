@@ -330,7 +330,7 @@ class TestBesideTheClientsOwn:
         assert self.post(self.by_both(alice, label="sig")) == REFUSED
 
     def test_the_clients_is_never_the_proxys(self, alice: Issued, ca: Authority) -> None:
-        """A client's signature never counts as the proxy's, whatever components and key it names."""
+        """A client's signature never counts as the proxy's, for any components and any key."""
         covered = (*self.COVERED, "client-cert")
         assert self.post(self.by_client(alice, covered)) == REFUSED
         assert self.post(self.by_client(alice, covered, keyid="edge-1")) == REFUSED

@@ -1,4 +1,4 @@
-"""The response to a client whose request lost its database session while it held the gate."""
+"""The response to a request that lost its database session while it held the gate."""
 
 from __future__ import annotations
 

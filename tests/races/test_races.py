@@ -55,7 +55,7 @@ class TestIdempotencyKey:
 
         def post(index: int) -> Any:
             outcome = "?outcome=broken" if index % 2 else ""
-            # Half of the requests share a key whose view succeeds, the other half a key whose view fails.
+            # Half of the requests share a key and succeed, the other half share another key and fail.
             return clients[index].post(f"/idempotent{outcome}", headers={"Idempotency-Key": f"half-{index % 2}"})
 
         answers = run_together(THREADS, post)

@@ -71,7 +71,7 @@ def test_that_was_cancelled_raises() -> None:
 
 
 def fails(*, action: str, **_: Any) -> None:
-    """A signal receiver of the project whose statement fails, and that hides the error."""
+    """A signal receiver of the project that runs a failing statement and hides the error."""
     if action != "post_remove":
         return
     with suppress(ProgrammingError), connection.cursor() as cursor:

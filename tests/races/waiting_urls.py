@@ -1,4 +1,4 @@
-"""Views whose database session ends while they hold the gate: by a revocation, or because the session was idle."""
+"""Views that lose their database session while they hold the gate: by a revocation, or because the session was idle."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ REQUEST = Request(
 
 
 class Response(Request):
-    """B.2 test-response: what a response has in place of a request's components."""
+    """B.2 test-response: the components of a response, in place of a request's."""
 
     def component(self, name: str, parameters: Mapping[str, Any]) -> str:
         return "200" if name == "@status" and not parameters else super().component(name, parameters)

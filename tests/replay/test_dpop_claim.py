@@ -58,7 +58,7 @@ class TestClaimProof:
         verify(presented, now=last_accepted)
         with pytest.raises(InvalidDPoPProof, match="iat"):
             verify(presented, now=last_accepted + SECOND / 1000)
-        # A host whose clock is ten seconds slow reads its last instant when this host's clock is ten seconds further.
+        # A host with a clock ten seconds slow reads its last instant when this host's clock is ten seconds further.
         assert replayed(proof, now=last_accepted + 10 * SECOND)
 
     def test_follows_the_settings(self) -> None:

@@ -406,7 +406,7 @@ class Test7_2_2_Replay:
         last = NOW + 60 * SECOND
         with pytest.raises(NonceReused):
             claim_signature(verify(request, now=last), now=last)
-        # A host whose clock is ten seconds slow accepts the signature until this instant of this host.
+        # A host with a clock ten seconds slow accepts the signature until this instant of this host.
         with pytest.raises(NonceReused):
             claim_signature(verify(request, now=last), now=NOW + 70 * SECOND)
         assert SeenNonce.objects.get().expires_at == NOW + 71 * SECOND

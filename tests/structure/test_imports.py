@@ -1,4 +1,4 @@
-"""Imports point down only: the contracts of pyproject.toml, and what they cannot say."""
+"""Imports point down only: the contracts of pyproject.toml, and rules that contracts cannot express."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tests.support.tree import ROOT, files, relative
 
-#: The only code that sees a request.
+#: The only code that uses a request.
 EDGE = ("securecore/http/", "securecore/admin", "securecore/urls.py")
 
 
@@ -24,7 +24,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 def test_contracts_are_kept() -> None:
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
-    # This tree's scanner, also where another checkout of it is installed.
+    # The scanner of this tree, also where another checkout is installed.
     environ = os.environ | {"PYTHONPATH": str(ROOT / "scanner")}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A name says what is in the box; `utils` says that somebody stopped thinking."""
+"""A module's name describes its content; `utils` describes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table "I want to ..." of CONTRIBUTING.md leads to the lines it names, and every link of the manual to a file."""
+"""The table "I want to ..." of CONTRIBUTING.md leads to existing lines, and every link of the manual to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers and operators rely on by name is unique, well formed and documented."""
+"""Names on which callers and operators rely are unique, well formed and documented."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def repeated(values: Iterable[str]) -> set[str]:
 
 
 def own(classes: Iterable[type[Kind]]) -> list[type[Kind]]:
-    """Those of the app; a test may define more."""
+    """Return the classes of the app; a test may define more."""
     return [found for found in classes if found.__module__.startswith("securecore.")]
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of sabotages fits the tree. ``make sabotage`` tries whether a test notices each."""
+"""The catalogue of sabotages fits the tree. ``make sabotage`` checks that a test notices each."""
 
 from __future__ import annotations
 

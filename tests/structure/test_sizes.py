@@ -1,4 +1,4 @@
-"""A function is one sentence, a file is one subject. Documentation and comments are free."""
+"""Limits for the length of functions and files. Documentation and comments are not counted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tok
 
 
 def code_lines(text: str) -> set[int]:
-    """The numbers of the lines that hold code: no comment, no blank line, no docstring."""
+    """Return the numbers of the lines that hold code: no comment, no blank line, no docstring."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in NO_CODE:

@@ -1,4 +1,4 @@
-"""The files belong to anybody: no machine's paths, no registry's address."""
+"""The files work for every reader: no machine's paths, no registry's address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A certificate authority of the tests: its certificates, and the headers nginx makes of them."""
+"""The certificate authority of the tests: its certificates, and the headers that nginx builds from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate with its private key, and what nginx would send for it."""
+    """A certificate with its private key, and nginx's headers for it."""
 
     certificate: x509.Certificate
     key: CertificateIssuerPrivateKeyTypes
@@ -52,7 +52,7 @@ class Issued:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a view's META holds when the request came from nginx over a unix socket."""
+        """Return META for a request that came from nginx over a unix socket."""
         return {
             "REMOTE_ADDR": "",
             "HTTP_X_SSL_CLIENT_VERIFY": "SUCCESS",
@@ -61,7 +61,7 @@ class Issued:
 
 
 class Authority:
-    """Issues certificates; one for each name unless asked for a fresh one."""
+    """An authority that issues certificates: the same one for each name, unless a fresh one is demanded."""
 
     def __init__(self, common_name: str = "Test CA", now: dt.datetime | None = None) -> None:
         self.now = now or dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -82,7 +82,7 @@ class Authority:
         key: CertificateIssuerPrivateKeyTypes | None = None,
         extensions: Sequence[x509.ExtensionType] = (),
     ) -> Issued:
-        """Return a new certificate, valid for a day on either side of now unless told otherwise."""
+        """Return a new certificate, by default valid from a day ago until a day ahead."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         names = [
             *map(x509.DNSName, dns_names),

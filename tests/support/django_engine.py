@@ -1,4 +1,6 @@
-"""Our engine and middleware where Django's stand, for Django's own tests (see tests/support/django_suites.py)."""
+"""securecore's engine and middleware in place of Django's, for Django's own tests (see
+tests/support/django_suites.py).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from django.contrib.sessions.backends import cached_db, db  # noqa: F401  # the 
 from securecore.http.middleware import SessionMiddleware
 from securecore.sessions import Session, SessionStore
 
-#: What contradicts a promise of ours, and which. Everything else must pass.
+#: The Django tests that contradict a promise of securecore, and which promise. All others must pass.
 EXCEPTIONS = {
     "LoginTest.test_session_key_flushed_on_login_after_password_change": "the id survives a login of the same user; "
     "ours never does (ASVS 5.0 v5.0.0-7.2.4)",
@@ -24,8 +26,8 @@ EXCEPTIONS = {
 
 
 def substitute() -> None:
-    """Put our engine and middleware where Django's stand, in the tests of Django's database engine."""
-    import_module("sessions_tests.models")  # and so does a custom one that is derived from it
+    """Put securecore's engine and middleware in place of Django's, in the tests of Django's database engine."""
+    import_module("sessions_tests.models")  # and in place of a custom engine that is derived from Django's
     theirs, db.SessionStore = db.SessionStore, SessionStore  # type: ignore[assignment,misc]
     suite = import_module("sessions_tests.tests")
     db.SessionStore = theirs  # type: ignore[misc]
@@ -37,7 +39,7 @@ def substitute() -> None:
 
 
 class Rows:
-    """Our table under the interface of Django's, for tests that look into it."""
+    """securecore's table behind the interface of Django's, for tests that read the table."""
 
     class objects:
         count = staticmethod(lambda: Session.objects.count())

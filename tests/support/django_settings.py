@@ -1,4 +1,4 @@
-"""What Django's own suites run with: as little as possible beside our engine."""
+"""The settings for Django's own suites: as little as possible beside securecore's engine."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ TIME_ZONE = "UTC"
 SESSION_ENGINE = "securecore.sessions"
 TEST_RUNNER = "tests.support.django_settings.Runner"
 
-#: How passwords are hashed: 100 of the 120 seconds that all four suites take with Django 6.1.
+#: The tests of password hashing: 100 of the 120 seconds of all four suites with Django 6.1.
 _OF_NO_SESSION = "auth_tests.test_hashers."
 
-# runtests.py reads the settings first, and sets INSTALLED_APPS and MIDDLEWARE to these lists of its own afterwards.
+# runtests.py reads the settings first, and then sets INSTALLED_APPS and MIDDLEWARE to these lists.
 _runtests: Any = sys.modules["__main__"]
 if hasattr(_runtests, "ALWAYS_INSTALLED_APPS"):
     _runtests.ALWAYS_INSTALLED_APPS.append("securecore")
@@ -36,7 +36,7 @@ if hasattr(_runtests, "ALWAYS_INSTALLED_APPS"):
 
 
 class Runner(DiscoverRunner):
-    """Django's, with securecore installed and Django's database engine of sessions replaced by ours."""
+    """Django's runner, with securecore installed and Django's database engine of sessions replaced by securecore's."""
 
     def build_suite(self, test_labels: Any = None, **kwargs: Any) -> Any:
         from tests.support.django_engine import EXCEPTIONS, substitute  # needs the apps
@@ -54,7 +54,7 @@ class Runner(DiscoverRunner):
         )
 
     def run_checks(self, databases: Any) -> None:
-        """None: there is no proxy and no certificate here, which our checks would rightly miss."""
+        """Run no check: there is no proxy and no certificate here, which securecore's checks would rightly report."""
 
     def setup_databases(self, **kwargs: Any) -> Any:
         settings.MIGRATION_MODULES = {**settings.MIGRATION_MODULES, "securecore": None}

@@ -1,8 +1,8 @@
-"""Django's own tests of sessions, login, CSRF and messages, with our engine in place of Django's.
+"""Django's own tests of sessions, login, CSRF and messages, with securecore's engine in place of Django's.
 
     python -m tests.support.django_suites [LABEL...]
 
-They are in Django's source distribution, of the version that is installed, which is fetched once into var/.
+The tests come from Django's source distribution, in the installed version, which is fetched once into var/.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LABELS = ("sessions_tests", "auth_tests", "csrf_tests", "messages_tests")
 
 
 def source() -> Path:
-    """Return the tests of the Django that is installed, fetched on first use."""
+    """Return the folder of the installed Django's tests, fetched at the first use."""
     version = django.get_version()
     archive = CACHE / f"django-{version}.tar.gz"
     if not archive.exists():

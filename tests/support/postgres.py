@@ -35,7 +35,7 @@ START_TIMEOUT = 60  # seconds; also covers the recovery after a kill
 STOP_TIMEOUT = 10
 
 # Without fsync the files survive the death of every process, which is all a test can cause, but not a power cut.
-# What durability means to a *client* is untouched: synchronous_commit stays on.
+# The durability that a *client* sees does not change: synchronous_commit stays on.
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "200",
@@ -122,7 +122,7 @@ class Server:
         self.start()
 
     def become_standby(self) -> None:
-        """Start again as a hot standby: it has what it had, answers, and lets nobody write."""
+        """Start again as a hot standby: the server keeps its data, answers queries, and refuses writes."""
         self.stop()
         (self._directory / "data" / "standby.signal").touch()
         self.start()
@@ -143,7 +143,7 @@ class Server:
 
 @contextlib.contextmanager
 def server() -> Iterator[Server]:
-    """A fresh server of our own; it and its files are gone afterwards, whatever happens.
+    """Start a new server. The server and its files are removed at the end, also after an error.
 
     Raises CannotStart.
     """

@@ -11,7 +11,7 @@ IGNORED = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text
 
 
 def files(suffix: str = "", *, under: str = "") -> list[Path]:
-    """Every file whose name ends in `suffix`, below the folder `under` of the project."""
+    """Return every file below the folder `under` of the project that ends in `suffix`."""
     found: list[Path] = []
     for folder, folders, names in os.walk(ROOT / under):
         folders[:] = sorted(name for name in folders if not is_ignored(name))

@@ -33,7 +33,7 @@ def make_effect() -> str:
 
 
 def _outcome(outcome: str) -> None:
-    """What a view does after its effect, as the request wants it."""
+    """Return or raise the outcome that the request demands, after the effect."""
     if outcome == "invalid":
         raise ValidationError({"amount": ["too much"]})
     if outcome == "refused":

@@ -51,7 +51,7 @@ def header(**changed: Any) -> dict[str, Any]:
 
 
 def sign(head: Any, payload: Any, *, algorithm: str | None = None, key: Any = None) -> str:
-    """Return a token with these two parts, signed by the service's own key whatever they contain."""
+    """Return a token with these two parts, signed by the service's own key."""
     own = own_key()
     signing_input = f"{segment(head)}.{segment(payload)}"
     method = jwt.get_algorithm_by_name(algorithm or own.algorithm)

@@ -39,7 +39,7 @@ def atomic_requests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The list of proofs whose signature was verified."""
+    """The list of proofs with a verified signature."""
     seen: list[Any] = []
     good = proof_key.signature_is_good
 

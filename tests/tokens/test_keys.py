@@ -151,7 +151,7 @@ class TestRetire:
         assert works(client, given(client)["access_token"])
 
     def test_reaches_a_worker_that_has_just_verified(self, client: MutualTLSClient, now: dt.datetime) -> None:
-        """The SELECT that reads the user judges the key too, whatever the worker has in its cache."""
+        """The SELECT that reads the user judges the key too, also if the worker has the key in its cache."""
         from securecore import caller
 
         kid = rotate(now)

@@ -77,7 +77,7 @@ def root() -> User:
 
 @pytest.fixture
 def alice(root: User) -> User:
-    """A user whose name is the primary key of the administrator."""
+    """A user with the administrator's primary key as name."""
     return User.objects.create_user(str(root.pk), email="alice@example.org", password="secret")
 
 

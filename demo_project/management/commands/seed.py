@@ -19,7 +19,7 @@ STARTING_BALANCE = 1_000_000
 ACCOUNTS = ("alice", "bob", "carol", "service")
 MAY_TRANSFER = ("alice", "bob", "service")
 ADMINISTRATORS = ("carol",)
-#: Names whose certificates no longer work. They get no account and no grant.
+#: Names with certificates that no longer work. They get no account and no grant.
 FORMER = ("revoked", "expired")
 TRANSFER = "transfers.create"
 

@@ -49,7 +49,7 @@ def claims(edge: Edge, name: str) -> Iterator[list[tuple[str, str]]]:
 
 
 class Contract:
-    #: The source whose headers the proxy writes, also for tests that forge them.
+    #: The source of the proxy's headers, also for tests that forge them.
     source: ClassVar[str]
     #: Whether the proxy reads a CRL. Otherwise only the application knows the revoked certificates.
     reads_crl: ClassVar[bool] = True

@@ -49,7 +49,7 @@ class Ground:
         return run(self, ["-c", f"import django; django.setup()\n{code}"])
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command beside the services and return what it prints."""
+        """Run a management command beside the services and return its output."""
         return run(self, ["-m", "django", *arguments])
 
 

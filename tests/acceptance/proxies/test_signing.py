@@ -26,7 +26,7 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def past_the_hop(edge: Edge, headers: Headers) -> Answer:
-    """Send a request to the unix socket of the service, whose peer is trusted, past the signing hop."""
+    """Send a request to the unix socket of the service past the signing hop, as a trusted peer."""
     with contextlib.closing(Upstream(str(edge.socket))) as connection:
         return ask(connection, headers)
 
