@@ -16,7 +16,7 @@ from pathlib import Path
 
 import django
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "var" / "django"
 LABELS = ("sessions_tests", "auth_tests", "csrf_tests", "messages_tests")
 

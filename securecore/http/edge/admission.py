@@ -52,23 +52,26 @@ _STRANGE_CHARSETS = frozenset(("punycode", "idna", "undefined", "unicode_escape"
 
 #: Where ``set_aside_strange_charset`` notes that it took a charset out of ``CONTENT_TYPE``. No header has such a name.
 _SET_ASIDE = "securecore.strange_charset"
+#: Characters. The longest useful type, a multipart form, has a boundary of at most 70 (RFC 2046 section 5.1.1).
+_LONGEST_CONTENT_TYPE = 1_024
 
 
 def set_aside_strange_charset(*, environ: dict[str, Any] | None = None, **_: Any) -> None:
     """Take a charset in which Django cannot decode the query out of ``CONTENT_TYPE``, on ``request_started``.
 
     Django decodes the query while it makes the request, before any middleware: for ``charset=hex`` an exception leaves
-    the WSGI callable. So it does for a parameter in an encoding that Python does not know: ``a*=nothing''%41``.
+    the WSGI callable. So it does for a parameter in an encoding that Python does not know: ``a*=nothing''%41``. Django
+    6.1 also raises for a value of more than 10,000 characters.
     """
     kind = str((environ or {}).get("CONTENT_TYPE") or "")
-    if environ is None or ";" not in kind:
+    if environ is None or (";" not in kind and len(kind) <= _LONGEST_CONTENT_TYPE):
         return
     try:
         is_strange = _is_strange(parse_header_parameters(kind)[1].get("charset", ""))
     except (LookupError, ValueError):
         is_strange = True
-    if is_strange:
-        environ["CONTENT_TYPE"], environ[_SET_ASIDE] = kind.partition(";")[0], True
+    if is_strange or len(kind) > _LONGEST_CONTENT_TYPE:
+        environ["CONTENT_TYPE"], environ[_SET_ASIDE] = kind.partition(";")[0][:_LONGEST_CONTENT_TYPE], True
 
 
 def refuse_strange_charset(request: HttpRequest) -> None:
