@@ -210,7 +210,7 @@ def why_not_leased(connection: BaseDatabaseWrapper) -> str:
     if table.is_filtered:
         return f"{type(table.model._default_manager).__name__} may filter the users of each request"
     if not is_djangos_own(connection):
-        return f"the database backend {type(database).__module__} may switch to a schema of a tenant"
+        return f"the database backend {type(connection).__module__} may switch to a schema of a tenant"
     return ""
 
 

@@ -307,10 +307,10 @@ def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on
 
 
 def _object(obj: Any) -> Target:
-    connection = getattr(getattr(obj, "_state", None), "db", None)
-    if connection not in (None, settings.DATABASE):
+    alias = getattr(getattr(obj, "_state", None), "db", None)
+    if alias not in (None, settings.DATABASE):
         raise Misuse(
-            f"This object was read from DATABASES[{database!r}], but permissions hold for effects in "
+            f"This object was read from DATABASES[{alias!r}], but permissions hold for effects in "
             f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "
             f"may show what is no longer so."
         )
