@@ -330,7 +330,7 @@ def _gated(what: str, work: Callable[[], Result]) -> Result:
     """
 
     def once() -> Result:
-        with db.committed_transaction(what), gate.winning(), db.refused_when_locked(Busy):
+        with db.committed_transaction(what), db.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result
