@@ -340,7 +340,7 @@ def _gated(what: str, work: Callable[[], Result]) -> Result:
     """
 
     def once() -> Result:
-        with database.committed_transaction(what), gate.winning(), database.refused_when_locked(Busy):
+        with database.committed_transaction(what), database.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result

@@ -14,7 +14,7 @@ Note [A revocation wins]
     a row lock on ``securecore_gate``; pids are PostgreSQL's own, so this works behind a pooler too.
 
     A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
-    their checks under the row gate. So a revocation is watched until its transaction ends (``watched``).
+    their checks under the row gate. So the revocation of a grant is watched until all is written (``watched``).
 
     The statement runs on a connection of its own, opened by a thread when the time has come, since the revoking
     connection is waiting. Where that connection cannot be opened, or its role may not end the other session, the

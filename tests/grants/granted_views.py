@@ -117,28 +117,6 @@ class OverriddenCheckPermissions(Named):
         pass
 
 
-class Composed(GrantedView, APIView):
-    """It never asks about its object."""
-
-    lookup_field = "name"
-    permission_classes = (IsAuthenticated & HasGrant(MAKE),)  # type: ignore[operator]
-
-    def post(self, request: Any, name: str) -> Response:
-        return Response({"name": make_effect()})
-
-
-class ComposedByName(Base):
-    lookup_field = "name"
-    permission_classes = (IsAuthenticated & HasGrant(MAKE),)  # type: ignore[operator]
-
-
-class Alternative(Base):
-    """Its first permission suffices."""
-
-    lookup_field = "name"
-    permission_classes = (IsAuthenticated | HasGrant(MAKE),)  # type: ignore[operator]
-
-
 class Extra(GrantedView, ViewSet):
     grants = {"listed": MAKE}  # noqa: RUF012
 
@@ -295,9 +273,6 @@ urlpatterns = [
     path("replaced-permissions", ReplacedPermissions.as_view()),
     path("overridden-get-permissions", OverriddenGetPermissions.as_view()),
     path("overridden-check-permissions", OverriddenCheckPermissions.as_view()),
-    path("composed/<name>", Composed.as_view()),
-    path("composed-by-name/<name>", ComposedByName.as_view({"get": "retrieve"})),
-    path("alternative/<name>", Alternative.as_view({"get": "retrieve"})),
     path("opened", Opened.as_view()),
     path("late-work/granted/<kind>", LateWork.as_view()),
     path("late-work/required/<kind>", required),

@@ -225,7 +225,7 @@ class TestLateWork:
 
 
 class TestAnObjectThatIsNot:
-    URLS = ("/about-one", "/about-one-or-404", "/about-one-late", "/by-name", "/composed-by-name")
+    URLS = ("/about-one", "/about-one-or-404", "/about-one-late", "/by-name")
 
     @pytest.mark.parametrize("url", URLS)
     def test_is_told_to_those_alone_who_may_on_all(
@@ -240,20 +240,6 @@ class TestAnObjectThatIsNot:
         assert statuses() == [200, 403, 403]
         give(caller)
         assert statuses() == [200, 200, 404]
-
-
-class TestAGrantInsideAnotherPermission:
-    """``IsAuthenticated & HasGrant(...)``, in a view about one object."""
-
-    def test_must_be_asked(self, strict: MutualTLSClient) -> None:
-        """The handler ran for callers without any grant."""
-        with pytest.raises(Misuse, match="never asked"):
-            send(strict, "post", "/composed/own")
-        assert effects() == 0
-
-    def test_need_not_where_another_suffices(self, client: MutualTLSClient) -> None:
-        Group.objects.create(name="own")
-        assert [client.get(f"/alternative/{name}").status_code for name in ("own", "missing")] == [200, 404]
 
 
 class TestNames:

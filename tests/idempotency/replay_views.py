@@ -86,7 +86,7 @@ class ProxyOfGroup(Group):
 
 
 @idempotent
-class Proxies(ModelViewSet[ProxyOfGroup]):
+class Proxies(ModelViewSet[Group]):
     permission_classes = (IsAuthenticated, MayChange)
     serializer_class = GroupSerializer  # type: ignore[assignment]
 

@@ -204,8 +204,11 @@ def test_a_member_of_a_group_that_loses_it_is_ended(user: User, revoke: Any) -> 
     assert not held(principal)
 
 
-def test_a_revocation_ends_no_other(alice: str, told: list[Any]) -> None:
+@pytest.mark.parametrize("is_allowed", [False, True], ids=["alone", "by a view behind the gate"])
+def test_a_revocation_ends_no_other(alice: str, told: list[Any], is_allowed: bool) -> None:
     def slow_revocation() -> None:
+        if is_allowed:
+            grants.decide(alice, MAKE, clock=clock.now).require()
         grants.revoke(principal=alice, permission=MAKE, now=clock.now())
 
     other = Held(slow_revocation)
