@@ -138,11 +138,7 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
     _require(issuer=issuer, jti=jti)
 
     def revoke() -> bool:
-        user = principals.user(subject) if subject else None
-        if user is not None:
-            gate.close(user)
-        else:
-            _close_client(client_id)
+        _close_for_token(subject, client_id)
         return tokens.revoke(issuer=issuer, jti=jti, expires_at=expires_at, now=clock.now())
 
     revoked = _gated("revoke_token()", revoke)
@@ -169,7 +165,7 @@ def revoke_client_tokens(client_id: str) -> None:
     _require(client_id=client_id)
 
     def revoke() -> None:
-        _close_client(client_id)
+        _close_for_token("", client_id)
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
@@ -310,14 +306,13 @@ def _owners(*rows: QuerySet[Any]) -> set[str]:
     return {f"user:{user}" for user in users}
 
 
-def _close_client(client_id: str) -> None:
-    """Close the gate of the client's tokens: everybody's if it is not known, or if it is simplejwt, whose tokens enter
-    no gate of a client. All users have that one client, and their checks would pass a row gate one at a time.
+def _close_for_token(subject: str, client_id: str) -> None:
+    """Close the gate of the user that a token names, else of its client, else everybody's. Simplejwt's tokens enter no
+    gate of a client: all users have that one, and their checks would pass a row gate one at a time.
     """
-    if client_id in ("", tokens.simplejwt.CLIENT_ID):
-        gate.close_all()
-    else:
-        gate.close(principals.service(client_id))
+    is_alone = client_id not in ("", tokens.simplejwt.CLIENT_ID)
+    named = (principals.user(subject) if subject else None) or (principals.service(client_id) if is_alone else None)
+    gate.close(named) if named else gate.close_all()
 
 
 def _families() -> QuerySet[tokens.RefreshFamily]:

@@ -221,10 +221,3 @@ def test_what_needs_no_caller_is_served_whatever_the_header_says(stage: Stage) -
         assert client.post("/auth/login", **headers).status_code == 200
         assert client.get("/oauth/jwks", **headers).status_code == 200
     assert tokens.verify(response.json()["access_token"], now=clock.now()).subject == str(stage.users["alice"].pk)
-
-
-def test_a_login_that_was_refused_logs_nobody_in(stage: Stage, settings: Any) -> None:
-    """Django's ``alogin()`` names the user twice: ``request.user`` and ``request.auser()``."""
-    assert answer(stage.client("alice").get("/log-in-at-once")) == "alice"
-    settings.SECURECORE = settings.SECURECORE | {"SESSION_LIMIT": 1, "SESSION_LIMIT_REACHED": "refuse"}
-    assert answer(stage.client("alice").get("/log-in-at-once")) == ""

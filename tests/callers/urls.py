@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import alogin, login
+from django.contrib.auth import login
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import include, path
@@ -18,7 +17,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from securecore.errors import Refused
 from securecore.http.authentication import (
     AccessTokenAuthentication,
     CertificateAuthentication,
@@ -118,15 +116,6 @@ class ByTokenAuthorized(APIView):
             return Response(said(request))
 
 
-async def log_in_at_once(request: HttpRequest) -> HttpResponse:
-    """A login whose refusal the view answers by itself."""
-    alice = await User.objects.aget(username="alice")
-    with suppress(Refused):
-        await alogin(request, alice, "django.contrib.auth.backends.ModelBackend")
-    user = await request.auser()
-    return JsonResponse({"user": user.get_username()})
-
-
 def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
@@ -197,7 +186,6 @@ urlpatterns = [
     path("by-token/requires", ByToken.as_view(authentication_classes=TOKENS)),
     path("by-token/granted", ByTokenGranted.as_view(authentication_classes=TOKENS)),
     path("by-token/authorize", ByTokenAuthorized.as_view(authentication_classes=TOKENS)),
-    path("log-in-at-once", log_in_at_once),
     path("healthz", healthz),
     path("log-in/<name>", log_in),
     path("signed", signed),

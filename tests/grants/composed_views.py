@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from securecore.http.permissions import GrantedView, HasGrant
 from tests.grants.granted_views import MAKE, Base
-from tests.views import make_effect
+from tests.support.views import make_effect
 
 
 class Composed(GrantedView, APIView):

@@ -6,7 +6,6 @@ since it happens in receivers (see receivers.py).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from django.contrib.auth import login as django_login
@@ -66,14 +65,9 @@ def begin(request: Any, user: Any) -> None:
     except BaseException:
         session.abandon()
         request.user = AnonymousUser()
-        request.auser = partial(_nobody, request)  # alogin() has put the user there too
         raise
     if evicted:
         events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
-
-
-async def _nobody(request: Any) -> Any:
-    return request.user
 
 
 def _require_standing(request: Any, user: Any) -> None:
