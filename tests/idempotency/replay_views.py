@@ -88,7 +88,7 @@ class ProxyOfGroup(Group):
 @idempotent
 class Proxies(ModelViewSet[Group]):
     permission_classes = (IsAuthenticated, MayChange)
-    serializer_class = GroupSerializer  # type: ignore[assignment]
+    serializer_class = GroupSerializer
 
     def get_queryset(self) -> Any:
         return ProxyOfGroup.objects.filter(name__in=Owned.visible)

@@ -10,13 +10,6 @@ from tests.support.tree import relative, sources
 
 FILE_LINES = 200
 TEST_FILE_LINES = 400  # a list of cases, read one at a time; one file for each module under test
-#: Catalogues: a list of cases, one after another, which a second file would only tear apart.
-LARGER = {
-    "securecore/errors.py": 240,
-    "securecore/events.py": 240,
-    "securecore/revocation.py": 240,
-    "tests/grants/granted_views.py": 240,
-}
 FUNCTION_LINES = 40
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
@@ -45,7 +38,7 @@ def is_text(node: ast.AST) -> bool:
 
 def test_files_have_one_subject() -> None:
     sizes = {relative(path): len(code_lines(path.read_text())) for path in sources()}
-    limits = {path: TEST_FILE_LINES if "/test_" in path else LARGER.get(path, FILE_LINES) for path in sizes}
+    limits = {path: TEST_FILE_LINES if "/test_" in path else FILE_LINES for path in sizes}
     too_large = {path: size for path, size in sizes.items() if size > limits[path]}
     assert not too_large, "find the second subject and give it a file of its own"
 

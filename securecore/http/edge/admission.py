@@ -12,29 +12,13 @@ from django.http import HttpRequest, QueryDict
 from django.utils.http import parse_header_parameters
 
 from securecore.conf import django_settings
-from securecore.errors import CrossSite, EarlyData, Refused, TokenInUrl
+from securecore.errors import CharsetRefused, ContentLengthMalformed, CrossSite, EarlyData, TokenInUrl
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: RFC 6750 section 2.3 and its kin.
 _TOKEN_PARAMETERS = ("access_token", "refresh_token")
 #: Eighteen digits are an exabyte. Python turns longer texts of digits into numbers slowly, or not at all.
 _LENGTH = re.compile(r"[0-9]{0,18}")
-
-
-class ContentLengthMalformed(Refused):
-    """RFC 9112 section 6.3: a message whose ``Content-Length`` is no number has no known end."""
-
-    code = "content-length-malformed"
-    status = 400
-    title = "Content-Length is not a number of bytes."
-
-
-class CharsetRefused(Refused):
-    """The ``charset`` of the content type is no encoding of text, or one that takes quadratic time to decode."""
-
-    code = "charset-refused"
-    status = 400
-    title = "The charset of the content type is not accepted."
 
 
 def refuse_malformed_length(request: HttpRequest) -> None:

@@ -1,0 +1,23 @@
+"""Refusals of permissions, and of amounts of a limited permission."""
+
+from __future__ import annotations
+
+from securecore.errors.base import Refused
+
+
+class PermissionDenied(Refused):
+    code = "permission-denied"
+    title = "You may not do this."
+
+
+class AllowanceExhausted(PermissionDenied):
+    code = "allowance-exhausted"
+    title = "You have used up what you may do of this."
+
+
+class AmountRefused(Refused):
+    """The amount that a request consumes is no whole number from 1 to 2^63 - 1, the largest a ``bigint`` holds."""
+
+    code = "amount-refused"
+    status = 400
+    title = "The amount must be a whole number greater than zero."
