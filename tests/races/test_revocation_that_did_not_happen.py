@@ -37,11 +37,12 @@ def cancelled_at_random() -> Iterator[None]:
     """Cancel whatever this connection runs, as an administrator does with ``pg_cancel_backend()``, again and again."""
     connection.ensure_connection()
     info, done = connection.connection.info, threading.Event()
+    backend = info.backend_pid  # Django closes a connection whose ROLLBACK was cancelled
     other = psycopg.connect(info.dsn, autocommit=True)
 
     def cancel() -> None:
         while not done.is_set():
-            other.execute("SELECT pg_cancel_backend(%s)", [info.backend_pid])
+            other.execute("SELECT pg_cancel_backend(%s)", [backend])
 
     thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
