@@ -36,7 +36,7 @@ def checked(public_key: str) -> str:
     try:
         key = load_public_key(public_key.encode())
     except SignatureError as error:
-        raise Misuse(f"This is no PEM of a public key for signatures: {error}") from error
+        raise Misuse(f"This is no public key for signatures, in PEM: {error}") from error
     return str(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
 
 
