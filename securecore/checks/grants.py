@@ -35,7 +35,7 @@ def e601_sqlite_immediate(**_: Any) -> list[CheckMessage]:
 
 
 def e602_read_committed(**_: Any) -> list[CheckMessage]:
-    """Report an isolation level whose snapshot is older than the wait for the gate.
+    """Report an isolation level with a snapshot from before the wait for the gate.
 
     After the wait such a snapshot still shows the permission that the revocation removed.
     """

@@ -112,7 +112,7 @@ class RefreshFamily(models.Model):
     scope = models.TextField(blank=True)
     rotates = models.BooleanField()
     #: The certificate of the last refresh; before the first refresh, the certificate under which the family began.
-    #: Revoking this certificate ends the family, whatever the binding. The first certificate would be wrong here: after
+    #: Revoking this certificate ends the family under any binding. The first certificate would be wrong here: after
     #: a renewal, revoking the old certificate would log the owner out. A thief of the old certificate can refresh under
     #: that certificate only, so its revocation ends the thief's tokens. The target is a name, so that this feature does
     #: not import ``identity``.

@@ -1,4 +1,4 @@
-"""Run the catalogue: python -m tools.sabotage [WORD...] runs the entries whose name contains one of the words.
+"""Run the catalogue: python -m tools.sabotage [WORD...] runs the entries with one of the words in their name.
 
 First the named tests must pass on the unchanged tree. Then each sabotage is applied alone to a copy of the tree, and
 its test must fail there: by an assertion, not because the code no longer runs.

@@ -33,7 +33,7 @@ class NotFound(Exception):
 
 
 def find(name: str) -> Definition:
-    """Return the definition whose dotted name ends in ``name``. Raises ``NotFound``.
+    """Return the definition with a dotted name that ends in ``name``. Raises ``NotFound``.
 
     For example ``gate.enter`` is ``securecore.grants.gate.enter`` as long as no other ``gate`` has an ``enter``.
     """
