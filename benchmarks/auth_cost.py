@@ -1,12 +1,12 @@
-"""What authentication costs a request: ours and the best-known packages, over a bare REST framework view.
+"""Measure the cost of authentication for a request: securecore and the best-known packages, over a bare REST view.
 
     python -m tests.support.postgres -- python -m benchmarks.auth_cost [--rounds N] [--json] [--svg docs/auth_cost.svg]
     python -m tests.support.postgres -- python -m benchmarks.auth_cost --rows 0 1000000 10000000
     python -m tests.support.postgres -- python -m benchmarks.auth_cost --unprepared      as behind PgBouncer
 
-One process, one PostgreSQL, all peers in turn within each round, so that whatever slows the machine slows all of them.
-Each figure is the median of every call, less the bare view's. ``--rows`` fills our tables with so many records, half of
-them expired, and compares ours with itself.
+One process and one PostgreSQL. All peers run in turn within each round, so that a slow machine slows all of them. Each
+figure is the median of all calls, minus the median of the bare view. ``--rows`` fills securecore's tables with that
+many records, half of them expired, and compares securecore with itself.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def measured(peers: dict[str, Peer], rounds: int, pause: float) -> dict[str, flo
 def timed(call: Callable[[], None], pause: float) -> list[int]:
     figures = []
     for _ in range(CALLS):
-        time.sleep(pause)  # a server waits between two requests, and its caches cool
+        time.sleep(pause)  # a server waits between two requests, and the CPU's caches cool
         started = time.perf_counter_ns()
         call()
         figures.append(time.perf_counter_ns() - started)
@@ -80,7 +80,8 @@ def show_rows(sizes: list[int], everybody: dict[str, Peer], rounds: int, pause: 
     for size in sorted(sizes):
         fill(there, size)
         there = size
-        # Against simplejwt's of the same minutes, which reads none of our tables: minutes differ.
+        # The ratio to simplejwt in the same minutes: the machine's speed changes, and simplejwt reads no securecore
+        # table.
         added = measured(chosen, rounds, pause)
         yardstick = added.pop("simplejwt")
         relative = {name: each / yardstick for name, each in added.items()}

@@ -1,6 +1,6 @@
-"""Who is compared in auth_cost.py: for each peer its middleware, a REST framework view, and a request that it lets in.
+"""The packages that auth_cost.py compares: for each its middleware, a REST framework view, and an accepted request.
 
-Every view is the same but for its authentication, and says the user's name, so that each peer has to know it.
+All views are the same except for authentication. Each returns the user's name, so that every peer must load the user.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ AUTHENTICATION = "securecore.http.middleware.AuthenticationMiddleware"
 
 @dataclass(frozen=True)
 class Peer:
-    """``headers`` are the WSGI variables of a request that is let in; ``settings`` are changed around its requests."""
+    """A package to measure. ``headers`` are the WSGI variables of an accepted request; ``settings`` apply around it."""
 
     path: str
     headers: dict[str, str]
@@ -56,7 +56,7 @@ class Peer:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def caller(self) -> Callable[[], None]:
-        """Return a function that makes one request, through all that a WSGI server would call."""
+        """Return a function that makes one request through the whole WSGI application."""
         handler = WSGIHandler.__new__(WSGIHandler)
         with override_settings(MIDDLEWARE=list(self.middleware), **self.settings):
             handler.load_middleware()
@@ -104,12 +104,12 @@ def view_of(request: Any, peer: str) -> Any:
     return VIEWS[peer](request)
 
 
-# One pattern for all of them: of several, the last would cost the most.
+# One URL pattern for all peers: with several, the last pattern would cost the most.
 urlpatterns = [path("<slug:peer>", view_of)]
 
 
 def peers(user: User, now: dt.datetime) -> dict[str, Peer]:
-    """Return every peer by name, each with a request of ``user`` that it accepts; ours also under a lease."""
+    """Return every peer by name, each with an accepted request of ``user``; securecore also with a lease."""
     ours = _ours(user, Authority().issue("alice"), now)
     lease = {"SECURECORE": settings.SECURECORE | {"LEASE_MS": LEASE_MS}}
     leased = {f"{name}-lease": replace(peer, settings=lease) for name, peer in ours.items()}

@@ -1,10 +1,10 @@
-"""Records of other people in the tables that every request reads."""
+"""Fill the tables that every request reads with records of other users."""
 
 from __future__ import annotations
 
 from django.db import connection
 
-#: Each takes the numbers of its first and its last record; every other one is expired.
+#: Each statement takes the numbers of its first and last record. Every second record is expired.
 _FILL = (
     """INSERT INTO auth_user
            (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
@@ -35,10 +35,10 @@ _FILL = (
 
 
 def fill(there: int, wanted: int) -> None:
-    """Add other people's records to our tables, so that instead of ``there`` all together are ``wanted``."""
+    """Add records of other users to securecore's tables, from ``there`` present records to ``wanted``."""
     share = len(_FILL)
     with connection.cursor() as cursor:
-        # The triggers would close and count a gate for each row; with them a million rows took more than five minutes.
+        # The triggers close and count a gate for each row. With triggers a million rows took more than five minutes.
         cursor.execute("SET session_replication_role = replica")
         for statement in _FILL:
             cursor.execute(statement, [there // share + 1, wanted // share])

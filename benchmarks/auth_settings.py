@@ -1,4 +1,4 @@
-"""The suite's settings with the peers beside ours, each as its manual says."""
+"""The suite's settings plus those of the peers, each as the peer's manual advises."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ INSTALLED_APPS = [
     "oauth2_provider",
 ]
 ROOT_URLCONF = "benchmarks.auth_peers"
-MIDDLEWARE: list[str] = []  # each peer brings its own
+MIDDLEWARE: list[str] = []  # auth_peers.py adds each peer's own
 ALLOWED_HOSTS = ["testserver"]
-# As docs/caller.md has it: a connection of our own may prepare statements, one of a pooler may not (--unprepared).
+# docs/caller.md: prepare statements on a direct connection, but not behind a pooler (--unprepared).
 DATABASES["default"] |= {"CONN_MAX_AGE": None}
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, in colours that are told apart on light and on dark paper."""
+"""Draw a bar chart as SVG, in colours that are visible on light and on dark backgrounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ _ROW, _LEFT, _WIDTH, _TOP = 26, 250, 760, 44
 
 
 def bars(title: str, figures: dict[str, float], *, unit: str, ours: str) -> str:
-    """Return a bar for each of ``figures``, shortest last; those whose name begins with ``ours`` stand out."""
+    """Return the SVG with a bar for each figure, shortest last. Bars with a name that begins with ``ours`` stand
+    out.
+    """
     longest = max(figures.values())
     height = _TOP + _ROW * len(figures) + 12
     lines = [

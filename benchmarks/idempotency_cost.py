@@ -1,11 +1,11 @@
-"""What a key costs a POST, and what it is worth under SIGKILL: securecore and its peers, side by side.
+"""Measure the cost of an idempotency key for a POST, and its guarantee under SIGKILL: securecore and its peers.
 
     python -m tests.support.postgres -- python -m benchmarks.idempotency_cost [--rounds N] [--keys N]
 
-First the cost: one process, one PostgreSQL, every contender in turn within each round, so that whatever slows the
-machine slows all. A request is a whole one through Django's handler; the cost is what it takes beyond the bare view.
-Then the worth (--keys 0 leaves it out): 4 twins of each key, retried until a 2xx, under 4 gunicorn workers, while
-workers are killed every 0.4 s and PostgreSQL every 5 s (see tools/chaos).
+First the cost: one process, one PostgreSQL, and all peers in turn within each round, so that a slow machine slows all
+of them. A request passes through Django's whole handler; the cost is its time minus the time of the bare view. Then the
+guarantee (--keys 0 skips it): 4 twins of each key, retried until a 2xx, under 4 gunicorn workers, while workers are
+killed every 0.4 s and PostgreSQL every 5 s (see tools/chaos).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tools.chaos.checker import Verdict, check  # noqa: E402
 from tools.chaos.idempotency import run  # noqa: E402
 from tools.chaos.place import place  # noqa: E402
 
-#: Those that hold or nearly hold what they promise under kills; the rest is listed, and is no measure.
+#: The peers that keep their promise under kills, or nearly keep it. The other peers are listed, but not compared.
 WORKING = ("drf-idempotency", "drf-idempotencykey", "djangorestframework-idempotency-key")
 GIVE_UP_AFTER = 40.0  # seconds; some peers leave a key locked for an hour when a worker dies
 
@@ -49,7 +49,7 @@ Call = Callable[[], Any]
 
 
 def caller(name: str, environ: dict[str, str]) -> Call:
-    """Return a function that makes one request with a new key to the view ``name``, and checks that it worked."""
+    """Return a function that makes one request with a new key to the view ``name``, and checks the status."""
     extra = [settings.MIDDLEWARE_OF[name]] if name in settings.MIDDLEWARE_OF else []
     handler = BaseHandler()
     with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, *extra]):
@@ -87,7 +87,7 @@ def measured(call: Call, count: int) -> float:
 
 
 def costs(rounds: int) -> dict[str, list[float]]:
-    """Return what each contender cost beyond the bare view in each round, in microseconds, and print it."""
+    """Print and return each peer's cost in each round: the microseconds beyond the bare view."""
     certificate = Authority().issue("alice")
     enroll(certificate=parse_pem(certificate.pem), user=User.objects.create_user("alice"), now=clock.now())
     with connection.cursor() as cursor:

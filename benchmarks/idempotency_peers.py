@@ -1,4 +1,4 @@
-"""The same view, an INSERT and a small answer, under each package's protection."""
+"""One view under each package's protection: an INSERT and a small response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chaos service, and beside it one peer at a time: IDEMPOTENCY_PEER names it (see idempotency_peers.py)."""
+"""The settings of the chaos service plus one peer, which IDEMPOTENCY_PEER names (see idempotency_peers.py)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INSTALLED_APPS = [
     "drf_idempotencykey",
     "rest_framework_idempotency_key",
 ]
-#: What a peer wants in MIDDLEWARE; the others are decorators or mixins.
+#: The middleware of the peers that need one. The other peers are decorators or mixins.
 MIDDLEWARE_OF = {
     "drf-idempotency": "drf_idempotency.middleware.IdempotencyMiddleware",
     "django-idempotency-key": "idempotency_key.middleware.ExemptIdempotencyKeyMiddleware",
@@ -27,7 +27,7 @@ MIDDLEWARE_OF = {
 _PEER = os.environ.get("IDEMPOTENCY_PEER", "")
 MIDDLEWARE = [*_CHAOS, *([MIDDLEWARE_OF[_PEER]] if _PEER in MIDDLEWARE_OF else [])]
 
-# One cache for all workers, which no database crash empties: the best that peers on a cache can be given here.
+# One cache for all workers, which survives crashes of the database: the best case for peers that store in a cache.
 _CACHE = {
     "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
     "LOCATION": os.environ.get("IDEMPOTENCY_CACHE", "/nonexistent"),
@@ -41,5 +41,5 @@ IDEMPOTENCY_KEY = {
     "STORAGE": {"CLASS": "idempotency_key.storage.CacheKeyStorage", "CACHE_NAME": "default"},
 }
 IDEMPOTENCY_KEY_LOCK_TIMEOUT = 30
-# drf-idempotency: a lock that a killed worker left behind is free again within the run.
+# drf-idempotency: the lock of a killed worker expires within the run.
 IDEMPOTENCY = {"LOCK_TTL_SECONDS": 10}

@@ -1,4 +1,4 @@
-"""The suite's settings, with the tables of the peers beside ours."""
+"""The suite's settings plus the tables of the peers."""
 
 from __future__ import annotations
 

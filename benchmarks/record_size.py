@@ -1,9 +1,9 @@
-"""Bytes that one live record takes, indexes included: a nonce of ours, beside what peers store for a token or session.
+"""Measure the bytes of one live record with its indexes: a nonce of securecore, and the tokens and sessions of peers.
 
     python -m tests.support.postgres -- python -m benchmarks.record_size [--rows N] [--rate N]
 
-All in one run on one PostgreSQL: ``pg_total_relation_size`` over the rows, after VACUUM. Nonces come at ``--rate`` a
-second, as requests do. The goal is at most 120 bytes for each of ours.
+All figures come from one run on one PostgreSQL: ``pg_total_relation_size`` divided by the rows, after VACUUM. The
+timestamps of the nonces have a rate of ``--rate`` a second. The goal is at most 120 bytes for a nonce.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = 5_000
 
 
 def nonces(rows: int, rate: int) -> None:
-    """Claims of ``replay.claim_nonce``, without a transaction for each: it would change the time and not the size."""
+    """Insert the rows of ``replay.claim_nonce``, many in one transaction: that changes the time but not the size."""
     start = clock.now().replace(microsecond=0)
     with transaction.atomic():
         for number in range(rows):
@@ -47,7 +47,7 @@ def nonces(rows: int, rate: int) -> None:
 
 
 def simplejwt(rows: int, rate: int) -> None:
-    """Each token outstanding and blacklisted, as its own ``blacklist()`` leaves it."""
+    """Insert tokens that are outstanding and blacklisted, as simplejwt's ``blacklist()`` stores them."""
     user = User.objects.create_user("alice")
     token = RefreshToken()
     token["user_id"] = str(user.pk)
@@ -63,7 +63,7 @@ def simplejwt(rows: int, rate: int) -> None:
 
 
 def django_session(rows: int, rate: int) -> None:
-    """Sessions of users who are logged in, and nothing else in them."""
+    """Insert sessions of logged-in users without other contents."""
     data = SessionStore().encode(
         {
             "_auth_user_id": "1234",

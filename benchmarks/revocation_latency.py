@@ -1,16 +1,15 @@
-"""How long a revocation waits while its principal keeps 64 requests in flight: the advisory gate beside the row gate.
+"""Measure the time of a revocation while its principal has 64 requests in flight, with the advisory and the row gate.
 
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS]
         [--think MS]
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
-    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --at-once 1000  without turnstile
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --at-once 1000  without the semaphore
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency --slow-body     beside a slow client
 
-Four processes of sixteen threads check and have effects as fast as they can, each effect open for ``--effect``
-milliseconds; a fifth process gives the permission and revokes it. Both gates in turn within each round, so that
-whatever slows the machine slows both. With ``--think`` each of the 64 waits that long, more or less, between two
-requests: a busy principal, but not one that takes all that the machine has. What one check costs is measured before,
-while nothing else of this runs.
+Four processes of sixteen threads check and have effects as fast as they can. Each effect takes ``--effect``
+milliseconds. A fifth process grants the permission and revokes it. Both gates run in turn within each round, so that a
+slow machine slows both. With ``--think`` each of the 64 threads waits for about that long between two requests: the
+principal is busy, but the machine has free capacity. The cost of one check is measured before, without load.
 
 With ``--slow-body`` one thread of each process sends requests to a view under ``@requires`` instead. Their bodies come
 at one byte a second.
@@ -53,8 +52,8 @@ from securecore.revocation import revoke_grant  # noqa: E402
 PERMISSION = "things.make"
 PROCESSES, THREADS = 4, 16
 GATES = ("advisory", "row")
-CHECKS = 2_000  # one after the other, to see what one costs
-AT_REST = 0.05  # seconds between two revocations, in which the load comes back
+CHECKS = 2_000  # one after another, to measure the cost of one check
+AT_REST = 0.05  # seconds between two revocations, in which the load recovers
 
 
 def choose(gate: str) -> None:
@@ -83,7 +82,7 @@ def cost(principal: str, gate: str) -> tuple[float, float]:
 
 
 class SlowBody:
-    """A connection on which a body comes at one byte a second, until the measurement is over."""
+    """A connection that delivers one byte a second until the measurement ends."""
 
     def __init__(self, over: Any) -> None:
         self._over = over
@@ -121,7 +120,7 @@ def load(principal: str, gate: str, effect: float, think: float, slow_body: bool
                 count += 1
                 time.sleep(random.uniform(0, 2 * think))
             except Refused:
-                time.sleep(0.001)  # denied for the moment that the permission is away
+                time.sleep(0.001)  # denied until the permission is granted again
         counts.append(count)
         connection.close()
 
@@ -144,21 +143,21 @@ def load(principal: str, gate: str, effect: float, think: float, slow_body: bool
 
 @dataclass
 class Measured:
-    """What was measured under one gate."""
+    """The measurements under one gate."""
 
-    #: Microseconds of CPU of one check, Python's and PostgreSQL's.
+    #: Microseconds of CPU for one check, in Python and in PostgreSQL.
     cost: tuple[float, float]
-    #: Milliseconds of each revocation, how many checks were in when it began, and checks a second meanwhile.
+    #: Milliseconds of each revocation, checks that held the gate at its beginning, and checks a second.
     waited: list[float] = field(default_factory=list)
-    inside: list[int] = field(default_factory=list)
+    holders: list[int] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
 
     def __str__(self) -> str:
         p50, p95 = statistics.median(self.waited), statistics.quantiles(self.waited, n=20)[-1]
-        inside = f"{statistics.median(self.inside):.0f} in   " if self.inside else ""
+        holders = f"{statistics.median(self.holders):.0f} in   " if self.holders else ""
         return (
             f"revocation p50 {p50:6.1f}  p95 {p95:6.1f}  max {max(self.waited):6.1f} ms   "
-            f"{inside}{statistics.median(self.rates):.0f} checks/s   "
+            f"{holders}{statistics.median(self.rates):.0f} checks/s   "
             f"one check: Python {self.cost[0]:4.0f}, PostgreSQL {self.cost[1]:4.0f} us"
         )
 
@@ -166,7 +165,7 @@ class Measured:
 def measure(
     principal: str, gate: str, effect: float, think: float, slow_body: bool, revocations: int, measured: Measured
 ) -> None:
-    """Revoke ``revocations`` times under load and add it to ``measured``."""
+    """Revoke ``revocations`` times under load, and add the figures to ``measured``."""
     context = multiprocessing.get_context("fork")
     over, done = context.Event(), context.Value("i", 0)
     connections.close_all()
@@ -180,8 +179,8 @@ def measure(
     for _ in range(revocations):
         grants.grant(principal=principal, permission=PERMISSION, now=clock.now())
         time.sleep(AT_REST)
-        if gate == "advisory":  # a row lets in one
-            measured.inside.append(inside())
+        if gate == "advisory":  # one check at a time holds a row gate
+            measured.holders.append(holders())
         began = time.perf_counter()
         revoke_grant(principal=principal, permission=PERMISSION)
         measured.waited.append((time.perf_counter() - began) * 1e3)
@@ -192,8 +191,8 @@ def measure(
     measured.rates.append(done.value / seconds)
 
 
-def inside() -> int:
-    """How many checks hold the gate at this moment."""
+def holders() -> int:
+    """Return the number of checks that hold the gate now."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted")
         return int(cursor.fetchone()[0])
@@ -210,7 +209,7 @@ def main() -> None:
     parser.add_argument("--slow-body", action="store_true")
     chosen = parser.parse_args()
     turnstile.AT_ONCE = chosen.at_once
-    if not chosen.unprepared:  # as docs/caller.md has it
+    if not chosen.unprepared:  # as docs/caller.md advises
         connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)

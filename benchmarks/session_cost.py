@@ -1,9 +1,10 @@
-"""What a session costs a request: our engine, with binding and both timeouts, against Django's database engine.
+"""Measure the cost of a session for a request: securecore's engine, with binding and both timeouts, and Django's
+engine.
 
     python -m tests.support.postgres -- python -m benchmarks.session_cost [--rounds N]
 
-One process, one PostgreSQL, both engines in turn within each round, so that whatever slows the machine slows both. The
-request is the session middleware around a view, with a cookie of a session that somebody logged in to.
+One process and one PostgreSQL. Both engines run in turn within each round, so that a slow machine slows both. A request
+passes the session middleware and a view, with the cookie of a logged-in session.
 """
 
 from __future__ import annotations

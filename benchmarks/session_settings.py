@@ -1,4 +1,4 @@
-"""The suite's settings, with Django's own engine beside ours."""
+"""The suite's settings plus Django's own session engine."""
 
 from __future__ import annotations
 

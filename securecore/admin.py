@@ -1,5 +1,6 @@
-"""Views of what securecore knows, in which almost nothing can be changed. Revoking goes through
-``securecore.revocation``, which the admin's own ``save()`` would bypass.
+"""Admin pages for certificates, grants, sessions and signature keys. Almost all fields are read-only.
+
+The revoking actions call ``securecore.revocation``, because the admin's own ``save()`` would skip gates and events.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from securecore.revocation import end_selected_sessions, revoke_certificate, rev
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     @method_decorator(outside_transactions)
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show the list, and run its actions: those that revoke commit before the answer."""
+        """Show the list and run its actions. A revoking action commits before the response."""
         return super().changelist_view(request, extra_context)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -41,7 +42,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic 
 
 @admin.register(Certificate)
 class CertificateAdmin(ReadOnlyAdmin):
-    """One thing can be changed: a certificate that waits gets its user, and is enrolled by that."""
+    """Read-only, except the user of a pending certificate: saving the user admits the certificate."""
 
     list_display = ("subject", "issuer", "matched_by", "user", "not_after", "enrolled_at", "revoked_at")
     list_filter = (
@@ -58,8 +59,9 @@ class CertificateAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).using(settings.DATABASE)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may change certificates, by Django's permission ``securecore.change_certificate``, and only one that
-        waits: an enrolled one has sessions and tokens that would change hands with it.
+        """Allow users with ``securecore.change_certificate`` to change a pending certificate.
+
+        An enrolled certificate has sessions and tokens, which would pass to another user with it.
         """
         may = request.user.has_perm("securecore.change_certificate")
         return may and (obj is None or (obj.user_id is None and obj.enrolled_at is None and obj.revoked_at is None))
@@ -71,7 +73,7 @@ class CertificateAdmin(ReadOnlyAdmin):
         if obj.user is None:
             return
         if not admit(thumbprint=obj.pk, user=obj.user, now=clock.now()):
-            self.message_user(request, "Somebody else has decided about it meanwhile.", messages.ERROR)
+            self.message_user(request, "Another operator has decided about this certificate already.", messages.ERROR)
             return
         by, user = str(principal_of(request.user)), obj.user.get_username()
         events.emit(events.CertificateAdmitted(thumbprint=obj.pk, user=user, by=by))
@@ -82,7 +84,7 @@ class CertificateAdmin(ReadOnlyAdmin):
             revoke_certificate(thumbprint=thumbprint)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever may delete certificates, by Django's permission ``securecore.delete_certificate``."""
+        """Allow the action to users with Django's permission ``securecore.delete_certificate``."""
         return request.user.has_perm("securecore.delete_certificate")
 
 
@@ -120,7 +122,7 @@ class SessionAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{count} sessions were ended.")
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        """Whoever may delete sessions, by Django's permission ``securecore.delete_session``."""
+        """Allow the action to users with Django's permission ``securecore.delete_session``."""
         return request.user.has_perm("securecore.delete_session")
 
 
@@ -138,7 +140,7 @@ class SignatureKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generi
 
 @admin.register(SignatureKey)
 class SignatureKeyAdmin(ReadOnlyAdmin):
-    """Keys are registered and revoked here, and never changed: what a key signed would say something else."""
+    """Register and revoke keys. A key is never changed: its earlier signatures would then name another key or user."""
 
     form = SignatureKeyForm
     list_display = ("keyid", "user", "registered_at", "revoked_at")
@@ -160,5 +162,5 @@ class SignatureKeyAdmin(ReadOnlyAdmin):
         self.message_user(request, f"{len(keys)} keys were revoked.")
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever may delete keys, by Django's permission ``securecore.delete_signaturekey``."""
+        """Allow the action to users with Django's permission ``securecore.delete_signaturekey``."""
         return request.user.has_perm("securecore.delete_signaturekey")

@@ -99,7 +99,7 @@ class Settings:
     #: A refresh token that is not used for this long is dead; its family is, however often it is used, after the other.
     REFRESH_IDLE_TIMEOUT: int = 86_400
     REFRESH_ABSOLUTE_TIMEOUT: int = 14 * 86_400
-    #: A client that lost the answer to a refresh may ask again for this long (Note [Honest retry]).
+    #: A client that lost the answer to a refresh may ask again for this long (Note [Refresh retry]).
     REFRESH_RETRY_WINDOW: int = 30
     #: Whether a DPoP proof must hold a nonce of ours (RFC 9449 section 8): proofs made in advance are worthless then.
     DPOP_NONCE_REQUIRED: bool = False
@@ -116,7 +116,7 @@ class Settings:
     #: How far a request's timestamp may lie in the past or in the future.
     REPLAY_WINDOW: int = 60
     #: An alias in CACHES, of a Redis that all hosts share, to remember there what was seen; the database if empty
-    #: (Note [What a cache promises] in replay/store.py).
+    #: (Note [Guarantees of a replay cache] in replay/store.py).
     REPLAY_CACHE: str = ""
 
     #: How long a stored response is replayed. A day outlives every retry loop that gives up at all.

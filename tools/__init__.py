@@ -1,1 +1,1 @@
-"""Programs for those who work on securecore; nothing in here is installed."""
+"""Programs for developers of securecore. Nothing in this folder is installed."""

@@ -3,9 +3,9 @@
     python -m tools.architecture            # write the picture
     python -m tools.architecture --check    # exit code 1 if the picture is out of date
 
-Each contract of type ``layers`` becomes a stack of rows: a row is a layer, a box is a module or package with the first
-sentence of its docstring and the rooms (subpackages) inside it. Nothing about the layout is written here, so a module
-that moves takes its box along. tests/structure/test_architecture.py compares the picture with the tree.
+Each contract of type ``layers`` becomes a stack of rows. A row is a layer. A box is a module or package, with the first
+sentence of its docstring and its rooms (subpackages). The layout is read from the contracts and the tree, so a moved
+module needs no change here. tests/structure/test_architecture.py compares the picture with the tree.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _box(container: str, module: str) -> Box:
 
 
 def _folder_of(module: str) -> Path:
-    """Return the path of a module without its suffix; a distribution of its own has a folder around its package."""
+    """Return the path of a module without its suffix. The package may lie in a folder of its own distribution."""
     package, _, rest = module.partition(".")
     around = next(folder.parent for folder in (ROOT / package, *ROOT.glob(f"*/{package}")) if folder.is_dir())
     return around.joinpath(package, *rest.split(".")) if rest else around / package
@@ -109,8 +109,8 @@ def first_sentence(source: str) -> str:
     """Return the first sentence of a module's docstring, without its markup."""
     paragraph = (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0]
     plain = " ".join(paragraph.replace("``", "").split())
-    found = re.match(r".+?[.:!?](?=\s+[A-Z]|$)", plain)
-    return (found[0] if found else plain).rstrip(".:")
+    sentence = re.match(r".+?[.:!?](?=\s+[A-Z]|$)", plain)
+    return (sentence[0] if sentence else plain).rstrip(".:")
 
 
 def drawing(every: list[Stack]) -> str:
@@ -168,7 +168,7 @@ def _arrow(top: int, bottom: int) -> str:
 
 
 def picture() -> str:
-    """Return the picture of the tree as it is."""
+    """Return the picture of the present tree."""
     return drawing(stacks(tomllib.loads((ROOT / "pyproject.toml").read_text())))
 
 

@@ -3,8 +3,8 @@
     python -m tools.places            # write the table
     python -m tools.places --check    # exit code 1 if the table is out of date
 
-An entry names the line that a change begins at, and the program finds the file: a file that moves takes its entry
-along, and a line that is gone is an error. tests/structure/test_places.py compares the table with the tree.
+An entry names the first line of a definition, and the program finds the file. So a moved file needs no change here, and
+a missing line is an error. tests/structure/test_places.py compares the table with the tree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDERS = ("securecore", "client", "scanner", "tests", "tools")
 
 @dataclass(frozen=True)
 class Place:
-    """``line`` begins a line of exactly one file; ``hint`` says the rest of the change."""
+    """A row of the table. ``line`` begins a line in exactly one file; ``hint`` names the rest of the change."""
 
     wish: str
     line: str
@@ -69,14 +69,14 @@ PLACES = (
 
 
 def table() -> str:
-    """Return the table for the tree as it is. Raises ``LookupError`` for a line that is gone or not unique."""
+    """Return the table for the present tree. Raises ``LookupError`` for a line that is missing or not unique."""
     sources = {path: path.read_text().splitlines() for path in _sources()}
     rows = []
     for place in PLACES:
-        found = [path for path, lines in sources.items() if any(line.startswith(place.line) for line in lines)]
-        if len(found) != 1:
-            raise LookupError(f"{place.wish!r}: {place.line!r} begins a line of {len(found)} files, not of one")
-        rows.append(f"| {place.wish} | `{found[0].relative_to(ROOT).as_posix()}`, `{place.symbol}` | {place.hint} |")
+        paths = [path for path, lines in sources.items() if any(line.startswith(place.line) for line in lines)]
+        if len(paths) != 1:
+            raise LookupError(f"{place.wish!r}: {place.line!r} begins a line of {len(paths)} files, not of one")
+        rows.append(f"| {place.wish} | `{paths[0].relative_to(ROOT).as_posix()}`, `{place.symbol}` | {place.hint} |")
     return "\n".join(["| I want to ... | begin in | |", "|---|---|---|", *rows])
 
 
@@ -85,7 +85,7 @@ def _sources() -> list[Path]:
 
 
 def page() -> str:
-    """Return CONTRIBUTING.md with the table as it should be."""
+    """Return the text of CONTRIBUTING.md with the present table."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"

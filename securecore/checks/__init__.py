@@ -1,8 +1,8 @@
-"""System checks, one function an id, numbered once: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay,
-5xx idempotency, 6xx grants, 7xx access.
+"""System checks, one function for each id: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
+6xx grants, 7xx the one query and its leases.
 
-``securecore.E001`` (settings that cannot be read) is raised when Django starts, since nothing could be checked after
-it.
+``securecore.E001`` (unreadable settings) is not here: it is raised when Django starts, because every check needs the
+settings.
 """
 
 from __future__ import annotations

@@ -18,32 +18,34 @@ _OURS = "securecore.http.middleware.AuthenticationMiddleware"
 
 
 def w701_short_leases(**_: object) -> list[CheckMessage]:
-    """Whoever revokes, and whoever logs out, waits as long as a lease may live."""
+    """Report long leases: each revocation and each logout waits until every lease is over."""
     if conf.settings.LEASE_MS <= _LONGEST_LEASE:
         return []
     return [
         Warning(
             f"Every revocation and every logout takes {conf.settings.LEASE_MS / 1000:g} s longer.",
-            hint="Set SECURECORE['LEASE_MS'] to 250 or less: a busy client's cost is saved there already.",
+            hint="Set SECURECORE['LEASE_MS'] to 250 or less: that already saves a busy client most of its queries.",
             id="securecore.W701",
         )
     ]
 
 
 def w702_our_classes_first(**_: object) -> list[CheckMessage]:
-    """A class of another package that stands before ours answers, and no class of ours is asked about the certificate
-    or session beside it.
+    """Report a class of another package before securecore's classes.
+
+    The first class that accepts a credential ends the search. Then no securecore class compares the user with the
+    request's certificate or session.
     """
     classes: list[Any] = list(api_settings.DEFAULT_AUTHENTICATION_CLASSES)
-    own = [index for index, each in enumerate(classes) if issubclass(each, OwnAuthentication)]
-    foreign = [each.__name__ for each in classes[: max(own, default=0)] if not issubclass(each, OwnAuthentication)]
+    own = [index for index, item in enumerate(classes) if issubclass(item, OwnAuthentication)]
+    foreign = [item.__name__ for item in classes[: max(own, default=0)] if not issubclass(item, OwnAuthentication)]
     if not foreign:
         return []
     return [
         Warning(
-            f"{', '.join(foreign)} may authenticate a user beside the certificate or session of another one.",
-            hint="Put the classes of securecore first in REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']: they let "
-            "the class answer that takes the Authorization header, and compare its user.",
+            f"{', '.join(foreign)} may authenticate one user on a request with another user's certificate or session.",
+            hint="Put the classes of securecore first in REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']: they call "
+            "the class for the Authorization header, and compare its user.",
             id="securecore.W702",
         )
     ]
@@ -54,7 +56,7 @@ def w703_authentication_middleware(**_: object) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "Plain Django views accept a request whose access token is bad, or is another user's than the session.",
+            "Plain Django views accept a request with a bad access token, or with the token and session of two users.",
             hint=f"Put {_OURS!r} into MIDDLEWARE in place of {_DJANGO_S!r}.",
             id="securecore.W703",
         )
@@ -62,7 +64,7 @@ def w703_authentication_middleware(**_: object) -> list[CheckMessage]:
 
 
 def w704_leases_have_no_effect(**_: Any) -> list[CheckMessage]:
-    """Report that every request reads, although leases are on: another tenant's answer could be the lease."""
+    """Report that leases are on but never used, because a lease could hold another tenant's rows."""
     if not conf.settings.LEASE_MS or not (reason := why_not_leased(database.connection())):
         return []
     return [
@@ -75,11 +77,13 @@ def w704_leases_have_no_effect(**_: Any) -> list[CheckMessage]:
 
 
 def e705_row_level_security(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Report that leases are on where PostgreSQL hides rows, by a session variable that no lease knows. It asks the
-    database, as ``manage.py check --database default`` allows.
+    """Report leases together with row-level security: PostgreSQL hides rows by a session variable, and leases ignore
+    it.
+
+    The check queries the database, so it runs with ``manage.py check --database default`` only.
     """
-    is_asked = conf.settings.DATABASE in (databases or ()) and database.connection().vendor == "postgresql"
-    if not is_asked or not conf.settings.LEASE_MS:
+    may_query = conf.settings.DATABASE in (databases or ()) and database.connection().vendor == "postgresql"
+    if not may_query or not conf.settings.LEASE_MS:
         return []
     with database.connection().cursor() as cursor:
         cursor.execute(

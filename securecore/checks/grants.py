@@ -18,14 +18,16 @@ def _database() -> dict[str, Any]:
 
 
 def e601_sqlite_immediate(**_: Any) -> list[CheckMessage]:
-    """SQLite has no row locks: only BEGIN IMMEDIATE keeps a check and its effect together."""
+    """Report SQLite without BEGIN IMMEDIATE: without row locks, only that excludes a revocation until the effect
+    commits.
+    """
     connection = _database()
     is_sqlite = connection.get("ENGINE", "").endswith("sqlite3")
     if not is_sqlite or connection.get("OPTIONS", {}).get("transaction_mode") in ("IMMEDIATE", "EXCLUSIVE"):
         return []
     return [
         Error(
-            "On this SQLite database a revocation can be outrun.",
+            "On this SQLite database an effect can commit after the revocation of its permission.",
             hint="Set OPTIONS = {'transaction_mode': 'IMMEDIATE'} for it in DATABASES.",
             id="securecore.E601",
         )
@@ -33,7 +35,10 @@ def e601_sqlite_immediate(**_: Any) -> list[CheckMessage]:
 
 
 def e602_read_committed(**_: Any) -> list[CheckMessage]:
-    """A snapshot from before the wait for the gate would show the permission from before the revocation."""
+    """Report an isolation level with a snapshot from before the wait for the gate.
+
+    After the wait such a snapshot still shows the permission that the revocation removed.
+    """
     if "isolation_level" not in _database().get("OPTIONS", {}):
         return []
     from psycopg import IsolationLevel
@@ -42,8 +47,8 @@ def e602_read_committed(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "At this isolation level a permission is read from before the revocation that was waited for.",
-            hint="Remove 'isolation_level' from OPTIONS in DATABASES; READ COMMITTED is what the gate needs.",
+            "At this isolation level a check that waited for a revocation still reads the revoked permission.",
+            hint="Remove 'isolation_level' from OPTIONS in DATABASES: the gate needs READ COMMITTED.",
             id="securecore.E602",
         )
     ]
@@ -74,13 +79,13 @@ def e604_gate(**_: Any) -> list[CheckMessage]:
 
 
 def e605_replica(**_: Any) -> list[CheckMessage]:
-    """A replica learns of a revocation later; Django knows one only where tests make it a mirror."""
+    """Report a replica, which receives revocations late. Django marks a replica only as a test mirror."""
     mirrored = _database().get("TEST", {}).get("MIRROR")
     if not mirrored:
         return []
     return [
         Error(
-            f"SECURECORE['DATABASE'] is a replica of {mirrored!r}, where permissions may be read that were revoked.",
+            f"SECURECORE['DATABASE'] is a replica of {mirrored!r}: it may still show revoked permissions.",
             hint=f"Set it to {mirrored!r}.",
             id="securecore.E605",
         )
@@ -88,8 +93,9 @@ def e605_replica(**_: Any) -> list[CheckMessage]:
 
 
 def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Only where a database may be asked: ``manage.py check --database default``. A warning, since ``migrate`` itself
-    must pass it to mend it.
+    """Report missing triggers, under ``manage.py check --database default`` only.
+
+    It is a warning and no error, because ``migrate`` runs the checks and then installs the triggers.
     """
     if conf.settings.DATABASE not in (databases or ()):
         return []
@@ -98,7 +104,7 @@ def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[Chec
         return []
     return [
         Warning(
-            f"Changes that go round securecore can be outrun, or end no session: {', '.join(missing)} missing.",
+            f"Changes outside securecore close no gate and end no session: {', '.join(missing)} missing.",
             hint="Run manage.py migrate: it installs the triggers whenever it ends.",
             id="securecore.W606",
         )
@@ -106,7 +112,7 @@ def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[Chec
 
 
 def e607_standby(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """A hot standby answers every request with what was, and no error tells. Asked where ``w606_triggers`` is."""
+    """Report a hot standby: it shows old rows without any error. Runs under the same condition as ``w606_triggers``."""
     if conf.settings.DATABASE not in (databases or ()) or database.connection().vendor != "postgresql":
         return []
     with database.connection().cursor() as cursor:
@@ -115,21 +121,21 @@ def e607_standby(databases: Sequence[str] | None = None, **_: Any) -> list[Check
             return []
     return [
         Error(
-            "SECURECORE['DATABASE'] is a hot standby, which learns of a revocation later than it returns.",
-            hint="Let it name the primary, HOST and PORT too: who was revoked may go on while the standby lags.",
+            "SECURECORE['DATABASE'] is a hot standby, which receives a revocation after the revocation has returned.",
+            hint="Name the primary, with its HOST and PORT: a revoked caller may continue while the standby lags.",
             id="securecore.E607",
         )
     ]
 
 
 def e608_unnamed_actions(**_: Any) -> list[CheckMessage]:
-    """An action of a ``GrantedView`` that no name opens is refused by the first request to it."""
-    found = sorted({f"{_name(view)}.{action}" for view, action in _each_route(_unnamed)})
-    if not found:
+    """Report each action of a ``GrantedView`` without a permission: every request to it would be refused."""
+    actions = sorted({f"{_name(view)}.{action}" for view, action in _each_route(_unnamed)})
+    if not actions:
         return []
     return [
         Error(
-            f"No permission is named for {_few(found)}: every request to it is refused.",
+            f"No permission is named for {_few(actions)}: every request to it is refused.",
             hint="Name it in `grants` of the view, with None if it needs no grant.",
             id="securecore.E608",
         )
@@ -137,13 +143,13 @@ def e608_unnamed_actions(**_: Any) -> list[CheckMessage]:
 
 
 def e609_unknown_actions(**_: Any) -> list[CheckMessage]:
-    """A name in ``GrantedView.grants`` that no action has guards nothing."""
-    found = sorted({f"{_name(view)}.grants[{name!r}]" for view, name in _each_route(_unknown)})
-    if not found:
+    """Report each name in ``GrantedView.grants`` that is no action: it guards nothing."""
+    entries = sorted({f"{_name(view)}.grants[{name!r}]" for view, name in _each_route(_unknown)})
+    if not entries:
         return []
     return [
         Error(
-            f"No action has the name in {_few(found)}: it guards nothing.",
+            f"No action has the name in {_few(entries)}: it guards nothing.",
             hint="Use the action's name in a viewset (destroy, not delete), and the method's elsewhere (get, post).",
             id="securecore.E609",
         )
@@ -151,7 +157,7 @@ def e609_unknown_actions(**_: Any) -> list[CheckMessage]:
 
 
 def _each_route(names_of: Callable[..., list[str]]) -> Iterator[tuple[type[GrantedView], str]]:
-    """Yield each ``GrantedView`` of the URLconf with each of its names that ``names_of`` finds."""
+    """Yield each ``GrantedView`` of the URLconf with each name that ``names_of`` returns for it."""
     for callback in callbacks():
         view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
         if isinstance(view, type) and issubclass(view, GrantedView):

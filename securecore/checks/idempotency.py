@@ -13,29 +13,32 @@ from securecore.http.idempotency.views import hides_a_check, takes_key
 
 
 def _middleware() -> list[type[Any]]:
-    found = []
+    imported = []
     for name in django_settings.MIDDLEWARE:
-        with suppress(ImportError):  # Django says so itself
-            found.append(import_string(name))
-    return [each for each in found if isinstance(each, type)]
+        with suppress(ImportError):  # Django itself reports the name
+            imported.append(import_string(name))
+    return [item for item in imported if isinstance(item, type)]
 
 
 def _place(middleware: list[type[Any]]) -> int | None:
-    return next((n for n, each in enumerate(middleware) if issubclass(each, IdempotencyMiddleware)), None)
+    return next((n for n, item in enumerate(middleware) if issubclass(item, IdempotencyMiddleware)), None)
 
 
 def e501_middleware_last(**_: Any) -> list[CheckMessage]:
-    """It may call a view itself, and then Django asks no later middleware about that view."""
+    """Report middleware behind ``IdempotencyMiddleware``.
+
+    ``IdempotencyMiddleware`` may call a view itself. Then Django skips the ``process_view`` of each later middleware.
+    """
     middleware = _middleware()
     place = _place(middleware)
     if place is None:
         return []
-    skipped = [each.__name__ for each in middleware[place + 1 :] if hasattr(each, "process_view")]
+    skipped = [later.__name__ for later in middleware[place + 1 :] if hasattr(later, "process_view")]
     if not skipped:
         return []
     return [
         Error(
-            f"Requests with an Idempotency-Key would pass {', '.join(skipped)} unseen.",
+            f"Requests with an Idempotency-Key would skip process_view of {', '.join(skipped)}.",
             hint="Put IdempotencyMiddleware last in MIDDLEWARE, before RefusalMiddleware.",
             id="securecore.E501",
         )
@@ -62,7 +65,7 @@ def w502_views_without_keys(**_: Any) -> list[CheckMessage]:
 def _is_served(view: Any) -> bool:
     is_class = hasattr(view, "view_class") or hasattr(view, "cls")
     is_exempt = getattr(view, "idempotency_exempt", False)
-    # To the pages of Django's own apps, the admin above all, nobody sends a key.
+    # Clients send no key to the pages of Django's own apps, for example the admin.
     is_django_s = str(getattr(view, "__module__", "")).startswith("django.")
     return is_class or is_exempt or is_django_s or takes_key(view) or not hides_a_check(view)
 

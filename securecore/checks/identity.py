@@ -18,7 +18,7 @@ CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 
-#: As WSGI servers they make one variable of X_SSL_Client_Verify and X-SSL-Client-Verify: seen of uvicorn 0.54,
+#: These WSGI servers map X_SSL_Client_Verify and X-SSL-Client-Verify to the same variable: measured with uvicorn 0.54,
 #: hypercorn 0.18, granian 2.8 and uWSGI 2.0.31. gunicorn 27 and waitress 3.0 drop the name with the underscore.
 UNSAFE_SERVERS = ("uvicorn", "hypercorn", "granian", "uWSGI")
 
@@ -29,7 +29,7 @@ def e101_certificate_middleware(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             "Identity headers are neither read nor stripped.",
-            hint=f"Put {CERTIFICATE!r} into MIDDLEWARE, before everything that looks at a request.",
+            hint=f"Put {CERTIFICATE!r} into MIDDLEWARE, before all middleware that reads a request.",
             id="securecore.E101",
         )
     ]
@@ -40,7 +40,7 @@ def e102_refusal_middleware(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "A refused request would be answered with 500.",
+            "The response to a refused request would be 500.",
             hint=f"Put {REFUSAL!r} into MIDDLEWARE, last.",
             id="securecore.E102",
         )
@@ -61,9 +61,9 @@ def w103_nobody_is_trusted(**_: Any) -> list[CheckMessage]:
 
 
 def e104_authorities(**_: Any) -> list[CheckMessage]:
-    """Without this, the first request would find out, and be answered with 500."""
+    """Report unreadable files of authorities. Otherwise the first request would fail with 500."""
     files = [conf.settings.CERTIFICATE_ROOTS, conf.settings.CERTIFICATE_INTERMEDIATES]
-    return [found for path in files if path for found in _unreadable(path)]
+    return [message for path in files if path for message in _unreadable(path)]
 
 
 def _unreadable(path: str) -> list[CheckMessage]:
@@ -81,14 +81,17 @@ def _unreadable(path: str) -> list[CheckMessage]:
 
 
 def w105_underscores(**_: Any) -> list[CheckMessage]:
-    """Django 5.2.13 drops such names under ASGI; under WSGI that is the server's business, it says."""
+    """Report an installed WSGI server that accepts header names with underscores.
+
+    Django 5.2.13 drops such names under ASGI only. Under WSGI it leaves them to the server.
+    """
     unsafe = [server for server in UNSAFE_SERVERS if _is_installed(server)]
     if not unsafe:
         return []
     return [
         Warning(
-            f"As WSGI server {', '.join(unsafe)} takes X_SSL_Client_Verify for X-SSL-Client-Verify: where the proxy "
-            "lets it through, a client says whose certificate it has.",
+            f"As WSGI server {', '.join(unsafe)} takes X_SSL_Client_Verify for X-SSL-Client-Verify: unless the proxy "
+            "drops the name, a client can claim any certificate.",
             hint="Serve with gunicorn (header_map = 'drop') or waitress. If another server is installed for something "
             "else, or the proxy drops such names, as nginx does, silence this.",
             id="securecore.W105",
@@ -97,8 +100,10 @@ def w105_underscores(**_: Any) -> list[CheckMessage]:
 
 
 def e106_proxy_signature_keys(**_: Any) -> list[CheckMessage]:
-    """Without this, every certificate would be refused, and only the event would say why."""
-    return [found for key in conf.settings.PROXY_SIGNATURE_KEYS for found in _unusable(key)]
+    """Report unusable keys of proxies. Otherwise every certificate would be refused, with the reason in the event
+    only.
+    """
+    return [message for key in conf.settings.PROXY_SIGNATURE_KEYS for message in _unusable(key)]
 
 
 def _unusable(key: dict[str, str]) -> list[CheckMessage]:
@@ -116,18 +121,22 @@ def _unusable(key: dict[str, str]) -> list[CheckMessage]:
     return []
 
 
-#: An assignment to what says where the connection came from.
+#: An assignment to the address of the connection's peer.
 _REWRITES_PEER = re.compile(r"""\[["']REMOTE_ADDR["']\]\s*=(?!=)""")
 
 
 def e107_peer_is_rewritten(**_: Any) -> list[CheckMessage]:
-    """A client chooses the address that such a middleware writes. An empty one is that of a unix socket."""
+    """Report middleware that writes REMOTE_ADDR before the certificate middleware reads it.
+
+    A client chooses the address that such a middleware writes, from X-Forwarded-For for example. An empty address even
+    passes for a unix socket.
+    """
     settings, installed = conf.settings, list(django_settings.MIDDLEWARE)
     if CERTIFICATE not in installed or not (settings.TRUST_UNIX_SOCKET or settings.TRUSTED_PROXIES):
         return []
     return [
         Error(
-            f"{name!r} writes REMOTE_ADDR before the proxy is recognized by it.",
+            f"{name!r} writes REMOTE_ADDR before securecore recognizes the proxy by REMOTE_ADDR.",
             hint=f"Put {CERTIFICATE!r} before it in MIDDLEWARE.",
             id="securecore.E107",
         )
@@ -137,12 +146,12 @@ def e107_peer_is_rewritten(**_: Any) -> list[CheckMessage]:
 
 
 def _source_of(middleware: str) -> str:
-    """Return the text of the module of ``middleware``; empty if there is none to read."""
+    """Return the source of the module of ``middleware``; empty if it cannot be read."""
     try:
         module = inspect.getmodule(import_string(middleware))
         return inspect.getsource(module) if module else ""
     except (ImportError, OSError, TypeError):
-        return ""  # Django itself says what cannot be imported
+        return ""  # Django itself reports a failed import
 
 
 def _is_installed(distribution: str) -> bool:

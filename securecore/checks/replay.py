@@ -8,8 +8,9 @@ from django.utils.module_loading import import_string
 from securecore import conf
 from securecore.conf import django_settings
 
-#: Backends whose ``add()`` is one ``SET NX`` on a server that all hosts share. A cache in the process, a file or a
-#: memcached that evicts what is new would accept a request once on every host, or once more when memory is short.
+#: Backends with an ``add()`` that is one ``SET NX`` on a server that all hosts share. A cache in the process or in a
+#: file would accept a request once on every host. A memcached that evicts new keys would accept a request once more
+#: when memory is short.
 _SHARED = {"django_redis.cache.RedisCache", "django.core.cache.backends.redis.RedisCache"}
 
 
@@ -19,7 +20,7 @@ def e401_replay_cache(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"SECURECORE['REPLAY_CACHE'] = {conf.settings.REPLAY_CACHE!r} is no Redis that all hosts share: "
-            "a request would be accepted once on each of them.",
+            "a request would be accepted once on each host.",
             hint="Name an alias of CACHES with BACKEND 'django_redis.cache.RedisCache', or leave it empty for the "
             "database.",
             id="securecore.E401",
@@ -34,9 +35,9 @@ def e402_replay_cache_hides_failures(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "The cache of SECURECORE['REPLAY_CACHE'] goes on when its server is away, so nobody knows what was seen.",
+            "The cache of SECURECORE['REPLAY_CACHE'] hides the failures of its server, so a replay may be accepted.",
             hint="Remove IGNORE_EXCEPTIONS (DJANGO_REDIS_IGNORE_EXCEPTIONS) and REPLICA_READ_ONLY = False: without "
-            "Redis the answer must be 503.",
+            "Redis the response must be 503.",
             id="securecore.E402",
         )
     ]
@@ -50,7 +51,7 @@ def w403_replay_cache_timeout(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "A Redis that does not answer holds every request that must be fresh, for as long as it likes.",
+            "While Redis does not reply, every request that claims a nonce waits without limit.",
             hint="Set SOCKET_TIMEOUT and SOCKET_CONNECT_TIMEOUT (a second each, say) in OPTIONS of that cache.",
             id="securecore.W403",
         )
@@ -64,19 +65,22 @@ def _configured() -> dict[str, Any]:
 
 def _is_shared(backend: str) -> bool:
     try:
-        found = import_string(backend)
+        backend_class = import_string(backend)
     except ImportError:
         return False
-    return bool(_SHARED & {f"{each.__module__}.{each.__qualname__}" for each in found.__mro__})
+    return bool(_SHARED & {f"{base.__module__}.{base.__qualname__}" for base in backend_class.__mro__})
 
 
 def w404_any_host(**_: Any) -> list[CheckMessage]:
-    """A DPoP proof and a message signature name the host that they are for; the Host header says which host we are."""
+    """Report ``*`` in ALLOWED_HOSTS.
+
+    A DPoP proof and a message signature name a host, and securecore compares that host with the Host header.
+    """
     if "*" not in django_settings.ALLOWED_HOSTS:
         return []
     return [
         Warning(
-            "Every host is ours: a proof or a signature that was made for another service is accepted here, under that "
+            "Every host name is accepted: a proof or a signature for another service works here, together with that "
             "service's name in the Host header.",
             hint="Name this service's own hosts in ALLOWED_HOSTS.",
             id="securecore.W404",

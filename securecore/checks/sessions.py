@@ -11,7 +11,11 @@ _ENGINE = "securecore.sessions"
 
 
 def e201_session_middleware(**_: Any) -> list[CheckMessage]:
-    """The engine cannot know the certificate without our middleware, and other engines cannot take it."""
+    """Report engine and middleware that do not fit.
+
+    Without securecore's middleware the engine has no certificate. Other engines do not accept the middleware's
+    arguments.
+    """
     if (django_settings.SESSION_ENGINE == _ENGINE) == (SESSION in django_settings.MIDDLEWARE):
         return []
     return [
@@ -83,7 +87,7 @@ def w206_cookie_samesite(**_: Any) -> list[CheckMessage]:
 
 
 def e207_cookie_scope(**_: Any) -> list[CheckMessage]:
-    """RFC 6265bis section 4.1.3.2: a browser drops such a cookie, so nobody could ever log in."""
+    """Report a __Host- cookie that browsers drop (RFC 6265bis section 4.1.3.2): every login would be lost."""
     cookie = django_settings
     named = cookie.SESSION_ENGINE == _ENGINE and cookie.SESSION_COOKIE_NAME.startswith("__Host-")
     if not named or (cookie.SESSION_COOKIE_DOMAIN is None and cookie.SESSION_COOKIE_PATH == "/"):
@@ -111,8 +115,8 @@ def w209_save_every_request(**_: Any) -> list[CheckMessage]:
     return _weaker(
         id="W209",
         safe=not django_settings.SESSION_SAVE_EVERY_REQUEST,
-        problem="Every request writes its session and sends its id once more.",
-        hint="Set SESSION_SAVE_EVERY_REQUEST = False: use extends a session without it.",
+        problem="Every request writes its session and sends the cookie again.",
+        hint="Set SESSION_SAVE_EVERY_REQUEST = False: securecore extends a session in use without it.",
     )
 
 

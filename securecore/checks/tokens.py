@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from securecore import conf
 from securecore.tokens import keys, simplejwt_settings
 
-#: ASVS 5.0 and RFC 9700 call for minutes; a stolen token that nobody reports works this long.
+#: Seconds. ASVS 5.0 and RFC 9700 demand minutes: a stolen token that is never reported works until it expires.
 _LONGEST_LIFETIME = 900
 
 
@@ -53,8 +53,8 @@ def e303_simplejwt(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{problem} No token of simplejwt is accepted.",
-            hint="Make SECURECORE's SIMPLEJWT_VERIFYING_KEY, SIMPLEJWT_ALGORITHM and SIMPLEJWT_USER_ID_CLAIM and the "
-            "SIMPLE_JWT of the service that issues the tokens the same, or leave its tokens to its own class.",
+            hint="Make SIMPLEJWT_VERIFYING_KEY, SIMPLEJWT_ALGORITHM and SIMPLEJWT_USER_ID_CLAIM of SECURECORE equal to "
+            "SIMPLE_JWT of the service that issues the tokens, or use simplejwt's own authentication class.",
             id="securecore.E303",
         )
         for problem in problems

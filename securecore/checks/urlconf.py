@@ -11,7 +11,7 @@ from securecore.conf import django_settings
 
 
 def callbacks() -> Iterator[Any]:
-    """Yield what each URL pattern calls: a function, or what ``as_view()`` returned."""
+    """Yield the callback of each URL pattern: a function, or the result of ``as_view()``."""
     if getattr(django_settings, "ROOT_URLCONF", None):
         yield from _callbacks(get_resolver().url_patterns)
 

@@ -1,4 +1,4 @@
-"""The Idempotency-Key header and the fingerprint of the request it stands for."""
+"""Parse the Idempotency-Key header, and compute the fingerprint of a request."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from securecore.errors import IdempotencyKeyMalformed, IdempotencyKeyMissing
 
-#: The IETF draft's structured-field String (RFC 9651 section 4.2.5). It is an Item, so parameters may follow; none is
-#: defined, and unknown ones mean nothing (section 3.1.2).
+#: The IETF draft's structured-field String (RFC 9651 section 4.2.5). The header is an Item, so parameters may follow.
+#: The draft defines none, and unknown parameters are ignored (section 3.1.2).
 _STRING = r'"((?:[ !#-\[\]-~]|\\["\\])*)"'
 _BARE_ITEM = (
     rf"(?:{_STRING.replace('((?:', '(?:(?:')}|-?\d{{1,15}}|-?\d{{1,12}}\.\d{{1,3}}|[A-Za-z*][!#$%&'*+\-.^_`|~\w:/]*"
@@ -17,15 +17,15 @@ _BARE_ITEM = (
 )
 _PARAMETERS = rf"(?:; *[a-z*][a-z0-9_\-.*]*(?:={_BARE_ITEM})?)*"
 _ITEM = re.compile(rf" *{_STRING}{_PARAMETERS} *", re.ASCII)
-#: What most clients send: a UUID or another token without quotes. A comma would mean that two headers were joined, and
-#: the first character is none that begins another kind of structured field but a number, which is a key too.
+#: The form that most clients send: a UUID or another token without quotes. There is no comma, by which servers join two
+#: headers. The first character begins no other kind of structured field, except a number; a number is a key too.
 _BARE = re.compile(r"[A-Za-z0-9_-][!#$%&'*+\-.^_`|~:/=@A-Za-z0-9]*")
 
 _LONGEST = 255
 
 
 def parse_key(presented: str | None) -> str:
-    """Return the key in a presented ``Idempotency-Key``; the quoted and the bare spelling are one key.
+    """Return the key in a presented ``Idempotency-Key``. ``"a"`` with quotes and ``a`` without are the same key.
 
     Raises ``IdempotencyKeyMissing``, ``IdempotencyKeyMalformed`` (draft-ietf-httpapi-idempotency-key-header section
     2.1).
@@ -44,7 +44,7 @@ def parse_key(presented: str | None) -> str:
 
 
 def fingerprint_of(parts: Iterable[str | bytes]) -> bytes:
-    """Return SHA-256 of everything that makes two requests the same request, each part with its length before it."""
+    """Return the SHA-256 of a request's parts, each with its length before it, so that parts cannot run together."""
     hashed = hashlib.sha256()
     for part in parts:
         encoded = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")

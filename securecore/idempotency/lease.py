@@ -1,8 +1,9 @@
-"""A claim that is committed before the effect, for effects that no transaction can take back.
+"""A claim that commits before the effect, for effects that no rollback can undo.
 
-Nobody else runs while the lease lasts. A process that died leaves the lease to run out; the next one counts
-``attempt`` up, and the first, should it live after all, can no longer store its response. What it did at the far side
-it has done: there the effect is *at least once*, and once if the far side honours ``Claim.key_for``.
+During the lease no other request with the same key runs. If a process dies, its lease runs out, and the next request
+takes the claim over and increments ``attempt``. If the first process is still alive, its old ``attempt`` no longer
+matches, so it cannot store its response. Its call to the other service has happened all the same: the effect there
+happens *at least once*, or once if the other service honours ``Claim.key_for``.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from securecore.idempotency.response import StoredResponse, columns_of
 def claim_lease(
     *, record: UUID, fingerprint: bytes, now: dt.datetime, lease: float, retention: float | None = None
 ) -> Claim | StoredResponse:
-    """Claim ``record`` for ``lease`` seconds and commit that. If it has a response, return it.
+    """Claim ``record`` for ``lease`` seconds and commit the claim; return the stored response if there is one.
 
-    Raises ``IdempotencyInProgress`` while another's lease lasts (``CLOCK_SKEW`` longer, since its clock may be
-    another), ``IdempotencyKeyReused``, and ``Misuse`` inside a transaction.
+    Raises ``IdempotencyInProgress`` during another request's lease, which counts ``CLOCK_SKEW`` longer because hosts'
+    clocks differ. Raises ``IdempotencyKeyReused``, and ``Misuse`` inside a transaction.
     """
     until = now + dt.timedelta(seconds=lease + settings.CLOCK_SKEW)
     with (
@@ -48,7 +49,7 @@ def claim_lease(
 
 
 def _take_over(record: UUID, *, now: dt.datetime, until: dt.datetime) -> Claim:
-    """Take a claim whose lease has run out. The row count says who did."""
+    """Take over a claim after the end of its lease. The UPDATE's row count decides which request takes it over."""
     rows = IdempotencyRecord.objects.using(settings.DATABASE).filter(pk=record)
     if not rows.filter(status=None, leased_until__lte=now).update(attempt=F("attempt") + 1, leased_until=until):
         raise IdempotencyInProgress
@@ -58,7 +59,7 @@ def _take_over(record: UUID, *, now: dt.datetime, until: dt.datetime) -> Claim:
 
 
 def store_leased(claimed: Claim, response: StoredResponse, *, max_body: int | None = None) -> bool:
-    """Let the record stand for ``response``, if the claim is still the last one, and say whether it is.
+    """Store ``response`` if no later attempt has taken the claim over; return whether the response was stored.
 
     Commits by itself. Raises ``Misuse`` for a body that is too large.
     """
@@ -68,10 +69,10 @@ def store_leased(claimed: Claim, response: StoredResponse, *, max_body: int | No
 
 
 def release(claimed: Claim, *, now: dt.datetime) -> None:
-    """Let the next request run at once: this one got no answer worth keeping."""
+    """End the lease without a stored response, so that the next request with the key runs at once."""
     _fenced(claimed).update(leased_until=now)
 
 
 def _fenced(claimed: Claim) -> QuerySet[IdempotencyRecord]:
-    mine = {"pk": claimed.record, "attempt": claimed.attempt, "created_at": claimed.claimed_at}
-    return IdempotencyRecord.objects.using(settings.DATABASE).filter(**mine, status=None)
+    own_attempt = {"pk": claimed.record, "attempt": claimed.attempt, "created_at": claimed.claimed_at}
+    return IdempotencyRecord.objects.using(settings.DATABASE).filter(**own_attempt, status=None)

@@ -4,22 +4,24 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """A claimed key and, from the moment anyone else can see it, the response it stands for. With a lease the claim can
-    be seen before the response: then ``status`` is null.
+    """A claimed idempotency key with its stored response.
+
+    Other transactions see the row with its response only, because both commit together. A claim with a lease commits
+    before the response: then ``status`` is null.
     """
 
     #: The record id of principal, method, route and key.
     id = models.UUIDField(primary_key=True)
-    #: SHA-256 of what was asked, so that the same key cannot stand for another request.
+    #: The request's fingerprint, so that the same key cannot be used for another request.
     fingerprint = models.BinaryField()
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=dict, db_default={})
     body = models.BinaryField(default=b"", db_default=b"")
-    #: Whether ``body`` is the headers and the body under one of IDEMPOTENCY_ENCRYPTION_KEYS.
+    #: Whether ``body`` holds headers and body encrypted under one of IDEMPOTENCY_ENCRYPTION_KEYS.
     is_encrypted = models.BooleanField(default=False, db_default=False)
-    #: Counts who has run under this claim: only the last may store its response.
+    #: The number of the attempt: only the last attempt may store its response.
     attempt = models.PositiveIntegerField(default=1, db_default=1)
-    #: Until when nobody else may run; null outside the lease of a claim.
+    #: The end of the lease, until which no other request with the key runs; null without a lease.
     leased_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

@@ -1,4 +1,4 @@
-"""Claim a key, store its response, give the response again: all in the transaction of the effect."""
+"""Claim a key, store its response, and read the stored response, all in the transaction of the effect."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from securecore.errors import IdempotencyInProgress, IdempotencyKeyReused, Misus
 from securecore.idempotency.models import IdempotencyRecord
 from securecore.idempotency.response import StoredResponse, columns_of, response_in
 
-#: 4xx answers that another try could turn into a success, so they must not be what the key stands for.
+#: 4xx statuses of which a retry may succeed, so a response with such a status is not stored.
 _NOT_FINAL = {401, 403, 408, 409, 425, 429}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to have the effect of a key. ``attempt`` is above one if another process had it, and lost it."""
+    """The right to run the effect of a key. ``attempt`` is above 1 if the claim was taken over from another process."""
 
     record: UUID
     claimed_at: dt.datetime
     attempt: int = 1
 
     def key_for(self, service: str) -> str:
-        """Return the key to pass on to ``service``: a UUID, the same in each attempt, another one for each service.
+        """Return the idempotency key to send to ``service``: a UUID that is the same in each attempt.
 
-        It tells neither the caller nor its key.
+        Each service gets a different key. A service learns neither the caller nor the caller's key from it.
         """
         return str(digests.record_id("idempotency-derived", str(self.record), service))
 
 
 def is_final(status: int) -> bool:
-    """Say whether a response with ``status`` is what every repeat shall get: 2xx, 3xx and 4xx that no retry would
+    """Say whether a response with ``status`` is stored for every repeat: 2xx, 3xx, and 4xx that no retry would
     change.
     """
     return 200 <= status < 500 and status not in _NOT_FINAL
@@ -43,11 +43,12 @@ def is_final(status: int) -> bool:
 def claim(
     *, record: UUID, fingerprint: bytes, now: dt.datetime, retention: float | None = None, wait: bool = True
 ) -> Claim | StoredResponse:
-    """Claim ``record`` for ``retention`` seconds: the caller runs the effect. If it is taken, return its response.
+    """Claim ``record`` for ``retention`` seconds and return the ``Claim``; if it is claimed, return its response.
 
-    Needs the transaction of the effect. Waits for a twin that is still running, at most ``LOCK_TIMEOUT`` seconds or,
-    without ``wait``, not at all, then raises ``IdempotencyInProgress``; raises ``IdempotencyKeyReused`` if the key
-    stood for another request. SQLite has one writer at a time and cannot tell whom it waits for.
+    Call it in the transaction of the effect; after a ``Claim``, run the effect. While a twin runs, waits for at most
+    ``LOCK_TIMEOUT`` seconds (without ``wait``, for 1 ms), then raises ``IdempotencyInProgress``. Raises
+    ``IdempotencyKeyReused`` if the key belongs to a request with another fingerprint. SQLite has one writer at a time,
+    so there the wait may be for an unrelated transaction.
     """
     with database.refused_when_locked(IdempotencyInProgress):
         claimed = insert(
@@ -59,7 +60,7 @@ def claim(
         )
     if claimed:
         if not wait:
-            database.limit_waits(settings.LOCK_TIMEOUT)  # the view's own waits are another matter
+            database.limit_waits(settings.LOCK_TIMEOUT)  # the view's own locks get the usual timeout again
         return Claim(record, now)
     return standing(record=record, fingerprint=fingerprint) or _in_progress()
 
@@ -73,7 +74,7 @@ def insert(
     wait: float,
     leased_until: dt.datetime | None = None,
 ) -> bool:
-    """Insert the row of a claim, or take over one that has expired, and say whether this call did."""
+    """Insert the row of a claim, or replace an expired row; return False if another claim has the key."""
     lease = {"leased_until": leased_until} if leased_until else {}
     return database.claim(
         IdempotencyRecord,
@@ -88,7 +89,7 @@ def insert(
 
 
 def standing(*, record: UUID, fingerprint: bytes) -> StoredResponse | None:
-    """Return the response for which ``record`` stands, or None while there is none. Raises ``IdempotencyKeyReused``."""
+    """Return the stored response of ``record``, or None while there is none. Raises ``IdempotencyKeyReused``."""
     row = IdempotencyRecord.objects.using(settings.DATABASE).get(pk=record)
     if not hmac.compare_digest(bytes(row.fingerprint), fingerprint):
         raise IdempotencyKeyReused
@@ -96,8 +97,9 @@ def standing(*, record: UUID, fingerprint: bytes) -> StoredResponse | None:
 
 
 def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = None) -> None:
-    """Let the record stand for ``response``. Needs the transaction of the claim. Raises ``Misuse`` if the body has more
-    than ``max_body`` bytes.
+    """Store ``response`` in the claimed row. Call it in the transaction of the claim.
+
+    Raises ``Misuse`` if the body has more than ``max_body`` bytes.
     """
     refuse_oversize(response, max_body)
     database.update(IdempotencyRecord, pk=claimed.record, **columns_of(response, record=claimed.record))
@@ -107,8 +109,8 @@ def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:
     limit = max_body or settings.IDEMPOTENCY_MAX_BODY
     if len(response.body) > limit:
         raise Misuse(
-            f"The response has {len(response.body)} bytes, and {limit} may be stored under an Idempotency-Key. Answer "
-            f"with a reference to the result, or raise max_body of the view or SECURECORE['IDEMPOTENCY_MAX_BODY']."
+            f"The response has {len(response.body)} bytes, and {limit} may be stored under an Idempotency-Key. Return "
+            f"a reference to the result, or raise max_body of the view or SECURECORE['IDEMPOTENCY_MAX_BODY']."
         )
 
 

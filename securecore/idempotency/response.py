@@ -1,4 +1,4 @@
-"""A response as it lies in the table: in the clear, or under ``IDEMPOTENCY_ENCRYPTION_KEYS``."""
+"""Convert a response to the columns of its row and back, in clear or under ``IDEMPOTENCY_ENCRYPTION_KEYS``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ class StoredResponse:
 
 
 def columns_of(response: StoredResponse, *, record: UUID) -> dict[str, Any]:
-    """Return the columns that hold ``response``; encrypted if there are keys, under the first of them."""
+    """Return the columns for ``response``; if there are encryption keys, encrypted under the first."""
     if not settings.IDEMPOTENCY_ENCRYPTION_KEYS:
         headers, body = response.headers, response.body
         return {"status": response.status, "headers": headers, "body": body, "is_encrypted": False}
-    # The id is inside: whoever can write to the table cannot let one key answer with the response of another.
+    # The ciphertext holds the record id: an attacker with write access to the table cannot move a response to another
+    # key's row.
     headers_line = json.dumps(response.headers).encode() + b"\n"
     sealed = _keys().encrypt(record.bytes + headers_line + response.body)
     return {"status": response.status, "headers": {}, "body": sealed, "is_encrypted": True}
 
 
 def response_in(row: IdempotencyRecord) -> StoredResponse:
-    """Return the response of a row that has one. Raises ``IdempotencyAnswerUnreadable``: its key was taken away, or
-    somebody wrote to the table.
+    """Return the response of a row that has one.
+
+    Raises ``IdempotencyAnswerUnreadable`` if the encryption key was removed, or if the row was changed outside
+    securecore.
     """
     assert row.status is not None  # noqa: S101
     if not row.is_encrypted:

@@ -1,9 +1,11 @@
-"""Whose certificate is this, and is it still wanted.
+"""Client certificates: read them, find the user of a certificate, enrol and revoke certificates.
 
-A ``ClientCertificate`` is a frozen value read from what a proxy forwards (``encodings``); ``chain`` is for those who
-verify it once more. A ``Certificate`` row says whose it is and whether we revoked it, found by the SHA-256 thumbprint,
-or, where ``CERTIFICATE_MATCHES`` says so, by its key or by a name together with its issuer: never by a name alone,
-since any trusted CA may write any name.
+``encodings`` parses the identity header of a proxy into a ``ClientCertificate``, a frozen value. ``chain`` verifies
+the certificate once more, where the settings demand it. A ``Certificate`` row holds the certificate's user and its
+revocation. The row is found by the SHA-256 thumbprint, or, if ``CERTIFICATE_MATCHES`` allows it, by the certificate's
+key or by a name together with its issuer. A name alone never counts, because any trusted authority may write any name.
+
+Headers and trusted proxies are not here: ``securecore.http`` has them.
 """
 
 from securecore.identity import chain

@@ -1,4 +1,4 @@
-"""A client certificate as a value."""
+"""A client certificate as a frozen value."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from securecore.errors import CertificateExpired
 
 @dataclass(frozen=True)
 class ClientCertificate:
-    """What the proxy verified. ``subject`` and ``issuer`` are RFC 4514 text, for people to read; what may be decided by
-    them says ``securecore.identity.matching``.
+    """A client certificate that the proxy named.
+
+    ``subject`` and ``issuer`` are RFC 4514 text for people to read. ``securecore.identity.matching`` decides by them
+    only together.
     """
 
     #: SHA-256 of the DER in base64url, 43 characters: ``x5t#S256`` of RFC 8705 section 3.1.
@@ -30,36 +32,39 @@ class ClientCertificate:
     sans: tuple[str, ...]
     not_before: dt.datetime
     not_after: dt.datetime
-    #: Whether the proxy found an authority that vouches for it. If not, only an enrolment as self-signed makes it good.
+    #: Whether the proxy verified a chain to a trusted authority. If not, only an enrolment as self-signed makes the
+    #: certificate good.
     is_verified: bool = True
-    #: SHA-256 of the public key (SubjectPublicKeyInfo, DER) in base64url: a renewed certificate may keep it.
+    #: SHA-256 of the public key (SubjectPublicKeyInfo, DER) in base64url. A renewed certificate may have the same key.
     key_thumbprint: str = ""
     #: The public key itself: SubjectPublicKeyInfo, DER, in base64.
     public_key: str = ""
     #: Kind and size of the key: ``P-256``, ``RSA-3072``, ``Ed25519``.
     key_type: str = ""
-    #: What was presented, this certificate first, then the others that came with it.
+    #: The presented chain, this certificate first.
     chain: tuple[x509.Certificate, ...] = field(default=(), repr=False, compare=False)
 
     def check_validity(self, now: dt.datetime) -> None:
-        """Raise ``CertificateExpired`` outside the validity period: keep-alive connections outlive it (RFC 5280
-        4.1.2.5).
+        """Raise ``CertificateExpired`` outside the validity period (RFC 5280 section 4.1.2.5).
+
+        The proxy judges the dates at the handshake only, and a keep-alive connection can outlive the certificate.
         """
         if not self.not_before <= now <= self.not_after:
             raise CertificateExpired
 
 
-#: The last instant that rows name. A device's certificate ends with the calendar, at 9999-12-31 23:59:59 (RFC 5280
-#: section 4.1.2.5): that is no date any more in a time zone ahead of UTC, nor with a timeout added.
+#: The last instant that a row names. The certificate of a device may end at 9999-12-31 23:59:59 (RFC 5280 section
+#: 4.1.2.5). In a time zone ahead of UTC, or with a timeout added, that is no date any more.
 END_OF_TIME = dt.datetime(9999, 12, 30, tzinfo=dt.UTC)
 
-#: Bits. RFC 5280 section 4.1.2.2 allows 160; what is longer than 256 has no room in the table of certificates.
+#: Bits. RFC 5280 section 4.1.2.2 allows 160. The table of certificates has room for 256.
 _LONGEST_SERIAL = 256
 
 
 def read(chain: tuple[x509.Certificate, ...]) -> ClientCertificate:
-    """Return the value of the first certificate of ``chain``. Raises exceptions of many kinds for what is no
-    certificate inside: the callers in ``encodings`` turn each of them into a refusal.
+    """Return the value of the first certificate of ``chain``.
+
+    Raises exceptions of many kinds for malformed contents. The callers in ``encodings`` turn each into a refusal.
     """
     certificate = chain[0]
     if certificate.serial_number.bit_length() > _LONGEST_SERIAL:

@@ -1,7 +1,7 @@
-"""Whether we believe a certificate ourselves, apart from what the proxy says.
+"""Verify a client certificate in securecore, in addition to the proxy's verification.
 
-All of it is optional, and off by default: the proxy verified the chain. It is for those who share a proxy with others,
-and for proxies that verify nothing (an AWS load balancer in passthrough mode).
+All checks are optional and off by default, because the proxy verified the chain. They are for applications that share a
+proxy with others, and for proxies that verify nothing (an AWS load balancer in passthrough mode).
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from securecore.identity.certificates import ClientCertificate
 
 
 def check(certificate: ClientCertificate, now: dt.datetime) -> None:
-    """Raise ``CertificateNotVerified`` unless issuer, key and chain are what the settings ask for.
+    """Raise ``CertificateNotVerified`` unless issuer, key and chain satisfy the settings.
 
-    Every time anew and never from a cache: with P-256 a chain of two costs about 160 us, and the authorities have dates
-    too. Chains with more authorities than ``CERTIFICATE_MAX_DEPTH`` between leaf and root are refused.
+    The chain is verified at each request and the result is never cached, because authorities expire too. With P-256 a
+    chain of two costs about 160 us. A chain with more than ``CERTIFICATE_MAX_DEPTH`` authorities between leaf and root
+    is refused.
     """
     if settings.CERTIFICATE_ISSUERS and certificate.issuer not in settings.CERTIFICATE_ISSUERS:
         raise CertificateNotVerified
@@ -58,20 +59,21 @@ def _verify(chain: tuple[x509.Certificate, ...], now: dt.datetime) -> None:
     try:
         builder.build_client_verifier().verify(leaf, [*others, *intermediates])
     except (VerificationError, ValueError) as error:
-        # ValueError: an extension that cannot be read. Name constraints of a kind that cryptography cannot judge (URI,
-        # directory names) are refused as well, as RFC 5280 section 4.2 asks for of what is critical.
+        # ValueError: an unreadable extension. Name constraints that cryptography cannot judge (URI, directory names)
+        # are refused as well: RFC 5280 section 4.2 demands that of critical extensions.
         raise CertificateNotVerified from error
 
 
 @lru_cache(maxsize=1)
 def _authorities(roots: str, intermediates: str) -> tuple[Store, tuple[x509.Certificate, ...]]:
-    # Read once in each process, as the proxy does: who replaces the file restarts both.
+    # Read once in each process, as the proxy does. After the files change, restart the proxy and the workers.
     return Store(list(load(roots))), load(intermediates) if intermediates else ()
 
 
 @lru_cache(maxsize=1)
 def _leaf_policy() -> ExtensionPolicy:
-    # The Web's rules would demand a host name of every client. These three are what makes a certificate a client's.
+    # The default rules of the Web PKI demand a host name, which a client has not. These three extensions decide whether
+    # a certificate may authenticate a client.
     return (
         ExtensionPolicy.permit_all()
         .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _is_for_clients)
@@ -81,7 +83,7 @@ def _leaf_policy() -> ExtensionPolicy:
 
 
 def _is_for_clients(policy: Policy, certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
-    # RFC 5280 section 4.2.1.12: no such extension is no restriction.
+    # RFC 5280 section 4.2.1.12: a certificate without this extension is not restricted.
     if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
         raise ValueError("not for client authentication")
 

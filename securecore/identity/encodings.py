@@ -1,7 +1,8 @@
-"""How proxies write certificates into a header, and what comes out: one value, or a refusal.
+"""Parse the certificates that proxies write into headers.
 
-Every function takes text of anybody's making. It returns a ``ClientCertificate`` or raises ``CertificateMalformed``
-(400) or, above ``CERTIFICATE_MAX_BYTES``, ``CertificateTooLarge`` (431), and never anything else.
+Every function accepts hostile text. It returns a ``ClientCertificate`` (or a chain) or raises ``CertificateMalformed``
+(400) or, above ``CERTIFICATE_MAX_BYTES``, ``CertificateTooLarge`` (431). No other exception leaves a function. Which
+header is trusted is decided in ``securecore.http``.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ Chain = tuple[x509.Certificate, ...]
 Text = TypeVar("Text", str, bytes)
 Value = TypeVar("Value")
 
-#: One ``\s`` and no more before the body: two neighbours that both match blanks take quadratic time to fail.
+#: Exactly one ``\s`` before the body: two adjacent parts that both match blanks would take quadratic time to fail.
 _BLOCK = r"\s*-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
-#: Exactly one certificate and nothing around it. A second one would leave open which of them the proxy verified.
+#: Exactly one certificate and nothing around it. With two certificates it would be unclear which one the proxy
+#: verified.
 _ONE_PEM = re.compile(rf"{_BLOCK}\s*", re.ASCII)
-#: A chain as it was presented in the handshake: the client's own certificate is the first (RFC 8446 section 4.4.2).
+#: A chain as in the handshake: the client's own certificate comes first (RFC 8446 section 4.4.2).
 _PEMS = re.compile(rf"(?:{_BLOCK})+\s*", re.ASCII)
 
 
@@ -40,37 +42,39 @@ def parse_pem(pem: str) -> ClientCertificate:
 
 
 def parse_der(der: bytes) -> ClientCertificate:
-    """Return the certificate whose DER encoding this is, nothing before and nothing behind."""
+    """Return the certificate with exactly this DER encoding."""
     return _cached(_der, der)
 
 
 def parse_escaped_pem(presented: str) -> ClientCertificate:
-    """Percent-encoded PEM: nginx's ``$ssl_client_escaped_cert``, Envoy's ``Cert``, the leaf of an AWS load balancer. A
-    ``+`` means itself, since AWS leaves it as it is.
+    """Return the certificate of a percent-encoded PEM.
+
+    nginx (``$ssl_client_escaped_cert``), Envoy (``Cert``) and AWS load balancers (the leaf) send this form. A ``+``
+    means itself, because AWS does not encode it.
     """
     return _cached(_escaped_pem, presented)
 
 
 def parse_escaped_chain(presented: str) -> ClientCertificate:
-    """Percent-encoded PEM of a whole chain, the client's own certificate first."""
+    """Return the first certificate of a percent-encoded PEM chain, which is the client's own."""
     return _cached(_escaped_chain, presented)
 
 
 def parse_byte_sequence(presented: str) -> ClientCertificate:
-    """``Client-Cert``: DER as one byte sequence, without parameters (RFC 9440 section 2.2)."""
+    """Return the certificate of a ``Client-Cert`` header: one byte sequence of DER (RFC 9440 section 2.2)."""
     return _cached(_byte_sequence, presented)
 
 
 def parse_chain(presented: str) -> Chain:
-    """``Client-Cert-Chain``: a list of byte sequences without the client's own (RFC 9440 section 2.3)."""
+    """Return the chain of a ``Client-Cert-Chain`` header, without the client's own (RFC 9440 section 2.3)."""
     return _cached(_byte_sequences, presented)
 
 
 def parse_base64_chain(presented: str) -> ClientCertificate:
-    """Traefik's: the base64 of each certificate, joined with commas, the client's own first.
+    """Return the first certificate of Traefik's header: base64 certificates joined with commas, the client's own first.
 
-    A doubled header looks the same, since servers join it with a comma too. So each certificate must have been issued
-    by the next one, or what follows the first was not presented with it.
+    A doubled header looks like a chain, because servers join two headers with a comma. So each certificate must be
+    issued by the next one: an attacker's header then cannot pass as the beginning of a chain.
     """
     return _cached(_base64_chain, presented)
 
@@ -81,7 +85,7 @@ def cached() -> int:
 
 
 def _cached(decode: Callable[[Text], Value], presented: Text) -> Value:
-    # An entry is bounded in size here, and their number by the cache.
+    # The check bounds the size of an entry; the cache bounds the number of entries.
     if len(presented) > settings.CERTIFICATE_MAX_BYTES:
         raise CertificateTooLarge
     value: Value | None = _parsed.get((decode, presented))
@@ -91,7 +95,7 @@ def _cached(decode: Callable[[Text], Value], presented: Text) -> Value:
     return value
 
 
-#: Parsing is pure, so an entry cannot become wrong: dates and revocation are judged outside of it, every time.
+#: Parsing is pure, so an entry cannot become wrong. Dates and revocation are judged at each request, not here.
 _parsed: BoundedCache[Any] = BoundedCache(
     size=lambda: settings.CERTIFICATE_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
@@ -103,8 +107,8 @@ def _refusing(decode: Callable[[Text], Value], presented: Text) -> Value:
     except CertificateMalformed:
         raise
     except Exception as error:
-        # cryptography reports unreadable certificates with exceptions of many kinds, InvalidVersion among them, which
-        # is no ValueError. Each of them is the sender's fault, so each is a refusal.
+        # cryptography reports unreadable certificates with exceptions of many kinds, for example InvalidVersion, which
+        # is no ValueError. Each is the sender's fault and so becomes a refusal.
         raise CertificateMalformed from error
 
 

@@ -12,7 +12,7 @@ from securecore.errors import Misuse
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete these rows. Raises ``Misuse`` if one of them is a revocation that still counts."""
+        """Delete these rows. Raises ``Misuse`` if one of them revokes a certificate that has not expired."""
         counting = self.filter(revoked_at__isnull=False)
         if counting.filter(models.Q(not_after=None) | models.Q(not_after__gt=Now())).exists():
             raise Misuse(
@@ -22,43 +22,43 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
         return super().delete()
 
     def revoke(self, *, now: dt.datetime) -> int:
-        """Revoke what is not revoked yet; the first instant stays."""
+        """Revoke these certificates. A certificate that is revoked already keeps its first ``revoked_at``."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
     def pending(self) -> CertificateQuerySet:
-        """Presented, verified by the proxy, and nobody's yet."""
+        """Return the certificates that were presented and verified by the proxy, and wait for an operator."""
         return self.filter(user=None, enrolled_at=None, revoked_at=None)
 
     def expiring(self, *, now: dt.datetime, until: dt.datetime) -> CertificateQuerySet:
-        """In use, valid now, and no longer at ``until``; those that end first come first."""
+        """Return the certificates in use that are valid now and expire before ``until``, the earliest first."""
         in_use = self.filter(revoked_at=None, user__isnull=False, user__is_active=True)
         return in_use.filter(not_after__gte=now, not_after__lt=until).order_by("not_after")
 
 
 class Certificate(models.Model):
-    """A certificate we know: whose it is, and whether we still want it. Or, if ``matched_by`` says so, all certificates
-    with one public key, or with one name by one issuer (see ``securecore.identity.matching``).
+    """A known certificate with its user and its revocation.
 
-    A row without a user stands for a certificate whose user was deleted, that was revoked before anybody enrolled it,
-    or, without ``enrolled_at``, that waits for an operator to admit it.
+    By ``matched_by`` a row can also describe all certificates with one public key, or with one name by one issuer (see
+    ``securecore.identity.matching``). A row has no user in three cases: the user was deleted, the certificate was
+    revoked before its enrolment, or (without ``enrolled_at``) the certificate waits for an operator.
     """
 
     MODES = ("thumbprint", "public-key", "san-uri", "san-email", "san-dns", "subject")
 
-    #: ``x5t#S256`` in base64url; of a match the digest of its parts, which is as long.
+    #: ``x5t#S256`` in base64url. For a match: ``Match.identifier``, which is as long.
     thumbprint = models.CharField(max_length=43, primary_key=True)
     matched_by = models.CharField(max_length=10, default="thumbprint", choices=[(mode, mode) for mode in MODES])
-    # A certificate outlives the account: if the row went with it, a revoked certificate would be unknown again.
+    # The row must outlive the user: if deleting the user deleted the row, a revoked certificate would be unknown again.
     user = models.ForeignKey(
         django_settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="certificates"
     )
-    #: Good although no authority vouches for it: the enrolment does (RFC 8705 section 2.2).
+    #: The enrolment makes the certificate good without a trusted authority (RFC 8705 section 2.2).
     is_self_signed = models.BooleanField(default=False)
-    #: Of a match: the name, or the key's thumbprint.
+    #: The subject. For a match: the name, or the key's thumbprint.
     subject = models.TextField(blank=True)
     issuer = models.TextField(blank=True)
     serial_number = models.CharField(max_length=64, blank=True)
-    #: A match has no end of its own.
+    #: Null for a match, because a match does not expire.
     not_after = models.DateTimeField(null=True, blank=True, db_index=True)
     enrolled_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -76,17 +76,18 @@ class Certificate(models.Model):
 
 
 class CertificateIdentifier(models.Model):
-    """That a certificate, under which a token or a session was obtained, has this key or this name.
+    """A key or name of a certificate under which a token or session was obtained.
 
-    An access token, a refresh family and a session name the thumbprint of that certificate only. By these rows the
-    revocation of a match reaches them: ``identifier`` is the primary key that the match has in ``Certificate``.
+    An access token, a refresh-token family and a session hold the thumbprint of their certificate only. These rows lead
+    from the thumbprint to the certificate's key and names, so that the revocation of a match ends the token or session.
+    ``identifier`` is the match's primary key in ``Certificate``.
     """
 
     #: The record id of both columns.
     id = models.UUIDField(primary_key=True)
     certificate = models.CharField(max_length=43, db_index=True)
     identifier = models.CharField(max_length=43, db_index=True)
-    #: When everything is over that could have been obtained under the certificate.
+    #: The instant at which every token and session that could be obtained under the certificate has expired.
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:

@@ -1,6 +1,7 @@
-"""Which certificates have a key or a name: what was obtained under one of them ends with that key or name.
+"""Store the keys and names of certificates under which a token or session was obtained.
 
-``remember`` is called by everything that gives out what outlives the request: tokens and sessions.
+If a key or name is revoked later, these rows find the tokens and sessions to end. Every place that issues a token or
+opens a session calls ``remember``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from securecore.identity.matching import identifiers, key_match
 from securecore.identity.models import CertificateIdentifier
 
 _COLUMNS = ("id", "certificate", "identifier", "expires_at")
-#: A timeout that was made longer since the row was written extends the row; every other repetition writes nothing.
+#: The second insert of a row writes nothing, unless a timeout was raised meanwhile: then the row lives longer.
 _REMEMBER = """
     INSERT INTO securecore_certificate_identifier (id, certificate, identifier, expires_at) VALUES {}
     ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
     WHERE securecore_certificate_identifier.expires_at < excluded.expires_at
 """
 
-#: The condition that the certificate, or a key or name of it, is revoked. ``{}`` is the expression of its thumbprint.
+#: The condition that the certificate, its key or one of its names is revoked. ``{0}`` is the expression of its
+#: thumbprint.
 REVOKED = """
     (EXISTS (SELECT 1 FROM securecore_certificate oc WHERE oc.thumbprint = {0} AND oc.revoked_at IS NOT NULL)
      OR EXISTS (SELECT 1 FROM securecore_certificate_identifier oi
@@ -34,18 +36,19 @@ REVOKED = """
 
 
 def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
-    """Store by what else than its thumbprint the certificate is known, before something is obtained under it.
+    """Store the certificate's key and names, before a token or session is obtained under the certificate.
 
-    These are its ``identifiers``, and its key whatever ``CERTIFICATE_MATCHES`` says: that a key was stolen comes to
-    light later than its use. A name counts from the moment on at which ``CERTIFICATE_MATCHES`` has its mode.
+    The rows hold its ``identifiers``, and its key even without "public-key" in ``CERTIFICATE_MATCHES``: the theft of a
+    key becomes known only after the thief has used it. A name is stored only while ``CERTIFICATE_MATCHES`` has its
+    mode.
     """
     known_by = dict.fromkeys((*identifiers(certificate)[1:], key_match(certificate).identifier))
     longest = max(settings.REFRESH_ABSOLUTE_TIMEOUT, settings.SESSION_ABSOLUTE_TIMEOUT, settings.ACCESS_TOKEN_LIFETIME)
-    # Nothing is given out after ``not_after``, but a host may have judged that by a clock of ``CLOCK_SKEW`` behind.
+    # After ``not_after`` no token or session is issued, but the clock of the issuing host may be ``CLOCK_SKEW`` behind.
     lives = dt.timedelta(seconds=longest + settings.CLOCK_SKEW)
     expires_at = min(max(certificate.not_after, now), END_OF_TIME - lives) + lives
     parameters: list[Any] = []
-    for identifier in sorted(known_by):  # everybody's order, so that two requests never wait for each other
+    for identifier in sorted(known_by):  # one order for all requests, so that two of them never deadlock
         key = digests.record_id("certificate-identifier", certificate.thumbprint, identifier)
         parameters += _adapted(key, certificate.thumbprint, identifier, expires_at)
     rows = ", ".join(["(%s, %s, %s, %s)"] * len(known_by))
@@ -54,7 +57,7 @@ def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
 
 
 def thumbprints_of(identifier: str) -> QuerySet[CertificateIdentifier, str]:
-    """Return the thumbprints of the certificates that are known to have this key or name, for a subquery."""
+    """Return a query for the thumbprints of the remembered certificates with this key or name."""
     rows = CertificateIdentifier.objects.using(settings.DATABASE).filter(identifier=identifier)
     return rows.values_list("certificate", flat=True)
 

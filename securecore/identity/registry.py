@@ -1,4 +1,7 @@
-"""Enrol certificates, judge them, and revoke them."""
+"""Enrol, admit and revoke certificates, and find the user of a certificate.
+
+These functions change rows only. ``securecore.revocation`` also closes gates, ends sessions and emits events.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +18,27 @@ from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import Match
 from securecore.identity.models import Certificate
 
-#: A certificate that we revoke without having seen it is taken to expire within ten years.
+#: The assumed lifetime, ten years, of a certificate that is revoked without having been presented.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
-#: Whose turn ``database.wait_for_turn`` waits for.
+#: The number of the lock for inserts of pending certificates (``database.wait_for_turn``).
 _PENDING = 1
 
 
 def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_self_signed: bool = False) -> Certificate:
-    """Map ``certificate`` to ``user``. An enrolled certificate keeps its row, a revoked one stays revoked.
+    """Enrol ``certificate`` for ``user``. An enrolled certificate keeps its row; a revoked certificate stays revoked.
 
-    ``is_self_signed`` makes it good without an authority that vouches for it, where ``SELF_SIGNED_CERTIFICATES`` is on.
-    Raises ``Misuse`` if it is another user's: what is bound to it, sessions and tokens, would be in the wrong hands.
+    ``is_self_signed`` makes the certificate good without a trusted authority, where ``SELF_SIGNED_CERTIFICATES`` is on.
+    Raises ``Misuse`` if the certificate is enrolled for another user: the sessions and tokens that are bound to the
+    certificate would change hands.
     """
     return _enroll(certificate.thumbprint, user, now, is_self_signed=is_self_signed, **_described(certificate))
 
 
 def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
-    """Map every certificate that ``match`` describes to ``user``, those too that are not issued yet: a renewed
-    certificate keeps its user.
+    """Enrol every certificate that ``match`` describes for ``user``, so that a renewed certificate keeps its user.
 
-    It holds while ``CERTIFICATE_MATCHES`` has its mode. Raises ``Misuse`` for a match that is another user's, and for a
-    name without an issuer: any trusted authority may write any name.
+    The enrolment counts while ``CERTIFICATE_MATCHES`` has the match's mode. Raises ``Misuse`` if the match is enrolled
+    for another user, and for a name without an issuer: any trusted authority may write any name.
     """
     if not match.value or bool(match.issuer) == (match.mode == "public-key"):
         raise Misuse("A match needs a value, and its issuer too unless it is a public key.")
@@ -44,11 +47,11 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
 
 
 def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
-    """Keep a certificate that nobody enrolled for an operator to admit; say whether it is new and was kept.
+    """Store an unknown certificate as pending, for an operator to admit; return whether a row was added.
 
-    Never do more than ``PENDING_CERTIFICATES`` wait: who can get certificates from a trusted authority must not be able
-    to fill the table. Who adds one takes turns for that, and nobody waits where there is no room. Raises ``Busy`` (503)
-    after a turn of ``LOCK_TIMEOUT``.
+    At most ``PENDING_CERTIFICATES`` rows are pending: a client with many certificates of a trusted authority must not
+    be able to fill the table. To keep the limit, inserts take a lock and run one after another. If the table is full,
+    the request does not wait for the lock. Raises ``Busy`` (503) if the lock is not free within ``LOCK_TIMEOUT``.
     """
     rows = Certificate.objects.using(settings.DATABASE)
     if not certificate.is_verified or rows.filter(pk=certificate.thumbprint).exists() or not _has_room():
@@ -67,18 +70,19 @@ def _has_room() -> bool:
 
 
 def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:
-    """Enrol a pending certificate for ``user``; say whether it was still pending."""
+    """Enrol a pending certificate for ``user``; return False if it was not pending any more."""
     pending = Certificate.objects.using(settings.DATABASE).pending()
     return bool(pending.filter(pk=thumbprint).update(user=user, enrolled_at=now))
 
 
 def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
-    """Return the ``user`` to whom ``rows`` map ``certificate``, active or not, or None. They are all that have one of
-    its ``identifiers``, read in one statement: ``Certificate`` instances, or whatever has the same attributes.
+    """Return the certificate's user according to ``rows``, active or not, or None.
 
-    Raises ``CertificateRevoked`` if any of them was revoked: a no to the certificate, to its key or to a name of it
-    outweighs each yes. Raises ``CertificateNotVerified`` for a certificate that neither an authority nor its enrolment
-    vouches for.
+    ``rows`` must be all rows with one of the certificate's ``identifiers``, read by one statement: ``Certificate``
+    instances, or objects with the same attributes. Raises ``CertificateRevoked`` if one of the rows is revoked: a
+    revocation of the certificate, its key or one of its names outweighs each enrolment. Raises
+    ``CertificateNotVerified`` if neither a trusted authority nor an enrolment as self-signed makes the certificate
+    good.
     """
     is_good, is_revoked = certificate.is_verified, False
     own: set[Any] = set()
@@ -93,16 +97,15 @@ def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
         raise CertificateNotVerified
     if is_revoked:
         raise CertificateRevoked
-    # Its own enrolment is the most particular. Without one its names and its key must all say the same user.
+    # The certificate's own enrolment has precedence. Without it, all matches must lead to the same user.
     users = own or others
     return users.pop() if len(users) == 1 else None
 
 
 def revoke(*, thumbprint: str, now: dt.datetime) -> None:
-    """Refuse the certificate with this thumbprint from now on, whether it is enrolled or was never seen; or what a
-    match with this identifier describes.
+    """Refuse the certificate with this thumbprint, enrolled or never seen, or the certificates of this match.
 
-    Needs a transaction if more must happen with it.
+    ``thumbprint`` may be the identifier of a match. Run it in a transaction if other changes belong to the revocation.
     """
     rows = Certificate.objects.using(settings.DATABASE)
     unseen = {"enrolled_at": now, "not_after": now + _LONGEST_LIFETIME}
@@ -119,7 +122,7 @@ def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: boo
         defaults={"user": user, "is_self_signed": is_self_signed},
         create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
     )
-    if row.enrolled_at is None:  # it was pending
+    if row.enrolled_at is None:  # the certificate was pending
         rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now)
         row.enrolled_at = now
     return row

@@ -1,7 +1,7 @@
-"""What is wrong with an nginx in front of us, found in its configuration (``manage.py securecore_edge check``).
+"""Find known traps in the configuration of an nginx in front of securecore (``manage.py securecore_edge check``).
 
-Only what is known to have let somebody in: each finding has a code, a place, and what to write instead. Needs the extra
-``securecore[edge]`` for its parser.
+Every trap has led to an accepted request that should have been refused. A finding has a code, a place and the directive
+to write instead. The parser comes with the extra ``securecore[edge]``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 import crossplane
 
 VERIFY, CERTIFICATE, SECRET = "x-ssl-client-verify", "x-ssl-client-cert", "x-proxy-auth"
-#: What each of the two must be set to; "" takes it away, which is right where no certificate is asked for.
+#: The right values of the two headers. The value "" removes the header, which is right where nginx requests no
+#: certificate.
 _PROVEN = {VERIFY: ("$ssl_client_verify", ""), CERTIFICATE: ("$ssl_client_escaped_cert", "")}
 _PASSES = ("proxy_pass", "uwsgi_pass", "fastcgi_pass", "scgi_pass", "grpc_pass")
 
@@ -28,12 +29,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Context:
-    """A block with what it inherits: of every directive the innermost, and ``proxy_set_header`` all or none."""
+    """A block with its inherited directives.
+
+    The innermost directive of a name counts. The ``proxy_set_header`` lines are inherited only if the block has none.
+    """
 
     place: str
     directives: dict[str, list[str]]
     headers: dict[str, str]
-    #: Whether a block around this one sets the headers of the proxy that this one lost.
+    #: Headers that an outer block sets, and that this block's own ``proxy_set_header`` lines drop.
     lost: frozenset[str] = frozenset()
 
     def says(self, directive: str, default: str) -> str:
@@ -45,9 +49,9 @@ class Context:
 
 
 def check(path: str) -> list[Finding]:
-    """Return what is wrong with the configuration whose main file is ``path``, its includes read too.
+    """Return the findings for the configuration with the main file ``path`` and its includes.
 
-    Raises ``ValueError`` for a file that cannot be read or that nginx would not take either.
+    Raises ``ValueError`` for an unreadable file, and for a file that nginx would refuse too.
     """
     parsed = crossplane.parse(path, combine=True, single=False, check_ctx=False, check_args=False)
     if parsed["status"] != "ok":
@@ -81,7 +85,7 @@ def _of_servers(whole: Context, servers: list[Context]) -> Iterator[Finding]:
             yield Finding(
                 "N02",
                 context.place,
-                "X_SSL_Client_Verify reaches the application, to which it is X-SSL-Client-Verify.",
+                "X_SSL_Client_Verify reaches the application, which reads it as X-SSL-Client-Verify.",
                 "underscores_in_headers off; in the default server",
             )
             break
@@ -95,8 +99,8 @@ def _of_handshake(server: Context) -> Iterator[Finding]:
         yield Finding(
             "N03",
             server.place,
-            "Certificates are taken that no authority vouches for.",
-            "ssl_verify_client optional; unless SELF_SIGNED_CERTIFICATES is what you want",
+            "Certificates without a trusted authority are accepted.",
+            "ssl_verify_client optional; unless you want SELF_SIGNED_CERTIFICATES",
         )
     if server.says("ssl_session_cache", "none").startswith(("shared", "builtin")):
         yield Finding(
@@ -118,14 +122,14 @@ def _of_handshake(server: Context) -> Iterator[Finding]:
         yield Finding(
             "N07",
             server.place,
-            "What the authority revoked is not known here.",
+            "This server accepts certificates that the authority has revoked.",
             "ssl_crl /path/crl.pem; for every authority of the chain, or ssl_ocsp on;",
         )
 
 
 def _of_locations(servers: list[tuple[Context, Any]], upstreams: dict[str, Any]) -> Iterator[Finding]:
     passing = [(server, *each) for server, block in servers for each in _passing(server, block)]
-    # Another server, on port 80 perhaps, may lead to the same application.
+    # Another server, for example on port 80, may lead to the same application.
     protected = {target for server, _, _, target in passing if server.verifies}
     for _, context, directive, target in passing:
         if target not in protected:
@@ -134,7 +138,7 @@ def _of_locations(servers: list[tuple[Context, Any]], upstreams: dict[str, Any])
             yield Finding(
                 "N08",
                 context.place,
-                f"{directive} hands over the client's own headers, whatever proxy_set_header says.",
+                f"{directive} passes the client's own headers and ignores proxy_set_header.",
                 "proxy_pass, to a server that speaks HTTP",
             )
             continue
@@ -143,7 +147,7 @@ def _of_locations(servers: list[tuple[Context, Any]], upstreams: dict[str, Any])
             yield Finding(
                 "N10",
                 context.place,
-                f"Nothing proves to {target} that this nginx is asking; whoever reaches it is believed as much.",
+                f"Nothing proves to {target} that requests come from this nginx: any host that reaches it is believed.",
                 "a unix socket, or proxy_set_header X-Proxy-Auth \"one of SECURECORE['PROXY_SECRETS']\";",
             )
 
@@ -162,10 +166,10 @@ def _of_headers(context: Context) -> Iterator[Finding]:
 
 
 def _passing(outer: Context, block: dict[str, Any]) -> Iterator[tuple[Context, str, str]]:
-    """Every block in ``block`` that passes requests on: with its directive, and where to."""
+    """Yield each block inside ``block`` that passes requests on, with its directive and target."""
     for inner in block["block"]:
         if "block" in inner and inner["directive"] in ("location", "if", "limit_except"):
-            # What passes on is not inherited.
+            # nginx does not inherit the directives that pass requests on.
             own = replace(outer, directives={k: v for k, v in outer.directives.items() if k not in _PASSES})
             yield from _passing(_entered(own, inner), inner)
         elif inner["directive"] in _PASSES:
@@ -174,7 +178,7 @@ def _passing(outer: Context, block: dict[str, Any]) -> Iterator[tuple[Context, s
 
 
 def _target(passed: str) -> str:
-    """``http://unix:/run/app.sock:/x`` and ``http://app/x`` without scheme and path."""
+    """Return the target without scheme and path: ``unix:/run/app.sock`` for ``http://unix:/run/app.sock:/x``."""
     rest = passed.partition("://")[2] or passed
     if rest.startswith("unix:"):
         return ":".join(rest.split(":")[:2])
@@ -184,5 +188,5 @@ def _target(passed: str) -> str:
 def _is_over_tcp(target: str, upstreams: dict[str, Any]) -> bool:
     if target not in upstreams:
         return not target.startswith("unix:")
-    members = [each["args"][0] for each in upstreams[target]["block"] if each["directive"] == "server"]
+    members = [line["args"][0] for line in upstreams[target]["block"] if line["directive"] == "server"]
     return not all(member.startswith("unix:") for member in members)

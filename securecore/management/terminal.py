@@ -1,4 +1,4 @@
-"""The commands' way to the terminal: what came from outside moves no cursor and forges no line."""
+"""Print the commands' output so that text from outside cannot move the cursor or forge a line."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from securecore.texts import is_storable, shown
 
 
 class TerminalCommand(BaseCommand):
-    """A command that prints with ``say()`` and nothing else."""
+    """A command that prints by ``say()`` only."""
 
     def say(self, *fields: str, error: bool = False) -> None:
         """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
         (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command. The text of a ``CommandError`` may quote a file or an argument, and is escaped too."""
-        given = [each for value in options.values() for each in (value if isinstance(value, list) else [value])]
-        if not all(is_storable(each) for each in given if isinstance(each, str)):
-            # A shell hands over bytes that are no UTF-8 as halves of surrogate pairs, which no database takes.
+        """Run the command. The text of a ``CommandError`` may quote a file or an argument, so it is escaped too."""
+        values = [item for value in options.values() for item in (value if isinstance(value, list) else [value])]
+        if not all(is_storable(value) for value in values if isinstance(value, str)):
+            # Python decodes bytes that are no UTF-8 to halves of surrogate pairs, which no database stores.
             raise CommandError("An argument holds NUL or bytes that are no UTF-8.")
         try:
             return super().execute(*args, **options)

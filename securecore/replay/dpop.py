@@ -1,8 +1,8 @@
-"""The DPoP proof: who makes this request holds this key (RFC 9449).
+"""The DPoP proof, by which a client proves for one request that it holds a key (RFC 9449).
 
-``verify_proof`` is pure and makes the checks of section 4.3, each marked with its number; what costs little comes
-first. ``claim_proof`` then accepts the proof once in the whole cluster. One half of check 12 is left to the caller, who
-knows the token: its ``cnf.jkt`` must equal the proof's ``jkt``.
+``verify_proof`` is pure and makes the checks of section 4.3, each marked with its number. Cheap checks come first.
+``claim_proof`` then accepts the proof once in the whole cluster. Half of check 12 is left to the calling code, which
+knows the token: the token's ``cnf.jkt`` must equal the proof's ``jkt``.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ from securecore.replay import server_nonce, store
 from securecore.replay.proof_key import DPOP_ALGORITHMS, checked_key, signature_is_good
 from securecore.replay.target_uri import normalized
 
-#: Extensions that change what is signed, and keys from elsewhere. ``kid`` is ignored: some clients add it.
+#: Header parameters that change the signed bytes or name a key outside the proof. ``kid`` is ignored: some clients add
+#: it.
 _REFUSED_PARAMETERS = frozenset(("crit", "b64", "jku", "x5u", "x5c"))
 
 #: Characters. A proof with an RSA key of 4096 bits has about 2,000.
 _LONGEST_PROOF = 8192
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-#: Bytes that a claim may have. A server that kept an endless ``jti`` would run out of memory (section 11.1).
+#: The longest value of a claim, in bytes. An attacker could fill the server's memory with a huge ``jti`` (section
+#: 11.1).
 _LONGEST_CLAIMS = {"jti": 256, "htm": 32, "htu": 4096, "ath": 43, "nonce": 256}
 _REQUIRED_CLAIMS = ("jti", "htm", "htu")
-#: FAPI 2.0 section 5.3.2.1 refuses what is further in the future, whatever the skew is set to.
+#: Seconds. FAPI 2.0 section 5.3.2.1 refuses a proof further in the future, even if ``CLOCK_SKEW`` is larger.
 _FURTHEST_AHEAD = 60
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A proof that passed every check but the claim."""
+    """A proof that passed every check except the claim."""
 
-    #: RFC 7638 thumbprint of the key that signed it.
+    #: RFC 7638 thumbprint of the key that signed the proof.
     jkt: str
     jti: str
     issued_at: dt.datetime
@@ -50,11 +52,11 @@ class Proof:
 def verify_proof(
     presented: str | None, *, method: str, url: str, access_token: str | None, now: dt.datetime, nonce_required: bool
 ) -> Proof:
-    """Return what a presented ``DPoP`` header proves about the request with this ``method`` and absolute ``url``.
+    """Return the proof in a presented ``DPoP`` header for the request with this ``method`` and absolute ``url``.
 
-    ``access_token`` is the token that came with it, None at the token endpoint. Raises ``InvalidDPoPProof``, whatever
-    is wrong with it, and ``UseDPoPNonce`` for a good proof whose nonce is not ours, or that lacks one although
-    ``nonce_required``. Nothing is stored: ``claim_proof`` must follow.
+    ``access_token`` is the request's access token; None at the token endpoint. Raises ``InvalidDPoPProof`` for every
+    fault of the proof. Raises ``UseDPoPNonce`` for a good proof with an invalid server nonce, or without one although
+    ``nonce_required``. Nothing is stored: call ``claim_proof`` afterwards.
     """
     try:
         header, claims, signing_input, signature = _read(presented)
@@ -80,14 +82,14 @@ def verify_proof(
     except Refused:
         raise
     except Exception as error:
-        # Decoders and cryptography report junk with exceptions of many kinds. Each of them is the sender's fault.
+        # Decoders and cryptography report malformed input with exceptions of many kinds. Each is the sender's fault.
         raise InvalidDPoPProof from error
 
 
 def claim_proof(proof: Proof, *, now: dt.datetime) -> None:
     """Accept ``proof`` once in the cluster (section 11.1). Commits by itself: raises ``Misuse`` in a transaction.
 
-    Raises ``InvalidDPoPProof`` for a replay, and what ``store.claim`` does.
+    Raises ``InvalidDPoPProof`` for a replay, and the exceptions of ``store.claim``.
     """
     record = digests.record_id("dpop", proof.jkt, proof.url, proof.jti)
     if not store.claim(record, made_at=proof.issued_at, now=now, what="a DPoP proof"):
@@ -100,11 +102,11 @@ def _demand(holds: bool, detail: str) -> None:
 
 
 def _read(presented: str | None) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Return header, claims, what was signed, and the signature."""
+    """Return header, claims, signed bytes and signature."""
     if not presented:
         raise InvalidDPoPProof("The DPoP header is missing.")
     _demand(len(presented) <= _LONGEST_PROOF, "The proof is too long.")
-    _demand("," not in presented, "There must be exactly one DPoP header.")  # (1) servers join doubled ones with commas
+    _demand("," not in presented, "There must be exactly one DPoP header.")  # (1) servers join two headers with a comma
     _demand(_COMPACT_JWS.fullmatch(presented) is not None, "The proof is not a signed JWT.")  # (2)
     signing_input, _, signature = presented.rpartition(".")
     header, _, claims = signing_input.partition(".")
@@ -112,27 +114,27 @@ def _read(presented: str | None) -> tuple[dict[str, Any], dict[str, Any], bytes,
 
 
 def _json_object(encoded: str) -> dict[str, Any]:
-    found = _JSON.decode(digests.from_base64url(encoded).decode("utf-8"))
-    _demand(isinstance(found, dict), "Header and claims of the proof must be JSON objects.")
-    return dict(found)
+    value = _JSON.decode(digests.from_base64url(encoded).decode("utf-8"))
+    _demand(isinstance(value, dict), "Header and claims of the proof must be JSON objects.")
+    return dict(value)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
-    # RFC 7515 section 4: of two equal names one reader takes the first and another the last.
+    # RFC 7515 section 4: of two equal names, some parsers take the first and some the last.
     _demand(len(members) == len(pairs), "The proof names a member twice.")
     return members
 
 
 def _refuse_constant(name: str) -> None:
-    raise InvalidDPoPProof("The proof is not JSON.")  # NaN and Infinity, which only Python reads
+    raise InvalidDPoPProof("The proof is not JSON.")  # NaN and Infinity, which Python accepts and JSON forbids
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant)
 
 
 def _checked_header(header: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return ``alg`` and ``jwk`` of a header in which both fit each other."""
+    """Return ``alg`` and ``jwk`` of a header, after checking that the key fits the algorithm."""
     _demand(header.get("typ") == "dpop+jwt", "typ must be dpop+jwt.")  # (4)
     _demand(header.get("alg") in DPOP_ALGORITHMS, f"alg must be one of {', '.join(DPOP_ALGORITHMS)}.")  # (5)
     _demand(not _REFUSED_PARAMETERS & header.keys(), "The proof has a header parameter that is not accepted.")

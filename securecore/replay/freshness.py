@@ -1,4 +1,4 @@
-"""Timestamp and nonce."""
+"""Parse a request's timestamp and claim its nonce."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from securecore.errors import (
 )
 from securecore.replay import store
 
-#: ASCII digits only: int() would also take signs, spaces, underscores and the digits of other scripts. Eleven of them
+#: ASCII digits only: int() would also accept signs, spaces, underscores and the digits of other scripts. Eleven digits
 #: reach the year 5138.
 _UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
-#: Visible ASCII without the comma that joins doubled headers. 16 characters of base64url are 96 random bits; 128
-#: characters are plenty for a signature.
+#: Visible ASCII without the comma, by which servers join two headers. 16 characters of base64url are 96 random bits;
+#: 128 characters leave room for a signature as the nonce.
 _NONCE = re.compile(r"[!-+\--~]{16,128}")
 
 
 def parse_timestamp(presented: str | None, *, now: dt.datetime) -> dt.datetime:
     """Return the instant in a presented ``X-Request-Timestamp`` (Unix seconds).
 
-    Raises ``TimestampMissing``, ``TimestampMalformed``, or ``TimestampStale`` further than ``REPLAY_WINDOW`` seconds
-    from ``now``, before or after.
+    Raises ``TimestampMissing``, ``TimestampMalformed``, or ``TimestampStale`` if the instant lies more than
+    ``REPLAY_WINDOW`` seconds before or after ``now``.
     """
     if not presented:
         raise TimestampMissing
@@ -42,10 +42,10 @@ def parse_timestamp(presented: str | None, *, now: dt.datetime) -> dt.datetime:
 
 
 def claim_nonce(presented: str | None, *, scope: str, made_at: dt.datetime, now: dt.datetime) -> None:
-    """Claim a nonce for ``scope`` (the caller), once in the cluster. Commits by itself: raises ``Misuse`` in a
-    transaction.
+    """Claim a nonce for ``scope`` (the caller), once in the cluster. Commits by itself.
 
-    Raises ``NonceMissing``, ``NonceMalformed``, ``NonceReused``, and what ``store.claim`` does.
+    Raises ``NonceMissing``, ``NonceMalformed``, ``NonceReused``, ``Misuse`` in a transaction, and the exceptions of
+    ``store.claim``.
     """
     if not presented:
         raise NonceMissing

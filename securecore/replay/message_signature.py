@@ -1,7 +1,8 @@
-"""The HTTP message signature of a request: made by this key, for exactly this request, just now (RFC 9421).
+"""The HTTP message signature, by which a client's key signs one request (RFC 9421).
 
-``verify_signature`` makes the checks of section 3.2, what costs little first, and holds the signature to the profile of
-section 1.4 that is written down here. ``claim_signature`` then accepts it once in the whole cluster (section 7.2.2).
+``verify_signature`` makes the checks of section 3.2, cheap ones first. It also enforces securecore's profile (section
+1.4): the constants below list the components and parameters that each signature must have. ``claim_signature`` then
+accepts the signature once in the whole cluster (section 7.2.2).
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from securecore.message_signatures import (
 )
 from securecore.replay import store
 
-#: What every signature covers, and what it covers of the fields that a request has. A body that was signed means
-#: another thing as another type: ``amount=1`` as a form, ``{"amount": 1}`` as JSON, bytes that are gzip.
+#: The components that every signature covers, and the header fields that a signature covers if the request has them.
+#: The content type and encoding are among them because the same signed bytes mean something else under another type.
+#: Example: ``amount=1`` as a form and as JSON, or bytes that are gzip.
 ALWAYS_COVERED = ("@method", "@target-uri", "@authority")
 COVERED_IF_PRESENT = ("content-digest", "content-type", "content-encoding", "idempotency-key", "authorization")
 REQUIRED_PARAMETERS = ("created", "expires", "nonce", "keyid")
@@ -46,7 +48,7 @@ _NONCE = re.compile(r"[!-~]{16,128}")
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature that passed every check but the claim."""
+    """A signature that passed every check except the claim."""
 
     keyid: str
     nonce: str
@@ -56,12 +58,12 @@ class Signature:
 def verify_signature(
     request: Request, *, body: bytes, key_of: Callable[[str], PublicKey], now: dt.datetime
 ) -> Signature:
-    """Return the signature of ``request``, whose raw ``body`` came with it.
+    """Return the good signature of ``request`` with this raw ``body``.
 
-    ``key_of`` returns the public key of a ``keyid`` or raises ``SignatureKeyUnknown``, as this does. Raises too
-    ``SignatureMissing``, ``SignatureMalformed``, ``SignatureIncomplete``, ``SignatureStale``, ``SignatureInvalid``,
-    ``ContentDigestMissing``, ``ContentDigestMalformed``, ``ContentDigestMismatch``. Nothing is stored:
-    ``claim_signature`` must follow.
+    ``key_of`` returns the public key of a ``keyid`` or raises ``SignatureKeyUnknown``, which passes through. Also
+    raises ``SignatureMissing``, ``SignatureMalformed``, ``SignatureIncomplete``, ``SignatureStale``,
+    ``SignatureInvalid``, ``ContentDigestMissing``, ``ContentDigestMalformed``, ``ContentDigestMismatch``. Nothing is
+    stored: call ``claim_signature`` afterwards.
     """
     covered, value = _read(request)
     _check_coverage(covered, request, body)
@@ -73,7 +75,7 @@ def verify_signature(
         raise SignatureInvalid(str(error)) from error
     if not good:
         raise SignatureInvalid
-    # The digest was signed, the body was not (section 7.2.8).
+    # The signature covers the digest but not the body itself (section 7.2.8).
     if "content-digest" in request.fields:
         check_content_digest(request.fields["content-digest"], body)
     return signature
@@ -81,7 +83,7 @@ def verify_signature(
 
 def components_for(request: Request) -> tuple[str, ...]:
     """Return the components that a signature of ``request`` must cover."""
-    # WSGI servers hand over a Content-Type that was not sent as an empty one.
+    # For a request without Content-Type, WSGI servers pass an empty one: an empty field counts as absent.
     return (*ALWAYS_COVERED, *(name for name in COVERED_IF_PRESENT if request.fields.get(name)))
 
 
@@ -95,7 +97,7 @@ def accept_signature(request: Request) -> str:
 def claim_signature(signature: Signature, *, now: dt.datetime) -> None:
     """Accept ``signature`` once in the cluster. Commits by itself: raises ``Misuse`` in a transaction.
 
-    Raises ``NonceReused``, and what ``store.claim`` does.
+    Raises ``NonceReused``, and the exceptions of ``store.claim``.
     """
     record = digests.record_id("signature", signature.keyid, signature.nonce)
     if not store.claim(record, made_at=signature.created, now=now, what="a signature"):

@@ -8,7 +8,7 @@ from securecore.conf import django_settings
 
 
 class SeenNonce(models.Model):
-    #: The record id of scope and nonce; the raw nonce is nowhere.
+    #: The record id of scope and nonce; the raw nonce is not stored.
     id = models.UUIDField(primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
@@ -21,18 +21,18 @@ class SeenNonce(models.Model):
 
 class SignatureKeyQuerySet(models.QuerySet["SignatureKey"]):
     def usable(self) -> SignatureKeyQuerySet:
-        """Those that still speak for somebody."""
+        """Return the keys that are not revoked and have an active user."""
         return self.filter(revoked_at=None, user__is_active=True).select_related("user")
 
     def revoke(self, *, now: dt.datetime) -> int:
-        """Revoke what is not revoked yet; the first instant stays."""
+        """Revoke these keys. A key that is revoked already keeps its first ``revoked_at``."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
 
 class SignatureKey(models.Model):
     """A public key that signs requests of its user (RFC 9421), until it is revoked."""
 
-    #: As the signature names it (RFC 9421 section 2.3).
+    #: The value of the signature's ``keyid`` parameter (RFC 9421 section 2.3).
     keyid = models.CharField(max_length=255, primary_key=True)
     user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="signature_keys")
     #: SubjectPublicKeyInfo in PEM.

@@ -1,4 +1,4 @@
-"""The public key in the header of a DPoP proof: which ones are believed, and what they signed."""
+"""The public key in the header of a DPoP proof: check that the key is acceptable, and verify its signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from securecore.errors import InvalidDPoPProof
 
 
 class _Family(NamedTuple):
-    """What a ``jwk`` must say word by word, and its numbers with the bytes that each may have."""
+    """The members that a ``jwk`` must have with these values, and its numbers with their lengths in bytes."""
 
     words: dict[str, str]
     numbers: dict[str, range]
@@ -19,10 +19,11 @@ class _Family(NamedTuple):
 
 _P256 = _Family({"kty": "EC", "crv": "P-256"}, {"x": range(32, 33), "y": range(32, 33)})
 _ED25519 = _Family({"kty": "OKP", "crv": "Ed25519"}, {"x": range(32, 33)})
-#: 2048 to 4096 bits and an exponent of at most four bytes: a stranger chooses the key, and we pay for its arithmetic.
+#: 2048 to 4096 bits, and an exponent of at most four bytes: a stranger chooses the key, and the server pays for the
+#: arithmetic.
 _RSA = _Family({"kty": "RSA"}, {"n": range(256, 513), "e": range(1, 5)})
 
-#: Each ``alg`` with the name under which PyJWT knows it. RFC 9864 names Ed25519 anew; both names mean the same.
+#: Each ``alg`` with its name in PyJWT. EdDSA and Ed25519 (RFC 9864) are two names of one algorithm.
 _ALGORITHMS = {
     "ES256": ("ES256", _P256),
     "EdDSA": ("EdDSA", _ED25519),
@@ -33,10 +34,10 @@ _ALGORITHMS = {
 #: For the ``algs`` of a challenge (RFC 9449 section 7.1) and the server's metadata (section 5.1).
 DPOP_ALGORITHMS = tuple(_ALGORITHMS)
 
-#: Also those of symmetric keys: a shared secret in a header is no secret.
+#: ``k`` is the secret of a symmetric key: a header would publish the secret too.
 _PRIVATE_MEMBERS = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
-#: CVE-2017-15361: the moduli that one maker's chips chose are powers of 65537 by all of these. Others are, by chance,
-#: once in 2^27.
+#: CVE-2017-15361 (ROCA): modulo each of these primes, a weak chip's modulus is a power of 65537. A good modulus passes
+#: for a weak one with probability 2^-27.
 _ROCA = {
     prime: frozenset(pow(65537, power, prime) for power in range(prime))
     for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
@@ -46,7 +47,7 @@ _ROCA = {
 def checked_key(jwk: Any, algorithm: str) -> dict[str, Any]:
     """Return ``jwk`` if it is a public key of the family and curve of ``algorithm``, one of ``DPOP_ALGORITHMS``.
 
-    Raises ``InvalidDPoPProof``, and for numbers that cannot be read ``KeyError``, ``TypeError`` or ``ValueError``.
+    Raises ``InvalidDPoPProof``, and ``KeyError``, ``TypeError`` or ``ValueError`` for unreadable numbers.
     """
     if not isinstance(jwk, dict):
         raise InvalidDPoPProof("jwk must be a public key.")
@@ -57,7 +58,7 @@ def checked_key(jwk: Any, algorithm: str) -> dict[str, Any]:
         raise InvalidDPoPProof("jwk is no key for this alg.")
     for name, sizes in numbers.items():
         raw = digests.from_base64url(jwk[name])
-        # RFC 7518 section 6.3.1.1: the numbers of RSA have no leading zeros. Coordinates have all of theirs.
+        # RFC 7518 section 6.3.1.1: RSA numbers have no leading zeros. Coordinates of curves keep leading zeros.
         if len(raw) not in sizes or (words["kty"] == "RSA" and raw[0] == 0):
             raise InvalidDPoPProof("jwk is no key for this alg.")
     if not _is_for_signing(jwk, algorithm):
@@ -66,8 +67,9 @@ def checked_key(jwk: Any, algorithm: str) -> dict[str, Any]:
 
 
 def signature_is_good(signature: bytes, *, of: bytes, jwk: dict[str, Any], algorithm: str) -> bool:
-    """Say whether the holder of the checked ``jwk`` signed the bytes ``of``. Raises ``InvalidDPoPProof`` for weak RSA
-    keys, and what PyJWT raises for numbers that are no key.
+    """Say whether the holder of the checked ``jwk`` signed the bytes ``of``.
+
+    Raises ``InvalidDPoPProof`` for weak RSA keys, and PyJWT's exceptions for numbers that are no key.
     """
     scheme = jwt.get_algorithm_by_name(_ALGORITHMS[algorithm][0])
     key: Any = scheme.from_jwk(jwk)
@@ -79,10 +81,10 @@ def signature_is_good(signature: bytes, *, of: bytes, jwk: dict[str, Any], algor
 
 
 def _is_for_signing(jwk: dict[str, Any], algorithm: str) -> bool:
-    """Say whether the key itself says nothing else (RFC 7517 sections 4.2 to 4.4)."""
+    """Say whether the key's own ``use``, ``key_ops`` and ``alg`` allow this (RFC 7517 sections 4.2 to 4.4)."""
     return (
         jwk.get("use", "sig") == "sig"
-        # A private key whose secret members were left out still says "sign".
+        # Some clients derive the public key by dropping the secret members, so ``key_ops`` still holds "sign".
         and not {"sign", "verify"}.isdisjoint(jwk.get("key_ops", ["verify"]))
         and _ALGORITHMS.get(jwk.get("alg", algorithm)) == _ALGORITHMS[algorithm]
     )

@@ -1,8 +1,9 @@
-"""The nonce that a server hands out for DPoP proofs (RFC 9449 sections 8 and 9), without a table.
+"""The nonce that a server issues for DPoP proofs (RFC 9449 sections 8 and 9), without a table.
 
-A nonce is an HMAC of the number of a five-minute window, so every worker and host gives and accepts the same ones and
-nobody can make the next one in advance. It may be used many times: what is accepted once is the proof. It dates a proof
-by our own clock, so that proofs made in advance, by whoever held the key for a moment, are worth ten minutes at most.
+A nonce is an HMAC of the number of a five-minute window. So every worker and host issues and accepts the same nonces,
+and nobody without ``SECRET_KEY`` can compute the next nonce. Many proofs may hold the same nonce; each proof is
+accepted once. The nonce dates a proof by the server's clock. Example: an attacker has the client's key for a minute and
+makes proofs in advance. Those proofs work for ten minutes at most.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from securecore.conf import django_settings, settings
 
 #: Seconds. The current and the previous window are accepted, so a nonce lives for five to ten minutes.
 WINDOW = 300
-#: Its own key out of SECRET_KEY: no other signature made with it is a nonce.
+#: Derives a separate key from SECRET_KEY, so that no other signature under SECRET_KEY is a nonce.
 _SALT = "securecore.replay.server_nonce"
 
 
@@ -28,13 +29,13 @@ def current(now: dt.datetime) -> str:
 
 
 def is_valid(presented: str, now: dt.datetime) -> bool:
-    """Say whether ``presented`` is a nonce that one of our hosts gave in the current or the previous window.
+    """Say whether a host of the application issued the nonce in the current or the previous window.
 
-    ``SECRET_KEY_FALLBACKS`` count too, so that a key can be rotated. Never raises, whatever is presented.
+    Nonces under ``SECRET_KEY_FALLBACKS`` count too, so that ``SECRET_KEY`` can be rotated. Never raises.
     """
     given = presented.encode("utf-8", "surrogatepass")
     secrets = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
-    # compare_digest: how much of a guess was right must not be told by the time that the answer took.
+    # compare_digest: the response time must not show how many characters of a guess were right.
     return any(
         hmac.compare_digest(given, _nonce(window, secret).encode())
         for secret in secrets
@@ -46,7 +47,7 @@ def _accepted_windows(now: dt.datetime) -> Iterator[int]:
     current_window = _window(now)
     yield current_window
     yield current_window - 1
-    # A host whose clock is ahead of ours already gives the nonces of the next window.
+    # A host with a fast clock already issues the nonce of the next window.
     ahead = _window(now + dt.timedelta(seconds=settings.CLOCK_SKEW))
     if ahead != current_window:
         yield ahead

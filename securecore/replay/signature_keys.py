@@ -1,4 +1,4 @@
-"""Public keys that were registered to sign requests, beside those of client certificates."""
+"""Register, find and revoke the public keys that sign requests. Keys of client certificates need no registration."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from securecore.errors import Misuse, SignatureKeyUnknown
 from securecore.message_signatures import PublicKey, SignatureError, load_public_key
 from securecore.replay.models import SignatureKey
 
-#: That a request's key is still good, for ``grants``: as ``find`` has it, but for the user.
+#: The condition that the request's key is not revoked, for the permission query of ``grants``. Unlike ``find`` it does
+#: not check the user.
 STANDS = "EXISTS (SELECT 1 FROM securecore_signature_key WHERE keyid = %(signature_keyid)s AND revoked_at IS NULL)"
 
 
 def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> SignatureKey:
     """Let the holder of ``public_key`` (PEM) sign for ``user`` under the name ``keyid``.
 
-    Raises ``Misuse`` for a key that is none of RFC 9421 section 3.3 or too weak, and for a ``keyid`` that is taken: a
-    revoked one too, since what it signed once must stay refused.
+    Raises ``Misuse`` for a weak key, and for a key of an algorithm outside RFC 9421 section 3.3. Raises it too for a
+    ``keyid`` that is taken, also by a revoked key: signatures under the revoked key must stay refused.
     """
     pem = checked(public_key)
     rows = SignatureKey.objects.using(settings.DATABASE)
@@ -31,7 +32,7 @@ def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> Sig
 
 
 def checked(public_key: str) -> str:
-    """Return the PEM of a public key in its one spelling. Raises ``Misuse`` if it is no key for signatures."""
+    """Return the canonical PEM of a public key. Raises ``Misuse`` if the key cannot verify signatures."""
     try:
         key = load_public_key(public_key.encode())
     except SignatureError as error:
@@ -40,8 +41,9 @@ def checked(public_key: str) -> str:
 
 
 def find(keyid: str) -> SignatureKey:
-    """Return the key of an active user that is registered as ``keyid``. Raises ``SignatureKeyUnknown``, also for a
-    revoked one.
+    """Return the key registered as ``keyid``.
+
+    Raises ``SignatureKeyUnknown`` for an unknown or revoked key, and for a key of an inactive user.
     """
     row = SignatureKey.objects.using(settings.DATABASE).usable().filter(keyid=keyid).first()
     if row is None:
@@ -50,12 +52,15 @@ def find(keyid: str) -> SignatureKey:
 
 
 def revoke(*, keyid: str, now: dt.datetime) -> bool:
-    """Refuse what this key signs from now on; say whether it was news. Needs a transaction if more must happen."""
+    """Refuse every signature of this key from now on; return False if the key was unknown or revoked already.
+
+    Run it in a transaction if other changes belong to the revocation.
+    """
     return bool(SignatureKey.objects.using(settings.DATABASE).filter(keyid=keyid).revoke(now=now))
 
 
 def loaded(public_key: bytes) -> PublicKey:
-    """Return the key in a SubjectPublicKeyInfo, PEM or DER. Raises ``SignatureKeyUnknown`` for one that cannot sign."""
+    """Return the key in a SubjectPublicKeyInfo, PEM or DER. Raises ``SignatureKeyUnknown`` for an unsuitable key."""
     try:
         return load_public_key(public_key)
     except SignatureError as error:

@@ -1,9 +1,9 @@
-"""Where what was seen is remembered: in the database, or in a cache that all hosts share (``REPLAY_CACHE``).
+"""Store the record ids of seen nonces: in the database, or in a cache that all hosts share (``REPLAY_CACHE``).
 
-Note [What a cache promises]
-    ``SET NX`` on one Redis is as atomic as the unique index. But Redis answers before a replica has the key, and a
-    failover in between forgets it: within that moment a captured request may be accepted once more. A restart without
-    persistence forgets all. The database forgets nothing, so it is the default.
+Note [Guarantees of a replay cache]
+    ``SET NX`` on one Redis is as atomic as the unique index. But Redis replies before its replica has the key. If Redis
+    fails over in between, the key is lost, and a captured request may be accepted once more. A Redis without
+    persistence loses all keys at a restart. The database loses no row, so the database is the default.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from securecore.replay.models import SeenNonce
 
 
 def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: str) -> bool:
-    """Remember ``record`` and say whether it was new: true once in the cluster, whoever asks at the same time.
+    """Claim ``record`` and say whether it was new. Of concurrent calls in the cluster exactly one returns True.
 
-    ``made_at`` is the instant that the request itself gives. It is kept until a host whose clock is ``CLOCK_SKEW``
-    behind ours refuses that instant, which for one in the future is nearly two windows away. Commits by itself: raises
-    ``Misuse`` in a transaction, whose rollback would bring ``what`` back. Raises ``ReplayStoreUnavailable`` (503) when
-    the cache does not answer.
+    ``made_at`` is the request's own timestamp. The record stays until also a host with a clock ``CLOCK_SKEW`` behind
+    refuses that timestamp; for a timestamp in the future that takes nearly two windows. The claim commits by itself and
+    raises ``Misuse`` in a transaction, because a rollback would make the nonce usable again. ``what`` describes the
+    nonce in that error. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
     """
     database.require_no_transaction(f"The claim of {what}")
     until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
@@ -36,8 +36,8 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: st
 
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:
     try:
-        # add() is SET NX PX. Some backends answer None instead of failing: that is no yes.
+        # add() is SET NX PX. Some backends return None for a failure, which must not count as a success.
         return caches[settings.REPLAY_CACHE].add(f"securecore:seen:{record.hex}", 1, timeout=seconds) is True
     except Exception as error:
-        # A driver fails in many ways. Whichever it was, nobody knows whether this request is new.
+        # Drivers raise exceptions of many kinds. After each of them it is unknown whether the record was new.
         raise ReplayStoreUnavailable from error

@@ -1,11 +1,11 @@
-"""The URL of a request in one spelling, so that two spellings of it can be compared (RFC 3986 section 6.2)."""
+"""Normalize the URL of a request, so that two spellings compare equal (RFC 3986 section 6.2)."""
 
 from __future__ import annotations
 
 import re
 
-#: What has the generic syntax of an HTTP URL: no userinfo, no other scheme, nothing that a lenient parser would skip
-#: (blanks, controls, backslashes, letters beyond ASCII). Each part ends where the next begins, so matching is linear.
+#: The generic syntax of an HTTP URL, without userinfo and without characters that a lenient parser would skip (blanks,
+#: controls, backslashes, letters beyond ASCII). No two adjacent parts match the same character, so matching is linear.
 _URL = re.compile(
     r"(?P<scheme>https?)://"
     r"(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])"
@@ -23,9 +23,9 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 def normalized(url: str) -> str | None:
     """Return ``url`` without query and fragment, normalized by syntax and by scheme, or None if it is no HTTP URL.
 
-    Case of scheme and host and of percent-encodings, percent-encoded unreserved characters, dot segments (section
-    6.2.2); default and empty port, empty path (section 6.2.3). ``/a`` and ``/a/``, ``/a//b`` and ``/a/b``, and a
-    character and its percent-encoding if it is reserved, stay different.
+    The normalization covers the case of scheme, host and percent-encodings, percent-encoded unreserved characters and
+    dot segments (section 6.2.2), default and empty port, and the empty path (section 6.2.3). ``/a`` and ``/a/`` stay
+    different, as do ``/a//b`` and ``/a/b``, and a reserved character and its percent-encoding.
     """
     parts = _URL.fullmatch(url)
     if parts is None or _BROKEN_ESCAPE.search(parts["path"] or ""):
@@ -37,7 +37,7 @@ def normalized(url: str) -> str | None:
 
 def _normalized_path(path: str) -> str:
     kept: list[str] = []
-    # Escapes first: %2E%2E is a dot segment too.
+    # Percent-encodings are decoded before the dot segments, because %2E%2E is a dot segment too.
     segments = _ESCAPE.sub(_normalized_escape, path).split("/")[1:]
     for segment in segments:
         if segment not in (".", ".."):

@@ -1,12 +1,12 @@
-"""Sessions that are issued, bound, rotated and ended by us: ``SESSION_ENGINE = "securecore.sessions"``.
+"""The session engine: ``SESSION_ENGINE = "securecore.sessions"`` issues, binds, rotates and ends sessions.
 
-An id is 256 random bits of which only a digest is stored; an id that we did not issue is never adopted. A session
-belongs to the certificate (or its key) it was opened under, and ends when it was idle too long or is too old, by the
-database's own rows. The id changes at every login, also of the same user, at logout, and when the user's privileges
-change; a request that was in flight with the old id may still look for ten seconds.
+A session id is 256 random bits, and the table stores its digest only. The engine never adopts an id that it did not
+issue. A session is bound to the certificate (or the certificate's key) under which it was opened. The session row holds
+an idle timeout and an absolute timeout. The id changes at each login, also of the same user, at logout, and when the
+user's privileges change. For ten seconds after that, a request with the old id may read the session.
 
-Use ``securecore.http.middleware.SessionMiddleware`` in place of Django's: it is Django's, and tells the engine which
-certificate the request came with.
+Use ``securecore.http.middleware.SessionMiddleware`` in place of Django's middleware. The subclass passes the request's
+certificate to the engine. Cookies and middleware are not here: ``securecore.http`` has them.
 """
 
 from securecore.sessions.limits import make_room

@@ -1,4 +1,4 @@
-"""What is written into a session's row, and when."""
+"""The column values of a session's row at each kind of write: any change, login, rotation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def absolute_timeout(now: dt.datetime) -> dt.datetime:
 
 
 def idle_until(now: dt.datetime, seconds: float, ends_at: dt.datetime | None = None) -> Any:
-    """The idle timeout, never beyond the absolute one, which is the row's own if none is given."""
+    """Return the end of the idle timeout, at most the absolute timeout. Without ``ends_at`` the row's column counts."""
     idle = now + dt.timedelta(seconds=seconds)
     if ends_at is not None:
         return min(idle, ends_at)
@@ -29,7 +29,7 @@ def idle_until(now: dt.datetime, seconds: float, ends_at: dt.datetime | None = N
 
 
 def contents(now: dt.datetime, data: dict[str, Any], encoded: str) -> dict[str, Any]:
-    """What every write sets. Raises ``SuspiciousOperation`` (400) for a user that cannot exist."""
+    """Return the columns that every write sets. Raises ``SuspiciousOperation`` (400) for a malformed user id."""
     user = _user_id(data)
     return {"data": encoded, "user_id": user, "gate_id": _principal(user), "last_seen_at": now}
 
@@ -51,14 +51,14 @@ def at_rotation(now: dt.datetime, *, old: UUID, new: UUID) -> dict[str, Any]:
 
 
 def _epoch(principal: Any) -> Combinable:
-    """The gate's present epoch, read in the statement that writes it."""
+    """Return the gate's present epoch as a subquery, which the writing statement runs."""
     gates: Any = Session._meta.get_field("gate").related_model
-    found = gates._default_manager.filter(pk=principal).values("epoch")
-    return Coalesce(Subquery(found), 0)
+    epochs = gates._default_manager.filter(pk=principal).values("epoch")
+    return Coalesce(Subquery(epochs), 0)
 
 
 def _principal(user: Any) -> str | None:
-    # The name that grants give the user: a feature does not ask its neighbour for it.
+    # The user's principal in ``grants``. It is spelled here, because a feature does not import its neighbour.
     return None if user is None else f"user:{user}"
 
 

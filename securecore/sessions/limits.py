@@ -1,4 +1,4 @@
-"""How many sessions a user may have at once (ASVS 5.0 v5.0.0-7.1.2)."""
+"""Limit the number of sessions that a user may have at once (ASVS 5.0 v5.0.0-7.1.2)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from securecore.sessions.models import Session, record_id
 
 
 def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
-    """Make sure that ``user`` may have one more session than those beside ``session_key``; return how many ended.
+    """End the user's oldest sessions until the session ``session_key`` fits in; return how many ended.
 
-    Over ``SESSION_LIMIT`` the oldest end, or ``SessionLimitReached`` (403) is raised, as ``SESSION_LIMIT_REACHED``
-    says. The caller holds the user's gate until its session is stored, so that logins at once do not count past each
-    other.
+    If ``SESSION_LIMIT_REACHED`` is "refuse", no session ends and ``SessionLimitReached`` (403) is raised. The caller
+    must hold the user's gate until the new session is stored: otherwise two logins at the same time would each count
+    the sessions without the other login's.
     """
     others = Session.objects.using(settings.DATABASE).for_user(user).live(now)
     if session_key is not None:

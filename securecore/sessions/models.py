@@ -10,12 +10,12 @@ from securecore import digests, leases
 from securecore.conf import django_settings
 from securecore.errors import Misuse
 
-#: How long a request that was in flight when the id changed is still served, read-only.
+#: After a rotation, a request with the old id may read the session for this long.
 GRACE = dt.timedelta(seconds=10)
 
 
 def record_id(session_key: str) -> UUID:
-    """Return the primary key of the session with this id; the id itself is stored nowhere."""
+    """Return the primary key of the session with this id. The id itself is not stored."""
     return digests.record_id("session", session_key)
 
 
@@ -30,59 +30,60 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(binding=binding)
 
     def of_certificate(self, thumbprint: str) -> SessionQuerySet:
-        """Sessions that were opened under this certificate, whatever they are bound to. Raises ``Misuse`` for an empty
-        thumbprint: that is the one of every session that was opened without a certificate.
+        """Return the sessions that were opened under this certificate or are bound to it.
+
+        Raises ``Misuse`` for an empty thumbprint, because each session without a certificate has an empty one.
         """
         if not thumbprint:
             raise Misuse("An empty thumbprint names no certificate.")
         return self.filter(models.Q(certificate=thumbprint) | models.Q(binding=f"x5t#S256:{thumbprint}"))
 
     def of_certificates(self, thumbprints: Any) -> SessionQuerySet:
-        """Sessions that were opened under one of these certificates: a list of thumbprints, or a query for them."""
+        """Return the sessions that were opened under one of these certificates: a list of thumbprints, or a query."""
         return self.filter(certificate__in=thumbprints)
 
     def named(self, session_key: str) -> SessionQuerySet:
         return self.filter(pk=record_id(session_key))
 
     def replaced(self, session_key: str, now: dt.datetime) -> SessionQuerySet:
-        """The live session whose id this was until a moment ago."""
+        """Return the live session that a rotation in the last ``GRACE`` moved away from this id."""
         return self.live(now).filter(predecessor=record_id(session_key), rotated_at__gte=now - GRACE)
 
     def end(self) -> int:
-        """End these sessions: the rows go, so no worker on any host finds them again."""
+        """End these sessions: delete their rows, so that no worker on any host can load them."""
         ended = self.delete()[0]
-        leases.outlast()  # also if another request was first: it may not have waited yet
+        leases.outlast()  # also for no row: another request deleted the row, and may still be waiting for the leases
         return ended
 
 
 class Session(models.Model):
-    #: The record id of the session id; the id itself is nowhere.
+    #: The record id of the session id; the session id itself is not stored.
     id = models.UUIDField(primary_key=True)
-    # No constraint in the database: a session whose user was deleted by raw SQL must load as nobody's, not fail to
-    # save.
+    # No constraint in the database: if raw SQL deletes the user, the session must load as anonymous and still be saved.
     user = models.ForeignKey(
         django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, db_constraint=False, related_name="+"
     )
-    #: Kind and value of what the session is bound to, ``x5t#S256:<thumbprint>``; empty for a session bound to nothing.
+    #: The session's binding, for example ``x5t#S256:<thumbprint>``; empty for a session without a binding.
     binding = models.CharField(max_length=80, blank=True, db_index=True)
     data = models.TextField()
     created_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
-    #: The idle timeout, never beyond ``ends_at``. The one predicate of being alive.
+    #: The end of the idle timeout, at most ``ends_at``. A session is live until this instant; no other column counts.
     expires_at = models.DateTimeField(db_index=True)
-    #: The absolute timeout, counted from the last login.
+    #: The end of the absolute timeout, counted from the last login.
     ends_at = models.DateTimeField()
-    #: The last login or step-up; none for a session that nobody logged in to.
+    #: The instant of the last login or step-up; null before the first login.
     authenticated_at = models.DateTimeField(null=True)
 
-    #: The record id that this session had before its last rotation, for requests that were in flight with it.
+    #: The primary key before the last rotation, for requests that were in flight with the old id.
     predecessor = models.UUIDField(null=True)
     rotated_at = models.DateTimeField(null=True)
-    #: Whether the predecessor was as privileged as this session. One from before the login opens nothing: whoever
-    #: planted it knows it.
+    #: Whether the session had a user before the last rotation. A session id from before the login never reaches the
+    #: logged-in session, because an attacker may have planted that id (session fixation).
     predecessor_was_user = models.BooleanField(default=False)
 
-    #: The user's gate, whose epoch counts what the user may do. A name, so that features need not know each other.
+    #: The user's gate. Each change of the user's privileges raises the gate's epoch. The target is a name, so that this
+    #: feature does not import ``grants``.
     gate = models.ForeignKey(
         "securecore.Gate",
         on_delete=models.DO_NOTHING,
@@ -92,10 +93,11 @@ class Session(models.Model):
         db_column="principal",
         related_name="+",
     )
-    #: The gate's epoch when this id was issued. When it moved on, the id changes at the next request.
+    #: The gate's epoch when this id was issued. If the gate has a newer epoch, the next request rotates the id.
     epoch = models.BigIntegerField(default=0)
 
-    #: Where the session was opened, for its user to recognize it. Nothing decides by these.
+    #: The place where the session was opened, so that its user recognizes the session. ``address`` and ``device``
+    #: decide nothing; ``certificate`` selects the sessions that a revocation of the certificate ends.
     certificate = models.CharField(max_length=43, blank=True, db_index=True)
     address = models.CharField(max_length=45, blank=True)
     device = models.CharField(max_length=200, blank=True)

@@ -1,4 +1,4 @@
-"""That the contents of a session are signed by us, verified once for each process and not for each request."""
+"""Verify the signature of a session's contents once in each process, not at each request."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from django.core import signing
 from securecore.caches import BoundedCache
 from securecore.conf import django_settings, settings
 
-#: Characters and bytes. What is longer, or was before it was compressed, is verified each time and never kept.
+#: Characters of the signed text, and bytes of the decompressed payload. Longer contents are verified at each request.
 _LONGEST = 1_024
 
-#: What was signed, by the signed text and all that its signature depends on. It says nothing of whether the session
-#: lives: that is a row of the database.
+#: The payload for each signed text, salt and list of keys. A cache hit does not show that the session is live: each
+#: request reads the session's row for that.
 _payloads: BoundedCache[bytes] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
 class SignedSession(SessionBase):
-    """Django's, with a memory for signatures that were good."""
+    """Django's session base class with a cache of good signatures."""
 
     def decode(self, session_data: Any) -> dict[str, Any]:
         try:
             data: dict[str, Any] = self.serializer().loads(signed_payload(session_data, self.key_salt))
-        except Exception:  # Django's own logs what is wrong, and says what that means
+        except Exception:  # Django's method logs the fault and returns empty contents
             data = super().decode(session_data)
         return data
 
 
 class _AsSigned:
-    """The serializer that leaves things as they are."""
+    """A serializer that returns the payload unchanged."""
 
     def loads(self, payload: bytes) -> bytes:
         return payload
 
 
 def signed_payload(signed: str, salt: str) -> bytes:
-    """Return what ``signing.loads`` would give its serializer. Raises ``BadSignature``, and whatever it raises."""
+    """Return the bytes that ``signing.loads`` passes to its serializer. Raises ``BadSignature`` and decoding errors."""
     keys = (django_settings.SECRET_KEY, *django_settings.SECRET_KEY_FALLBACKS)
     payload = _payloads.get((signed, salt, keys))
     if payload is None:

@@ -1,7 +1,7 @@
-"""The statements of a request with a session: what the presented id opens, and what is written back.
+"""The statements of a request with a session: read the live session of the presented id, and write its contents.
 
-By hand, and the same for every database: composing them anew for every request would cost more than running them does.
-What opens it is read with everything else about the request (``access.statement``), and here when nobody did.
+The SQL is written by hand and works on every database: composing it with the ORM costs more than running it. The one
+query (``securecore.caller``) includes ``COLUMNS`` and ``TABLES``; ``find`` reads the session where no such query ran.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from securecore import database
 from securecore.conf import settings
 from securecore.sessions.models import GRACE, Session, record_id
 
-#: Writing "last seen" on every request would be the dearest statement of the request, for nothing.
+#: "Last seen" is written once a minute. At each request it would be the most expensive statement of the request.
 _SEEN_EVERY = dt.timedelta(minutes=1)
 
-#: The fields of ``Found``, but for the last, of the session ``s``.
+#: The fields of ``Found`` except the last, for the session ``s``.
 COLUMNS = (
     "s.data, s.binding, s.user_id, s.last_seen_at <= %(unseen_since)s, s.epoch <> COALESCE(g.epoch, 0), "
     "s.predecessor_was_user"
@@ -28,7 +28,7 @@ _REPLACED = (
     "WHERE s.predecessor = %(id)s AND s.expires_at > %(now)s AND s.rotated_at >= %(grace)s"
 )
 
-#: That the session lives which a request came with: by its id, or by the id that a rotation has just replaced.
+#: The condition that the request's session is live, found by its id or by the id before its last rotation.
 _BY = (
     "SELECT 1 FROM securecore_session WHERE {} = %(session_id)s AND user_id = %(session_user)s AND expires_at > %(now)s"
 )
@@ -46,39 +46,39 @@ _INSTANT: Any = Session._meta.get_field("expires_at")
 
 
 class Found(NamedTuple):
-    """A live session as the database has it. ``replaced`` if the id presented was that of its predecessor."""
+    """The row of a live session. ``replaced`` if the request presented the id before the last rotation."""
 
     data: str
     binding: str
     user_id: Any
     long_unseen: bool
-    #: The user's privileges changed since the id was issued.
+    #: Whether the user's privileges changed after the id was issued.
     outdated: bool
     predecessor_was_user: bool
     replaced: bool = False
 
     @property
     def is_closed(self) -> bool:
-        """Whether the id presented is from before the login: it must not open what the login opened."""
+        """Whether the presented id is from before the login: it must not reach the logged-in session."""
         return self.replaced and self.user_id is not None and not self.predecessor_was_user
 
 
 def find(session_key: str, *, now: dt.datetime) -> Found | None:
     """Return the live session with this id."""
-    return _found(_CURRENT, session_key, now)
+    return _read(_CURRENT, session_key, now)
 
 
 def find_replaced(session_key: str, *, now: dt.datetime) -> Found | None:
-    """Return the live session whose id took the place of this one within the grace period."""
-    found = _found(_REPLACED, session_key, now)
-    return found and found._replace(replaced=True)
+    """Return the live session that a rotation in the last ``GRACE`` moved away from this id."""
+    session = _read(_REPLACED, session_key, now)
+    return session and session._replace(replaced=True)
 
 
-def _found(statement: str, session_key: str, now: dt.datetime) -> Found | None:
+def _read(statement: str, session_key: str, now: dt.datetime) -> Found | None:
     connection = database.connection()
     instants = {"now": now, "unseen_since": unseen_since(now), "grace": now - GRACE}
-    # Like QuerySet.update() and unlike raw parameters, these are spelled as each database wants them.
-    parameters = {name: _INSTANT.get_db_prep_value(each, connection) for name, each in instants.items()}
+    # The fields adapt the values to the database, as QuerySet.update() does. Raw parameters are not adapted.
+    parameters = {name: _INSTANT.get_db_prep_value(instant, connection) for name, instant in instants.items()}
     parameters["id"] = _ID.get_db_prep_value(record_id(session_key), connection)
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -87,17 +87,17 @@ def _found(statement: str, session_key: str, now: dt.datetime) -> Found | None:
 
 
 def unseen_since(now: dt.datetime) -> dt.datetime:
-    """Return the instant before which a session was seen long ago, so that it is time to write that it was seen."""
+    """Return the instant up to which ``last_seen_at`` is old enough to be written again."""
     return now - min(_SEEN_EVERY, dt.timedelta(seconds=settings.SESSION_IDLE_TIMEOUT) / 10)
 
 
 def write(session_key: str, *, now: dt.datetime, idle: dt.datetime, proven: tuple[str, ...], **contents: Any) -> bool:
-    """Write ``contents`` into the live session with this id, and say whether there was one that is bound to ``proven``.
+    """Write ``contents`` into the live session with this id and a binding in ``proven``; return False if none exists.
 
-    The idle timeout becomes ``idle``, never beyond the absolute one.
+    The idle timeout ends at ``idle``, or earlier at the absolute timeout.
     """
     connection = database.connection()
-    at, until = (_INSTANT.get_db_prep_value(each, connection) for each in (now, idle))
+    at, until = (_INSTANT.get_db_prep_value(instant, connection) for instant in (now, idle))
     user = _USER.get_db_prep_save(contents["user_id"], connection)
     values = [contents["data"], user, contents["gate_id"], at, until, until]
     key = _ID.get_db_prep_value(record_id(session_key), connection)

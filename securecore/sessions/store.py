@@ -1,4 +1,4 @@
-"""The session engine: Django's SessionBase over our table."""
+"""The session engine: Django's SessionBase over ``securecore_session``."""
 
 from __future__ import annotations
 
@@ -21,47 +21,51 @@ from securecore.sessions.statements import Found, find, find_replaced, write
 
 
 class SessionStore(SignedSession):
-    """One session. ``proven`` is what the request proved about its sender (``x5t#S256:<thumbprint>``), empty for
-    nothing; a new session is bound to the first of it, and opens for a request that proved what it is bound to.
+    """One session of one request.
 
-    Loads nothing that is unknown, expired, or bound to something else; the id presented is then never used again. Every
-    change is one statement whose row count is believed, so a session that was ended meanwhile cannot be written back.
+    ``proven`` lists the bindings that the request proved, for example ``x5t#S256:<thumbprint>``; empty for none. A new
+    session is bound to the first of them. A stored session loads only if its binding is one of them.
+
+    For an id that is unknown, expired, or bound to another certificate nothing is loaded, and the presented id is never
+    used for a new session. The row count of one statement decides each change, so a session that another request ended
+    cannot be written back.
     """
 
     def __init__(self, session_key: str | None = None, *proven: str) -> None:
         super().__init__(session_key)
         self.presented_key = session_key
         self.proven = proven or ("",)
-        #: Columns that say where a new session was opened: certificate, address, device.
+        #: Columns for the place where a new session is opened: certificate, address, device.
         self.opened_from: dict[str, str] = {}
-        #: The id is that of a live session which is bound to something else.
+        #: The presented id belongs to a live session with another binding.
         self.is_refused = False
-        #: The id was replaced while this request was on its way: it may look, and what it writes is dropped.
+        #: The id was rotated while this request was in flight: the request may read, and its changes are dropped.
         self.is_read_only = False
-        #: The user's privileges changed since the id was issued.
+        #: The user's privileges changed after the id was issued.
         self.is_outdated = False
         self._was_user = False
         self._stored: bytes | None = None
         self._in_transaction = False
         self._ended_key: str | None = None
-        #: The session that the request has read already, or found missing; nothing if it has not asked. See ``access``.
+        #: Returns the session's row as the one query read it: a tuple of the row or None; an empty tuple if the query
+        #: did not run. See ``securecore.caller``.
         self.already_read: Callable[[], tuple[Found | None, ...]] = tuple
 
-    # What Django asks of an engine
+    # The methods of Django's engine interface
 
     def load(self) -> dict[str, Any]:
         now = clock.now()
-        found = self._find(now) if self.session_key else None
-        if found is None:
+        row = self._find(now) if self.session_key else None
+        if row is None:
             self._session_key = None
             return {}
-        self.is_read_only = found.replaced
-        if found.is_closed:
+        self.is_read_only = row.replaced
+        if row.is_closed:
             return {}
-        self.is_outdated = found.outdated and not found.replaced
-        data = self.decode(found.data)
+        self.is_outdated = row.outdated and not row.replaced
+        data = self.decode(row.data)
         self._was_user = SESSION_KEY in data
-        if found.long_unseen and not found.replaced:
+        if row.long_unseen and not row.replaced:
             self._own(now).update(last_seen_at=now, expires_at=columns.idle_until(now, self._idle_seconds(data)))
         return data
 
@@ -90,7 +94,8 @@ class SessionStore(SignedSession):
             raise UpdateError
 
     def delete(self, session_key: str | None = None) -> None:
-        # A key that the application names is ended. Our own came in a cookie: whoever stole it must not end it either.
+        # An explicit key comes from the application, so its session ends. The own key comes from a cookie, so the
+        # session ends only under its binding: a thief of the cookie must not be able to log the owner out.
         if session_key is not None:
             _rows().named(session_key).end()
         elif self.session_key is not None and not self.is_read_only:
@@ -99,9 +104,10 @@ class SessionStore(SignedSession):
             self._ended_key = self.session_key
 
     def cycle_key(self) -> None:
-        """Give this session a new id. One UPDATE of the primary key, so the old id is dead when the new one lives.
+        """Give this session a new id by one UPDATE of the primary key, so the old id dies when the new id is born.
 
-        Raises ``SessionInterrupted`` (400) if somebody's session was ended meanwhile: rotation must not bring it back.
+        Raises ``SessionInterrupted`` (400) if the session of a user has ended: a rotation must not bring the session
+        back.
         """
         data = self._session  # type: ignore[attr-defined]
         if self.session_key is not None and not self.is_read_only and self._move():
@@ -111,17 +117,17 @@ class SessionStore(SignedSession):
         self.create()
 
     async def acycle_key(self) -> None:
-        # Django's own makes a new session and then deletes the old one, whether that was still there or not.
+        # Django's acycle_key() creates a new session even if another request has ended the old one.
         await sync_to_async(self.cycle_key)()
 
     @classmethod
     def clear_expired(cls) -> None:
         _rows().filter(expires_at__lte=clock.now()).delete()
 
-    # What we add
+    # The methods that securecore adds
 
     def rotate(self) -> None:
-        """Change the id, unless another request of the same browser just did: then this one goes on read-only."""
+        """Change the id. If another request of the same browser has just changed it, this request becomes read-only."""
         self._get_session()  # type: ignore[attr-defined]
         if self.session_key is None or self.is_read_only or self._move():
             return
@@ -129,11 +135,11 @@ class SessionStore(SignedSession):
         self.is_outdated = False
 
     def begin(self) -> None:
-        """Note that the session's user has just proved to be there: at login, or stepping up.
+        """Record a login or step-up of the session's user, and store it at once.
 
-        The id is one that was never in a request: Django's ``login()`` keeps it when the same user logs in again (ASVS
-        5.0 v5.0.0-7.2.4 forbids it). What an anonymous session held is dropped but for
-        ``SESSION_KEYS_KEPT_AT_LOGIN``. Both timeouts start again. Stored at once.
+        The session gets an id that no request has presented. Django's ``login()`` keeps the id when the same user logs
+        in again, which ASVS 5.0 v5.0.0-7.2.4 forbids. The contents of an anonymous session are dropped, except
+        ``SESSION_KEYS_KEPT_AT_LOGIN``. Both timeouts start again.
         """
         data = self._get_session()  # type: ignore[attr-defined]
         if not self._was_user:
@@ -141,7 +147,7 @@ class SessionStore(SignedSession):
         if self.is_read_only or self.session_key is None:
             self.create()
         elif self.session_key == self.presented_key and not self._move():
-            _keep(data, ())  # ended meanwhile: the login is good, what was in the session is gone
+            _keep(data, ())  # another request ended the session: the login is good, the old contents are gone
             self.create()
         now = clock.now()
         if not self._update(now, data, **columns.at_login(now, data), **self.opened_from):
@@ -149,7 +155,7 @@ class SessionStore(SignedSession):
         self._was_user, self.modified, self._stored = True, True, self.serializer().dumps(data)
 
     def end(self) -> None:
-        """End the session, also for a request that came with the id before this one."""
+        """End the session, also if this request presented the id before the last rotation."""
         self._get_session()  # type: ignore[attr-defined]
         if self.is_read_only and self.presented_key is not None:
             _rows().replaced(self.presented_key, clock.now()).filter(binding__in=self.proven).end()
@@ -157,11 +163,15 @@ class SessionStore(SignedSession):
         self.is_read_only = False
 
     def abandon(self) -> None:
-        """Forget what this request made of the session."""
+        """Drop this request's changes to the session."""
         self.__dict__.pop("_session_cache", None)
 
     def settle(self) -> None:
-        """After the view: what it ended stays ended, and what was rolled back with it never happened."""
+        """Adjust the session to a rollback of the view's transaction.
+
+        A session that the view ended is ended again, also after a rollback. If the view's rotation or new session was
+        rolled back, the session falls back to the presented id.
+        """
         if not self._in_transaction:
             return
         self._in_transaction = False
@@ -173,19 +183,19 @@ class SessionStore(SignedSession):
             self.abandon()
 
     def is_somebody_else_s(self) -> bool:
-        """Say whether the id is that of a live session which is bound to something else."""
+        """Say whether the presented id belongs to a live session with another binding."""
         self._get_session()  # type: ignore[attr-defined]
         return self.is_refused
 
     def was_replaced(self) -> bool:
-        """Say whether the id that this request came with was changed by another one just now."""
+        """Say whether another request rotated this request's session id within the last ``GRACE``."""
         presented = self.session_key or self.presented_key
         if presented is None:
             return False
         return _rows().replaced(presented, clock.now()).filter(binding__in=self.proven).exists()
 
     def is_authenticated_since(self, instant: dt.datetime) -> bool:
-        """Say whether the session's user proved to be there after ``instant``, as the database has it now."""
+        """Say whether the session's row has a login or step-up after ``instant``. Reads the database."""
         self._get_session()  # type: ignore[attr-defined]
         # A replaced id names no row, so it is never recent.
         return self._own(clock.now()).filter(authenticated_at__gt=instant, user__isnull=False).exists()
@@ -197,16 +207,16 @@ class SessionStore(SignedSession):
         read, self.already_read = self.already_read, tuple
         key = str(self.session_key)
         known = read() if key == self.presented_key else ()
-        found = (known[0] if known else find(key, now=now)) or find_replaced(key, now=now)
-        if found is None or found.binding in self.proven:
-            return found
+        row = (known[0] if known else find(key, now=now)) or find_replaced(key, now=now)
+        if row is None or row.binding in self.proven:
+            return row
         self.is_refused = True
-        ends = settings.SESSION_MISMATCH == "end" and not found.replaced
+        ends = settings.SESSION_MISMATCH == "end" and not row.replaced
         if ends:
             _rows().named(key).end()
-        user = None if found.user_id is None else str(found.user_id)
-        shown = " ".join(self.proven)
-        events.emit(events.SessionBindingMismatch(user=user, bound_to=found.binding, presented=shown, ended=ends))
+        user = None if row.user_id is None else str(row.user_id)
+        presented = " ".join(self.proven)
+        events.emit(events.SessionBindingMismatch(user=user, bound_to=row.binding, presented=presented, ended=ends))
         return None
 
     def _named(self) -> SessionQuerySet:
@@ -256,7 +266,8 @@ class SessionStore(SignedSession):
         return min(settings.SESSION_IDLE_TIMEOUT, self.get_expiry_age(expiry=data.get("_session_expiry")))
 
     def _is_stored(self, data: dict[str, Any]) -> bool:
-        # Once after a login: it has written everything, and may have been evicted by the next one since.
+        # True once, after ``begin``: ``begin`` wrote these contents. Another login may have ended this session since,
+        # so a second write would raise UpdateError.
         stored, self._stored = self._stored, None
         return stored is not None and stored == self.serializer().dumps(data)
 
@@ -269,7 +280,7 @@ def _rows() -> SessionQuerySet:
 
 
 def _keep(data: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Drop what a session held but for ``names`` and who is logged in to it."""
+    """Drop the session's contents except ``names`` and Django's keys of the logged-in user. ``*`` keeps all."""
     if "*" not in names:
         for name in [name for name in data if name not in names and not name.startswith("_auth_user_")]:
             del data[name]

@@ -1,4 +1,8 @@
-"""Issue and verify access tokens (RFC 9068, RFC 8725)."""
+"""Issue and verify access tokens (RFC 9068, RFC 8725).
+
+Verification here judges signature, type, issuer, audience and times. Revocation is read from the database by
+``securecore.caller``.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +24,14 @@ from securecore.texts import is_storable
 from securecore.tokens import epochs
 from securecore.tokens.keys import SigningKey, known_key, signing_key
 
-#: RFC 9068 section 2.1 allows both spellings, and nothing else.
+#: RFC 9068 section 2.1 allows these two spellings only.
 _TYPES = ("at+jwt", "application/at+jwt")
 _REQUIRED = ["iss", "aud", "exp", "iat", "sub", "jti", "client_id"]
-#: Ours have about 700 characters. The bound keeps a stranger from making us hash megabytes.
+#: Characters. securecore's tokens have about 700. The bound keeps a stranger from making a worker hash megabytes.
 _LONGEST = 8192
-#: Confirmation methods, as they are named in ``cnf`` (RFC 7800): of RFC 8705 section 3.1 and RFC 9449 section 6.1.
+#: The names of the confirmation methods in ``cnf`` (RFC 7800): RFC 8705 section 3.1 and RFC 9449 section 6.1.
 CONFIRMATIONS = ("x5t#S256", "jkt")
-#: What decoding and reading claims of any shape can raise.
+#: The exceptions of a decoder, and of reading claims that may have any shape.
 _JUNK = (
     jwt.PyJWTError,
     AttributeError,
@@ -39,14 +43,16 @@ _JUNK = (
     RecursionError,
 )
 
-# PyJWT does not know the name of RFC 9864 yet.
+# PyJWT does not know the algorithm name of RFC 9864 yet.
 with contextlib.suppress(ValueError):
     jwt.register_algorithm("Ed25519", jwt.algorithms.OKPAlgorithm())
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A token whose signature, type, issuer, audience and times were good. Whether it is revoked is not said here."""
+    """A token with a good signature, type, issuer, audience and times. The value does not show whether the token is
+    revoked.
+    """
 
     jti: str
     subject: str
@@ -54,27 +60,29 @@ class AccessToken:
     issuer: str
     issued_at: dt.datetime
     expires_at: dt.datetime
-    #: Who may use it: ``x5t#S256:<thumbprint>`` of a certificate or ``jkt:<thumbprint>`` of a DPoP key.
+    #: The key that the caller must prove: ``x5t#S256:<thumbprint>`` of a certificate, ``jkt:<thumbprint>`` of a DPoP
+    #: key.
     binding: str
-    #: Thumbprint of the certificate that it was obtained under, whose revocation reaches it, whatever it is bound to.
+    #: Thumbprint of the certificate under which the token was obtained. Revoking that certificate revokes the token,
+    #: also a token that is bound to a DPoP key.
     certificate: str = ""
     scope: str = ""
-    #: The refresh family it descends from; dead when that is.
+    #: The refresh-token family from which the token descends. The token is dead when the family is.
     family_id: uuid.UUID | None = None
-    #: The epochs of its user and its client when it was issued.
+    #: The epochs of the token's user and client at the time of issue.
     user_epoch: int = 0
     client_epoch: int = 0
-    #: Whether the client was registered; if not, it is the user itself, and ``client_id`` is a user name.
+    #: Whether the client was registered. If not, the user is the client, and ``client_id`` is a user name.
     is_registered: bool = True
-    #: The stored key that signed it, if it was one: a retired key takes its tokens with it.
+    #: The ``kid`` of the signing key, if that key is a row. Retiring the key ends the token.
     stored_key: str | None = None
 
     def __hash__(self) -> int:
-        return hash(self.jti)  # equal tokens have equal ones, and this is asked for at each request
+        return hash(self.jti)  # each request hashes its token, and equal tokens have equal ``jti``
 
     @property
     def token_type(self) -> str:
-        """How it is presented: ``DPoP`` (RFC 9449 section 5) or ``Bearer``."""
+        """The scheme under which a client presents the token: ``DPoP`` (RFC 9449 section 5) or ``Bearer``."""
         return "DPoP" if self.binding.startswith("jkt:") else "Bearer"
 
 
@@ -89,9 +97,11 @@ def issue(
     family_id: uuid.UUID | None = None,
     is_registered: bool = True,
 ) -> tuple[str, AccessToken]:
-    """Return a signed token and what it says. ``certificate`` is the thumbprint of the one it was asked for under; a
-    binding to a certificate says so itself. A token that is not ``is_registered`` holds nothing of ``service:NAME``.
-    Raises ``Misuse`` without a key, or for a binding that is none.
+    """Return a signed token and its contents.
+
+    ``certificate`` is the thumbprint of the certificate on the connection; a binding ``x5t#S256:`` already names that
+    certificate. Without ``is_registered`` the token has no grants of ``service:NAME``. Raises ``Misuse`` if there is no
+    signing key, and for a malformed ``binding``.
     """
     key = signing_key(now)
     method, _, value = binding.partition(":")
@@ -112,7 +122,7 @@ def issue(
     }
     if method != "x5t#S256":
         if not certificate:
-            raise Misuse("A token that is bound to a key also needs the certificate it was asked for under.")
+            raise Misuse("A token that is bound to a DPoP key also needs the thumbprint of the client certificate.")
         claims["certificate"] = certificate
     claims |= {"scope": scope} if scope else {}
     claims |= {"family": family_id.hex} if family_id is not None else {}
@@ -123,12 +133,12 @@ def issue(
 
 
 def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
-    """Return what a token says. Raises ``InvalidToken``, one refusal for every reason (RFC 9068 section 4).
+    """Return the contents of a good token. Raises ``InvalidToken``, one refusal for every reason (RFC 9068 section 4).
 
-    The header chooses a key by ``kid`` and nothing else: the algorithm is the key's, and ``jku``, ``x5u``, ``jwk`` are
-    not looked at. ``crit`` is refused, since we understand no extension (RFC 7515 section 4.1.11).
+    The header chooses a key by ``kid`` only. The key determines the algorithm; ``jku``, ``x5u`` and ``jwk`` are
+    ignored. A token with ``crit`` is refused: securecore understands no extension (RFC 7515 section 4.1.11).
     """
-    # RFC 7515 section 2 has no padding; PyJWT lets it pass, and one token would have two spellings.
+    # RFC 7515 section 2 forbids padding. PyJWT accepts padding, so one token would have two spellings.
     if len(presented_token) > _LONGEST or "=" in presented_token:
         raise InvalidToken
     try:
@@ -145,21 +155,25 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class _Signed:
-    """A token whose signature ``key`` made, and what else about it can never change."""
+    """A token that ``key`` signed, with its times. No field can ever become wrong."""
 
     key: SigningKey
     times: tuple[float, float]
     token: AccessToken
 
 
-#: By digest, so that no token lies in memory. Only what is signed gets in: strangers cannot fill it.
+#: Verified tokens by their digest, so that no token lies in memory. Only tokens with a good signature are put in, so
+#: strangers cannot fill the cache.
 _good: BoundedCache[_Signed] = BoundedCache(
     size=lambda: settings.TOKEN_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
 def _verified(presented_token: str, now: dt.datetime) -> _Signed:
-    """Check all that depends on nothing but the token, its key and our name. Raises ``InvalidToken`` and ``_JUNK``."""
+    """Verify everything that depends on the token, its key, ``TOKEN_ISSUER`` and ``TOKEN_AUDIENCE`` only.
+
+    Raises ``InvalidToken`` and ``_JUNK``.
+    """
     header = jwt.get_unverified_header(presented_token)
     key = known_key(header.get("kid"), now)
     if key is None or header.get("alg") not in _names(key.algorithm) or "crit" in header:
@@ -172,7 +186,7 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
         algorithms=_names(key.algorithm),
         audience=settings.TOKEN_AUDIENCE,
         issuer=settings.TOKEN_ISSUER,
-        # The times are judged by the request's own instant, with one skew for all of them.
+        # ``require_within`` judges all times by the request's own instant and ``CLOCK_SKEW``.
         options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
     )
     times = times_of(claims)
@@ -181,7 +195,7 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
 
 
 def is_our_type(presented_token: str) -> bool:
-    """Say whether a token calls itself one of RFC 9068, in its header that nobody has verified."""
+    """Say whether the token's header, not yet verified, has a ``typ`` of RFC 9068."""
     try:
         return jwt.get_unverified_header(presented_token).get("typ") in _TYPES
     except _JUNK:
@@ -189,18 +203,19 @@ def is_our_type(presented_token: str) -> bool:
 
 
 def audience() -> str:
-    """Return who our tokens are for (RFC 9068 section 2.2)."""
+    """Return the ``aud`` of securecore's tokens (RFC 9068 section 2.2)."""
     return settings.TOKEN_AUDIENCE
 
 
 def _names(algorithm: str) -> list[str]:
-    # RFC 9864 gives the one EdDSA algorithm that we have a name of its own; today's clients send either.
+    # RFC 9864 renames EdDSA over Curve25519 to Ed25519. Today's clients send either name.
     return ["EdDSA", "Ed25519"] if algorithm == "EdDSA" else [algorithm]
 
 
 def times_of(claims: dict[str, Any]) -> tuple[float, float]:
-    """Return from when until when a token is good, by ``iat``, ``nbf`` and ``exp``. Raises ``InvalidToken`` and
-    ``OverflowError`` for what is no instant.
+    """Return the first and the last second of a token, from ``iat``, ``nbf`` and ``exp``.
+
+    Raises ``InvalidToken`` and ``OverflowError`` for a value that is no instant.
     """
     begins = [claims.get(name, 0) for name in ("iat", "nbf")]
     for value in (*begins, claims["exp"]):
@@ -210,7 +225,7 @@ def times_of(claims: dict[str, Any]) -> tuple[float, float]:
 
 
 def require_within(times: tuple[float, float], now: dt.datetime) -> None:
-    """Judge ``times_of`` a token by this request's instant and one skew. Raises ``InvalidToken``."""
+    """Raise ``InvalidToken`` unless ``now`` lies within ``times_of`` a token, give or take ``CLOCK_SKEW``."""
     begins, ends = times
     instant, skew = now.timestamp(), settings.CLOCK_SKEW
     if begins > instant + skew or ends <= instant - skew:

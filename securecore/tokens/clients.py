@@ -1,4 +1,4 @@
-"""OAuth clients, known by their certificates (RFC 8705 section 2)."""
+"""OAuth clients, which authenticate by their certificates (RFC 8705 section 2)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ from django.core.exceptions import ValidationError
 from securecore.conf import settings
 from securecore.tokens.models import Client
 
-#: What a certificate name may be of: exactly one of the ways of RFC 8705 section 2.1.2.
+#: Kinds of alternative names in a ``certificate_name``. A client has exactly one of the names of RFC 8705 section
+#: 2.1.2.
 _SAN_KINDS = ("DNS", "URI", "email")
 
 
 @dataclass(frozen=True)
 class PresentedCertificate:
-    """What client authentication looks at. ``user`` is for whom it is enrolled, or None."""
+    """The parts of a client certificate that decide client authentication. ``user`` is the certificate's user or
+    None.
+    """
 
     thumbprint: str
     subject: str
     sans: tuple[str, ...]
-    #: Whether an authority vouches for the names in it.
+    #: Whether a trusted authority signed the certificate, so that its names can be believed.
     is_verified: bool
     user: Any
 
 
 @dataclass(frozen=True)
 class AuthenticatedClient:
-    """A client that its certificate proved. Without a registration it is the certificate's user."""
+    """A client that its certificate proved. Without a registration the certificate's user is the client."""
 
     client_id: str
     user: Any
@@ -42,16 +45,18 @@ class AuthenticatedClient:
     is_registered: bool
 
     def owns(self, *, client_id: str, user_id: Any) -> bool:
-        """Say whether a token of the client ``client_id`` that acts for the user ``user_id`` is this client's own.
+        """Say whether this client owns a token with these values.
 
-        A user name changes hands, a registration does not: the certificate's user as a client of its own owns its own
-        user's tokens, and none that a former user of this name obtained.
+        A user name can pass to another user; a registration cannot. So an unregistered client must match by user too.
+        Example: alice leaves and another user is renamed to alice. The new alice does not own the tokens of the old.
         """
         return self.client_id == client_id and (self.is_registered or str(self.user.pk) == str(user_id))
 
     def refresh_binding(self, thumbprint: str) -> str:
-        """RFC 8705 section 7.1: a registered client authenticates at each refresh, which binds its tokens through any
-        renewal of the certificate. Without a registration the certificate itself is the binding (section 4).
+        """Return the binding for this client's refresh tokens; empty if client authentication is the binding.
+
+        A registered client authenticates at each refresh, which binds its tokens across renewals of the certificate
+        (RFC 8705 section 7.1). Without a registration the tokens are bound to the certificate (section 4).
         """
         return "" if self.is_registered else f"x5t#S256:{thumbprint}"
 
@@ -59,8 +64,9 @@ class AuthenticatedClient:
 def authenticate(*, presented_id: str | None, certificate: PresentedCertificate) -> AuthenticatedClient | None:
     """Return the client that this certificate proves, or None.
 
-    A registered one by its name or by enrolment; else the certificate's user is a client of its own, whose id is the
-    user name and whose refresh tokens rotate, as RFC 9700 section 2.2.2 wants for a public client.
+    A certificate proves a registered client by its name or by enrolment. Without a registration the certificate's user
+    is the client: the client id is the user name, and the refresh tokens rotate, as RFC 9700 section 2.2.2 demands of a
+    public client.
     """
     user = certificate.user
     if presented_id is None:
@@ -85,11 +91,12 @@ def register(
     rotates_refresh_tokens: bool = False,
     may_introspect: bool = False,
 ) -> Client:
-    """Register a client that acts as ``user``. Without ``certificate_name`` its certificates are those enrolled for the
-    user. ``scope`` are values separated by blanks.
+    """Register a client that acts as ``user``. ``scope`` lists values separated by blanks.
 
-    Raises ``ValidationError`` for a certificate name that matches nothing, and for the name of another user as
-    ``client_id``: that user is a client of this id already. The tokens of the user's own client of this id end.
+    Without ``certificate_name`` the certificates enrolled for the user prove the client. Raises ``ValidationError`` for
+    a certificate name that could match no certificate. Raises it too if ``client_id`` is another user's name: that user
+    is already the client with this id. If ``client_id`` is the user's own name, the tokens of the unregistered client
+    end.
     """
     users = get_user_model()._default_manager.using(settings.DATABASE)
     if users.filter(**{get_user_model().USERNAME_FIELD: client_id}).exclude(pk=user.pk).exists():
@@ -106,7 +113,7 @@ def register(
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` as ``certificate_name`` stores it. Raises ``ValidationError`` for what could match nothing."""
+    """Return ``name`` in the spelling of ``certificate_name``; ``ValidationError`` if it could match no certificate."""
     kind, _, value = name.partition(":")
     if kind == "subject_dn" and value:
         try:
@@ -124,8 +131,9 @@ def check_name(name: str) -> str:
 
 
 def is_named(certificate_name: str, *, subject: str, sans: tuple[str, ...]) -> bool:
-    """Say whether a certificate with this subject and these alternative names has ``certificate_name``. Ask it of
-    verified certificates only: anybody can write any name into a certificate that no authority vouches for.
+    """Say whether a certificate with this subject and these alternative names has ``certificate_name``.
+
+    Call it for verified certificates only: anybody can write any name into a self-signed certificate.
     """
     return certificate_name in (f"subject_dn:{subject}", *sans)
 

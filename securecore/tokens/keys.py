@@ -1,7 +1,7 @@
-"""Signing keys, each fixed to one algorithm (RFC 8725 section 3.1), and how they are replaced.
+"""Signing keys, each fixed to one algorithm (RFC 8725 section 3.1), with their rotation and retirement.
 
-A key comes from ``TOKEN_SIGNING_KEYS`` or from the table, where ``rotate`` puts it encrypted. While the table has a key
-that signs, it signs; every key verifies until it expires, so a rotation invalidates no token.
+A key comes from ``TOKEN_SIGNING_KEYS`` or from the table, where ``rotate`` stores it encrypted. A key of the table that
+may sign has precedence over the setting. Every key verifies until it expires, so a rotation ends no token.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from securecore.tokens.models import SigningKey as StoredKey
 
 @dataclass(frozen=True)
 class SigningKey:
-    """``private`` signs, ``public`` verifies; for HS256 both are the one secret."""
+    """A key that signs with ``private`` and verifies with ``public``; for HS256 both are the one secret."""
 
     kid: str
     algorithm: str
     private: Any = field(repr=False)
     public: Any = field(repr=False)
-    #: From the table: whether it still verifies is asked there at each request, since it can be retired at any time.
+    #: The key is a row. The row can be retired at any time, so each request reads whether the key still verifies.
     is_stored: bool = False
 
 
-#: Stored keys that verify, without their private halves. A rotation every hour for a day and a half fits in.
+#: Stored keys that verify, without their private halves. 32 keys are a rotation each hour for more than a day.
 _known: BoundedCache[SigningKey] = BoundedCache(size=lambda: 32, seconds=lambda: settings.CACHE_SECONDS)
 
 
@@ -59,7 +59,7 @@ def signing_key(now: dt.datetime) -> SigningKey:
 
 
 def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
-    """Return the key that ``kid`` names, or None. Only our own keys: jku, x5u and jwk are never followed."""
+    """Return the key that ``kid`` names in the setting or the table, or None. ``jku``, ``x5u``, ``jwk`` are ignored."""
     if not isinstance(kid, str):
         return None
     if from_settings := configured().get(kid):
@@ -73,9 +73,10 @@ def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
 
 
 def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
-    """Return the key that ``kid`` names, without a statement if this process has seen it in the last ``CACHE_SECONDS``.
+    """Return the key that ``kid`` names, without a statement if this process read it in the last ``CACHE_SECONDS``.
 
-    A stored key may have been retired since: what it signed is good only if ``access`` reads that it still verifies.
+    A cached key may be retired by now. So a token of a stored key is good only if the one query also reads that the key
+    still verifies.
     """
     if not isinstance(kid, str):
         return None
@@ -92,7 +93,9 @@ def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
 
 
 def public_jwks(now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return every key that verifies as a JWK Set (RFC 7517 section 5), also those that will sign. Never a secret."""
+    """Return every public key that verifies or will sign, as a JWK Set (RFC 7517 section 5). HS256 keys are left
+    out.
+    """
     keys = [key for key in configured().values() if key.algorithm != "HS256"]
     for stored in StoredKey.objects.using(settings.DATABASE).verifying(now).order_by("created_at"):
         keys.append(
@@ -104,15 +107,15 @@ def public_jwks(now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
 def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
     """Make a new key that signs ``lead`` seconds from ``now``; return its ``kid``. Opens or joins a transaction.
 
-    The lead gives other services time to fetch the new public key; the first key signs at once. The keys before it
-    verify until the last token they sign has expired everywhere.
+    The lead gives other services time to fetch the new public key. The first key signs at once. Each older key verifies
+    until the last token that it signs has expired on every host.
     """
     kid = digests.new_name()
     with database.outermost_transaction("rotate()"):
         stored = StoredKey.objects.using(settings.DATABASE)
         signing = stored.signing(now).first()
         signs_at = now + dt.timedelta(seconds=lead) if signing else now
-        # Whatever may still sign until then: the one that does, and those that wait for their own lead.
+        # The keys that can sign before ``signs_at``: the present one, and newer ones that wait for their own lead.
         older = stored.filter(created_at__gte=signing.created_at) if signing else stored
         older.verifying(now).update(
             expires_at=signs_at + dt.timedelta(seconds=settings.ACCESS_TOKEN_LIFETIME + 2 * settings.CLOCK_SKEW)
@@ -128,14 +131,14 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
 
 
 def retire(*, kid: str, now: dt.datetime) -> bool:
-    """Accept no token of this key any more, from the commit on; say whether there was such a key."""
-    # In the past, so that a host whose clock is behind ours does not go on with it until then.
+    """Refuse every token of this key from the commit on; return False if no such key verifies."""
+    # In the past: otherwise a host with a slow clock would accept the key's tokens for up to ``CLOCK_SKEW``.
     gone = now - dt.timedelta(seconds=settings.CLOCK_SKEW)
     return bool(StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).update(expires_at=gone))
 
 
 def configured() -> dict[str, SigningKey]:
-    """Return the keys of ``TOKEN_SIGNING_KEYS`` by ``kid``. Raises what their decoding raises."""
+    """Return the keys of ``TOKEN_SIGNING_KEYS`` by ``kid``. Does not catch the exceptions of their decoding."""
     global _configured
     given, known = _configured
     if given is not settings.TOKEN_SIGNING_KEYS:
@@ -145,7 +148,7 @@ def configured() -> dict[str, SigningKey]:
     return known
 
 
-#: The setting that was read last, and its keys: every request with a token asks for them.
+#: The last value of the setting and its decoded keys, because every request with a token needs them.
 _configured: tuple[tuple[dict[str, str], ...], dict[str, SigningKey]] = ((), {})
 
 
@@ -164,8 +167,8 @@ def _decrypted(kid: str, algorithm: str, encrypted: str, encryption_keys: tuple[
 def _load(kid: str, algorithm: str, text: str, *, is_stored: bool = False) -> SigningKey:
     handler = jwt.get_algorithm_by_name(algorithm)
     private = text if algorithm == "HS256" else load_pem_private_key(text.encode(), password=None)
-    # PyJWT refuses a key of another family or curve. Of one that is too short (RFC 7518 sections 3.2 and 3.3) it would
-    # only warn.
+    # PyJWT refuses a key of another family or curve, but only warns of a key that is too short (RFC 7518 sections 3.2
+    # and 3.3).
     if complaint := handler.check_key_length(handler.prepare_key(private)):
         raise ValueError(complaint)
     public = private if isinstance(private, str) else private.public_key()

@@ -10,9 +10,9 @@ from securecore.conf import django_settings
 
 
 class RevokedToken(models.Model):
-    """A ``jti`` that is refused until its token would have expired anyway."""
+    """A ``jti`` that is refused until its token has expired."""
 
-    #: The record id of issuer and ``jti``; the raw ``jti`` is nowhere.
+    #: The record id of issuer and ``jti``; the raw ``jti`` is not stored.
     id = models.UUIDField(primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
@@ -25,11 +25,13 @@ class RevokedToken(models.Model):
 
 class SigningKeyQuerySet(models.QuerySet["SigningKey"]):
     def verifying(self, now: dt.datetime) -> SigningKeyQuerySet:
-        """The keys whose tokens are still accepted."""
+        """Return the keys that have not expired: their tokens are accepted."""
         return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now))
 
     def signing(self, now: dt.datetime) -> SigningKeyQuerySet:
-        """The keys that may sign; the first one does: the newest, whichever lead an older one still waits for."""
+        """Return the keys that may sign, newest first: the newest key signs, also if the lead of an older one is
+        over.
+        """
         return self.verifying(now).filter(signs_at__lte=now).order_by("-created_at", "-signs_at", "kid")
 
 
@@ -38,11 +40,11 @@ class SigningKey(models.Model):
 
     kid = models.CharField(max_length=64, primary_key=True)
     algorithm = models.CharField(max_length=16)
-    #: Encrypted under ``KEY_ENCRYPTION_KEYS``; in clear it is nowhere in the database.
+    #: Encrypted under ``KEY_ENCRYPTION_KEYS``; the database never holds the key in clear.
     encrypted_private_key = models.TextField()
     created_at = models.DateTimeField()
     signs_at = models.DateTimeField()
-    #: Set when a successor was made, or when the key was retired. Null for the newest key.
+    #: Set when a newer key is made or when this key is retired. Null for the newest key.
     expires_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     objects = SigningKeyQuerySet.as_manager()
@@ -55,21 +57,22 @@ class SigningKey(models.Model):
 
 
 class Client(models.Model):
-    """A registered OAuth client, known by a certificate (RFC 8705 section 2).
+    """A registered OAuth client, which authenticates by a certificate (RFC 8705 section 2).
 
-    Its certificates are those enrolled for ``user``, or with ``certificate_name`` every one that a trusted authority
-    gave this name (``tls_client_auth``, section 2.1): then the authority decides about renewals.
+    Without ``certificate_name`` the certificates enrolled for ``user`` prove the client. With ``certificate_name``
+    every certificate of this name by a trusted authority does (``tls_client_auth``, section 2.1), so a renewed
+    certificate needs no enrolment.
     """
 
     client_id = models.CharField(max_length=128, primary_key=True)
-    #: Whom the client acts as with ``client_credentials``.
+    #: The user of the tokens that the client obtains with ``client_credentials``.
     user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    #: ``subject_dn:CN=...`` in RFC 4514, or ``DNS:``, ``URI:``, ``email:``, ``IP:``; empty: enrolled certificates only.
+    #: ``subject_dn:CN=...`` in RFC 4514, or ``DNS:``, ``URI:``, ``email:``, ``IP:``. Empty: enrolled certificates only.
     certificate_name = models.CharField(max_length=512, blank=True)
-    #: A refresh token is replaced at each use, or kept (FAPI 2.0 section 5.3.2.1 item 9 forbids to replace it).
+    #: Whether each use replaces the refresh token. FAPI 2.0 section 5.3.2.1 item 9 forbids that.
     rotates_refresh_tokens = models.BooleanField(default=False)
     may_introspect = models.BooleanField(default=False)
-    #: Scope values it may ask for, separated by blanks.
+    #: Scope values that the client may request, separated by blanks.
     scope = models.TextField(blank=True)
     created_at = models.DateTimeField()
     disabled_at = models.DateTimeField(null=True, blank=True)
@@ -83,11 +86,11 @@ class Client(models.Model):
 
 class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
     def alive(self, now: dt.datetime) -> RefreshFamilyQuerySet:
-        """Those that are neither over nor revoked: by themselves, with their client, or with their certificate or a key
-        or name of it.
+        """Return the families that are not expired and not revoked.
 
-        A family that is begun while its certificate is being revoked is not among those which that ends, and a client
-        that is disabled in the admin ends none: both are asked for here.
+        A family is also dead while its client is disabled, or if its certificate or a key or name of the certificate is
+        revoked. The query reads both, because two changes do not set ``revoked_at``: the revocation of a certificate
+        misses a family that begins at the same time, and disabling a client in the admin revokes no family.
         """
         certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
         names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")
@@ -99,19 +102,20 @@ class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
 
 
 class RefreshFamily(models.Model):
-    """One authorization: all refresh and access tokens that descend from it live and die together."""
+    """One authorization. All refresh and access tokens that descend from it end with it."""
 
     id = models.UUIDField(primary_key=True)
     user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     client_id = models.CharField(max_length=128, db_index=True)
-    #: ``x5t#S256:<thumbprint>`` or ``jkt:<thumbprint>``; empty if the client's own authentication is the binding.
+    #: ``x5t#S256:<thumbprint>`` or ``jkt:<thumbprint>``; empty if client authentication is the binding.
     binding = models.CharField(max_length=80, blank=True)
     scope = models.TextField(blank=True)
     rotates = models.BooleanField()
-    #: The certificate that it was last redeemed under, at first the one it was obtained under: its revocation ends the
-    #: family, whatever that is bound to. The last and not the first, or the revocation of a certificate that was
-    #: renewed would end what its owner goes on with. Who stole the old one redeems under nothing else, so what he
-    #: obtained ends with it. A name, so that features need not know each other.
+    #: The certificate of the last refresh; before the first refresh, the certificate under which the family began.
+    #: Revoking this certificate ends the family under any binding. The first certificate would be wrong here: after
+    #: a renewal, revoking the old certificate would log the owner out. A thief of the old certificate can refresh under
+    #: that certificate only, so its revocation ends the thief's tokens. The target is a name, so that this feature does
+    #: not import ``identity``.
     certificate = models.ForeignKey(
         "securecore.Certificate",
         on_delete=models.DO_NOTHING,
@@ -135,16 +139,16 @@ class RefreshFamily(models.Model):
 
 
 class RefreshToken(models.Model):
-    #: The record id of the token; the token itself is nowhere.
+    #: The record id of the token; the token itself is not stored.
     id = models.UUIDField(primary_key=True)
-    # No constraint in the database: each table is purged by itself, and a token without a family redeems nothing.
+    # No constraint in the database: purge deletes from each table by itself. A token without a family redeems nothing.
     family = models.ForeignKey(RefreshFamily, on_delete=models.CASCADE, db_constraint=False, related_name="tokens")
-    #: The token that this one replaced; null for the first of a family, and for one that a retry of its parent voided.
-    #: Unique: a token has one successor, also if the code should fail.
+    #: The refresh token that this token replaced. Null for the first token of a family, and for a token that a retry of
+    #: the refresh voided. Unique: the database allows one successor for each token, even if the code has a bug.
     parent = models.UUIDField(null=True, unique=True)
-    #: The idle lifetime, never beyond the family's; the family's itself once the token was replaced.
+    #: The end of the idle lifetime, at most the end of the family. A used token has the end of the family.
     expires_at = models.DateTimeField(db_index=True)
-    #: When it was first redeemed, or voided.
+    #: The instant at which the token was first redeemed, or voided.
     used_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -155,9 +159,9 @@ class RefreshToken(models.Model):
 
 
 class TokenEpoch(models.Model):
-    """Counts how often all tokens of a subject were revoked; a token says which count it was issued under.
+    """The number of times that all tokens of a subject were revoked. A token names the number at its issue.
 
-    A count and not an instant: hosts whose clocks differ agree about it.
+    A number and not an instant, because hosts with different clocks agree about a number.
     """
 
     #: ``user:<primary key>``, ``client:<client id>``, or ``everyone``.
@@ -176,7 +180,7 @@ class TokenEpoch(models.Model):
 class OneTimeToken(models.Model):
     """A secret for one purpose and one subject, good for one use."""
 
-    #: The record id of purpose and secret; the secret itself is nowhere.
+    #: The record id of purpose and secret; the secret itself is not stored.
     id = models.UUIDField(primary_key=True)
     subject = models.CharField(max_length=255)
     expires_at = models.DateTimeField(db_index=True)

@@ -1,4 +1,4 @@
-"""One-time tokens: for links and confirmations, bound to a purpose, consumed once."""
+"""One-time tokens for links and confirmations. Each is bound to a purpose and consumed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST: int = OneTimeToken._meta.get_field("subject").max_length or 0
 def issue(*, purpose: str, subject: str, lifetime: int, now: dt.datetime) -> str:
     """Return a secret that stands for ``subject`` for one ``purpose``, for ``lifetime`` seconds.
 
-    It is good once the surrounding transaction has committed: send it in ``transaction.on_commit``.
+    The secret works once the surrounding transaction has committed: send it in ``transaction.on_commit``.
     """
     check_seconds("issue(lifetime=)", lifetime)
     secret = digests.new_secret()
@@ -32,8 +32,8 @@ def issue(*, purpose: str, subject: str, lifetime: int, now: dt.datetime) -> str
 def consume(presented_token: str, *, purpose: str, now: dt.datetime) -> str | None:
     """Use up a token and return its subject; None if it is unknown, expired, used, or for another purpose.
 
-    One DELETE whose row count decides, so of any number of callers one gets the subject. It commits by itself, before
-    the effect: whatever fails afterwards, the token is gone. Raises ``Misuse`` in a transaction.
+    The row count of one DELETE decides, so exactly one of many concurrent callers gets the subject. The DELETE commits
+    before the effect: if the effect fails, the token is gone all the same. Raises ``Misuse`` in a transaction.
     """
     database.require_no_transaction("The consumption of a one-time token")
     rows = OneTimeToken.objects.using(settings.DATABASE).filter(

@@ -1,17 +1,18 @@
-"""Refresh tokens: opaque, stored as digests, in families that die together (RFC 9700 section 4.14.2).
+"""Refresh tokens: opaque secrets, stored as digests, in families that end as a whole (RFC 9700 section 4.14.2).
 
-A token is redeemed by one conditional UPDATE whose row count decides, so it has one winner in the cluster. A client
-that lost the answer may try again; a thief who does ends the family.
+One conditional UPDATE redeems a token and its row count decides, so one request in the cluster wins. A client that lost
+the response may retry. A thief's second use ends the family.
 
-Note [Honest retry]
-    A client that lost the answer presents the same token again. It gets a successor again if the token is the immediate
-    predecessor of an unused head, the binding is the same, and its *first* use was at most ``REFRESH_RETRY_WINDOW``
-    seconds ago: the window does not slide. The unused head is *voided* and makes room for the new successor, so a token
-    never has two. A voided token is kept for as long as its family.
+Note [Refresh retry]
+    A client that lost the response presents the same token again. The client gets a new successor under three
+    conditions: the token's successor is unused, the binding is the same, and the *first* use of the token was at most
+    ``REFRESH_RETRY_WINDOW`` seconds ago. Retries do not extend the window. The retry *voids* the unused successor, so a
+    token never has two successors. A voided token's row stays as long as its family.
 
-    Every other second use of a token revokes the family, another client's use too, and so does a use of a voided token
-    (RFC 9700 section 4.14.2). Example: a thief who has the binding redeems the owner's token within the window, and the
-    owner's newest token is voided by that. Its next use ends the family, and the thief's tokens with it.
+    Every other second use of a token revokes the family, also a use by another client. So does the use of a voided
+    token (RFC 9700 section 4.14.2). Example: a thief has the binding and redeems the owner's token within the window.
+    That voids the owner's newest token. When the owner uses the newest token, the family ends, and the thief's tokens
+    with it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from securecore.tokens.models import RefreshFamily, RefreshFamilyQuerySet, Refre
 
 @dataclass(frozen=True)
 class Redeemed:
-    """``token`` is the refresh token to hand out: a new one, or none where the policy keeps the old one."""
+    """The refresh succeeded. ``token`` is the new refresh token; None if the client keeps its present one."""
 
     family: RefreshFamily
     token: str | None
@@ -39,8 +40,8 @@ class Redeemed:
 
 @dataclass(frozen=True)
 class NotRedeemed:
-    """Why not. ``reused`` says that the family was revoked for it, which must be committed although the answer is an
-    error.
+    """The refresh failed, for ``reason``. With ``reused`` the family was revoked for reuse: commit the transaction
+    although the response is an error.
     """
 
     reason: str
@@ -51,8 +52,9 @@ class NotRedeemed:
 def start(
     *, user_id: Any, client_id: str, binding: str, certificate: str, scope: str, rotates: bool, now: dt.datetime
 ) -> tuple[RefreshFamily, str]:
-    """Begin a family; return it and its first token. ``certificate`` is the thumbprint of the one on the wire, whatever
-    the binding is. Opens or joins a transaction.
+    """Begin a family; return the family and its first token. Opens or joins a transaction.
+
+    ``certificate`` is the thumbprint of the connection's client certificate, also for a binding to a DPoP key.
     """
     with database.outermost_transaction("start()"):
         family = RefreshFamily.objects.using(settings.DATABASE).create(
@@ -74,11 +76,12 @@ def start(
 def redeem(
     *, presented_token: str, client_id: str, binding: str, certificate: str, now: dt.datetime, user_id: Any = None
 ) -> Redeemed | NotRedeemed:
-    """Use a refresh token. ``binding`` is what the request proved, ``certificate`` the thumbprint of the one on the
-    wire. ``user_id`` is for a client that may redeem one user's tokens only. Opens or joins the outermost transaction.
+    """Use a refresh token. Opens or joins the outermost transaction.
 
-    Never raises for a token that is not good: the transaction must commit, since it may hold a revocation.
-    Raises ``Busy`` (503) after too long a wait for the family's other requests.
+    ``binding`` is the binding that the request proved; ``certificate`` is the thumbprint of the connection's client
+    certificate. ``user_id`` restricts a client to the tokens of one user. Returns ``NotRedeemed`` for a bad token and
+    does not raise: the transaction may hold a revocation and must commit. Raises ``Busy`` (503) if other requests hold
+    the family's row longer than ``LOCK_TIMEOUT``.
     """
     with database.outermost_transaction("redeem()"):
         presented = token_id(presented_token)
@@ -95,9 +98,7 @@ def redeem(
 
 
 def revoke_family(family_id: uuid.UUID, *, now: dt.datetime) -> bool:
-    """End a family and all tokens that descend from it; say whether it was news. In effect once the transaction
-    commits.
-    """
+    """End a family and its tokens, from the commit of the transaction on; return False if it was revoked already."""
     families = RefreshFamily.objects.using(settings.DATABASE)
     revoked = families.filter(pk=family_id, revoked_at=None).update(revoked_at=now)
     leases.outlast()
@@ -105,13 +106,13 @@ def revoke_family(family_id: uuid.UUID, *, now: dt.datetime) -> bool:
 
 
 def family_of(presented_token: str) -> RefreshFamily | None:
-    """Return the family of a refresh token, whatever has become of both."""
+    """Return the family of a refresh token, also if the token or the family is used, expired or revoked."""
     row = _tokens().select_related("family").filter(pk=token_id(presented_token)).first()
     return row.family if row else None
 
 
 def is_live(presented_token: str, now: dt.datetime) -> bool:
-    """Say whether a refresh token could be redeemed now, binding aside."""
+    """Say whether a refresh token could be redeemed now by a request with the right binding."""
     unused = _tokens().filter(pk=token_id(presented_token), used_at=None, expires_at__gt=now)
     return _families().alive(now).filter(pk__in=unused.values("family")).exists()
 
@@ -129,7 +130,8 @@ def _tokens() -> QuerySet[RefreshToken]:
 
 
 def _locked_family(presented: uuid.UUID) -> RefreshFamily | None:
-    # Whether it lives is asked in a second statement, after the wait: this one's snapshot is from before.
+    # ``redeem`` reads in a second statement whether the family is alive: the snapshot of this statement is older than
+    # its wait for the lock.
     with database.bounded_wait(Busy):
         no_key = database.connection().features.has_select_for_no_key_update
         return _families().select_for_update(no_key=no_key, of=("self",)).filter(tokens__pk=presented).first()
@@ -145,7 +147,8 @@ def _mismatch(family: RefreshFamily, client_id: str, user_id: Any, binding: str)
 
 def _use(presented: uuid.UUID, family: RefreshFamily, now: dt.datetime) -> bool:
     unused = _tokens().filter(pk=presented, used_at=None, expires_at__gt=now)
-    # Kept as long as its family, or a second use would be that of an unknown token and end nobody's authorization.
+    # The row stays as long as the family. If purge deleted it earlier, a reuse would look like an unknown token and
+    # would not end the family.
     return unused.update(used_at=now, expires_at=family.expires_at) == 1
 
 
@@ -175,14 +178,15 @@ def _redeem_rotating(
 def _redeem_again(
     presented: uuid.UUID, family: RefreshFamily, mismatch: str, now: dt.datetime
 ) -> Redeemed | NotRedeemed:
-    """Decide about a token that could not be used: expired, replaced before, or shown by somebody else."""
+    """Decide about a token that could not be used: expired, used before, or presented with another binding."""
     row = _tokens().filter(pk=presented).first()
     if row is None or row.used_at is None:
-        # Unused and still safe: whoever lacks the binding learns nothing and cannot log its owner out.
+        # The token is unused and stays good: a caller without the binding learns nothing and cannot log the owner out.
         return NotRedeemed(mismatch or "expired", family)
     first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
     if not mismatch and first_use_is_recent:
-        # A voided token counts as used, so its own use is a reuse, and has no parent: that one has a successor again.
+        # A voided token counts as used, so presenting it is a reuse. Its parent is null, so that the parent can have
+        # another successor.
         unused_head = _tokens().filter(parent=presented, used_at=None)
         if unused_head.update(parent=None, used_at=now, expires_at=family.expires_at):
             return Redeemed(family, _succeed(presented, family, now))

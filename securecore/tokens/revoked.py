@@ -11,15 +11,19 @@ from securecore.tokens.models import RevokedToken
 
 
 def revocation_id(*, issuer: str, jti: str) -> UUID:
-    """Return the key under which the revocation of ``jti`` is recorded. Never made of the token string: base64 has many
-    spellings of one signature, and each would be another key."""
+    """Return the primary key for the revocation of ``jti``.
+
+    The key is never computed from the token string: base64 has many spellings of one signature, and each spelling would
+    have a key of its own.
+    """
     return digests.record_id("jti", issuer, jti)
 
 
 def revoke(*, issuer: str, jti: str, expires_at: dt.datetime, now: dt.datetime) -> bool:
-    """Refuse ``jti`` until ``expires_at`` plus the skew with which we accept it; say whether it was news.
+    """Refuse ``jti`` until ``expires_at`` plus ``CLOCK_SKEW``; return False if it was revoked already.
 
-    In effect once the surrounding transaction commits.
+    ``verify`` accepts a token for ``CLOCK_SKEW`` after its end, so the row must stay as long. The revocation takes
+    effect when the surrounding transaction commits.
     """
     until = expires_at + dt.timedelta(seconds=settings.CLOCK_SKEW)
     return database.claim(RevokedToken, now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)

@@ -1,7 +1,8 @@
-"""Access tokens of djangorestframework-simplejwt, accepted while a project moves away from it.
+"""Verify access tokens of djangorestframework-simplejwt, while a project moves to securecore.
 
-They are bearer tokens: nothing binds them. What changes at once is that they can be revoked, by ``jti`` and by user.
-Whatever simplejwt refuses is refused here too, by its own settings: ``simplejwt_settings`` reads ``SIMPLE_JWT``.
+These are bearer tokens without a binding. Under securecore they can be revoked at once, by ``jti`` and by user. A token
+that simplejwt refuses is refused here too, by simplejwt's settings: ``simplejwt_settings`` reads ``SIMPLE_JWT``. This
+module issues no token.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from securecore.tokens.access import AccessToken, times_of
 from securecore.tokens.simplejwt_settings import SimpleJWT
 
 _LONGEST = 8192
-#: The issuer under which revocations are recorded: their tokens name none by default.
+#: The issuer of the revocation rows: by default simplejwt's tokens have no ``iss``.
 ISSUER = "simplejwt"
 CLIENT_ID = "simplejwt"
-#: What decoding, and reading claims of any shape, can raise.
+#: The exceptions of a decoder, and of reading claims that may have any shape.
 _JUNK = (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError)
-#: What looking for a user by a claim of any shape can raise.
+#: The exceptions of a user query with a claim that may have any shape.
 _NO_USER = (
     ObjectDoesNotExist,
     MultipleObjectsReturned,
@@ -43,15 +44,17 @@ _NO_USER = (
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-    """A token that was good, and the rest of what simplejwt asks about its user."""
+    """A good token, with the claim that simplejwt compares with the user's password."""
 
     token: AccessToken
-    #: The claim about the user's password, where simplejwt compares it.
+    #: The claim ``REVOKE_TOKEN_CLAIM``: a hash of the user's password hash.
     password: Any
 
     def require_user(self, user: Any) -> None:
-        """Raise ``InvalidToken`` if simplejwt refuses the token for this active user: for example since the password
-        was changed (``CHECK_REVOKE_TOKEN``), or by ``USER_AUTHENTICATION_RULE``.
+        """Raise ``InvalidToken`` if simplejwt refuses the token for this active user.
+
+        ``CHECK_REVOKE_TOKEN`` refuses a token from before the last change of the password. ``USER_AUTHENTICATION_RULE``
+        is the project's own function.
         """
         theirs = simplejwt_settings.current()
         if theirs.CHECK_REVOKE_TOKEN:
@@ -67,17 +70,17 @@ class Verified:
 
 
 def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
-    """Return what a simplejwt access token says; see ``verify_all``."""
+    """Return the contents of a simplejwt access token; see ``verify_all``."""
     return verify_all(presented_token, now=now).token
 
 
 def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
-    """Return what a simplejwt access token says. Raises ``InvalidToken``.
+    """Return the contents of a simplejwt access token and its password claim. Raises ``InvalidToken``.
 
-    ``SIMPLEJWT_VERIFYING_KEY`` and ``SIMPLEJWT_ALGORITHM`` are that project's ``SIGNING_KEY`` (or ``VERIFYING_KEY``)
-    and ``ALGORITHM``, ``SIMPLEJWT_USER_ID_CLAIM`` its ``USER_ID_CLAIM``. A token without ``iat`` counts as issued at
-    the epoch. Costs a statement where ``USER_ID_FIELD`` is not the primary key. No token is accepted while the two
-    packages' settings contradict each other (securecore.E303).
+    ``SIMPLEJWT_VERIFYING_KEY`` holds the project's ``SIGNING_KEY`` (or ``VERIFYING_KEY``), ``SIMPLEJWT_ALGORITHM`` its
+    ``ALGORITHM``, and ``SIMPLEJWT_USER_ID_CLAIM`` its ``USER_ID_CLAIM``. A token without ``iat`` counts as issued at
+    the Unix epoch. If ``USER_ID_FIELD`` is not the primary key, the verification runs one statement. While
+    ``SECURECORE`` contradicts ``SIMPLE_JWT``, every token is refused (securecore.E303).
     """
     theirs = simplejwt_settings.current()
     if not settings.SIMPLEJWT_VERIFYING_KEY or len(presented_token) > _LONGEST or theirs.contradictions():
@@ -91,7 +94,7 @@ def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
             issuer=theirs.ISSUER,
             options={
                 "require": ["exp", theirs.JTI_CLAIM, theirs.type_claim, settings.SIMPLEJWT_USER_ID_CLAIM],
-                # The times are judged by the request's own instant.
+                # ``_require_times`` judges the times by the request's own instant.
                 "verify_exp": False,
                 "verify_iat": False,
                 "verify_nbf": False,
@@ -110,8 +113,10 @@ def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
 
 
 def _require_times(claims: dict[str, Any], theirs: SimpleJWT, now: dt.datetime) -> None:
-    """Judge the times with ``LEEWAY``, in whole seconds as simplejwt does. Beyond ``CLOCK_SKEW`` no leeway counts: a
-    revocation is not remembered any longer.
+    """Raise ``InvalidToken`` outside the token's times, give or take ``LEEWAY``.
+
+    The end counts in whole seconds, as in simplejwt. ``LEEWAY`` counts up to ``CLOCK_SKEW`` only, because a revocation
+    row stays for ``CLOCK_SKEW`` after the token's end.
     """
     begins, ends = times_of(claims)
     instant, leeway = now.timestamp(), min(theirs.leeway, settings.CLOCK_SKEW)
@@ -138,7 +143,7 @@ def _described(claims: dict[str, Any], theirs: SimpleJWT) -> AccessToken:
 
 
 def _key_of(field: str, value: Any) -> str:
-    """Return the primary key of the one user whose ``field`` has this value."""
+    """Return the primary key of the one user with this value in ``field``. Raises ``InvalidToken``."""
     users = get_user_model()._default_manager.using(settings.DATABASE)
     try:
         return str(users.values_list("pk", flat=True).get(**{field: value}))

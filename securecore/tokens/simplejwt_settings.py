@@ -1,6 +1,6 @@
-"""djangorestframework-simplejwt's own settings, ``SIMPLE_JWT``, as far as they make it refuse an access token.
+"""The settings of djangorestframework-simplejwt (``SIMPLE_JWT``) by which it refuses access tokens.
 
-The dictionary is read where the project has it; the package need not be installed.
+The dictionary is read from Django's settings; simplejwt itself need not be installed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ _DEFAULT_RULE = "rest_framework_simplejwt.authentication.default_user_authentica
 
 @dataclass(frozen=True)
 class SimpleJWT:
-    """The settings with their defaults (5.5). Those of ``SECURECORE`` take the place of the key, the algorithm and the
-    user's claim, and must not contradict these.
+    """The settings with the defaults of simplejwt 5.5.
+
+    Key, algorithm and user claim come from ``SECURECORE``. If ``SIMPLE_JWT`` has them too, the values must agree.
     """
 
     ALGORITHM: str | None = None
@@ -45,8 +46,8 @@ class SimpleJWT:
 
     @property
     def type_claim(self) -> str:
-        # For None simplejwt writes a claim of that name, which JSON spells so, and does not look at the type. We do: a
-        # refresh token is no access token.
+        # For None simplejwt writes a claim with the name None, which JSON spells "null", and never checks the type.
+        # securecore checks the type, because a refresh token is no access token.
         return "null" if self.TOKEN_TYPE_CLAIM is None else self.TOKEN_TYPE_CLAIM
 
     @property
@@ -55,48 +56,50 @@ class SimpleJWT:
         return leeway.total_seconds() if isinstance(leeway, dt.timedelta) else float(leeway)
 
     def names_the_primary_key(self) -> bool:
-        """Say whether the user's claim is a primary key."""
+        """Say whether the user claim holds the user's primary key."""
         primary_key = get_user_model()._meta.pk
         return self.USER_ID_FIELD in ("pk", primary_key.name)
 
     def authentication_rule(self) -> Callable[[Any], bool] | None:
-        """Return the project's own ``USER_AUTHENTICATION_RULE``; None for the default, which wants an active user."""
+        """Return the project's own ``USER_AUTHENTICATION_RULE``; None for the default, which demands an active user."""
         rule = self.USER_AUTHENTICATION_RULE
         if rule == _DEFAULT_RULE:
             return None
-        found: Callable[[Any], bool] = import_string(rule) if isinstance(rule, str) else rule
-        return found
+        function: Callable[[Any], bool] = import_string(rule) if isinstance(rule, str) else rule
+        return function
 
     def contradictions(self) -> list[str]:
-        """Return a sentence for each setting with which simplejwt refuses every token that we would accept."""
+        """Return a sentence for each setting with which simplejwt refuses every token that securecore would accept."""
         key = "SIGNING_KEY" if settings.SIMPLEJWT_ALGORITHM.startswith("HS") else "VERIFYING_KEY"
-        said = {
+        agreements = {
             "ALGORITHM": self.ALGORITHM in (None, settings.SIMPLEJWT_ALGORITHM),
             "USER_ID_CLAIM": self.USER_ID_CLAIM in (None, settings.SIMPLEJWT_USER_ID_CLAIM),
             key: getattr(self, key) in (None, settings.SIMPLEJWT_VERIFYING_KEY),
         }
-        found = [
-            f"SIMPLE_JWT[{name!r}] is not what SECURECORE says." for name, is_equal in said.items() if not is_equal
+        sentences = [
+            f"SIMPLE_JWT[{name!r}] differs from the value in SECURECORE."
+            for name, agrees in agreements.items()
+            if not agrees
         ]
         if self.JWK_URL and not settings.SIMPLEJWT_ALGORITHM.startswith("HS"):
-            found.append(
-                "SIMPLE_JWT['JWK_URL'] takes keys from an address, SECURECORE['SIMPLEJWT_VERIFYING_KEY'] has one."
+            sentences.append(
+                "SIMPLE_JWT['JWK_URL'] takes keys from a URL, SECURECORE['SIMPLEJWT_VERIFYING_KEY'] is one fixed key."
             )
         if self.AUTH_HEADER_NAME != "HTTP_AUTHORIZATION" or "Bearer" not in _listed(self.AUTH_HEADER_TYPES):
-            found.append("SIMPLE_JWT takes tokens from another header than 'Authorization: Bearer'.")
-        if not any(_path(each) == _ACCESS_TOKEN for each in _listed(self.AUTH_TOKEN_CLASSES)):
-            found.append(
-                f"SIMPLE_JWT['AUTH_TOKEN_CLASSES'] is without {_ACCESS_TOKEN}, the only kind that is known here."
+            sentences.append("SIMPLE_JWT takes tokens from another header than 'Authorization: Bearer'.")
+        if not any(_path(token_class) == _ACCESS_TOKEN for token_class in _listed(self.AUTH_TOKEN_CLASSES)):
+            sentences.append(
+                f"SIMPLE_JWT['AUTH_TOKEN_CLASSES'] lacks {_ACCESS_TOKEN}, the only class that securecore accepts."
             )
         if not self.JTI_CLAIM:
-            found.append("SIMPLE_JWT['JTI_CLAIM'] is empty: such a token has no name by which it could be revoked.")
-        return found
+            sentences.append("SIMPLE_JWT['JTI_CLAIM'] is empty: a token without jti cannot be revoked.")
+        return sentences
 
 
 def current() -> SimpleJWT:
-    """Return the settings as the project has them now; the defaults without ``SIMPLE_JWT``."""
+    """Return the project's present settings, with simplejwt's default for each missing one."""
     given = getattr(django_settings, "SIMPLE_JWT", None) or {}
-    return SimpleJWT(**{each.name: given[each.name] for each in fields(SimpleJWT) if each.name in given})
+    return SimpleJWT(**{field.name: given[field.name] for field in fields(SimpleJWT) if field.name in given})
 
 
 def _listed(value: Any) -> tuple[Any, ...]:

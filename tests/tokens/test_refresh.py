@@ -113,7 +113,7 @@ class TestLifetime:
 
 
 class TestHonestRetry:
-    """See Note [Honest retry]."""
+    """See Note [Refresh retry]."""
 
     def test_of_the_predecessor_gets_a_successor_again(self, begin: Any, now: Any) -> None:
         first = begin()

@@ -1,4 +1,4 @@
-"""Run a scenario and let its checker judge it; see the package's docstring. Exit code 0 means a good verdict."""
+"""Run a scenario and its checker; see the package's docstring. Exit code 0 means a good verdict."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["postgresql", "pgbouncer", "sqlite"], default="postgresql")
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--url", action="append", help="send to this view instead: /bare shows a bad verdict")
-    parser.add_argument("--history", type=Path, help="where to write what happened, one JSON object a line")
+    parser.add_argument("--history", type=Path, help="the file for the events, one JSON object a line")
     chosen = parser.parse_args()
     if chosen.database == "pgbouncer" and binary() is None:
         print("SKIPPED: chaos through PgBouncer, since there is no pgbouncer on PATH (Debian: apt install pgbouncer)")

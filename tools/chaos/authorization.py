@@ -1,12 +1,13 @@
-"""Checks and effects that race with revocations, while connections are cut: python -m tools.chaos.authorization
+"""Race checks and effects with revocations, while connections are cut: python -m tools.chaos.authorization
 
     --trials 100000        attempts to have an effect (default)
     --gate row             "advisory" (default) or "row"
     --outrun               leave the gate open, to see that the checker notices
 
-Each round makes a person, gives it a permission in one of the ways of tests/races/revocations.py, lets threads have
-effects until they are denied, and takes the permission back meanwhile. Whoever revoked counts the effects at once: more
-of that person must never come, whatever was in flight. The history is judged by tools/chaos/authorization_checker.py.
+Each round creates a person and gives the person a permission in one of the ways of tests/races/revocations.py. Threads
+have effects until they are denied, and meanwhile the permission is revoked. Right after the revocation the revoking
+thread counts the person's effects. That count must never grow, also with requests in flight. The history is judged by
+tools/chaos/authorization_checker.py.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from tests.support.tree import ROOT
 from tools.chaos.history import History
 
 ROUNDS_AT_ONCE = 3
-THREADS = 4  # that have effects, in each round
-CUT_EVERY = 0.4  # seconds between two connections that are cut
-SETTLE = 0.01  # seconds that effects in flight get before they are counted a second time
+THREADS = 4  # with effects, in each round
+CUT_EVERY = 0.4  # seconds between two cut connections
+SETTLE = 0.01  # seconds in which effects in flight may still commit before the end of the round
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos.authorization")
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--gate", choices=["advisory", "row"], default="advisory")
-    parser.add_argument("--history", type=Path, help="where to write what happened, one JSON object a line")
+    parser.add_argument("--history", type=Path, help="the file for the events, one JSON object a line")
     parser.add_argument("--outrun", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="securecore-chaos-") as folder:
@@ -83,12 +84,12 @@ def _prepare(url: str, gate_kind: str, outrun: bool) -> None:
 
 
 def _open(names: object, belongs_to: object, *, then: object) -> tuple[None, None]:
-    """A gate that keeps nobody out."""
+    """Replace the gate by a function that takes no lock."""
     return None, None
 
 
 def run(history: History, *, trials: int) -> None:
-    """Make rounds until there were ``trials`` attempts, and write what happened."""
+    """Run rounds until there were ``trials`` attempts, and write the events."""
     from tests.races.revocations import ROUND_US, THROUGH_US
 
     kinds = itertools.cycle({**THROUGH_US, **ROUND_US}.items())
@@ -100,11 +101,11 @@ def run(history: History, *, trials: int) -> None:
             over.set()
 
     def rounds() -> None:
-        # They keep their connections, which cost more than all that a round does.
+        # The threads keep their connections, because connecting costs more than a whole round.
         with ThreadPoolExecutor(THREADS) as threads:
             while not over.is_set():
-                what, revocation = next(kinds)
-                _Round(history, what, revocation, attempted).run(threads)
+                kind, revocation = next(kinds)
+                _Round(history, kind, revocation, attempted).run(threads)
 
     history.write("started", trials=trials)
     with _cutting_connections(history, over):
@@ -117,10 +118,10 @@ def run(history: History, *, trials: int) -> None:
 
 
 class _Round:
-    def __init__(self, history: History, what: str, revocation: Any, attempted: Callable[[], None]) -> None:
+    def __init__(self, history: History, kind: str, revocation: Any, attempted: Callable[[], None]) -> None:
         from tests.races.revocations import Person
 
-        self._history, self._what, self._revocation, self._attempted = history, what, revocation, attempted
+        self._history, self._kind, self._revocation, self._attempted = history, kind, revocation, attempted
         self._over = threading.Event()
         self._person = insist(Person)
         insist(lambda: revocation.give(self._person))
@@ -130,7 +131,7 @@ class _Round:
         time.sleep(random.uniform(0, 0.1))
         insist(lambda: self._revocation.take(self._person))
         count = insist(self._count)
-        self._history.write("revoked", person=self._person.name, how=self._what, effects=count)
+        self._history.write("revoked", person=self._person.name, how=self._kind, effects=count)
         self._over.set()
         for attempt in attempts:
             attempt.result()
@@ -147,7 +148,7 @@ class _Round:
     def _attempt(self) -> str:
         effect, after = str(uuid.uuid4()), self._over.is_set()
         outcome = self._have(effect)
-        # `after`: it began when the revocation had returned.
+        # `after`: the attempt began after the revocation had returned.
         self._history.write("attempt", person=self._person.name, effect=effect, outcome=outcome, after=after)
         return outcome
 
@@ -187,7 +188,9 @@ class _Round:
 
 
 def insist(work: Callable[[], Any]) -> Any:
-    """Do it again until nobody cuts the connection; whoever revokes does the same, and nothing has returned before."""
+    """Run ``work`` again until no connection is cut. A revocation that was cut has not returned, so it may be
+    repeated.
+    """
     from django.db import DatabaseError, InterfaceError, connections
 
     from securecore.errors import Refused

@@ -1,6 +1,6 @@
 """Judge a run of tools.chaos.authorization: python -m tools.chaos.authorization_checker HISTORY DATABASE_URL
 
-Reads the history file and the table of effects, and nothing else: it shares no code with what it judges.
+The checker reads the history file and the table of effects only, and shares no code with securecore.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tools.chaos.history import read
 
 @dataclass
 class Verdict:
-    """What was found; ``problems`` lists, by name, whatever there must be none of."""
+    """The numbers of a run. ``problems`` lists the persons or effects with each problem; a good run has none."""
 
     trials: int = 0
     wanted: int = 0
@@ -34,17 +34,19 @@ class Verdict:
 
     def __str__(self) -> str:
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
-        problems = ", ".join(f"{len(found)} {name}" for name, found in self.problems.items())
+        problems = ", ".join(f"{len(cases)} {name}" for name, cases in self.problems.items())
         lines = [
             f"{self.trials} trials in {self.seconds:.0f} s ({outcomes}), {sum(self.kinds.values())} revocations in "
             f"{len(self.kinds)} ways, {self.cut} connections cut",
             f"{'GOOD' if self.good else 'BAD'}: {problems}",
         ]
-        return "\n".join(lines + [f"  {name}: {', '.join(each[:5])}" for name, each in self.problems.items() if each])
+        return "\n".join(
+            lines + [f"  {name}: {', '.join(cases[:5])}" for name, cases in self.problems.items() if cases]
+        )
 
 
 def judge(history: Path, effects: dict[str, str]) -> Verdict:
-    """Compare what happened with ``effects``: the person of each effect that is there at the end."""
+    """Compare the history with ``effects``: the person of each effect in the table at the end."""
     verdict = Verdict()
     counted: dict[str, int] = {}
     ways: dict[str, str] = {}
@@ -80,7 +82,7 @@ def judge(history: Path, effects: dict[str, str]) -> Verdict:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the verdict; 0 if it is good."""
+    """Print the verdict; return 0 for a good one."""
     history, database_url = arguments
     with psycopg.connect(database_url) as postgres:
         rows = postgres.execute("SELECT id::text, person FROM chaos_authorized").fetchall()

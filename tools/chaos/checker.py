@@ -1,6 +1,6 @@
-"""Judge a run by what it left behind: python -m tools.chaos.checker HISTORY DATABASE_URL
+"""Judge a run by its history and its table of effects: python -m tools.chaos.checker HISTORY DATABASE_URL
 
-Reads the history file and the table of effects, and nothing else: it shares no code with what it judges.
+The checker reads nothing else, and shares no code with securecore.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tools.chaos.history import read
 
 @dataclass
 class Verdict:
-    """What was found; ``problems`` counts, by name, whatever must be zero."""
+    """The numbers of a run. ``problems`` lists the keys with each problem; a good run has none."""
 
     keys: int = 0
     twins: int = 0
@@ -36,19 +36,19 @@ class Verdict:
         return self.keys > 0 and not any(self.problems.values())
 
     def __str__(self) -> str:
-        problems = ", ".join(f"{len(found)} {name}" for name, found in self.problems.items())
-        killed = ", ".join(f"{self.events[what]} {what}" for what in ("worker-killed", "database-killed"))
+        problems = ", ".join(f"{len(keys)} {name}" for name, keys in self.problems.items())
+        killed = ", ".join(f"{self.events[event]} {event}" for event in ("worker-killed", "database-killed"))
         statuses = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
         lines = [
             f"{self.keys} keys of {self.twins} twins in {self.seconds:.0f} s: {self.attempts} requests ({statuses}, "
             f"{self.events['no-answer']} x no answer); {killed}",
             f"{'GOOD' if self.good else 'BAD'}: {problems}",
         ]
-        return "\n".join(lines + [f"  {name}: {', '.join(each[:5])}" for name, each in self.problems.items() if each])
+        return "\n".join(lines + [f"  {name}: {', '.join(keys[:5])}" for name, keys in self.problems.items() if keys])
 
 
 def judge(history: Path, effects: Counter[str], ids: dict[str, set[str]]) -> Verdict:
-    """Compare what the clients saw with ``effects``, the count of rows by key, and their ``ids``."""
+    """Compare the clients' responses with ``effects``, the count of rows by key, and their ``ids``."""
     verdict = Verdict()
     answers: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for line in read(history):
@@ -70,17 +70,17 @@ def judge(history: Path, effects: Counter[str], ids: dict[str, set[str]]) -> Ver
         "of nobody": sorted(set(effects) - set(keys)),
         "unanswered": [key for key in keys if sorted(answers[key]) != list(range(verdict.twins))],
         "answered differently": [key for key in keys if len(bodies[key]) > 1],
-        "answered with another effect": [key for key in keys if not _told(bodies[key], ids.get(key, set()))],
+        "answered with another effect": [key for key in keys if not _match(bodies[key], ids.get(key, set()))],
     }
     return verdict
 
 
-def _told(bodies: set[str], ids: set[str]) -> bool:
+def _match(bodies: set[str], ids: set[str]) -> bool:
     return all(json.loads(body)["id"] in ids for body in bodies)
 
 
 def effects_in(database_url: str) -> list[tuple[str, str]]:
-    """The rows of ``chaos_effect``."""
+    """Return the rows of ``chaos_effect``."""
     query = "SELECT id, key FROM chaos_effect"
     if database_url.startswith("sqlite:///"):
         connection = sqlite3.connect(database_url.removeprefix("sqlite:///"))
@@ -102,7 +102,7 @@ def check(history: Path, database_url: str) -> Verdict:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the verdict; 0 if it is good."""
+    """Print the verdict; return 0 for a good one."""
     history, database_url = arguments
     verdict = check(Path(history), database_url)
     print(verdict)

@@ -22,7 +22,7 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """The connection broke before the whole answer was there: the request may have had its effect, or not."""
+    """The connection broke before the whole response arrived. The request may or may not have had its effect."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -51,10 +51,10 @@ def send(path: Path, method: str, url: str, *, body: str = "", headers: dict[str
 
 @contextmanager
 def clients(count: int, work: Callable[[], None]) -> Iterator[Callable[[float], bool]]:
-    """Run ``work`` in ``count`` threads beside the block, and wait for them at its end.
+    """Run ``work`` in ``count`` threads beside the block, and wait for the threads at the end of the block.
 
-    ``over(seconds)``, which the block gets, waits for that long or for the last of them, and says whether all ended.
-    A block that fails does not wait for them.
+    The block gets a function ``over(seconds)``: it waits until all threads have ended, at most for ``seconds``, and
+    returns whether all have ended. If the block raises, the threads are not waited for.
     """
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]
 

@@ -1,6 +1,6 @@
-"""Where a request may die: a worker that serves one with ``X-Crash-At`` kills itself at that point, with SIGKILL.
+"""Kill a worker at a chosen point of a request: for a request with ``X-Crash-At`` the worker sends itself SIGKILL.
 
-The points are found from outside, in the statements and commits of the connection; the product knows nothing of them.
+The points lie around statements and commits of the connection. securecore contains no code for them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ class FailpointMiddleware:
 
 @contextmanager
 def _dying_at(point: str) -> Iterator[None]:
-    """Die ``before-`` or ``after-`` a ``claim``, ``effect`` or ``store``, or the first ``commit`` after a claim."""
+    """Kill the process before or after a statement or commit.
+
+    ``point`` is ``before-`` or ``after-`` and ``claim``, ``effect``, ``store``, or ``commit``, which is the first
+    commit after a claim.
+    """
     seen: set[str] = set()
     commit: Callable[[], None] = connection._commit  # type: ignore[attr-defined]
 

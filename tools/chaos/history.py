@@ -1,4 +1,4 @@
-"""What happened, one JSON object a line, written as it happens and never changed."""
+"""The events of a run, one JSON object a line. Each line is written at the event and never changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from typing import Any, Self
 
 
 class History:
-    """Appends to ``path`` from any number of threads. Every line says ``what`` happened and ``at`` which second."""
+    """Append events to ``path`` from any number of threads.
+
+    The member ``what`` of a line names the event, ``at`` the second of the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,16 +31,16 @@ class History:
     ) -> None:
         self._file.close()
 
-    def write(self, what: str, **details: Any) -> None:
+    def write(self, event: str, **details: Any) -> None:
         at = round(time.monotonic() - self._started, 4)
-        line = json.dumps({"at": at, "what": what, **details})
+        line = json.dumps({"at": at, "what": event, **details})
         with self._lock:
-            if not self._file.closed:  # a run that failed leaves clients behind
+            if not self._file.closed:  # after a failed run, client threads may still be running
                 self._file.write(line + "\n")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a history, in the order in which they were written."""
+    """Yield the lines of a history in the order of their writing."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

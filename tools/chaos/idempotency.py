@@ -1,4 +1,4 @@
-"""Four twins of every key, each retried until a 2xx, while workers and the database are killed."""
+"""Send four twins of every key, each retried until a 2xx, while workers and the database are killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.chaos.place import Place, Service
 URLS = ("/once", "/rest/once")
 TWINS = 4
 CLIENTS = 32
-GIVE_UP_AFTER = 120  # seconds; what a twin had no 2xx for by then is a failure that the checker finds
+GIVE_UP_AFTER = 120  # seconds; a twin without a 2xx by then is a failure that the checker reports
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ def run(
 
 
 def _insist(service: Service, history: History, order: Order, give_up_after: float) -> None:
-    """Send ``order`` until there is a 2xx, as a client does that lost the answer."""
-    # A peer in benchmarks/ wants a UUID, another one knows it by another name.
+    """Send ``order`` again until a 2xx arrives, as a client does after a lost response."""
+    # One peer in benchmarks/ demands a UUID as the key, and another peer reads the key from X-Request-ID.
     key = str(uuid.uuid5(uuid.NAMESPACE_URL, order.key))
     headers = service.headers | {"Idempotency-Key": key, "X-Request-ID": key}
     deadline = time.monotonic() + give_up_after

@@ -1,4 +1,4 @@
-"""Who dies, and how often. Nobody is asked first: SIGKILL, and PostgreSQL as in ``pg_ctl stop -m immediate``."""
+"""Kill workers and PostgreSQL at intervals, without warning: SIGKILL, as in ``pg_ctl stop -m immediate``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKER_EVERY, DATABASE_EVERY = 0.4, 5.0  # seconds
 
 @contextmanager
 def killing_workers(service: Service, history: History, *, every: float = WORKER_EVERY) -> Iterator[None]:
-    """Kill a worker of ``service`` every ``every`` seconds, beside the block, until it ends."""
+    """Kill a worker of ``service`` every ``every`` seconds until the block ends."""
     over = threading.Event()
 
     def kill() -> None:
@@ -44,10 +44,10 @@ def killing_workers(service: Service, history: History, *, every: float = WORKER
 def kill_database(
     postgres: Server, history: History, *, until: Callable[[float], bool], every: float = DATABASE_EVERY
 ) -> None:
-    """Kill PostgreSQL every ``every`` seconds and start it again, until ``until(seconds)`` says, after it waited that
-    long, that it is over. The server runs afterwards.
+    """Kill PostgreSQL every ``every`` seconds and start it again. Return with a running server.
 
-    For the thread that lives longest: the kernel stops the server when the thread that started it ends.
+    ``until(seconds)`` waits for that long and returns True when the scenario is over. Call it in the thread that lives
+    longest, because the kernel stops the server when the thread that started it ends.
     """
     while not until(every):
         postgres.kill()

@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode: each transaction may run on another server connection."""
+"""Start PgBouncer in transaction mode, in which each transaction may run on another server connection."""
 
 from __future__ import annotations
 
@@ -32,24 +32,25 @@ ignore_startup_parameters = extra_float_digits
 
 
 def binary() -> str | None:
-    """The path of the program, which a distribution may put where only root looks; None without one."""
+    """Return the path of pgbouncer, or None. Some distributions install it in a folder of root's PATH only."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def pgbouncer(children: Children, folder: Path, url: str, *, pool_size: int = 12) -> str:
-    """Start PgBouncer in front of the server at ``url``; return the address of the same database behind it, for any
-    number of connections to ``pool_size`` of the server's. Raises ``CannotStart``.
+    """Start PgBouncer in front of the server at ``url``; return the address of the same database through PgBouncer.
+
+    PgBouncer shares ``pool_size`` server connections among up to 200 clients. Raises ``CannotStart``.
     """
     program = binary()
     if program is None:
         raise CannotStart("no pgbouncer on PATH; on Debian: apt install pgbouncer")
     sockets = folder / "pgbouncer"
     sockets.mkdir()
-    sockets.chmod(0o777)  # in a folder that nobody else may write to
+    sockets.chmod(0o777)  # safe, because only this user may write to the folder above
     server = psycopg.conninfo.conninfo_to_dict(url)
     behind = " ".join(f"{name}={server[name]}" for name in ("host", "port", "user", "password") if name in server)
     (folder / "pgbouncer.ini").write_text(_INI.format(behind=behind, sockets=sockets, pool_size=pool_size))
-    # It refuses to run as root, as PostgreSQL does.
+    # PgBouncer refuses to run as root, as PostgreSQL does.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     children.start("pgbouncer", [program, *user, str(folder / "pgbouncer.ini")], environment=os.environ)
     address = f"postgresql://{server.get('user', 'postgres')}@{quote(str(sockets), safe='')}:6432{urlsplit(url).path}"

@@ -1,4 +1,4 @@
-"""Where it happens: a fresh database, the service in front of it, and between them PgBouncer if asked for."""
+"""Start a fresh database, the service in front of it, and PgBouncer between them if the scenario needs it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SETTINGS = "tools.chaos.settings"
 
 @dataclass(frozen=True)
 class Service:
-    """gunicorn on the unix socket ``socket``; ``headers`` are what nginx would add for its user's certificate."""
+    """gunicorn on the unix socket ``socket``. ``headers`` are the identity headers for the user's certificate."""
 
     socket: Path
     pid_file: Path
     headers: dict[str, str]
 
     def workers(self) -> list[psutil.Process]:
-        """The worker processes that live at this moment."""
+        """Return the running worker processes."""
         try:
             return psutil.Process(int(self.pid_file.read_text())).children()
         except psutil.NoSuchProcess:
@@ -52,20 +52,20 @@ class Service:
 @dataclass(frozen=True)
 class Place:
     service: Service
-    #: Where the tables are, for the checker: never through PgBouncer.
+    #: The address of the tables for the checker, never through PgBouncer.
     database_url: str
     postgres: Server | None
 
 
 @contextlib.contextmanager
 def place(*, database: str = "postgresql", settings: str = SETTINGS, workers: int = WORKERS) -> Iterator[Place]:
-    """A running service under ``settings`` on a new ``database``: "postgresql", "pgbouncer" or "sqlite".
+    """Run a service under ``settings`` on a new ``database``: "postgresql", "pgbouncer" or "sqlite".
 
-    In the main thread, since children end with the thread that started them. Raises ``CannotStart``.
+    Call it in the main thread, because child processes end with the thread that started them. Raises ``CannotStart``.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="securecore-chaos-", dir="/tmp")))
-        folder.chmod(0o755)  # PgBouncer gives up root, and keeps its socket in a folder below
+        folder.chmod(0o755)  # PgBouncer drops root, and must reach its socket in a folder below
         children = Children(folder=folder, logs=folder)
         stack.callback(children.stop)
         postgres = stack.enter_context(server()) if database != "sqlite" else None
@@ -90,7 +90,7 @@ def _start(children: Children, folder: Path, settings: str, url: str, through: s
             "Content-Type": "application/json",
         },
     )
-    # Loaded once and forked: a worker that was killed is back within milliseconds.
+    # --preload loads the code once and forks, so a killed worker is replaced within milliseconds.
     command = [sys.executable, "-m", "gunicorn", "--preload", "--worker-class=gthread", f"--workers={workers}"]
     command += [f"--threads={THREADS}", f"--bind=unix:{service.socket}", f"--pid={service.pid_file}"]
     command += [

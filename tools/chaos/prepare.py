@@ -1,4 +1,4 @@
-"""Make the tables of a place and enroll its user: python -m tools.chaos.prepare CERTIFICATE"""
+"""Create the tables of a place and enrol its user: python -m tools.chaos.prepare CERTIFICATE"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service under chaos: as small as a service with securecore can be. CHAOS_DATABASE_URL names its database."""
+"""Settings of the service under chaos, a minimal project with securecore. CHAOS_DATABASE_URL names the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
         }
     else:
-        # PgBouncer in transaction mode hands a statement to a server that never saw it prepared.
+        # PgBouncer in transaction mode may send a statement to a server connection that has not prepared it.
         database["OPTIONS"] = {"prepare_threshold": None}
         database["DISABLE_SERVER_SIDE_CURSORS"] = True
         database["CONN_MAX_AGE"] = 60
@@ -50,5 +50,5 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "securecore.http.problems.exception_handler",
 }
-# One host has one clock: a lease ends when it says.
+# All processes run on one host with one clock, so a lease needs no allowance for clock skew.
 SECURECORE = {"TRUST_UNIX_SOCKET": True, "CLOCK_SKEW": 0}

@@ -1,4 +1,6 @@
-"""One effect a request: a row in ``chaos_effect``, whose random id is in the answer, so no two effects answer alike."""
+"""Views with one effect for each request: a row in ``chaos_effect``. The response holds the row's random id, so two
+effects never have equal responses.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from securecore.http.decorators import idempotent
 
 
 def effect(key: str) -> dict[str, Any]:
-    """Leave a row for ``key``. Nothing but the view's own protection keeps it from being a second one."""
+    """Insert a row for ``key``. Only the view's own protection prevents a second row."""
     made = {"id": secrets.token_hex(8), "key": key}
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO chaos_effect (id, key) VALUES (%s, %s)", list(made.values()))
@@ -30,7 +32,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def bare(request: HttpRequest) -> HttpResponse:
-    """Without protection, so that the judge can be seen to condemn."""
+    """Have the effect without protection, to show that the checker reports it."""
     return JsonResponse(effect(json.loads(request.body)["key"]), status=201)
 
 
@@ -49,7 +51,7 @@ class Once(APIView):
 @csrf_exempt
 @idempotent(lease=0.5)
 def leased(request: Any) -> HttpResponse:
-    """As if ``chaos_effect`` were a service elsewhere: the row is there at once, under the key that we pass on."""
+    """Treat ``chaos_effect`` as another service: the row commits at once, under the key for that service."""
     done = effect(request.idempotency.key_for("elsewhere"))
     return JsonResponse(done | {"attempt": request.idempotency.attempt}, status=201)
 

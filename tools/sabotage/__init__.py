@@ -1,1 +1,1 @@
-"""Break each promise on purpose, and see a test notice it: ``python -m tools.sabotage``."""
+"""Break each promise on purpose, and see that a test fails: ``python -m tools.sabotage``."""

@@ -1,6 +1,6 @@
-"""Run the catalogue: python -m tools.sabotage [WORD...] runs the entries whose name contains one of the words.
+"""Run the catalogue: python -m tools.sabotage [WORD...] runs the entries with one of the words in their name.
 
-First the named tests must be green as the tree stands. Then each sabotage is applied to a copy of the tree, alone, and
+First the named tests must pass on the unchanged tree. Then each sabotage is applied alone to a copy of the tree, and
 its test must fail there: by an assertion, not because the code no longer runs.
 """
 
@@ -26,21 +26,21 @@ from tests.support.postgres import Server, server
 from tests.support.tree import IGNORED, ROOT
 from tools.sabotage.catalogue import CATALOGUE, Sabotage
 
-COPIES = 2  # one a core of a small machine
-TIMEOUT = 120  # seconds for one test; a sabotage that only makes it hang proves nothing
+COPIES = 2  # one for each core of a small machine
+TIMEOUT = 120  # seconds for one test; a sabotage by which the test hangs proves nothing
 
 Verdict = tuple[bool, str]
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the tree in which one test at a time runs, with databases of its own."""
+    """A copy of the tree with its own databases, in which one test runs at a time."""
 
     root: Path
     postgres: Server | None
 
     def run(self, tests: Sequence[str], database: str) -> tuple[int, str]:
-        """Run `tests` here; return pytest's exit code (-1: hung) and its output."""
+        """Run ``tests`` in this copy; return pytest's exit code (-1 after a timeout) and its output."""
         path = os.pathsep.join([str(self.root), str(self.root / "scanner")])
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TEST_DATABASE_URL": ""}
         if database == "postgresql" and self.postgres:
@@ -68,7 +68,7 @@ class Copy:
 
     @contextmanager
     def sabotaged(self, sabotage: Sabotage) -> Iterator[None]:
-        """Apply ``sabotage``, and undo it afterwards."""
+        """Apply ``sabotage`` for the block, and undo the change afterwards."""
         path, text = sabotage.apply(self.root)
         try:
             yield
@@ -77,7 +77,7 @@ class Copy:
 
 
 def judge(code: int, output: str) -> Verdict:
-    """Say whether pytest's answer is an honest red, and what it was."""
+    """Say whether a test failed by an assertion, and describe pytest's result."""
     closing = closing_line(output)
     if code == 0:
         return False, f"STILL GREEN: {closing}"
@@ -94,7 +94,7 @@ def closing_line(output: str) -> str:
 
 
 def not_green(copy: Copy, chosen: Sequence[Sabotage]) -> str:
-    """The output of the named tests as the tree stands if they are not all green, or nothing."""
+    """Run the named tests on the unchanged tree; return the output of a failing run, or an empty string."""
     for database in sorted({sabotage.database for sabotage in chosen}):
         tests = sorted({sabotage.test for sabotage in chosen if sabotage.database == database})
         code, output = copy.run(tests, database)
@@ -130,7 +130,7 @@ def table(chosen: Sequence[Sabotage], verdicts: Sequence[Verdict]) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    """Return 0 if every chosen sabotage was noticed."""
+    """Return 0 if a test failed for every chosen sabotage."""
     chosen = [sabotage for sabotage in CATALOGUE if not words or any(word in sabotage.name for word in words)]
     if not chosen:
         print("no sabotage of that name")

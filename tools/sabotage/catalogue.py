@@ -1,7 +1,7 @@
-"""Every sabotage, and the test that must notice it.
+"""Every sabotage, and the test that must fail for it.
 
-A test that cannot fail proves nothing. For each promise of the project there is at least one entry: the smallest change
-that breaks the promise, and the test that turns red. ``make sabotage`` tries them all.
+A test that cannot fail proves nothing. Each promise of the project has at least one entry: the smallest change that
+breaks the promise, and the test that turns red. ``make sabotage`` runs all entries.
 
 An entry names a definition and a change inside it, for example::
 
@@ -14,9 +14,9 @@ An entry names a definition and a change inside it, for example::
     test = "tests/races/test_races.py::TestGrantRevokedUnderLoad::test_is_never_outrun"
     database = "postgresql"
 
-``within`` is the end of a dotted name that only one definition has, so moving a file costs nothing. ``replace`` stands
-once in that definition; each space in it matches any white space, so formatting costs nothing. A change of another
-file, such as nginx's configuration, names the ``file`` instead.
+``within`` is the end of the dotted name of exactly one definition, so a moved file needs no new entry. ``replace``
+occurs once in that definition. Each space in ``replace`` matches any white space, so formatting needs no new entry. For
+a file without Python definitions, such as nginx's configuration, an entry names the ``file`` instead.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sabotage:
     database: Literal["sqlite", "postgresql"] = "sqlite"
 
     def fault(self) -> str:
-        """Return the reason for which this entry does not fit the tree as it stands, or an empty string."""
+        """Return the reason why this entry does not fit the present tree, or an empty string."""
         if bool(self.within) is bool(self.file):
             return "an entry names either a definition (within) or a file"
         try:
@@ -56,7 +56,7 @@ class Sabotage:
         return "" if count == 1 else f"its text stands {count} times in {self.within or self.file}"
 
     def apply(self, root: Path) -> tuple[Path, str]:
-        """Change the copy of the project at ``root``. Return the changed file and its text from before."""
+        """Change the copy of the project at ``root``. Return the changed file and its original text."""
         path, start, end = self._place()
         copied = root / path.relative_to(ROOT)
         text = copied.read_text()
@@ -80,7 +80,7 @@ def _pattern(text: str) -> str:
 
 
 def load() -> tuple[Sabotage, ...]:
-    """Return the entries of every list beside this file."""
+    """Return the entries of every ``.toml`` file in this folder."""
     lists = sorted(Path(__file__).parent.glob("*.toml"))
     return tuple(Sabotage(**entry) for path in lists for entry in tomllib.loads(path.read_text())["sabotage"])
 

@@ -1,4 +1,4 @@
-"""Find a function, a class or a constant of the project by its name, wherever its file is."""
+"""Find a function, class or constant of the project by its dotted name, in any file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEARCHED = ("securecore", "client", "scanner", "demo_project", "tools")
 
 @dataclass(frozen=True)
 class Definition:
-    """A definition with its dotted name and the place of its text in its file."""
+    """A definition with its dotted name, its file, and the offsets of its text."""
 
     name: str
     file: Path
@@ -33,15 +33,15 @@ class NotFound(Exception):
 
 
 def find(name: str) -> Definition:
-    """Return the definition whose dotted name ends in ``name``. Raises ``NotFound``.
+    """Return the definition with a dotted name that ends in ``name``. Raises ``NotFound``.
 
     For example ``gate.enter`` is ``securecore.grants.gate.enter`` as long as no other ``gate`` has an ``enter``.
     """
-    found = [each for each in every_definition() if each.name == name or each.name.endswith(f".{name}")]
-    if len(found) != 1:
-        candidates = ", ".join(each.name for each in found) or "nothing"
+    matches = [item for item in every_definition() if item.name == name or item.name.endswith(f".{name}")]
+    if len(matches) != 1:
+        candidates = ", ".join(item.name for item in matches) or "nothing"
         raise NotFound(f"{name} names {candidates}")
-    return found[0]
+    return matches[0]
 
 
 @cache

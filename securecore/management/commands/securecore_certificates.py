@@ -21,31 +21,31 @@ MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
 
 class Command(TerminalCommand):
-    help = "List client certificates, enrol and revoke them, and tell which expire soon."
+    help = "List client certificates, enrol and revoke them, and list those that expire soon."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
 
-        listing = actions.add_parser("list", help="what is enrolled, revoked, or waits to be admitted")
-        listing.add_argument("--user", help="of this user only")
-        listing.add_argument("--pending", action="store_true", help="only what waits to be admitted")
+        listing = actions.add_parser("list", help="list enrolled, revoked and pending certificates")
+        listing.add_argument("--user", help="only this user's certificates")
+        listing.add_argument("--pending", action="store_true", help="only pending certificates")
 
-        enrolling = actions.add_parser("enroll", help="map a certificate, its key or a name of it to a user")
+        enrolling = actions.add_parser("enroll", help="enrol a certificate, its key or one of its names for a user")
         enrolling.add_argument("user", help="the user's name")
         enrolling.add_argument(
-            "certificate", nargs="?", type=thumbprint, help="a PEM file, or the thumbprint of one that waits"
+            "certificate", nargs="?", type=thumbprint, help="a PEM file, or the thumbprint of a pending certificate"
         )
-        enrolling.add_argument("--self-signed", action="store_true", help="good although no authority vouches for it")
-        enrolling.add_argument("--match", choices=MATCHES, help="every certificate with this key or name")
-        enrolling.add_argument("--issuer", default="", help="instead of a file: who wrote the name, as RFC 4514 text")
+        enrolling.add_argument("--self-signed", action="store_true", help="accept it without a trusted authority")
+        enrolling.add_argument("--match", choices=MATCHES, help="enrol every certificate with this key or name")
+        enrolling.add_argument("--issuer", default="", help="instead of a file: the issuer, as RFC 4514 text")
         enrolling.add_argument(
             "--value", default="", type=thumbprint, help="instead of a file: the name, or the key's thumbprint"
         )
 
-        revoking = actions.add_parser("revoke", help="refuse a certificate, or what a match is about, from now on")
+        revoking = actions.add_parser("revoke", help="refuse a certificate, or those of a match, from now on")
         revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a PEM file or a thumbprint")
 
-        expiring = actions.add_parser("expiring", help="what is in use and ends soon; exit code 1 if there is any")
+        expiring = actions.add_parser("expiring", help="list certificates in use that expire soon; exit code 1 if any")
         expiring.add_argument("--days", type=whole(0, 36_500), default=30)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
@@ -65,22 +65,24 @@ class Command(TerminalCommand):
         owner, now = _user(user), clock.now()
         if certificate is None:
             if match is None or not options["value"]:
-                raise CommandError("Name a PEM file, or say --match, --issuer and --value.")
+                raise CommandError("Name a PEM file, or give --match, --issuer and --value.")
             row = enroll_match(match=Match(match, options["issuer"], options["value"]), user=owner, now=now)
         elif is_thumbprint(certificate):
             if not admit(thumbprint=certificate, user=owner, now=now):
-                raise CommandError("No certificate with this thumbprint waits to be admitted.")
+                raise CommandError("No pending certificate has this thumbprint.")
             row = _rows().get(pk=certificate)
         elif match is not None:
             row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
         else:
             row = enroll(certificate=_read(certificate), user=owner, now=now, is_self_signed=options["self_signed"])
         if row.matched_by not in ("thumbprint", *settings.CERTIFICATE_MATCHES):
-            self.say(f"It holds when SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.", error=True)
+            self.say(
+                f"This enrolment counts only if SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.", error=True
+            )
         self.say(*_line(row))
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
-        for revoked in [each if is_thumbprint(each) else _read(each).thumbprint for each in certificates]:
+        for revoked in [name if is_thumbprint(name) else _read(name).thumbprint for name in certificates]:
             revoke_certificate(thumbprint=revoked)
             self.say(f"{revoked} is refused from now on.")
 

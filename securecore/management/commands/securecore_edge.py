@@ -15,12 +15,12 @@ except ImportError:  # the parser is an extra
 
 class Command(TerminalCommand):
     help = "Find known traps in the configuration of the proxy in front."
-    requires_system_checks = ()  # it is about the proxy, not about the project
+    requires_system_checks = ()  # the command checks the proxy, not the project
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         checking = actions.add_parser("check", help="read an nginx configuration; exit code 1 if it has traps")
-        checking.add_argument("path", help="the main file, nginx.conf; what it includes is read too")
+        checking.add_argument("path", help="the main file, nginx.conf; included files are read too")
 
     def handle(self, *args: Any, path: str, **options: Any) -> None:
         if nginx is None:

@@ -13,7 +13,7 @@ from securecore.models import SigningKey
 from securecore.revocation import retire_key
 from securecore.tokens import keys
 
-#: Seconds for which the key set may be cached (http/oauth/metadata.py), with as much again to spare.
+#: Seconds: twice the time for which other services may cache the key set (http/oauth/metadata.py).
 _LEAD = 600
 
 
@@ -22,7 +22,7 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        verbs.add_parser("list", help="show every key that verifies, and which one signs")
+        verbs.add_parser("list", help="show every key that verifies, and mark the key that signs")
         rotate = verbs.add_parser("rotate", help="make a new key; the old ones verify until their tokens have expired")
         rotate.add_argument("--algorithm", default="ES256", choices=("ES256", "EdDSA", "PS256", "RS256"))
         rotate.add_argument(
@@ -55,7 +55,7 @@ class Command(TerminalCommand):
 
     def _rotate(self, options: dict[str, Any]) -> None:
         kid = keys.rotate(algorithm=options["algorithm"], lead=options["lead"], now=clock.now())
-        self.say(f"Made {kid}. See what signs with: manage.py securecore_keys list")
+        self.say(f"Made {kid}. To see the key that signs: manage.py securecore_keys list")
 
     def _retire(self, options: dict[str, Any]) -> None:
         if not retire_key(options["kid"]):

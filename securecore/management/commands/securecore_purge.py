@@ -12,7 +12,7 @@ class Command(TerminalCommand):
     help = "Delete expired nonces, revoked tokens, idempotency records, sessions, certificates and old grants."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="count what would be deleted, and delete nothing")
+        parser.add_argument("--dry-run", action="store_true", help="count the expired rows and delete nothing")
         parser.add_argument(
             "--batch-size", type=whole(1, 1_000_000), default=BATCH_SIZE, help="rows in one transaction (%(default)s)"
         )
@@ -35,6 +35,6 @@ class Command(TerminalCommand):
             self.stdout.write(f"\r\033[K{table}: {rows:,} deleted", ending="")
             self.stdout.flush()
 
-    def _report(self, rows: dict[str, int], what: str) -> None:
+    def _report(self, rows: dict[str, int], outcome: str) -> None:
         for table, count in rows.items():
-            self.stdout.write(f"{table:32} {count:>12,} {what}")
+            self.stdout.write(f"{table:32} {count:>12,} {outcome}")

@@ -16,11 +16,13 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
-        end = actions.add_parser("end", help="end the sessions of a user, of a certificate, or of everybody")
-        whose = end.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--user", help="the user's name")
-        whose.add_argument("--certificate", type=thumbprint, help="its thumbprint, SHA-256 of the DER in base64url")
-        whose.add_argument("--all", action="store_true", help="everybody's")
+        end = actions.add_parser("end", help="end the sessions of a user, of a certificate, or of all users")
+        selection = end.add_mutually_exclusive_group(required=True)
+        selection.add_argument("--user", help="the user's name")
+        selection.add_argument(
+            "--certificate", type=thumbprint, help="the certificate's thumbprint, SHA-256 of the DER in base64url"
+        )
+        selection.add_argument("--all", action="store_true", help="the sessions of all users")
 
     def handle(self, *args: Any, user: str | None, certificate: str | None, **options: Any) -> None:
         reason = "by the command securecore_sessions"
