@@ -1,18 +1,19 @@
-"""The way in which a revocation wins: sessions that hold its gate for too long are ended.
+"""Ends PostgreSQL sessions that hold a gate for too long while a revocation waits for the gate.
 
 Note [A revocation wins]
-    A check holds the gate until its transaction ends, and its view may take as long as it likes: a statement of a
-    minute, a call to another service. A revocation that waits longer than half of ``LOCK_TIMEOUT`` therefore ends the
-    sessions that hold the gate and are not waiting for another lock (``pg_terminate_backend``). Their effects roll
-    back, and their clients get 503 with Retry-After.
+    A check holds the gate until its transaction ends, and the view inside may run for a long time, for example a
+    statement of a minute or a call to another service. So a revocation that has waited for half of ``LOCK_TIMEOUT``
+    ends the PostgreSQL sessions that hold the gate and wait for no other lock (``pg_terminate_backend``). The effects
+    of these sessions roll back, and their clients get 503 with Retry-After.
 
-    A session that itself waits for a lock is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session
-    that closes a gate: one revocation never ends another. A session is found by what it holds, a lock number of the
-    gates or a row lock on ``securecore_gate``; pids are PostgreSQL's own, so this works behind a pooler too.
+    Two kinds of sessions are left alone. A session that waits for a lock: ``LOCK_TIMEOUT`` bounds its wait. A session
+    that closes a gate: one revocation never ends another. The statement finds a session by its locks, an advisory lock
+    with a number of the gates or a row lock on ``securecore_gate``. The pid is that of the PostgreSQL backend, so this
+    works behind a pooler too.
 
-    The statement runs on a connection of its own, opened by a thread when the time has come, since the revoking
-    connection is waiting. Where that connection cannot be opened, or its role may not end the other session, the
-    revocation gives up with ``Busy`` as it would have without.
+    The revoking connection is busy waiting, so a thread opens another connection at half of ``LOCK_TIMEOUT`` and runs
+    the statement there. If that connection cannot be opened, or its role may not end the session, the revocation gives
+    up with ``Busy`` after ``LOCK_TIMEOUT``.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore import events
 from securecore.conf import settings
 
-#: Of LOCK_TIMEOUT, the part after which a waiting revocation ends those that hold its gate; then again and again.
+#: The fraction of LOCK_TIMEOUT between two attempts of a waiting revocation to end the sessions that hold its gate.
 _PATIENCE = 0.5
 
-#: Finding and ending are one statement, so that no session is ended for a lock that it held a moment ago. Without
-#: MATERIALIZED PostgreSQL would call pg_terminate_backend() before it looks at the other conditions.
+#: One statement finds and ends the sessions. With two, a session could release the gate in between and be ended anyway.
+#: Without MATERIALIZED PostgreSQL would call pg_terminate_backend() before it evaluates the other conditions.
 _END_HOLDERS = """
     WITH RECURSIVE gates AS (
         SELECT pid, classid::bigint AS kind, objid::bigint AS number, mode, granted FROM pg_locks
@@ -64,10 +65,9 @@ _END_HOLDERS = """
 def ending_holders(
     database: BaseDatabaseWrapper, names: Collection[str] | None, *, kinds: Collection[int], numbers: int
 ) -> Iterator[None]:
-    """Run the block, which closes the gates of ``names``, or every gate for None; when it waits too long, end the
-    sessions that hold them.
+    """Run the block, which closes the gates of ``names`` (None: all gates), and end sessions that hold them too long.
 
-    ``kinds`` are the classes of advisory locks that gates use, ``numbers`` how many lock numbers there are.
+    ``kinds`` are the classes of advisory locks that gates use, ``numbers`` is the count of lock numbers.
     """
     is_closed = threading.Event()
     ended: list[int] = []
@@ -92,7 +92,7 @@ def _end_holders(
             own = own or _connection_like(database)
             ended.extend(_end(own, parameters))
     except DatabaseError:
-        return  # the revocation waits on, and gives up with Busy
+        return  # the revocation waits on, and raises Busy after LOCK_TIMEOUT
     finally:
         if own is not None:
             own.close()
@@ -106,7 +106,7 @@ def _end(own: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[int]:
 
 
 def _connection_like(database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    """Return a new connection to the same database, in autocommit mode; not from a pool, which may be used up."""
+    """Return a new connection to the same database, in autocommit mode. A pool is not used: it may be exhausted."""
     given = database.settings_dict
     options = {name: value for name, value in given.get("OPTIONS", {}).items() if name != "pool"}
     return type(database)({**given, "OPTIONS": options, "CONN_MAX_AGE": 0, "AUTOCOMMIT": True}, database.alias)
