@@ -281,7 +281,7 @@ def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
     return _end("end_selected_sessions()", (rows,), reason, own=())
 
 
-def _end(what: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
+def _end(operation: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
     def end() -> int:
         if own is None:
             gate.close_all()
@@ -289,7 +289,7 @@ def _end(what: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequen
             _close_with_owners(*rows, own=own)
         return sum(each.end() for each in rows)
 
-    count = _gated(what, end)
+    count = _gated(operation, end)
     events.emit(events.SessionsEnded(count=count, reason=reason))
     return count
 
@@ -321,7 +321,7 @@ def _require(**named: Any) -> None:
             raise Misuse(f"The {name} that is to be revoked is empty: pass the one of a saved row.")
 
 
-def _gated(what: str, work: Callable[[], Result]) -> Result:
+def _gated(operation: str, work: Callable[[], Result]) -> Result:
     """Do ``work``, which closes a gate first, in a transaction that is committed when this returns; begin once more if
     it ended in a deadlock.
 
@@ -330,7 +330,7 @@ def _gated(what: str, work: Callable[[], Result]) -> Result:
     """
 
     def once() -> Result:
-        with database.committed_transaction(what), database.refused_when_locked(Busy):
+        with database.committed_transaction(operation), database.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result
