@@ -1,8 +1,9 @@
-"""Every refusal, by its stable code.
+"""The refusals, each with a stable code, and ``Misuse``.
 
-A refusal is an answer to untrusted input: the edge turns it into ``application/problem+json`` (RFC 9457). Its ``title``
-is all the caller learns; ``detail`` may add what an honest client needs to mend its request, never what was found.
-Programming mistakes are ``Misuse`` instead: they are meant for the developer, and nobody should catch them.
+A refusal is a decision against untrusted input. The edge sends it as a problem response (``application/problem+json``,
+RFC 9457). The response contains the ``title``. ``detail`` may add a hint that an honest client needs to correct its
+request, but never a value that securecore compared with. A mistake of the programmer is a ``Misuse`` instead: its text
+is for the developer, and no code should catch it.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import ClassVar
 
 
 class Misuse(RuntimeError):
-    """A call that can never be right; the message says how to write it."""
+    """A call that can never be right. The text names the right call."""
 
 
 class Refused(Exception):
-    """A request that is not served. Subclass it in an application to give a refusal of its own.
+    """A decision against the request. An application may subclass this for a refusal of its own.
 
-    ``detail`` is one sentence for the caller, ``headers`` are response headers the answer must carry.
+    ``detail`` is one sentence for the caller, ``headers`` are headers that the response must have.
     """
 
     code: ClassVar[str] = "refused"
@@ -31,7 +32,7 @@ class Refused(Exception):
 
 
 class Unavailable(Refused):
-    """We could not find out, so the answer is "later" and never "allowed"."""
+    """A fault of a part, for example PostgreSQL: securecore cannot decide, so the response is 503 and never success."""
 
     status = 503
     code = "unavailable"
@@ -72,7 +73,7 @@ class CertificateTooLarge(Refused):
 
 
 class CertificateNamesRefused(Refused):
-    """More names than are looked up. One that is not looked up could be revoked, or have been denied something."""
+    """The certificate has more names than securecore looks up. A name beyond the limit could be revoked or denied."""
 
     code = "certificate-names-refused"
     title = "The client certificate has too many names."
@@ -84,7 +85,7 @@ class CertificateNotVerified(Refused):
 
 
 class ProxySignatureRefused(Refused):
-    """What the proxy is said to have said lacks its good signature: nothing that the client could mend."""
+    """An identity header has no good signature of the proxy. The client cannot correct this."""
 
     code = "proxy-signature-refused"
     title = "The client certificate was not signed by the proxy."
@@ -164,7 +165,7 @@ class AuthenticationRequired(Refused):
 
 
 class CredentialsConflict(Refused):
-    """Two credentials of one request are of two callers; docs/callers.md has the table."""
+    """Two credentials of one request name two callers; docs/callers.md has the table."""
 
     code = "credentials-conflict"
     status = 401
@@ -270,7 +271,7 @@ class ContentDigestMismatch(Refused):
 
 
 class InvalidDPoPProof(Refused):
-    """RFC 9449 ``invalid_dpop_proof``. At a resource the edge answers 401 with a challenge (section 7.1)."""
+    """RFC 9449 ``invalid_dpop_proof``. At a resource the edge responds 401 with a challenge (section 7.1)."""
 
     code = "invalid-dpop-proof"
     status = 400
@@ -278,7 +279,7 @@ class InvalidDPoPProof(Refused):
 
 
 class UseDPoPNonce(Refused):
-    """RFC 9449 ``use_dpop_nonce``. The edge adds ``DPoP-Nonce``, and at a resource answers 401 (sections 8 and 9)."""
+    """RFC 9449 ``use_dpop_nonce``. The edge adds ``DPoP-Nonce``, and at a resource responds 401 (sections 8 and 9)."""
 
     code = "use-dpop-nonce"
     status = 400
@@ -349,7 +350,7 @@ class AllowanceExhausted(PermissionDenied):
 
 
 class AmountRefused(Refused):
-    """The amount that a request consumes is no whole number from 1 to 2^63 - 1, the largest a ``bigint`` holds."""
+    """The amount of a request is no whole number from 1 to 2^63 - 1, the largest ``bigint``."""
 
     code = "amount-refused"
     status = 400
@@ -360,7 +361,7 @@ class AmountRefused(Refused):
 
 
 class TextRefused(Refused):
-    """A text holds NUL or a lone surrogate, which PostgreSQL stores nowhere, or is longer than its column."""
+    """A text holds NUL or a lone surrogate, which PostgreSQL cannot store, or is longer than its column."""
 
     code = "text-refused"
     status = 400
@@ -369,4 +370,4 @@ class TextRefused(Refused):
 
 def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:
     """Return ``base`` and all its subclasses, in order of definition."""
-    return [base, *(found for sub in base.__subclasses__() for found in every_refusal(sub))]
+    return [base, *(refusal for sub in base.__subclasses__() for refusal in every_refusal(sub))]
