@@ -32,12 +32,13 @@ modules above its own line (contracts in pyproject.toml).
 ``checks``              system checks, one function for each id
 ``management``          the commands of ``manage.py``
 ``admin``               the pages of Django's admin
-``urls``                the URLs of the token endpoints
+``urls``                the URLs of the token and session endpoints
 ``apps``                the setup when Django starts
 ======================  ==============================================================================
 
-The rooms of ``http`` are ``authorization`` (permissions and effects of a view), ``edge`` (proxy and certificate, body, sources),
-``freshness`` (replay), ``idempotency``, ``oauth`` (the token endpoints) and ``sessions`` (login, binding, exposure).
+The rooms of ``http`` are ``authorization`` (permissions and effects of a view), ``edge`` (proxy and certificate, body,
+sources), ``freshness`` (replay), ``idempotency``, ``oauth`` (the token endpoints) and ``sessions`` (login, binding,
+exposure).
 """
 
 __version__ = "0.1.0"

@@ -112,8 +112,8 @@ class _Asked:
                     certificates[enrolled.thumbprint] = enrolled
         session, ends_soon = None, False
         if "session" in places:
-            *row, ends_soon = first[places["session"]]
-            session = None if row[0] is None else Found(*row)
+            *columns_of_session, ends_soon = first[places["session"]]
+            session = None if columns_of_session[0] is None else Found(*columns_of_session)
         token, subject = self.presented.token, None
         if token is not None and _is_wanted(first, places, certificates.get(token.certificate)):
             subject = self.question.parameters["subject"]
