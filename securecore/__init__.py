@@ -1,34 +1,44 @@
-"""The security layer behind mutual TLS: five things that a client certificate does not say.
+"""The security layer behind mutual TLS, for the five questions that a client certificate leaves open.
 
-A map of the package, from the bottom up. Imports point down only (contracts in pyproject.toml).
+Is this request new? Is this token live? Did the server issue this session id? Does this permission hold when the effect
+commits? Is every table and cache bounded? Below is a map of the package, from the bottom up: each module imports only
+modules above its own line (contracts in pyproject.toml).
 
-======================  ============================================================================
-``clock``               the one place that reads the clock
-``digests``             what is stored instead of secrets and unique values
-``errors``              every refusal, by its stable code
+======================  ==============================================================================
+``clock``               the one module that reads the clock
+``digests``             digests in place of secrets and unique values
+``errors``              every refusal with its stable code
 ``caches``              memory that is bounded in number and time
-``content_digest``      what a body hashes to (RFC 9530)
-``message_signatures``  what is signed, and how each key signs it (RFC 9421)
-``client``              for callers: proofs and safe retries, without Django
-``conf``                the one door to settings: ``SECURECORE = {...}``
-``db``                  transactions that are what their caller believes, and waits that end
-``rows``                claim by insert, conditional update, delete in batches
-``prepared``            statements that are the same for every request
-``plans``               how psycopg 3 runs them
-``leases``              an answer may be used again for a moment, and revocations wait for it
-``events``              every notable thing by name, with its payload
-``identity``            whose certificate is this, and is it still wanted
-``sessions``            issued, bound, rotated, ended: a Django ``SESSION_ENGINE``
-``tokens``              access tokens: issued, verified, revoked
-``replay``              a nonce, a DPoP proof, a signature: accepted once
-``idempotency``         one effect a key
-``grants``              may this principal, now: a check that holds until the commit
-``access``              what one request needs to know, read in one statement
-``revocation``          the actions that span features, one transaction each
-``purge``               what expires, deleted in bounded batches
+``texts``               text from outside: storable, shown in a terminal, without secrets in a log
+``durations``           the check of a duration in seconds
+``content_digest``      the digest of a request body (RFC 9530)
+``message_signatures``  the signed parts of a request, and the signature of each kind of key (RFC 9421)
+``client``              for clients: DPoP proofs and safe retries, without Django
+``conf``                the settings: ``SECURECORE = {...}``
+``database``            transactions, lock waits that end, claims, prepared statements
+``events``              named records of notable facts, each with its payload
+``leases``              the time in which a result is used again, and which a revocation outlasts
+``identity``            the user and the revocation of a certificate
+``sessions``            issue, bind, rotate and end sessions: a Django ``SESSION_ENGINE``
+``tokens``              issue, verify and revoke access and refresh tokens
+``replay``              accept a nonce, a DPoP proof, a message signature once
+``idempotency``         one effect for each idempotency key
+``grants``              permissions: a check that holds until the effect has committed
+``models``              every model, for Django
+``caller``              the one query of a request, and the one caller of its credentials
+``revocation``          the revocations that span features, one transaction each
+``purge``               delete expired rows in bounded batches
 ``http``                the only code that sees a request
-``checks``              system checks, one function an id
-======================  ============================================================================
+``checks``              system checks, one function for each id
+``management``          the commands of ``manage.py``
+``admin``               the pages of Django's admin
+``urls``                the URLs of the token and session endpoints
+``apps``                the setup when Django starts
+======================  ==============================================================================
+
+The rooms of ``http`` are ``authorization`` (permissions and effects of a view), ``edge`` (proxy and certificate, body,
+sources), ``freshness`` (replay), ``idempotency``, ``oauth`` (the token endpoints) and ``sessions`` (login, binding,
+exposure).
 """
 
 __version__ = "0.1.0"

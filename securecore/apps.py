@@ -1,3 +1,5 @@
+"""The Django application: the things that securecore sets up when Django starts."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig
@@ -10,9 +12,10 @@ class SecurecoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Validate the settings, register checks and receivers, keep credentials out of page caches, and have triggers
-        follow the tables. Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must
-        not start."""
+        """Validate the settings, and register system checks, receivers, log filters, caching and triggers.
+
+        Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
+        """
         from securecore import checks, conf, events
         from securecore.grants import triggers
         from securecore.http import caching

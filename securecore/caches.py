@@ -11,11 +11,11 @@ Value = TypeVar("Value")
 
 
 class BoundedCache(Generic[Value]):
-    """At most ``size()`` values, each for less than ``seconds()``; the one that was put first goes first.
+    """At most ``size()`` values, each for less than ``seconds()``. The cache evicts the value that was put first.
 
-    A value must be true for ever, or until its time is over: no value is removed earlier because it became wrong. The
-    requests of different callers get the same object, so a value must be immutable, or its reader must copy it:
-    ``tests/structure/test_caches.py`` lists each cache with the reason. The limits are read at each call, ``clock``
+    A value must stay true for ``seconds()``, since no value is removed earlier because it became wrong. The requests of
+    different callers get the same object, so a value must be immutable, or its reader must copy the value:
+    ``tests/structure/test_caches.py`` lists each cache with the reason. The limits are read at each call. ``clock``
     counts seconds and never goes back.
     """
 
@@ -30,7 +30,7 @@ class BoundedCache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable) -> Value | None:
-        """Return the value, or None if there is none or its time is over."""
+        """Return the value of ``key``, or None without a value or after its time."""
         since, value = self._values.get(key) or (None, None)
         if since is None or not self._clock() < since + self._seconds():
             return None
@@ -40,7 +40,7 @@ class BoundedCache(Generic[Value]):
         """Keep ``value`` until ``seconds()`` after ``since``, an instant of ``clock``; by default after now."""
         since = self._clock() if since is None else since
         with self._writing:
-            self._values.pop(key, None)  # so that it goes to the end of the line
+            self._values.pop(key, None)  # so that the key moves to the end, and is evicted last
             self._values[key] = (since, value)
             while len(self._values) > self._size():
                 del self._values[next(iter(self._values))]

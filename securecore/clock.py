@@ -1,7 +1,7 @@
 """The one place that reads the clock.
 
-Everything below the edge takes ``now`` as an argument, so that one request sees one instant and no test has to
-freeze time.
+All code below the edge takes ``now`` as an argument, so that one request uses one instant and no test has to freeze
+time. Checks at a gate are the exception: they take this function, and read the clock before and after the wait.
 """
 
 from __future__ import annotations

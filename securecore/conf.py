@@ -1,8 +1,8 @@
-"""The one door to settings: ``SECURECORE = {...}`` in the project's settings module.
+"""The settings: ``SECURECORE = {...}`` in the project's settings module. No other module reads that dictionary.
 
-Read them as ``conf.settings.REPLAY_WINDOW`` at the moment of use; nothing copies a value at import. The whole
-dictionary is validated when Django starts: an unknown name is answered with the nearest known one, a wrong type with
-the right one.
+Read a setting where it is used, for example ``conf.settings.REPLAY_WINDOW``; no code copies a value at import. The
+whole dictionary is validated when Django starts. The error for an unknown name suggests the nearest known name, and the
+error for a wrong type names the right type.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-#: ``django_settings`` is Django's own, for the few places that need it: every import of it goes through this door.
+#: ``django_settings`` are Django's own settings. Every module that needs them imports them from here.
 __all__ = ["SIGNING_ALGORITHMS", "Settings", "django_settings", "load", "settings"]
 
-#: The one list of algorithms a key may be fixed to (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
+#: The algorithms of a signing key. Each key has exactly one (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
 SIGNING_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
 
-#: The largest number of a setting: 68 years of seconds, 2 GiB. A sum of it and the current instant can be written.
+#: The largest number of a setting: 68 years of seconds, or 2 GiB. The current instant plus this is still an instant.
 _LARGEST = 2**31 - 1
 
 
@@ -34,121 +34,132 @@ _LARGEST = 2**31 - 1
 class Settings:
     """Every setting with its type and default. Durations are seconds, sizes are bytes.
 
-    Nothing is believed by default: until ``TRUST_UNIX_SOCKET`` or ``TRUSTED_PROXIES`` is set no request has a client
-    certificate (RFC 9440 section 4 asks for exactly this).
+    No proxy is trusted by default: until ``TRUST_UNIX_SOCKET`` or ``TRUSTED_PROXIES`` is set, no request has a client
+    certificate (RFC 9440 section 4 demands this).
     """
 
-    #: The peer of a unix socket is the proxy. Only the file permissions of the socket say who that is.
+    #: Trust the peer of a unix socket as the proxy. The file permissions of the socket alone decide which program
+    #: can connect.
     TRUST_UNIX_SOCKET: bool = False
-    #: Networks of proxies that connect over TCP. Each of them must also know one of PROXY_SECRETS.
+    #: Networks of proxies that connect over TCP. Each proxy must also send one of PROXY_SECRETS.
     TRUSTED_PROXIES: tuple[str, ...] = ()
-    #: Values of X-Proxy-Auth that are accepted, newest first; several, so that they can be rotated.
+    #: Accepted values of X-Proxy-Auth, newest first. Several values allow rotation.
     PROXY_SECRETS: tuple[str, ...] = ()
-    #: {"keyid", "public_key": PEM} each, of proxies that sign what they say (RFC 9440 section 4). With any, nothing is
-    #: believed without such a signature; over TCP it stands in for a secret.
+    #: Keys {"keyid", "public_key": PEM} of proxies that sign the identity headers (RFC 9440 section 4). With at least
+    #: one key, an identity header without such a signature does not count. Over TCP the signature replaces a secret.
     PROXY_SIGNATURE_KEYS: tuple[dict[str, str], ...] = ()
-    #: Whose words say which certificate was verified: "nginx", "rfc9440", "envoy", "haproxy", "traefik", "caddy",
-    #: "aws-alb", "aws-alb-passthrough", or "gunicorn" itself. What the others would say is stripped.
+    #: The proxy that names the verified certificate: "nginx", "rfc9440", "envoy", "haproxy", "traefik", "caddy",
+    #: "aws-alb", "aws-alb-passthrough", or "gunicorn" itself. The identity headers of other proxies are stripped.
     CERTIFICATE_SOURCE: str = "nginx"
-    #: By what else than its thumbprint a certificate may be enrolled: "public-key", and of one issuer "san-uri",
-    #: "san-email", "san-dns" and "subject".
+    #: Ways to enrol a certificate beside its thumbprint: by "public-key", and for one issuer by "san-uri", "san-email",
+    #: "san-dns" or "subject".
     CERTIFICATE_MATCHES: tuple[str, ...] = ()
-    #: PEM files. With roots the application verifies every chain once more; intermediates are for proxies that forward
-    #: no chain, as nginx.
+    #: PEM files. With roots the application verifies every chain again. Intermediates are for proxies that forward no
+    #: chain, for example nginx.
     CERTIFICATE_ROOTS: str = ""
     CERTIFICATE_INTERMEDIATES: str = ""
-    #: Authorities between a client's certificate and its root; each more is one more that can name our users.
+    #: The most authorities between a client certificate and its root. Each further authority can issue certificates
+    #: that name a user of the project.
     CERTIFICATE_MAX_DEPTH: int = 2
-    #: Issuers that are accepted, as RFC 4514 text; and kinds of key, such as "P-256", "Ed25519", "RSA-3072" and longer.
+    #: Accepted issuers as RFC 4514 text, and accepted kinds of key: "P-256", "Ed25519", "RSA-3072" (3072 bits or more).
     CERTIFICATE_ISSUERS: tuple[str, ...] = ()
     CERTIFICATE_KEY_TYPES: tuple[str, ...] = ()
-    #: How many certificates that nobody enrolled wait, once they were presented, for an operator to admit them.
+    #: The most pending certificates: presented and verified, but not enrolled, they wait for an operator.
     PENDING_CERTIFICATES: int = 0
-    #: A PEM certificate of 4096-bit RSA with a few names is 3 KiB; beyond this the answer is 431.
+    #: The most bytes of a certificate; the response to a longer one is 431. A PEM certificate of 4096-bit RSA with a
+    #: few names is 3 KiB.
     CERTIFICATE_MAX_BYTES: int = 16_384
-    #: Parsed certificates kept by each process. Parsing costs about 60 us, an entry about 6 KiB.
+    #: Parsed certificates that each process keeps. Parsing costs about 60 us, an entry about 6 KiB.
     CERTIFICATE_CACHE_SIZE: int = 1024
-    #: Access tokens of which each process remembers that their signature was good. Verifying costs about 100 us.
+    #: Verified access tokens that each process keeps, to verify the signature once. Verifying costs about 100 us.
     TOKEN_CACHE_SIZE: int = 1024
-    #: Nothing stays longer than this in the caches of certificates, of tokens and of keys.
+    #: The longest time that a value stays in the caches of certificates, of tokens and of keys.
     CACHE_SECONDS: int = 300
-    #: Certificates are forgotten this long after they expired, revoked or not.
+    #: The time between the expiry of a certificate and the purge of its row, revoked or not.
     CERTIFICATE_RETENTION: int = 90 * 86_400
 
     #: NIST SP 800-63B-4, AAL2: inactivity at most one hour, a day in all.
     SESSION_IDLE_TIMEOUT: int = 3_600
     SESSION_ABSOLUTE_TIMEOUT: int = 86_400
-    #: What a new session is bound to: the certificate ("thumbprint"), or its key ("public-key"), which a renewed
+    #: The binding of a new session: the certificate ("thumbprint"), or its key ("public-key"), which a renewed
     #: certificate may keep.
     SESSION_BINDING: str = "thumbprint"
-    #: A session presented by somebody else: "refuse" and leave it to its owner, or "end" it.
+    #: At a session id under another certificate: "refuse" the request and keep the session for its owner, or "end" the
+    #: session.
     SESSION_MISMATCH: str = "refuse"
-    #: Live sessions a user may have, and what happens at one more: "evict" the oldest or "refuse" the login.
+    #: The most live sessions of a user. At one more, "evict" the oldest or "refuse" the login.
     SESSION_LIMIT: int = 50
     SESSION_LIMIT_REACHED: str = "evict"
-    #: What a session keeps when somebody logs in to it; "*" is everything, as Django has it.
+    #: The keys that an anonymous session keeps at login. "*" keeps all keys, as Django does.
     SESSION_KEYS_KEPT_AT_LOGIN: tuple[str, ...] = ("*",)
 
     TOKEN_ISSUER: str = ""
     TOKEN_AUDIENCE: str = ""
-    #: {"kid", "alg", "private_key": PEM} each; the first signs, all verify.
+    #: Keys {"kid", "alg", "private_key": PEM}. The first key signs, and all verify.
     TOKEN_SIGNING_KEYS: tuple[dict[str, str], ...] = ()
     ACCESS_TOKEN_LIFETIME: int = 300
-    #: Fernet keys, newest first, under which signing keys in the database are encrypted.
+    #: Fernet keys, newest first, that encrypt the signing keys in the database.
     KEY_ENCRYPTION_KEYS: tuple[str, ...] = ()
-    #: A refresh token that is not used for this long is dead; its family is, however often it is used, after the other.
+    #: A refresh token expires when it is not used for REFRESH_IDLE_TIMEOUT. Its family expires REFRESH_ABSOLUTE_TIMEOUT
+    #: after the authorization, however often it is used.
     REFRESH_IDLE_TIMEOUT: int = 86_400
     REFRESH_ABSOLUTE_TIMEOUT: int = 14 * 86_400
-    #: A client that lost the answer to a refresh may ask again for this long (Note [Refresh retry]).
+    #: The time in which a client that lost the response to a refresh may send the same refresh token again
+    #: (Note [Refresh retry] in tokens/refresh.py).
     REFRESH_RETRY_WINDOW: int = 30
-    #: Whether a DPoP proof must hold a nonce of ours (RFC 9449 section 8): proofs made in advance are worthless then.
+    #: Whether a DPoP proof must contain a nonce from the server (RFC 9449 section 8). Proofs that were made in advance
+    #: are then refused.
     DPOP_NONCE_REQUIRED: bool = False
-    #: Whether an unverified certificate is good if it is enrolled as self-signed (RFC 8705 section 2.2).
+    #: Whether to accept an unverified certificate that is enrolled as self-signed (RFC 8705 section 2.2).
     SELF_SIGNED_CERTIFICATES: bool = False
 
-    #: djangorestframework-simplejwt's SIGNING_KEY or VERIFYING_KEY, ALGORITHM and USER_ID_CLAIM, while moving from it.
+    #: SIGNING_KEY or VERIFYING_KEY, ALGORITHM and USER_ID_CLAIM of djangorestframework-simplejwt, while a project moves
+    #: from that package to securecore.
     SIMPLEJWT_VERIFYING_KEY: str = ""
     SIMPLEJWT_ALGORITHM: str = "HS256"
     SIMPLEJWT_USER_ID_CLAIM: str = "user_id"
 
-    #: How far two honest clocks may differ, used for every comparison with a clock that is not ours. FAPI 2.0 wants 10.
+    #: The most that two honest clocks may differ, for every comparison with the clock of another host. FAPI 2.0
+    #: demands 10.
     CLOCK_SKEW: int = 10
-    #: How far a request's timestamp may lie in the past or in the future.
+    #: The most that a request's timestamp may lie in the past or in the future.
     REPLAY_WINDOW: int = 60
-    #: An alias in CACHES, of a Redis that all hosts share, to remember there what was seen; the database if empty
-    #: (Note [Guarantees of a replay cache] in replay/store.py).
+    #: An alias in CACHES of a Redis that all hosts share, which then stores the seen nonces. If empty, the database
+    #: stores them (Note [Guarantees of a replay cache] in replay/store.py).
     REPLAY_CACHE: str = ""
 
-    #: How long a stored response is replayed. A day outlives every retry loop that gives up at all.
+    #: The time in which a stored response is replayed. One day is longer than common retry loops.
     IDEMPOTENCY_RETENTION: int = 86_400
     #: The largest response body that is stored.
     IDEMPOTENCY_MAX_BODY: int = 65_536
-    #: Fernet keys, newest first, under which stored responses are encrypted; in the clear without any.
+    #: Fernet keys, newest first, that encrypt the stored responses. Without a key they are stored in the clear.
     IDEMPOTENCY_ENCRYPTION_KEYS: tuple[str, ...] = ()
 
-    #: What a check locks: on PostgreSQL an advisory lock that checks share ("advisory"), elsewhere a row ("row").
+    #: The form of the gate: an advisory lock that checks share ("advisory", PostgreSQL only), or a row lock ("row").
+    #: "auto" is "advisory" on PostgreSQL and "row" elsewhere.
     GATE: str = "auto"
     #: Whether Django's own permissions, of users, groups and superusers, count as grants (``app_label.codename``).
     DJANGO_PERMISSIONS: bool = False
     #: The longest wait for a row or gate that another request holds.
     LOCK_TIMEOUT: float = 2.0
-    #: The longest pause between two statements of a transaction that holds a gate; then PostgreSQL ends its session.
+    #: The longest pause between two statements of a transaction that holds a gate. PostgreSQL then ends the session.
     GATE_IDLE_TIMEOUT: float = 10.0
-    #: Revoked grants are history; they are kept this long.
+    #: The time between the revocation or end of a grant and the purge of its row, which is kept as history.
     GRANT_RETENTION: int = 400 * 86_400
 
-    #: For how long what was read for one request may serve others of the same caller; 0: each request reads. Every
-    #: revocation waits as long before it returns, so it must be the same in all processes.
+    #: The time, in milliseconds, in which the result of the one query serves further requests of the same caller; 0:
+    #: each request runs the query. Every revocation waits that long before it returns, so the value must be the same
+    #: in all processes.
     LEASE_MS: int = 0
-    #: Callers of whom each process keeps what it asks the database about them, and the last answer.
+    #: Callers for which each process keeps the bound query and its last result.
     CALLER_CACHE_SIZE: int = 1024
 
-    #: The database that holds securecore's tables: the one where the effects happen.
+    #: The alias of the database with securecore's tables. The effects must be in the same database.
     DATABASE: str = "default"
 
 
 def load() -> Settings:
-    """Return the validated settings. Raises ``ImproperlyConfigured`` with the fix (securecore.E001)."""
+    """Return the validated settings. Raises ``ImproperlyConfigured``, with the fix in its text (securecore.E001)."""
     given = getattr(django_settings, "SECURECORE", {})
     if not isinstance(given, dict):
         raise _wrong("SECURECORE must be a dictionary of options.")
@@ -170,7 +181,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
-        # Never the value: it may be a secret that was put where a list of secrets belongs.
+        # The error never contains the value, which may be a secret in the place of a list of secrets.
         name = "list" if wanted is tuple else wanted.__name__
         raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
     lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS", "PENDING_CERTIFICATES") and value == 0
@@ -179,7 +190,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
     return value
 
 
-#: Settings that are one of a few words.
+#: The accepted words of each setting that is one of a few words.
 _CHOICES = {
     "CERTIFICATE_SOURCE": (
         "nginx",
@@ -212,20 +223,21 @@ def _validate(settings: Settings) -> None:
 def _validate_proxies(settings: Settings) -> None:
     for network in settings.TRUSTED_PROXIES:
         try:
-            ipaddress.ip_network(str(network))  # of a number it would make some address
+            ipaddress.ip_network(str(network))  # without str(), an int would pass as an address
         except ValueError as error:
-            raise _wrong(f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is no network: {error}.") from None
+            raise _wrong(f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is not a network: {error}.") from None
     presented: Any
     for presented in settings.PROXY_SECRETS:
         if not isinstance(presented, str) or len(presented) < 32:
             raise _wrong("Each of SECURECORE['PROXY_SECRETS'] must be a string of at least 32 random characters.")
     _named_keys(settings, "PROXY_SIGNATURE_KEYS", "keyid", "public_key")
     if settings.PROXY_SIGNATURE_KEYS and settings.CERTIFICATE_SOURCE == "gunicorn":
-        raise _wrong("SECURECORE['PROXY_SIGNATURE_KEYS'] means nothing where gunicorn ends TLS: there is no header.")
+        raise _wrong("SECURECORE['PROXY_SIGNATURE_KEYS'] has no effect where gunicorn ends TLS: there is no header.")
     if settings.TRUSTED_PROXIES and not (settings.PROXY_SECRETS or settings.PROXY_SIGNATURE_KEYS):
         raise _wrong(
-            "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone proves nothing about "
-            "who sent a header. Let the proxy send X-Proxy-Auth, or sign (PROXY_SIGNATURE_KEYS), or use a unix socket."
+            "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone does not prove that the "
+            "proxy sent a header. Let the proxy send X-Proxy-Auth, or sign (PROXY_SIGNATURE_KEYS), or use a unix "
+            "socket."
         )
 
 
@@ -249,7 +261,7 @@ def _validate_certificates(settings: Settings) -> None:
             "mode the load balancer verifies nothing."
         )
     if settings.CERTIFICATE_INTERMEDIATES and not settings.CERTIFICATE_ROOTS:
-        raise _wrong("SECURECORE['CERTIFICATE_INTERMEDIATES'] means nothing without SECURECORE['CERTIFICATE_ROOTS'].")
+        raise _wrong("SECURECORE['CERTIFICATE_INTERMEDIATES'] has no effect without SECURECORE['CERTIFICATE_ROOTS'].")
 
 
 def _validate_signing_keys(settings: Settings) -> None:
@@ -301,13 +313,14 @@ setting_changed.connect(_forget)
 
 
 class _Door:
-    """``conf.settings``: reads through to the validated settings, and follows ``override_settings``."""
+    """``conf.settings``: loads the validated settings at the first use, and again after ``override_settings``."""
 
     def __getattr__(self, name: str) -> Any:
-        # Asked for once: from then on they are attributes as any other, which a request reads some twenty of.
+        # Python calls this only for a missing attribute. After the first call each setting is a plain attribute, since
+        # a request reads some twenty of them.
         vars(self).update(vars(load()))
         return object.__getattribute__(self, name)
 
 
-# To a reader and to mypy this is a Settings; the door only defers the reading.
+# mypy and readers see a ``Settings``; the class above only defers the loading.
 settings: Settings = _Door()  # type: ignore[assignment]

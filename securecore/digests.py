@@ -1,7 +1,7 @@
-"""What is stored instead of secrets and unique values.
+"""Digests that are stored in place of secrets and unique values, and the random values themselves.
 
-Two moves: a *record id* names a value that must be unique until it expires, and a *secret* is 256 random bits of
-which only a digest is ever kept.
+A *record id* names a value that must be unique until it expires, for example a nonce. A *secret* is 256 random bits, of
+which only a digest is stored.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 def record_id(kind: str, *parts: str) -> uuid.UUID:
     """Return the primary key of a record that stands for ``parts`` within ``kind``.
 
-    The first 16 bytes of SHA-256 over the length-prefixed parts: measured on PostgreSQL, a third of the WAL and of the
-    index of a unique varchar. The length prefix keeps ``("a", "bc")`` and ``("ab", "c")`` apart. A forged collision
-    with one given record costs 2^128 work; lone surrogates, which no RFC lets through, are kept distinct.
+    The key is the first 16 bytes of SHA-256 over the length-prefixed parts. Measured on PostgreSQL, that needs a third
+    of the WAL and of the index of a unique varchar. The length prefix keeps ``("a", "bc")`` and ``("ab", "c")`` apart.
+    To forge a collision with a given record costs 2^128 work. Lone surrogates, which no RFC allows, are kept distinct.
     """
     hashed = hashlib.sha256()
     for part in (kind, *parts):
@@ -40,8 +40,9 @@ def new_identifier() -> str:
 
 
 def new_name() -> str:
-    """Return 128 random bits as 32 hexadecimal characters, for what people type: base64url may begin with a ``-``,
-    which a command line takes for an option (one key in 64 could not be retired).
+    """Return 128 random bits as 32 hexadecimal characters, for names that people type.
+
+    base64url may begin with a ``-``, which a command line parses as an option: one key in 64 could not be retired.
     """
     return secrets.token_hex(16)
 
@@ -63,8 +64,8 @@ _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"
 def jwk_thumbprint(jwk: dict[str, Any]) -> str:
     """Return the ``jkt`` thumbprint of a public JWK, 43 characters (RFC 7638, RFC 9449 section 6.1).
 
-    Other members do not count. Raises ``KeyError`` for an unknown ``kty`` or a missing member. The values are hashed as
-    they are spelled, so check first that they are canonical.
+    Other members do not count. Raises ``KeyError`` for an unknown ``kty`` or a missing member. The digest is over the
+    spelling of the values, so check first that they are canonical.
     """
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     return base64url(hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest())
@@ -78,7 +79,7 @@ def access_token_hash(access_token: str) -> str:
 def from_base64url(encoded: str) -> bytes:
     """Return the bytes that ``base64url`` writes as ``encoded``. Raises ``ValueError`` for every other spelling.
 
-    Python's decoder skips what it does not know and ignores spare bits, so one value has many spellings there.
+    Python's decoder skips unknown characters and ignores spare bits, so it would accept many spellings of one value.
     """
     raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     if base64url(raw) != encoded:

@@ -1,4 +1,4 @@
-"""Durations that a program gives, in seconds."""
+"""The check of a duration that the program passes as an argument, in seconds."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from securecore.errors import Misuse
 
-#: Ten years of seconds: ``now`` plus that is still an instant that Python, PostgreSQL and SQLite can write.
+#: Ten years of seconds. Python, PostgreSQL and SQLite can represent ``now`` plus this.
 LONGEST = 10 * 366 * 86_400
 
 
 def check_seconds(call: str, value: Any) -> None:
     """Raise ``Misuse`` unless ``value`` is a number of seconds from above 0 to ten years.
 
-    ``call`` is the argument as it is written, for example ``@idempotent(retention=)``. NaN is no such number: it is
-    neither below nor above any limit.
+    ``call`` is the spelling of the argument, for example ``@idempotent(retention=)``. NaN is refused: no comparison
+    with NaN is true.
     """
     if type(value) in (int, float) and 0 < value <= LONGEST:
         return

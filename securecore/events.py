@@ -1,7 +1,7 @@
-"""Every notable thing by name, with its payload.
+"""The events: named records of notable facts, each with a fixed payload.
 
-An event is a frozen value. ``emit`` logs it (logger ``securecore``, the payload under ``extra``) and sends the signal
-``happened``, for audit tables, metrics and alerts. No event holds a secret, a token or a session id.
+An event is a frozen value. ``emit`` logs the event (logger ``securecore``, the payload under ``extra``) and sends the
+signal ``happened``, for audit tables, metrics and alerts. No event holds a secret, a token or a session id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from securecore.texts import without_secrets
 
 logger = logging.getLogger("securecore")
 
-#: Sent with ``event=`` for every event. A receiver that fails is logged and changes no answer.
+#: Sent with ``event=`` for every event. The error of a failing receiver is logged, and changes no response.
 happened = Signal()
 
 
@@ -29,7 +29,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestEvent(Event):
-    """An event that names the path of a request. A secret in the path is not kept (``without_secrets``)."""
+    """An event that names the path of a request, without the secrets in the path (``without_secrets``)."""
 
     path: str
 
@@ -39,7 +39,10 @@ class RequestEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderForged(Event):
-    """Identity headers came from a peer that is not the proxy, or without its signature; they were stripped."""
+    """A peer that is no trusted proxy sent identity headers, or the proxy's signature was missing.
+
+    The headers were stripped.
+    """
 
     name = "securecore.identity.header-forged"
     peer: str
@@ -48,7 +51,7 @@ class HeaderForged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestRefused(RequestEvent):
-    """A request was answered with a problem of this code."""
+    """A request was refused; its problem response has this code."""
 
     name = "securecore.http.request-refused"
     code: str
@@ -64,7 +67,7 @@ class RequestRefused(RequestEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CertificatePending(Event):
-    """A verified certificate that nobody enrolled came for the first time, and waits for an operator to admit it."""
+    """A verified certificate without an enrolment was presented for the first time, and waits for an operator."""
 
     name = "securecore.identity.certificate-pending"
     level = logging.INFO
@@ -74,7 +77,7 @@ class CertificatePending(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateAdmitted(Event):
-    """An operator gave a pending certificate to a user."""
+    """An operator enrolled a pending certificate for a user."""
 
     name = "securecore.identity.certificate-admitted"
     level = logging.INFO
@@ -93,30 +96,30 @@ class CertificateRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionBindingMismatch(Event):
-    """A live session id came under another certificate than its own: the id was stolen, or shared."""
+    """A live session id was presented under another certificate than that of its binding: it was stolen or shared."""
 
     name = "securecore.sessions.binding-mismatch"
     user: str | None
     bound_to: str
     presented: str
-    #: Whether the session was ended, as ``SESSION_MISMATCH`` may say.
+    #: Whether the session was ended (``SESSION_MISMATCH``).
     ended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionIdExposed(RequestEvent):
-    """Something like a session id came where none is ever read: the query string, the path, a header or the body."""
+    """A text like a session id was in the query string, the path, a header or the body, where none is ever read."""
 
     name = "securecore.sessions.id-exposed"
     place: str
-    #: Whose live session the id opens, if it does; it is in logs and histories now.
+    #: The user of the session that the id opens, if it opens one. Logs and browser histories now contain the id.
     user: str | None
     live: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionsEnded(Event):
-    """Sessions were ended by somebody other than their own logout."""
+    """Sessions were ended other than by their own logout."""
 
     name = "securecore.sessions.sessions-ended"
     level = logging.INFO
@@ -133,7 +136,7 @@ class TokenRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyRevoked(Event):
-    """A refresh token and all access tokens that came of it were revoked on request."""
+    """A refresh-token family was revoked on request, with all its refresh and access tokens."""
 
     name = "securecore.tokens.family-revoked"
     level = logging.INFO
@@ -142,12 +145,12 @@ class FamilyRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CredentialsConflicting(Event):
-    """Two credentials of one request belong to two callers: one was stolen, or a client mixes up its users."""
+    """Two credentials of one request name two callers: one was stolen, or a client mixes up its users."""
 
     name = "securecore.caller.credentials-conflicting"
-    #: The kinds of the two, the stronger first (see ``access.caller``).
+    #: The kinds of the two credentials, the stronger first (see ``caller.credential_table``).
     credentials: tuple[str, str]
-    #: Principals.
+    #: The principals of the two users.
     token_user: str | None
     session_user: str | None
     thumbprint: str | None
@@ -155,8 +158,9 @@ class CredentialsConflicting(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshTokenReused(Event):
-    """A refresh token was presented that had been replaced: it was stolen, or its thief was faster. The family is
-    dead.
+    """A replaced refresh token was presented: by a thief, or by the client after a thief had redeemed the token.
+
+    The family was revoked.
     """
 
     name = "securecore.tokens.refresh-token-reused"
@@ -167,7 +171,7 @@ class RefreshTokenReused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshTokenRefused(Event):
-    """A refresh token was not redeemed; nothing was revoked for it."""
+    """A refresh token was refused, and no token was revoked for it."""
 
     name = "securecore.tokens.refresh-token-refused"
     family: str | None
@@ -177,7 +181,7 @@ class RefreshTokenRefused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EverythingRevoked(Event):
-    """All tokens of a user, a client or everybody were revoked."""
+    """All tokens of a user, of a client, or of all users and clients were revoked."""
 
     name = "securecore.tokens.everything-revoked"
     level = logging.INFO
@@ -193,7 +197,7 @@ class KeyRetired(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SignatureKeyRevoked(Event):
-    """Nothing that this registered key signs is accepted any more."""
+    """A registered key was revoked: no request that it signs is accepted any more."""
 
     name = "securecore.replay.signature-key-revoked"
     level = logging.INFO
@@ -202,7 +206,7 @@ class SignatureKeyRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseTakenOver(Event):
-    """A request under an idempotency key did not end within its lease: its process died, or is too slow."""
+    """A request with an idempotency key did not end within its lease: its process died, or is too slow."""
 
     name = "securecore.idempotency.lease-taken-over"
     record: str
@@ -216,7 +220,7 @@ class GrantGiven(Event):
     principal: str
     permission: str
     object: str = ""
-    #: Whether it takes away rather than gives.
+    #: Whether the grant is a denial.
     denies: bool = False
 
 
@@ -231,7 +235,7 @@ class GrantRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AllGrantsRevoked(Event):
-    """Everything that was granted to this principal itself was revoked."""
+    """All grants of this principal itself were revoked."""
 
     name = "securecore.grants.all-grants-revoked"
     level = logging.INFO
@@ -264,7 +268,7 @@ class ClientDisabled(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PermissionRefused(Event):
-    """A caller, by all its own names, may not do this; ``object`` is ``app.model:key`` or empty."""
+    """A check refused this permission to the caller with these own names; ``object`` is ``app.model:key`` or empty."""
 
     name = "securecore.grants.permission-refused"
     principals: tuple[str, ...]
@@ -275,7 +279,7 @@ class PermissionRefused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GateHolderEnded(Event):
-    """A revocation of these principals had waited too long, and ended the database session that held its gate."""
+    """A revocation of these principals waited too long, and ended the PostgreSQL session that held the gate."""
 
     name = "securecore.grants.gate-holder-ended"
     principals: tuple[str, ...]
@@ -292,9 +296,12 @@ class DatabaseAway(RequestEvent):
 
 
 def emit(event: Event) -> None:
-    """Log ``event`` and send ``happened``. Needs no transaction: a refusal is known even if its request rolls back."""
+    """Log ``event`` and send ``happened``.
+
+    Needs no transaction, so the event of a refusal stays when the request rolls back.
+    """
     if logger.isEnabledFor(event.level):
-        # Not asdict(), which copies whatever is in a field: 12 of 30 us.
+        # Not asdict(), which copies the value of each field: that took 12 of 30 us.
         payload = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
         text = " ".join(f"{key}={value!r}" for key, value in payload.items())
         logger.log(event.level, "%s %s", event.name, text, extra={"event": event.name, "payload": payload})
@@ -304,7 +311,7 @@ def emit(event: Event) -> None:
 
 
 class PathFilter(logging.Filter):
-    """Takes secrets out of the paths that Django itself logs for an answer of 400 and above."""
+    """Removes secrets from the paths that Django itself logs for a response of 400 and above."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -322,7 +329,7 @@ _path_filter = PathFilter()
 
 
 def filter_django_logs() -> None:
-    """Let no secret of a path into the logs of ``django.request``. Other loggers are the project's own."""
+    """Remove secrets from the paths in Django's request logs. Other loggers are the project's own."""
     for name in _DJANGO_LOGGERS:
         logging.getLogger(name).addFilter(_path_filter)
 
@@ -330,4 +337,4 @@ def filter_django_logs() -> None:
 def every_event(base: type[Event] = Event) -> list[type[Event]]:
     """Return all event classes, in order of definition."""
     named = ((sub, *every_event(sub)) for sub in base.__subclasses__())
-    return [found for kinds in named for found in kinds if "name" in vars(found)]
+    return [event for kinds in named for event in kinds if "name" in vars(event)]

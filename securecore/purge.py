@@ -1,7 +1,7 @@
-"""What expires, deleted in bounded batches under live traffic.
+"""The purge: deletes expired rows in bounded batches under live traffic.
 
-Purging never decides anything: every reader and every claim looks at ``expires_at`` itself. Rows go ``CLOCK_SKEW``
-after they expired, so that a host with a slow clock still finds them.
+A purge never decides anything, since every reader and every claim compares ``expires_at`` itself. A row is deleted
+``CLOCK_SKEW`` seconds after it expired, so that a host with a slow clock still finds the row.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from securecore.models import (
 BATCH_SIZE = 5_000
 
 
-#: Gates do not expire; those of unknown certificates go, which grow with what strangers present.
+#: Gates do not expire. Only the gates of unknown certificates are purged: each new certificate adds a row.
 _GATES = "securecore_gate"
 
 
 @dataclass(frozen=True)
 class Expiring:
-    """A table whose rows end ``retention`` seconds after their column ``instant``."""
+    """A table to purge. A row may be deleted ``retention`` seconds after its column ``instant``."""
 
     model: type[models.Model]
     instant: str = "expires_at"
@@ -72,7 +72,7 @@ def expiring() -> list[Expiring]:
         Expiring(RevokedToken),
         Expiring(OneTimeToken),
         Expiring(RefreshToken),
-        # An access token may outlive the family it descends from, and asks for it.
+        # An access token may outlive its refresh-token family, and each request with the token reads the family's row.
         Expiring(RefreshFamily, retention=settings.ACCESS_TOKEN_LIFETIME),
         Expiring(SigningKey),
         Expiring(IdempotencyRecord),
@@ -86,13 +86,13 @@ def expiring() -> list[Expiring]:
 
 
 def count_expired(*, now: dt.datetime) -> dict[str, int]:
-    """Return how many rows of each table a purge would delete."""
+    """Return the number of rows that a purge would delete, for each table."""
     rows = Counter[str]()
-    for each in expiring():
-        expired = each.model._default_manager.using(settings.DATABASE).filter(
-            **{f"{each.instant}__lte": each.until(now)}
+    for table in expiring():
+        expired = table.model._default_manager.using(settings.DATABASE).filter(
+            **{f"{table.instant}__lte": table.until(now)}
         )
-        rows[each.table] += expired.count()
+        rows[table.table] += expired.count()
     return {**rows, _GATES: strangers.count_unknown()}
 
 
@@ -103,11 +103,10 @@ def purge(
     max_seconds: float | None = None,
     progress: Callable[[str, int], None] = lambda table, rows: None,
 ) -> Purged:
-    """Delete what has expired, in transactions of at most ``batch_size`` rows, for at most ``max_seconds``.
+    """Delete expired rows in transactions of at most ``batch_size`` rows, for at most ``max_seconds``.
 
     Any number of purges may run at once, beside live traffic. ``progress`` is called after each batch with the table
-    and the rows deleted from it so far. Memory is constant. Must not be called inside a transaction (raises
-    ``Misuse``).
+    and the number of its rows deleted so far. Memory is constant. Raises ``Misuse`` inside a transaction.
     """
     database.require_no_transaction("A purge")
     deadline = None if max_seconds is None else time.monotonic() + max_seconds

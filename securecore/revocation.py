@@ -1,24 +1,27 @@
 """The functions that revoke, one committed transaction each.
 
-After one of them returned, no request that starts later is served with the revoked grant, user, client, certificate,
-token, key or session, on any host. Nor does an effect commit whose check passed before and depended on it: the function
-closes the gates of those concerned, and a check reads behind the gate whether the caller's permission and the
-credential of its request still stand. Which gates these are:
+Once a function here has returned, no request that starts later is served with the revoked grant, user, client,
+certificate, token, key or session, on any host. Nor does an effect commit after a check that depended on the revoked
+row: the function closes the gates of the principals concerned, and a check reads behind the gate whether the caller's
+permission and the credential of its request are still live. The gates of each function:
 
     revoke_grant, revoke_role, revoke_all_grants   the principal
     remove_from_group, deactivate_user,            the user
     revoke_user_tokens, revoke_family,
     revoke_signature_key
     disable_client, revoke_client_tokens           the service
-    revoke_certificate                             the certificate, and the users of what was obtained under it
-    revoke_token                                   the user or the service if it is named, else everybody
-    revoke_tokens_before, retire_key               everybody
-    end_sessions, end_selected_sessions            the users and the certificate concerned, or everybody
+    revoke_certificate                             the certificate, and the users of sessions and families under it
+    revoke_token                                   the user or the service if it is named, else all gates
+    revoke_tokens_before, retire_key               all gates
+    end_sessions, end_selected_sessions            the users and the certificate concerned, or all gates
 
-They raise ``Misuse`` inside a transaction: a caller that could still roll back must not be told "revoked". They raise
-``Busy`` (503) when another transaction holds a gate or a row for longer than ``LOCK_TIMEOUT``, and the database's error
-for a commit that failed. Triggers do the same for changes of grants, users, groups, certificates and clients that come
-another way (see grants/triggers); for sessions and tokens these hold for later requests and checks.
+Each raises ``Misuse`` inside a transaction, which could roll the revocation back after the function has returned. Each
+raises ``Busy`` (503) when another transaction holds a gate or a row for longer than ``LOCK_TIMEOUT``, and the
+database's error for a failed commit.
+
+Triggers do the same for changes of grants, users, groups, certificates and clients outside securecore (see
+grants/triggers). A change of sessions and tokens outside securecore closes no gate: later requests and checks see the
+change, but it does not wait for effects.
 """
 
 from __future__ import annotations
@@ -43,9 +46,7 @@ Result = TypeVar("Result")
 
 
 def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
-    """Take ``permission`` (on ``obj``) from a user, service, certificate, group or role; say whether there was anything
-    to take.
-    """
+    """Revoke ``permission`` (on ``obj``) of a user, service, certificate, group or role; say whether it was granted."""
 
     def revoke() -> bool:
         with database.refused_when_locked(Busy):
@@ -61,14 +62,14 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
 
 
 def revoke_role(*, principal: str, role: str) -> bool:
-    """Take the role from a user, service, certificate or group; say whether it had it."""
+    """Revoke the role of a user, service, certificate or group; say whether that principal had the role."""
     return revoke_grant(principal=principal, permission=principals.role(role))
 
 
 def revoke_all_grants(*, principal: str) -> int:
-    """Take everything that was granted to this user, service, certificate, group or role itself; say how much it was.
+    """Revoke all grants of this user, service, certificate, group or role itself; return their number.
 
-    What follows from its groups and roles goes with these.
+    Its roles are grants, so they are revoked too. The permissions of its groups stay.
     """
     count = _gated("revoke_all_grants()", lambda: grants.revoke_all(principal=principal, now=clock.now()))
     events.emit(events.AllGrantsRevoked(principal=principal, count=count))
@@ -76,7 +77,7 @@ def revoke_all_grants(*, principal: str) -> int:
 
 
 def remove_from_group(*, user: Any, group: Any) -> bool:
-    """Take ``user`` out of Django's ``group``; say whether it was in it."""
+    """Remove ``user`` from Django's ``group``; say whether the user was a member."""
     _require(user=user.pk, group=group.pk)
     own, of_group = principals.principal_of(user), principals.group(group)
 
@@ -93,8 +94,9 @@ def remove_from_group(*, user: Any, group: Any) -> bool:
 
 
 def deactivate_user(user: Any) -> None:
-    """Let the user do nothing any more: its sessions end, its tokens and authorizations are refused, and so is every
-    permission, whichever certificate it comes with.
+    """Deactivate the user: end its sessions, and refuse its tokens, its refresh-token families and every permission.
+
+    The user's certificates stay enrolled, but no certificate gives the user a permission.
     """
     _require(user=user.pk)
     own = principals.principal_of(user)
@@ -112,8 +114,9 @@ def deactivate_user(user: Any) -> None:
 
 
 def disable_client(client_id: str) -> None:
-    """Refuse the registered OAuth client, its tokens and its authorizations from now on. Raises ``Misuse`` if no client
-    of this name is registered: nothing would refuse its next request.
+    """Disable the registered OAuth client: refuse the client, its tokens and its refresh-token families.
+
+    Raises ``Misuse`` if no client of this name is registered: without a row, nothing would refuse its next request.
     """
 
     def disable() -> None:
@@ -130,10 +133,10 @@ def disable_client(client_id: str) -> None:
 
 
 def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str = "", client_id: str = "") -> bool:
-    """Refuse the access token named ``jti`` from now on; say whether it was news (RFC 7009 section 2.1).
+    """Revoke the access token named ``jti``; say whether it was live (RFC 7009 section 2.1).
 
-    ``subject`` and ``client_id`` are the token's, if the caller knows them: then only this user's or this client's
-    effects are waited for, and not everybody's.
+    Pass ``subject`` or ``client_id`` of the token if known. Then the revocation waits only for the effects of this user
+    or this client; else it waits for those of all principals.
     """
     _require(issuer=issuer, jti=jti)
 
@@ -148,7 +151,7 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
 
 
 def revoke_family(family_id: uuid.UUID) -> bool:
-    """End an authorization: its refresh token and all access tokens that came of it; say whether it was news."""
+    """Revoke a refresh-token family with all its refresh and access tokens; say whether it was live."""
 
     def revoke() -> bool:
         gate.close(*_owners(_families().filter(pk=family_id)))
@@ -161,7 +164,7 @@ def revoke_family(family_id: uuid.UUID) -> bool:
 
 
 def revoke_client_tokens(client_id: str) -> None:
-    """Refuse all tokens issued to this client so far. It may ask for new ones unless it is disabled."""
+    """Revoke all tokens issued to this client so far. The client may get new tokens unless it is disabled."""
     _require(client_id=client_id)
 
     def revoke() -> None:
@@ -174,7 +177,7 @@ def revoke_client_tokens(client_id: str) -> None:
 
 
 def revoke_user_tokens(user: Any) -> None:
-    """Refuse all tokens of this user issued so far, whichever client holds them."""
+    """Revoke all tokens of this user issued so far, to any client."""
     _require(user=user.pk)
 
     def revoke() -> None:
@@ -187,7 +190,7 @@ def revoke_user_tokens(user: Any) -> None:
 
 
 def revoke_tokens_before(instant: dt.datetime) -> None:
-    """Refuse every token of everybody that was issued at or before ``instant`` (of the issuing host's clock)."""
+    """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host."""
 
     def revoke() -> None:
         gate.close_all()
@@ -199,7 +202,7 @@ def revoke_tokens_before(instant: dt.datetime) -> None:
 
 
 def retire_key(kid: str) -> bool:
-    """Accept no token that this stored signing key made; say whether there was such a key."""
+    """Retire this stored signing key, so that no token signed by it is accepted; say whether the key was live."""
 
     def retire() -> bool:
         gate.close_all()
@@ -212,7 +215,7 @@ def retire_key(kid: str) -> bool:
 
 
 def revoke_signature_key(keyid: str) -> bool:
-    """Accept nothing more that this registered key signs; say whether it was news."""
+    """Revoke this registered key, so that no request signed by it is accepted; say whether the key was live."""
 
     def revoke() -> bool:
         gate.close(*_owners(SignatureKey.objects.using(settings.DATABASE).filter(pk=keyid)))
@@ -225,12 +228,14 @@ def revoke_signature_key(keyid: str) -> bool:
 
 
 def revoke_certificate(*, thumbprint: str) -> None:
-    """Refuse the certificate from now on, and end what was obtained under it: sessions, authorizations, and access
-    tokens, also those that are bound to a DPoP key or to nothing but the client. An authorization that was redeemed
-    under another certificate of its client since, a renewed one, belongs to that.
+    """Revoke the certificate, and end the sessions, refresh-token families and access tokens obtained under it.
 
-    ``thumbprint`` may be the identifier of a match. That refuses every certificate with this key or name, and ends what
-    was obtained under any of them.
+    That includes tokens that are bound to a DPoP key, and tokens that are bound to their client only. If the client has
+    redeemed a refresh token under another certificate since, for example a renewed one, the family belongs to that
+    certificate and stays.
+
+    ``thumbprint`` may be the identifier of a match. Then every certificate with this key or name is refused, and the
+    sessions, families and tokens obtained under each of them end.
     """
     _require(thumbprint=thumbprint)
 
@@ -255,11 +260,13 @@ def revoke_certificate(*, thumbprint: str) -> None:
 
 
 def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = False, reason: str) -> int:
-    """End the sessions of ``user``, those opened under the certificate, or with ``everybody=True`` all of them; say how
-    many. Raises ``Misuse`` where nobody is named: an empty selection ends nobody's.
+    """End the sessions of ``user``, those under the certificate, or with ``everybody=True`` all; return their number.
+
+    With both ``user`` and ``thumbprint``, only the user's sessions under this certificate end. Raises ``Misuse``
+    without any of the three, since an empty selection would silently end no session.
     """
     if everybody == (user is not None or bool(thumbprint)):
-        raise Misuse("end_sessions() wants user=..., thumbprint=... or both; everybody=True alone ends all sessions.")
+        raise Misuse("end_sessions() needs user=..., thumbprint=... or both; everybody=True alone ends all sessions.")
     rows = Session.objects.using(settings.DATABASE).all()
     if user is not None:
         _require(user=user.pk)
@@ -271,13 +278,15 @@ def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = Fa
 
 
 def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
-    """End the sessions in ``rows``; say how many. ``SessionQuerySet.end()`` does so for later requests only; this waits
-    for the effects of requests that came with these sessions, as ``end_sessions()`` does.
+    """End the sessions in ``rows``; return their number.
+
+    ``SessionQuerySet.end()`` refuses later requests only. This function also waits for the effects of requests that
+    presented these sessions, as ``end_sessions()`` does.
     """
     return _end("end_selected_sessions()", (rows,), reason, own=())
 
 
-def _end(what: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
+def _end(operation: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
     def end() -> int:
         if own is None:
             gate.close_all()
@@ -285,15 +294,16 @@ def _end(what: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequen
             _close_with_owners(*rows, own=own)
         return sum(each.end() for each in rows)
 
-    count = _gated(what, end)
+    count = _gated(operation, end)
     events.emit(events.SessionsEnded(count=count, reason=reason))
     return count
 
 
 def _close_with_owners(*rows: QuerySet[Any], own: Sequence[str]) -> None:
-    """Close the gates ``own``, and those of the users of ``rows``: their requests may come under another certificate by
-    now. They are read before, so that all gates close in one order; a login that came between the two is found behind
-    the gate of its certificate.
+    """Close the gates ``own``, and those of the users of ``rows``, which may now use another certificate.
+
+    The users are read before the gates close, so that all gates close in one order. They are read again behind the
+    gates, since a login may commit between the first read and the gate of its certificate.
     """
     before = _owners(*rows)
     gate.close(*own, *before)
@@ -301,7 +311,7 @@ def _close_with_owners(*rows: QuerySet[Any], own: Sequence[str]) -> None:
 
 
 def _owners(*rows: QuerySet[Any]) -> set[str]:
-    """The principals of the users of these rows."""
+    """Return the principals of the users of these rows."""
     users = {user for each in rows for user in each.values_list("user_id", flat=True).distinct() if user is not None}
     return {f"user:{user}" for user in users}
 
@@ -320,22 +330,21 @@ def _families() -> QuerySet[tokens.RefreshFamily]:
 
 
 def _require(**named: Any) -> None:
-    """Raise ``Misuse`` for an empty name: rows without a certificate, say, have the empty thumbprint."""
+    """Raise ``Misuse`` for an empty name. An empty thumbprint, for example, selects each row without a certificate."""
     for name, value in named.items():
         if value is None or value == "":
-            raise Misuse(f"The {name} that is to be revoked is empty: pass the one of a saved row.")
+            raise Misuse(f"The {name} to revoke is empty: pass the {name} of a saved row.")
 
 
-def _gated(what: str, work: Callable[[], Result]) -> Result:
-    """Do ``work``, which closes a gate first, in a transaction that is committed when this returns; begin once more if
-    it ended in a deadlock.
+def _gated(operation: str, work: Callable[[], Result]) -> Result:
+    """Call ``work``, which closes a gate first, in a transaction of its own, and commit; retry once after a deadlock.
 
-    Raises ``Busy`` (503) after too long a wait for what another request holds: who revokes must learn that nothing is
-    revoked yet. Closing the gate limits the later waits too.
+    Raises ``Busy`` (503) after a wait longer than ``LOCK_TIMEOUT`` for a lock of another request, so that the revoking
+    caller knows that nothing is revoked yet. ``gate.close`` limits the later waits of the transaction too.
     """
 
     def once() -> Result:
-        with database.committed_transaction(what), database.refused_when_locked(Busy):
+        with database.committed_transaction(operation), database.refused_when_locked(Busy):
             result = work()
             leases.outlast()
             return result
@@ -353,12 +362,12 @@ def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
 
 
 def _sessions_of(thumbprint: str, rows: SessionQuerySet) -> tuple[SessionQuerySet, SessionQuerySet]:
-    """Return the sessions opened under the certificate, and those under each certificate that a match describes.
+    """Return the sessions opened under the certificate, and those under each certificate of a match.
 
-    Two queries, each with an index of its own: PostgreSQL would read the whole table for both conditions in one.
+    Two queries, so that each uses its index. For both conditions in one query PostgreSQL would read the whole table.
     """
     return rows.of_certificate(thumbprint), rows.of_certificates(identity.thumbprints_of(thumbprint))
 
 
-def _end_families(*which: Q, **columns: Any) -> None:
-    _families().filter(*which, revoked_at=None, **columns).update(revoked_at=clock.now())
+def _end_families(*conditions: Q, **columns: Any) -> None:
+    _families().filter(*conditions, revoked_at=None, **columns).update(revoked_at=clock.now())

@@ -1,4 +1,4 @@
-"""Text that came from outside: whether a database can store it, how a terminal shows it, what of it a log may hold."""
+"""Text from outside: the check that a database can store it, and its form for a terminal and for a log."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 from securecore.errors import TextRefused
 
-#: NUL, and halves of surrogate pairs. PostgreSQL raises an error for both, in a column and in a parameter of a query:
-#: a 500 that anybody could cause.
+#: NUL, and halves of surrogate pairs. PostgreSQL raises an error for both, in a column and in a parameter of a query.
+#: So any client could cause a 500.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def is_storable(text: str) -> bool:
-    """Say whether PostgreSQL takes ``text``: a text without NUL and without lone surrogates."""
+    """Say whether PostgreSQL can store ``text``: it has no NUL and no lone surrogate."""
     return text.isprintable() or _UNSTORABLE.search(text) is None
 
 
@@ -24,33 +24,33 @@ def storable(text: str, *, longest: int) -> str:
 
 
 def shown(text: str) -> str:
-    """Return ``text`` for one line of a terminal: each character that is not printable is written as its escape.
+    """Return ``text`` for one line of a terminal, with an escape for each character that is not printable.
 
     A certificate's subject may hold ``ESC [2J``, which clears the screen, a line break, which forges a line, or a bidi
-    override, which shows a name backwards. ``str.isprintable()`` is false for all of them, and for a tab.
+    override, which shows a name backwards. ``str.isprintable()`` is false for all of these characters, and for a tab.
     """
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-#: A run of characters of which tokens, session ids, nonces and keys are made.
+#: A run of 16 or more characters that occur in tokens, session ids, nonces and keys.
 _RUN = re.compile(r"[A-Za-z0-9_%+~=.-]{16,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-#: What a word of an address or of a Python name is: ``oauth``, ``Signature``, ``SignatureError``. A run of words with
-#: hyphens or dots between them is not random, unless it is long.
+#: A word of an address or of a Python name: ``oauth``, ``Signature``, ``SignatureError``. A run of words with hyphens
+#: or dots between the words counts as no secret, if it has at most ``_LONGEST_WORDS`` characters.
 _WORD = re.compile(r"[A-Z]?[a-z]*(?:[A-Z][a-z]+)*")
 _LONGEST_WORDS = 40
-#: Characters of a path in an event. A path of 8 KiB in every line would fill a disk.
+#: The longest text in an event, in characters. A path of 8 KiB in every line would fill a disk.
 _LONGEST = 256
 
 
 def without_secrets(text: str) -> str:
     """Return ``text`` for an event or a log, with a ``-`` for each run of characters that may be a secret.
 
-    A session id or a token in a path (``/page;jsessionid=...``) is in the address of the request, where the log of each
-    refusal would keep it. A run may have percent-encodings in it, and encodings of these. A UUID is shown, and so are
-    words (``/.well-known/oauth-authorization-server``).
+    A session id or a token in a path (``/page;jsessionid=...``) would be in the log of each refusal. A run may contain
+    percent-encodings, and encodings of these. A UUID stays, and so do words
+    (``/.well-known/oauth-authorization-server``).
     """
     text = _RUN.sub(_replaced, text[: 16 * _LONGEST])
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

@@ -1,10 +1,12 @@
 """The credentials of one request, and the one query that judges them.
 
 One SELECT reads the certificate, the session and the token of a request: whether each is revoked, the users that they
-name, and the grants of these users. So nothing changes between two reads, and no cache has to be kept current.
-``query`` composes that SELECT, ``snapshot`` holds its rows, ``user_table`` makes user objects of them, and ``request``
-is the ``Access`` that a request carries. ``credential_table`` decides the one caller of a request that presents several
-credentials.
+name, and the grants of these users. So no row changes between two reads, and no cache has to be kept current.
+
+``query`` composes that SELECT, ``snapshot`` holds its rows, ``user_table`` builds user objects from them, and
+``request`` has the ``Access`` that a request carries. ``credential_table`` decides the one caller of a request with
+several credentials. ``credentials`` states for a check, in SQL, when a credential has ended. Nothing here reads headers
+or cookies; that is in ``http``.
 """
 
 from securecore.caller import credential_table

@@ -1,6 +1,7 @@
-"""The table of callers: which credentials may stand in one request, and whose request it is then.
+"""The table of callers: the credentials that may be together in one request, and the caller that they give it.
 
-Values in, a decision out. ``http.credentials`` finds the credentials of a request; docs/callers.md prints the table.
+Plain values go in and a decision comes out. ``http.authorization.credentials`` reads the credentials of a request;
+docs/callers.md prints the table.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from securecore.grants import principal_of
 
-#: Kinds of credential, strongest first: a request is made by the strongest one that the view takes.
+#: Kinds of credential, strongest first. The strongest one that the view accepts decides the caller.
 BEARER = "access token (Bearer)"
 DPOP = "access token (DPoP)"
 OTHER = "token of another package"
@@ -19,15 +20,15 @@ CERTIFICATE = "certificate"
 TOKENS = (BEARER, DPOP, OTHER)
 EVERY_KIND = (*TOKENS, SESSION, CERTIFICATE)
 
-#: Relations that let a second credential stand beside the first.
+#: Relations by which a request may present a second credential beside the first.
 SAME_USER = "same user"
 BOUND = "bound to it"
 OBTAINED = "obtained under it"
 CLIENT = "its OAuth client"
 NOBODY = "enrolled for nobody"
 
-#: For each stronger and weaker credential, the relations of which one must hold. A pair that is not here is refused.
-#: Our engine opens a session only under the certificate that it is bound to, so a session of ours is always bound.
+#: For each stronger and weaker credential, the relations of which at least one must hold. Another pair is refused.
+#: securecore's session engine opens a session only under the certificate of its binding, so such a session is BOUND.
 TABLE: dict[tuple[str, str], tuple[str, ...]] = {
     (BEARER, SESSION): (SAME_USER,),
     (BEARER, CERTIFICATE): (BOUND,),
@@ -40,12 +41,12 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 class Credential(NamedTuple):
-    """One credential of a request that was judged good by itself: its signature, dates, proof, binding, revocation."""
+    """One proven credential of a request: its signature, dates, proof, binding and revocation were judged."""
 
     kind: str
-    #: The principal of the active user that it names, or None.
+    #: The principal of the active user that the credential names, or None.
     user: str | None
-    #: Of ``BOUND``, ``OBTAINED`` and ``CLIENT``, those that relate it to the certificate on the wire.
+    #: The relations of the credential to the client certificate, of ``BOUND``, ``OBTAINED`` and ``CLIENT``.
     ties: frozenset[str] = frozenset()
     #: Whether no enrolment of this certificate names any user, active or not.
     is_nobodys: bool = False
@@ -57,30 +58,30 @@ class Credential(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """Whose request it is. ``conflict`` names the kinds of two credentials that must not stand in one request."""
+    """The caller of a request. ``conflict`` names the kinds of two credentials that must not be in one request."""
 
-    #: The credential that the request is made by; None without any.
+    #: The credential that decides the caller; None for a request without one.
     by: Credential | None = None
-    #: Why the certificate on the wire may stand beside it; empty if there is none, or if the request is made by it.
+    #: The relation of the client certificate to ``by``; empty without a certificate, or if ``by`` is the certificate.
     certificate: str = ""
     conflict: tuple[str, str] | None = None
 
     @property
     def certificate_vouches(self) -> bool:
-        """Whether nobody without the key of the certificate on the wire can be this caller."""
+        """Say whether only a holder of the client certificate's key can be this caller."""
         return self.certificate == BOUND or (self.by is not None and self.by.kind == CERTIFICATE)
 
     @property
     def certificate_is_the_callers(self) -> bool:
-        """Whether the certificate is the caller's own: what its key signs, the caller signs."""
+        """Say whether the certificate is the caller's own: a signature by its key is then the caller's signature."""
         return self.certificate_vouches or self.certificate == SAME_USER
 
 
 def decide(credentials: Sequence[Credential | None], takes: Collection[str] = EVERY_KIND) -> Decision:
-    """Return whose request it is that presents these ``credentials``, in a view that ``takes`` these kinds.
+    """Decide the caller of a request with these ``credentials``, in a view that ``takes`` these kinds.
 
-    A credential that the view does not take, and that is stronger than the one the request is made by, must be of the
-    same user: for example an access token in a plain Django view.
+    A credential that the view does not accept, and that is stronger than the deciding one, must name the same user.
+    Example: an access token beside a session in a plain Django view.
     """
     presented = sorted((each for each in credentials if each is not None), key=lambda each: EVERY_KIND.index(each.kind))
     beside = ""

@@ -1,6 +1,6 @@
-"""The credentials of a request as conditions for ``grants``: SQL that is true once the credential was revoked.
+"""The credentials of a request as conditions for a check: SQL that is true once the credential was revoked.
 
-The fragments are those of the one statement that judges the request at its beginning, so that both judge alike.
+The SQL fragments are those of the one query that judges the request at its beginning, so both judge alike.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _USER: Any = Session._meta.get_field("user")
 
 
 def token_credential(token: AccessToken) -> Credential:
-    """Return the condition of an access token: itself, its user's and client's epochs, its family, the certificate
-    that it was obtained under, and the key that signed it.
+    """Return the condition that this access token has ended.
 
-    Its gates are those that the functions of ``revocation`` close for a token, whether or not they are the caller's own
-    names. Example: the token of a user's own client holds nothing of ``service:NAME``, and the gate of that name is the
-    one that ``revoke_client_tokens(NAME)`` closes.
+    It reads the revocation of the token, the epochs of its user and client, its family, the certificate under which it
+    was obtained, and the key that signed it.
+
+    Its gates are those that the functions of ``revocation`` close for a token, also if they are no names of the caller.
+    Example: the token of a user's own client holds nothing of ``service:NAME``, and ``revoke_client_tokens(NAME)``
+    closes the gate of that name.
     """
     ended = query.token_ended(Presented(token=token).parts)
     user = principals.user(token.subject)
@@ -42,7 +44,7 @@ def token_credential(token: AccessToken) -> Credential:
 
 
 def session_credential(session_id: UUID, *, user_id: Any) -> Credential:
-    """Return the condition of the session with this record id, which logged this user in."""
+    """Return the condition that the session with this record id, in which this user is logged in, has ended."""
     connection = database.connection()
     parameters = {
         "session_id": _ID.get_db_prep_value(session_id, connection),
@@ -52,7 +54,7 @@ def session_credential(session_id: UUID, *, user_id: Any) -> Credential:
 
 
 def signature_key_credential(keyid: str) -> Credential:
-    """Return the condition of the registered key that signed the request."""
+    """Return the condition that the registered key that signed the request was revoked."""
     return _credential("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": keyid})
 
 

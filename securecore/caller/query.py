@@ -1,14 +1,15 @@
-"""The one SELECT of a request: what it presented, as the database has it at this moment.
+"""The SQL of the one query: one SELECT that judges everything that a request presents.
 
 ::
 
-    the certificate   whose it is, whether it is revoked
-    the session       what is in it, whether it is still bound and current
-    the token         whether it, its family, its client, its key or everything of its time was revoked
-    the users         of all three, every column, with what each of them may do
+    the certificate   its user, and whether it is revoked
+    the session       its contents and binding, and whether it ends soon
+    the token         whether the token, its family, its client, its key or every token of its time was revoked
+    the users         every column of the users of all three, with the grants of each
 
-By hand and the same for PostgreSQL and SQLite, put together once for each kind of request. There is one row for each
-certificate and user, which is one row but for a request whose credentials are not one person's.
+The SQL is written by hand, is the same for PostgreSQL and SQLite, and is composed once for each kind of request. The
+result has one row for each certificate and user. That is one row, unless the credentials name several users.
+``snapshot`` reads the rows.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ _KEY = """
     EXISTS (SELECT 1 FROM securecore_signing_key
             WHERE kid = %(stored_key)s AND (expires_at IS NULL OR expires_at > %(now)s))
 """
-#: The registration of the client that the token names; a user who gets tokens by certificate has none.
+#: The registration of the client that the token names. A user that gets tokens by certificate has no registration.
 _CLIENT = "k.client_id, k.user_id, k.certificate_name"
-#: How many columns each part has; a part that was not asked for has none.
+#: The number of columns of each part. A part that the request did not present has no columns in the row.
 _WIDTHS = {"certificate": 4, "session": 7, "token": 1, "client": 3, "obtained": 1, "family": 1, "key": 1, "granted": 1}
 
 _ID: Any = RevokedToken._meta.get_field("id")
@@ -56,29 +57,30 @@ _INSTANT: Any = RevokedToken._meta.get_field("expires_at")
 
 
 class Presented(NamedTuple):
-    """What a request presented: names and digests, and a token whose signature was good."""
+    """The credentials that a request presented: names and digests, and a token with a good signature."""
 
-    #: Every name under which the certificate may be enrolled, see ``identity.identifiers``.
+    #: Every identifier under which the certificate may be enrolled, see ``identity.identifiers``.
     certificates: tuple[str, ...] | None = None
     session_id: UUID | None = None
     token: AccessToken | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What is to be read about it."""
+        """Return the parts of the query that these credentials need, keys of ``_WIDTHS``."""
         certificates, session_id, token = self
-        asked = {"certificate": certificates is not None, "session": session_id is not None}
+        needed = {"certificate": certificates is not None, "session": session_id is not None}
         if token is not None:
-            # The certificate on the wire is read anyway, but the token need not have been obtained under this one: a
-            # DPoP key is shown under any, and who asks on another service's behalf has seen none.
+            # The query reads the client certificate anyway, but the token may have been obtained under another one. A
+            # DPoP-bound token may come under any certificate. The introspection of a token for another service has no
+            # certificate at all.
             is_elsewhere = token.certificate not in (certificates or ())
             family, key = token.family_id is not None, token.stored_key is not None
-            asked |= {"token": True, "client": True, "obtained": is_elsewhere, "family": family, "key": key}
-        return tuple(part for part, is_asked in asked.items() if is_asked)
+            needed |= {"token": True, "client": True, "obtained": is_elsewhere, "family": family, "key": key}
+        return tuple(part for part, is_needed in needed.items() if is_needed)
 
 
 def question(presented: Presented, users: UserTable) -> Question:
-    """Return what is asked about ``presented``, but for the ``instants`` of a request. Its rows have ``places``."""
+    """Return the one query for ``presented``, bound to all parameters but ``instants()``; ``places`` splits a row."""
     condition, parameters = users.condition()
     names = presented.certificates or ()
     parameters |= {f"certificate{number}": name for number, name in enumerate(names)}
@@ -91,7 +93,7 @@ def question(presented: Presented, users: UserTable) -> Question:
 
 
 def instants(presented: Presented, now: dt.datetime, database: Any) -> dict[str, Any]:
-    """Return the parameters that the ``question`` about ``presented`` gets each time."""
+    """Return the parameters of the query that are new for each request."""
     given = effective.parameters(now, database)
     if presented.session_id is not None:
         lease = dt.timedelta(seconds=leases.seconds())
@@ -102,12 +104,12 @@ def instants(presented: Presented, now: dt.datetime, database: Any) -> dict[str,
 
 @lru_cache(maxsize=64)
 def places(parts: tuple[str, ...]) -> dict[str, slice]:
-    """Return where in a row each of ``parts`` is, the grants behind them and, up to the end, the columns of a user."""
-    found, start = {}, 0
+    """Return the slice of a row for each of ``parts``, then for the grants, and to the end for a user's columns."""
+    slices, start = {}, 0
     for part in (*parts, "granted"):
-        found[part] = slice(start, start + _WIDTHS[part])
+        slices[part] = slice(start, start + _WIDTHS[part])
         start += _WIDTHS[part]
-    return found | {"user": slice(start, None)}
+    return slices | {"user": slice(start, None)}
 
 
 @lru_cache(maxsize=64)
@@ -132,11 +134,12 @@ def _composed(
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
     selected = ", ".join([*(columns[part] for part in parts), _granted(users, named, parts), users.columns])
     joined = " ".join(tables[part] for part in parts if part in tables)
-    whose = [owners[part] for part in parts if part in owners]
-    among = f"IN ({', '.join(whose)})"
-    if len(whose) > 1 and connections[users.alias].vendor == "postgresql":
-        # As IN this is two scans that it expects to find every user with, which may make it plan each time anew.
-        among = f"= ANY(ARRAY[{', '.join(whose)}])"
+    keys = [owners[part] for part in parts if part in owners]
+    among = f"IN ({', '.join(keys)})"
+    if len(keys) > 1 and connections[users.alias].vendor == "postgresql":
+        # With IN, PostgreSQL plans two scans and expects each to return every user. At that estimate it may plan the
+        # prepared statement anew for each request.
+        among = f"= ANY(ARRAY[{', '.join(keys)}])"
     return Statement(
         f"SELECT {selected} FROM (SELECT 1) request {joined} "  # noqa: S608
         f"LEFT JOIN {users.source} ON {users.key} {among}{condition}",
@@ -147,8 +150,8 @@ def _composed(
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
     """Return the SQL of the grants of the user, of this certificate and of this client, for ``effective.read_held()``.
 
-    Each grant carries the name that holds it: the signature of a token is all that is known of it here, so a user
-    object gets the grants of a client or certificate only once that credential was accepted (see ``Access``).
+    Each grant carries the name of its principal. Here only the signature of a token is judged. So a user object gets
+    the grants of a client or certificate only once that credential is proven (see ``Access``).
     """
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(service)s"] if "token" in parts else []
@@ -156,13 +159,13 @@ def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) 
 
 
 def token_ended(parts: tuple[str, ...]) -> str:
-    """Return the condition that a token was revoked, for ``grants``; its parameters are those of ``of_token``."""
+    """Return the SQL condition that a token was revoked. Its parameters are those of ``of_token``."""
     conditions = {"token": _REVOCATION, "obtained": _OBTAINED, "family": f"NOT {_FAMILY}", "key": f"NOT {_KEY}"}
     return " OR ".join(f"({condition})" for part, condition in conditions.items() if part in parts)
 
 
 def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
-    """Return the parameters of everything that is asked about a token."""
+    """Return the parameters of all conditions about a token."""
     database = connections[users.alias]
     return {
         "subject": users.key_of(token.subject),
@@ -174,7 +177,7 @@ def of_token(token: AccessToken, users: UserTable) -> dict[str, Any]:
         "everyone": epochs.EVERYONE,
         "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
         "client_id": token.client_id,
-        # Null, so no principal: an unregistered client's id is a user name, and no service goes by that.
+        # Null names no principal: the client id of an unregistered client is a user name, and must not name a service.
         "service": token.client_id if token.is_registered else None,
         "obtained_under": token.certificate,
         "family_id": _ID.get_db_prep_value(token.family_id, database),

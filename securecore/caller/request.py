@@ -1,4 +1,7 @@
-"""What a request presented, and who that makes its caller."""
+"""``Access``: the credentials of one request, and the user that each of them names.
+
+``credential_table`` decides which of these users is the caller. The SQL is in ``query``.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,14 @@ from securecore.sessions import record_id
 from securecore.sessions.statements import Found
 from securecore.tokens import AccessToken, clients
 
-#: What was read a moment ago, by the credentials of the request and the schemas that were searched; see ``leases``.
+#: Snapshots of the last ``LEASE_MS``, by the credentials of the request and the search path; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
 )
 
 
 class Access:
-    """All that a request presented: nothing is read until something is asked for, and then all of it at once."""
+    """The presented credentials of a request. The first use of a row runs the one query, which reads all rows."""
 
     def __init__(
         self,
@@ -44,37 +47,42 @@ class Access:
     ) -> None:
         self.certificate, self.session_key = certificate, session_key
         self._now, self._presented_token, self._token = now, presented_token, token
-        #: User objects that were made while the database worked, each for the first credential that names its user.
+        #: User objects that were built while PostgreSQL worked. The first credential that names the user takes one.
         self._spare: dict[Any, Any] = {}
-        #: The user object of each credential: what one credential may do, the user of another must not.
+        #: One user object for each credential, since the permissions of one credential must not reach another.
         self._users: dict[tuple[str, Any], Any] = {}
-        #: Whether the answers may be those to another request, up to ``LEASE_MS`` ago.
+        #: Whether the rows were read for another request, up to ``LEASE_MS`` ago.
         self.is_leased = False
 
     @property
     def token(self) -> AccessToken | None:
-        """The token that was presented, or None if there was none or it is not good."""
+        """Return the presented token, or None without one or if its signature, dates or names are not good."""
         return self._judged if isinstance(self._judged, AccessToken) else None
 
     def good_token(self) -> AccessToken:
-        """Return the token that was presented, whether it is revoked or not. Raises ``InvalidToken``."""
+        """Return the presented token, revoked or not. Raises ``InvalidToken`` where ``token`` is None."""
         if isinstance(self._judged, AccessToken):
             return self._judged
         raise self._judged
 
     @property
     def session(self) -> Found | None:
-        """The session that was presented, if it is live; for whom it opens is for the engine to say."""
+        """Return the row of the presented session if the session is live. The session engine judges the binding."""
         return self._snapshot.session if self.session_key else None
 
     def fresh_session(self) -> tuple[Found | None, ...]:
-        """Return the session, or that there is none; nothing if what we know is leased: it may have changed since."""
-        found = self.session
-        return () if self.is_leased else (found,)
+        """Return a tuple of the session's row, or of None without a session.
+
+        The tuple is empty if the snapshot is leased, since the row may have changed since it was read.
+        """
+        row = self.session
+        return () if self.is_leased else (row,)
 
     def user_of_certificate(self) -> Any | None:
-        """Return the active user whose certificate this is, or None. Raises ``CertificateRevoked``, and
-        ``CertificateNotVerified`` for one that neither an authority nor its enrolment vouches for.
+        """Return the certificate's user if active, or None.
+
+        Raises ``CertificateRevoked``, and ``CertificateNotVerified`` for a certificate that no authority has signed and
+        that is not enrolled as self-signed.
         """
         if self.certificate is None:
             return None
@@ -86,8 +94,10 @@ class Access:
         return all(enrolled.user is None for enrolled in self._snapshot.certificates.values())
 
     def user_of_token(self) -> Any:
-        """Return the active user that the token names. Raises ``InvalidToken`` if there is none, or if the token, its
-        family, its client, its user's tokens, its signing key, or everything of its time was revoked.
+        """Return the active user that the token names.
+
+        Raises ``InvalidToken`` without such a user, and if the token, its family, its client, its user's tokens, its
+        signing key or every token of its time was revoked.
         """
         self.good_token()
         user = self._active(credential_table.BEARER, self._snapshot.subject)
@@ -96,8 +106,10 @@ class Access:
         return user
 
     def service_of(self, token: Any) -> str | None:
-        """Return the principal of the registered client that ``token`` was issued to; None for a token that was not
-        presented here, and for a user who gets tokens by certificate, whose client id is its user name.
+        """Return the principal of the registered client of ``token``, or None.
+
+        None stands for a token that this request did not present, and for the token of a user that gets tokens by
+        certificate: there the client id is the user name.
         """
         own = self.token
         if own is None or token is not own or not own.is_registered:
@@ -105,7 +117,7 @@ class Access:
         return principals.service(own.client_id) if self._snapshot.client else None
 
     def token_ties(self) -> tuple[str, ...]:
-        """Return the relations of the presented token to the certificate on the wire (see ``credential_table``)."""
+        """Return the relations of the presented token to the client certificate (see ``credential_table``)."""
         token, certificate, client = self.good_token(), self.certificate, self._snapshot.client
         if certificate is None:
             return ()
@@ -117,21 +129,25 @@ class Access:
         return tuple(tie for tie, holds in ties.items() if holds)
 
     def user_of_session(self) -> Any | None:
-        """Return the active user that the session's row names. Whether that user is logged in says the session."""
+        """Return the active user that the session's row names, or None.
+
+        The contents of the session decide whether that user is logged in.
+        """
         return self._active(credential_table.SESSION, self.session.user_id) if self.session else None
 
     def hold(self, user: Any) -> None:
-        """Let ``has_perm()`` of a user object that Django made for the session of this request count the grants and
-        denials of the certificate on the wire too.
+        """Let ``user.has_perm()`` count the grants and denials of the client certificate too.
+
+        ``user`` is an object that Django built for the session of this request.
         """
-        known = self.user_of_session()
-        if known is not None and known.pk == user.pk:
-            user.securecore_granted = known.securecore_granted
+        ours = self.user_of_session()
+        if ours is not None and ours.pk == user.pk:
+            user.securecore_granted = ours.securecore_granted
         else:
             user.securecore_names = self._certificate_names
 
     def renew(self) -> None:
-        """Read again, whatever is leased: what is given out now must not outlive a revocation."""
+        """Run the one query again, and use no lease: a token issued now must not outlive a revocation."""
         self._users, self._spare = {}, {}
         self._snapshot = read(self._presented, self._now, self._spare)
         self.is_leased = False
@@ -155,7 +171,8 @@ class Access:
 
     @cached_property
     def _snapshot(self) -> Snapshot:
-        # In a transaction we would read what may be rolled back, or what was there when it began.
+        # A snapshot that was read in a transaction is not leased: it may hold uncommitted rows, or rows as they were
+        # when the transaction began.
         connection = database.connection()
         if not settings.LEASE_MS or connection.in_atomic_block or why_not_leased(connection):
             return read(self._presented, self._now, self._spare)
@@ -167,7 +184,8 @@ class Access:
         began = leases.clock()
         snapshot = read(self._presented, self._now, self._spare)
         if snapshot.may_be_shared:
-            # Twice if the read made the connection: the next request may come before or after one is made.
+            # Two keys if the read opened the connection, since only an open connection reports its search path. The
+            # next request may come with an open connection or without.
             for key in {name, (self._presented, _search_path(connection))}:
                 _leased.put(key, snapshot, since=began)
         return snapshot
@@ -177,7 +195,7 @@ class Access:
         return tuple(map(principals.certificate, self._presented.certificates or ()))
 
     def _proves(self, client: Registration) -> bool:
-        """Whether the certificate on the wire authenticates this client (see ``clients.authenticate``)."""
+        """Say whether the client certificate authenticates this client (see ``clients.authenticate``)."""
         certificate = self.certificate
         if certificate is None:
             return False
@@ -187,7 +205,7 @@ class Access:
         return bool(identity.owner_of(certificate, self._snapshot.certificates.values()) == client.user)
 
     def _active(self, credential: str, key: Any) -> Any | None:
-        """Return the active user with this key, as an object that may do what this credential lets it do."""
+        """Return the active user with this key, as an object with the grants of this credential."""
         snapshot, name = self._snapshot, (credential, key)
         if key not in snapshot.users:
             return None
@@ -201,10 +219,10 @@ class Access:
 
 
 def why_not_leased(connection: BaseDatabaseWrapper) -> str:
-    """Return the reason why no answer may serve two requests in this project, or an empty string.
+    """Return the reason that forbids leases in this project, or an empty string.
 
-    The key of a lease names the request's credentials. A tenant that a manager or a database backend chooses for each
-    request is not in it.
+    The key of a lease names the request's credentials. If a manager or a database backend chooses a tenant for each
+    request, that tenant is not in the key, and one tenant could get the rows of another.
     """
     table = user_table()
     if table.is_filtered:
@@ -215,8 +233,10 @@ def why_not_leased(connection: BaseDatabaseWrapper) -> str:
 
 
 def _search_path(connection: Any) -> str | None:
-    """Return the schemas in which the next statement looks for tables. PostgreSQL 18 reports them with each change, so
-    to ask costs no round trip; None says that it is older, or that the connection is yet to be made.
+    """Return the schemas in which the next statement looks for tables, or None if they are not known.
+
+    PostgreSQL 18 reports each change of the search path, so reading it costs no round trip. An older PostgreSQL does
+    not report it, and neither does a connection that is not open yet.
     """
     if connection.vendor != "postgresql" or connection.connection is None:
         return None
@@ -225,15 +245,16 @@ def _search_path(connection: Any) -> str | None:
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:
-    """Return the active user whose certificate this is; see ``Access.user_of_certificate``. Read now, never leased."""
+    """Query the certificate's user without a lease; see ``Access.user_of_certificate``."""
     access = Access(clock.now(), certificate=certificate)
     access.renew()
     return access.user_of_certificate()
 
 
 def user_of_token(token: AccessToken, *, now: dt.datetime, certificate: ClientCertificate | None = None) -> Any:
-    """Return the active user that a verified token names, whoever presents it, under the ``certificate`` on the wire;
-    see ``Access.user_of_token``. Read now, never leased.
+    """Query the active user that a verified token names, without a lease; see ``Access.user_of_token``.
+
+    No request need have presented the token. ``certificate`` is the client certificate, if there is one.
     """
     access = Access(now, token=token, certificate=certificate)
     access.renew()

@@ -1,4 +1,7 @@
-"""What the one statement said, kept as values."""
+"""``Snapshot``: the rows of the one query, as values that never change.
+
+``query`` composes the SQL, ``request`` judges the values.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from securecore.sessions.statements import Found
 
 
 class Enrolled(NamedTuple):
-    """A certificate's row. ``user`` is the name of a user in ``Snapshot.users``."""
+    """A certificate's row. ``user`` is a key of ``Snapshot.users``."""
 
     thumbprint: str
     user: Any
@@ -25,7 +28,7 @@ class Enrolled(NamedTuple):
 
 
 class Registration(NamedTuple):
-    """The row of a registered OAuth client. ``user`` is spelled as in ``Enrolled``."""
+    """The row of a registered OAuth client. ``user`` is a key of ``Snapshot.users``, as in ``Enrolled``."""
 
     client_id: str
     user: Any
@@ -33,40 +36,43 @@ class Registration(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The database's answer about what one request presented, at one instant.
+    """The result of the one query for one request, at one instant.
 
-    Later requests of the same caller share this object, so only this package holds it. A request gets users that
-    ``user()`` copies, and values that are immutable.
+    Later requests of the same caller share this object, so only this package holds a reference. A request gets new user
+    objects from ``user()``, and immutable values.
     """
 
     table: UserTable
     certificates: dict[str, Enrolled]
     session: Found | None
     session_ends_soon: bool
-    #: The user that the token names; None if the token is no longer wanted.
+    #: The primary key of the user that the token names; None without a token or for a revoked token.
     subject: Any
-    #: The registered client that the token names; None if it is not registered, or if there is no token.
+    #: The registered client that the token names; None without a token or for an unregistered client.
     client: Registration | None
-    #: The columns of each user by primary key, as the database spells it.
+    #: The columns of each user, by primary key in the form of the database.
     users: dict[Any, tuple[Any, ...]]
-    #: What each of them may do, as JSON; only ``has_perm()`` reads it.
+    #: The grants of each user as JSON. Only ``has_perm()`` parses this.
     granted: dict[Any, str | None]
 
     def user(self, key: Any) -> Any:
-        """Return a new user object for one request, which shares no mutable value with another request's."""
+        """Return a new user object, which shares no mutable value with the user object of another request."""
         user = self.table.user(self.users[key])
         user.securecore_granted = Held(self.granted[key])
         return user
 
     @property
     def may_be_shared(self) -> bool:
-        """Whether the next request may be told the same: not if this one has to write something into its session."""
-        found = self.session
-        return found is None or not (found.long_unseen or found.outdated or self.session_ends_soon)
+        """Say whether the next request may use this snapshot.
+
+        It may not if this request must write to the session's row, nor if the session expires within the lease.
+        """
+        row = self.session
+        return row is None or not (row.long_unseen or row.outdated or self.session_ends_soon)
 
 
 class _Asked:
-    """What is asked about one ``Presented``, and what was answered the last time."""
+    """The bound query for one ``Presented``, and its last result."""
 
     __slots__ = ("answered", "places", "presented", "question", "table")
 
@@ -74,7 +80,7 @@ class _Asked:
         self.presented, self.table = presented, table
         self.question = query.question(presented, table)
         self.places = query.places(presented.parts)
-        #: The rows, and what they say.
+        #: The last rows, and the snapshot built from them.
         self.answered: tuple[list[tuple[Any, ...]], Snapshot] | None = None
 
     def snapshot(self, now: dt.datetime, users: dict[Any, Any]) -> Snapshot:
@@ -84,13 +90,14 @@ class _Asked:
             if answered is not None and self.table.is_made_without_statements:
                 users.update((key, answered[1].user(key)) for key in answered[1].users)
 
+        # The database layer returns the same list again if every byte of the result is the same.
         rows = self.question.rows(connection, query.instants(self.presented, now, connection), made_ahead)
         if answered is None or answered[0] is not rows:
             users.clear()
-            self.answered = answered = rows, self._said(rows)
+            self.answered = answered = rows, self._snapshot_of(rows)
         return answered[1]
 
-    def _said(self, rows: list[tuple[Any, ...]]) -> Snapshot:
+    def _snapshot_of(self, rows: list[tuple[Any, ...]]) -> Snapshot:
         places, first = self.places, rows[0]
         certificates, users, granted = {}, {}, {}
         for row in rows:
@@ -105,8 +112,8 @@ class _Asked:
                     certificates[enrolled.thumbprint] = enrolled
         session, ends_soon = None, False
         if "session" in places:
-            *found, ends_soon = first[places["session"]]
-            session = None if found[0] is None else Found(*found)
+            *columns_of_session, ends_soon = first[places["session"]]
+            session = None if columns_of_session[0] is None else Found(*columns_of_session)
         token, subject = self.presented.token, None
         if token is not None and _is_wanted(first, places, certificates.get(token.certificate)):
             subject = self.question.parameters["subject"]
@@ -114,19 +121,21 @@ class _Asked:
         return Snapshot(self.table, certificates, session, bool(ends_soon), subject, client, users, granted)
 
 
-#: The question about a caller never changes. The last answer counts as the next one only if PostgreSQL sent the same
-#: bytes. So a tenant's schema needs no place in the key: another schema's rows are other bytes, or equal users.
+#: The query about one set of credentials never changes. Its last snapshot is used again only if PostgreSQL sent the
+#: same bytes. So the key needs no schema of a tenant: the rows of another schema are other bytes, or equal users.
 _asked: BoundedCache[_Asked] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
 def read(presented: Presented, now: dt.datetime, users: dict[Any, Any]) -> Snapshot:
-    """Ask the database about ``presented``, in one statement. Puts the objects into ``users``, by primary key, that
-    could be made of the last answer while the database gave the same again: it takes some time, and their making too.
+    """Run the one query for ``presented``.
+
+    While PostgreSQL works, this builds user objects from the last result, which takes about as long. If the result is
+    the same again, ``users`` holds these objects by primary key; else ``users`` is empty.
     """
     table = user_table()
-    if table.is_filtered:  # by what may be another thing each time
+    if table.is_filtered:  # the manager's condition may be another one for each request
         return _Asked(presented, table).snapshot(now, users)
     name = presented, table, settings.DJANGO_PERMISSIONS
     asked = _asked.get(name)
@@ -141,7 +150,7 @@ def _is_wanted(row: tuple[Any, ...], places: dict[str, slice], obtained_under: E
         return False
     (is_revoked,) = row[places["token"]]
     (certificate_is_revoked,) = row[places["obtained"]] if "obtained" in places else (False,)
-    # A family must be there: a purged one has no tokens that live.
+    # A missing family counts as revoked: a family is purged only after its last access token has expired.
     (family_lives,) = row[places["family"]] if "family" in places else (True,)
     (key_verifies,) = row[places["key"]] if "key" in places else (True,)
     return bool(not is_revoked and not certificate_is_revoked and family_lives and key_verifies)

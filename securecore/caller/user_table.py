@@ -1,4 +1,8 @@
-"""Complete user objects from columns of a larger statement."""
+"""User objects built from columns of the one query.
+
+The SQL columns of the user model, the condition of the project's manager, and the conversion of values. The query
+itself is in ``query``.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,19 @@ from django.db.models.manager import BaseManager
 
 from securecore.conf import django_settings, settings
 
-#: The types of a column's value that nothing can change. ArrayField and HStoreField read lists and dictionaries.
+#: The immutable types of a column's value. Others, for example the list of an ArrayField, are copied for each request.
 _IMMUTABLE = frozenset(
     {type(None), bool, int, float, str, bytes, Decimal, UUID, dt.date, dt.datetime, dt.time, dt.timedelta}
 )
 
 
 class UserTable:
-    """The user model as a table of a statement: every column of it, those of its parents included."""
+    """The user model as a table of an SQL statement, with every column, also those of parent models."""
 
     def __init__(self, model: type[Any], database: Any) -> None:
         self.model, self.alias = model, database.alias
         fields = model._meta.concrete_fields
-        # Not the default manager's: what that leaves out or adds is in ``condition``.
+        # Not the default manager's queryset: the filter of the default manager is in ``condition``.
         compiler: Any = QuerySet(model, using=self.alias).order_by().query.get_compiler(connection=database)
         compiler.pre_sql_setup()
         tables, _ = compiler.get_from_clause()
@@ -49,7 +53,7 @@ class UserTable:
 
     @property
     def is_made_without_statements(self) -> bool:
-        """Whether nobody's code runs where a user is made of its columns, which might ask the database for more."""
+        """Say whether no code of the project runs when a user object is built: such code could query the database."""
         model = self.model
         return (
             not self._converters
@@ -63,9 +67,10 @@ class UserTable:
         return len(self._attributes)
 
     def condition(self) -> tuple[str, dict[str, Any]]:
-        """Which users the project's default manager knows, as a condition on ``key`` with its parameters.
+        """Return the filter of the project's default manager as SQL on ``key``, with its parameters.
 
-        A manager may hide users, by the time or by the tenant: it is asked each time, unless it is a plain one.
+        A manager may hide users, for example those of another tenant. Its filter may change with each request, so this
+        builds the SQL anew, unless the manager is a plain one without a filter.
         """
         if not self.is_filtered:
             return "", {}
@@ -75,9 +80,9 @@ class UserTable:
         return f" AND {self.key} IN ({text})", dict(zip(names, values, strict=True))
 
     def user(self, values: Sequence[Any]) -> Any:
-        """Return the user whose columns these are, as ``QuerySet.get()`` would have made it.
+        """Build the user object of these columns, equal to the result of ``QuerySet.get()``.
 
-        ``values`` may have been read for an earlier request: the user shares no object with them that can be changed.
+        ``values`` may have been read for an earlier request, so the user object gets copies of its mutable values.
         """
         complete = [value if type(value) in _IMMUTABLE else _own(value) for value in values]
         for index, convert, column in self._converters:
@@ -85,30 +90,30 @@ class UserTable:
         return self.model.from_db(self.alias, self._attributes, complete)
 
     def key_of(self, presented: str) -> Any:
-        """Return a primary key as the database spells it, or None for a text that can be none."""
+        """Return a primary key in the form of the database, or None for a text that cannot be a key."""
         field = self.model._meta.pk
         try:
             key = field.to_python(presented)
-            field.run_validators(key)  # a number may be larger than any key
+            field.run_validators(key)  # refuses a number that is out of the column's range
             return field.get_db_prep_value(key, connections[self.alias])
         except (ValidationError, ValueError, OverflowError):
             return None
 
 
 def _may_filter(manager: Any) -> bool:
-    """Say whether ``manager`` may know other users at each request: by the time, or by the tenant."""
+    """Say whether ``manager`` may filter the users of a request, for example by the time or by the tenant."""
     if getattr(manager.get_queryset, "__func__", None) is not BaseManager.get_queryset:
         return True
     return type(manager.get_queryset()).__init__ is not QuerySet.__init__
 
 
 def _own(value: Any) -> Any:
-    """Return a copy of ``value`` and of everything in it. A memoryview has no copy of its own kind in ``copy``."""
+    """Return a deep copy of ``value``. ``copy.deepcopy`` cannot copy a memoryview, so that case is separate."""
     return memoryview(bytes(value)) if isinstance(value, memoryview) else copy.deepcopy(value)
 
 
 def user_table() -> UserTable:
-    """Return the table of ``AUTH_USER_MODEL`` in our database."""
+    """Return the table of ``AUTH_USER_MODEL`` in ``SECURECORE["DATABASE"]``."""
     return _table(django_settings.AUTH_USER_MODEL, settings.DATABASE)
 
 

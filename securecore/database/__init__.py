@@ -1,8 +1,8 @@
-"""Transactions, locks, claims: every statement that the features are built from.
+"""Transactions, locks and statements: the operations of which the features are built.
 
 ``transactions`` opens the outermost transaction and refuses a savepoint where a lock could be lost. ``locks`` limits
 each wait. ``rows`` claims, updates and deletes rows, one statement each. ``statements`` are SELECTs written by
-hand, which ``plans`` prepares on PostgreSQL where the connection allows it.
+hand, which ``plans`` prepares on PostgreSQL where the connection allows it. No table of a feature is named here.
 """
 
 from securecore.database.connections import connection

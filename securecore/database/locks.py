@@ -1,4 +1,4 @@
-"""Waits for locks, each of which ends: after ``LOCK_TIMEOUT`` the waiting request is refused."""
+"""Waits for locks, and their limit: after ``LOCK_TIMEOUT`` the waiting request is refused."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from securecore.errors import Refused
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
-#: The class of the advisory locks for turns. The gates of principals use two other classes.
+#: The class of the advisory locks of ``wait_for_turn``. The gates of principals use two other classes.
 _TURNS = 1_589_641_219
 
 
 def wait_for_turn(number: int) -> None:
-    """Wait until no other transaction holds the turn ``number``, then hold it until this transaction ends.
+    """Take the exclusive advisory lock ``number`` until the transaction ends; wait while another transaction holds it.
 
-    The next statement reads the rows as the previous holder left them. This statement itself still sees the rows from
-    before the wait. Needs a transaction. PostgreSQL waits for an advisory lock, at most for the time of
-    ``limit_waits``. On SQLite a transaction runs alone, so there is nothing to wait for (securecore.E601).
+    The next statement reads the rows that the previous holder committed. A statement that took the lock itself would
+    still see the rows from before the wait. Needs a transaction. PostgreSQL waits at most for the time of
+    ``limit_waits``. On SQLite writing transactions run one at a time, so this does nothing (securecore.E601).
     """
     database = connection()
     if database.vendor == "postgresql":
@@ -34,7 +34,7 @@ def wait_for_turn(number: int) -> None:
 def bounded_wait(timed_out: type[Refused]) -> Iterator[None]:
     """Wait at most ``LOCK_TIMEOUT`` seconds for locks in this block, then raise ``timed_out``.
 
-    Needs a transaction, which is broken after the refusal. SQLite waits as long as the connection's ``timeout`` says.
+    Needs a transaction, which can only roll back after the refusal. SQLite waits for the connection's ``timeout``.
     """
     with refused_when_locked(timed_out):
         limit_waits(settings.LOCK_TIMEOUT)
@@ -42,7 +42,7 @@ def bounded_wait(timed_out: type[Refused]) -> Iterator[None]:
 
 
 def limit_waits(seconds: float) -> None:
-    """Let PostgreSQL wait at most ``seconds`` for each lock from here to the end of the transaction."""
+    """Let PostgreSQL wait at most ``seconds`` for each lock until the transaction ends."""
     database = connection()
     if database.vendor == "postgresql":
         with database.cursor() as cursor:
@@ -51,12 +51,12 @@ def limit_waits(seconds: float) -> None:
 
 def lock_timeout(seconds: float) -> str:
     """Return ``seconds`` in the form of PostgreSQL's ``lock_timeout``, for example ``"2000ms"``."""
-    return f"{max(1, int(seconds * 1000))}ms"  # PostgreSQL takes 0 for no limit
+    return f"{max(1, int(seconds * 1000))}ms"  # 0 would mean no limit
 
 
 @contextmanager
 def refused_when_locked(timed_out: type[Refused]) -> Iterator[None]:
-    """Raise ``timed_out`` if a statement of this block waited too long for a lock."""
+    """Raise ``timed_out`` if a statement of this block fails after too long a wait for a lock."""
     try:
         yield
     except OperationalError as error:
@@ -71,6 +71,6 @@ def is_deadlock(error: BaseException | None) -> bool:
 
 
 def is_lock_timeout(error: Exception) -> bool:
-    """Say whether a statement raised ``error`` because it waited too long for a lock."""
+    """Say whether ``error`` ended a wait for a lock: by a timeout, or by PostgreSQL to end a deadlock."""
     state = getattr(error.__cause__, "sqlstate", None)
     return state in _WAIT_STATES or "database is locked" in str(error)

@@ -1,7 +1,6 @@
-"""What one psycopg connection has prepared, run without a cursor, which costs as much as libpq: outside of
-transactions, and as what begins one.
+"""Prepared statements of one psycopg connection, run without a cursor: outside of transactions, and to begin one.
 
-Imported only where ``DATABASES`` names PostgreSQL by psycopg 3.
+A cursor costs as much time as libpq. Imported only where ``DATABASES`` names PostgreSQL by psycopg 3.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from psycopg.generators import execute, fetch_many, send
 from psycopg.postgres import types
 from psycopg.pq import ExecStatus, Format, PipelineStatus, TransactionStatus
 
-#: PostgreSQL: a migration has changed a column's type, or somebody has deallocated what we had prepared.
+#: PostgreSQL: a migration has changed a column's type, or another program has deallocated the prepared statement.
 _GONE = ("0A000", "26000")
 _BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
 #: A connection has no more plans than this. A project needs fewer, unless its user manager writes SQL of its own.
@@ -36,11 +35,11 @@ class Bound:
 
     def __init__(self, query: bytes, values: list[Any]) -> None:
         self.query, self.values = query, values
-        #: What a plan is run with; psycopg's cursor, which runs it in a transaction, makes its own of the values.
+        #: The dumped values for a plan. In a transaction psycopg's cursor runs the query and dumps the values itself.
         self.dumped: list[Any] | None = None
         self.formats: list[Any] = []
         self.types: Any = ()
-        #: What was read the last time: the columns' types, each cell, and the rows that these are.
+        #: The last result: the columns' types, each cell, and the rows loaded from them.
         self.answer: tuple[Any, list[bytes | None], list[tuple[Any, ...]]] = ((), [], [])
 
 
@@ -58,11 +57,11 @@ class _Plan:
 
 
 class Plans:
-    """The plans of ``connection``. They go with it."""
+    """The prepared statements of ``connection``. They end with the connection."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
-        #: To make a cursor takes a sixth of the time of a statement.
+        #: One cursor for all statements: opening a cursor takes a sixth of the time of a statement.
         self._cursor = RawCursor(connection)
         self._cursor.adapters.register_loader("timestamptz", _instants(connection))
         self._parameters = Transformer(self._cursor)
@@ -76,8 +75,8 @@ class Plans:
         is. ``meanwhile`` may be called while PostgreSQL works; it must ask for nothing. Returns None, once, if its plan
         is gone, and it may be asked again. Raises psycopg's errors.
 
-        In a transaction psycopg's own cursor runs it: that begins one, and knows what psycopg has deallocated, which
-        it does with everybody's plans after a rollback. A plan that is gone would break the transaction.
+        In a transaction psycopg's own cursor runs ``bound``: the cursor begins the transaction, and tracks the prepared
+        statements that psycopg deallocates after a rollback. A missing plan would break the transaction.
         """
         is_in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF  # the project's own
         if not self.connection.autocommit or is_in_pipeline:
@@ -108,9 +107,10 @@ class Plans:
     def begun(
         self, asked: Sequence[tuple[Bound, Sequence[Any]]], commits: bool = False
     ) -> list[list[tuple[Any, ...]]] | None:
-        """Begin a transaction and run what is asked in it, one after the other, in one turn (libpq's pipeline mode).
-        Each sees what was committed before it began, also while the one before it waited. With ``commits`` that is all
-        of the transaction.
+        """Begin a transaction and run these statements in one round trip (libpq's pipeline mode).
+
+        Each statement sees the commits from before it began, also from while the statement before it waited. With
+        ``commits`` the round trip also commits.
 
         Returns None where that cannot be, and has done nothing then: the transaction has begun, or is no plain one, or
         a plan is gone. Raises psycopg's errors.
@@ -195,7 +195,7 @@ class Plans:
         return plan
 
     def _result(self) -> Any:
-        """Wait for it as psycopg does, with Ctrl-C and gevent. Raises what it says."""
+        """Wait for the result as psycopg does, with Ctrl-C and gevent. Raises its error."""
         (result,) = self.connection.wait(execute(self.connection.pgconn))
         self._check(result)
         return result
@@ -214,7 +214,7 @@ class Plans:
 
 
 def _pipelined(pgconn: Any, number: int) -> Any:
-    """Send what is queued and return so many results: psycopg's generators, for ``Connection.wait()``."""
+    """Send the queued messages and return ``number`` results, as a generator for ``Connection.wait()``."""
     yield from send(pgconn)
     results = []
     for _ in range(number):
@@ -224,8 +224,9 @@ def _pipelined(pgconn: Any, number: int) -> Any:
 
 
 def _instants(connection: Connection[Any]) -> Any:
-    """What reads an instant as Django's loader does on this connection. That one is written in Python, and reading the
-    two instants of a user took it twice as long as the rest of the row.
+    """Return a loader that reads an instant as Django's loader does on this connection.
+
+    Django's loader is written in Python: for the two instants of a user it took twice as long as the rest of the row.
     """
     of_type = types["timestamptz"].oid, Format.TEXT
     registered: Any = connection.adapters.get_loader(*of_type)

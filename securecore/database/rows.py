@@ -1,7 +1,8 @@
-"""The few moves on rows that everything else is made of, one statement each.
+"""The three operations on rows, one statement each: claim, update, delete in batches.
 
-*Claim*: an insert whose row count says who won. *Update*: believed by its row count too. *Delete*: in batches that hold
-no lock for long. There is no read-then-write anywhere above this file.
+*Claim*: an insert; its row count decides which of several callers has the row. *Update*: its row count shows whether
+the row exists. *Delete*: in batches that hold no lock for long. No code above this module reads a row to decide a
+write.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from securecore.database.locks import lock_timeout
 
 
 def claim(model: type[models.Model], *, now: dt.datetime, wait: float | None = None, **values: Any) -> bool:
-    """Insert a row with ``values`` and say whether this call made it; the unique index is the referee.
+    """Insert a row with ``values`` and say whether this call inserted it. The unique index decides between two calls.
 
-    ``values`` must hold the primary key and ``expires_at``. A row that has expired is taken over, purged or not, so
-    purging never decides anything. A concurrent claim of the same key waits for the other's transaction, then loses if
-    that committed and wins if it rolled back; ``wait`` limits this and each later wait for a lock in the transaction,
-    in seconds and without a statement of its own.
+    ``values`` must hold the primary key and ``expires_at``. The claim takes over an expired row, so a purge never
+    decides anything. If another transaction claims the same key at the same time, this call waits for that transaction:
+    it returns False after a commit, and True after a rollback. ``wait`` limits this wait and each later wait for a lock
+    in the transaction, in seconds, without a statement of its own.
     """
     database = connection()
     bounded = wait is not None and database.vendor == "postgresql"
@@ -43,9 +44,9 @@ def _claim_sql(model: type[models.Model], names: tuple[str, ...], alias: str, bo
     meta: Any = model._meta
     table, expires_at = quote(meta.db_table), quote(meta.get_field("expires_at").column)
     columns = ", ".join(quote(meta.get_field(name).column) for name in names)
-    # A row that is taken over is as new: what is not among the values gets the column's default.
+    # A row that is taken over is as new: each column that is not among the values gets its default.
     renewed = ", ".join(f"{column} = excluded.{column}" for column in (quote(f.column) for f in meta.concrete_fields))
-    # Without a WHERE, SQLite would take ON CONFLICT for the ON of a join.
+    # The WHERE is for SQLite, which would parse ON CONFLICT as the ON of a join.
     condition = "set_config('lock_timeout', %s, true) IS NOT NULL" if bounded else "true"
     return (
         f"INSERT INTO {table} ({columns}) SELECT {', '.join(['%s'] * len(names))} WHERE {condition} "
@@ -54,8 +55,9 @@ def _claim_sql(model: type[models.Model], names: tuple[str, ...], alias: str, bo
 
 
 def update(model: type[models.Model], *, pk: Any, **values: Any) -> bool:
-    """Set ``values`` in the row ``pk`` and say whether there is one: ``filter(pk=pk).update(...)`` at a third of its
-    price, for what every request does.
+    """Set ``values`` in the row ``pk`` and say whether the row exists.
+
+    For updates in every request: this takes a third of the time of ``filter(pk=pk).update(...)``.
     """
     database = connection()
     meta: Any = model._meta
@@ -75,11 +77,11 @@ def _update_sql(model: type[models.Model], names: tuple[str, ...], alias: str) -
 
 
 def delete_batch(model: type[models.Model], instant: str, *, until: dt.datetime, limit: int) -> int:
-    """Delete up to ``limit`` rows whose column ``instant`` is at or before ``until``; return how many went.
+    """Delete up to ``limit`` rows with the column ``instant`` at or before ``until``; return their number.
 
-    A transaction of its own. On PostgreSQL the rows are found by ``ctid`` and skipped when locked: six times faster
-    than ``pk IN (subquery)``, and two purges at once share the work instead of waiting for each other. No signals, no
-    cascade.
+    Runs a transaction of its own. On PostgreSQL the statement selects the rows by ``ctid`` and skips locked rows. That
+    is six times faster than ``pk IN (subquery)``, and two concurrent purges share the work instead of waiting for each
+    other. Django sends no signals and cascades nothing.
     """
     database = connection()
     quote = database.ops.quote_name

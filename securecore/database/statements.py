@@ -1,4 +1,4 @@
-"""Statements that are the same for every request: written once, and prepared where the connection allows it."""
+"""SQL statements that are the same for every request: written once, and prepared where the connection allows it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ except ImportError:  # no psycopg 3
 
 
 class Statement:
-    """A SELECT that is made once and run for every request. ``text`` names its parameters ``%(name)s``; ``new`` are
-    those that a ``Question`` gets each time.
+    """An SQL statement that is built once and runs for every request.
+
+    ``text`` names its parameters ``%(name)s``. ``new`` are the parameters that a ``Question`` gets anew for each run,
+    for example ``now``.
     """
 
     def __init__(self, text: str, new: Sequence[str] = ()) -> None:
@@ -25,25 +27,25 @@ class Statement:
         self.new = [name for name in new if name in used]
         self.names = [*(name for name in used if name not in self.new), *self.new]
         numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
-        # As PostgreSQL itself wants it, so that nothing has to be translated for each request.
-        self.numbered = re.sub(r"%\((\w+)\)s", lambda found: numbers[found[1]], text).replace("%%", "%").encode()
+        # PostgreSQL's own form of parameters, so that psycopg need not translate the text for each request.
+        self.numbered = re.sub(r"%\((\w+)\)s", lambda match: numbers[match[1]], text).replace("%%", "%").encode()
 
     def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Run it and return its rows. ``parameters`` are spelled as the database wants them (``get_db_prep_value``).
+        """Run the statement and return its rows. ``parameters`` have the form of the database (``get_db_prep_value``).
 
-        Prepared where the connection may be (``prepare_threshold`` in OPTIONS): on PostgreSQL a tenth of the time that
-        Django's cursor takes, of which most is planning. Through Django's cursor everywhere else, behind a pooler say,
-        and when somebody watches the statements.
+        Where the connection allows it (``prepare_threshold`` in OPTIONS), the statement is prepared: on PostgreSQL that
+        takes a tenth of the time of Django's cursor, which is mostly planning. Elsewhere Django's cursor runs the
+        statement, for example behind a pooler, and where ``connection.queries`` or a wrapper records the statements.
         """
         return Question(self, parameters).rows(database, parameters)
 
     def asked(self, parameters: dict[str, Any]) -> Asked:
-        """Return it with all its ``parameters``, to be asked once."""
+        """Return the statement bound to all its ``parameters``, for one run."""
         return Question(self, parameters), parameters
 
 
 class Question:
-    """A ``Statement`` with ``parameters``, to be asked again and again."""
+    """A bound statement: a ``Statement`` with ``parameters``, for many runs."""
 
     def __init__(self, statement: Statement, parameters: dict[str, Any]) -> None:
         self.statement, self.parameters = statement, parameters
@@ -52,23 +54,24 @@ class Question:
     def rows(
         self, database: BaseDatabaseWrapper, parameters: dict[str, Any], meanwhile: Callable[[], None] | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run it as ``Statement.rows()`` does, with ``parameters`` in the place of its own. The list is the one that
-        was returned before if it would be equal; nobody may change it. ``meanwhile`` may be called while the database
-        works, and must not ask it for anything.
+        """Run the statement as ``Statement.rows()`` does. ``parameters`` replace those of the same name.
+
+        If the result is the same as that of the last run, the same list is returned, so do not change the list.
+        ``meanwhile`` may be called while PostgreSQL works, and must run no statement.
         """
         plans = _plans(database)
         if plans is not None:
             bound, new = self.bound(parameters)
             with database.wrap_database_errors:
-                found: list[tuple[Any, ...]] | None = plans.rows(bound, new, meanwhile)
-            if found is not None:
-                return found
+                rows: list[tuple[Any, ...]] | None = plans.rows(bound, new, meanwhile)
+            if rows is not None:
+                return rows
         with database.cursor() as cursor:
             cursor.execute(self.statement.text, self.parameters | parameters)
             return list(cursor.fetchall())
 
     def bound(self, parameters: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """Return it for psycopg's ``Plans``, and which of ``parameters`` take the place of its last values."""
+        """Return the query and values for ``Plans``, and those of ``parameters`` that replace the last values."""
         statement = self.statement
         if self._bound is None:
             given = self.parameters | parameters
@@ -76,38 +79,40 @@ class Question:
         return self._bound, [parameters[name] for name in statement.new]
 
 
-#: A question with its parameters of this time.
+#: A bound statement, and the parameters of this run.
 Asked = tuple[Question, dict[str, Any]]
 
 
 def begun(database: BaseDatabaseWrapper, *asked: Asked, commits: bool = False) -> list[list[tuple[Any, ...]]] | None:
-    """Begin the transaction of ``database`` with these questions and return their rows, from one turn instead of one
-    for each and one for ``BEGIN``. None, and nothing is done, where it has begun or they may not be prepared.
+    """Send BEGIN and these bound statements in one round trip, and return the rows of each statement.
 
-    With ``commits`` the transaction has been committed then: whoever opened it must want nothing else of it.
+    Returns None, and has sent nothing that stays, where the transaction has begun already or statements may not be
+    prepared. With ``commits`` the round trip also commits. The transaction is then finished; run nothing more in it.
     """
     plans = _plans(database)
     if plans is None:
         return None
     with database.wrap_database_errors:
-        found: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked], commits)
-    return found
+        rows: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked], commits)
+    return rows
 
 
 def is_djangos_own(database: BaseDatabaseWrapper) -> bool:
-    """Say whether ``database`` is one of Django's own backends. Another backend may do more before each statement: that
-    of django-tenants sets the tenant's ``search_path`` when a cursor is made, and a plan is run without a cursor.
+    """Say whether ``database`` is one of Django's own backends.
+
+    A plan runs without a cursor, and another backend may depend on its cursor. Example: the backend of django-tenants
+    sets the tenant's ``search_path`` when it opens a cursor.
     """
     return type(database).__module__.startswith("django.")
 
 
 def _plans(database: Any) -> Any:
-    """Return what is prepared on the connection of ``database``, or None if nothing may be."""
+    """Return the prepared statements of the connection of ``database``, or None where none may be prepared."""
     if database.vendor != "postgresql" or database.queries_logged or database.execute_wrappers or Plans is None:
         return None
     if not is_djangos_own(database):
         return None
-    # What Django's cursor() does first, where it has something to do.
+    # Do the same as Django's cursor() before its first statement.
     if database.health_check_enabled and not database.health_check_done:
         database.close_if_health_check_failed()
     database.ensure_connection()
@@ -117,7 +122,8 @@ def _plans(database: Any) -> Any:
     # A psycopg 2 connection has no such attribute.
     if getattr(connection, "prepare_threshold", None) is None:
         return None
-    # Kept by psycopg's connection: a pool gives Django's another one for each request, and in time the first again.
+    # psycopg's connection keeps its plans. A pool may give Django another psycopg connection for each request, and
+    # later the first one again.
     plans = getattr(connection, "securecore_plans", None)
     if plans is None:
         plans = connection.securecore_plans = Plans(connection)

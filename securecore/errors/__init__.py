@@ -1,4 +1,4 @@
-"""Every refusal, by its stable code.
+"""The refusals, each with a stable code, and ``Misuse``.
 
 A refusal is an answer to untrusted input: the edge turns it into ``application/problem+json`` (RFC 9457). The caller
 reads the ``title``. ``detail`` may add the sentence that an honest client needs to mend its request, never a secret or

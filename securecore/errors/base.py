@@ -6,13 +6,13 @@ from typing import ClassVar
 
 
 class Misuse(RuntimeError):
-    """A call that can never be right; the message says how to write it."""
+    """A call that can never be right. The text names the right call."""
 
 
 class Refused(Exception):
-    """A request that is not served. Subclass it in an application to give a refusal of its own.
+    """A decision against the request. An application may subclass this for a refusal of its own.
 
-    ``detail`` is one sentence for the caller, ``headers`` are response headers the answer must carry.
+    ``detail`` is one sentence for the caller, ``headers`` are headers that the response must have.
     """
 
     code: ClassVar[str] = "refused"
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 class Unavailable(Refused):
-    """We could not find out, so the answer is "later" and never "allowed"."""
+    """A fault of a part, for example PostgreSQL: securecore cannot decide, so the response is 503 and never success."""
 
     status = 503
     code = "unavailable"
@@ -48,4 +48,4 @@ class Busy(Unavailable):
 
 def every_refusal(base: type[Refused] = Refused) -> list[type[Refused]]:
     """Return ``base`` and all its subclasses, in order of definition."""
-    return [base, *(found for sub in base.__subclasses__() for found in every_refusal(sub))]
+    return [base, *(refusal for sub in base.__subclasses__() for refusal in every_refusal(sub))]

@@ -23,7 +23,7 @@ class CertificateTooLarge(Refused):
 
 
 class CertificateNamesRefused(Refused):
-    """More names than are looked up. One that is not looked up could be revoked, or have been denied something."""
+    """The certificate has more names than securecore looks up. A name beyond the limit could be revoked or denied."""
 
     code = "certificate-names-refused"
     title = "The client certificate has too many names."
@@ -35,7 +35,7 @@ class CertificateNotVerified(Refused):
 
 
 class ProxySignatureRefused(Refused):
-    """What the proxy is said to have said lacks its good signature: nothing that the client could mend."""
+    """An identity header has no good signature of the proxy. The client cannot correct this."""
 
     code = "proxy-signature-refused"
     title = "The client certificate was not signed by the proxy."

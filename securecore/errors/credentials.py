@@ -47,7 +47,7 @@ class AuthenticationRequired(Refused):
 
 
 class CredentialsConflict(Refused):
-    """Two credentials of one request are of two callers; docs/callers.md has the table."""
+    """Two credentials of one request name two callers; docs/callers.md has the table."""
 
     code = "credentials-conflict"
     status = 401

@@ -101,7 +101,7 @@ class ContentDigestMismatch(Refused):
 
 
 class InvalidDPoPProof(Refused):
-    """RFC 9449 ``invalid_dpop_proof``. At a resource the edge answers 401 with a challenge (section 7.1)."""
+    """RFC 9449 ``invalid_dpop_proof``. At a resource the edge responds 401 with a challenge (section 7.1)."""
 
     code = "invalid-dpop-proof"
     status = 400
@@ -109,7 +109,7 @@ class InvalidDPoPProof(Refused):
 
 
 class UseDPoPNonce(Refused):
-    """RFC 9449 ``use_dpop_nonce``. The edge adds ``DPoP-Nonce``, and at a resource answers 401 (sections 8 and 9)."""
+    """RFC 9449 ``use_dpop_nonce``. The edge adds ``DPoP-Nonce``, and at a resource responds 401 (sections 8 and 9)."""
 
     code = "use-dpop-nonce"
     status = 400

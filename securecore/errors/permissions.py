@@ -16,7 +16,7 @@ class AllowanceExhausted(PermissionDenied):
 
 
 class AmountRefused(Refused):
-    """The amount that a request consumes is no whole number from 1 to 2^63 - 1, the largest a ``bigint`` holds."""
+    """The amount of a request is no whole number from 1 to 2^63 - 1, the largest ``bigint``."""
 
     code = "amount-refused"
     status = 400

@@ -28,7 +28,7 @@ class CharsetRefused(Refused):
 
 
 class TextRefused(Refused):
-    """A text holds NUL or a lone surrogate, which PostgreSQL stores nowhere, or is longer than its column."""
+    """A text holds NUL or a lone surrogate, which PostgreSQL cannot store, or is longer than its column."""
 
     code = "text-refused"
     status = 400

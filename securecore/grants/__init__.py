@@ -1,9 +1,11 @@
-"""May this principal do this, now: a check that holds until the effect has committed.
+"""Grants: the permissions of principals, and checks that hold until the effect has committed.
 
-``authorize`` enters the principal's gate, reads the grant in a second statement and runs the effect inside the same
-transaction. ``revoke`` closes the same gate, so it waits for every effect whose check passed, and every check after it
-reads the revocation. A revocation that returned is never outrun. What is changed elsewhere, in the admin, by
-``QuerySet.update()`` or in SQL, closes the gate by a trigger.
+``authorize`` enters the principal's gate, reads the grant in a second statement and runs the effect in the same
+transaction. ``revoke`` closes the same gate. So ``revoke`` waits for each effect after a passed check, and each later
+check reads the revocation: once a revocation has returned, no effect of the revoked grant commits. A change outside
+securecore, in the admin, by ``QuerySet.update()`` or in SQL, closes the gate by a trigger.
+
+The package knows neither requests nor tokens. A caller passes its credentials as SQL conditions (``Credential``).
 """
 
 from securecore.grants.authorization import (

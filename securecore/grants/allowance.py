@@ -1,7 +1,7 @@
-"""Consumable grants: so many uses, so much of an amount, in each period.
+"""Consumable grants: a number of uses and an amount in each period, for example 3 transfers and 500 euros a day.
 
-One statement counts and refuses, so that no number of callers at once can use more than there is. The row stays locked
-until the effect has committed; a second caller waits for the lock and counts on from the new value.
+One statement counts and refuses, so concurrent callers together cannot exceed the limit. The statement locks the
+counter's row until the effect has committed. A second caller waits for the row lock and counts on from the new value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from securecore.grants.limits import LARGEST_BIGINT
 from securecore.grants.models import GrantUse
 from securecore.grants.query.effective import EffectiveGrant
 
-#: The counter of uses stops at its largest value: a grant that limits only an amount has no use for it there.
+#: The counter of uses stops at its largest value. Only a grant that limits no uses, but an amount, can get there.
 _SPEND = """
     INSERT INTO securecore_grant_use (id, grant_id, principal, uses, amount, expires_at) VALUES (%s, %s, %s, 1, %s, %s)
     ON CONFLICT (id) DO UPDATE SET amount = securecore_grant_use.amount + %s, uses = securecore_grant_use.uses
@@ -30,11 +30,11 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def spend(grants: Iterable[EffectiveGrant], *, by: str, amount: int | None, now: dt.datetime) -> bool:
-    """Use the first of these consumable grants that has one use and ``amount`` left for ``by``; say whether any had.
+    """Use the first of these consumable grants that has one use and ``amount`` left for ``by``; say whether one had.
 
-    ``amount`` is what ``checked_amount`` returned. With None no grant that limits an amount allows anything: the
-    program did not say how much the effect takes. Periods are counted from 1970 in UTC: a period of 86,400 seconds is a
-    day that ends at midnight. Needs the transaction of the effect.
+    ``amount`` is a result of ``checked_amount``. With None a grant that limits an amount allows nothing, since the
+    program did not name the amount of the effect. Periods are counted from 1970 in UTC: a period of 86,400 seconds is
+    a day that ends at midnight. Needs the transaction of the effect.
     """
     with database.refused_when_locked(Busy):
         return any(
@@ -57,7 +57,7 @@ def _spend(grant: EffectiveGrant, by: str, amount: int, now: dt.datetime) -> boo
 
 
 def _period(seconds: int | None, now: dt.datetime) -> tuple[str, dt.datetime | None]:
-    """Return the name of the period that ``now`` is in, and its end."""
+    """Return the number of the period around ``now`` as text, and the end of the period."""
     if seconds is None:
         return "", None
     number = (now - _EPOCH) // dt.timedelta(seconds=seconds)

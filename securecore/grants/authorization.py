@@ -1,4 +1,7 @@
-"""Check and effect as one atomic step."""
+"""Check and effect as one atomic step: ``authorize`` and its parts.
+
+``gate`` locks, ``query`` reads the grants, ``allowance`` counts uses. This module puts them in order.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +24,23 @@ from securecore.grants.query.effective import EffectiveGrant
 from securecore.grants.query.standing import Credential
 
 Principal = str | tuple[str, ...]
-#: ``securecore.clock.now``: here the instant matters at which it is read.
+#: ``securecore.clock.now``. A check reads the clock before and after the wait for the gate, so it takes no ``now``.
 Clock = Callable[[], dt.datetime]
 
-#: A permission, and the object.
+#: A required permission, and its object.
 Asked = tuple[str, Target]
 
-#: The one reason that lets an effect happen.
+#: The one ``Decision.reason`` that allows the effect.
 GRANTED = "granted"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a caller may, and why not: true in a condition if it may.
+    """The result of a check, with its reason. A decision that allows is true in a condition.
 
     ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
-    ``service-disabled``, or the ``refusal`` of a ``Credential``. ``grants`` are those that allow it; one that is
-    consumable still has to be ``spend()``-ed.
+    ``service-disabled``, or the ``refusal`` of a ``Credential``. ``grants`` are the grants that allow the action. If
+    only consumable grants allow it, call ``spend()`` too.
     """
 
     names: tuple[str, ...]
@@ -50,16 +53,17 @@ class Decision:
         return self.reason == GRANTED
 
     def require(self) -> None:
-        """Raise ``PermissionDenied`` (403) if it may not."""
+        """Raise ``PermissionDenied`` (403) unless the caller may do this."""
         if not self:
             self._refuse(self.reason)
             raise PermissionDenied
 
     def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
-        """Count one use, and ``amount``, if only a consumable grant allows this. Raises ``AllowanceExhausted`` (403)
-        when no such grant has that much left. Needs the transaction of the effect: what is rolled back was not used.
+        """Count one use, and ``amount``, if only consumable grants allow this.
 
-        Raises ``AmountRefused`` (400) and ``Misuse`` for what is no amount, whichever grant allows this.
+        Raises ``AllowanceExhausted`` (403) when no such grant has one use and ``amount`` left. Needs the transaction
+        of the effect: a rollback of the effect restores the allowance. Raises ``AmountRefused`` (400) and ``Misuse``
+        for a value that is no amount, also when a grant without limits allows this.
         """
         amount = checked_amount(amount)
         if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
@@ -84,18 +88,18 @@ def authorize(
     consume: int | None = None,
     clock: Clock,
 ) -> Iterator[Decision]:
-    """Run the block only if ``principal`` holds ``permission`` (on ``obj``) at the instant the block commits.
+    """Run the block if ``principal`` has ``permission`` (on ``obj``), and keep that true until the block commits.
 
     ::
 
         with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
-    ``credentials`` authenticated the request, and must stand at that instant too. A consumable grant is used once, and
-    by ``consume`` of its amount. Opens the outermost transaction or joins it; the
-    gate is held until it ends. Raises ``PermissionDenied``, ``AllowanceExhausted`` (403), ``Busy`` (503) when the gate
-    was held too long, and ``Misuse`` where the answer could be an old one. Keep calls to other systems out of the
-    block: this principal's revocation waits for it.
+    ``credentials`` authenticated the request, and must be live until the commit too. A consumable grant loses one use
+    and ``consume`` of its amount. Opens or joins the outermost transaction, and holds the gate until the transaction
+    ends. Raises ``PermissionDenied`` and ``AllowanceExhausted`` (403), ``Busy`` (503) after ``LOCK_TIMEOUT`` at the
+    gate, and ``Misuse`` where the read permission could be out of date, for example on a replica. Keep calls to other
+    systems out of the block: a revocation of this principal waits for the block.
     """
     with allowed(principal, permission, obj, credentials=credentials, clock=clock) as decision:
         decision.spend(amount=consume, now=clock())
@@ -119,8 +123,8 @@ def allowed(
     with database.outermost_transaction_from("authorize()", first) as decision:
         if decision:
             yield decision
-    # Nothing was done, so a transaction of ours may as well have committed: after a rollback psycopg forgets all that
-    # it has prepared, and whoever is denied would make the next check wait for the planner.
+    # Raise only here, behind the commit of a transaction without effect. After a rollback psycopg forgets its prepared
+    # statements, so each denied caller would make the next check plan its statements again.
     decision.require()
 
 
@@ -132,11 +136,11 @@ def decide(
     credentials: Sequence[Credential] = (),
     clock: Clock,
 ) -> Decision:
-    """Say whether ``principal`` may, and let that hold until the transaction ends.
+    """Decide whether ``principal`` has ``permission``, so that the decision holds until the transaction ends.
 
-    Needs the outermost transaction (``Misuse`` in autocommit mode or a savepoint). The gate first, then the permission
-    in a second statement: never ``has_perm()``, which would answer from a cache filled before the wait. The clock is
-    read after the wait too: a permission whose end was set to an instant of the wait has ended.
+    Needs the outermost transaction (``Misuse`` in autocommit mode or a savepoint). The check enters the gate first and
+    reads the permission in a second statement. ``has_perm()`` would not do: its cache was filled before the wait. The
+    check reads the clock after the wait too, so a grant that ended during the wait counts as ended.
     """
     return decide_all(principal, [(permission, _object(obj))], credentials=credentials, clock=clock)[0]
 
@@ -144,13 +148,13 @@ def decide(
 def decide_all(
     principal: Principal, asked: Sequence[Asked], *, credentials: Sequence[Credential] = (), clock: Clock
 ) -> list[Decision]:
-    """Like ``decide`` for several permissions in the same two statements; the objects as grants name them."""
+    """Decide about several permissions in the two statements of ``decide``. The objects are ``Target`` values."""
     asked = [(require_permission(permission), on) for permission, on in asked]
     return _decided(names_of(principal), asked, tuple(credentials), clock)
 
 
 class Judge:
-    """Decides about one caller, whose gates the transaction holds and whose grants were read behind them."""
+    """Decides about one caller. The transaction holds the caller's gates, and the grants were read behind the gates."""
 
     def __init__(self, names: tuple[str, ...], permissions: Sequence[str], read: standing.Standing) -> None:
         self._names = names
@@ -162,15 +166,17 @@ class Judge:
         return permission in self._permissions
 
     def decide(self, permission: str, obj: Any = None) -> Decision:
-        """Say whether the caller may, without a statement; the grants of ``permission`` must have been read."""
+        """Decide without a statement. The grants of ``permission`` must have been read (see ``knows``)."""
         return _judged(self._read, self._names, permission, _object(obj))
 
 
 def judge(
     principal: Principal, permissions: Sequence[str], *, credentials: Sequence[Credential] = (), clock: Clock
 ) -> Judge:
-    """Enter the gates of ``principal`` and read its grants of ``permissions``; the returned judge then decides about
-    objects as they are found, in savepoints too, until the transaction ends. Needs the outermost transaction.
+    """Enter the gates of ``principal``, read its grants of ``permissions``, and return a judge of them.
+
+    The judge decides about one object after another until the transaction ends, also inside savepoints. Needs the
+    outermost transaction.
     """
     names = names_of(principal)
     read = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
@@ -200,7 +206,7 @@ def _read_behind_gates(
         _belonged_to.put(names, belongs_to)
         if belongs_to < held:
             break
-        # It came to belong to these while the gate was waited for, or we had not seen it for a while.
+        # The caller joined these groups and roles during the wait, or since ``_belonged_to`` kept the names.
         gate.enter_also(belongs_to - held)
         held |= belongs_to
         read = standing.read(names, permissions, credentials, now=clock())
@@ -208,11 +214,12 @@ def _read_behind_gates(
 
 
 def enter(principal: Principal, *, clock: Clock) -> str:
-    """Enter the gates of the caller; return the reason why it may do nothing at all, or an empty text.
+    """Enter the gates of the caller, and return the code of the refusal, or an empty string.
 
-    For code that gives the caller a session or a token, whatever it may do: a revocation that ends sessions and tokens
-    either waits until these are committed and ends them, or is seen here. Needs the transaction of the insert; if a
-    savepoint of that rolls back, gate and insert go together. Raises ``Busy`` (503).
+    For code that issues a session or a token, which depends on no permission. A concurrent revocation that ends
+    sessions and tokens has two outcomes: it waits for the commit and ends the new session or token, or ``enter`` reads
+    it and returns the refusal. Needs the transaction of the insert. If a savepoint of that transaction rolls back, the
+    gate and the insert are undone together. Raises ``Busy`` (503).
     """
     names = names_of(principal)
     _, rows = gate.enter(names, (), then=standing.asked(names, (), now=clock(), bounds=True))
@@ -220,15 +227,15 @@ def enter(principal: Principal, *, clock: Clock) -> str:
     return (standing.read(names, (), now=now) if rows is None else standing.read_at(now, rows)).refusal
 
 
-#: The names of a caller, its groups' and roles' among them, when it was last judged. Whatever is missing is entered
-#: once that is known, and whatever is too much is a gate more to wait at: what may be done is never read here.
+#: All names of a caller, with its groups and roles, as the last check read them. No decision reads this cache. A
+#: missing name costs one more statement, since the check enters that gate too; a stale name costs one extra lock.
 _belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
 class LateGate:
-    """What a long view asks for while the gate stays open; see ``late_gate``."""
+    """The permissions that a long view requires before it enters the gate; see ``late_gate``."""
 
     def __init__(
         self,
@@ -245,7 +252,7 @@ class LateGate:
         self._spends = True
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may at this moment; it is asked again at the end."""
+        """Raise ``PermissionDenied`` (403) unless the caller may do this now. ``close()`` checks it again."""
         on, consume = _object(obj), checked_amount(consume)
         require_permission(permission)
         read = standing.read(self._names, [permission], self._credentials, now=self._clock())
@@ -255,15 +262,15 @@ class LateGate:
             self._note(permission, obj)
 
     def spend_nothing(self) -> None:
-        """Leave allowances as they are: the block turned out to have no effect."""
+        """Let ``close()`` count no use of an allowance, since the block had no effect."""
         self._spends = False
 
     def abandon(self) -> None:
-        """Ask for nothing more: the caller rolls the transaction back."""
+        """Forget the required permissions, since the caller rolls the transaction back."""
         self._asked.clear()
 
     def close(self) -> None:
-        """Take the gate and ask for everything again, in two statements however much it is."""
+        """Enter the gate and check every required permission again, in two statements for any number of them."""
         if not self._asked:
             return
         decisions = _decided(self._names, [asked for asked, _ in self._asked], self._credentials, self._clock)
@@ -281,7 +288,7 @@ def late_gate(
     clock: Clock,
     note: Callable[[str, Any], None] | None = None,
 ) -> Iterator[LateGate]:
-    """Run a long block whose checks take the gate only at its end, so that a revocation need not wait for all of it.
+    """Run a long block that enters the gate only at its end, so that a revocation need not wait for the whole block.
 
     ::
 
@@ -290,9 +297,9 @@ def late_gate(
             ...  # slow
             Report.objects.create(...)
 
-    Each ``require()`` asks at once without a lock, and once more under the gate as the last statements before the
-    commit: an effect whose permission went in between is rolled back. Opens the outermost transaction or joins it.
-    ``note`` is called with each permission and object that was asked for and granted.
+    Each ``require()`` reads the permission at once, without a lock. The last statements before the commit enter the
+    gate and read every permission again; if one was revoked in between, the transaction rolls back. Opens or joins the
+    outermost transaction. ``note`` is called with each permission and object that ``require()`` granted.
     """
     with database.outermost_transaction("late_gate()"):
         late = LateGate(names_of(principal), tuple(credentials), clock, note)
@@ -312,6 +319,6 @@ def _object(obj: Any) -> Target:
         raise Misuse(
             f"This object was read from DATABASES[{alias!r}], but permissions hold for effects in "
             f"{settings.DATABASE!r} (SECURECORE['DATABASE']). Read it with .using({settings.DATABASE!r}): a replica "
-            f"may show what is no longer so."
+            f"may return an old row."
         )
     return target_of(obj)

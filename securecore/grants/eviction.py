@@ -1,7 +1,7 @@
-"""The way in which a revocation wins: sessions that hold its gate for too long are ended.
+"""Ends PostgreSQL sessions that hold a gate for too long while a revocation waits for the gate.
 
 Note [A revocation wins]
-    A check holds the gate until its transaction ends, and its view may take as long as it likes: a statement of a
+    A check holds the gate until its transaction ends, and its view may run for a long time: a statement of a
     minute, a call to another service, a wait for a lock that another of the caller's requests holds. A revocation that
     waits longer than half of ``LOCK_TIMEOUT`` therefore ends the sessions that hold the gate and are in its way
     (``pg_terminate_backend``), and looks again every few milliseconds: under the row gate the checks that came before
@@ -10,7 +10,7 @@ Note [A revocation wins]
     A session that holds the gate and waits for a lock elsewhere is ended too. Else a caller could keep a revocation
     waiting by several slow requests, each of which waits for the one before, such as twins of one idempotency key. A
     session that only waits at a gate is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session that
-    closes a gate: one revocation never ends another. A session is found by what it holds, a lock number of the gates or
+    closes a gate: one revocation never ends another. The statement finds a session by its locks: a lock number of the gates, or
     a row lock on ``securecore_gate``; pids are PostgreSQL's own, so this works behind a pooler too.
 
     A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
@@ -131,7 +131,7 @@ def watched(database: BaseDatabaseWrapper, *, kinds: Collection[int], numbers: i
 
 
 def watch(names: Collection[str] | None) -> None:
-    """Say that the revocation which is watched closes the gates of ``names``, or every gate for None."""
+    """Add to the watched revocation that it closes the gates of ``names``, or every gate for None."""
     if (current := _watch.get()) is not None:
         current.add(names)
 

@@ -1,26 +1,28 @@
-"""The gate: a lock that makes the effects of a principal and the changes of what it may do wait for each other.
+"""The gate of a principal: a lock by which its effects and the changes of its grants wait for each other.
 
-Isolation levels do not help: even SERIALIZABLE lets an effect commit after the revocation that it read past. Only a
-lock does. The lock and the reading must be two statements, since one statement that waited still sees what was before
-the wait.
+No isolation level replaces the lock. Even SERIALIZABLE lets an effect commit after a revocation that its snapshot does
+not show. The lock and the read must be two statements: a statement that waited still sees the rows from before the
+wait.
 
 Note [Gates]
-    A check *enters*: on PostgreSQL by an advisory lock that all checks share (``GATE``), else by its rows in
-    ``securecore_gate``, one check at a time. A change *closes* both, whatever ``GATE`` says, so that hosts may differ
-    while they are being deployed; whatever does not come through here is closed by a trigger. All locks end with the
-    outermost transaction. PostgreSQL queues fairly: a check that comes after a change waits behind it, so a client that
-    keeps requests in flight cannot keep its own revocation waiting (with FOR SHARE it did, for 5 to 10 seconds).
+    A check *enters* the gate. On PostgreSQL it takes an advisory lock that all checks share (``GATE``); elsewhere it
+    locks its rows in ``securecore_gate``, one check at a time. A change *closes* the gate: it takes the advisory lock
+    exclusively and the rows too, for every value of ``GATE``, so that hosts with different values may run during a
+    deployment. A trigger closes the gate for changes outside securecore. All locks end with the outermost transaction.
+    PostgreSQL queues fairly: a check that arrives after a change waits behind the change. So a client that keeps
+    requests in flight cannot delay its own revocation (with FOR SHARE it did, for 5 to 10 seconds).
 
 Note [Lock order]
     Advisory locks: the caller's own names, then its groups and roles; within each by lock number. Rows: groups and
-    roles, then own names, each sorted. A check that enters by rows locks its own names only: a change of a group or
-    role writes to the rows of all that belong to it. Whoever belongs to it newly writes to its row too, so a change
-    misses nobody. What goes round us may take them in any order; then PostgreSQL ends one of the two after a second.
+    roles, then own names, each sorted. A check that locks rows locks those of its own names only, since a change of a
+    group or role also writes the rows of all its members. Joining a group or role writes the row of that group or role
+    too, so the change misses no new member. SQL outside securecore may lock in any order. PostgreSQL then ends one of
+    the two transactions as a deadlock after one second.
 
 Note [Lock numbers]
-    Names are spread over 1,024 numbers: a statement that changes every user takes 1,024 locks and not a million, which
-    would use up PostgreSQL's lock table (6,400 by default) for everybody. Two principals of one number only wait for
-    each other.
+    Names are hashed to 1,024 lock numbers. So a statement that changes a million users takes 1,024 locks. A million
+    locks would fill PostgreSQL's lock table (6,400 by default), and every transaction would fail. Two principals with
+    the same number wait for each other, and nothing worse.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ from securecore.errors import Busy, Misuse
 from securecore.grants import eviction, turnstile
 from securecore.grants.principals import DERIVED
 
-#: Classes of advisory locks, so that they meet nobody else's: own names, groups and roles.
+#: Classes of advisory locks, random numbers that no other program uses: for own names, and for groups and roles.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
 _NUMBERS = 1_024
 
@@ -48,7 +50,7 @@ _SHARED, _EXCLUSIVE = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 
 _EVERY_NUMBER = f"SELECT {_EXCLUSIVE}({_OWN}, number) FROM generate_series(0, {_NUMBERS - 1}) number"  # noqa: S608
 
-#: What the first statement at a gate also does and finds out.
+#: Columns of the first statement at a gate: they limit the waits, and read the isolation level and the server's role.
 _TRANSACTION = """
     set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery(),
     set_config('idle_in_transaction_session_timeout', %(sc_idle)s, true)
@@ -56,7 +58,7 @@ _TRANSACTION = """
 _INSPECTION = Statement(f"SELECT {_TRANSACTION}")
 _ROW = Statement("SELECT principal FROM securecore_gate WHERE principal = %(sc_name)s")
 _LOCKED_ROW = Statement(f"{_ROW.text} FOR NO KEY UPDATE")
-#: Makes the row or locks it, in one statement: a purge may delete the row between two.
+#: Inserts the row or locks it, in one statement: between two statements a purge could delete the row.
 _HELD_ROW = Statement(
     "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) "
     "ON CONFLICT (principal) DO UPDATE SET epoch = securecore_gate.epoch RETURNING principal"
@@ -71,12 +73,14 @@ Rows = list[tuple[Any, ...]]
 def enter(
     names: tuple[str, ...], belongs_to: Collection[str], *, then: Asked
 ) -> tuple[frozenset[str] | None, Rows | None]:
-    """Let a check of the caller with these own names in, who is thought to belong to these groups and roles. Return the
-    names whose gates are held now, or None if its own are all that matter, and the rows of ``then``, which was run
-    behind the gate; None if that is left to the caller.
+    """Enter the gates of a check, and run the permission query ``then`` behind them.
 
-    Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the permission
-    could be an old one: at another isolation level, or on a replica.
+    ``names`` are the caller's own names, ``belongs_to`` its groups and roles as the last check read them. Returns the
+    locked names and the rows of ``then``. The locked names are None where a check locks its own names only. The rows
+    are None where the calling function must run the query itself.
+
+    Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the read
+    permission could be out of date: at another isolation level, or on a replica.
     """
     connection = database.connection()
     if connection.vendor == "sqlite":
@@ -90,7 +94,7 @@ def enter(
 
 
 def enter_also(names: Collection[str]) -> None:
-    """Let the check in at these gates too: behind the others the caller was found to belong to them as well."""
+    """Enter the gates of groups and roles that the caller has joined since the last check."""
     with _locking():
         question, parameters = _entering(names)
         question.rows(database.connection(), parameters)
@@ -99,16 +103,19 @@ def enter_also(names: Collection[str]) -> None:
 def close(
     *names: str, rows_too: Sequence[str] = (), then: Asked | None = None, commits: bool = False, wins: bool = True
 ) -> Rows | None:
-    """Let no check of these principals in until the transaction ends, once all that are in have left. Return the rows
-    of ``then`` if it could be run behind the gate in the same turn; None if that is left to the caller. With
-    ``commits`` it was then committed in this turn too. If it ``wins``, sessions that hold the gate for longer than half
-    of ``LOCK_TIMEOUT`` are ended (eviction.py).
+    """Close the gates of these principals: wait for the checks that hold them, and let no other check enter.
+
+    ``rows_too`` are principals of which only the rows are locked, for example the role that ``names`` get. The gates
+    stay closed until the transaction ends. Returns the rows of ``then`` if that statement ran in the same
+    round trip, and None if the calling function must run it. With ``commits`` the same round trip also committed the
+    transaction, if it ran ``then``. With ``wins`` sessions that hold a gate for longer than half of ``LOCK_TIMEOUT``
+    are ended (eviction.py).
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """
     connection = database.connection()
     ordered = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))
-    if not ordered:  # nobody is concerned
+    if not ordered:  # the change concerns no principal
         database.limit_waits(settings.LOCK_TIMEOUT)
         return None
     with ExitStack() as stack:
@@ -122,7 +129,7 @@ def close(
                 eviction.watch(names)
             closing = _closing().asked({"sc_names": list(names)} | _timeout())
             locking = [_HELD_ROW.asked({"sc_name": name}) for name in ordered]
-            # In one turn: on a busy machine each is one that everybody else has first.
+            # One round trip: on a busy machine each further one queues behind those of the other sessions.
             found = begun(
                 connection, closing, *locking, *([then] if then else []), commits=commits and then is not None
             )
@@ -135,11 +142,12 @@ def close(
 
 
 def close_all() -> None:
-    """Let no check of anybody in until the transaction ends, once all that are in have left.
+    """Close every gate until the transaction ends, and wait for all checks that hold one.
 
-    For a revocation that does not know whose requests it ends. Example: everything that a signing key has signed. All
-    1,024 lock numbers are taken, in the order of Note [Lock order], so that a check needs no lock more for this; and
-    the table of the rows, which lets no row be locked or made. Needs a transaction. Raises ``Busy`` (503).
+    For a revocation that cannot name the principals, for example of all tokens that one signing key has signed. It
+    takes all 1,024 lock numbers, in the order of Note [Lock order], so a check needs no extra lock for this. It also
+    locks the table ``securecore_gate``, so that no check locks or inserts a row there. Needs a transaction. Raises
+    ``Busy`` (503).
     """
     connection = database.connection()
     with _locking():
@@ -161,19 +169,21 @@ def winning() -> AbstractContextManager[None]:
 
 
 def take_gate(principal: str) -> None:
-    """Hold ``principal``'s row until the transaction ends: whoever does, does so alone. Raises ``Busy`` (503)."""
+    """Lock ``principal``'s row until the transaction ends, against every other transaction. Raises ``Busy`` (503)."""
     with database.bounded_wait(Busy):
         _lock_row(principal)
 
 
 def is_advisory(connection: BaseDatabaseWrapper) -> bool:
-    """Whether checks enter by an advisory lock."""
+    """Say whether checks enter by an advisory lock."""
     return settings.GATE == "advisory" or (settings.GATE == "auto" and connection.vendor == "postgresql")
 
 
 def lock_sql(names: str, function: str, more: str = "NULL") -> str:
-    """Return a statement that takes the advisory locks of the principals that ``names`` selects, in their order
-    (Note [Lock order]). Its columns are ``more``, evaluated first, and the name.
+    """Return a SELECT that takes the advisory locks of the principals that the query ``names`` selects.
+
+    The locks are taken in the order of Note [Lock order]. The columns are ``more``, which PostgreSQL evaluates first,
+    the name, and the call of ``function``.
     """
     derived = " OR ".join(f"substr(name, 1, {len(kind)}) = '{kind}'" for kind in DERIVED)
     ordered = (
@@ -188,14 +198,14 @@ def _timeout() -> dict[str, Any]:
 
 
 def _bounds() -> dict[str, Any]:
-    """The bounds of a transaction that holds a gate: its waits for locks, and the time between two statements."""
+    """Return the limits of a transaction that holds a gate: for a lock wait, and for the pause between statements."""
     return _timeout() | {"sc_idle": database.lock_timeout(settings.GATE_IDLE_TIMEOUT)}
 
 
 def _enter_shared(connection: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:
     """Enter by locks that all checks share."""
     entering = _entering(names)
-    # Whoever closes this gate waits for each turn that those who are in still need: better one than three.
+    # One round trip instead of three: a revocation waits for each round trip of the checks that hold the gate.
     found = begun(connection, entering, then) or [asked.rows(connection, given) for asked, given in (entering, then)]
     rows, behind = found
     _require_current(*rows[0][1:3])
@@ -203,7 +213,7 @@ def _enter_shared(connection: BaseDatabaseWrapper, names: Collection[str], then:
 
 
 def _enter_alone(connection: BaseDatabaseWrapper, names: Sequence[str], then: Asked) -> Rows | None:
-    """Enter by the caller's rows, which no other check and no change can hold at once."""
+    """Enter by row locks on the caller's rows, which exclude every other check and change."""
     ordered = sorted(names)
     found = begun(connection, _INSPECTION.asked(_bounds()), *(_row(name) for name in ordered), then)
     if found is not None and all(found):
@@ -219,7 +229,7 @@ def _enter_alone(connection: BaseDatabaseWrapper, names: Sequence[str], then: As
 
 
 def _entering(names: Collection[str]) -> Asked:
-    """What takes the locks of these names."""
+    """Return the statement that takes the shared locks of these names."""
     given = {f"sc_name{index}": name for index, name in enumerate(names)}
     return _shared(len(names)).asked(given | _bounds())
 
@@ -234,8 +244,8 @@ def _require_current(isolation: str, is_replica: bool) -> None:
     if isolation not in ("read committed", "read uncommitted"):
         raise Misuse(
             f"This transaction is {isolation.upper()}: it would read the permission as it was when the transaction "
-            f"began, from before the revocation that it waited for. Use READ COMMITTED, PostgreSQL's default, for "
-            f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before it."
+            f"began, before the revocation that the check waited for. Use READ COMMITTED, PostgreSQL's default, for "
+            f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before authorize()."
         )
     if is_replica:
         raise _on_a_replica()
@@ -243,14 +253,14 @@ def _require_current(isolation: str, is_replica: bool) -> None:
 
 def _on_a_replica() -> Misuse:
     return Misuse(
-        f"DATABASES[{settings.DATABASE!r}] is a replica, which learns of a revocation later and knows no locks, or "
-        f"this transaction is read-only. Name the primary in SECURECORE['DATABASE']."
+        f"DATABASES[{settings.DATABASE!r}] is a replica, which gets a revocation later and has no locks, or this "
+        f"transaction is read-only. Name the primary in SECURECORE['DATABASE']."
     )
 
 
 @contextmanager
 def _locking() -> Iterator[None]:
-    """Raise ``Busy`` for a wait that was too long, and ``Misuse`` where nothing can be locked."""
+    """Raise ``Busy`` for a wait longer than ``LOCK_TIMEOUT``, and ``Misuse`` where the transaction is read-only."""
     try:
         with database.refused_when_locked(Busy):
             yield
@@ -269,8 +279,10 @@ def _require_immediate() -> None:
 
 
 def _begin_again(connection: BaseDatabaseWrapper) -> None:
-    """Give up what ``begun()`` has locked: a row is not there yet, and those behind it were locked before it could be
-    made (Note [Lock order]). Nothing else has happened in this transaction.
+    """Roll back the locks that ``begun()`` took, so that the rows can be locked in the order of Note [Lock order].
+
+    A row was missing, and ``begun()`` locked the rows behind it in the order. To insert the missing row now would be
+    out of order. The transaction has done nothing else.
     """
     with connection.wrap_database_errors:
         connection.connection.rollback()
@@ -288,7 +300,7 @@ def _row(name: str) -> Asked:
 
 def _lock_row(name: str) -> None:
     connection = database.connection()
-    # SQLite locks no rows: there the transaction is alone from its beginning (``transaction_mode``).
+    # SQLite has no row locks: there ``transaction_mode`` excludes other writers from the beginning.
     statement = _LOCKED_ROW if connection.features.has_select_for_update else _ROW
     if not statement.rows(connection, {"sc_name": name}):
         _HELD_ROW.rows(connection, {"sc_name": name})

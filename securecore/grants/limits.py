@@ -1,4 +1,4 @@
-"""The limits that a grant may have, checked before a database refuses them with an error of its own."""
+"""Checks of the limits of a grant. Without them the database would refuse a bad limit with an error of its own."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LARGEST = {"uses_limit": LARGEST_INTEGER, "amount_limit": LARGEST_BIGINT, "peri
 
 
 def checked_amount(amount: Any) -> int | None:
-    """Return ``amount``, or None where no amount was named.
+    """Return ``amount`` if it is a valid amount or None.
 
-    Raises ``AmountRefused`` (400) for an integer that is no amount. Zero is none: its effect would be free, also under
-    an allowance that is exhausted. Raises ``Misuse`` for another type, for example ``0.49``, of which PostgreSQL would
-    store 0, or ``True``.
+    Raises ``AmountRefused`` (400) for an integer that is no amount. Zero is no amount: its effect would be free, also
+    under an exhausted allowance. Raises ``Misuse`` for another type, for example ``True``, or ``0.49``, which
+    PostgreSQL would store as 0.
     """
     if amount is None:
         return None

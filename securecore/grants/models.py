@@ -5,17 +5,18 @@ import datetime as dt
 from django.db import models
 from django.db.models import F, Q
 
-#: A grant of ``role:NAME`` makes its principal a holder of the role; what the role may do is granted to ``role:NAME``.
+#: A grant of ``role:NAME`` makes its principal a holder of the role. The role's permissions are granted to the
+#: principal ``role:NAME``.
 ROLE = "role:"
 
 
 class Gate(models.Model):
-    """One row a principal: what checks and changes of that principal lock, and how often it was changed."""
+    """One row for each principal. Checks and changes of the principal lock the row; the row counts the changes."""
 
     #: ``user:<primary key>``, ``service:<client id>``, ``certificate:<thumbprint>``, ``group:<primary key>``,
     #: ``role:<name>``.
     principal = models.CharField(max_length=160, primary_key=True)
-    #: Counts the changes of what this principal may do, whatever it follows from.
+    #: Counts the changes of this principal's permissions, also those by its groups, roles and account state.
     epoch = models.BigIntegerField(default=0)
 
     class Meta:
@@ -27,36 +28,36 @@ class Gate(models.Model):
 
 class GrantQuerySet(models.QuerySet["Grant"]):
     def live(self) -> GrantQuerySet:
-        """Those that nobody took back; their time may be over, or still to come."""
+        """Return the grants that are not revoked. They may have expired, or begin later."""
         return self.filter(revoked_at=None)
 
     def of(self, principal: str, permission: str) -> GrantQuerySet:
         return self.filter(principal=principal, permission=permission)
 
     def on(self, object_type: str, object_id: str) -> GrantQuerySet:
-        """Those on exactly this object; on none in particular with two empty texts."""
+        """Return the grants on exactly this object; with two empty texts, the grants on all objects."""
         return self.filter(object_type=object_type, object_id=object_id)
 
     def revoke(self, *, now: dt.datetime) -> int:
-        """Revoke what is not revoked yet; the first instant stays. Take the gate before it."""
+        """Revoke the live grants. A grant that is revoked already keeps its instant. Close the gate first."""
         return self.live().update(revoked_at=now)
 
 
 class Grant(models.Model):
-    """That a principal may do something, or with ``denies`` that it must not. A revoked grant stays as history."""
+    """A permission of a principal, or with ``denies`` a denial. A revoked grant stays as history."""
 
     id = models.BigAutoField(primary_key=True)
     principal = models.CharField(max_length=160)
     permission = models.CharField(max_length=128)
-    #: The model (``app.model``) and primary key of the one object that this is about; both empty: every object.
+    #: The model (``app.model``) and primary key of the one object of the grant. Both empty: all objects.
     object_type = models.CharField(max_length=100, blank=True, default="")
     object_id = models.CharField(max_length=255, blank=True, default="")
-    #: Wins over every grant that allows.
+    #: A denial wins over every grant that allows.
     denies = models.BooleanField(default=False)
-    #: From when to when it counts; null is no bound.
+    #: The grant counts from ``valid_from`` to before ``valid_until``; null is no bound.
     valid_from = models.DateTimeField(null=True, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True, db_index=True)
-    #: How much of it there is in each ``period`` seconds, or in all: this many uses, and this much of an amount.
+    #: The uses and the amount in each ``period`` seconds; without a period, in all.
     uses_limit = models.PositiveIntegerField(null=True, blank=True)
     amount_limit = models.BigIntegerField(null=True, blank=True)
     period = models.PositiveIntegerField(null=True, blank=True)
@@ -81,7 +82,7 @@ class Grant(models.Model):
                 condition=Q(valid_from=None) | Q(valid_until=None) | Q(valid_from__lt=F("valid_until")),
                 name="sc_grant_window",
             ),
-            # Each part is spelled so that it is never null: a null passes a check.
+            # No part may be null: PostgreSQL and SQLite accept a row for which a CHECK is null.
             models.CheckConstraint(
                 condition=(Q(uses_limit=None) | Q(uses_limit__gt=0))
                 & (Q(amount_limit=None) | Q(amount_limit__gt=0))
@@ -89,7 +90,7 @@ class Grant(models.Model):
                 & (Q(denies=False) | Q(uses_limit=None, amount_limit=None)),
                 name="sc_grant_allowance",
             ),
-            # One step, so that whom a role reaches can be read in one statement.
+            # A role cannot hold a role, so one statement without recursion reads the holders of a role.
             models.CheckConstraint(
                 condition=~Q(permission__startswith=ROLE)
                 | (~Q(principal__startswith=ROLE) & Q(object_type="", uses_limit=None, amount_limit=None)),
@@ -102,16 +103,19 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         verb = "must not" if self.denies else "may"
-        what = f" on {self.object_type} {self.object_id}" if self.object_type else ""
-        return f"{self.principal} {verb} {self.permission}{what}"
+        on = f" on {self.object_type} {self.object_id}" if self.object_type else ""
+        return f"{self.principal} {verb} {self.permission}{on}"
 
 
 class GrantUse(models.Model):
-    """What one caller has used of a consumable grant in one period. Its row is locked until the effect commits."""
+    """The uses and amount of a consumable grant that one caller has used in one period.
 
-    #: The record id of grant, caller and beginning of the period.
+    The effect's transaction locks the row until the effect commits.
+    """
+
+    #: The record id of grant, caller and number of the period.
     id = models.UUIDField(primary_key=True)
-    # No constraint in the database: each table is purged by itself; a trigger takes these with their grant.
+    # No constraint in the database, since each table is purged by itself. A trigger deletes these rows with the grant.
     grant = models.ForeignKey(Grant, on_delete=models.CASCADE, db_constraint=False, related_name="used")
     principal = models.CharField(max_length=160)
     uses = models.PositiveIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""What may be the name of a permission."""
+"""The rules for the name of a permission."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from securecore.grants.query.user_tables import EVERYTHING
 from securecore.texts import storable
 
 LONGEST: int = Grant._meta.get_field("permission").max_length or 0
-#: Without control characters, and no space at either end, where nobody would see one.
+#: No control characters, and no space at either end, where a reader would not see the space.
 _NAME = re.compile(r"(?!\s)[^\x00-\x1f\x7f-\x9f]+(?<!\s)")
 _NO_NAMES = (EVERYTHING, ROLE)
 
@@ -19,15 +19,15 @@ _NO_NAMES = (EVERYTHING, ROLE)
 def require_permission(name: Any) -> str:
     """Return ``name`` if it can name a permission, or a role as ``role:NAME``.
 
-    Raises ``Misuse`` for a name that no program means, and ``TextRefused`` (400) for a text that no column holds, which
-    may have come with a request.
+    Raises ``Misuse`` for a name that only a mistake in the program can produce, and ``TextRefused`` (400) for a text
+    that no column can store, since a client may have sent that text.
     """
     if isinstance(name, str):
         storable(name, longest=LONGEST)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NO_NAMES:
         raise Misuse(
             f"{name!r} is no name of a permission: use a text of 1 to 128 characters without control characters, for "
-            f'example "transfers.create". {EVERYTHING!r} is none; only Django\'s superusers have every permission '
-            f"(DJANGO_PERMISSIONS)."
+            f'example "transfers.create". {EVERYTHING!r} cannot be granted; only Django\'s superusers have every '
+            f"permission (DJANGO_PERMISSIONS)."
         )
     return name

@@ -1,4 +1,7 @@
-"""Who may be granted something, by name."""
+"""Principals, the names to which permissions are granted, and targets, the objects of a check.
+
+Examples of principals: ``user:7``, ``service:payments``, ``group:3``. Nothing here reads grants.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.texts import storable
 
-#: Without control characters, which no log and no terminal shows.
+#: No control characters, which logs and terminals do not show.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
-#: What acts by itself.
+#: Prefixes of principals that can be a caller.
 OWN = ("user:", "service:", "certificate:")
-#: What a user or another principal belongs to.
+#: Prefixes of principals that a caller can belong to: groups and roles.
 DERIVED = ("group:", ROLE)
 
 _LONGEST_PRINCIPAL: int = Grant._meta.get_field("principal").max_length or 0
@@ -30,14 +33,12 @@ _LONGEST_OBJECT: int = Grant._meta.get_field("object_id").max_length or 0
 
 
 def principal_of(user: Any) -> str:
-    """Return the principal that stands for ``user`` in grants: ``user:<primary key>``. Service accounts are users
-    too.
-    """
+    """Return the principal of ``user``: ``user:<primary key>``. A service account with a user row is a user too."""
     return f"user:{user.pk}"
 
 
 def user(key: str) -> str | None:
-    """Return the principal of the user with this primary key, given as text, or None for a text that can be no key."""
+    """Return the principal of the user with this primary key as text, or None for a text that cannot be a key."""
     try:
         return f"user:{get_user_model()._meta.pk.to_python(key)}"
     except ValidationError:
@@ -45,7 +46,7 @@ def user(key: str) -> str | None:
 
 
 def service(client_id: str) -> str:
-    """Return the principal of an OAuth client, for whatever it does with its tokens."""
+    """Return the principal of an OAuth client, which is a caller's name in each request with the client's token."""
     return f"service:{client_id}"
 
 
@@ -55,34 +56,36 @@ def certificate(thumbprint: str) -> str:
 
 
 def group(of: Any) -> str:
-    """Return the principal of a group of Django's: what it is granted, its members have."""
+    """Return the principal of a Django group. Each member of the group has its permissions."""
     return f"group:{of.pk}"
 
 
 def role(name: str) -> str:
-    """Return the principal of a role: what it is granted, its holders have. Roles come into being by being used."""
+    """Return the principal of a role. Each holder of the role has its permissions. A role needs no registration."""
     return f"{ROLE}{name}"
 
 
 def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return the caller's own names. Raises ``Misuse`` for what cannot act, and ``TextRefused`` (400) for a name that
-    no column holds.
+    """Return the caller's own names as a tuple.
+
+    Raises ``Misuse`` for a principal that cannot be a caller, for example a group, and ``TextRefused`` (400) for a name
+    that no column can store.
     """
     names = (principal,) if isinstance(principal, str) else principal
     if not names or not all(name.startswith(OWN) for name in names):
         raise Misuse(
-            f"{principal!r} is nobody who acts. Name a caller as principal_of(user), principals.service(client_id) or "
-            f"principals.certificate(thumbprint); groups and roles follow from them."
+            f"{principal!r} cannot be a caller. Name the caller as principal_of(user), principals.service(client_id) "
+            f"or principals.certificate(thumbprint); the check itself adds the groups and roles."
         )
     if sum(name.startswith("user:") for name in names) > 1:
-        raise Misuse(f"{principal!r} are two users; a caller is one.")
+        raise Misuse(f"{principal!r} names two users; a caller has at most one.")
     for name in names:
         storable(name, longest=_LONGEST_PRINCIPAL)
     return names
 
 
 def require_principal(principal: str) -> str:
-    """Return ``principal`` if it can be granted something. Raises ``Misuse``, and ``TextRefused`` (400)."""
+    """Return ``principal`` if it can get grants. Raises ``Misuse``, and ``TextRefused`` (400)."""
     storable(principal, longest=_LONGEST_PRINCIPAL)
     if not principal.startswith(OWN + DERIVED) or principal.endswith(":") or not _NAME.fullmatch(principal):
         raise Misuse(
@@ -93,12 +96,12 @@ def require_principal(principal: str) -> str:
 
 
 def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Return what each of these own names begins with, one of ``OWN``."""
+    """Return the prefix of each of these own names, one of ``OWN``."""
     return tuple(name[: name.index(":") + 1] for name in names)
 
 
 def user_key(names: Sequence[str]) -> Any:
-    """Return the primary key of the user among ``names``, or None if there is none or it cannot exist."""
+    """Return the primary key of the user among ``names``, or None without a user or for a text that cannot be a key."""
     for name in names:
         if name.startswith("user:"):
             try:
@@ -110,8 +113,10 @@ def user_key(names: Sequence[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The object of a check. With multi-table inheritance one row is an object of several models, and grants may name
-    each of them: ``own`` and its ``parents`` for sure, and ``children`` if the child's row exists.
+    """The object of a check, under every name that a grant may use.
+
+    With multi-table inheritance one row is an object of several models, and a grant may name any of them. ``own`` and
+    ``parents`` always exist; a name in ``children`` means this object only if the child's row exists.
     """
 
     own: tuple[str, str] = ("", "")
@@ -124,7 +129,7 @@ class Target:
 
 
 def object_of(obj: Any) -> tuple[str, str]:
-    """Return how grants name this object: model label and primary key; two empty texts for None."""
+    """Return the model label and primary key by which a grant names this object; two empty texts for None."""
     if obj is None:
         return "", ""
     if obj.pk is None:
@@ -133,7 +138,7 @@ def object_of(obj: Any) -> tuple[str, str]:
 
 
 def target_of(obj: Any) -> Target:
-    """Return every name by which grants may mean this object."""
+    """Return every name that a grant may use for this object."""
     own = object_of(obj)
     if obj is None:
         return Target()
@@ -146,7 +151,7 @@ def target_of(obj: Any) -> Target:
 
 
 def target_named(label: str, key: str) -> Target:
-    """Return every name of the object with this model label and primary key, also if the object is gone."""
+    """Return every name of the object with this model label and primary key, also of a deleted object."""
     if not label:
         return Target()
     model = apps.get_model(label)
@@ -156,9 +161,7 @@ def target_named(label: str, key: str) -> Target:
 
 @lru_cache(maxsize=256)
 def _relatives(model: type[Model]) -> tuple[tuple[type[Model], ...], tuple[str, ...]]:
-    """The models of which each object of ``model`` is an object too, and the labels of those whose objects are objects
-    of ``model`` under the same primary key.
-    """
+    """Return the parent models of ``model``, and the labels of its child models with the same primary key."""
     parents: dict[type[Model], None] = dict.fromkeys(
         parent._meta.concrete_model or parent for parent in model._meta.get_parent_list()
     )

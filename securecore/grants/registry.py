@@ -1,6 +1,7 @@
-"""Give and take back. Everything here closes the gate first, and holds when its transaction has committed.
+"""Writes of grants: ``grant``, ``revoke``, ``revoke_all`` and ``note_change``.
 
-Epochs are counted by triggers (see triggers/), whoever makes a change.
+The first three close the gate before they write. Each is in force once its transaction has committed. The triggers
+count the epochs (see triggers/), for changes here and outside securecore.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from securecore.texts import storable
 def grant(
     *, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False, **limits: Any
 ) -> bool:
-    """Let ``principal`` have ``permission`` (on ``obj``), or with ``denies`` forbid it; return whether that is new.
+    """Grant ``permission`` (on ``obj``) to ``principal``, or with ``denies`` deny it; say whether the grant is new.
 
     ``limits`` are ``valid_from`` and ``valid_until`` (instants), ``uses_limit``, ``amount_limit`` and ``period`` (in
-    seconds). To change those of a live grant, revoke it first. Opens or joins the outermost transaction.
+    seconds). To change the limits of a live grant, revoke the grant first. Opens or joins the outermost transaction.
 
-    Raises ``Misuse`` for a limit of another type and for limits that contradict each other, ``AmountRefused`` (400) for
-    a number that no grant can have, and ``TextRefused`` (400).
+    Raises ``Misuse`` for a limit of the wrong type and for limits that contradict each other, ``AmountRefused`` (400)
+    for a number out of range, and ``TextRefused`` (400).
     """
     check_limits(denies=denies, **limits)
     object_type, object_id = object_of(obj)
-    # Only what takes something away ends the requests that hold the gate.
+    # Only a denial ends sessions that hold the gate for too long (``wins``): a grant takes no permission away.
     with database.outermost_transaction("grant()"), gate.winning() if denies else nullcontext():
         _close(require_principal(principal), require_permission(permission), wins=denies)
         grants = _rows()
@@ -56,11 +57,10 @@ def grant(
 
 
 def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False) -> bool:
-    """Take ``permission`` (on ``obj``) from ``principal``, or with ``denies`` lift what forbids it; say whether there
-    was anything to take.
+    """Revoke the grant of ``permission`` (on ``obj``), or with ``denies`` the denial; say whether a live one existed.
 
-    Opens or joins the outermost transaction, and holds as soon as that has committed: after the wait for the gate every
-    effect that was allowed has committed, and every later check reads this.
+    Opens or joins the outermost transaction. The wait for the gate ends once every allowed effect has committed or
+    rolled back. Each check after the commit reads the revocation.
     """
     with database.outermost_transaction("revoke()") as is_ours, gate.winning():
         on = object_of(obj)
@@ -80,7 +80,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
-    """Take everything that was granted to ``principal`` itself, its roles too; what denies stays. Say how many."""
+    """Revoke all grants of ``principal`` itself, with its roles but without its denials; return their number."""
     with database.outermost_transaction("revoke_all()"), gate.winning():
         roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
@@ -88,9 +88,9 @@ def revoke_all(*, principal: str, now: dt.datetime) -> int:
 
 
 def note_change(*principals: str) -> None:
-    """Count that what these principals may do has changed where no trigger sees it: their gates' epochs move on.
+    """Increase the epochs of these principals, for a change of their permissions that no trigger sees.
 
-    Waits for what they are doing. Opens or joins a transaction, and holds when that has committed.
+    Waits for transactions that lock the gates' rows. Opens or joins a transaction.
     """
     with transaction.atomic(using=settings.DATABASE):
         for start in range(0, len(principals), 500):
@@ -100,7 +100,7 @@ def note_change(*principals: str) -> None:
             gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
-#: What ``GrantQuerySet.revoke()`` does to the live grant of one permission.
+#: Revokes the live grant of one permission, as ``GrantQuerySet.revoke()`` does.
 _REVOKING = Statement("""
     UPDATE securecore_grant SET revoked_at = %(now)s WHERE principal = %(principal)s AND permission = %(permission)s
     AND object_type = %(type)s AND object_id = %(object)s AND denies = %(denies)s AND revoked_at IS NULL RETURNING id
@@ -108,7 +108,7 @@ _REVOKING = Statement("""
 
 
 def _close(principal: str, permission: str, **then: Any) -> gate.Rows | None:
-    # A role's row too: whoever changes what the role may do must not miss a new holder (Note [Lock order]).
+    # Lock the role's row too, so that a concurrent change of the role does not miss a new holder (Note [Lock order]).
     return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), **then)
 
 

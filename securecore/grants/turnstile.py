@@ -1,9 +1,9 @@
-"""The queue before the gate: of one caller, few threads of a process ask PostgreSQL at once.
+"""The semaphore before the gate: it limits the concurrent checks of one caller in one process.
 
-A check that waits at the gate is in the way of others. When a change lets go of its gate all who wait there are woken
-before it, and it learns of its own commit behind them; and each check that is let in while the machine is busy is one
-more that the next change waits for. Who waits here, in its own process, costs nobody anything. It is no part of the
-check: what is let through is decided behind the gate.
+Checks that wait at the gate delay revocations in two ways. PostgreSQL wakes the waiting checks before the revoking
+session receives its COMMIT reply. And on a busy machine each check that gets the lock is one more for the next
+revocation to wait for. A thread that waits at the semaphore delays no database session. The semaphore decides no
+permission: the check reads the permission behind the gate.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Busy
 
-#: How many threads. Measured with 64 clients on two cores (benchmarks/revocation_latency.py --at-once): 2 take more
-#: than half off the p95 of a revocation, 4 two fifths, with as many checks a second as before. Each is one round trip:
-#: over 1 ms of network 2 are some 1,500 checks a second of one caller, more than a process has the CPU for.
+#: Concurrent checks of one caller in a process. Measured with 64 clients on two cores (benchmarks/revocation_latency.py
+#: --at-once): 2 halve the p95 latency of a revocation and better, 4 reduce it by two fifths, and the checks a second
+#: stay the same. A check is one round trip: over a network of 1 ms, 2 allow some 1,500 checks a second of one caller,
+#: more than the CPU of a process can do.
 AT_ONCE = 2
 
-#: One that is dropped while somebody is in it lets a few more in than it should, and no harm is done.
+#: If the cache evicts a semaphore that is in use, a few extra threads pass. That is harmless.
 _turnstiles: BoundedCache[threading.Semaphore] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
@@ -30,10 +31,10 @@ _turnstiles: BoundedCache[threading.Semaphore] = BoundedCache(
 
 @contextmanager
 def turn(names: tuple[str, ...]) -> Iterator[None]:
-    """Run the block, which takes the gate of the caller with these names, when it is this thread's turn. Raises
-    ``Busy`` (503) after ``LOCK_TIMEOUT``.
+    """Run the block, which enters the gates of the caller with these names, in a slot of the caller's semaphore.
 
-    Needs a transaction. One that may hold locks does not wait here, where PostgreSQL sees no deadlock.
+    Raises ``Busy`` (503) after ``LOCK_TIMEOUT``. Needs a transaction. A transaction that may hold locks does not wait
+    here, since PostgreSQL could not detect a deadlock at the semaphore.
     """
     if database.may_hold_locks():
         yield

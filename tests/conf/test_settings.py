@@ -181,7 +181,7 @@ class TestProxies:
 
     def test_that_are_none_sign_nothing(self) -> None:
         given = {"CERTIFICATE_SOURCE": "gunicorn", "PROXY_SIGNATURE_KEYS": [PROXY_KEY]}
-        assert "means nothing where gunicorn" in complaint(given)
+        assert "has no effect where gunicorn" in complaint(given)
 
     @pytest.mark.parametrize("secret", ["", "short", "x" * 31, None, 1, b"x" * 32])
     def test_need_a_good_secret(self, secret: Any) -> None:

@@ -61,7 +61,7 @@ class TestPrincipals:
 
     @pytest.mark.parametrize("name", ["group:1", "role:maker", "alice", ""])
     def test_that_do_not_act_are_misuse(self, name: str) -> None:
-        with pytest.raises(Misuse, match="nobody who acts"):
+        with pytest.raises(Misuse, match="cannot be a caller"):
             decision(name)
 
     def test_are_one_user_at_a_time(self, alice: str) -> None:

@@ -1,12 +1,13 @@
-"""What a caller may do at this moment, in one SELECT: its own grants, its groups' and its roles', with their denials.
+"""The effective grants of a caller, in one SELECT: its own, those of its groups and roles, and the denials.
 
-Written by hand, for PostgreSQL and SQLite, so that other statements can be composed around it. It names tables of other
-features and of Django, and imports none of them.
+The SQL is written by hand for PostgreSQL and SQLite, so that other statements can be composed around it. It names
+tables of other features and of Django, and imports none of them. Locks are in ``gate``, decisions in
+``authorization``.
 
 Note [Names]
-    A caller goes by several names: its user, the certificate of the request, the service (OAuth client) whose token it
-    came with. From these follow the groups of the user (Django's), and the roles that any of these hold. A check locks
-    the gates of all of them, and reads the grants of all of them.
+    A caller has several own names: its user, the certificate of the request, and the service (OAuth client) of its
+    token. The Django groups of the user, and the roles that any of these principals hold, follow from the own names. A
+    check locks the gates of all these names, and reads the grants of all of them.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ _COLUMNS = (
     "period",
 )
 _WIDTH = len(_COLUMNS)
-#: Of these, what decides whether something is allowed at all.
+#: The columns among these that decide whether an action is allowed: without id and limits.
 _DECIDING = _COLUMNS[1:5]
-#: Names whose grants follow from a credential, and not from the user.
+#: Prefixes of names that a credential gives the caller. Their grants count only with that credential.
 _BY_CREDENTIAL = ("certificate:", "service:")
 _EVERY_OBJECT = Target()
-#: When a grant begins and ends, for whoever judges that later than the database (``at``).
+#: The bounds of a grant in time, for ``at``, which compares them with a later instant than PostgreSQL did.
 _BOUNDS = ("valid_from", "valid_until")
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveGrant:
-    """A live grant of one of the caller's names. One without ``permission`` says that there is none for this name."""
+    """A live grant of one of the caller's names. Null in ``permission`` means that this name has no grants."""
 
     name: str
     #: Null for one of Django's own permissions.
@@ -67,9 +68,10 @@ class EffectiveGrant:
         return self.uses_limit is not None or self.amount_limit is not None
 
     def is_about(self, permission: str, target: Target) -> bool:
-        """Whether it decides about ``permission`` on this object; a grant on no object is about every one.
+        """Say whether the grant decides about ``permission`` on this object; a grant without object covers all objects.
 
-        A denial on a child model's object forbids its parent's object too: it is the same row, fetched another way.
+        A denial on a child model's object denies its parent's object too. Example: both models read the same row, once
+        as ``Place`` and once as ``Restaurant``.
         """
         if self.permission not in (permission, EVERYTHING):
             return False
@@ -79,25 +81,27 @@ class EffectiveGrant:
         return bool(self.denies) and named in target.children
 
 
-#: What the SQL made here depends on besides arguments: the user model, the database, DJANGO_PERMISSIONS.
+#: The settings on which the SQL depends, beside its arguments: user model, database, DJANGO_PERMISSIONS.
 Surroundings = tuple[str, str, bool]
 
 
 def surroundings() -> Surroundings:
-    """Return them as they are, for whoever keeps a statement that was made of this SQL."""
+    """Return the current settings, for the key of a cache that keeps statements with this SQL."""
     return django_settings.AUTH_USER_MODEL, settings.DATABASE, settings.DJANGO_PERMISSIONS
 
 
 def effective_sql(
     *, names: Sequence[str], user: str | None, permissions: Sequence[str] = (), bounds: bool = False
 ) -> str:
-    """Return a SELECT for ``read()``: every name of the caller and of its groups, beside it each of its live grants,
-    and beside one that makes it hold a role each of the role's; nulls where there is none.
+    """Return a SELECT of the effective grants, for ``read()``.
 
-    ``names`` and ``user`` are SQL expressions, of the caller's own names (see ``user_tables.name_sql``) and of its
-    user's primary key. With ``permissions``, SQL expressions too, only grants of these are read. With ``bounds`` those
-    that are yet to begin are read too, and each row ends with the bounds of both grants, for ``at()``. Parameters are
-    those of ``parameters()``, and whatever the expressions hold.
+    A row has a name of the caller or of one of its groups, a live grant of that name, and, if that grant gives a role,
+    a live grant of the role. The columns of a missing grant are null.
+
+    ``names`` are SQL expressions of the caller's own names (see ``user_tables.name_sql``), ``user`` that of its user's
+    primary key. With ``permissions``, SQL expressions too, only grants of these permissions are read. With ``bounds``
+    the SELECT also reads grants that begin later, and each row ends with the bounds of both grants, for ``at()``. The
+    parameters are those of ``parameters()`` and of the expressions.
     """
     among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
     held = ", ".join(f"g.{column}" for column in _COLUMNS)
@@ -119,8 +123,10 @@ def effective_sql(
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a user holds in a request: ``text`` is of ``held_sql``, and of its certificates and services only those in
-    ``names`` were accepted as credentials of this user.
+    """The grants of a user in a request: ``text`` is the result of ``held_sql``.
+
+    ``names`` are the certificates and services that the request has proven for this user. Grants of other certificates
+    and services in ``text`` do not count.
     """
 
     text: str | None
@@ -128,11 +134,11 @@ class Held:
 
 
 def held_sql(*, names: Sequence[str], user: str) -> str:
-    """Return an expression for ``read_held()``: text, of every live grant of the caller what decides, and beside one
-    that makes it hold a role what decides of each of the role's.
+    """Return an SQL expression for ``read_held()``: the deciding columns of every live grant of the caller, as JSON.
 
-    ``names``, ``user`` and parameters are those of ``effective_sql``; here they may refer to the statement around this,
-    which is that of every request, so that each node of its plan counts.
+    A grant that gives a role has beside it the deciding columns of each grant of the role. ``names``, ``user`` and the
+    parameters are those of ``effective_sql``, and may refer to columns of the statement around the expression. That
+    statement runs for every request, so each node of its plan costs time.
     """
     is_postgresql = database.connection().vendor == "postgresql"
     columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
@@ -155,7 +161,7 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
 
 
 def _of_role_sql() -> str:
-    # Nothing is looked up for a grant that is of no role.
+    # The CASE is null for a grant that gives no role: PostgreSQL then looks nothing up.
     return f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END"
 
 
@@ -165,13 +171,15 @@ def _base_sql(names: Sequence[str], user: str | None) -> str:
 
 
 def parameters(now: dt.datetime, connection: Any) -> dict[str, Any]:
-    """The parameters that ``effective_sql`` itself uses, as ``database`` wants them."""
+    """Return the parameters that ``effective_sql`` itself uses, in the form that ``connection`` takes."""
     return {"now": connection.ops.adapt_datetimefield_value(now)}
 
 
 def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
-    """Return what the rows of ``effective_sql`` say, each grant once: those of the caller's names, then those of the
-    roles that none of its names is denied.
+    """Return the grants in the rows of ``effective_sql``, each once.
+
+    First come the grants of the caller's names, then those of its roles. A role that is denied to one of the names
+    does not count.
     """
     parts = [(EffectiveGrant(*row[: _WIDTH + 1]), row[_WIDTH + 1 :]) for row in rows]
     denied = {grant.permission for grant, _ in parts if grant.denies}
@@ -183,7 +191,7 @@ def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
 
 
 def read_held(held: Held) -> list[EffectiveGrant]:
-    """Return the grants of ``held``, with nothing in them but what decides."""
+    """Return the grants of ``held``. Only their deciding columns are set."""
     half = 1 + len(_DECIDING)
     return read(
         ("", *_with_nulls(row[1:half]), *_with_nulls(row[half:]))
@@ -193,7 +201,7 @@ def read_held(held: Held) -> list[EffectiveGrant]:
 
 
 def held_now(*, user: Any, names: tuple[str, ...], now: dt.datetime) -> Held:
-    """Return what the user with this primary key holds now, by itself and by its ``names`` of accepted credentials."""
+    """Return the current grants of the user with this primary key and of the ``names`` of its proven credentials."""
     connection = database.connection()
     own = {f"sc_name{index}": name for index, name in enumerate((f"user:{user}", *names))}
     sql = held_sql(names=[f"%({name})s" for name in own], user="%(sc_user)s")
@@ -208,8 +216,9 @@ def _with_nulls(deciding: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def at(now: dt.datetime, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-    """Return what the rows of ``effective_sql`` with ``bounds`` would have been at ``now``, which is later than the
-    instant that they were read with.
+    """Return the rows of ``effective_sql`` as a query at ``now`` would have returned them.
+
+    The rows were read with ``bounds`` and with an earlier instant, for example before the wait for the gate.
     """
     nothing = (None,) * _WIDTH
     for row in rows:
@@ -229,8 +238,9 @@ def _is_within(now: dt.datetime, valid_from: dt.datetime | None, valid_until: dt
 def deciding(
     grants: Iterable[EffectiveGrant], permission: str, target: Target = _EVERY_OBJECT
 ) -> tuple[bool, list[EffectiveGrant]]:
-    """Return whether ``permission`` on this object is denied, and the grants that allow it: plain ones first, then
-    consumable ones, the caller's own before those that follow from groups and roles.
+    """Return whether ``permission`` on this object is denied, and the grants that allow it.
+
+    Plain grants come before consumable ones. Within each, the caller's own grants come before those of its roles.
     """
     about = [grant for grant in grants if grant.is_about(permission, target)]
     allowing = [grant for grant in about if not grant.denies]
@@ -246,6 +256,7 @@ def _live(alias: str) -> str:
 
 
 def _unended(alias: str) -> str:
-    # Nobody is granted everything: a row of that name, written past grant(), allows nothing. One that denies does deny.
+    # grant() refuses the permission "*". A row with "*" that was written by SQL allows nothing, but a denial of "*"
+    # does deny.
     is_one = f"({alias}.permission <> '{EVERYTHING}' OR {alias}.denies)"
     return f"{is_one} AND {alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"

@@ -1,7 +1,8 @@
-"""The second statement of a check: the grants, and whether user, certificate, service and the credential that
-authenticated the request are still in good standing.
+"""The second statement of a check, behind the gate: the effective grants and the state of the caller.
 
-It names tables of other features, as every composed statement does, and imports none of them.
+The state is whether the user is active, the certificate not revoked, the service not disabled, and the credential of
+the request live. The statement names tables of other features, as every composed statement does, and imports none of
+them. The first statement, which locks, is in ``gate``.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from securecore.grants.query.user_tables import EVERYTHING
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The session, token or key that authenticated a request: a check of that request allows nothing once it ended.
+    """The session, token or key that authenticated a request. After its end, a check of that request allows nothing.
 
-    ``ended`` is an SQL condition with ``parameters``, given by the caller: grants know neither tokens nor sessions. The
+    ``ended`` is an SQL condition with ``parameters``, since this package knows neither tokens nor sessions. The
     condition may use ``%(now)s``. The check also enters ``gates``, which are the gates that a revocation of this
     credential closes beside those of the caller's own names. Example: a token enters the gate of the certificate under
     which it was obtained.
@@ -43,7 +44,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    #: The reason why the caller may do nothing at all, or an empty text.
+    #: The code of the refusal, or an empty string. With a code the caller has no permission at all.
     refusal: str
     grants: list[EffectiveGrant]
 
@@ -51,16 +52,17 @@ class Standing:
 def read(
     names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
 ) -> Standing:
-    """Return what the database says now of the caller with these own names, of the ``credentials`` of its request, and
-    of its grants of ``permissions``.
-    """
+    """Query the state of the caller with these own names and ``credentials``, and its grants of ``permissions``."""
     question, parameters = asked(names, permissions, credentials, now=now, bounds=False)
     rows = question.rows(database.connection(), parameters)
     return Standing(rows[0][0], effective.read(row[1:] for row in rows))
 
 
 def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
-    """Return what ``rows`` of a statement ``asked`` with ``bounds``, a while before ``now``, say of this instant."""
+    """Return the state and grants at ``now`` from ``rows`` that the statement of ``asked`` read with ``bounds``.
+
+    The statement got an earlier instant, since it was sent before the wait for the gate.
+    """
     return Standing(rows[0][0], effective.read(effective.at(now, (row[1:] for row in rows))))
 
 
@@ -72,7 +74,7 @@ def asked(
     now: dt.datetime,
     bounds: bool,
 ) -> Asked:
-    """Return what ``read()`` asks, or with ``bounds`` what ``read_at()`` wants to know."""
+    """Return the bound statement of ``read()``, or with ``bounds`` that of ``read_at()``."""
     name = tuple(names), tuple(permissions), tuple(credentials), bounds, effective.surroundings()
     question = _questions.get(name)
     if question is None:
@@ -81,7 +83,7 @@ def asked(
     return question, effective.parameters(now, database.connection())
 
 
-#: What is asked about a caller never changes; what is answered is not kept here.
+#: The statement about a caller and its parameters never change, so they are kept. Rows are not kept here.
 _questions: BoundedCache[Question] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
@@ -123,8 +125,10 @@ def _statement(
 
 
 def _behind_gate(condition: str) -> str:
-    """The condition at the instant at which PostgreSQL evaluates it: ``now`` was read before the wait for the gate, and
-    a signing key that was retired during the wait ended after ``now``.
+    """Return ``condition`` with the instant at which PostgreSQL evaluates it in the place of ``now``.
+
+    ``now`` was read before the wait for the gate. A signing key that was retired during the wait ended after ``now``,
+    so a comparison with ``now`` would still accept the key.
     """
     if database.connection().vendor != "postgresql":  # SQLite waits before ``now`` is read
         return f"({condition})"
@@ -132,7 +136,7 @@ def _behind_gate(condition: str) -> str:
 
 
 def _refusal(kind: str, parameter: str) -> str:
-    """The WHEN that refuses a name of this kind; ``parameter`` stands for it."""
+    """Return the WHEN that refuses a name of this kind. ``parameter`` is the SQL parameter of the name."""
     if kind == "user:":
         return f"WHEN NOT EXISTS ({_active_user('%(sc_user)s')}) THEN 'user-inactive' "
     value = f"substr({parameter}, {len(kind) + 1})"

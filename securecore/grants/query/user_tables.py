@@ -1,7 +1,6 @@
-"""What Django's own tables say of a user, as SQL that others are composed of: its name as a principal, its groups, and
-its permissions, whichever model it is.
+"""SQL over Django's own tables, to compose statements of: a user's principal, its groups and its permissions.
 
-In each, ``user`` is the SQL expression of the user's primary key.
+The functions work with every user model. In each, ``user`` is the SQL expression of the user's primary key.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Through:
 
 
 def through(user_model: Any, name: str) -> Through | None:
-    """Return the table of a many-to-many relation of the user model, if the model has it."""
+    """Return the table of a many-to-many relation of the user model, or None if the model lacks the relation."""
     field: Any = next((field for field in user_model._meta.many_to_many if field.name == name), None)
     if field is None:
         return None
@@ -39,11 +38,12 @@ def through(user_model: Any, name: str) -> Through | None:
 
 
 def as_text(field: Any, expression: str) -> str:
-    """Return the expression of what ``str()`` gives for a value of ``field``."""
+    """Return an SQL expression of the text that ``str()`` gives in Python for a value of ``field``."""
     if isinstance(field, models.UUIDField) and database.connection().vendor == "sqlite":  # stored without its hyphens
         parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
         return "(" + " || '-' || ".join(f"substr({expression}, {start}, {length})" for start, length in parts) + ")"
-    # Without a length: PostgreSQL would cut a longer key, and two users whose keys begin alike would be one principal.
+    # ``varchar`` without a length: PostgreSQL would cut a longer key, and two users with the same beginning of the key
+    # would be one principal.
     return f"CAST({expression} AS varchar)"
 
 
@@ -53,13 +53,15 @@ def name_sql(user: str) -> str:
 
 
 def groups_sql(user: str) -> str:
-    """Return a SELECT of the principals of the user's groups; nothing if the model has none."""
+    """Return a SELECT of the principals of the user's groups, or an empty string for a user model without groups."""
     return _groups(get_user_model(), database.connection().vendor).replace("<user>", user)
 
 
 def permissions_sql(user: str) -> str:
-    """Return a SELECT of the user's permissions as grants, in the columns of ``EffectiveGrant``: its own, its groups',
-    and everything for a superuser; nothing if the model has none.
+    """Return a SELECT of the user's Django permissions as grants, in the columns of ``EffectiveGrant``.
+
+    They are the user's own permissions, those of its groups, and ``*`` for a superuser. The result is an empty string
+    for a user model without any of these.
     """
     return _permissions(get_user_model(), database.connection().vendor).replace("<user>", user)
 
@@ -98,6 +100,6 @@ def _permissions(user_model: Any, vendor: str) -> str:
     if any(field.name == "is_superuser" for field in user_model._meta.concrete_fields):
         table, key = user_model._meta.db_table, user_model._meta.pk.column
         everything = row.replace("<permission>", f"'{EVERYTHING}'")
-        # No alias of the statements around this: there <user> is a column of their ``u``.
+        # The alias must be new: <user> may be a column of the same table in the statement around this SELECT.
         selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su.is_superuser')
     return " UNION ALL ".join(selects)

@@ -1,12 +1,15 @@
-"""What closes the gate for changes that go round securecore: the admin, ``QuerySet.update()``, groups, SQL.
+"""Triggers that close the gate for changes outside securecore: the admin, ``QuerySet.update()``, groups, SQL.
 
-Triggers on our tables and on Django's, made from the user model as it is when ``migrate`` ends: they follow a custom
-user model, and come back after SQLite rebuilt a table. A change that fires one waits for the effects of those whom it
-concerns, and later checks wait for its commit: the same promise as for ``revoke()``. On SQLite ``BEGIN IMMEDIATE``
-keeps that promise, and the triggers keep the rest: epochs, and the ends of sessions and tokens.
+The triggers are on securecore's tables and on Django's. They are built from the user model when ``migrate`` ends. So
+they follow a custom user model, and they return after SQLite rebuilt a table. A change that fires a trigger waits for
+the effects of the principals that it changes, and later checks wait for the commit of the change, as for ``revoke()``.
+On SQLite ``BEGIN IMMEDIATE`` does this waiting; the triggers count the epochs and end sessions and tokens.
 
-They do not fire under ``session_replication_role = replica``, after ``DISABLE TRIGGER``, and for ``TRUNCATE`` (which
-waits for every check by itself). ``manage.py check --database default`` says if one is missing (securecore.W606).
+The triggers do not fire under ``session_replication_role = replica``, after ``DISABLE TRIGGER``, and for ``TRUNCATE``
+(its own lock waits for every check). ``manage.py check --database default`` reports a missing trigger
+(securecore.W606).
+
+This file installs and compares. The rules are in ``rules``, the SQL of each database in ``postgresql`` and ``sqlite``.
 """
 
 from __future__ import annotations
@@ -27,13 +30,13 @@ _DIALECTS: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLit
 
 
 def missing() -> list[str]:
-    """Return the names of triggers that should be there and are not, or are others than they should be."""
+    """Return the names of triggers that are missing, or that differ from their rule."""
     dialect = _dialect()
     return [] if dialect is None else sorted(rule.name for rule in _differing(dialect, _wanted(dialect)))
 
 
 def install() -> None:
-    """Make every trigger what it should be. One query when all are."""
+    """Install every trigger by its rule. When all are right already, this costs one query."""
     dialect = _dialect()
     if dialect is None:
         return
@@ -48,7 +51,7 @@ def install() -> None:
 
 
 def remove() -> None:
-    """Take every trigger away."""
+    """Drop every trigger of securecore."""
     dialect = _dialect()
     if dialect is not None:
         with transaction.atomic(using=settings.DATABASE):
@@ -56,12 +59,16 @@ def remove() -> None:
 
 
 def before_migrate(*, using: str, **_: Any) -> None:
-    """SQLite rebuilds a table by another name, and renames nothing that the body of a trigger names."""
+    """Drop the triggers on SQLite before ``migrate``.
+
+    SQLite's migrations rebuild a table under another name and rename it. That breaks a trigger that names the table.
+    """
     if using == settings.DATABASE and database.connection().vendor == "sqlite":
         remove()
 
 
 def after_migrate(*, using: str, **_: Any) -> None:
+    """Install the triggers after ``migrate``, for the user model of now."""
     if using == settings.DATABASE:
         install()
 
@@ -73,7 +80,7 @@ def _dialect() -> Dialect | None:
 
 
 def _wanted(dialect: Dialect) -> list[Rule]:
-    """The rules whose tables are there; none before all of ours are, since they name each other."""
+    """Return the rules of the tables that exist; none until all of securecore's exist, since the rules name several."""
     tables = set(dialect.connection.introspection.table_names())
     return [rule for rule in every_rule(dialect) if rule.table in tables] if tables.issuperset(TABLES) else []
 

@@ -1,3 +1,5 @@
+"""The interface between the rules of the triggers and the SQL of a database."""
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -7,13 +9,16 @@ from typing import Literal
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: Every trigger's name begins with it.
+#: Every trigger's name begins with this prefix, so that ``remove()`` finds securecore's triggers.
 PREFIX = "securecore_"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Run ``statements`` after ``event`` on a row of ``table`` where ``when`` is true; both may say OLD and NEW."""
+    """A trigger: after ``event`` on a row of ``table`` where ``when`` is true, run ``statements``.
+
+    ``when`` and ``statements`` may use OLD and NEW.
+    """
 
     name: str
     table: str
@@ -23,13 +28,13 @@ class Rule:
 
 
 class Dialect(ABC):
-    """What the databases say differently."""
+    """The SQL that differs between the databases."""
 
-    #: Not equal, where two nulls are equal.
+    #: The operator "not equal" for which two nulls are equal.
     differs: str
-    #: This instant, as Django stores it.
+    #: An expression of the current instant, in the form in which Django stores an instant.
     now: str
-    #: Whether ``manage.py flush`` passes by a trigger that refuses to delete a row.
+    #: Whether a trigger may refuse to delete a row. ``manage.py flush`` must still work.
     can_keep_rows: bool
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -37,34 +42,36 @@ class Dialect(ABC):
 
     @abstractmethod
     def lock(self, name: str) -> tuple[str, ...]:
-        """Statements that close the gate of the principal which the expression ``name`` is."""
+        """Return statements that close the gate of the principal ``name``, an SQL expression."""
 
     @abstractmethod
     def count(self, names: str) -> tuple[str, ...]:
-        """Statements that move on the epochs of the principals that the query ``names`` selects as ``name``."""
+        """Return statements that increase the epoch of each principal in the column ``name`` of the query ``names``."""
 
     @abstractmethod
     def refuse(self, text: str) -> tuple[str, ...]:
-        """Statements that fail with ``text``, as an ``IntegrityError`` of Django's."""
+        """Return statements that fail with ``text``, which Django raises as an ``IntegrityError``."""
 
     @abstractmethod
     def group_key(self, name: str) -> str:
-        """The primary key of the group that the expression ``name`` names, or null."""
+        """Return an expression of the primary key of the group ``name``, null for a name that is no group."""
 
     @abstractmethod
     def changed(self, columns: Sequence[str]) -> str:
-        """The condition that one of these columns changed; a column that was dropped since did not."""
+        """Return the condition that one of these columns changed. A column dropped since counts as unchanged."""
 
     @abstractmethod
-    def create(self, rule: Rule) -> list[str]: ...
+    def create(self, rule: Rule) -> list[str]:
+        """Return statements that create the trigger of ``rule``."""
 
     @abstractmethod
-    def drop(self, table: str, name: str) -> list[str]: ...
+    def drop(self, table: str, name: str) -> list[str]:
+        """Return statements that drop the trigger ``name`` of ``table`` if it exists."""
 
     @abstractmethod
     def installed(self) -> dict[tuple[str, str], str]:
-        """Table and name of every trigger of ours that is there and active, with its text."""
+        """Return the text of every active trigger of securecore, by its table and name."""
 
     @abstractmethod
     def expected(self, wanted: Iterable[Rule]) -> dict[tuple[str, str], str]:
-        """What ``installed()`` would say if these were."""
+        """Return the result that ``installed()`` has once the triggers of these rules are installed."""

@@ -1,3 +1,5 @@
+"""The SQL of the triggers on PostgreSQL."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,7 @@ class PostgreSQL(Dialect):
         return (f"PERFORM {lock_sql(f'SELECT {name} AS name', 'pg_advisory_xact_lock').removeprefix('SELECT ')}",)
 
     def count(self, names: str) -> tuple[str, ...]:
-        # The same order as everybody's (Note [Lock order]): collations of a locale sort otherwise than Python.
+        # The order of Note [Lock order], in which Python sorts too. The collation of a locale sorts in another order.
         return (
             f"INSERT INTO securecore_gate AS g (principal, epoch) SELECT n.name, 1 FROM ({names}) n "  # noqa: S608
             f'ORDER BY n.name COLLATE "C" ON CONFLICT (principal) DO UPDATE SET epoch = g.epoch + 1',
@@ -35,11 +37,12 @@ class PostgreSQL(Dialect):
         return f"CASE WHEN {name} ~ '^group:[0-9]{{1,18}}$' THEN CAST(substr({name}, 7) AS bigint) END"
 
     def changed(self, columns: Sequence[str]) -> str:
-        # Without naming a column: the function must not fail between a migration that drops one and its end.
+        # Read the column by its JSON name: the function must not fail after a migration has dropped the column, before
+        # the end of ``migrate`` installs the function anew.
         return " OR ".join(f"to_jsonb(OLD) -> '{name}' IS DISTINCT FROM to_jsonb(NEW) -> '{name}'" for name in columns)
 
     def create(self, rule: Rule) -> list[str]:
-        # The search path is that of the installation, whoever's session fires it.
+        # Keep the search path of the installing session: the session that fires the trigger may have another one.
         return [
             f"CREATE OR REPLACE FUNCTION {rule.name}() RETURNS trigger LANGUAGE plpgsql "
             f"SET search_path FROM CURRENT AS $securecore${self._body(rule)}$securecore$",

@@ -1,6 +1,7 @@
-"""Which change of which row concerns whom, said once for every database.
+"""The rules of the triggers: for each table and event, the gates that close and the rows that end.
 
-It names tables of other features and of Django, as every composed statement does, and imports none of them.
+The rules hold for every database; a ``Dialect`` supplies the SQL that differs. They name tables of other features and
+of Django, as every composed statement does, and import none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from securecore.grants.models import ROLE
 from securecore.grants.query.user_tables import as_text, through
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
 
-#: What the rules name of ours.
+#: The tables of securecore that the rules name.
 TABLES = (
     "securecore_gate",
     "securecore_grant",
@@ -43,7 +44,7 @@ _GRANT_COLUMNS = (
 
 
 def every_rule(dialect: Dialect) -> list[Rule]:
-    """Return every rule, for the user model as it is."""
+    """Return every rule, for the current user model."""
     user = get_user_model()
     return [
         *_grants(dialect),
@@ -66,7 +67,7 @@ def _grants(dialect: Dialect) -> Iterator[Rule]:
     yield Rule(f"{PREFIX}grant_changed", table, "UPDATE", changed, _regrant(dialect, "OLD", "NEW"))
     moved = f"{changed} AND OLD.principal {dialect.differs} NEW.principal"
     yield Rule(f"{PREFIX}grant_moved", table, "UPDATE", moved, _regrant(dialect, "NEW"))
-    # Purging what is over concerns nobody.
+    # The purge of an expired or revoked grant changes no permission, so it closes no gate.
     deleted = f"OLD.revoked_at IS NULL AND {unexpired}"
     yield Rule(f"{PREFIX}grant_deleted", table, "DELETE", deleted, _regrant(dialect, "OLD"))
     forgotten = ("DELETE FROM securecore_grant_use WHERE grant_id = OLD.id",)
@@ -90,7 +91,7 @@ def _users(dialect: Dialect, user: Any) -> Iterator[Rule]:
         deactivated = f'{dialect.changed([active])} AND NOT NEW."{active}"'
         yield Rule(f"{PREFIX}user_deactivated", table, "UPDATE", deactivated, (*ended, *_advance(dialect, name)))
     deleted = f"{key} IS NOT NULL"
-    # A later user may get the same primary key: it inherits neither tokens nor grants.
+    # A later user may get the same primary key, and must not inherit tokens or grants.
     forgotten = (*_change(dialect, name), *ended, *_advance(dialect, name), *_end_grants(dialect, name))
     yield Rule(f"{PREFIX}user_deleted", table, "DELETE", deleted, forgotten)
 
@@ -103,7 +104,7 @@ def _memberships(dialect: Dialect, user: Any) -> Iterator[Rule]:
     def change(row: str) -> tuple[str, ...]:
         name = f"'user:' || {as_text(user._meta.pk, f'{row}.{table.user}')}"
         group = f"'group:' || {as_text(_group_key(), f'{row}.{table.other}')}"
-        # The group's row too: a change of the group must not miss who joins it meanwhile (Note [Lock order]).
+        # Count the group too: a concurrent change of the group must not miss a new member (Note [Lock order]).
         return (
             *dialect.lock(name),
             *dialect.count(f"SELECT {group} AS name"),
@@ -140,11 +141,11 @@ def _certificates(dialect: Dialect) -> Iterator[Rule]:
     old, new = ("'certificate:' || OLD.thumbprint", "'certificate:' || NEW.thumbprint")
     changed = dialect.changed(("revoked_at", "user_id"))
     yield Rule(f"{PREFIX}certificate_changed", table, "UPDATE", changed, _change(dialect, old))
-    # Of a match, the certificates that have its key or name.
+    # For a match: the certificates with its key or name.
     binding = "'x5t#S256:' || NEW.thumbprint"
     known = "SELECT i.certificate FROM securecore_certificate_identifier i WHERE i.identifier = NEW.thumbprint"
     ended: tuple[str, ...] = ()
-    # Each condition has an index of its own: in one statement PostgreSQL would read the whole table.
+    # One statement for each condition, so that each uses its index. For both in one PostgreSQL would read the table.
     for under in (f"certificate = NEW.thumbprint OR binding = {binding}", f"certificate IN ({known})"):
         ended += (f"DELETE FROM securecore_session WHERE {under}", *_end_families(dialect, f"({under})"))  # noqa: S608
     revoked = "OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL"
@@ -172,7 +173,7 @@ def _clients(dialect: Dialect) -> Iterator[Rule]:
 
 
 def _epochs(dialect: Dialect) -> Iterator[Rule]:
-    """A count that goes down brings revoked tokens back to life."""
+    """Return the rules that let an epoch only grow: a lower epoch would make revoked tokens valid again."""
     table = "securecore_token_epoch"
     earlier = "OLD.not_before IS NOT NULL AND (NEW.not_before IS NULL OR NEW.not_before < OLD.not_before)"
     fell = f"NEW.epoch < OLD.epoch OR NEW.subject <> OLD.subject OR ({earlier})"
@@ -183,9 +184,9 @@ def _epochs(dialect: Dialect) -> Iterator[Rule]:
 
 
 def _registrations(dialect: Dialect) -> Iterator[Rule]:
-    """A client id passes to another holder: the tokens and grants of the former holder end."""
+    """Return the rules of a client id that passes to another holder: the former holder's tokens and grants end."""
     table, old, new = "securecore_client", "'client:' || OLD.client_id", "'client:' || NEW.client_id"
-    # Until now the user of this name was a client of this id.
+    # Before the registration, this id was the client id of a user with this name, which gets tokens by certificate.
     taken = (*_advance(dialect, new), *_end_families(dialect, "client_id = NEW.client_id"))
     yield Rule(f"{PREFIX}client_registered", table, "INSERT", "NEW.client_id IS NOT NULL", taken)
     ended = _end_grants(dialect, "'service:' || OLD.client_id")
@@ -194,15 +195,15 @@ def _registrations(dialect: Dialect) -> Iterator[Rule]:
     yield Rule(f"{PREFIX}client_renamed", table, "UPDATE", renamed, (*left, *taken))
 
 
-def _every_event(what: str, table: str, column: str, change: Any) -> Iterator[Rule]:
-    yield Rule(f"{PREFIX}{what}_added", table, "INSERT", f"NEW.{column} IS NOT NULL", change("NEW"))
-    yield Rule(f"{PREFIX}{what}_removed", table, "DELETE", f"OLD.{column} IS NOT NULL", change("OLD"))
+def _every_event(name: str, table: str, column: str, change: Any) -> Iterator[Rule]:
+    yield Rule(f"{PREFIX}{name}_added", table, "INSERT", f"NEW.{column} IS NOT NULL", change("NEW"))
+    yield Rule(f"{PREFIX}{name}_removed", table, "DELETE", f"OLD.{column} IS NOT NULL", change("OLD"))
     moved = (*change("OLD"), *change("NEW"))
-    yield Rule(f"{PREFIX}{what}_moved", table, "UPDATE", f"NEW.{column} IS NOT NULL", moved)
+    yield Rule(f"{PREFIX}{name}_moved", table, "UPDATE", f"NEW.{column} IS NOT NULL", moved)
 
 
 def _regrant(dialect: Dialect, *rows: str) -> tuple[str, ...]:
-    """Of the first row's principal; the roles that the rows give or take are counted too (Note [Lock order])."""
+    """Return the change of the first row's principal. Roles that the rows name are counted too (Note [Lock order])."""
     roles = " UNION ".join(
         f"SELECT {row}.permission AS name WHERE substr({row}.permission, 1, {len(ROLE)}) = '{ROLE}'" for row in rows
     )
@@ -210,43 +211,44 @@ def _regrant(dialect: Dialect, *rows: str) -> tuple[str, ...]:
 
 
 def _change(dialect: Dialect, name: str, *, first: Sequence[str] = ()) -> tuple[str, ...]:
-    """Close the gate of the principal that the expression ``name`` is, and count for all that belong to it.
+    """Return statements that close the gate of the principal ``name`` and count the epochs of all its members.
 
-    Each count is a statement of its own: it sees who joined while the one before it waited.
+    ``name`` is an SQL expression. Each count is a statement of its own, so that it sees a principal that joined while
+    the statement before it waited.
     """
-    held = f"FROM securecore_grant r WHERE r.permission = {name} AND r.revoked_at IS NULL"
+    holding = f"FROM securecore_grant r WHERE r.permission = {name} AND r.revoked_at IS NULL"
     is_group = "substr(r.principal, 1, 6) = 'group:'"
-    users = [f"SELECT r.principal AS name {held} AND NOT {is_group}"]
+    users = [f"SELECT r.principal AS name {holding} AND NOT {is_group}"]
     user = get_user_model()
     if (table := through(user, "groups")) is not None:
         member = f"SELECT 'user:' || {as_text(user._meta.pk, f'm.{table.user}')} AS name FROM {table.name} m"  # noqa: S608
         users.append(f"{member} WHERE m.{table.other} = {dialect.group_key(name)}")
-        groups = f"SELECT {dialect.group_key('r.principal')} {held} AND {is_group}"
+        groups = f"SELECT {dialect.group_key('r.principal')} {holding} AND {is_group}"
         users.append(f"{member} WHERE m.{table.other} IN ({groups})")
     return (
         *dialect.lock(name),
         *first,
         *dialect.count(f"SELECT {name} AS name"),
-        *dialect.count(f"SELECT r.principal AS name {held} AND {is_group}"),
+        *dialect.count(f"SELECT r.principal AS name {holding} AND {is_group}"),
         *dialect.count(" UNION ".join(users)),
     )
 
 
-def _end_families(dialect: Dialect, which: str) -> tuple[str, ...]:
-    live = f"revoked_at IS NULL AND {which}"
+def _end_families(dialect: Dialect, condition: str) -> tuple[str, ...]:
+    live = f"revoked_at IS NULL AND {condition}"
     return (f"UPDATE securecore_refresh_family SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
 
 
 def _end_grants(dialect: Dialect, name: str) -> tuple[str, ...]:
-    """End what the principal that is deleted held and what it was denied: its name may pass to another holder."""
+    """Return the statement that ends the grants and denials of a deleted principal: its name may be given again."""
     live = f"principal = {name} AND revoked_at IS NULL"
-    if not dialect.can_keep_rows:  # a change would make the gate's row anew, behind flush
+    if not dialect.can_keep_rows:  # an UPDATE would fire a trigger that inserts the gate's row, and flush leaves that
         return (f"DELETE FROM securecore_grant WHERE {live}",)  # noqa: S608
     return (f"UPDATE securecore_grant SET revoked_at = {dialect.now} WHERE {live}",)  # noqa: S608
 
 
 def _advance(dialect: Dialect, subject: str) -> tuple[str, ...]:
-    """Refuse the access tokens that were issued to ``subject``: an expression."""
+    """Return statements that revoke the access tokens issued to ``subject``, an SQL expression."""
     return (
         f"INSERT INTO securecore_token_epoch (subject, epoch) SELECT {subject}, 0 "  # noqa: S608
         f"WHERE NOT EXISTS (SELECT 1 FROM securecore_token_epoch WHERE subject = {subject})",

@@ -1,3 +1,5 @@
+"""The SQL of the triggers on SQLite."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -12,10 +14,10 @@ class SQLite(Dialect):
     can_keep_rows = False  # flush deletes row by row
 
     def lock(self, name: str) -> tuple[str, ...]:
-        return ()  # whoever writes is alone
+        return ()  # SQLite runs one writing transaction at a time
 
     def count(self, names: str) -> tuple[str, ...]:
-        # No ON CONFLICT: in a trigger, the OR IGNORE of the statement that fired it would take its place.
+        # No ON CONFLICT: SQLite replaces a trigger's conflict clause by the OR IGNORE of the statement that fires it.
         return (
             f"INSERT INTO securecore_gate (principal, epoch) SELECT DISTINCT n.name, 0 FROM ({names}) n "  # noqa: S608
             f"WHERE n.name NOT IN (SELECT principal FROM securecore_gate)",
@@ -46,10 +48,10 @@ class SQLite(Dialect):
         return {(rule.table, rule.name): self._text(rule) for rule in wanted}
 
     def _text(self, rule: Rule) -> str:
-        # Whoever lost something was given it before and has a row. Without this, `flush`, which deletes row by row,
-        # would leave the rows that it makes.
-        new = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
-        statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(new))
+        # A DELETE inserts no gate row: `flush` deletes row by row, and would leave the inserted rows. None is missing,
+        # since the grant or membership that is deleted had its gate row inserted when it was given.
+        skipped = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
+        statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(skipped))
         return (
             f'CREATE TRIGGER {rule.name} AFTER {rule.event} ON "{rule.table}" WHEN {rule.when} BEGIN {statements} END'
         )
