@@ -1,16 +1,16 @@
-"""What a handler asked about its caller while it made an answer, so that a replay of the answer asks it again.
+"""The permission checks that a handler made while it built a response; a replay of the response repeats them.
 
-Note [What a replay asks again]
-    A replay does not run the handler, so a permission that the handler itself asks would be skipped. While the handler
-    runs, its questions are noted: permissions asked by ``authorize(request)``, ``late_gate(request)`` and
+Note [Checks of a replay]
+    A replay does not run the handler, so a permission check inside the handler would be skipped. securecore therefore
+    records the checks while the handler runs: the permissions of ``authorize(request)``, ``late_gate(request)`` and
     ``GrantedView``, and the objects that went through REST framework's ``check_object_permissions()`` and
-    ``get_object()``. They are stored beside the answer. A replay asks each of them again, and the answer is given only
-    if all are still allowed.
+    ``get_object()``. The checks are stored beside the response. A replay repeats each check and sends the response only
+    if the caller passes all of them.
 
-    The decisions of the first run are asked, not those that the URL suggests: after a DELETE ``get_object()`` finds
-    nothing, and after a PUT that renamed it, nothing under the old name. An object that is gone has no permissions to
-    be asked about but those that grants have for it. An object that ``get_object()`` found must still be among those
-    that the view shows to this caller (``get_queryset()``).
+    A replay repeats the recorded checks and does not derive checks from the URL. For example after a DELETE
+    ``get_object()`` finds no object, and after a PUT that renames the object it finds none under the old name. For an
+    object that no longer exists, a replay checks only the grants on that object. An object that ``get_object()``
+    returned must still be in the queryset that the view shows to this caller (``get_queryset()``).
 """
 
 from __future__ import annotations
@@ -31,30 +31,31 @@ from securecore.grants.principals import object_of, target_named
 from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.principals import principals_of
 
-#: The name beside the headers of a stored answer. It is never sent.
+#: The name under which the checks are stored among the headers of the response. This header is never sent.
 HEADER = "Securecore-Asked"
 
 
 class Asked:
-    """The questions of one run of a handler, in their order and each once."""
+    """The permission checks of one run of a handler, in their order and without duplicates."""
 
     def __init__(self) -> None:
         self._permissions: dict[tuple[str, str, str], None] = {}
-        #: Whether ``get_object()`` found it, by model and primary key; two empty texts for one that is no saved row.
+        #: By model and primary key: whether ``get_object()`` returned the object. Two empty strings stand for an object
+        #: that is no saved row.
         self._objects: dict[tuple[str, str], bool] = {}
 
     def note_permission(self, permission: str, obj: Any) -> None:
-        """Note a permission that was asked and granted."""
+        """Record a permission that was checked and granted."""
         self._permissions[permission, *object_of(obj)] = None
 
     def note_object(self, obj: Any, *, was_found: bool) -> None:
-        """Note an object whose permissions were asked and granted."""
+        """Record an object on which the caller passed the permission check."""
         is_row = isinstance(obj, Model) and obj.pk is not None
         name = object_of(obj) if is_row else ("", "")
         self._objects[name] = self._objects.get(name, False) or was_found
 
     def headers(self) -> dict[str, str]:
-        """Return what is stored beside the headers of the answer; nothing if nothing was asked."""
+        """Return the header that stores the checks beside the response; an empty dictionary if there was no check."""
         if not self._permissions and not self._objects:
             return {}
         objects = [[*name, was_found] for name, was_found in self._objects.items()]
@@ -62,7 +63,7 @@ class Asked:
 
 
 def note_permission(caller: Any, permission: str, obj: Any) -> None:
-    """Note what was asked about ``caller`` if it is a request whose handler runs under a key."""
+    """Record a permission check of ``caller`` if ``caller`` is a request whose handler runs under a key."""
     asked: Asked | None = getattr(getattr(caller, "_request", caller), "securecore_asked", None)
     if asked is not None:
         asked.note_permission(permission, obj)
@@ -70,7 +71,10 @@ def note_permission(caller: Any, permission: str, obj: Any) -> None:
 
 @contextmanager
 def noted(request: Any, api_view: Any) -> Iterator[Asked]:
-    """Note what the block, a handler of ``api_view`` or of no view of REST framework, asks about its caller."""
+    """Record the permission checks of the block, which runs the handler.
+
+    ``api_view`` is the handler's REST framework view, or None for a plain Django view.
+    """
     request = getattr(request, "_request", request)
     asked = request.securecore_asked = Asked()
     if api_view is not None:
@@ -84,33 +88,33 @@ def noted(request: Any, api_view: Any) -> Iterator[Asked]:
 def _listen(api_view: Any, asked: Asked) -> None:
     check, find = api_view.check_object_permissions, getattr(api_view, "get_object", None)
 
-    def checked(request: Any, obj: Any) -> None:
+    def check_and_note(request: Any, obj: Any) -> None:
         check(request, obj)
         asked.note_object(obj, was_found=False)
 
-    def found(*args: Any, **kwargs: Any) -> Any:
+    def find_and_note(*args: Any, **kwargs: Any) -> Any:
         obj = find(*args, **kwargs)  # type: ignore[misc]
         asked.note_object(obj, was_found=True)
         return obj
 
-    api_view.check_object_permissions = checked
+    api_view.check_object_permissions = check_and_note
     if find is not None:
-        api_view.get_object = found
+        api_view.get_object = find_and_note
 
 
 def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
-    """Ask what the handler asked when the stored answer was made (Note [What a replay asks again]). Raises the refusal.
+    """Repeat the permission checks of the run that built the stored response (Note [Checks of a replay]).
 
-    ``headers`` are those that are stored with the answer.
+    ``headers`` are the headers stored with the response. Raises the refusal of the first check that fails.
     """
     if HEADER not in headers:
         return
     permissions, objects = json.loads(headers[HEADER])
     with database.outermost_transaction("a replay"):
         if permissions:
-            asked = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
+            checks = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
             credentials = credentials_of(request)
-            for decision in grants.decide_all(principals_of(request), asked, credentials=credentials, clock=clock.now):
+            for decision in grants.decide_all(principals_of(request), checks, credentials=credentials, clock=clock.now):
                 decision.require()
         for kind, key, was_found in objects:
             _ask_about(kind, key, was_found, request, api_view)
@@ -119,7 +123,7 @@ def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
 def _ask_about(kind: str, key: str, was_found: bool, request: Any, api_view: Any) -> None:
     if not kind:
         if not was_found:
-            raise IdempotencyNotSupported  # there is no way to find it once more
+            raise IdempotencyNotSupported  # an object without a row cannot be found again
         api_view.get_object()
         return
     model = apps.get_model(kind)
