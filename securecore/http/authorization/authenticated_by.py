@@ -1,9 +1,9 @@
-"""The credential that authenticated a request, as a condition of the request's checks.
+"""The credential that authenticated a request, as a condition of the request's permission checks.
 
-After ``revoke_token()`` or ``end_sessions()`` returned, no effect commits whose request was authenticated by that token
-or session: the check asks again, behind the gate. Only the credential that authenticated the request counts. Example: a
-request with a good token and an ended session's cookie is judged by the token. The client certificate needs nothing
-here, since it is one of the caller's names.
+After ``revoke_token()`` or ``end_sessions()`` has returned, no request that this token or session authenticated can
+commit an effect: the check reads the credential again after it has entered the gate. Only the credential that
+authenticated the request counts. For example a request with a good token and the cookie of an ended session is judged
+by the token. The client certificate is not in this list, because it is one of the caller's principals.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from securecore.tokens import AccessToken
 
 
 def credentials_of(request: Any) -> tuple[Credential, ...]:
-    """Return what must still stand when a check of this request passes the gate."""
+    """Return the credentials that must not be revoked when a check of this request has entered the gate."""
     token, keyid = getattr(request, "auth", None), getattr(request, "signature_keyid", None)
     credentials = [caller.signature_key_credential(keyid)] if keyid is not None else []
     if isinstance(token, AccessToken):
@@ -34,6 +34,6 @@ def credentials_of(request: Any) -> tuple[Credential, ...]:
 def _is_by_session(request: Any) -> bool:
     if not isinstance(getattr(request, "session", None), SessionStore):
         return False
-    if isinstance(request, HttpRequest):  # Django's user is that of the session, and of nothing else
+    if isinstance(request, HttpRequest):  # in a plain Django view only the session sets request.user
         return bool(request.user.is_authenticated)
     return isinstance(request.successful_authenticator, SessionAuthentication)

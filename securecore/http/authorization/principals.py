@@ -1,4 +1,4 @@
-"""The names by which a request may have been granted something."""
+"""The principals of a request: the names to which its permissions may have been granted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from securecore.http.authorization.callers import principal, service_of
 
 
 def principals_of(request: Any) -> tuple[str, ...]:
-    """Return the principals of the caller: its user, the registered client whose access token authenticated the
-    request, its certificate. Raises ``AuthenticationRequired`` (401) for a request that has none of them.
+    """Return the principals of the caller.
+
+    They are its user, the registered client that presented the access token, and its certificate. Raises
+    ``AuthenticationRequired`` (401) for a request without any of them.
     """
     presented = request.client_certificate
     certificates = identity.identifiers(presented) if presented else ()
-    named = tuple(principals.certificate(each) for each in certificates)
-    if _is_nobody(request) and named:
-        return named
-    return (principal(request), *service_of(request), *named)
+    by_certificate = tuple(principals.certificate(identifier) for identifier in certificates)
+    if _has_no_user(request) and by_certificate:
+        return by_certificate
+    return (principal(request), *service_of(request), *by_certificate)
 
 
-def _is_nobody(request: Any) -> bool:
+def _has_no_user(request: Any) -> bool:
     return not request.user.is_authenticated and getattr(request, "certificate_user", None) is None
