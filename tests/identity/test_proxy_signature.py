@@ -180,7 +180,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("parameters", "reason"),
         [
-            ({"created": ABSENT}, "when it was created"),
+            ({"created": ABSENT}, "no parameter created"),
             ({"created": -75}, "within 60 seconds"),
             ({"created": +15}, "within 60 seconds"),
             ({"created": -30, "expires": -15}, "expired"),
