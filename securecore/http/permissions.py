@@ -60,10 +60,10 @@ def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
 
 
 class RecentlyAuthenticated(BasePermission):
-    """The session's user logged in or stepped up within the last ``within`` seconds; 401 otherwise (RFC 9470).
+    """Require that the session's user logged in or stepped up within the last ``within`` seconds; else 401 (RFC 9470).
 
-    ``permission_classes = [IsAuthenticated, RecentlyAuthenticated(within=300)]``. A certificate or token is no recent
-    authentication: each is sent without anybody being there.
+    ``permission_classes = [IsAuthenticated, RecentlyAuthenticated(within=300)]``. A certificate or a token is no recent
+    authentication: a program can send either without the user being present.
     """
 
     def __init__(self, *, within: float) -> None:
@@ -71,7 +71,7 @@ class RecentlyAuthenticated(BasePermission):
         self.within = within
 
     def __call__(self) -> RecentlyAuthenticated:
-        """REST framework makes an instance of every class it is given; this is one already."""
+        """Return this instance. REST framework calls each entry of ``permission_classes`` to create an instance."""
         return self
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -80,7 +80,10 @@ class RecentlyAuthenticated(BasePermission):
 
 
 def require_recent_authentication(request: Any, *, within: float) -> None:
-    """Raise ``RecentAuthenticationRequired`` unless the database says that the session's user was there just now."""
+    """Raise ``RecentAuthenticationRequired`` unless the session's user has logged in or stepped up recently.
+
+    Recently is within the last ``within`` seconds. The time of the login is read from the database.
+    """
     session = request.session
     since = clock.now() - dt.timedelta(seconds=within)
     if not (isinstance(session, SessionStore) and session.is_authenticated_since(since)):
@@ -89,7 +92,7 @@ def require_recent_authentication(request: Any, *, within: float) -> None:
 
 
 def _caller(caller: Any) -> str | tuple[str, ...]:
-    """Return the principals of a request, whose body has been received; a principal as it is."""
+    """Return the principals of a request, after receiving its body; return a principal unchanged."""
     if not isinstance(caller, (HttpRequest, Request)):
         return caller  # type: ignore[no-any-return]
     names = principals_of(caller)
