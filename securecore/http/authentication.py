@@ -190,7 +190,7 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
         return None
 
 
-#: Classes that accept no Authorization header, or whose ``takes()`` was called already.
+#: Classes that accept no Authorization header, and the class that ``takes()`` has judged already.
 _NOT_BY_HEADER = (TokenAuthentication, CertificateAuthentication, RestSessionAuthentication)
 
 

@@ -50,7 +50,7 @@ def authorize(
 
 
 def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
-    """Run a long block of a request or a principal whose checks take the gate at its end; see ``grants.late_gate``."""
+    """Run a long block of a request or a principal, and enter the gate at its end; see ``grants.late_gate``."""
     return grants.late_gate(
         _caller(caller),
         credentials=_credentials(caller),

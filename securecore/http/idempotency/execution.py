@@ -106,7 +106,7 @@ def _in_transaction(exchange: Exchange) -> HttpResponse:
 
 @dataclass(frozen=True)
 class _TakenBack:
-    """A handler's run whose effects are rolled back: the exception that the view raised, or its error response."""
+    """A run of a handler after its effects were rolled back: the exception of the view, or its error response."""
 
     error: Exception | None = None
     response: HttpResponse | None = None
