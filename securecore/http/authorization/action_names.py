@@ -77,7 +77,7 @@ def unnamed_actions(view: type[Any], grants: Grants, actions: Actions) -> list[s
         action_of(method, actions)
         for method in _handled(view, actions)
         if permission_for(grants, method, actions) is UNNAMED
-        and not asks_itself(getattr(view, action_of(method, actions), None))
+        and not has_requires(getattr(view, action_of(method, actions), None))
     ]
 
 
@@ -88,7 +88,7 @@ def unknown_names(view: type[Any], grants: Grants, actions: Actions) -> list[str
     return [name for name in grants if name != _METADATA and not _is_action(view, name)]
 
 
-def asks_itself(handler: Any) -> bool:
+def has_requires(handler: Any) -> bool:
     """Return whether ``@requires`` decorates ``handler``."""
     return hasattr(handler, "securecore_requires")
 

@@ -50,7 +50,7 @@ def is_error(response: Any) -> bool:
     return int(response.status_code) >= 400
 
 
-def took_back(response: Any) -> bool:
+def roll_back_error(response: Any) -> bool:
     """Mark the transaction for rollback if ``response`` is an error; return whether it is an error.
 
     ``@idempotent`` has rolled back the effects of its own errors already. A final error that it stored must commit with

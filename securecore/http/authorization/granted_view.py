@@ -23,14 +23,14 @@ from securecore.http.authorization.action_names import (
     Grants,
     action_of,
     asking_permissions,
-    asks_itself,
+    has_requires,
     permission_for,
     require_grants,
     unknown_names,
 )
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.effects import completed, took_back
+from securecore.http.authorization.effects import completed, roll_back_error
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
@@ -182,7 +182,7 @@ class GrantedView:
         if permission is not UNNAMED:
             return permission
         handler = getattr(view, method, None) if method in view.http_method_names else None
-        if handler is None or asks_itself(handler) or self._own_grants():
+        if handler is None or has_requires(handler) or self._own_grants():
             return None
         if method == "options":
             raise exceptions.MethodNotAllowed(request.method)
@@ -224,7 +224,7 @@ class GrantedView:
 
     def _settled(self, response: Any) -> Any:
         view: Any = self
-        if self._method and took_back(response):
+        if self._method and roll_back_error(response):
             return response
         if response.status_code < 400 and not self._method:
             raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")

@@ -35,7 +35,7 @@ from securecore.http.authorization.principals import principals_of
 HEADER = "Securecore-Asked"
 
 
-class Asked:
+class RecordedChecks:
     """The permission checks of one run of a handler, in their order and without duplicates."""
 
     def __init__(self) -> None:
@@ -64,37 +64,37 @@ class Asked:
 
 def note_permission(caller: Any, permission: str, obj: Any) -> None:
     """Record a permission check of ``caller`` if ``caller`` is a request whose handler runs under a key."""
-    asked: Asked | None = getattr(getattr(caller, "_request", caller), "securecore_asked", None)
-    if asked is not None:
-        asked.note_permission(permission, obj)
+    recorded: RecordedChecks | None = getattr(getattr(caller, "_request", caller), "securecore_recorded_checks", None)
+    if recorded is not None:
+        recorded.note_permission(permission, obj)
 
 
 @contextmanager
-def noted(request: Any, api_view: Any) -> Iterator[Asked]:
+def recording_checks(request: Any, api_view: Any) -> Iterator[RecordedChecks]:
     """Record the permission checks of the block, which runs the handler.
 
     ``api_view`` is the handler's REST framework view, or None for a plain Django view.
     """
     request = getattr(request, "_request", request)
-    asked = request.securecore_asked = Asked()
+    recorded = request.securecore_recorded_checks = RecordedChecks()
     if api_view is not None:
-        _listen(api_view, asked)
+        _listen(api_view, recorded)
     try:
-        yield asked
+        yield recorded
     finally:
-        request.securecore_asked = None
+        request.securecore_recorded_checks = None
 
 
-def _listen(api_view: Any, asked: Asked) -> None:
+def _listen(api_view: Any, recorded: RecordedChecks) -> None:
     check, find = api_view.check_object_permissions, getattr(api_view, "get_object", None)
 
     def check_and_note(request: Any, obj: Any) -> None:
         check(request, obj)
-        asked.note_object(obj, was_found=False)
+        recorded.note_object(obj, was_found=False)
 
     def find_and_note(*args: Any, **kwargs: Any) -> Any:
         obj = find(*args, **kwargs)  # type: ignore[misc]
-        asked.note_object(obj, was_found=True)
+        recorded.note_object(obj, was_found=True)
         return obj
 
     api_view.check_object_permissions = check_and_note
@@ -102,7 +102,7 @@ def _listen(api_view: Any, asked: Asked) -> None:
         api_view.get_object = find_and_note
 
 
-def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
+def repeat_checks(headers: dict[str, str], request: Any, api_view: Any) -> None:
     """Repeat the permission checks of the run that built the stored response (Note [Checks of a replay]).
 
     ``headers`` are the headers stored with the response. Raises the refusal of the first check that fails.
@@ -117,10 +117,10 @@ def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
             for decision in grants.decide_all(principals_of(request), checks, credentials=credentials, clock=clock.now):
                 decision.require()
         for kind, key, was_found in objects:
-            _ask_about(kind, key, was_found, request, api_view)
+            _repeat_object_check(kind, key, was_found, request, api_view)
 
 
-def _ask_about(kind: str, key: str, was_found: bool, request: Any, api_view: Any) -> None:
+def _repeat_object_check(kind: str, key: str, was_found: bool, request: Any, api_view: Any) -> None:
     if not kind:
         if not was_found:
             raise IdempotencyNotSupported  # an object without a row cannot be found again

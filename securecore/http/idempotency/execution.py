@@ -19,7 +19,7 @@ from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, Misuse, Refused
 from securecore.http.authorization.effects import completed, is_error
 from securecore.http.edge.request_body import receive_body
-from securecore.http.idempotency.asked import HEADER, Asked, ask_again, noted
+from securecore.http.idempotency.asked import HEADER, RecordedChecks, recording_checks, repeat_checks
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
 from securecore.idempotency import Claim, StoredResponse
@@ -40,7 +40,7 @@ class Exchange:
     call: Callable[[], Any]
     record: UUID
     fingerprint: bytes
-    asked: Asked
+    recorded: RecordedChecks
 
     def run(self) -> HttpResponse:
         """Call the handler and return its rendered response. Raises ``Misuse`` for a streaming response."""
@@ -65,7 +65,7 @@ class Exchange:
 
     def replayed(self, stored: StoredResponse) -> HttpResponse:
         """Return the stored response if the caller still has the permissions for it. Raises the refusal otherwise."""
-        ask_again(stored.headers, self.request, self.api_view)
+        repeat_checks(stored.headers, self.request, self.api_view)
         headers = {name: value for name, value in stored.headers.items() if name != HEADER}
         response = HttpResponse(stored.body, status=stored.status, headers=headers)
         response["Idempotency-Replayed"] = "true"
@@ -74,7 +74,7 @@ class Exchange:
     def storable(self, response: HttpResponse) -> StoredResponse:
         """Return the part of ``response`` that is stored, with the permission checks that the handler made."""
         headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
-        headers |= self.asked.headers()
+        headers |= self.recorded.headers()
         return StoredResponse(status=response.status_code, body=response.content, headers=headers)
 
     def _completed(self, response: Any) -> HttpResponse:
@@ -89,8 +89,8 @@ def once(policy: Policy, request: Any, api_view: Any, call: Callable[[], Any]) -
         return call()
     receive_body(request)
     record, fingerprint = policy.names_of(request)
-    with noted(request, api_view) as asked:
-        exchange = Exchange(policy, request, api_view, call, record, fingerprint, asked)
+    with recording_checks(request, api_view) as recorded:
+        exchange = Exchange(policy, request, api_view, call, record, fingerprint, recorded)
         response = _with_lease(exchange, policy.lease) if policy.lease is not None else _in_transaction(exchange)
     # For @requires and GrantedView around this call: the effects of an error are rolled back already, and the error
     # itself may be stored. Another rollback would lose the stored error.
@@ -105,14 +105,14 @@ def _in_transaction(exchange: Exchange) -> HttpResponse:
 
 
 @dataclass(frozen=True)
-class _TakenBack:
+class _RolledBack:
     """A run of a handler after its effects were rolled back: the exception of the view, or its error response."""
 
     error: Exception | None = None
     response: HttpResponse | None = None
 
 
-def _claim_and_run(exchange: Exchange) -> HttpResponse | _TakenBack:
+def _claim_and_run(exchange: Exchange) -> HttpResponse | _RolledBack:
     """Run the handler in a transaction that ``@idempotent`` has opened.
 
     An error rolls back the effects and the claim together, so no savepoint is needed.
@@ -126,28 +126,30 @@ def _claim_and_run(exchange: Exchange) -> HttpResponse | _TakenBack:
         raise
     except Exception as error:
         transaction.set_rollback(True, using=settings.DATABASE)
-        return _TakenBack(error)
+        return _RolledBack(error)
     if is_error(response):
         transaction.set_rollback(True, using=settings.DATABASE)
-        return _TakenBack(response=response)
+        return _RolledBack(response=response)
     _require_effects(response)
-    return _kept(exchange, claim, response)
+    return _store_or_roll_back(exchange, claim, response)
 
 
-def _answer_after_rollback(exchange: Exchange, taken_back: _TakenBack) -> HttpResponse:
+def _answer_after_rollback(exchange: Exchange, rolled_back: _RolledBack) -> HttpResponse:
     """Store a final error response under the key after the effects were rolled back, and return it.
 
     If a twin has claimed the key in the meantime, return the twin's stored response.
     """
-    response = taken_back.response
-    if taken_back.error is not None:
-        response = exchange.answer_to(taken_back.error)
+    response = rolled_back.response
+    if rolled_back.error is not None:
+        response = exchange.answer_to(rolled_back.error)
     assert response is not None  # noqa: S101
     if not exchange.policy.stores(response.status_code):
         return response
     with transaction.atomic(using=settings.DATABASE):
         claim = _claim(exchange)
-        return exchange.replayed(claim) if isinstance(claim, StoredResponse) else _kept(exchange, claim, response)
+        if isinstance(claim, StoredResponse):
+            return exchange.replayed(claim)
+        return _store_or_roll_back(exchange, claim, response)
 
 
 def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
@@ -169,7 +171,7 @@ def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
         raise
     except Exception as error:
         response = exchange.answer_to(error)
-    return _kept(exchange, claim, response)
+    return _store_or_roll_back(exchange, claim, response)
 
 
 def _require_effects(response: HttpResponse) -> None:
@@ -199,7 +201,7 @@ def _claim(exchange: Exchange) -> Claim | StoredResponse:
     return claim
 
 
-def _kept(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
+def _store_or_roll_back(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
     if exchange.policy.stores(response.status_code):
         idempotency.store(claim, exchange.storable(response), max_body=exchange.policy.max_body)
     else:
@@ -225,7 +227,7 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
         except Exception as error:
             response = exchange.answer_to(error)
         if policy.stores(response.status_code):
-            return _kept_under_lease(exchange, claim, response)
+            return _store_under_lease(exchange, claim, response)
     except Exception:
         idempotency.release(claim, now=clock.now())
         raise
@@ -233,7 +235,7 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
     return response
 
 
-def _kept_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
+def _store_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
     if idempotency.store_leased(claim, exchange.storable(response), max_body=exchange.policy.max_body):
         return response
     # The lease expired and another process took the claim over. Each twin gets that process's response, also this one.
