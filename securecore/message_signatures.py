@@ -1,8 +1,8 @@
-"""HTTP Message Signatures (RFC 9421): what is signed, and how each kind of key signs it.
+"""HTTP Message Signatures (RFC 9421): build the signature base, sign it and verify it with each type of key.
 
-Needs no Django: ``securecore.replay`` verifies with it what clients sign, ``securecore.http`` what the proxy signs, and
-``securecore.client`` signs with it, all over the same base.
-Structured fields are read and written by ``http_sf``; of what it reads, nothing is used but through here.
+This module needs no Django. ``securecore.replay`` uses it to verify the signatures of clients, ``securecore.http`` to
+verify those of the proxy, and ``securecore.client`` to sign. All three use the same signature base. ``http_sf`` parses
+and writes structured fields. The rules for nonces and required components are in ``securecore.replay``.
 """
 
 from __future__ import annotations
@@ -22,34 +22,36 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
-#: Each curve of the registry with its name there, its hash, and the bytes of one coordinate (sections 3.3.4 and 3.3.5).
+#: For each accepted curve: its algorithm in the registry, its hash, and the bytes of one coordinate (sections 3.3.4 and
+#: 3.3.5).
 _CURVES: dict[str, tuple[str, hashes.HashAlgorithm, int]] = {
     "secp256r1": ("ecdsa-p256-sha256", hashes.SHA256(), 32),
     "secp384r1": ("ecdsa-p384-sha384", hashes.SHA384(), 48),
 }
-#: Section 3.3.1: SHA-512 throughout, and a salt of 64 bytes.
+#: Section 3.3.1: SHA-512 for the hash and for MGF1, and a salt of 64 bytes.
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)
-#: Bits. Less is weak (RFC 8725 section 3.5), more is our processor's time at somebody else's choice.
+#: Key sizes in bits. A shorter key is weak (RFC 8725 section 3.5). A longer key would let a client choose how much
+#: processor time a verification costs.
 _RSA_SIZES = range(2048, 4097)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-#: Every parameter of a signature that we know (section 2.3).
+#: The known parameters of a signature, with their types (section 2.3).
 _PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
-#: Characters of ``Signature-Input`` and of ``Signature``, and components in a member. Ours needs a third of each, and
-#: each costs us work.
+#: The limits of ``Signature-Input`` and of ``Signature`` in characters, and of the components of one signature, since
+#: parsing costs time. A signature of securecore.client needs a third of each.
 _LONGEST_INPUT = 4096
 _LONGEST_SIGNATURE = 8192
 _MOST_COMPONENTS = 32
-#: The last second that a date can be written of; no wider integer ever reaches the arithmetic.
+#: The last second of the year 9999, the largest ``datetime``. No larger integer reaches the arithmetic.
 _LAST_SECOND = 253_402_300_799
 
 
 class SignatureError(ValueError):
-    """A signature that cannot be made or read; the message says why."""
+    """A signature cannot be created or read; the message gives the reason."""
 
 
 class SignatureOutdated(SignatureError):
-    """A signature that was made too long ago, or in the future, or that has expired."""
+    """A signature was created too long ago or in the future, or has expired."""
 
 
 @dataclass(frozen=True)
@@ -59,62 +61,67 @@ class Covered:
     label: str
     #: Component identifiers: a name, and the parameters of that component.
     components: tuple[tuple[str, dict[str, Any]], ...]
-    #: ``created``, ``expires``, ``nonce``, ``alg``, ``keyid``, ``tag``, in the order in which they were written.
+    #: ``created``, ``expires``, ``nonce``, ``alg``, ``keyid`` and ``tag``, in the order of the field.
     parameters: dict[str, Any]
 
     def __str__(self) -> str:
-        """The value of ``Signature-Input`` that has this member alone."""
+        """Return the value of ``Signature-Input`` with this member alone."""
         return _serialized({self.label: (list(self.components), self.parameters)})
 
     @property
     def whole(self) -> set[str]:
-        """What is covered as a whole. A component with parameters is another one: ``@query-param`` of one name does not
-        cover the query.
+        """The names of the components without parameters, which are covered as a whole.
+
+        A component with parameters covers less. For example ``@query-param`` with one name does not cover the query.
         """
         return {name for name, parameters in self.components if not parameters}
 
     def check_parameters(self) -> None:
         """Raise ``SignatureError`` for a parameter that is unknown or of the wrong type, and for impossible dates."""
         for name, value in self.parameters.items():
-            # Not isinstance: a bool is an int, and a parameter nobody knows may restrict what was signed.
+            # Compare the exact type: for isinstance a bool is an int. Refuse unknown parameters, because one might
+            # restrict the meaning of the signature.
             if type(value) is not _PARAMETERS.get(name):
                 raise SignatureError("A signature parameter is unknown or of the wrong type.")
         if not 0 <= self.parameters.get("created", 0) < self.parameters.get("expires", _LAST_SECOND) <= _LAST_SECOND:
-            raise SignatureError("It must expire after it was created.")
+            raise SignatureError("A signature must expire after it was created.")
 
     def check_dates(self, now: float, *, window: int, skew: int) -> None:
-        """Raise ``SignatureOutdated`` unless it was created within ``window`` seconds before ``now`` (Unix time) and
-        has not expired; clocks may differ by ``skew`` seconds. ``created`` must be there, and checked.
+        """Raise ``SignatureOutdated`` unless the signature is recent and has not expired.
+
+        A recent signature was created within ``window`` seconds before ``now`` (Unix time). Clocks may differ by
+        ``skew`` seconds. Call ``check_parameters`` first, and only with a ``created`` parameter.
         """
         if not -skew <= now - self.parameters["created"] <= window:
-            raise SignatureOutdated(f"It must have been created within {window} seconds of our clock.")
+            raise SignatureOutdated(f"The signature must be created within {window} seconds of the server's clock.")
         if now > self.parameters.get("expires", _LAST_SECOND) + skew:
-            raise SignatureOutdated("It has expired.")
+            raise SignatureOutdated("The signature has expired.")
 
 
 @dataclass(frozen=True)
 class Request:
-    """The request that is signed. ``fields`` has lower-case names; several lines of one name are joined by ``", "``
-    (section 2.1).
+    """The signed request.
+
+    ``fields`` has lower-case names. Several lines with one name are joined by ``", "`` (section 2.1).
     """
 
     method: str
-    #: The target URI: absolute, as it is on the wire (RFC 9110 section 7.1).
+    #: The absolute target URI, as the client sent it (RFC 9110 section 7.1).
     url: str
     fields: Mapping[str, str]
 
     def component(self, name: str, parameters: Mapping[str, Any]) -> str:
-        """Return the value of a component. Raises ``SignatureError`` if it is not there or cannot be known here."""
+        """Return the value of a component. Raises ``SignatureError`` if it is missing or not supported."""
         if name == "@query-param" and set(parameters) == {"name"}:
             return self._query_parameter(parameters["name"])
         if parameters:
             raise SignatureError(f"{name} with these parameters is not supported.")
-        if name.startswith("@"):  # section 7.5.4: never from a field that somebody named so
+        if name.startswith("@"):  # section 7.5.4: never read a derived component from a header with the same name
             return self._derived(name)
         if name != name.lower():
             raise SignatureError("Field names are lower case.")  # section 2.1
         if name not in self.fields:
-            raise SignatureError(f"{name} is covered and not there.")
+            raise SignatureError(f"The signature covers {name}, but the request has no such field.")
         return self.fields[name].strip(" \t")
 
     def _derived(self, name: str) -> str:
@@ -133,17 +140,22 @@ class Request:
             raise SignatureError(f"{name} is no component of a request.")
         return values[name]
 
-    def _query_parameter(self, wanted: Any) -> str:
-        """Section 2.2.8: decoded as a form and encoded again; a name that occurs twice cannot be signed."""
-        found = self._query_parameters.get(wanted, []) if isinstance(wanted, str) else []
-        if len(found) != 1:
+    def _query_parameter(self, name: Any) -> str:
+        """Return the value of a query parameter, decoded as a form and encoded again (section 2.2.8).
+
+        Raises ``SignatureError`` for a name that occurs twice, which cannot be signed.
+        """
+        values = self._query_parameters.get(name, []) if isinstance(name, str) else []
+        if len(values) != 1:
             raise SignatureError("@query-param must name one parameter that occurs once.")
-        return found[0]
+        return values[0]
 
     @cached_property
     def _query_parameters(self) -> dict[str, list[str]]:
-        """Every parameter of the query by its encoded name. Read once, however many components name one: 32 components
-        times 900 parameters took 0.12 s of our time for a signature that was bad.
+        """The parameters of the query by their encoded names.
+
+        The query is parsed once for all components. Parsing it for each component took 0.12 s for a bad signature with
+        32 components over 900 parameters.
         """
         parameters: dict[str, list[str]] = {}
         for name, value in parse_qsl(urlsplit(self.url).query, keep_blank_values=True):
@@ -152,7 +164,7 @@ class Request:
 
 
 def _authority(url: str) -> str:
-    """Section 2.2.3: lower case, without a default port."""
+    """Return the authority of ``url`` in lower case and without a default port (section 2.2.3)."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2].lower()
     default = f":{_DEFAULT_PORTS.get(parts.scheme.lower())}"
@@ -160,16 +172,16 @@ def _authority(url: str) -> str:
 
 
 def signature_base(covered: Covered, request: Request) -> bytes:
-    """Return what is signed (section 2.5). Raises ``SignatureError`` for components that cannot be signed."""
+    """Return the signature base (section 2.5). Raises ``SignatureError`` for components that cannot be signed."""
     lines = {}
     for name, parameters in covered.components:
         identifier = _serialized((name, parameters))
         if identifier in lines or name == "@signature-params":
-            raise SignatureError(f"{identifier} is covered twice, or never may be.")
+            raise SignatureError(f"{identifier} is covered twice, or must not be covered.")
         lines[identifier] = request.component(name, parameters)
     _, _, lines['"@signature-params"'] = str(covered).partition("=")
     if any("\n" in value or "\r" in value for value in lines.values()):
-        raise SignatureError("A value has a line break.")  # which would be a line of the base
+        raise SignatureError("A value has a line break.")  # it would add a line to the signature base
     try:
         return "\n".join(f"{identifier}: {value}" for identifier, value in lines.items()).encode("ascii")
     except UnicodeEncodeError as error:
@@ -180,13 +192,14 @@ def _serialized(structure: Any) -> str:
     try:
         return http_sf.ser(structure)
     except ValueError as error:
-        raise SignatureError("It cannot be written as a structured field.") from error
+        raise SignatureError("The value cannot be written as a structured field.") from error
 
 
 def read(signature_input: str, signature: str) -> tuple[Covered, bytes]:
     """Return the one signature in the presented fields ``Signature-Input`` and ``Signature`` (sections 4.1 and 4.2).
 
-    Raises ``SignatureError``, also for several: which of them speaks for the caller nobody could say (section 7.2.5).
+    Raises ``SignatureError``, also for several signatures: the server cannot know which one is the caller's
+    (section 7.2.5).
     """
     members = read_all(signature_input, signature)
     if len(members) != 1:
@@ -195,7 +208,7 @@ def read(signature_input: str, signature: str) -> tuple[Covered, bytes]:
 
 
 def read_all(signature_input: str, signature: str) -> list[tuple[Covered, bytes]]:
-    """Return every signature in the presented fields. Raises ``SignatureError`` if one of them cannot be read."""
+    """Return all signatures in the presented fields. Raises ``SignatureError`` if a signature cannot be parsed."""
     if len(signature_input) > _LONGEST_INPUT or len(signature) > _LONGEST_SIGNATURE:
         raise SignatureError("Signature-Input or Signature is too long.")
     inputs, signatures = _dictionary(signature_input), _dictionary(signature)
@@ -205,7 +218,7 @@ def read_all(signature_input: str, signature: str) -> list[tuple[Covered, bytes]
 
 
 def write_all(members: list[tuple[Covered, bytes]]) -> tuple[str, str]:
-    """Return ``Signature-Input`` and ``Signature`` with these members; empty without any."""
+    """Return the fields ``Signature-Input`` and ``Signature`` with these members; empty strings without members."""
     inputs, signatures = [str(covered) for covered, _ in members], {covered.label: value for covered, value in members}
     return ", ".join(inputs), _serialized(signatures) if signatures else ""
 
@@ -229,18 +242,20 @@ def _dictionary(presented: str) -> dict[str, Any]:
         return dict(http_sf.parse(presented.encode("ascii"), tltype="dictionary", on_duplicate_key=_refuse_twins))  # type: ignore[arg-type]
     except SignatureError:
         raise
-    except ValueError as error:  # StructuredFieldError and UnicodeEncodeError are
-        raise SignatureError("It is no dictionary of structured fields.") from error
+    except ValueError as error:  # the base class of StructuredFieldError and UnicodeEncodeError
+        raise SignatureError("The field is no dictionary of structured fields.") from error
 
 
 def _refuse_twins(name: str, where: str) -> None:
-    # RFC 9651 lets the last one win, and the base that we would build from it is not the text that came.
+    # By RFC 9651 the last of two members with one name wins. The signature base would then differ from the sent text.
     raise SignatureError(f"The {where} has {name} twice.")
 
 
 def algorithm_of(key: PrivateKey | PublicKey | Any) -> str:
-    """Return the one algorithm of the RFC 9421 registry that is accepted of ``key``, so that nobody can ask for a
-    weaker one (section 7.3.6). Raises ``SignatureError`` for keys that have none.
+    """Return the one algorithm of the RFC 9421 registry that is accepted for ``key``.
+
+    The key decides the algorithm, so that a client cannot choose a weaker one (section 7.3.6). Raises
+    ``SignatureError`` for a key without an accepted algorithm.
     """
     if isinstance(key, (ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey)) and key.curve.name in _CURVES:
         return _CURVES[key.curve.name][0]
@@ -252,7 +267,7 @@ def algorithm_of(key: PrivateKey | PublicKey | Any) -> str:
 
 
 def sign(base: bytes, key: PrivateKey) -> bytes:
-    """Return the signature of ``base``. Raises ``SignatureError`` for a key that is not for signatures."""
+    """Return the signature of ``base``. Raises ``SignatureError`` for a key without an accepted algorithm."""
     algorithm_of(key)
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(base)
@@ -264,20 +279,23 @@ def sign(base: bytes, key: PrivateKey) -> bytes:
 
 
 def load_public_key(encoded: bytes) -> PublicKey:
-    """Return the key in a SubjectPublicKeyInfo, PEM or DER. Raises ``SignatureError`` for one that is not for
-    signatures.
+    """Return the key in a SubjectPublicKeyInfo, PEM or DER.
+
+    Raises ``SignatureError`` for a key without an accepted algorithm.
     """
     try:
         key: Any = (load_pem_public_key if encoded.startswith(b"-----") else load_der_public_key)(encoded)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SignatureError(f"This is no public key: {error}") from error
+        raise SignatureError(f"The text is no public key: {error}") from error
     algorithm_of(key)
     return key  # type: ignore[no-any-return]
 
 
 def is_signed_by(key: PublicKey, covered: Covered, signature: bytes, request: Request) -> bool:
-    """Say whether the holder of ``key`` signed what is ``covered`` of ``request``. Raises ``SignatureError`` for what
-    cannot be signed, and for another ``alg`` than the key's (section 3.2, step 6).
+    """Return whether ``signature`` is a signature by ``key`` over the ``covered`` components of ``request``.
+
+    Raises ``SignatureError`` for components that cannot be signed, and for another ``alg`` than the key's (section 3.2,
+    step 6).
     """
     if covered.parameters.get("alg", algorithm_of(key)) != algorithm_of(key):
         raise SignatureError("alg is not the algorithm of this key.")
@@ -285,8 +303,9 @@ def is_signed_by(key: PublicKey, covered: Covered, signature: bytes, request: Re
 
 
 def is_signed(base: bytes, signature: bytes, key: PublicKey) -> bool:
-    """Say whether the holder of ``key`` signed ``base``. Raises ``SignatureError`` for a key that is not for
-    signatures.
+    """Return whether ``signature`` is a signature by ``key`` over ``base``.
+
+    Raises ``SignatureError`` for a key without an accepted algorithm.
     """
     algorithm_of(key)
     try:
@@ -296,7 +315,7 @@ def is_signed(base: bytes, signature: bytes, key: PublicKey) -> bool:
             key.verify(signature, base, _PSS, hashes.SHA512())
         else:
             _, digest, size = _CURVES[key.curve.name]
-            if len(signature) != 2 * size:  # section 3.3.4: the numbers side by side, and no DER
+            if len(signature) != 2 * size:  # section 3.3.4: r and s concatenated, not DER
                 return False
             numbers = (int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big"))
             key.verify(utils.encode_dss_signature(*numbers), base, ec.ECDSA(digest))

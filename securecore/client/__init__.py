@@ -1,4 +1,4 @@
-"""Call a service that securecore protects, from any Python program: nothing in here needs Django.
+"""Call a service that securecore protects, from any Python program. This package needs no Django.
 
 ::
 
@@ -9,9 +9,10 @@
     tls = mutual_tls("alice.pem", "alice.key", authorities="ca.pem")
     client = httpx.Client(transport=Transport("https://pay.example", signature, verify=tls))
 
-``TimestampNonce``, ``DPoP`` and ``MessageSignature`` are the three proofs that ``@fresh`` takes;
-``securecore.client.httpx`` and ``securecore.client.requests`` put them on every request to the service, and on no
-other. A request that failed is sent again, with a new proof, if it is safe or carries an Idempotency-Key (``Retry``).
+``TimestampNonce``, ``DPoP`` and ``MessageSignature`` are the three proofs that ``@fresh`` accepts.
+``securecore.client.httpx`` and ``securecore.client.requests`` add the proofs to each request to the service, and to no
+other request. They send a failed request again, with a new proof, if its method is safe or if it has an Idempotency-Key
+(``Retry``).
 """
 
 from securecore.client.exchange import Retry, new_idempotency_key

@@ -1,4 +1,7 @@
-"""One request and its answer: a new proof for every attempt, and another attempt only where it can do no harm."""
+"""Send one request: a new proof for each attempt, and another attempt only if a repeat is safe.
+
+``httpx`` and ``requests`` hold the adapters to the HTTP libraries; ``proofs`` builds the proofs.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,25 @@ from securecore.client.proofs import Answer, Outgoing, Proof
 from securecore.errors import Misuse
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
-#: Too early, too many, and what proxies and services say when they could not answer (RFC 8470, 6585, 9110).
+#: Temporary statuses: too early, too many requests, and failures of proxies and services (RFC 8470, 6585, 9110).
 _PASSING = (425, 429, 502, 503, 504)
 
 
 def new_idempotency_key() -> str:
-    """Return a value for ``Idempotency-Key``: keep it, to ask again for the same effect."""
+    """Return a new value for ``Idempotency-Key``. Keep the value: a repeat of the request must send the same one."""
     return http_sf.ser(digests.new_identifier())
 
 
 @dataclass(frozen=True)
 class Retry:
-    """When a request is sent again: if it is safe or has an Idempotency-Key, after a failed connection or a status that
-    passes (425, 429, 502, 503, 504, and 409 with Retry-After).
+    """The rules for sending a request again.
 
-    At most ``attempts`` times in all. The wait is a random part of ``backoff`` seconds, doubled each time, and at least
-    what Retry-After says; if that is more than ``longest_wait``, the caller gets the answer instead.
+    A request is sent again if its method is safe or if it has an Idempotency-Key. The reasons are a failed connection
+    and a temporary status (425, 429, 502, 503, 504, and 409 with Retry-After).
+
+    There are at most ``attempts`` attempts in total. The wait is the time of Retry-After plus a random part of
+    ``backoff`` seconds, which double with each attempt. If Retry-After is more than ``longest_wait``, the caller gets
+    the response instead of another attempt.
     """
 
     attempts: int = 4
@@ -42,11 +48,11 @@ class Retry:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, attempt: int, retry_after: str | None = None) -> float | None:
-        """Return the seconds until the next attempt, or None if there is none after ``attempt`` (the first is 1)."""
+        """Return the seconds until the next attempt, or None if ``attempt`` is the last. The first attempt is 1."""
         demanded = _seconds(retry_after)
         if attempt >= self.attempts or demanded > self.longest_wait:
             return None
-        # Full jitter: clients that failed together do not come back together.
+        # Full jitter: clients that failed at the same time do not repeat at the same time.
         jitter = random.uniform(0, self.backoff * 2 ** (attempt - 1))  # noqa: S311
         return min(demanded + jitter, self.longest_wait)
 
@@ -56,13 +62,13 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 @dataclass(frozen=True)
 class Exchange:
-    """How requests to ``service`` (scheme, host, port) are proven and repeated.
+    """Add proofs to requests to ``service`` (scheme, host, port), and repeat them.
 
-    ``authority`` is the Host that the service knows itself by, where it is reached under another name: through a
-    forwarded port, say. Proofs are made for it.
+    ``authority`` is the service's own Host, if the client connects under another name, for example through a forwarded
+    port. Proofs are built for this Host.
 
-    ``idempotency_keys`` puts a key on every unsafe request that has none. Only where the service honours it on every
-    route: to another one, a request that is sent again is a second effect.
+    ``idempotency_keys`` adds a key to each unsafe request without a key. Set it only if the service honours the key on
+    each route. On another route a repeated request would have a second effect.
     """
 
     service: str
@@ -76,26 +82,26 @@ class Exchange:
         beyond = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
         if beyond or not (parts.netloc and self.service.isascii()):
             raise Misuse(
-                f"{self.service!r}: name the service by scheme, host and port, https://pay.example:8443, and a host as "
-                f"DNS has it, in ASCII (xn--...)."
+                f"{self.service!r}: give scheme, host and port, for example https://pay.example:8443. Write the host "
+                f"in ASCII, as in DNS (xn--...)."
             )
 
     def target(self, url: str, path: str, host: str) -> str | None:
-        """Return the URL that proofs are made for, or None if the request does not go to the service.
+        """Return the URL for the proofs, or None if the request does not go to the service.
 
-        ``url`` is where the library connects to, and decides alone: a Host header is text that a program or an earlier
-        redirect put there. A token for the service must not go to another host that the header calls the service.
-        ``path`` is the target on the wire. Raises ``Misuse`` if the Host header ``host`` is neither that of the URL nor
-        ``authority``: the service would see another URL than was proven.
+        ``url`` is the address to which the library connects. Only ``url`` decides: a program or an earlier redirect may
+        have set the Host header, and a token for the service must not go to another host with the service's name in
+        that header. ``path`` is the request target that is sent. Raises ``Misuse`` if the Host header ``host`` is
+        neither the host of the URL nor ``authority``, because the service would then see another URL than the proof.
         """
         if _origin(url) != _origin(self.service):
             return None
         scheme, _, _ = _origin(url)
-        known = {_origin(f"{scheme}://{each}") for each in (urlsplit(url).netloc.rpartition("@")[2], self.authority)}
+        known = {_origin(f"{scheme}://{name}") for name in (urlsplit(url).netloc.rpartition("@")[2], self.authority)}
         if _origin(f"{scheme}://{host}") not in known:
             raise Misuse(
-                f"The Host header is {host!r}, and the request goes to {self.service!r}. Leave the header out, or name "
-                f"it for this service: authority={host!r}."
+                f"The Host header is {host!r}, and the request goes to {self.service!r}. Omit the header, or give it "
+                f"as the authority of this service: authority={host!r}."
             )
         return f"{scheme}://{self.authority or host}{path}"
 
@@ -106,13 +112,15 @@ class Exchange:
         *,
         failures: tuple[type[Exception], ...],
     ) -> AnswerT:
-        """Return the answer to ``request``; ``deliver`` sends it once with the headers it is given, and raises one of
-        ``failures`` when there is no answer.
+        """Send ``request``, perhaps several times, and return the response.
+
+        ``deliver`` sends the request once with the given headers. It raises one of ``failures`` if there is no
+        response.
         """
         added = self._key_for(request)
         request = _with(request, added)
         may_repeat = request.method in _SAFE_METHODS or "idempotency-key" in request.fields
-        attempt, told = 0, False
+        attempt, has_new_nonce = 0, False
         while True:
             attempt += 1
             try:
@@ -122,10 +130,10 @@ class Exchange:
                 if wait is None:
                     raise
             else:
-                # Refused for want of a nonce: it had no effect, whatever its method.
-                wanted = self._learn(request, answer)
-                if wanted and not told:
-                    told = True
+                # A request that is refused for lack of a nonce had no effect, so a repeat is safe for each method.
+                needs_nonce = self._learn(request, answer)
+                if needs_nonce and not has_new_nonce:
+                    has_new_nonce = True
                     answer.close()
                     continue
                 wait = self._wait_after(answer, attempt) if may_repeat else None
@@ -141,12 +149,13 @@ class Exchange:
         )
 
     def _learn(self, request: Outgoing, answer: Answer) -> bool:
-        wanted = [proof.learns(request, answer) for proof in self.proofs]  # each of them, so not any() of a generator
-        return any(wanted)
+        # A list and not a generator in any(), so that each proof reads the response.
+        needs_repeat = [proof.learns(request, answer) for proof in self.proofs]
+        return any(needs_repeat)
 
     def _wait_after(self, answer: Answer, attempt: int) -> float | None:
         retry_after = answer.headers.get("Retry-After")
-        # A twin with our key is still under way: it will have an answer for both.
+        # 409 with Retry-After: a twin with the same key is still running. Its response will be sent for both requests.
         twin = answer.status_code == 409 and retry_after
         return self.retry.wait(attempt, retry_after) if answer.status_code in _PASSING or twin else None
 
@@ -174,7 +183,10 @@ def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """RFC 9110 section 10.2.3: seconds or a date. What cannot be read demands nothing."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date (RFC 9110 section 10.2.3).
+
+    Return 0 for a missing or malformed header.
+    """
     if not retry_after:
         return 0.0
     if retry_after.strip().isdecimal():

@@ -13,12 +13,13 @@ from securecore.client.proofs import Outgoing, Proof
 
 
 class Transport(httpx.BaseTransport):
-    """Proves every request to ``service`` (scheme, host and port) in each of the ways ``proofs``, and sends it again
-    where that can do no harm; requests to elsewhere go out as they are, also after a redirect.
+    """Add each of ``proofs`` to each request to ``service`` (scheme, host and port), and repeat it if that is safe.
 
-    ``authority`` is the Host that the service knows itself by, where it is reached under another name.
-    ``idempotency_keys`` puts a key on each unsafe request that has none: see ``Exchange``. ``transport`` is the one
-    that sends; if None, an ``httpx.HTTPTransport`` made with ``options`` (``verify=``, ``cert=``, ``limits=``).
+    A request to another service, also after a redirect, is sent unchanged.
+
+    ``authority`` is the service's own Host, if the client connects under another name. ``idempotency_keys`` adds a key
+    to each unsafe request without a key: see ``Exchange``. ``transport`` sends the requests; if it is None, the
+    transport is an ``httpx.HTTPTransport`` with ``options`` (``verify=``, ``cert=``, ``limits=``).
     """
 
     def __init__(
@@ -35,22 +36,26 @@ class Transport(httpx.BaseTransport):
         self._inner = transport or httpx.HTTPTransport(**options)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        # The target as it goes over the wire, without a fragment.
+        # raw_path is the target as it is sent, without a fragment.
         target = self._exchange.target(str(request.url), request.url.raw_path.decode("ascii"), request.headers["Host"])
         if target is None:
             return self._inner.handle_request(request)
         request.read()
         sent = request.headers.copy()
-        if sent.pop("Transfer-Encoding", None):  # it is here in one piece
+        if sent.pop("Transfer-Encoding", None):  # read() has received the whole body, so its length is known
             sent["Content-Length"] = str(len(request.content))
         sent["Host"] = urlsplit(target).netloc
 
         def deliver(headers: Mapping[str, str]) -> httpx.Response:
-            # Never on the caller's request: httpx copies its headers to where a redirect leads, proofs among them.
+            # Do not add proofs to the caller's request: httpx copies its headers to the target of a redirect.
             all_headers = sent.copy()
             all_headers.update(headers)
-            how: dict[str, Any] = {"headers": all_headers, "content": request.content, "extensions": request.extensions}
-            response = self._inner.handle_request(httpx.Request(request.method, request.url, **how))
+            parts: dict[str, Any] = {
+                "headers": all_headers,
+                "content": request.content,
+                "extensions": request.extensions,
+            }
+            response = self._inner.handle_request(httpx.Request(request.method, request.url, **parts))
             if response.status_code == 400:
                 response.read()
             return response

@@ -1,4 +1,7 @@
-"""What a request carries to be accepted once: a client's side of ``@fresh``."""
+"""Build the proofs that ``@fresh`` requires: timestamp and nonce, DPoP proof, or message signature.
+
+``exchange`` sends the requests. The server checks the proofs in ``securecore.replay``.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ from securecore.message_signatures import Covered, PrivateKey, Request, sign, si
 
 @dataclass(frozen=True)
 class Outgoing(Request):
-    """A request that is about to be sent, with its raw body."""
+    """A request before it is sent, with its raw body."""
 
     body: bytes = b""
 
 
 class Answer(Protocol):
-    """What the responses of httpx and requests have in common. ``text`` is there when the status is 400."""
+    """The common part of the responses of httpx and requests. ``text`` is available if the status is 400."""
 
     status_code: int
 
@@ -42,11 +45,11 @@ class Answer(Protocol):
 
 class Proof(Protocol):
     def headers(self, request: Outgoing) -> dict[str, str]:
-        """Return the headers to add to ``request``, anew for every attempt."""
+        """Return the headers to add to ``request``. Called again for each attempt."""
         ...
 
     def learns(self, request: Outgoing, answer: Answer) -> bool:
-        """Take from an answer what the next proof needs; say whether the service wants this request again with it."""
+        """Keep the nonce of a response for the next proof; return whether the service demands a repeat with it."""
         ...
 
 
@@ -63,18 +66,18 @@ class TimestampNonce:
         return False
 
 
-#: Fields that the profile of ``@fresh(proof="signature")`` wants covered where a request has them.
+#: Fields that ``@fresh(proof="signature")`` requires in the signature if the request has them.
 _COVERED_FIELDS = ("content-digest", "content-type", "content-encoding", "idempotency-key", "authorization")
 
 
 class MessageSignature:
     """An HTTP message signature (RFC 9421) with ``Content-Digest`` (RFC 9530), for ``@fresh(proof="signature")``.
 
-    ``key`` is a private key or the PEM file of one (not encrypted), ``keyid`` its name at the service. It covers
-    the fields too that the profile asks for: Content-Type, Content-Encoding, Idempotency-Key and Authorization.
+    ``key`` is a private key or the path of its PEM file (not encrypted). ``keyid`` is the key's name at the service.
+    The signature also covers Content-Type, Content-Encoding, Idempotency-Key and Authorization if the request has them.
     """
 
-    #: Seconds until the signature expires. The service's own window ends it sooner or later than this.
+    #: Seconds until the signature expires. The service's REPLAY_WINDOW may end it earlier.
     lifetime = 60
 
     def __init__(self, key: PrivateKey | str | Path, keyid: str) -> None:
@@ -83,8 +86,8 @@ class MessageSignature:
     @classmethod
     def of_certificate(cls, certificate: str | Path, key: PrivateKey | str | Path) -> MessageSignature:
         """Sign with the key of the client certificate (a PEM file), which the service knows from the connection."""
-        found = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
-        return cls(key, digests.thumbprint(found.public_bytes(Encoding.DER)))
+        loaded = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
+        return cls(key, digests.thumbprint(loaded.public_bytes(Encoding.DER)))
 
     def headers(self, request: Outgoing) -> dict[str, str]:
         added = {"Content-Digest": content_digest(request.body)} if request.body else {}
@@ -105,11 +108,11 @@ class MessageSignature:
 
 
 class DPoP:
-    """A proof of the key that an access token is bound to (RFC 9449), and the token, for ``@fresh(proof="dpop")``.
+    """An access token and a proof of its key (RFC 9449), for ``@fresh(proof="dpop")``.
 
-    ``token`` is the access token, or a function that returns the current one; without it the proof is for the token
-    endpoint. A nonce that the service gives is remembered and used (section 8.2), and a request that was refused for
-    want of it is sent again.
+    ``token`` is the access token, or a function that returns the current access token. Without ``token`` the proof is
+    for the token endpoint. If the service sends a nonce, later proofs contain it (section 8.2). A request that is
+    refused for lack of a nonce is sent again.
     """
 
     def __init__(self, key: PrivateKey | str | Path, token: str | Callable[[], str] | None = None) -> None:
@@ -140,9 +143,10 @@ class DPoP:
         if not nonce:
             return False
         self._nonces[_origin(request)] = nonce
-        # A resource says it with 401 in the challenge (section 9), the token endpoint with 400 in the body (section 8).
-        said = {400: lambda: answer.text, 401: lambda: answer.headers.get("WWW-Authenticate", "")}
-        return "use_dpop_nonce" in said.get(answer.status_code, str)()
+        # A resource demands a nonce in the challenge of a 401 (section 9), the token endpoint in the body of a 400
+        # (section 8).
+        errors = {400: lambda: answer.text, 401: lambda: answer.headers.get("WWW-Authenticate", "")}
+        return "use_dpop_nonce" in errors.get(answer.status_code, str)()
 
 
 def _origin(request: Outgoing) -> str:

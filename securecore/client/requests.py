@@ -15,12 +15,13 @@ from securecore.client.proofs import Outgoing, Proof
 
 
 class Adapter(HTTPAdapter):
-    """Proves every request to ``service`` (scheme, host and port) in each of the ways ``proofs``, and sends it again
-    where that can do no harm. Mount it at the service's address.
+    """Add each of ``proofs`` to each request to ``service`` (scheme, host and port), and repeat it if that is safe.
 
-    ``authority`` is the Host that the service knows itself by, where it is reached under another name.
-    ``idempotency_keys`` puts a key on each unsafe request that has none: see ``Exchange``. ``options`` are
-    HTTPAdapter's; leave its own ``max_retries`` alone, which would send one proof twice.
+    Mount the adapter at the service's address.
+
+    ``authority`` is the service's own Host, if the client connects under another name. ``idempotency_keys`` adds a key
+    to each unsafe request without a key: see ``Exchange``. ``options`` are those of ``HTTPAdapter``. Do not set its
+    ``max_retries``, which would send one proof twice.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Adapter(HTTPAdapter):
         self._exchange = Exchange(service, proofs, idempotency_keys, retry or Retry(), authority)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        # As urllib3 reads it, which makes the connection: another parser may find another host in the same text.
+        # Parse the URL with urllib3, which opens the connection. Another parser may read another host in the same text.
         url = parse_url(str(request.url)).url
         host = _text(request.headers.get("Host") or urlsplit(url).netloc.rpartition("@")[2])
         target = self._exchange.target(url, request.path_url, host)
@@ -48,7 +49,7 @@ class Adapter(HTTPAdapter):
         fields = {name.lower(): _text(value) for name, value in request.headers.items()}
 
         def deliver(headers: Mapping[str, str]) -> requests.Response:
-            # A copy: a redirect starts from the caller's request, and must not carry proofs to another host.
+            # Add proofs to a copy: a redirect copies the caller's request and must not send proofs to another host.
             proven = request.copy()
             proven.headers.update({"Host": urlsplit(target).netloc, **headers})
             response = super(Adapter, self).send(proven, *args, **kwargs)
@@ -62,7 +63,7 @@ class Adapter(HTTPAdapter):
 
 
 def _content(body: Any) -> bytes:
-    """A body in one piece: it is hashed, and perhaps sent again."""
+    """Return the whole body as bytes, because the proofs hash it and a repeat sends it again."""
     if body is None:
         return b""
     if isinstance(body, str):

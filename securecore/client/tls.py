@@ -1,3 +1,5 @@
+"""The TLS context of a client with a certificate."""
+
 from __future__ import annotations
 
 import ssl
@@ -5,10 +7,10 @@ from pathlib import Path
 
 
 def mutual_tls(certificate: str | Path, key: str | Path, *, authorities: str | Path | None = None) -> ssl.SSLContext:
-    """Return a context that shows this client certificate (PEM files), for httpx's ``verify=``.
+    """Return a TLS context that presents this client certificate (PEM files), for httpx's ``verify=``.
 
-    ``authorities`` is the file of those that may vouch for the server, the system's if None. For requests, set
-    ``session.cert`` and ``session.verify`` instead.
+    ``authorities`` is the file of the certificate authorities that are trusted for the server; None means the system's
+    authorities. With requests, set ``session.cert`` and ``session.verify`` instead.
     """
     context = ssl.create_default_context(cafile=None if authorities is None else str(authorities))
     context.load_cert_chain(certificate, key)

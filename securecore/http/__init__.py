@@ -1,1 +1,5 @@
-"""The only code that sees a request: middleware, authentication, decorators, problem responses and views."""
+"""The edge: middleware, authentication, decorators, problem responses and views.
+
+Only this package handles requests. The features (``identity``, ``sessions``, ``tokens``, ``grants`` and others) take
+plain values.
+"""

@@ -1,7 +1,8 @@
-"""REST framework authentication by certificate, by access token and by session, one class a scheme.
+"""REST framework authentication by certificate, by access token and by session, one class for each scheme.
 
-The order of a view's classes does not choose the caller: a class that does not take the Authorization header defers to
-the class that does, wherever that stands. See docs/callers.md.
+The order of a view's classes does not choose the caller. If one class accepts the Authorization header, each class that
+does not accept the header returns None, wherever the accepting class stands in the list. See docs/callers.md.
+``http.authorization.credentials`` judges the credentials.
 """
 
 from __future__ import annotations
@@ -35,27 +36,28 @@ from securecore.tokens import AccessToken, simplejwt
 
 
 class OwnAuthentication(BaseAuthentication):
-    """What our classes have in common."""
+    """The base of securecore's authentication classes: a 401 with the challenges of all classes of the view."""
 
     def authenticate_header(self, request: Any) -> str | None:
-        """Return the challenges of every class of the view, since REST framework asks its first one only (RFC 9110
-        section 11.6.1); None if no class has one.
+        """Return the challenges of all classes of the view (RFC 9110 section 11.6.1), or None if no class has one.
+
+        REST framework calls this method of the first class only.
         """
-        classes = request.authenticators
         challenges = [
-            getattr(each, "challenge", None)
-            if isinstance(each, OwnAuthentication)
-            else each.authenticate_header(request)
-            for each in classes
+            getattr(authenticator, "challenge", None)
+            if isinstance(authenticator, OwnAuthentication)
+            else authenticator.authenticate_header(request)
+            for authenticator in request.authenticators
         ]
         return ", ".join(dict.fromkeys(filter(None, challenges))) or None
 
 
 class CertificateAuthentication(OwnAuthentication):
-    """The user for whom the client certificate is enrolled; ``request.auth`` is the ``ClientCertificate``.
+    """Authenticate the certificate's user; ``request.auth`` is the ``ClientCertificate``.
 
-    It answers for no request whose Authorization header another class of the view takes, and for none whose session,
-    opened under this certificate, is another user's: then the view's session class answers, if it has one.
+    This class returns None if another class of the view accepts the Authorization header. It also returns None if the
+    request's session, opened under this certificate, belongs to another user and the view has a session class; then
+    the session class authenticates that user.
     """
 
     def authenticate(self, request: Any) -> tuple[Any, ClientCertificate] | None:
@@ -80,13 +82,15 @@ class CertificateAuthentication(OwnAuthentication):
 
 
 class TokenAuthentication(OwnAuthentication):
-    """An access token in the Authorization header, and nowhere else (RFC 6750 section 2.1); ``request.auth`` is the
-    ``AccessToken``. Every reason is answered with the same words.
+    """Authenticate by an access token in the Authorization header only (RFC 6750 section 2.1).
+
+    ``request.auth`` is the ``AccessToken``. Each reason for a refusal gives the same response.
     """
 
     scheme: ClassVar[str]
     challenge: ClassVar[str]
-    #: Of two classes for one scheme in a view, one takes the tokens whose header says ``at+jwt``, the other the rest.
+    #: If a view has two classes for one scheme, the class with True accepts the tokens with the type ``at+jwt``, and
+    #: the class with False accepts all other tokens.
     takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
@@ -94,7 +98,7 @@ class TokenAuthentication(OwnAuthentication):
             _is_taken(request, self)
             return None
         try:
-            # Django's own, whose attributes REST framework looks for in its own first, each time.
+            # Pass Django's request: REST framework's request looks for each attribute in itself first.
             user, token = self._identify(request._request, authorization(request)[1])
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
@@ -103,8 +107,9 @@ class TokenAuthentication(OwnAuthentication):
         return user, token
 
     def takes(self, request: Any) -> bool:
-        """Say whether this class judges the Authorization header: its scheme, and of two classes for one scheme the
-        one for this type of token.
+        """Return whether this class judges the Authorization header.
+
+        The scheme must be the class's own. If the view has two classes for the scheme, the type of the token decides.
         """
         scheme, presented_token = authorization(request)
         if scheme != self.scheme.lower():
@@ -127,7 +132,7 @@ class TokenAuthentication(OwnAuthentication):
 
 
 class AccessTokenAuthentication(TokenAuthentication):
-    """``Authorization: Bearer``: a token that is bound to the certificate on the wire (RFC 8705 section 3)."""
+    """Authenticate by ``Authorization: Bearer`` with a token bound to the client certificate (RFC 8705 section 3)."""
 
     scheme = "Bearer"
     challenge = CHALLENGES["bearer"]
@@ -137,7 +142,7 @@ class AccessTokenAuthentication(TokenAuthentication):
 
 
 class DPoPAuthentication(TokenAuthentication):
-    """``Authorization: DPoP`` with a proof of the key that the token is bound to (RFC 9449 section 7.1)."""
+    """Authenticate by ``Authorization: DPoP`` with a proof of the token's key (RFC 9449 section 7.1)."""
 
     scheme = "DPoP"
     challenge = CHALLENGES["dpop"]
@@ -147,11 +152,12 @@ class DPoPAuthentication(TokenAuthentication):
 
 
 class SimpleJWTAuthentication(TokenAuthentication):
-    """``Authorization: Bearer`` with a token of djangorestframework-simplejwt, for the time of a migration.
+    """Authenticate by ``Authorization: Bearer`` with a token of djangorestframework-simplejwt, during a migration.
 
-    The project's ``SIMPLE_JWT`` settings decide what is refused. A token is not bound to anything, but revocable: give
-    ``request.auth`` to ``revoke_token``, or its user to ``revoke_user_tokens``. A view may have
-    ``AccessTokenAuthentication`` too: then that takes the tokens whose header says ``at+jwt``, and this class the rest.
+    The project's ``SIMPLE_JWT`` settings decide which tokens are refused. Such a token is bound to no key, but it can
+    be revoked: pass ``request.auth`` to ``revoke_token``, or the token's user to ``revoke_user_tokens``. If the view
+    also has ``AccessTokenAuthentication``, that class accepts the tokens with the type ``at+jwt``, and this class
+    accepts the others.
     """
 
     scheme = "Bearer"
@@ -167,8 +173,10 @@ class SimpleJWTAuthentication(TokenAuthentication):
 
 
 class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
-    """REST framework's, with CSRF protection. In a view that takes only sessions, a session that belongs to another
-    certificate is 401 and not nobody; elsewhere another class may answer.
+    """REST framework's ``SessionAuthentication`` with its CSRF protection, and a 401 for a refused session.
+
+    If a view accepts only sessions, a session that is bound to another certificate is a 401. In other views this class
+    returns None for such a session, and another class may authenticate the request.
     """
 
     def authenticate(self, request: Any) -> Any:
@@ -182,15 +190,15 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
         return None
 
 
-#: Classes that take no Authorization header, or were asked whether they do.
+#: Classes that accept no Authorization header, and the class that ``takes()`` has judged already.
 _NOT_BY_HEADER = (TokenAuthentication, CertificateAuthentication, RestSessionAuthentication)
 
 
-def _is_taken(request: Any, asked: BaseAuthentication) -> bool:
-    """Say whether a class of the view takes the Authorization header, which ``asked`` does not.
+def _is_taken(request: Any, current: BaseAuthentication) -> bool:
+    """Return whether another class of the view than ``current`` accepts the Authorization header.
 
-    Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class takes. Any other scheme that no class takes
-    is no credential, for example ``Basic`` of a proxy in front of a staging service.
+    Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
+    class accepts is no credential, for example ``Basic`` for a proxy in front of a staging service.
     """
     scheme, _ = authorization(request)
     if not scheme:
@@ -198,9 +206,9 @@ def _is_taken(request: Any, asked: BaseAuthentication) -> bool:
     classes = list(request.authenticators)
     if any(isinstance(each, TokenAuthentication) and each.takes(request) for each in classes):
         return True
-    # The classes before this one were asked, and took nothing.
-    behind = classes[classes.index(asked) + 1 :]
-    if any(_answers(each, request) for each in behind if not isinstance(each, _NOT_BY_HEADER)):
+    # REST framework has called the classes before this class already, and they returned None.
+    behind = classes[classes.index(current) + 1 :]
+    if any(_answers(other, request) for other in behind if not isinstance(other, _NOT_BY_HEADER)):
         return True
     if scheme in CHALLENGES:
         raise challenged(InvalidToken(), scheme)
@@ -208,11 +216,13 @@ def _is_taken(request: Any, asked: BaseAuthentication) -> bool:
 
 
 def _answers(other: Any, request: Any) -> bool:
-    """Say whether an authentication class of another package takes the request; REST framework asks that class once
-    more. Raises what the class raises, and ``CredentialsConflict`` if its user is not the one of the other credentials.
+    """Return whether an authentication class of another package authenticates the request.
+
+    REST framework calls that class a second time later. Raises the exceptions of the class, and ``CredentialsConflict``
+    if the other credentials of the request belong to another user.
     """
-    answer = other.authenticate(request)
-    if answer is None:
+    user_and_auth = other.authenticate(request)
+    if user_and_auth is None:
         return False
-    one_caller(request._request, token_credential(request._request, *answer))
+    one_caller(request._request, token_credential(request._request, *user_and_auth))
     return True

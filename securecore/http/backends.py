@@ -1,4 +1,4 @@
-"""Django's authentication by certificate, and its permissions by grant."""
+"""A Django authentication backend: users by certificate, and ``has_perm()`` by grants."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from securecore.http.authorization.callers import certificate_user
 
 
 class CertificateBackend(ModelBackend):
-    """``authenticate(request)`` returns the user for whom the request's certificate is enrolled.
+    """Authenticate the certificate's user, and decide ``has_perm()`` by grants.
 
-    ``has_perm()`` of a request's user answers by the grants that were read with the request: of the user, of the
-    certificate on the wire, and of the registered client whose access token a REST framework class has accepted. For
-    any other user object the grants of the user are read when first asked for, and kept with the object. A denial wins
-    over every other backend. ``has_perm()`` is for what to show: before an effect ask ``authorize()``, whose answer
-    holds until the effect has committed.
+    For the user of a request, ``has_perm()`` uses the grants that the one query read: the grants of the user, of the
+    client certificate, and of the registered client whose access token a REST framework class accepted. For another
+    user object the first ``has_perm()`` reads the user's grants and keeps them with the object. A denial wins over all
+    other backends. Use ``has_perm()`` to decide which buttons or links to show. Before an effect use ``authorize()``,
+    whose decision holds until the effect has committed.
     """
 
     def authenticate(
         self, request: HttpRequest | None, username: Any = None, password: Any = None, **kwargs: Any
     ) -> Any:
-        # With a name or a password somebody asks another backend.
+        # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
         return certificate_user(request) if hasattr(request, "access") else None
@@ -44,6 +44,6 @@ class CertificateBackend(ModelBackend):
         denied, allowing = effective.deciding(granted, perm, target_of(obj))
         if denied:
             raise PermissionDenied
-        if allowing or settings.DJANGO_PERMISSIONS:  # then Django's own are among what was read
+        if allowing or settings.DJANGO_PERMISSIONS:  # with this setting, Django's own permissions are in granted too
             return bool(allowing) and user_obj.is_active
         return super().has_perm(user_obj, perm, obj)

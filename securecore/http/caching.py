@@ -1,9 +1,10 @@
-"""Caches of responses: no response to a request with credentials is stored for, or served to, another request.
+"""Keep responses to requests with credentials out of caches, so that no other request gets them.
 
 Django's page caches (``cache_page``, ``UpdateCacheMiddleware``, ``FetchFromCacheMiddleware``, ``CacheMiddleware``) key
-a page by its URL and by the request headers in ``Vary``. No view can read a client certificate in a request header, and
-``cache_page`` stores the page before the middleware around the view have added ``Vary: Cookie``. Django alone would
-serve the page of one caller to another caller, or to the same caller after a revocation.
+a page by its URL and by the request headers in ``Vary``. The client certificate is in no request header that ``Vary``
+could name, and ``cache_page`` stores the page before the middleware around the view have added ``Vary: Cookie``.
+Without this module Django would serve the page of one caller to another caller, or to the same caller after a
+revocation.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from django.utils.functional import SimpleLazyObject
 from securecore.conf import django_settings
 from securecore.http.authorization.callers import request_of
 
-#: Header fields that identify a caller, or prove something about one.
+#: Request headers that carry a credential or a proof.
 _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")
 #: Response headers that a shared cache obeys instead of ``Cache-Control``: RFC 9213, Edge Architecture, nginx.
 _TARGETED = ("cdn-cache-control", "surrogate-control", "x-accel-expires")
 
 
 def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let caches keep the responses of ``view``, which are the same for every caller.
+    """Allow caches to keep the responses of ``view``, which are the same for each caller.
 
     ::
 
@@ -35,8 +36,9 @@ def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
         @cache_page(60)
         def exchange_rates(request): ...
 
-    It stands above ``cache_page`` on the handler of a class-based view, so that the view authenticates first. The
-    site-wide cache looks for a page before the view is known, so it serves no page to a request with credentials.
+    In a class-based view put the decorator above ``cache_page`` on the handler, so that the view authenticates first.
+    The site-wide cache looks for a page before the view is known, so it never serves a page to a request with
+    credentials.
     """
 
     @wraps(view)
@@ -49,8 +51,10 @@ def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def keep_private(request: Any, response: HttpResponseBase) -> HttpResponseBase:
-    """Keep the response to a request with credentials out of shared caches (RFC 9440 section 2.4, RFC 9111 section
-    3.5), and out of every cache where the view does not say how it may be cached.
+    """Keep the response to a request with credentials out of shared caches.
+
+    If the view sets no ``Cache-Control``, keep the response out of all caches (RFC 9440 section 2.4, RFC 9111
+    section 3.5).
     """
     if _may_be_shared(request):
         return response
@@ -59,17 +63,17 @@ def keep_private(request: Any, response: HttpResponseBase) -> HttpResponseBase:
     if not response.has_header("Cache-Control"):
         response["Cache-Control"] = "no-store"
         return response
-    directives = [each.strip() for each in response["Cache-Control"].split(",")]
-    kept = [each for each in directives if each.partition("=")[0].lower() not in ("", "public", "s-maxage")]
+    directives = [text.strip() for text in response["Cache-Control"].split(",")]
+    kept = [text for text in directives if text.partition("=")[0].lower() not in ("", "public", "s-maxage")]
     response["Cache-Control"] = ", ".join(kept)
-    if "no-store" not in [each.lower() for each in kept]:
+    if "no-store" not in [text.lower() for text in kept]:
         patch_cache_control(response, private=True)
     patch_vary_headers(response, _presented(request))
     return response
 
 
 def connect() -> None:
-    """Have Django's page caches pass by every request with credentials. Called once, when Django starts.
+    """Make Django's page caches skip each request with credentials. Called once, when Django starts.
 
     The two methods are wrapped, since nothing else reaches ``cache_page`` wherever it stands.
     """
@@ -101,29 +105,30 @@ def _may_be_shared(request: Any) -> bool:
     request = _of_django(request)
     if getattr(request, "response_is_public", False):
         return True
-    # Before ClientCertificateMiddleware has run, a certificate may be there that no attribute tells of.
+    # Before ClientCertificateMiddleware has run, request.client_certificate does not exist, although the connection may
+    # have a certificate.
     return hasattr(request, "client_certificate") and not (_presented(request) or _was_identified(request))
 
 
 def _was_identified(request: Any) -> bool:
-    """Say whether the view began a session, or found a user by a credential that securecore does not know."""
+    """Return whether the view began a session, or authenticated a user by a credential unknown to securecore."""
     session, user = getattr(request, "session", None), getattr(request, "user", None)
     if getattr(session, "modified", False) or getattr(session, "session_key", None):
         return True
-    # A lazy user comes from the session. REST framework puts the user that it authenticated in its place.
+    # A lazy user comes from the session. REST framework replaces it with the user that a class authenticated.
     return type(user) is not SimpleLazyObject and bool(getattr(user, "is_authenticated", False))
 
 
 def _presented(request: Any) -> list[str]:
     """Return the header fields by which the request presents credentials."""
-    found = [name.removeprefix("HTTP_").title() for name in _CREDENTIALS if request.META.get(name)]
+    names = [name.removeprefix("HTTP_").title() for name in _CREDENTIALS if request.META.get(name)]
     if django_settings.SESSION_COOKIE_NAME in request.COOKIES:
-        found.append("Cookie")
+        names.append("Cookie")
     if getattr(request, "client_certificate", None) is not None:
-        found.append("Client-Cert")
-    return found
+        names.append("Client-Cert")
+    return names
 
 
 def _of_django(request: Any) -> Any:
-    """Return Django's request of a request of REST framework."""
+    """Return Django's request, also for a REST framework request."""
     return getattr(request, "_request", request)

@@ -1,6 +1,6 @@
-"""What a view demands: ``@fresh``, ``@requires(permission)``, ``@idempotent``, in this order from the outside.
+"""The decorators of a view: ``@fresh``, ``@requires(permission)``, ``@idempotent``, in this order from the outside.
 
-Each goes on a Django view function or on a REST framework handler method::
+Put each decorator on a Django view function or on a REST framework handler method::
 
     class Transfers(APIView):
         @requires("transfers.create")
@@ -47,14 +47,15 @@ def requires(
 ) -> Callable[[View], View]:
     """Run the view only if the caller holds ``permission`` at the instant the view's effects commit; 403 otherwise.
 
-    ``obj`` and ``consume`` are called with the request and the view's other arguments. ``obj`` returns the object that
-    the permission is about; where it raises ``Http404`` or ``DoesNotExist``, only a caller that holds the permission on
-    every object gets 404. ``consume`` returns how much of a limited amount this request takes.
+    ``obj`` and ``consume`` are called with the request and the view's other arguments. ``obj`` returns the object of
+    the permission. If ``obj`` raises ``Http404`` or ``DoesNotExist``, a caller with the permission on all objects gets
+    a 404, and each other caller gets a 403. ``consume`` returns the part of a limited amount that this request
+    consumes.
 
-    Receives the request body, opens the transaction of the view, enters the caller's gate and reads the grant in it:
-    see ``grants.authorize``. With ``late`` the gate comes at the end of a long view (``grants.late_gate``). An error
-    response rolls the transaction back. Never inside ``@idempotent``, whose replays would not pass it (``Misuse``); a
-    replay uses nothing up.
+    The decorator receives the request body, opens the view's transaction, enters the caller's gate and reads the grant:
+    see ``grants.authorize``. With ``late`` it takes the gate at the end of a long view (``grants.late_gate``). An error
+    response rolls the transaction back. Inside ``@idempotent`` the decorator raises ``Misuse``, because a replay would
+    skip the check. A replay consumes nothing.
     """
     if callable(permission):
         raise Misuse('@requires needs the name of a permission: @requires("transfers.create").')
@@ -67,13 +68,13 @@ def requires(
         @wraps(view)
         def authorized(*args: Any, **kwargs: Any) -> Any:
             api_view, request = request_of(args)
-            asked = [request, *args[1 if api_view is None else 2 :]]
+            arguments = [request, *args[1 if api_view is None else 2 :]]
             names = principals_of(request)
             receive_body(request)
-            target = None if obj is None else _target(names, permission, lambda: obj(*asked, **kwargs))
+            target = None if obj is None else _target(names, permission, lambda: obj(*arguments, **kwargs))
 
             def amount() -> int | None:
-                return None if consume is None else sent_amount(lambda: consume(*asked, **kwargs))
+                return None if consume is None else sent_amount(lambda: consume(*arguments, **kwargs))
 
             def response() -> Any:
                 returned = under_key(view, args, kwargs)
@@ -104,7 +105,7 @@ def _run_late(
     with late_gate(request) as late:
         late.require(permission, obj, consume=amount())
         response = view()
-        if took_back(response):
+        if roll_back_error(response):
             late.abandon()
         elif is_replay(response):
             late.spend_nothing()
@@ -112,8 +113,10 @@ def _run_late(
 
 
 def _target(names: tuple[str, ...], permission: str, find: Callable[[], Any]) -> Any:
-    """Return the object that a permission is about. One that does not exist is judged as no object: callers that may
-    not on every object get 403, as for an object that exists, so that they do not learn which objects exist.
+    """Return the object of a permission.
+
+    For a missing object the caller needs the permission on all objects. Otherwise the response is a 403, as for an
+    existing object, so that the caller does not learn which objects exist.
     """
     try:
         return find()
@@ -128,8 +131,8 @@ def _target(names: tuple[str, ...], permission: str, find: Callable[[], Any]) ->
 def recently_authenticated(*, within: float) -> Callable[[View], View]:
     """Run the view only if the session's user logged in or stepped up within the last ``within`` seconds; 401 if not.
 
-    For what a stolen open session must not do: changing a password, a key, a payee (ASVS 5.0 v5.0.0-7.5.1). The
-    database decides, at this moment.
+    Use it for actions that a stolen open session must not allow, for example changing a password, a key or a payee
+    (ASVS 5.0 v5.0.0-7.5.1). The check reads the time of the login from the database at each request.
     """
     check_seconds("@recently_authenticated(within=)", within)
 

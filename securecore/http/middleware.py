@@ -1,5 +1,6 @@
-"""The middleware of a project that uses securecore, in this order: certificate, session, authentication, and last of
-all refusals.
+"""The middleware of a project that uses securecore, in this order: certificate, session, authentication, refusals.
+
+``RefusalMiddleware`` is the last middleware of the project.
 """
 
 from __future__ import annotations
@@ -40,11 +41,13 @@ from securecore.sessions import SessionStore
 
 
 class ClientCertificateMiddleware:
-    """Sets ``request.client_certificate`` (``ClientCertificate`` or None), ``request.certificate_user`` (an active user
-    or None) and ``request.access``, by which everything else about the caller is known without another statement.
+    """Set ``request.client_certificate``, ``request.certificate_user`` and ``request.access``.
 
-    On every request, since neither the proxy nor TLS asks again on an open connection: the dates, and our own
-    revocation.
+    ``client_certificate`` is a ``ClientCertificate`` or None, ``certificate_user`` is an active user or None.
+    ``access`` holds the result of the one query for the other credentials of the request.
+
+    The middleware checks the dates and the revocation of the certificate on each request, because neither the proxy nor
+    TLS checks them again on an open connection.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -58,8 +61,8 @@ class ClientCertificateMiddleware:
             return problem_response(request, refusal)
         except DATABASE_AWAY as error:
             return database_away(request, error)
-        # A view's exceptions reach RefusalMiddleware; those of other middleware arrive as a 500 (or, when the page for
-        # it needs the database too, as they are).
+        # RefusalMiddleware handles the exceptions of views. Django turns the exception of another middleware into a 500
+        # response (or raises it, if the error page also needs the database).
         refused = getattr(request, "refusal", None)
         if refused and response.status_code == 500:
             return problem_response(request, refused)
@@ -96,14 +99,16 @@ class ClientCertificateMiddleware:
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Django's, and the engine learns what this request proved, so that a session is only loaded by whom it belongs
-    to. Changes the id when the user's privileges have changed, and keeps it true when the view failed.
+    """Django's ``SessionMiddleware`` for sessions that are bound to a certificate.
+
+    It passes the proven bindings of the request to the engine, which loads a session only under the session's binding.
+    It rotates the id after a change of the user's privileges. It sets the cookie of a new id also if the view fails.
     """
 
     def process_request(self, request: Any) -> None:
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
-        request.session = self.SessionStore(presented_key, *proven(request))  # our engine (securecore.E201)
+        request.session = self.SessionStore(presented_key, *proven(request))  # securecore's engine (securecore.E201)
         if isinstance(request.session, SessionStore) and hasattr(request, "access"):
             request.session.already_read = request.access.fresh_session
 
@@ -124,7 +129,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             session.rotate()
         if not session.is_read_only:
             response = self._save(request, response, session)
-        if session.is_read_only:  # a cookie now would take the new id from the browser
+        if session.is_read_only:  # another request has rotated the id; a cookie now would overwrite the new id
             patch_vary_headers(response, ("Cookie",))
         if django_settings.SESSION_COOKIE_NAME in response.cookies:
             patch_cache_control(response, private=True, no_store=True)
@@ -141,13 +146,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
                 raise
         is_new = session.modified and session.session_key not in (None, session.presented_key)
         if response.status_code >= 500 and is_new:
-            # Django stores nothing of a request that failed. The id was changed before it did: the browser must know.
+            # After a failed request Django saves no session and sets no cookie. The id was rotated before the failure,
+            # so the browser must get the new id.
             set_cookie(response, session)
         return response
 
 
 def set_cookie(response: Any, session: SessionStore) -> None:
-    """Tell the browser the session's id, as Django's middleware does."""
+    """Set the session cookie, as Django's middleware does."""
     at_close = session.get_expire_at_browser_close()
     response.set_cookie(
         django_settings.SESSION_COOKIE_NAME,
@@ -163,8 +169,10 @@ def set_cookie(response: Any, session: SessionStore) -> None:
 
 
 class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
-    """Django's, without its statement for ``request.user``: the user was read with the session. An access token in the
-    Authorization header that is not good, or that is another user's, is refused when a view asks for its user.
+    """Django's ``AuthenticationMiddleware``, without its SQL statement for ``request.user``.
+
+    The one query has read the user with the session. If the access token in the Authorization header is not good, or
+    belongs to another user, the first use of ``request.user`` raises the refusal.
     """
 
     def process_request(self, request: Any) -> None:
@@ -174,13 +182,13 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
 
 
 async def _auser(request: Any) -> Any:
-    """Return ``request.user``, which may have to ask the database."""
+    """Return ``request.user``; reading it may query the database, so it runs in a thread."""
     await sync_to_async(lambda: request.user.is_authenticated)()
     return request.user
 
 
 class RefusalMiddleware:
-    """Turns what a view refuses, and a database that is away, into a problem response."""
+    """Turn a refusal of a view, and an unavailable database, into a problem response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

@@ -1,7 +1,8 @@
-"""What drf-spectacular writes about views that securecore protects: schemes, headers, and problem responses.
+"""Describe securecore's schemes, headers and problem responses in the OpenAPI schema of drf-spectacular.
 
-``REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema"}`` is all it takes. Only a project that
-names it needs drf-spectacular. Mutual TLS is a scheme since OpenAPI 3.1: set ``OAS_VERSION`` to "3.1.0".
+To use it, set ``REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema"}``. Only a project with
+this setting needs drf-spectacular. OpenAPI has a scheme for mutual TLS since version 3.1: set ``OAS_VERSION`` to
+"3.1.0".
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def _header(name: str, description: str, *, required: bool = True, type_: type =
 
 _KEY = "One string of 1 to 255 visible ASCII characters, the same for every repeat of one request."
 _SIGNATURE_INPUT = (
-    'One signature (RFC 9421) over "@method", "@target-uri", "@authority", and what there is of "content-digest", '
-    '"content-type", "content-encoding", "idempotency-key" and "authorization"; with created, expires, nonce and keyid.'
+    'One signature (RFC 9421) over "@method", "@target-uri", "@authority", and those of "content-digest", '
+    '"content-type", "content-encoding", "idempotency-key" and "authorization" that the request has; with created, '
+    "expires, nonce and keyid."
 )
 #: The headers of each strength of ``@fresh``.
 _FRESHNESS_HEADERS = {
@@ -75,7 +77,7 @@ _FRESHNESS_REFUSALS: dict[str, tuple[type[Refused], ...]] = {
         errors.EarlyData,
     ),
 }
-#: RFC 9457 section 3.1, and our stable ``code``.
+#: The members of RFC 9457 section 3.1, and securecore's stable ``code``.
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "code"],
@@ -90,7 +92,7 @@ _PROBLEM = {
 
 
 class AutoSchema(SpectacularAutoSchema):
-    """drf-spectacular's, which also reads ``@fresh``, ``FreshMixin`` and ``@idempotent`` from the views."""
+    """drf-spectacular's ``AutoSchema`` with the headers and refusals of ``@fresh``, ``FreshMixin``, ``@idempotent``."""
 
     def get_override_parameters(self) -> list[Any]:
         headers = list(_FRESHNESS_HEADERS.get(self._freshness(), []))
@@ -106,17 +108,17 @@ class AutoSchema(SpectacularAutoSchema):
         return operation
 
     def _refusals(self, operation: dict[str, Any]) -> dict[int, list[str]]:
-        """Codes by status."""
-        found: list[type[Refused]] = [errors.DatabaseUnavailable]
+        """Return the codes of the operation's refusals by status."""
+        refusals: list[type[Refused]] = [errors.DatabaseUnavailable]
         if operation.get("security") and {} not in operation["security"]:
-            found += [errors.AuthenticationRequired, errors.PermissionDenied]
+            refusals += [errors.AuthenticationRequired, errors.PermissionDenied]
         if freshness := self._freshness():
-            found += (*_FRESHNESS_REFUSALS[freshness], errors.ReplayStoreUnavailable)
+            refusals += (*_FRESHNESS_REFUSALS[freshness], errors.ReplayStoreUnavailable)
         if self._idempotency() is not None:
-            found += _IDEMPOTENCY_REFUSALS
+            refusals += _IDEMPOTENCY_REFUSALS
         codes: dict[int, list[str]] = defaultdict(list)
-        for refusal in found:
-            # At a resource a DPoP refusal is a challenge (RFC 9449 section 7.1).
+        for refusal in refusals:
+            # A resource refuses DPoP with a 401 and a challenge (RFC 9449 section 7.1).
             status = 401 if issubclass(refusal, (errors.InvalidDPoPProof, errors.UseDPoPNonce)) else refusal.status
             codes[status].append(refusal.code)
         return codes
@@ -138,7 +140,7 @@ class AutoSchema(SpectacularAutoSchema):
         return None if self.method in SAFE_METHODS else self._marked("securecore_idempotent")
 
     def _marked(self, name: str) -> Any:
-        """What a decorator has written on the handler of this operation, on ``dispatch`` or on the class."""
+        """Return the attribute that a decorator has set on the handler, ``dispatch`` or the class; else None."""
         handler = getattr(self.view, self.method.lower(), None)
         for place in (handler, getattr(self.view, "dispatch", None), type(self.view)):
             while place is not None:

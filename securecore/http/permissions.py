@@ -51,7 +51,7 @@ def authorize(
 
 
 def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
-    """Run a long block of a request or a principal whose checks take the gate at its end; see ``grants.late_gate``."""
+    """Run a long block of a request or a principal, and enter the gate at its end; see ``grants.late_gate``."""
     return grants.late_gate(
         _caller(caller),
         credentials=_credentials(caller),
@@ -61,10 +61,10 @@ def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
 
 
 class RecentlyAuthenticated(BasePermission):
-    """The session's user logged in or stepped up within the last ``within`` seconds; 401 otherwise (RFC 9470).
+    """Require that the session's user logged in or stepped up within the last ``within`` seconds; else 401 (RFC 9470).
 
-    ``permission_classes = [IsAuthenticated, RecentlyAuthenticated(within=300)]``. A certificate or token is no recent
-    authentication: each is sent without anybody being there.
+    ``permission_classes = [IsAuthenticated, RecentlyAuthenticated(within=300)]``. A certificate or a token is no recent
+    authentication: a program can send either without the user being present.
     """
 
     def __init__(self, *, within: float) -> None:
@@ -72,7 +72,7 @@ class RecentlyAuthenticated(BasePermission):
         self.within = within
 
     def __call__(self) -> RecentlyAuthenticated:
-        """REST framework makes an instance of every class it is given; this is one already."""
+        """Return this instance. REST framework calls each entry of ``permission_classes`` to create an instance."""
         return self
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -100,7 +100,7 @@ def _is_the_callers(request: Any) -> bool:
 
 
 def _caller(caller: Any) -> str | tuple[str, ...]:
-    """Return the principals of a request, whose body has been received; a principal as it is."""
+    """Return the principals of a request, after receiving its body; return a principal unchanged."""
     if not isinstance(caller, (HttpRequest, Request)):
         return caller  # type: ignore[no-any-return]
     names = principals_of(caller)

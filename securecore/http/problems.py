@@ -1,4 +1,7 @@
-"""Refusals as ``application/problem+json`` (RFC 9457)."""
+"""Build the problem response of a refusal, as ``application/problem+json`` (RFC 9457), and emit its event.
+
+The refusals themselves are in ``securecore.errors``. The OAuth endpoints have another format (``http.oauth``).
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,21 @@ from securecore.sessions import SessionStore
 
 CONTENT_TYPE = "application/problem+json"
 
-#: What the driver raises when the database is away, is shutting down, or made us wait too long.
+#: The exceptions of the driver if the database is unavailable, is shutting down, or a timeout expired.
 DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
-#: PostgreSQL: idle_in_transaction_session_timeout. psycopg makes it no OperationalError.
+#: PostgreSQL's code for idle_in_transaction_session_timeout. psycopg raises no OperationalError for it.
 _IDLE_TOO_LONG = "25P03"
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Say whether ``error`` means that the database is away, or has ended this session."""
+    """Return whether ``error`` means that the database is unavailable, or has ended this database session."""
     return isinstance(error, DATABASE_AWAY) or getattr(error.__cause__, "sqlstate", None) == _IDLE_TOO_LONG
 
 
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
-    """Return the answer to a refused request, and emit its event. The cause goes to the event, never to the caller."""
+    """Return the response to a refused request, and emit its event. Only the event holds the cause."""
     certificate = getattr(request, "client_certificate", None)
     events.emit(
         events.RequestRefused(
@@ -47,7 +50,7 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
 
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Return 503 with Retry-After: if the database cannot answer, the answer is never "allowed"."""
+    """Return a 503 with Retry-After. An unavailable database never means "allowed"."""
     if database.is_lock_timeout(error):
         return problem_response(request, Busy())
     events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))
@@ -55,17 +58,17 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler400`` of a URLconf: what Django itself refused, a foreign Host among it."""
+    """Build the response for requests that Django itself refuses, for example with a foreign Host (``handler400``)."""
     return _plain_problem("bad-request", 400, "The request cannot be understood.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler404`` of a URLconf."""
+    """Build the response for an unknown URL (``handler404`` of a URLconf)."""
     return _plain_problem("not-found", 404, "There is nothing at this address.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """``CSRF_FAILURE_VIEW``."""
+    """Build the response for a request without its CSRF token (``CSRF_FAILURE_VIEW``)."""
     return _plain_problem("csrf-failed", 403, "The request lacks its CSRF token.")
 
 
@@ -75,11 +78,12 @@ def _plain_problem(code: str, status: int, title: str) -> HttpResponse:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
-    """REST framework's ``EXCEPTION_HANDLER``: every error it knows becomes a problem, with its own status and
-    headers.
+    """Turn each error that REST framework knows into a problem response with its status and headers.
+
+    Set it as REST framework's ``EXCEPTION_HANDLER``.
     """
-    is_nobody = isinstance(error, (exceptions.NotAuthenticated, AuthenticationRequired))
-    if is_nobody and _session_is_refused(context["request"]):
+    is_unauthenticated = isinstance(error, (exceptions.NotAuthenticated, AuthenticationRequired))
+    if is_unauthenticated and _session_is_refused(context["request"]):
         error = SessionRefused()
     if isinstance(error, RecursionError) and _is_of_json(error):
         error = exceptions.ParseError("The JSON is nested too deeply.")
@@ -96,7 +100,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
 
 
 def _is_of_json(error: BaseException) -> bool:
-    """Say whether ``error`` was raised by Python's JSON parser, which refuses a body like ``[[[[...`` that way."""
+    """Return whether Python's JSON parser raised ``error``, as it does for a body like ``[[[[...``."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return frame.f_globals.get("__name__") == "json.decoder"
 
@@ -116,15 +120,16 @@ def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
 
 
 def _writable(detail: Any) -> Any:
-    """Return the details of an error without halves of surrogate pairs, which JSON may send and UTF-8 cannot write.
+    """Return the details of an error with lone surrogates escaped.
 
-    ``ChoiceField`` quotes the value that it refuses, so the answer would be a 500.
+    JSON may contain a lone surrogate, but UTF-8 cannot encode it. ``ChoiceField`` quotes the refused value in its
+    error, so without the escape the response would be a 500.
     """
     if isinstance(detail, str):
         return detail.encode("utf-8", "backslashreplace").decode()
     if isinstance(detail, dict):
         return {_writable(name): _writable(value) for name, value in detail.items()}
-    return [_writable(each) for each in detail] if isinstance(detail, list | tuple) else detail
+    return [_writable(part) for part in detail] if isinstance(detail, list | tuple) else detail
 
 
 def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:
@@ -133,7 +138,7 @@ def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[st
 
 
 def _session_is_refused(request: Any) -> bool:
-    # Also with REST framework's own SessionAuthentication, to which such a session is nobody's, and where nothing has
-    # looked at the session yet.
+    # This also covers REST framework's own SessionAuthentication, which treats such a session as anonymous, and a view
+    # that has not loaded the session yet.
     session = getattr(request, "session", None)
     return isinstance(session, SessionStore) and session.is_somebody_else_s()

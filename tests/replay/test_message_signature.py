@@ -63,7 +63,7 @@ class Test2_1_FieldComponents:
     def test_a_covered_field_must_be_there(self) -> None:
         request = signed((*COVERED, "x-amount"), fields={"x-amount": "1"})
         verify(request)
-        assert refused(changed(request, x_amount=ABSENT), "not there") == "signature-invalid"
+        assert refused(changed(request, x_amount=ABSENT), "no such field") == "signature-invalid"
 
     def test_a_covered_field_must_be_unchanged(self) -> None:
         request = signed((*COVERED, "x-amount"), fields={"x-amount": "1"})

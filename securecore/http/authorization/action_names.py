@@ -1,8 +1,11 @@
-"""Which name in ``GrantedView.grants`` a request goes by, and which names are missing or misspelt.
+"""Look up the permission of a request's action in ``GrantedView.grants``, and find missing and misspelt action names.
+
+This module reads names only. ``granted_view`` checks the permission.
 
 Note [Deny by default]
-    An action that is not named runs for nobody: without a name nothing says which permission it needs, and a new action
-    of a base class must not be open because nobody thought of it. ``None`` opens an action, in writing.
+    securecore refuses each action that ``grants`` does not name, because no permission is known for the action. A new
+    action of a base class must not be open by oversight. To open an action, write ``None`` for it:
+    ``grants = {"list": None}``.
 """
 
 from __future__ import annotations
@@ -21,29 +24,30 @@ Grants = Mapping[str, str | None]
 #: Of a viewset, its actions by method; None for any other view.
 Actions = Mapping[str, str] | None
 
-#: Names that may be left out, and the name that then counts.
+#: Action names that ``grants`` may omit, with the action name that then counts.
 _STANDS_FOR = {"head": "get", "partial_update": "update"}
 _OPTIONS = "options"
-#: What REST framework calls the action of OPTIONS in a viewset.
+#: REST framework's name for the OPTIONS action of a viewset.
 _METADATA = "metadata"
 
-#: That no name says which permission an action needs.
+#: Returned instead of a permission if ``grants`` does not name the action.
 UNNAMED: Any = object()
 
 
 def permission_for(grants: Grants, method: str, actions: Actions) -> str | None:
-    """Return the permission that ``grants`` names for a request of this method, None for an opened action, ``UNNAMED``
-    if there is no name.
+    """Return the permission that ``grants`` names for a request of this method.
+
+    Return None for an open action, and ``UNNAMED`` if ``grants`` does not name the action.
     """
-    name = action_of(method, actions)
-    for each in (name, _STANDS_FOR.get(name, name)):
-        if each in grants:
-            return grants[each]
+    action = action_of(method, actions)
+    for name in (action, _STANDS_FOR.get(action, action)):
+        if name in grants:
+            return grants[name]
     return UNNAMED  # type: ignore[no-any-return]
 
 
 def action_of(method: str, actions: Actions) -> str:
-    """Return the name of the action that a request of this method runs; empty if the viewset has none."""
+    """Return the name of the action that a request of this method runs; an empty string if the viewset has none."""
     method = method.lower()
     if actions is None:
         return method
@@ -53,7 +57,7 @@ def action_of(method: str, actions: Actions) -> str:
 
 
 def require_grants(owner: str, grants: Any) -> None:
-    """Raise ``Misuse`` unless ``grants`` names permissions, or None, by text."""
+    """Raise ``Misuse`` unless ``grants`` maps action names to permissions or None."""
     if not isinstance(grants, Mapping) or not all(isinstance(name, str) for name in grants):
         raise Misuse(f'{owner}.grants is a dictionary such as {{"list": "accounts.list", "create": None}}.')
     for permission in grants.values():
@@ -62,8 +66,10 @@ def require_grants(owner: str, grants: Any) -> None:
 
 
 def unnamed_actions(view: type[Any], grants: Grants, actions: Actions) -> list[str]:
-    """Return the actions of a route, whose permission classes ask for no grant, that run for nobody: nothing says which
-    permission they need. A view that makes its permissions itself (``get_permissions``) is left to its first request.
+    """Return the actions of a route that are always refused, because no permission is known for them.
+
+    The caller passes a view whose permission classes contain no ``HasGrant``. For a view that overrides
+    ``get_permissions`` the permissions are known only at the first request, so the result is empty.
     """
     if view.get_permissions is not APIView.get_permissions:
         return []
@@ -71,29 +77,29 @@ def unnamed_actions(view: type[Any], grants: Grants, actions: Actions) -> list[s
         action_of(method, actions)
         for method in _handled(view, actions)
         if permission_for(grants, method, actions) is UNNAMED
-        and not asks_itself(getattr(view, action_of(method, actions), None))
+        and not has_requires(getattr(view, action_of(method, actions), None))
     ]
 
 
 def unknown_names(view: type[Any], grants: Grants, actions: Actions) -> list[str]:
-    """Return the names in ``grants`` that can be no action of this view, such as "delete" in a viewset."""
+    """Return the names in ``grants`` that are no action of this view, for example "delete" in a viewset."""
     if actions is None:
         return [name for name in grants if name not in view.http_method_names]
     return [name for name in grants if name != _METADATA and not _is_action(view, name)]
 
 
-def asks_itself(handler: Any) -> bool:
-    """Say whether ``handler`` is under ``@requires``."""
+def has_requires(handler: Any) -> bool:
+    """Return whether ``@requires`` decorates ``handler``."""
     return hasattr(handler, "securecore_requires")
 
 
 def asking_permissions(permissions: Any, kind: type[BasePermission]) -> Iterator[Any]:
-    """Yield the permissions of ``kind`` among these, also inside ``A & B`` and ``A | B``."""
-    for each in permissions:
-        if isinstance(each, kind):
-            yield each
+    """Yield the permissions of class ``kind`` in ``permissions``, also inside ``A & B`` and ``A | B``."""
+    for permission in permissions:
+        if isinstance(permission, kind):
+            yield permission
         else:
-            parts = (getattr(each, name, None) for name in ("op1", "op2", "op1_class", "op2_class"))
+            parts = (getattr(permission, name, None) for name in ("op1", "op2", "op1_class", "op2_class"))
             yield from asking_permissions([part for part in parts if part is not None], kind)
 
 

@@ -1,4 +1,4 @@
-"""The amount that a request consumes, as the request says it."""
+"""Read the amount that a request consumes from the request. ``securecore.grants`` subtracts it from the allowance."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 from securecore.errors import AmountRefused
 
-#: Values of JSON and of forms that are no amount. Other types, for example ``Decimal``, no request contains: the
-#: program made them, and ``grants`` answers them with ``Misuse``.
+#: Types of JSON and form values that are no amount. A request never contains another type, for example ``Decimal``:
+#: such a value comes from the program, and ``grants`` raises ``Misuse`` for it.
 _SENT = (bool, float, str, list, dict)
 
 
 def sent_amount(read: Callable[[], Any]) -> int | None:
-    """Return the amount that ``read`` finds in the request. Raises ``AmountRefused`` (400) where it finds none.
+    """Return the amount that ``read`` takes from the request. Raises ``AmountRefused`` (400) if there is none.
 
     ``read`` is ``consume=`` of ``@requires`` or ``GrantedView.consumed()``, for example
-    ``lambda request: request.data["amount"]``: for the body ``{}`` it raises ``KeyError``, for ``[]`` ``TypeError``,
-    and for ``{"amount": "1"}`` it returns a text. Each of these is a mistake of the sender.
+    ``lambda request: request.data["amount"]``. That function raises ``KeyError`` for the body ``{}``, raises
+    ``TypeError`` for ``[]``, and returns a string for ``{"amount": "1"}``. Each of the three is a mistake of the
+    sender.
     """
     try:
         amount = read()

@@ -1,4 +1,4 @@
-"""The credential that authenticated a request, as a condition of the request's checks.
+"""The credential that authenticated a request, as a condition of the request's permission checks.
 
 After ``revoke_token()`` or ``end_sessions()`` returned, no effect commits whose request was authenticated by that token
 or session: the check asks again, behind the gate. Only the credential that authenticated the request counts. Example: a
@@ -47,6 +47,6 @@ def _presented_token(request: Any) -> AccessToken | None:
 def _is_by_session(request: Any) -> bool:
     if not isinstance(getattr(request, "session", None), SessionStore):
         return False
-    if isinstance(request, HttpRequest):  # Django's user is that of the session, and of nothing else
+    if isinstance(request, HttpRequest):  # in a plain Django view only the session sets request.user
         return bool(request.user.is_authenticated)
     return isinstance(request.successful_authenticator, SessionAuthentication)

@@ -1,4 +1,7 @@
-"""How the features name the caller of a request."""
+"""Name the caller of a request: its user, its principals, and the scope of its nonces.
+
+``credentials`` finds and judges the credentials of the request.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from securecore.http.authorization.credentials import caller_of, foreign_token
 
 
 def certificate_user(request: Any) -> Any | None:
-    """Return ``request.certificate_user`` as the database has it now, even under a lease: for views that give out a
-    session or a token, which lives longer than the request. Raises ``CertificateRevoked``.
+    """Return ``request.certificate_user``, read from the database again if it comes from a lease.
+
+    Use this function in a view that issues a session or a token, which lives longer than the request. Raises
+    ``CertificateRevoked``.
     """
     if request.access.is_leased:
         request.access.renew()
@@ -33,11 +38,11 @@ def request_of(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
 
 
 def principal(request: Any) -> str:
-    """Return the principal of an authenticated request. Raises ``AuthenticationRequired``, and ``CredentialsConflict``
-    if a class of another package authenticated a user beside somebody else's certificate or session.
+    """Return the principal of an authenticated request.
 
-    A plain Django view knows its user from the session, else from the certificate; a REST framework view says itself
-    how it authenticates.
+    In a plain Django view the user comes from the session, or else from the certificate. In a REST framework view the
+    view's authentication classes decide. Raises ``AuthenticationRequired``, and ``CredentialsConflict`` if a class of
+    another package authenticated one user and the certificate or session belongs to another user.
     """
     user = request.user
     if isinstance(request, HttpRequest):
@@ -51,7 +56,7 @@ def principal(request: Any) -> str:
 
 
 def service_of(request: Any) -> tuple[str, ...]:
-    """Return the principal of the registered client whose access token authenticated the request, or nothing."""
+    """Return the principal of the registered client that presented the request's access token, or an empty tuple."""
     service = request.access.service_of(getattr(request, "auth", None))
     return (service,) if service else ()
 
@@ -59,11 +64,11 @@ def service_of(request: Any) -> tuple[str, ...]:
 def nonce_scope(request: Any) -> str:
     """Return the name under which this caller's nonces are unique.
 
-    It is the certificate only where the caller needs the key of that certificate. Otherwise a thief of a token could
-    repeat a request of its user under another certificate, where the nonce would be new.
+    The name is the certificate only if the caller cannot act without the key of that certificate. Otherwise an attacker
+    with a stolen token could repeat the user's request under another certificate, under which the nonce would be new.
     """
     presented = foreign_token(request)
-    if presented is not None:  # nobody has judged it yet
+    if presented is not None:  # no authentication class has judged the token yet
         return f"token:{digests.record_id('nonce scope', presented)}"
     decision = caller_of(request)
     if decision.certificate_vouches:
@@ -72,8 +77,8 @@ def nonce_scope(request: Any) -> str:
 
 
 def is_signed_by_certificate(request: Any) -> bool:
-    """Say whether the caller signs what the key of the certificate on the wire signs."""
+    """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
     decision = caller_of(request)
     if foreign_token(request) is not None and request.access.certificate_is_nobodys():
-        return False  # some class of the view may take the token, which is another caller
+        return False  # a class of the view may accept the token, and the token's user is then the caller
     return decision.certificate_is_the_callers

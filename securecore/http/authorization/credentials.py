@@ -1,4 +1,8 @@
-"""The credentials of a request, and its one caller by the table of ``access.caller``."""
+"""Collect the credentials of a request, and find its one caller by the table of ``caller.credential_table``.
+
+The table decides which credentials may stand in one request. This module reads the headers, the session and the
+certificate, judges the token, and raises the refusal.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +31,18 @@ _SCHEME = re.compile(r"[\w!#$%&'*+.^`|~-]*", re.ASCII)  # a token of RFC 9110 se
 
 
 def authorization(request: Any) -> tuple[str, str]:
-    """Return the scheme of the Authorization header in lower case, and the rest of the header: nothing if another
-    character than a blank ends the scheme, as in ``Bearer:``. Such a header is refused with the other bad tokens.
+    """Return the scheme of the Authorization header in lower case, and the rest of the header.
+
+    If a character other than a blank ends the scheme, as in ``Bearer:``, the rest is empty, and the header is refused
+    like a bad token.
     """
     scheme, _, rest = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    name = _SCHEME.match(scheme)[0]  # type: ignore[index]  # it may be empty
+    name = _SCHEME.match(scheme)[0]  # type: ignore[index]  # the pattern also matches an empty string
     return name.lower(), rest.strip() if name == scheme else ""
 
 
 def presented_token(request: Any) -> str | None:
-    """Return the access token in the Authorization header, and nowhere else (RFC 6750 section 2.1)."""
+    """Return the access token of the Authorization header. A token elsewhere is ignored (RFC 6750 section 2.1)."""
     scheme, presented = authorization(request)
     return presented if scheme in CHALLENGES else None
 
@@ -50,31 +56,36 @@ def challenged(refusal: Refused, scheme: str, error: str = "") -> Refused:
 
 
 def user_by_bearer(request: Any) -> tuple[Any, AccessToken]:
-    """Return the user and the token of ``Authorization: Bearer``. Raises ``InvalidToken`` unless the token is good, not
-    revoked, and bound to the certificate on the wire (RFC 8705 section 3).
+    """Return the user and the token of ``Authorization: Bearer``.
+
+    Raises ``InvalidToken`` unless the token is good, not revoked, and bound to the client certificate (RFC 8705
+    section 3).
     """
     token, certificate = request.access.good_token(), request.client_certificate
-    # A token that is bound to a DPoP key is refused as Bearer with the rest (RFC 9449 section 7.2).
+    # This comparison also refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
     if certificate is None or not _is_bound(token, f"x5t#S256:{certificate.thumbprint}"):
         raise InvalidToken
     return request.access.user_of_token(), token
 
 
 def user_by_dpop(request: Any) -> tuple[Any, AccessToken]:
-    """Return the user and the token of ``Authorization: DPoP``. Raises ``InvalidToken``, ``InvalidDPoPProof`` and
-    ``UseDPoPNonce`` unless the token is good, not revoked, and came with a proof of its key (RFC 9449 section 7.1).
+    """Return the user and the token of ``Authorization: DPoP``.
+
+    Raises ``InvalidToken``, ``InvalidDPoPProof`` or ``UseDPoPNonce`` unless the token is good, not revoked, and
+    accompanied by a proof of its key (RFC 9449 section 7.1).
     """
     proof_for_token(request)
     return request.access.user_of_token(), request.access.good_token()
 
 
 def _is_bound(token: AccessToken, proven: str) -> bool:
-    # A thumbprint is no secret that time could tell, and the token's may be any text, lone surrogates included.
+    # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
+    # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError.
     return token.binding == proven
 
 
 def token_credential(request: Any, user: Any, token: Any) -> Credential:
-    """Return the credential of an accepted token: one of ours, or whatever another package made ``request.auth``."""
+    """Return the credential of an accepted token: securecore's access token, or another package's ``request.auth``."""
     if not isinstance(token, AccessToken) or token.issuer == simplejwt.ISSUER:
         return Credential.of(credential_table.OTHER, user)
     kind = credential_table.DPOP if token.binding.startswith("jkt:") else credential_table.BEARER
@@ -88,11 +99,13 @@ def one_caller(
     session: Any = None,
     takes: Collection[str] = credential_table.EVERY_KIND,
 ) -> Decision:
-    """Return whose request it is. ``request`` is Django's, ``token`` was accepted, ``session`` is the user of a session
-    that was opened. Raises ``CredentialsConflict`` (401) for credentials that must not stand in one request.
+    """Return the decision that names the caller of the request.
+
+    ``request`` is Django's request, ``token`` is an accepted token, ``session`` is the user of an opened session.
+    Raises ``CredentialsConflict`` (401) for credentials that must not stand in one request.
     """
     session = session or user_beside(request)
-    # The engine opens a session of ours for nobody but the certificate that the session is bound to.
+    # securecore's session engine opens a session only under the certificate that the session is bound to.
     ties = (credential_table.BOUND,) if _is_bound_session(request) else ()
     logged_in = None if session is None else Credential.of(credential_table.SESSION, session, *ties)
     decision = credential_table.decide((token, logged_in, _certificate(request)), takes)
@@ -105,10 +118,10 @@ def one_caller(
 
 
 def user_of_plain_view(request: Any) -> Any:
-    """Return ``request.user`` of a plain Django view: the session's user, unless an access token of ours in the
-    Authorization header is not good or is another user's.
+    """Return ``request.user`` of a plain Django view: the session's user.
 
-    Raises ``InvalidToken`` and ``CredentialsConflict``. Tokens of other packages are left to those packages.
+    Raises ``InvalidToken`` if securecore's access token in the Authorization header is not good, and
+    ``CredentialsConflict`` if it belongs to another user. A token of another package is ignored here.
     """
     user = session_user(request)
     token = _judged_token(request)
@@ -117,15 +130,16 @@ def user_of_plain_view(request: Any) -> Any:
     return user
 
 
-#: No authentication class takes a token in a plain Django view.
+#: A plain Django view has no authentication class that accepts a token.
 _PLAIN = (credential_table.SESSION, credential_table.CERTIFICATE)
 
 
 def caller_of(request: Any) -> Decision:
-    """Return whose request it is, whichever credential says so. A REST framework request is authenticated by its view.
+    """Return the decision that names the caller of the request, by any credential.
 
-    For a Django request, for example of ``@fresh`` on ``dispatch``, a token counts too, as some class of the view may
-    take it. Raises ``InvalidToken`` and ``CredentialsConflict``.
+    The view's classes authenticate a REST framework request. For a Django request, for example under ``@fresh`` on
+    ``dispatch``, a token counts too, because a class of the view may accept the token later. Raises ``InvalidToken``
+    and ``CredentialsConflict``.
     """
     if not isinstance(request, Request):
         return one_caller(request, _judged_token(request))
@@ -137,15 +151,17 @@ def caller_of(request: Any) -> Decision:
 
 
 def foreign_token(request: Any) -> str | None:
-    """Return the token in the Authorization header of a Django request that is for another package to judge, if any."""
+    """Return the Bearer token of a Django request if another package issued the token; else None."""
     scheme, presented = authorization(request)
     is_foreign = not isinstance(request, Request) and scheme == "bearer" and not tokens.is_our_type(presented)
     return presented if is_foreign else None
 
 
 def _judged_token(request: Any) -> Credential | None:
-    """Return the credential of the token of ours in the Authorization header; None without one. The scheme DPoP is of
-    no other package. Raises ``InvalidToken``, ``InvalidDPoPProof`` and ``UseDPoPNonce`` with a challenge.
+    """Return the credential of securecore's own token in the Authorization header, or None.
+
+    Each token under the scheme DPoP counts as securecore's own. Raises ``InvalidToken``, ``InvalidDPoPProof`` and
+    ``UseDPoPNonce`` with a challenge.
     """
     scheme, presented = authorization(request)
     if scheme not in CHALLENGES or (scheme == "bearer" and not tokens.is_our_type(presented)):

@@ -1,14 +1,14 @@
-"""The response of a view, and the effects that the view had before it returned the response.
+"""Render the response of a view inside its transaction, and roll the view's effects back for an error response.
 
 Note [Error responses]
-    A response with a status of 400 or more takes its effects back, whether the view raised it or returned it. For
-    example a handler that saves a row and then returns ``Response(status=400)`` saves nothing. ``@requires``,
-    ``GrantedView``, ``late`` and ``@idempotent`` share this rule.
+    A response with a status of 400 or more rolls the effects of its view back, whether the view raised or returned the
+    error. For example a handler that saves a row and then returns ``Response(status=400)`` saves nothing.
+    ``@requires``, ``GrantedView``, ``late`` and ``@idempotent`` share this rule.
 
 Note [Late work]
-    Everything that a response does belongs inside the transaction. A streaming response runs its generator after the
-    view returned, when a revocation may have returned too, so it is refused. A response that is rendered later (a
-    template, a REST framework response with a lazy queryset) is rendered before the commit.
+    All work for a response belongs inside the transaction. A streaming response runs its generator after the view has
+    returned. A revocation may have returned by then, so securecore refuses streaming responses. A response that Django
+    would render later (a template, a REST framework response with a lazy queryset) is rendered before the commit.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from securecore.conf import settings
 from securecore.errors import Misuse
 
 
-def completed(response: Any, what: str, *, request: Any = None, api_view: Any = None) -> Any:
-    """Return ``response`` with its content made. Raises ``Misuse`` for a stream and for a coroutine (Note [Late work]).
+def completed(response: Any, user: str, *, request: Any = None, api_view: Any = None) -> Any:
+    """Return ``response`` rendered. Raises ``Misuse`` for a streaming response and for a coroutine (Note [Late work]).
 
-    ``what`` names the caller in the error message; ``api_view`` is REST framework's view of ``request``, if any.
+    ``user`` is the decorator or class that calls this function, for the error message: ``"@requires"``. ``api_view`` is
+    the REST framework view of ``request``, or None.
     """
     if isawaitable(response):
         getattr(response, "close", lambda: None)()
-        raise Misuse(f"{what} needs a transaction, which Django has for synchronous views only: write def.")
+        raise Misuse(f"{user} needs a transaction, which Django has for synchronous views only: write def.")
     if getattr(response, "streaming", False):
         response.close()
         raise Misuse(
-            f"A streaming response runs after the transaction of {what} has ended, and after a revocation may have "
-            f"returned. Answer with the whole content, or with a reference to a resource that is served elsewhere."
+            f"A streaming response runs after the transaction of {user} has ended, and a revocation may have returned "
+            f"by then. Return the whole content, or a reference to a resource that is served elsewhere."
         )
     if api_view is not None and isinstance(response, Response) and not hasattr(response, "accepted_renderer"):
         response = api_view.finalize_response(request, response)
@@ -45,7 +46,7 @@ def completed(response: Any, what: str, *, request: Any = None, api_view: Any = 
 
 
 def is_error(response: Any) -> bool:
-    """Say whether ``response`` takes the effects of its view back (Note [Error responses])."""
+    """Return whether ``response`` rolls the effects of its view back (Note [Error responses])."""
     return int(response.status_code) >= 400
 
 
@@ -59,7 +60,8 @@ def is_replay(response: Any) -> bool:
 def took_back(response: Any) -> bool:
     """Roll the transaction back if ``response`` is an error; say whether it is one.
 
-    ``@idempotent`` has taken back the effects of its own errors; a final error stays stored in this transaction.
+    ``@idempotent`` has rolled back the effects of its own errors already. A final error that it stored must commit with
+    this transaction.
     """
     if not is_error(response):
         return False

@@ -1,4 +1,7 @@
-"""``GrantedView`` and ``HasGrant``: check and effect of a REST framework view are one transaction."""
+"""``GrantedView`` and ``HasGrant``: check and effect of a REST framework view are one transaction.
+
+Plain Django views use ``@requires`` (``http.decorators``). ``securecore.grants`` decides the permission.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from securecore.http.authorization.action_names import (
     Grants,
     action_of,
     asking_permissions,
-    asks_itself,
+    has_requires,
     permission_for,
     require_grants,
     unknown_names,
@@ -34,15 +37,16 @@ from securecore.http.idempotency.asked import note_permission
 
 
 class HasGrant(BasePermission):
-    """``permission_classes = [HasGrant("transfers.create")]`` in a view with ``GrantedView``: the caller holds this
-    permission, on the object that ``get_object()`` returns if the view has one.
+    """Require a permission of the caller: ``permission_classes = [HasGrant("transfers.create")]`` in a ``GrantedView``.
+
+    If the URL names one object, the permission is required on the object that ``get_object()`` returns.
     """
 
     def __init__(self, permission: str) -> None:
         self.permission = require_permission(permission)
 
     def __call__(self) -> HasGrant:
-        """REST framework makes an instance of every class it is given; this is one already."""
+        """Return this instance. REST framework calls each entry of ``permission_classes`` to create an instance."""
         return self
 
     def has_permission(self, request: Any, view: Any) -> bool:
@@ -63,9 +67,10 @@ class HasGrant(BasePermission):
 class GrantedView:
     """Make check and effect of a REST framework view one transaction, which an error response rolls back.
 
-    It comes first: ``class Transfers(GrantedView, ModelViewSet)``. ``grants`` names the permission of each action or
-    method, with None for one that needs no grant. An action that is not named is refused (``Misuse``), unless its
-    ``permission_classes`` hold a ``HasGrant`` or ``@requires`` is on it. See "In views" in docs/grants.md.
+    List ``GrantedView`` as the first base class: ``class Transfers(GrantedView, ModelViewSet)``. ``grants`` names the
+    permission of each action or method, with None for an action that needs no grant. An action that ``grants`` does
+    not name is refused (``Misuse``), unless its ``permission_classes`` hold a ``HasGrant`` or its handler has
+    ``@requires``. See "In views" in docs/grants.md.
 
     The caller is authenticated and the request body received before the transaction begins.
     """
@@ -112,7 +117,7 @@ class GrantedView:
             self.decide(request, permission, obj)
 
     def handle_exception(self, error: Exception) -> Any:
-        """Answer as REST framework does, but do not tell which objects exist."""
+        """Build the error response as REST framework does, but do not reveal which objects exist."""
         view: Any = self
         if isinstance(error, (Http404, exceptions.NotFound)) and self._method and not self._decisions:
             try:
@@ -137,23 +142,27 @@ class GrantedView:
             self._owed[permission] = None
 
     def consumed(self, request: Any) -> int | None:
-        """Return how much of a limited amount this request takes; override it where grants limit amounts."""
+        """Return the amount that this request consumes. Override this method if grants limit amounts."""
         return None
 
     def is_about_one_object(self) -> bool:
-        """Say whether the URL names one object."""
+        """Return whether the URL names one object."""
         view: Any = self
         return (
             getattr(view, "lookup_url_kwarg", None) in view.kwargs or getattr(view, "lookup_field", "") in view.kwargs
         )
 
     def _begin(self, request: Any) -> None:
-        """Open the transaction. Nothing in it waits for the client, and nobody holds a thread without credentials."""
+        """Receive the body, open the transaction and enter the gates of the caller.
+
+        The body is received first, so that the transaction never waits for the client. The caller is identified before
+        the body is received, so that a client without credentials cannot occupy a thread by sending slowly.
+        """
         if self._method:
             return
         view: Any = self
         named = self._named(request)
-        permissions = [*(each.permission for each in self._own_grants()), *([named] if named else [])]
+        permissions = [*(grant.permission for grant in self._own_grants()), *([named] if named else [])]
         names = self._names(request) if permissions else ()
         receive_body(request)
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
@@ -180,7 +189,10 @@ class GrantedView:
         return grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
 
     def _named(self, request: Any) -> str | None:
-        """Return the permission that this action needs by name, or None. Raises ``Misuse`` for one without a name."""
+        """Return the permission that ``grants`` names for this action, or None.
+
+        Raises ``Misuse`` for an action that ``grants`` does not name.
+        """
         view: Any = self
         actions = getattr(view, "action_map", None)
         method = request.method.lower()
@@ -188,13 +200,13 @@ class GrantedView:
         if permission is not UNNAMED:
             return permission
         handler = getattr(view, method, None) if method in view.http_method_names else None
-        if handler is None or asks_itself(handler) or self._own_grants():
+        if handler is None or has_requires(handler) or self._own_grants():
             return None
         if method == "options":
             raise exceptions.MethodNotAllowed(request.method)
         name = action_of(method, actions)
         raise Misuse(
-            f"{type(self).__name__}.grants does not say which permission {name!r} needs, so it is refused. Write "
+            f"{type(self).__name__}.grants names no permission for {name!r}, so the request is refused. Write "
             f'{name!r}: "app.permission", or {name!r}: None if it needs no grant.'
         )
 
@@ -207,16 +219,20 @@ class GrantedView:
             raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")
 
     def _require_on_all(self, request: Any) -> None:
-        """Judge an object that does not exist as no object: 403 for callers that may not on every object, so that 404
-        and 403 do not tell them which objects exist.
+        """Require the permissions on all objects, for a request about an object that does not exist.
+
+        A caller that lacks a permission on all objects gets a 403, as for an object that exists. So the difference
+        between 404 and 403 does not reveal which objects exist.
         """
         for permission in self._owed:
             self._decision(request, permission).require()
             note_permission(request, permission, None)
 
     def _decide_for_show(self, request: Any, permission: str, obj: Any) -> None:
-        """Answer REST framework, which asks about other methods to show forms and metadata: in its own exceptions, and
-        nothing is used up.
+        """Raise REST framework's ``PermissionDenied`` unless the caller holds ``permission``; consume no grant.
+
+        REST framework checks other methods than the request's to show forms and metadata, and expects its own
+        exception.
         """
         is_open = database.connection().in_atomic_block and not transaction.get_rollback(using=settings.DATABASE)
         if not is_open or not grants.decide(principals_of(request), permission, obj, clock=clock.now):
@@ -224,15 +240,15 @@ class GrantedView:
 
     def _settled(self, response: Any) -> Any:
         view: Any = self
-        if self._method and took_back(response):
+        if self._method and roll_back_error(response):
             return response
         if response.status_code < 400:
             self._require_begun()
         if not is_replay(response):
             if not self._owed.keys() <= {decision.permission for decision in self._decisions}:
                 raise Misuse(
-                    f"{type(self).__name__} was about one object and never asked whether the caller may: fetch it with "
-                    f"get_object(), or call self.check_object_permissions(request, obj)."
+                    f"{type(self).__name__} handled one object and never checked the caller's permission on it: fetch "
+                    f"the object with get_object(), or call self.check_object_permissions(request, obj)."
                 )
             for decision in self._decisions:
                 decision.spend(amount=sent_amount(lambda: self.consumed(view.request)), now=clock.now())
@@ -243,6 +259,7 @@ class GrantedView:
 def _require_known_names(view: type[Any], names: frozenset[str], is_viewset: bool) -> None:
     if unknown := unknown_names(view, dict.fromkeys(names), {} if is_viewset else None):
         raise Misuse(
-            f"{view.__name__}.grants names {', '.join(map(repr, sorted(unknown)))}, which is no action of it, so it "
-            f"guards nothing. Use the action's name in a viewset (destroy, not delete), and the method's elsewhere."
+            f"{view.__name__}.grants names {', '.join(map(repr, sorted(unknown)))}, which is no action of this view, "
+            f"so the entry guards nothing. In a viewset use the action's name (destroy, not delete); elsewhere use "
+            f"the method's name."
         )

@@ -1,4 +1,4 @@
-"""The names by which a request may have been granted something."""
+"""The principals of a request: the names to which its permissions may have been granted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def principals_of(request: Any) -> tuple[str, ...]:
     """
     presented = request.client_certificate
     certificates = identity.identifiers(presented) if presented else ()
-    named = tuple(principals.certificate(each) for each in certificates)
-    if _is_nobody(request) and named:
-        return named
-    return (principal(request), *service_of(request), *named)
+    by_certificate = tuple(principals.certificate(identifier) for identifier in certificates)
+    if _has_no_user(request) and by_certificate:
+        return by_certificate
+    return (principal(request), *service_of(request), *by_certificate)
 
 
 def _is_nobody(request: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What no request may do, whatever it is for. Each function raises its refusal or returns."""
+"""Refuse requests that no view may accept. Each function raises its refusal or returns None."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from securecore.conf import django_settings
 from securecore.errors import CharsetRefused, ContentLengthMalformed, CrossSite, EarlyData, TokenInUrl
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
-#: RFC 6750 section 2.3 and its kin.
+#: Query parameters that carry a token, for example in RFC 6750 section 2.3.
 _TOKEN_PARAMETERS = ("access_token", "refresh_token")
-#: Eighteen digits are an exabyte. Python turns longer texts of digits into numbers slowly, or not at all.
+#: Eighteen digits are an exabyte. Python converts longer strings of digits slowly, or raises ``ValueError``.
 _LENGTH = re.compile(r"[0-9]{0,18}")
 
 
 def refuse_malformed_length(request: HttpRequest) -> None:
     """Raise ``ContentLengthMalformed`` (400) for a ``Content-Length`` that is no number.
 
-    gunicorn refuses it by itself. Behind a server that does not, ``request.body`` would raise ``ValueError``: a 500.
+    gunicorn refuses such a request itself. Behind a server that accepts it, ``request.body`` would raise
+    ``ValueError``, which is a 500.
     """
     if not _LENGTH.fullmatch(str(request.META.get("CONTENT_LENGTH") or "")):
         raise ContentLengthMalformed
 
 
-#: Python's own transformations of text, which no client means. The decoder of "punycode" takes quadratic time: 17 s for
-#: a form of 600 KB, which Django's CSRF protection decodes for anybody.
+#: Python's own text transformations, which no honest client uses. The "punycode" decoder takes quadratic time: 17 s for
+#: a form of 600 KB. Django's CSRF protection decodes the form before any authentication.
 _STRANGE_CHARSETS = frozenset(("punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape"))
 
 #: Where ``set_aside_strange_charset`` notes that it took a charset out of ``CONTENT_TYPE``. No header has such a name.
@@ -59,9 +60,9 @@ def set_aside_strange_charset(*, environ: dict[str, Any] | None = None, **_: Any
 
 
 def refuse_strange_charset(request: HttpRequest) -> None:
-    """Raise ``CharsetRefused`` (400) for a charset in which Django cannot, or must not, decode form and query.
+    """Raise ``CharsetRefused`` (400) for a charset with which Django cannot, or must not, decode form and query.
 
-    Django takes any codec of Python that the sender names: for ``charset=hex``, ``request.GET`` raises ``LookupError``.
+    Django accepts each Python codec that the sender names. For ``charset=hex``, ``request.GET`` raises ``LookupError``.
     """
     if _SET_ASIDE in request.META or _is_strange(request.encoding or ""):
         raise CharsetRefused
@@ -82,23 +83,23 @@ def _is_strange(charset: str) -> bool:
 
 
 def refuse_early_data(request: HttpRequest) -> None:
-    """Raise ``EarlyData`` (425) for an unsafe request sent before the handshake ended: TLS lets it be replayed (RFC
-    8470).
-    """
+    """Raise ``EarlyData`` (425) for an unsafe request in TLS early data, which an attacker can replay (RFC 8470)."""
     if "HTTP_EARLY_DATA" in request.META and request.method not in _SAFE_METHODS:
         raise EarlyData
 
 
 def refuse_cross_site(request: HttpRequest) -> None:
-    """Raise ``CrossSite`` for an unsafe request that another site made a browser send.
+    """Raise ``CrossSite`` for an unsafe request that a page of another site made a browser send.
 
-    A browser sends a client certificate by itself, as it does a cookie, so a foreign page can act as its owner.
-    Programs send neither header and are not concerned. Sites in ``CSRF_TRUSTED_ORIGINS`` are ours.
+    A browser adds the client certificate to each request, like a cookie, so a page of another site could act as the
+    certificate's owner. Browsers send ``Origin`` or ``Sec-Fetch-Site``, and this function judges these headers.
+    Programs send neither header and are accepted. Sites in ``CSRF_TRUSTED_ORIGINS`` count as the request's own site.
 
-    A browser that sends neither (Firefox before 90 with a form, Safari before 16.4) cannot be made to send a content
-    type beyond a form's without asking us first (Fetch standard, "CORS-safelisted request-header"): with a form's it
-    must name a page of ours in ``Referer``. A program is none of them: every browser calls itself ``Mozilla``, and no
-    page can change what it is called in a form.
+    Old browsers send neither header (Firefox before 90 with a form, Safari before 16.4). Without a CORS preflight a
+    page can make such a browser send only the content types of a form (Fetch standard, "CORS-safelisted
+    request-header"). So an old browser's request with a form's content type must name a page of this site in
+    ``Referer``. The ``User-Agent`` distinguishes browsers from programs: each browser's begins with ``Mozilla/``, and a
+    page cannot change it for a form.
     """
     if request.method in _SAFE_METHODS:
         return
@@ -132,13 +133,15 @@ def _is_from_our_page(request: HttpRequest) -> bool:
 
 
 def refuse_token_in_url(request: HttpRequest) -> None:
-    """Raise ``TokenInUrl`` for a token in the query string, where logs, histories and referrers keep it (RFC 9700
-    4.3.2).
+    """Raise ``TokenInUrl`` for a token in the query string.
+
+    Logs, browser histories and referrers keep the query string (RFC 9700 section 4.3.2).
     """
     query = request.META.get("QUERY_STRING")
     if not query:
         return
-    # Not request.GET: the sender chooses its encoding by Content-Type, and in UTF-16 no parameter is a token's.
+    # Do not use request.GET: the sender chooses its encoding by Content-Type, and decoded as UTF-16 the parameter
+    # access_token would have another name.
     for name, values in QueryDict(query, encoding="utf-8").lists():
         if name.lower() in _TOKEN_PARAMETERS or any(_is_access_token(value) for value in values):
             raise TokenInUrl
@@ -156,7 +159,7 @@ def _is_ours(request: HttpRequest, origin: str) -> bool:
 
 
 def _is_access_token(value: str) -> bool:
-    # "eyJ" is base64url for the beginning of a JSON object; only then is the header worth decoding.
+    # "eyJ" is the base64url of the beginning of a JSON object. Decode the header only then.
     if not value.startswith("eyJ"):
         return False
     try:

@@ -1,4 +1,7 @@
-"""What the proxy in front of us says about the client's certificate, and whether it is our proxy that says it."""
+"""Read the client certificate that the trusted proxy names, and report identity headers of other peers.
+
+``sources`` holds the header format of each proxy. This module decides whether the peer is the trusted proxy.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ from securecore.http.edge.sources import SOURCES, certificate_of_connection
 from securecore.identity import ClientCertificate, chain
 
 SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
-#: A value that no family is, on a system without such sockets.
+#: On a system without unix sockets, an object that equals no socket family.
 _UNIX = getattr(socket, "AF_UNIX", object())
 
-#: Every header in which some proxy forwards a certificate. None of them reaches a view: what we read is removed with
-#: what we do not, so that no code behind us can believe them by mistake.
+#: Each header in which some proxy forwards a certificate. securecore removes all of them from the request, also those
+#: that it does not read, so that no later code trusts such a header by mistake.
 _IDENTITY_PREFIXES = (
     "HTTP_X_SSL_",
     "HTTP_SSL_",
@@ -44,10 +47,10 @@ _IDENTITY_PREFIXES = (
 
 
 def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertificate | None:
-    """Return the certificate that the trusted proxy verified on this connection, or None. Strips identity headers.
+    """Return the certificate that the trusted proxy verified on this connection, or None. Remove the identity headers.
 
-    With ``SELF_SIGNED_CERTIFICATES`` also one that it could not verify, ``is_verified`` being false: whether that is
-    good says ``access.user_of_certificate``.
+    With ``SELF_SIGNED_CERTIFICATES`` return also a certificate that the proxy could not verify, with ``is_verified``
+    False. ``request.access.user_of_certificate()`` decides whether such a certificate has a user.
 
     Raises ``ProxySignatureRefused``, ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``,
     ``CertificateExpired``.
@@ -65,42 +68,43 @@ def _presented_certificate(
 ) -> ClientCertificate | None:
     secret = presented.pop(SECRET, "")
     if settings.CERTIFICATE_SOURCE == "gunicorn":
-        # No proxy: whatever header claims an identity is the client's own.
+        # There is no proxy, so each identity header comes from the client.
         _report_forged(request, presented)
         return certificate_of_connection(request.META.get("gunicorn.socket"))
     if not _is_trusted(request, secret):
         _report_forged(request, presented)
         return None
     source = SOURCES[settings.CERTIFICATE_SOURCE]
-    said = {name: presented.pop(name, "") for name in source.reads}
+    headers = {name: presented.pop(name, "") for name in source.reads}
     if presented:
         strange = [name for name in presented if not name.startswith(source.sends)]
         _report_forged(request, {name: presented[name] for name in strange})
     if settings.PROXY_SIGNATURE_KEYS:
-        _check_signature(request, {name: value for name, value in said.items() if value}, now)
-    return source.read(said)
+        _check_signature(request, {name: value for name, value in headers.items() if value}, now)
+    return source.read(headers)
 
 
-def _check_signature(request: HttpRequest, said: dict[str, str], now: dt.datetime) -> None:
+def _check_signature(request: HttpRequest, headers: dict[str, str], now: dt.datetime) -> None:
     taken = proxy_signature.take(request)
-    if not _claims(said):
+    if not _claims(headers):
         return
     try:
-        proxy_signature.check(request, taken, said, now)
+        proxy_signature.check(request, taken, headers, now)
     except ProxySignatureRefused:
-        _report_forged(request, said)
+        _report_forged(request, headers)
         raise
 
 
 def _strip(request: HttpRequest) -> dict[str, str]:
-    # What a middleware in front of us has read as request.headers is a copy, which would outlive the stripping.
+    # request.headers is a cached copy. If an earlier middleware has read it, the copy still holds the identity headers.
     request.__dict__.pop("headers", None)
     names = [name for name in request.META if name.startswith(_IDENTITY_PREFIXES)]
     return {name: request.META.pop(name) for name in names}
 
 
 def _is_trusted(request: HttpRequest, secret: str) -> bool:
-    # The address of the socket, never X-Forwarded-For. A server that says nothing about the peer says nothing for it.
+    # Use the address of the socket, never X-Forwarded-For. A server that gives no peer address gives no reason to
+    # trust the peer.
     if _came_over_unix_socket(request):
         return settings.TRUST_UNIX_SOCKET
     peer = request.META.get("REMOTE_ADDR")
@@ -108,11 +112,11 @@ def _is_trusted(request: HttpRequest, secret: str) -> bool:
 
 
 def _came_over_unix_socket(request: HttpRequest) -> bool:
-    """Say whether the connection of ``request`` is one of a unix socket.
+    """Return whether ``request`` came over a unix socket.
 
-    gunicorn hands the socket itself over, whose family no header and no middleware changes. Other servers only say
-    ``REMOTE_ADDR == ""``, which a middleware can say too: one that copies the first address of ``X-Forwarded-For: ,``
-    lets any client on a TCP port be the proxy (securecore.E107).
+    gunicorn passes the socket object, and no header and no middleware can change its family. Other servers only set
+    ``REMOTE_ADDR`` to ``""``, and a middleware can set the same value. For example a middleware that copies the first
+    address of ``X-Forwarded-For: ,`` lets each client on a TCP port pass as the proxy (securecore.E107).
     """
     connection: Any = request.META.get("gunicorn.socket")
     if connection is not None:
@@ -122,8 +126,8 @@ def _came_over_unix_socket(request: HttpRequest) -> bool:
 
 def _is_proxy_secret(presented: str) -> bool:
     if not settings.PROXY_SECRETS:
-        return bool(settings.PROXY_SIGNATURE_KEYS)  # then it proves itself by signing
-    # Every secret is compared, so the time says nothing about which one came near.
+        return bool(settings.PROXY_SIGNATURE_KEYS)  # then the proxy's signature proves the proxy
+    # Compare each secret, so that the duration does not reveal which secret matches.
     matches = [hmac.compare_digest(presented.encode(), secret.encode()) for secret in settings.PROXY_SECRETS]
     return any(matches)
 
@@ -145,5 +149,5 @@ def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:
 
 
 def _claims(presented: dict[str, str]) -> list[str]:
-    # Without a certificate a proxy itself sends "NONE", or nothing, or 0, which claim nothing.
+    # For a connection without a certificate an honest proxy sends "NONE", "0", "::" or an empty header.
     return sorted(name for name, value in presented.items() if value not in ("", "NONE", "0", "::"))

@@ -1,8 +1,8 @@
-"""The body of a request, received whole before a transaction begins.
+"""Receive the whole body of a request before a transaction begins.
 
 A transaction that holds a gate must never wait for the client: a client that sends one byte a second would delay its
 own revocation. So all code that opens a transaction for a view calls ``receive_body`` first. Django and REST framework
-then read, parse and limit the body as they always do, from memory or from a temporary file instead of the connection.
+still read, parse and limit the body, but read it from memory or from a temporary file and not from the connection.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CHUNK = 65_536
 def receive_body(request: Any) -> None:
     """Receive the whole body of ``request``. Raises ``BodyIncomplete`` (400) if the client stops before its end.
 
-    Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory, more go to a temporary file. Django's own limits hold
-    when the body is used, for example ``DATA_UPLOAD_MAX_MEMORY_SIZE`` when a view asks for ``request.body``.
+    Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory; a longer body goes to a temporary file. Django applies
+    its own limits when the view uses the body, for example ``DATA_UPLOAD_MAX_MEMORY_SIZE`` for ``request.body``.
     """
     request = getattr(request, "_request", request)
     length = _length(request)
@@ -38,7 +38,7 @@ def receive_body(request: Any) -> None:
         max_size=in_memory, dir=django_settings.FILE_UPLOAD_TEMP_DIR
     )
     weakref.finalize(request, received.close)
-    if _copied(request, received) < length:
+    if _copy(request, received) < length:
         raise BodyIncomplete
     received.seek(0)
     _put(request, received)
@@ -46,15 +46,15 @@ def receive_body(request: Any) -> None:
 
 
 def _length(request: Any) -> int:
-    """Return the length that Django reads, which is 0 for a header that is no number."""
+    """Return the length that Django reads: 0 if the header is no number."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
         return 0
 
 
-def _copied(request: Any, received: Any) -> int:
-    """Copy the rest of the body to ``received``; return how many bytes have come from the client in all."""
+def _copy(request: Any, received: Any) -> int:
+    """Copy the rest of the body to ``received``; return the number of bytes that the client has sent in total."""
     stream, size = _source(request), 0
     while chunk := _chunk(stream):
         received.write(chunk)
@@ -71,7 +71,7 @@ def _chunk(stream: Any) -> Any:
 
 
 def _source(request: Any) -> Any:
-    """Return the stream of the connection, below the one that looks for session ids while the view reads."""
+    """Return the stream of the connection, without the ``WatchedBody`` around it that searches for session ids."""
     watched = getattr(request, "watched_body", None)
     return watched._stream if watched is not None and request._stream is watched else request._stream
 

@@ -1,9 +1,9 @@
-"""In which words each proxy says whose certificate it verified, one reader for each ``CERTIFICATE_SOURCE``.
+"""Read the client certificate from the headers of each kind of proxy: one reader for each ``CERTIFICATE_SOURCE``.
 
-A reader takes the headers that are its own, with "" for one that was not sent, and returns the certificate, or None if
-the proxy says that there was none. Both directions are refused: a certificate without success, and success without a
-certificate. It raises ``CertificateNotVerified``, ``CertificateMalformed`` and ``CertificateTooLarge``, and nothing
-else. Servers join a doubled header with a comma, and no reader takes the result.
+``proxy`` decides whether the peer is trusted. A reader gets the headers of its proxy, with "" for a missing header. The
+reader returns the certificate, or None if the proxy reports no certificate. It refuses a certificate without success,
+and success without a certificate. It raises only ``CertificateNotVerified``, ``CertificateMalformed`` and
+``CertificateTooLarge``. Servers join a doubled header with a comma, and each reader refuses the joined value.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ AWS, AWS_LEAF = "HTTP_X_AMZN_MTLS_CLIENTCERT", "HTTP_X_AMZN_MTLS_CLIENTCERT_LEAF
 
 @dataclass(frozen=True)
 class Source:
-    """``reads`` names the headers in WSGI's spelling; ``sends`` begins what the proxy says besides, which is removed
-    without a word.
+    """One kind of proxy.
+
+    ``reads`` names its headers in WSGI's spelling. ``sends`` holds the prefixes of other headers that this proxy sends;
+    securecore removes those without reporting a forgery.
     """
 
     reads: tuple[str, ...]
@@ -44,9 +46,9 @@ class Source:
 
 
 def certificate_of_connection(connection: Any) -> ClientCertificate | None:
-    """Return the certificate of the TLS connection that the server ended itself (``environ["gunicorn.socket"]``).
+    """Return the client certificate of a TLS connection that gunicorn itself ends (``environ["gunicorn.socket"]``).
 
-    None on a plain connection, and on one whose server verifies nothing.
+    Return None for a connection without TLS, and for a server that verifies no client certificate.
     """
     if not isinstance(connection, ssl.SSLSocket) or connection.context.verify_mode is ssl.CERT_NONE:
         return None
@@ -55,14 +57,15 @@ def certificate_of_connection(connection: Any) -> ClientCertificate | None:
 
 
 def _nginx(headers: Headers) -> ClientCertificate | None:
-    # Equal to "SUCCESS" and nothing less: doubled headers arrive joined, as "NONE,SUCCESS".
+    # The value must equal "SUCCESS": a doubled header arrives joined, as "NONE,SUCCESS".
     verify, escaped = headers[VERIFY], headers[PEM]
     if verify in ("", "NONE") and not escaped:
         return None
     if verify == "SUCCESS" and escaped:
         return parse_escaped_pem(escaped)
     if verify.startswith("FAILED") and escaped and settings.SELF_SIGNED_CERTIFICATES:
-        # The client holds the key, or the handshake had failed; that nobody vouches for the name is judged next.
+        # The client holds the private key, or the handshake would have failed. No authority confirms the name, so the
+        # lookup of the certificate's user must check is_verified.
         return dataclasses.replace(parse_escaped_pem(escaped), is_verified=False)
     if verify.startswith("FAILED") or verify in ("", "NONE"):
         raise CertificateNotVerified
@@ -70,7 +73,7 @@ def _nginx(headers: Headers) -> ClientCertificate | None:
 
 
 def _haproxy(headers: Headers) -> ClientCertificate | None:
-    # ssl_c_verify is 0 for success, and 0 too where there was no certificate to verify: only both together count.
+    # ssl_c_verify is 0 for success and also 0 without a certificate. So the value 0 counts only with a certificate.
     verify, presented = headers[VERIFY], headers[CLIENT_CERT]
     if verify in ("", "0") and not presented:
         return None
@@ -85,7 +88,7 @@ def _rfc9440(headers: Headers) -> ClientCertificate | None:
     presented, others = headers[CLIENT_CERT], headers[CLIENT_CERT_CHAIN]
     if not presented and not others:
         return None
-    if not presented:  # section 2.3: no chain without its end
+    if not presented:  # RFC 9440 section 2.3: Client-Cert-Chain only with Client-Cert
         raise CertificateMalformed
     certificate = encodings.parse_byte_sequence(presented)
     if not others:
@@ -94,7 +97,7 @@ def _rfc9440(headers: Headers) -> ClientCertificate | None:
 
 
 def _caddy(headers: Headers) -> ClientCertificate | None:
-    # Caddy writes the colons around nothing. It has a certificate to write only if it verified one.
+    # Without a certificate Caddy sends "::". Caddy sends a certificate only if it has verified the certificate.
     presented = headers[CLIENT_CERT]
     return encodings.parse_byte_sequence(presented) if presented not in ("", "::") else None
 
@@ -110,7 +113,8 @@ _MANY_TIMES = ("by", "uri", "dns")
 
 
 def _envoy(headers: Headers) -> ClientCertificate | None:
-    # One element, that of our own Envoy. More are hops before it, or a client's: which, nobody can tell.
+    # Accept one element only, the one of the trusted Envoy. Further elements come from earlier hops or from a client,
+    # and securecore cannot distinguish the two.
     presented = headers[XFCC]
     if not presented:
         return None
@@ -152,13 +156,14 @@ def _aws_alb(headers: Headers) -> ClientCertificate | None:
 
 
 def _aws_alb_passthrough(headers: Headers) -> ClientCertificate | None:
-    # Nobody has verified it yet but the handshake: securecore.E001 demands CERTIFICATE_ROOTS for this source.
+    # The load balancer does not verify the certificate; the handshake proves only the private key. So the system check
+    # securecore.E001 demands CERTIFICATE_ROOTS for this source.
     presented = headers[AWS]
     return encodings.parse_escaped_chain(presented) if presented else None
 
 
 def _gunicorn(headers: Headers) -> ClientCertificate | None:
-    return None  # certificate_of_connection() says it; no header does
+    return None  # certificate_of_connection() reads the certificate; no header names it
 
 
 SOURCES = {

@@ -1,4 +1,4 @@
-"""The URL that was asked for, as it was on the wire."""
+"""The target URI of a request, as the client sent it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-#: RFC 3986 section 3.3, besides what quote() keeps anyway.
+#: The characters of RFC 3986 section 3.3 that quote() must keep, in addition to those that it always keeps.
 PATH_CHARACTERS = "/!$&'()*+,;=:@"
 _PATH = re.compile(r"(?:[\w.~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
-#: Where servers keep the request target before they decode it: gunicorn, and uWSGI and mod_wsgi. Never from a header,
-#: whose names begin with HTTP_.
+#: The variables in which servers keep the undecoded request target: gunicorn the first, uWSGI and mod_wsgi the second.
+#: No header can set them, because a header's variable begins with HTTP_.
 _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 
 
 def target_uri(request: Any) -> str:
-    """Return the target URI of ``request`` with its query (RFC 9110 section 7.1), its path byte for byte where the
-    server tells what was on the wire; a query is never decoded.
+    """Return the target URI of ``request`` with its query (RFC 9110 section 7.1).
 
-    Not ``build_absolute_uri()``: for the path ``//other/x`` it gives another host.
+    The path is byte for byte the one that the client sent, if the server provides the undecoded target. The query is
+    never decoded. ``build_absolute_uri()`` is not used: for the path ``//other/x`` it returns another host.
     """
     raw = next((request.META[name] for name in _RAW_TARGETS if name in request.META), "")
     path, mark, _ = raw.partition("?")
-    # What is routed must be what is signed, also behind a server that rewrites the one and not the other.
+    # The routed path must be the signed path. A server may rewrite the path and leave the undecoded target unchanged;
+    # then use the routed path.
     if not _PATH.fullmatch(path) or unquote_to_bytes(path) != request.path.encode():
         path, mark = quote(request.path, safe=PATH_CHARACTERS), ""
     query = request.META.get("QUERY_STRING", "")

@@ -1,4 +1,4 @@
-"""Which of securecore's own views must run outside ``ATOMIC_REQUESTS``."""
+"""Exempt securecore's own revoking views from ``ATOMIC_REQUESTS``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 def outside_transactions(view: View) -> View:
     """Run the view without the transaction of ``ATOMIC_REQUESTS``, on every configured database.
 
-    The view revokes, and a revocation must commit before the view answers. Django's decorator without ``using`` exempts
-    the alias ``default`` only, but securecore's tables may lie in another one (``SECURECORE["DATABASE"]``).
+    The view revokes, and a revocation must commit before the view returns its response. Django's decorator without
+    ``using`` exempts only the alias ``default``, but securecore's tables may be in another database
+    (``SECURECORE["DATABASE"]``).
     """
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)

@@ -1,11 +1,12 @@
-"""The DPoP proof of a request (RFC 9449): verified and claimed for a caller who has something to prove.
+"""Verify and claim the DPoP proof of a request (RFC 9449). ``securecore.replay.dpop`` checks the proof itself.
 
 Note [When a proof is claimed]
-    The claim is an INSERT that must be committed before the view, and must outlive a rollback of the view. Under
-    ATOMIC_REQUESTS the view's transaction is open when REST framework authenticates, so the middleware claims. It does
-    so only for a live access token of ours that is bound to the key of the proof: a stranger can sign proofs without
-    end, and each would be a row. The token endpoint, where there is no token yet, claims after it knows the client.
-    A second connection for the claim would work in any place, at the price of a second connection for each thread.
+    The claim is an INSERT that must commit before the view and must survive a rollback of the view. Under
+    ATOMIC_REQUESTS the view's transaction is already open when REST framework authenticates, so the middleware claims
+    the proof. The middleware claims a proof only for a live access token of securecore that is bound to the key of the
+    proof. Otherwise an attacker without a token could sign proofs without end, and each proof would insert a row. At
+    the token endpoint the request has no token yet; the endpoint claims the proof after it has authenticated the
+    client. A claim over a second connection would work anywhere, but would cost a second connection for each thread.
 """
 
 from __future__ import annotations
@@ -21,21 +22,24 @@ from securecore.replay import dpop, server_nonce
 
 
 class PresentedProof:
-    """The ``DPoP`` header of one request, ``request.dpop_proof``. Nothing is verified before it is asked for."""
+    """The ``DPoP`` header of one request, as ``request.dpop_proof``. The proof is verified at its first use."""
 
     def __init__(self, request: Any) -> None:
         self._request = request
 
     def verified(self) -> dpop.Proof | None:
-        """Return the proof, claimed or not, or None without a header. Raises ``InvalidDPoPProof``, ``UseDPoPNonce``."""
+        """Return the verified proof, or None without a header; do not claim the proof.
+
+        Raises ``InvalidDPoPProof`` and ``UseDPoPNonce``.
+        """
         if isinstance(self._verified, (InvalidDPoPProof, UseDPoPNonce)):
             raise self._verified
         return self._verified
 
     def claimed(self) -> dpop.Proof | None:
-        """Return the proof after this request has claimed it, or None without a header.
+        """Claim the proof once for this request and return the proof, or None without a header.
 
-        Raises what ``verified`` does, ``InvalidDPoPProof`` for a replay, and ``Misuse`` in a transaction that was
+        Raises the refusals of ``verified``, ``InvalidDPoPProof`` for a replay, and ``Misuse`` if a transaction was
         opened before the claim.
         """
         proof = self.verified()
@@ -44,9 +48,9 @@ class PresentedProof:
         return proof
 
     def claim_for_token(self) -> None:
-        """Claim the proof if the request has a live token of ours that is bound to its key; else do nothing.
+        """Claim the proof if the request has a live securecore token that is bound to the proof's key.
 
-        A refusal is not raised here: the view may be for callers without any token.
+        Raises no refusal: the view may accept callers without a token.
         """
         if _dpop_token(self._request) is None:
             return
@@ -82,7 +86,7 @@ class PresentedProof:
 
     @cached_property
     def _replayed(self) -> InvalidDPoPProof | None:
-        """Claim the verified proof, once for this request; return the refusal if another request had claimed it."""
+        """Claim the verified proof, once for this request; return the refusal if another request has claimed it."""
         proof = self.verified()
         assert proof is not None  # noqa: S101
         try:
@@ -93,14 +97,17 @@ class PresentedProof:
 
 
 def proof_for_token(request: Any) -> None:
-    """Accept the request's proof for its token. Raises ``InvalidDPoPProof`` for a missing, bad or repeated proof,
-    ``UseDPoPNonce``, and ``InvalidToken`` for a token that is revoked, of nobody, or bound to another key.
+    """Accept the request's proof for its token.
+
+    Raises ``InvalidDPoPProof`` for a missing, bad or repeated proof, ``UseDPoPNonce``, and ``InvalidToken`` for a token
+    that is revoked, has no active user, or is bound to another key.
     """
     token = request.access.good_token()
     proof = request.dpop_proof.verified()
     if proof is None:
         raise InvalidDPoPProof
-    # A thumbprint is no secret that time could tell, and the token's may be any text, lone surrogates included.
+    # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
+    # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError.
     if token.binding != f"jkt:{proof.jkt}":
         raise InvalidToken
     request.access.user_of_token()

@@ -1,11 +1,11 @@
-"""``@fresh`` and ``FreshMixin``: a request is accepted once, in one of three strengths.
+"""``@fresh`` and ``FreshMixin``: accept a request once, with a proof of one of three strengths.
 
 =============  ======================================================================  ================================
-``proof=``     what the request carries                                                what the proof covers
+``proof=``     headers of the request                                                  parts that the proof covers
 =============  ======================================================================  ================================
-"nonce"        ``X-Request-Timestamp``, ``X-Request-Nonce``                            nothing; the connection does
+"nonce"        ``X-Request-Timestamp``, ``X-Request-Nonce``                            none; TLS protects the content
 "dpop"         an access token bound to a key, and that key's proof (RFC 9449)         method, URL and token
-"signature"    ``Signature-Input``, ``Signature``, ``Content-Digest`` (RFC 9421)       all of it, the body included
+"signature"    ``Signature-Input``, ``Signature``, ``Content-Digest`` (RFC 9421)       the whole request with its body
 =============  ======================================================================  ================================
 """
 
@@ -51,16 +51,17 @@ View = Callable[..., Any]
 
 
 def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
-    """Accept a request once, by the ``proof`` that it carries: ``@fresh`` or ``@fresh(proof="signature")``.
+    """Accept a request once, by its ``proof``: ``@fresh`` or ``@fresh(proof="signature")``.
 
-    Missing or malformed 400, stale, from the future or wrong 401, repeated 409, early data 425; with ``"dpop"`` all but
-    the last are 401 with a challenge, as RFC 9449 section 7.1 has it. The claim commits in its own transaction before
-    the view, so no rollback brings it back; under ATOMIC_REQUESTS the view's own transaction starts after it. Put it
-    outermost, and with ATOMIC_REQUESTS on ``dispatch`` rather than on a handler (raises ``Misuse`` otherwise), or use
-    ``FreshMixin``.
+    A missing or malformed proof is a 400. A stale, future or wrong proof is a 401. A repeated proof is a 409, and early
+    data is a 425. With ``"dpop"`` each refusal except early data is a 401 with a challenge (RFC 9449 section 7.1).
+
+    The claim commits in its own transaction before the view runs, so a rollback of the view does not undo the claim.
+    Under ATOMIC_REQUESTS the view's transaction begins after the claim. Make ``@fresh`` the outermost decorator. With
+    ATOMIC_REQUESTS put it on ``dispatch`` and not on a handler (raises ``Misuse`` otherwise), or use ``FreshMixin``.
     """
     if proof not in PROOFS:
-        raise Misuse(f"@fresh(proof={proof!r}): it is one of {', '.join(map(repr, PROOFS))}.")
+        raise Misuse(f"@fresh(proof={proof!r}): use one of {', '.join(map(repr, PROOFS))}.")
     if view is None:
         return partial(fresh, proof=proof)
 
@@ -77,15 +78,15 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
 
 
 class FreshMixin:
-    """The same for a REST framework view or viewset, left of its base class: ``class Payouts(FreshMixin, APIView)``.
+    """Accept each request of a REST framework view or viewset once: ``class Payouts(FreshMixin, APIView)``.
 
-    It claims after authentication, permissions and throttles, so nobody who is refused by them costs a row, and is
-    right under ATOMIC_REQUESTS wherever it stands.
+    List the mixin before the base class. The mixin claims after authentication, permissions and throttles, so a request
+    that one of them refuses inserts no row. The claim commits before the view's transaction also under ATOMIC_REQUESTS.
     """
 
     #: "nonce", "dpop" or "signature".
     freshness: ClassVar[str] = "nonce"
-    #: The methods that must be fresh; None for every unsafe one. HEAD goes by GET.
+    #: The methods that must be fresh; None for each unsafe method. "GET" includes HEAD.
     fresh_methods: ClassVar[tuple[str, ...] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -105,7 +106,7 @@ class FreshMixin:
 
     @classmethod
     def demands_freshness(cls, method: str) -> bool:
-        """Say whether a request of this method must be fresh."""
+        """Return whether a request of this method must be fresh."""
         if cls.fresh_methods is None:
             return method not in SAFE_METHODS
         return method in cls.fresh_methods or (method == "HEAD" and "GET" in cls.fresh_methods)
@@ -126,16 +127,20 @@ class FreshMixin:
 
 
 def claim_freshness(request: Any, proof: str) -> None:
-    """Claim what ``request`` carries as ``proof``, one of ``PROOFS``. Raises its refusal, and ``Misuse`` in a
-    transaction.
+    """Claim the proof of ``request``; ``proof`` is a key of ``PROOFS``.
+
+    Raises the refusal of the proof, and ``Misuse`` inside a transaction.
     """
     if "HTTP_EARLY_DATA" in request.META:
-        raise EarlyData  # RFC 8470 section 5.2; unsafe methods were refused before
+        raise EarlyData  # RFC 8470 section 5.2; the middleware has refused unsafe methods already
     PROOFS[proof](request, clock.now())
 
 
 def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
-    """Give the view the transaction that ATOMIC_REQUESTS promises, which the claim had to keep closed."""
+    """Run ``view`` in the transaction that ATOMIC_REQUESTS promises.
+
+    ``@fresh`` exempts the outer view from ATOMIC_REQUESTS, because the claim must commit before this transaction.
+    """
     exempt = frozenset(exempt)
 
     def atomic_view(*args: Any, **kwargs: Any) -> Any:
@@ -155,8 +160,9 @@ def _nonce(request: Any, now: dt.datetime) -> None:
 
 
 def _dpop(request: Any, _: dt.datetime) -> None:
-    """Accept the access token by which the request is made, and the proof of the key that the token is bound to:
-    anybody has some key.
+    """Accept the request's DPoP-bound access token and the proof of its key.
+
+    A proof without a token is not enough, because any client can create a key.
     """
     try:
         if authorization(request)[0] != "dpop":
@@ -184,9 +190,11 @@ def _signature(request: Any, now: dt.datetime) -> None:
 
 
 def _signature_key(request: Any, keyid: str) -> PublicKey:
-    """Return the key of the certificate on the wire by its thumbprint, if the certificate is the caller's, or one that
-    is registered for the caller. A good signature of somebody else is none (RFC 9421 section 7.3.3): for example of a
-    backend's certificate, under a DPoP token of one of its users.
+    """Return the public key named ``keyid``: the client certificate's key or a key registered for the caller.
+
+    ``keyid`` may be the thumbprint of the client certificate if the certificate is the caller's own. A good signature
+    by another user's or service's key is refused (RFC 9421 section 7.3.3): for example a signature by a backend's
+    certificate on a request with the DPoP token of one of its users.
     """
     certificate = request.client_certificate
     if certificate is not None and keyid == certificate.thumbprint:
@@ -196,7 +204,7 @@ def _signature_key(request: Any, keyid: str) -> PublicKey:
     key = signature_keys.find(keyid)
     if principal_of(key.user) != _user_of(request):
         raise SignatureKeyUnknown
-    # The checks of this request ask again whether the key stands.
+    # The permission checks of this request read again whether the key is revoked.
     getattr(request, "_request", request).signature_keyid = keyid
     return signature_keys.loaded(key.public_key.encode())
 
@@ -212,7 +220,7 @@ def _raw_body(request: Any) -> bytes:
     try:
         return request.body  # type: ignore[no-any-return]
     except RawPostDataException as error:
-        # A multipart form that CSRF protection or a permission has parsed: its bytes are gone.
+        # CSRF protection or a permission has parsed a multipart form, and Django does not keep its bytes.
         reason: Refused = ContentDigestMismatch("The body was read before it could be compared.")
         raise reason from error
 

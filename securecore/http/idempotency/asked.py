@@ -1,11 +1,11 @@
-"""What a handler asked about its caller while it made an answer, so that a replay of the answer asks it again.
+"""The permission checks that a handler made while it built a response; a replay of the response repeats them.
 
-Note [What a replay asks again]
-    A replay does not run the handler, so a permission that the handler itself asks would be skipped. While the handler
-    runs, its questions are noted: permissions asked by ``authorize(request)``, ``late_gate(request)`` and
+Note [Checks of a replay]
+    A replay does not run the handler, so a permission check inside the handler would be skipped. securecore therefore
+    records the checks while the handler runs: the permissions of ``authorize(request)``, ``late_gate(request)`` and
     ``GrantedView``, and the objects that went through REST framework's ``check_object_permissions()`` and
-    ``get_object()``. They are stored beside the answer. A replay asks each of them again, and the answer is given only
-    if all are still allowed.
+    ``get_object()``. The checks are stored beside the response. A replay repeats each check and sends the response only
+    if the caller passes all of them.
 
     The decisions of the first run are asked, not those that the URL suggests: after a DELETE ``get_object()`` finds
     nothing, and after a PUT that renamed it, nothing under the old name. An object that is gone has no permissions to
@@ -33,7 +33,7 @@ from securecore.grants.principals import object_of, target_named
 from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.principals import principals_of
 
-#: The name beside the headers of a stored answer. It is never sent.
+#: The name under which the checks are stored among the headers of the response. This header is never sent.
 HEADER = "Securecore-Asked"
 
 #: How ``get_object()`` was called to find an object: of each argument its name, empty if it has none, and the name of
@@ -42,8 +42,8 @@ HEADER = "Securecore-Asked"
 Found = list[tuple[str, str]] | bool
 
 
-class Asked:
-    """The questions of one run of a handler, in their order and each once."""
+class RecordedChecks:
+    """The permission checks of one run of a handler, in their order and without duplicates."""
 
     def __init__(self) -> None:
         self._permissions: dict[tuple[str, str, str], None] = {}
@@ -51,7 +51,7 @@ class Asked:
         self._objects: dict[tuple[str, str], Found] = {}
 
     def note_permission(self, permission: str, obj: Any) -> None:
-        """Note a permission that was asked and granted."""
+        """Record a permission that was checked and granted."""
         self._permissions[permission, *object_of(obj)] = None
 
     def note_object(self, obj: Any, found: Found) -> None:
@@ -61,7 +61,7 @@ class Asked:
         self._objects[name] = self._objects.get(name, False) if found is False else found
 
     def headers(self) -> dict[str, str]:
-        """Return what is stored beside the headers of the answer; nothing if nothing was asked."""
+        """Return the header that stores the checks beside the response; an empty dictionary if there was no check."""
         if not self._permissions and not self._objects:
             return {}
         objects = [[*name, found] for name, found in self._objects.items()]
@@ -69,55 +69,58 @@ class Asked:
 
 
 def note_permission(caller: Any, permission: str, obj: Any) -> None:
-    """Note what was asked about ``caller`` if it is a request whose handler runs under a key."""
-    asked: Asked | None = getattr(getattr(caller, "_request", caller), "securecore_asked", None)
-    if asked is not None:
-        asked.note_permission(permission, obj)
+    """Record a permission check of ``caller`` if ``caller`` is a request whose handler runs under a key."""
+    recorded: RecordedChecks | None = getattr(getattr(caller, "_request", caller), "securecore_recorded_checks", None)
+    if recorded is not None:
+        recorded.note_permission(permission, obj)
 
 
 @contextmanager
-def noted(request: Any, api_view: Any) -> Iterator[Asked]:
-    """Note what the block, a handler of ``api_view`` or of no view of REST framework, asks about its caller."""
+def recording_checks(request: Any, api_view: Any) -> Iterator[RecordedChecks]:
+    """Record the permission checks of the block, which runs the handler.
+
+    ``api_view`` is the handler's REST framework view, or None for a plain Django view.
+    """
     request = getattr(request, "_request", request)
-    asked = request.securecore_asked = Asked()
+    recorded = request.securecore_recorded_checks = RecordedChecks()
     if api_view is not None:
-        _listen(api_view, asked)
+        _listen(api_view, recorded)
     try:
-        yield asked
+        yield recorded
     finally:
-        request.securecore_asked = None
+        request.securecore_recorded_checks = None
 
 
-def _listen(api_view: Any, asked: Asked) -> None:
+def _listen(api_view: Any, recorded: RecordedChecks) -> None:
     check, find = api_view.check_object_permissions, getattr(api_view, "get_object", None)
 
-    def checked(request: Any, obj: Any) -> None:
+    def check_and_note(request: Any, obj: Any) -> None:
         check(request, obj)
         asked.note_object(obj, False)
 
-    def found(*args: Any, **kwargs: Any) -> Any:
+    def find_and_note(*args: Any, **kwargs: Any) -> Any:
         obj = find(*args, **kwargs)  # type: ignore[misc]
         asked.note_object(obj, _arguments(api_view, args, kwargs))
         return obj
 
-    api_view.check_object_permissions = checked
+    api_view.check_object_permissions = check_and_note
     if find is not None:
-        api_view.get_object = found
+        api_view.get_object = find_and_note
 
 
-def ask_again(headers: dict[str, str], request: Any, api_view: Any) -> None:
-    """Ask what the handler asked when the stored answer was made (Note [What a replay asks again]). Raises the refusal.
+def repeat_checks(headers: dict[str, str], request: Any, api_view: Any) -> None:
+    """Repeat the permission checks of the run that built the stored response (Note [Checks of a replay]).
 
-    ``headers`` are those that are stored with the answer.
+    ``headers`` are the headers stored with the response. Raises the refusal of the first check that fails.
     """
     if HEADER not in headers:
         return
     permissions, objects = json.loads(headers[HEADER])
     with database.outermost_transaction("a replay"):
         if permissions:
-            asked = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
+            checks = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
             credentials = credentials_of(request)
-            for decision in grants.decide_all(principals_of(request), asked, credentials=credentials, clock=clock.now):
+            for decision in grants.decide_all(principals_of(request), checks, credentials=credentials, clock=clock.now):
                 decision.require()
         for kind, key, found in objects:
             _ask_about(kind, key, found, request, api_view)

@@ -1,4 +1,4 @@
-"""``@idempotent``, on a function, a handler or a class."""
+"""``@idempotent`` and ``@idempotency_exempt``, for a view function, a handler or a class."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def idempotent(view: View) -> View: ...
 @overload
 def idempotent(**policy: Any) -> Callable[[View], View]: ...
 def idempotent(view: Any = None, **policy: Any) -> Any:
-    """Let ``Idempotency-Key`` have one effect, whatever crashes; every repeat gets the same answer.
+    """Give each ``Idempotency-Key`` one effect, even after a crash; each repeat gets the same response.
 
-    Plain or with the fields of ``Policy``: ``@idempotent(retention=3600, wait=False)``. On a view function, on a
-    handler method, or on a class (Django's or REST framework's, viewsets too): then on all its unsafe methods. Safe
-    methods pass through.
+    Use the decorator plain or with the fields of ``Policy``: ``@idempotent(retention=3600, wait=False)``. It goes on a
+    view function, on a handler method, or on a class of Django or REST framework, also a viewset. On a class it covers
+    all unsafe methods. Safe methods run without a key.
 
-    Missing or malformed 400, another request under the same key 422, a twin that runs for too long 409 with
-    Retry-After. A replay says ``Idempotency-Replayed: true``; authentication, permission and throttles come before
-    it, so it passes them again. A response that is not final (401, 403, 408, 409, 425, 429, 5xx) takes its effects
-    back and leaves the key free.
+    A missing or malformed key is a 400. Another request under the same key is a 422. A twin that runs for too long is a
+    409 with Retry-After. A replay has the header ``Idempotency-Replayed: true``; the repeated request passes
+    authentication, permissions and throttles before it gets the replay. A response that is not final (401, 403, 408,
+    409, 425, 429, 5xx) rolls its effects back and leaves the key free.
 
-    The transaction is opened here or by ``@requires`` around it. Effects outside the database are not undone by a
-    rollback: make them in ``transaction.on_commit``, or see ``lease``. ``request.idempotency`` is the ``Claim``.
+    ``@idempotent`` opens the transaction, or joins the one that ``@requires`` around it has opened. A rollback does not
+    undo effects outside the database: run such effects in ``transaction.on_commit``, or see ``lease``.
+    ``request.idempotency`` is the ``Claim``.
     """
     chosen = Policy(**policy)
     if view is None:
@@ -45,7 +46,7 @@ def idempotent(view: Any = None, **policy: Any) -> Any:
 
 
 def idempotency_exempt(view: Any) -> Any:
-    """Keep the middleware from this view or class: its repeats have their effects."""
+    """Exempt this view or class from ``IdempotencyMiddleware``: each repeat of a request has its effect again."""
     if isinstance(view, type):
         view.idempotency_exempt = True  # type: ignore[attr-defined]
         return view
@@ -65,7 +66,7 @@ def _decorated(view: Any, policy: Policy) -> Any:
         raise Misuse("Put @requires outside @idempotent, so that a replay passes the permission again.")
     if iscoroutinefunction(view):
         raise Misuse("@idempotent needs a transaction, which Django has for synchronous views only: write def.")
-    instance = getattr(getattr(view, "func", None), "__self__", None)  # method_decorator hands over a bound method
+    instance = getattr(getattr(view, "func", None), "__self__", None)  # method_decorator passes a bound method
     on_dispatch = instance is not None and getattr(view, "__name__", "") == "dispatch"
 
     @functools.wraps(view)
@@ -99,5 +100,5 @@ def _decorated_class(cls: type[Any], policy: Policy) -> type[Any]:
 
 
 def _outside_transactions(view: Any) -> Any:
-    """Under ATOMIC_REQUESTS too the claim of a lease commits before the view."""
+    """Exempt ``view`` from ATOMIC_REQUESTS, so that the claim of a lease commits before the view runs."""
     return transaction.non_atomic_requests(using=settings.DATABASE)(view)

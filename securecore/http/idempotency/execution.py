@@ -1,4 +1,8 @@
-"""A handler under a key: the claim, the effect and the stored response in one transaction, or with a lease between."""
+"""Run a handler under an idempotency key.
+
+Without a lease, the claim, the effect and the stored response are one transaction. With a lease, the claim commits
+before the handler runs, and the stored response commits after it. ``securecore.idempotency`` holds the statements.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,13 @@ from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, Misuse, Refused
 from securecore.http.authorization.effects import completed, is_error
 from securecore.http.edge.request_body import receive_body
-from securecore.http.idempotency.asked import HEADER, Asked, ask_again, noted
+from securecore.http.idempotency.asked import HEADER, RecordedChecks, recording_checks, repeat_checks
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
 from securecore.idempotency import Claim, StoredResponse
 
-#: Headers of one exchange, not of the result. Cookies are kept elsewhere by Django and are never stored.
+#: Headers that describe one HTTP exchange and not the result. Django keeps cookies outside the headers, so cookies are
+#: never stored.
 _NOT_STORED = {"set-cookie", "date", "authorization", "www-authenticate", "dpop-nonce", "connection", "retry-after"}
 #: Ours: a view that relays the answer of another service may have copied them from there.
 _NOT_STORED |= {HEADER.lower(), "idempotency-replayed"}
@@ -29,7 +34,7 @@ _NOT_STORED |= {"authentication-info", "content-length", "keep-alive", "server",
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request to a handler under a key. ``api_view`` is REST framework's view, if it is one."""
+    """One request to a handler under a key. ``api_view`` is the handler's REST framework view, or None."""
 
     policy: Policy
     request: Any
@@ -37,18 +42,18 @@ class Exchange:
     call: Callable[[], Any]
     record: UUID
     fingerprint: bytes
-    asked: Asked
+    recorded: RecordedChecks
 
     def run(self) -> HttpResponse:
-        """Call the handler; return its response, rendered. Raises ``Misuse`` for a stream."""
+        """Call the handler and return its rendered response. Raises ``Misuse`` for a streaming response."""
         return self._completed(self.call())
 
     def answer_to(self, error: Exception) -> HttpResponse:
-        """Return the answer that the view's exception stands for, or raise it again."""
+        """Return the response for an exception of the view, or raise the exception again."""
         if self.api_view is not None:
             response = self.api_view.handle_exception(error)
-            # REST framework marks the whole transaction for rollback under ATOMIC_REQUESTS. The effects are undone
-            # already, and the claim beside them must stay for a final answer.
+            # Under ATOMIC_REQUESTS REST framework marks the whole transaction for rollback. The savepoint has undone
+            # the effects already, and the claim in the same transaction must stay for a final response.
             if database.connection().in_atomic_block:
                 transaction.set_rollback(False, using=settings.DATABASE)
             return self._completed(response)
@@ -57,12 +62,12 @@ class Exchange:
         raise error
 
     def claimed(self, claim: Claim) -> None:
-        """Tell the view under which claim it runs: ``request.idempotency``."""
+        """Give the view its claim as ``request.idempotency``."""
         getattr(self.request, "_request", self.request).idempotency = claim
 
     def replayed(self, stored: StoredResponse) -> HttpResponse:
-        """Return a stored answer to a caller that may still have it. Raises the refusal otherwise."""
-        ask_again(stored.headers, self.request, self.api_view)
+        """Return the stored response if the caller still has the permissions for it. Raises the refusal otherwise."""
+        repeat_checks(stored.headers, self.request, self.api_view)
         headers = {name: value for name, value in stored.headers.items() if name != HEADER}
         response = HttpResponse(stored.body, status=stored.status, headers=headers)
         response["Idempotency-Replayed"] = "true"
@@ -70,9 +75,9 @@ class Exchange:
         return response
 
     def storable(self, response: HttpResponse) -> StoredResponse:
-        """Return what is stored of ``response``, beside what the handler asked about its caller."""
+        """Return the part of ``response`` that is stored, with the permission checks that the handler made."""
         headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
-        headers |= self.asked.headers()
+        headers |= self.recorded.headers()
         return StoredResponse(status=response.status_code, body=response.content, headers=headers)
 
     def _completed(self, response: Any) -> HttpResponse:
@@ -82,15 +87,16 @@ class Exchange:
 
 
 def once(policy: Policy, request: Any, api_view: Any, call: Callable[[], Any]) -> Any:
-    """Call the handler so that the request's key has one effect, or replay what it had."""
+    """Call the handler under the request's key, or replay the stored response of the key."""
     if not policy.applies_to(request):
         return call()
     receive_body(request)
     record, fingerprint = policy.names_of(request)
-    with noted(request, api_view) as asked:
-        exchange = Exchange(policy, request, api_view, call, record, fingerprint, asked)
+    with recording_checks(request, api_view) as recorded:
+        exchange = Exchange(policy, request, api_view, call, record, fingerprint, recorded)
         response = _with_lease(exchange, policy.lease) if policy.lease is not None else _in_transaction(exchange)
-    # For @requires and GrantedView around this: an error has taken back its effects, and may be stored itself.
+    # For @requires and GrantedView around this call: the effects of an error are rolled back already, and the error
+    # itself may be stored. Another rollback would lose the stored error.
     response.securecore_effects_are_settled = True  # type: ignore[attr-defined]
     return response
 
@@ -102,16 +108,17 @@ def _in_transaction(exchange: Exchange) -> HttpResponse:
 
 
 @dataclass(frozen=True)
-class _TakenBack:
-    """An error and the response to it, which the view has returned or will be asked for."""
+class _RolledBack:
+    """A run of a handler after its effects were rolled back: the exception of the view, or its error response."""
 
     error: Exception | None = None
     response: HttpResponse | None = None
 
 
-def _claim_and_run(exchange: Exchange) -> HttpResponse | _TakenBack:
-    """Run the handler in a transaction of our own: an error takes back everything, the claim too, and no savepoint is
-    needed.
+def _claim_and_run(exchange: Exchange) -> HttpResponse | _RolledBack:
+    """Run the handler in a transaction that ``@idempotent`` has opened.
+
+    An error rolls back the effects and the claim together, so no savepoint is needed.
     """
     claim = _claim(exchange)
     if isinstance(claim, StoredResponse):
@@ -122,30 +129,36 @@ def _claim_and_run(exchange: Exchange) -> HttpResponse | _TakenBack:
         raise
     except Exception as error:
         transaction.set_rollback(True, using=settings.DATABASE)
-        return _TakenBack(error)
+        return _RolledBack(error)
     if is_error(response):
         transaction.set_rollback(True, using=settings.DATABASE)
-        return _TakenBack(response=response)
+        return _RolledBack(response=response)
     _require_effects(response)
-    return _kept(exchange, claim, response)
+    return _store_or_roll_back(exchange, claim, response)
 
 
-def _answer_after_rollback(exchange: Exchange, taken_back: _TakenBack) -> HttpResponse:
-    """The effects are undone. If the answer is final the key stands for it, unless a twin was faster."""
-    response = taken_back.response
-    if taken_back.error is not None:
-        response = exchange.answer_to(taken_back.error)
+def _answer_after_rollback(exchange: Exchange, rolled_back: _RolledBack) -> HttpResponse:
+    """Store a final error response under the key after the effects were rolled back, and return it.
+
+    If a twin has claimed the key in the meantime, return the twin's stored response.
+    """
+    response = rolled_back.response
+    if rolled_back.error is not None:
+        response = exchange.answer_to(rolled_back.error)
     assert response is not None  # noqa: S101
     if not exchange.policy.stores(response.status_code):
         return response
     with transaction.atomic(using=settings.DATABASE):
         claim = _claim(exchange)
-        return exchange.replayed(claim) if isinstance(claim, StoredResponse) else _kept(exchange, claim, response)
+        if isinstance(claim, StoredResponse):
+            return exchange.replayed(claim)
+        return _store_or_roll_back(exchange, claim, response)
 
 
 def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
-    """Run the handler in a transaction that is open, perhaps with a gate: a savepoint keeps the claim when the effects
-    go.
+    """Run the handler in a transaction that was open before, perhaps with a gate.
+
+    The handler runs in a savepoint: an error rolls the effects back and keeps the claim.
     """
     claim = _claim(exchange)
     if isinstance(claim, StoredResponse):
@@ -161,12 +174,13 @@ def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
         raise
     except Exception as error:
         response = exchange.answer_to(error)
-    return _kept(exchange, claim, response)
+    return _store_or_roll_back(exchange, claim, response)
 
 
 def _require_effects(response: HttpResponse) -> None:
-    """Raise ``Misuse`` for a success whose effects are marked for rollback: the key would stand for effects that no
-    request ever has.
+    """Raise ``Misuse`` for a success whose effects are marked for rollback.
+
+    Otherwise each repeat of the key would get a success response without the effect.
     """
     if transaction.get_rollback(using=settings.DATABASE):
         raise Misuse(
@@ -190,7 +204,7 @@ def _claim(exchange: Exchange) -> Claim | StoredResponse:
     return claim
 
 
-def _kept(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
+def _store_or_roll_back(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
     if exchange.policy.stores(response.status_code):
         idempotency.store(claim, exchange.storable(response), max_body=exchange.policy.max_body)
     else:
@@ -216,7 +230,7 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
         except Exception as error:
             response = exchange.answer_to(error)
         if policy.stores(response.status_code):
-            return _kept_under_lease(exchange, claim, response)
+            return _store_under_lease(exchange, claim, response)
     except Exception:
         idempotency.release(claim, now=clock.now())
         raise
@@ -224,10 +238,10 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
     return response
 
 
-def _kept_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
+def _store_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
     if idempotency.store_leased(claim, exchange.storable(response), max_body=exchange.policy.max_body):
         return response
-    # Another process took the claim over. Every twin gets its answer, this one too.
+    # The lease expired and another process took the claim over. Each twin gets that process's response, also this one.
     stored = idempotency.standing(record=exchange.record, fingerprint=exchange.fingerprint)
     if stored is None:
         raise IdempotencyInProgress

@@ -1,4 +1,4 @@
-"""Every unsafe request under a key, also to views that know nothing of it."""
+"""The middleware that runs unsafe requests under their idempotency key, also in views without ``@idempotent``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from securecore.http.problems import database_away, is_database_away, problem_re
 
 
 class IdempotencyMiddleware:
-    """Runs the handler of every unsafe request under its ``Idempotency-Key``, after everything that guards it.
+    """Run the handler of each unsafe request under its ``Idempotency-Key``, after all checks of the view.
 
-    Put it after all middleware that looks at views (CSRF, login): last, before ``RefusalMiddleware`` (securecore.E501).
-    Subclass it to change ``policy``. ``@idempotent`` on a view outranks it, ``@idempotency_exempt`` keeps it away. A
-    function in a decorator that it does not know answers 400 ``idempotency-not-supported`` to a request with a key:
-    write ``@idempotent`` under that decorator.
+    Put this middleware after all middleware that inspects views (CSRF, login): last, before ``RefusalMiddleware``
+    (securecore.E501). Subclass it to change ``policy``. ``@idempotent`` on a view has precedence over the middleware;
+    ``@idempotency_exempt`` exempts a view. If the view function is inside a decorator that the middleware does not
+    know, a request with a key gets a 400 ``idempotency-not-supported``: write ``@idempotent`` under that decorator.
     """
 
     policy = Policy(required=False)
@@ -38,7 +38,7 @@ class IdempotencyMiddleware:
         if not self.policy.applies_to(request):
             return None
         if cls is not None:
-            # Django goes on with the view as it is, and with every decorator around it; only its handler is another.
+            # Django calls the view with each decorator around it as before. Only the handler is replaced.
             guard_class(cls)
             request.idempotency_policy_of_class = self.policy
             return None
@@ -48,7 +48,7 @@ class IdempotencyMiddleware:
         return self._called(request, view, args, kwargs)
 
     def _called(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse:
-        # From here no process_exception is called any more, RefusalMiddleware's neither.
+        # Django calls no process_exception for an exception raised here, so RefusalMiddleware does not see it.
         try:
             response: HttpResponse = under_key(view, (request, *args), kwargs)
         except Refused as refusal:

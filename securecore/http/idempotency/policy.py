@@ -1,4 +1,4 @@
-"""What a view wants of its keys."""
+"""``Policy``: how one view treats idempotency keys, and how the fingerprint of a request is built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.callers import principal
 
-#: Requests that differ in one of these are different requests.
+#: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
@@ -24,21 +24,24 @@ Fingerprint = tuple[str, ...] | Callable[[Any], str | bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How a view treats ``Idempotency-Key``. Raises ``Misuse`` for values that cannot be meant."""
+    """How a view treats ``Idempotency-Key``. Raises ``Misuse`` for an impossible value, for example ``lease=-1``."""
 
-    #: Whether a request without a key is refused (400); otherwise it runs without protection.
+    #: True: a request without a key is refused (400). False: such a request runs without protection.
     required: bool = True
-    #: Seconds for which the answer is repeated; IDEMPOTENCY_RETENTION if None.
+    #: Seconds for which the response is repeated; IDEMPOTENCY_RETENTION if None.
     retention: float | None = None
-    #: Whether a twin waits for the first (at most LOCK_TIMEOUT) and gets its answer, or gets 409 at once.
+    #: True: a twin waits for the first request (at most LOCK_TIMEOUT) and gets its response. False: a twin gets a 409
+    #: at once.
     wait: bool = True
-    #: Which statuses are stored; what is not takes its effects back and leaves the key free.
+    #: Whether a response with this status is stored. A response that is not stored rolls its effects back and leaves
+    #: the key free.
     stores: Callable[[int], bool] = idempotency.is_final
-    #: The most bytes a stored body may have; IDEMPOTENCY_MAX_BODY if None.
+    #: The largest stored body, in bytes; IDEMPOTENCY_MAX_BODY if None.
     max_body: int | None = None
-    #: What makes two requests the same: some of ``WHOLE_REQUEST``, or a function of the request.
+    #: The parts of the request in the fingerprint: some of ``WHOLE_REQUEST``, or a function of the request.
     fingerprint: Fingerprint = WHOLE_REQUEST
-    #: Seconds the view may take, for effects outside the database: at least once there, see docs/idempotency.md.
+    #: Seconds that the view may take, for effects outside the database, for example a call to a payment service. Such
+    #: an effect happens at least once, see docs/idempotency.md.
     lease: float | None = None
 
     def __post_init__(self) -> None:
@@ -51,12 +54,14 @@ class Policy:
             raise Misuse(f"@idempotent(max_body={self.max_body!r}): bytes, greater than zero, for example 65536.")
 
     def applies_to(self, request: Any) -> bool:
-        """Say whether ``request`` runs under a key: an unsafe method with one, or one that must have one."""
+        """Return whether ``request`` runs under a key: the method is unsafe, and a key is present or required."""
         return request.method not in SAFE_METHODS and (self.required or "Idempotency-Key" in request.headers)
 
     def names_of(self, request: Any) -> tuple[UUID, bytes]:
-        """Return the record id of the request's key, and its fingerprint. The key is the caller's, for this method and
-        route. Raises the refusals of ``parse_key``, and ``AuthenticationRequired``.
+        """Return the record id of the request's key, and the fingerprint of the request.
+
+        The record id depends on the caller, the method and the route: two callers may use the same key. Raises the
+        refusals of ``parse_key``, and ``AuthenticationRequired``.
         """
         key = idempotency.parse_key(request.headers.get("Idempotency-Key"))
         match = request.resolver_match
@@ -74,16 +79,17 @@ class Policy:
 
 
 def _query(request: Any) -> list[str]:
-    """Return the parts of the query. The order of names means nothing, the order of one name's values may:
+    """Return the parts of the query. The order of names does not count, the order of one name's values counts:
     ``?sort=a&sort=b`` is another request than ``?sort=b&sort=a``.
 
-    Each byte is one character here. ``request.GET`` would turn ``%ff`` and ``%fe`` into the same replacement character.
+    The query is decoded as latin-1, one character for each byte. ``request.GET`` would turn ``%ff`` and ``%fe`` into
+    the same replacement character.
     """
     _ = request.GET  # Django refuses a query of too many fields (400)
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.META.get("QUERY_STRING", ""), keep_blank_values=True, encoding="latin-1"):
-        found.setdefault(name, []).append(value)
-    return [part for name in sorted(found) for part in (name, str(len(found[name])), *found[name])]
+        values.setdefault(name, []).append(value)
+    return [part for name in sorted(values) for part in (name, str(len(values[name])), *values[name])]
 
 
 def _body(request: Any) -> list[bytes]:
@@ -91,8 +97,8 @@ def _body(request: Any) -> list[bytes]:
         return [request.body]
     except RawPostDataException:
         raise Misuse(
-            "The body was read before the key was claimed, by a permission or by middleware. Put @idempotent on the "
-            "class, which keeps the body for both, or give a fingerprint that does without it."
+            "A permission or a middleware read the body before the key was claimed. Put @idempotent on the class, "
+            "which keeps the body for both, or give a fingerprint without the body."
         ) from None
 
 

@@ -1,19 +1,23 @@
-"""Where the handler is in what Django and REST framework call a view.
+"""Find the handler inside a view of Django or REST framework, and claim the idempotency key around it.
+
+``execution`` runs the handler. This module decides where the key is claimed.
 
 Note [Inside every check]
-    A replay must pass what guards the handler. So the key is claimed around the handler itself, never around
-    ``dispatch`` or the URL's view: authentication, permissions and throttles of REST framework, Django's mixins
-    (which check in ``dispatch``) and decorators around the view all come first. A decorator *on* the handler might be
-    such a check too, and cannot be told from a harmless one. Ours take the key inside themselves; one of Django's
-    ``django.views.decorators`` guards nothing that a replay gives away; for any other the key is refused, and the
-    remedy is to write @idempotent under it.
+    A replay must pass each check that stands before the handler. So securecore claims the key around the handler
+    itself, never around ``dispatch`` or the URL's view. Authentication, permissions and throttles of REST framework,
+    Django's mixins (which check in ``dispatch``) and decorators around the view all run before the claim. A decorator
+    *on* the handler might be a check too, and securecore cannot distinguish a check from a harmless decorator:
+
+    - securecore's own decorators claim the key inside themselves.
+    - A decorator of ``django.views.decorators`` makes no check that a replay must pass.
+    - Under any other decorator the key is refused. The remedy is to write @idempotent under that decorator.
 
 Note [Decorators that cannot be seen]
-    ``functools.wraps`` tells what a decorator wraps. Without it a decorator looks like a handler of its own. But the
-    decorator needs the view that it calls: in its closure, in a default of an argument, or as an attribute of an
-    object. So the key is refused for any callable that is no plain function, and for a function that holds another
-    callable in one of these ways. A view that a factory makes is a handler if its closure holds plain values only. A
-    decorator that finds its view in a global variable cannot be told from a handler.
+    ``functools.wraps`` records the function that a decorator wraps. Without ``wraps`` a decorator looks like a handler.
+    But the decorator holds the view that it calls: in its closure, in a default of an argument, or as an attribute of
+    an object. So the key is refused for a callable that is no plain function, and for a function that holds another
+    callable in its closure or defaults. A view that a factory returns counts as a handler if its closure holds plain
+    values only. A decorator that finds its view in a global variable cannot be distinguished from a handler.
 """
 
 from __future__ import annotations
@@ -37,14 +41,12 @@ View = Callable[..., Any]
 
 
 def takes_key(view: View) -> bool:
-    """Say whether ``view`` is, or contains, a decorator of ours that claims the key at the right place."""
+    """Return whether ``view`` is, or contains, a securecore decorator that claims the key at the right place."""
     return any(getattr(each, "securecore_takes_key", False) for each in _layers(view))
 
 
 def hides_a_check(view: View) -> bool:
-    """Say whether a decorator around ``view`` might be a check that a replay would not pass (Note [Inside every
-    check]).
-    """
+    """Return whether a replay might skip a check in a decorator around ``view`` (Note [Inside every check])."""
     *around, handler = _layers(view)
     if _might_wrap(handler) or not all(isinstance(each, FunctionType) for each in around):
         return True
@@ -52,13 +54,13 @@ def hides_a_check(view: View) -> bool:
 
 
 def _might_wrap(handler: View) -> bool:
-    """Say whether ``handler`` might be a decorator (Note [Decorators that cannot be seen])."""
+    """Return whether ``handler`` might be a decorator (Note [Decorators that cannot be seen])."""
     if not isinstance(handler, FunctionType):
         return True
     cells = zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True)
-    held = [_content(cell) for name, cell in cells if name != "__class__"]  # which super() needs
-    held += [*(handler.__defaults__ or ()), *(handler.__kwdefaults__ or {}).values()]
-    return any(callable(each) for each in held)
+    values = [_content(cell) for name, cell in cells if name != "__class__"]  # super() adds __class__
+    values += [*(handler.__defaults__ or ()), *(handler.__kwdefaults__ or {}).values()]
+    return any(callable(value) for value in values)
 
 
 def _content(cell: CellType) -> Any:
@@ -69,8 +71,8 @@ def _content(cell: CellType) -> Any:
 
 
 def _layers(view: View) -> list[View]:
-    """``view`` and what it is wrapped around, from the outside."""
-    # A handler that is bound to its class-based view. Any other object might hold a view of its own.
+    """Return ``view`` and the functions that it wraps, from the outside to the inside."""
+    # Unwrap only a handler that is bound to its class-based view. Any other object might hold a view of its own.
     layers = [view.__func__ if hasattr(getattr(view, "__self__", None), "dispatch") else view]  # type: ignore[attr-defined]
     while (inner := _wrapped(layers[-1])) is not None:
         layers.append(inner)
@@ -78,7 +80,7 @@ def _layers(view: View) -> list[View]:
 
 
 def _wrapped(view: View) -> View | None:
-    if _home(view) == _API_VIEW:  # the handler that @api_view makes of a function
+    if _home(view) == _API_VIEW:  # the handler that @api_view builds from a function
         code: Any = view.__code__
         cells = dict(zip(code.co_freevars, view.__closure__ or (), strict=True))
         return cells["func"].cell_contents if "func" in cells else None
@@ -86,12 +88,15 @@ def _wrapped(view: View) -> View | None:
 
 
 def _home(view: View) -> str:
-    """The module that the code of ``view`` is from; its ``__module__`` was copied from what it wraps."""
+    """Return the module that defines the code of ``view``.
+
+    ``view.__module__`` does not tell: ``functools.wraps`` copies it from the wrapped function.
+    """
     return str(getattr(view, "__globals__", {}).get("__name__", ""))
 
 
 def under_key(view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call ``view``; under the key if it was left to us to claim it (``delegate``)."""
+    """Call ``view``, under the key if the middleware or an outer decorator has delegated the claim (``delegate``)."""
     instance, request = request_of(args)
     policy: Policy | None = getattr(request, "idempotency_policy", None)
     if policy is None or takes_key(view):
@@ -100,7 +105,7 @@ def under_key(view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def delegate(request: Any, policy: Policy) -> None:
-    """Leave it to the next decorator of ours that has nothing of ours inside to claim the key."""
+    """Delegate the claim of the key to the innermost decorator of securecore."""
     getattr(request, "_request", request).idempotency_policy = policy
 
 
@@ -111,15 +116,19 @@ def _claimed(policy: Policy, view: View, api_view: Any, request: Any, call: Call
 
 
 def rest_view(request: Any, instance: Any) -> Any:
-    """Return REST framework's view of ``request``, also for a handler that was bound or is @api_view's; else None."""
+    """Return the REST framework view of ``request``, or None for a plain Django view.
+
+    The handler may be a bound method or a function under @api_view.
+    """
     if isinstance(request, Request):
         return (request.parser_context or {}).get("view")
     return instance if hasattr(instance, "handle_exception") else None
 
 
 def guard_class(cls: type[Any]) -> None:
-    """Let the handlers of the class-based view ``cls`` run under the key of each request that has a policy
-    (``request.idempotency_policy_of_class``).
+    """Wrap ``dispatch`` of the class-based view ``cls``, so that its handlers run under an idempotency key.
+
+    The key is used only for a request with a policy (``request.idempotency_policy_of_class``).
     """
     if "securecore_guards_handlers" in cls.__dict__:
         return
@@ -137,13 +146,14 @@ def guard_class(cls: type[Any]) -> None:
 
 
 def guard_handler(instance: Any, request: Any, policy: Policy) -> None:
-    """Wrap the handler that ``instance`` has for ``request``; its ``dispatch`` calls it after all checks."""
+    """Wrap the handler that ``instance`` has for ``request``. ``dispatch`` calls the wrapper after all checks."""
     name = str(request.method).lower()
     handler = getattr(instance, name, None)
     if handler is None or not policy.applies_to(request):
         return
     if isinstance(policy.fingerprint, tuple) and "body" in policy.fingerprint:
-        request.body  # noqa: B018 - kept, so that a permission that parses it leaves it for the fingerprint
+        # Django keeps the body after this first read, so a permission may parse it before the fingerprint needs it.
+        request.body  # noqa: B018
 
     @wraps(handler)
     def keyed(request: Any, *args: Any, **kwargs: Any) -> Any:

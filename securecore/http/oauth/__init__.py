@@ -1,4 +1,5 @@
-"""The endpoints of a small authorization server for clients that are known by certificate.
+"""The endpoints of a small authorization server for clients that authenticate by certificate.
 
-Errors are those of the RFCs, which have formats of their own: JSON with ``error`` here, problem+json everywhere else.
+The tokens themselves are in ``securecore.tokens``. The RFCs define the format of errors here: JSON with ``error``. All
+other views of securecore use problem+json.
 """

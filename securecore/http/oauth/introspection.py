@@ -1,4 +1,4 @@
-"""The introspection endpoint (RFC 7662), for other services that take our tokens."""
+"""The introspection endpoint (RFC 7662), for other services that accept securecore's tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from securecore.errors import InvalidToken
 from securecore.http.oauth.protocol import OAuthView
 from securecore.tokens.clients import AuthenticatedClient
 
-#: All there is to say about a token that is not live, not known, or not the caller's business (section 2.2).
+#: The response for a token that is dead or unknown, or that the client may not introspect (section 2.2).
 _INACTIVE = {"active": False}
 
 
 class IntrospectionView(OAuthView):
-    """Tell whether a token is live and what it says, to its own client and to clients that may introspect."""
+    """Return the state and the claims of a token, to its own client and to clients that may introspect."""
 
     def post(self, request: Any) -> Response:
         client = self.authenticated_client()

@@ -1,4 +1,4 @@
-"""What a client may know beforehand: the public keys and the server's metadata (RFC 7517, RFC 8414)."""
+"""The public documents of the authorization server: its signing keys and its metadata (RFC 7517, RFC 8414)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from securecore.http.caching import public_response
 from securecore.http.oauth.token import GRANT_TYPES
 from securecore.replay import DPOP_ALGORITHMS
 
-#: A key is published this long before it signs when it was made with at least that lead.
+#: Clients may cache the documents for 300 s. Create a signing key at least 300 s before its first signature, so that
+#: clients know the key in time.
 _CACHE = "public, max-age=300"
 
 
 @public_response
 @require_safe
 def jwks(request: HttpRequest) -> JsonResponse:
-    """The public signing keys as a JWK Set."""
+    """Return the public signing keys as a JWK Set."""
     response = JsonResponse(tokens.keys.public_jwks(clock.now()), content_type="application/jwk-set+json")
     response["Cache-Control"] = _CACHE
     return response
@@ -30,7 +31,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
 @public_response
 @require_safe
 def authorization_server(request: HttpRequest) -> JsonResponse:
-    """The metadata of RFC 8414 section 2, with what RFC 8705 section 3.3 and 5 and RFC 9449 section 5.1 add."""
+    """Return the metadata of RFC 8414 section 2, RFC 8705 sections 3.3 and 5, and RFC 9449 section 5.1."""
     endpoints = {
         "token_endpoint": _url("token"),
         "revocation_endpoint": _url("revoke"),
@@ -48,7 +49,7 @@ def authorization_server(request: HttpRequest) -> JsonResponse:
         "introspection_endpoint_auth_methods_supported": authentication,
         "tls_client_certificate_bound_access_tokens": True,
         "dpop_signing_alg_values_supported": list(DPOP_ALGORITHMS),
-        # Every address of ours is behind mutual TLS, so each is its own alias.
+        # All endpoints are behind mutual TLS, so each endpoint is its own alias.
         "mtls_endpoint_aliases": endpoints,
     }
     response = JsonResponse(body)

@@ -1,4 +1,4 @@
-"""What the endpoints share: parameters, client authentication, errors (RFC 6749)."""
+"""``OAuthView``, the base of the endpoints: parameters, client authentication and errors (RFC 6749)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from securecore.http.idempotency import idempotency_exempt
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
 
-#: Every parameter that an endpoint reads, and ``token_type_hint``, which decides nothing. Others are ignored, however
-#: often they come (RFC 6749 section 3.2): ``resource`` may be repeated (RFC 8707 section 2).
+#: The parameters that the endpoints read, and ``token_type_hint``, which decides nothing. A repeated one is refused.
+#: Other parameters are ignored (RFC 6749 section 3.2), also repeated ones: ``resource`` may be repeated (RFC 8707
+#: section 2).
 _PARAMETERS = ("grant_type", "client_id", "scope", "refresh_token", "token", "token_type_hint")
-#: What authenticates a client otherwise (RFC 6749 section 2.3.1, RFC 7521 section 4.2).
+#: The parameters of other client authentication methods (RFC 6749 section 2.3.1, RFC 7521 section 4.2).
 _OTHER_AUTHENTICATION = ("client_secret", "client_assertion", "client_assertion_type")
 
 
 class FormParser(BaseParser):
-    """A form in UTF-8 (RFC 6749 appendix B), whatever ``charset`` says: not every encoding of Python decodes text."""
+    """Parse a form in UTF-8 (RFC 6749 appendix B), and ignore ``charset``: some Python codecs do not decode text."""
 
     media_type = "application/x-www-form-urlencoded"
 
@@ -54,11 +55,11 @@ class OAuthError(Exception):
         self.headers = headers or {}
 
 
-# Revocations in here must be committed although the answer is an error, so no transaction is around the view.
-@idempotency_exempt  # tokens are stored by nobody
+# A revocation by the view must commit although the response is an error, so no transaction is around the view.
+@idempotency_exempt  # a stored response would keep the tokens in the database
 @method_decorator(outside_transactions, name="dispatch")
 class OAuthView(APIView):
-    """A POST endpoint with a form body. Nothing it answers is cached; parameters in the URL are not read."""
+    """A POST endpoint with a form body. Its responses are not cached, and it ignores parameters in the URL."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -66,11 +67,11 @@ class OAuthView(APIView):
     parser_classes = (FormParser,)
     renderer_classes = (JSONRenderer,)
 
-    #: REST framework's request, with what our middleware added.
+    #: REST framework's request, with the attributes that securecore's middleware adds.
     request: Any
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
-        """Refuse a parameter that comes twice, also where this grant type does not read it (RFC 6749 section 3.2)."""
+        """Refuse a repeated parameter, also if the grant type does not read it (RFC 6749 section 3.2)."""
         super().initial(request, *args, **kwargs)
         for name in _PARAMETERS:
             self.optional_parameter(name)
@@ -95,15 +96,15 @@ class OAuthView(APIView):
         return super().finalize_response(request, response, *args, **kwargs)
 
     def parameter(self, name: str) -> str:
-        """Return a parameter. Missing, empty or repeated is ``invalid_request`` (RFC 6749 section 3.2)."""
+        """Return a parameter. Raises ``invalid_request`` if it is missing, empty or repeated (RFC 6749 section 3.2)."""
         value = self.optional_parameter(name)
         if value is None:
             raise OAuthError("invalid_request")
         return value
 
     def optional_parameter(self, name: str) -> str | None:
-        """Return a parameter or None; an empty one counts as missing, a repeated one is ``invalid_request``."""
-        # Without a body and a content type REST framework gives a plain dictionary.
+        """Return a parameter, or None if it is missing or empty. Raises ``invalid_request`` if it is repeated."""
+        # For a request without a body and a content type, REST framework's data is a plain dictionary.
         form = self.request.data if isinstance(self.request.data, QueryDict) else QueryDict()
         values = form.getlist(name)
         if len(values) > 1 or any("\x00" in value for value in values):
@@ -111,8 +112,10 @@ class OAuthView(APIView):
         return str(values[0]) if values and values[0] else None
 
     def authenticated_client(self) -> AuthenticatedClient:
-        """Return the client that the certificate proves. Raises ``invalid_client`` (401), and ``invalid_request`` for a
-        client that authenticates in a second way: the two could name different clients (RFC 6749 section 5.2).
+        """Return the client that the certificate authenticates. Raises ``invalid_client`` (401).
+
+        Raises ``invalid_request`` if the client uses a second authentication method, because the two methods could name
+        different clients (RFC 6749 section 5.2).
         """
         scheme = self.request.headers.get("Authorization", "").partition(" ")[0]
         if scheme.lower() == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):

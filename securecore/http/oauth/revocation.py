@@ -12,11 +12,11 @@ from securecore.http.oauth.protocol import OAuthView
 
 
 class RevocationView(OAuthView):
-    """Revoke a token of the client's own. 200 also for a token that means nothing (RFC 7009 section 2.2).
+    """Revoke a token of the client. The response is a 200 also for an unknown token (RFC 7009 section 2.2).
 
-    An access token goes alone; a refresh token takes its whole family with it, access tokens too (section 2.1).
-    ``token_type_hint`` is read by nobody: it only saves time, and the search covers both types whatever it says, a
-    value that we do not know included (section 2.1).
+    For an access token only that token is revoked. For a refresh token its whole family is revoked, with its access
+    tokens (section 2.1). ``token_type_hint`` is ignored: it could only save time, and the view tries both token types
+    for each value of the hint, also for an unknown value (section 2.1).
     """
 
     def post(self, request: Any) -> Response:

@@ -14,28 +14,29 @@ from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.tokens import refresh
 from securecore.tokens.clients import AuthenticatedClient
 
-#: The user whose certificate it is asks for tokens, without any other credential.
+#: With this grant type the certificate's user requests tokens without any other credential.
 CERTIFICATE_GRANT = "urn:securecore:grant-type:certificate"
 GRANT_TYPES = ("client_credentials", "refresh_token", CERTIFICATE_GRANT)
 
 
 class TokenView(OAuthView):
-    """Gives tokens that are bound: to the DPoP key of the request if there is a proof, else to its certificate."""
+    """Issue tokens that are bound to the request's DPoP key, or without a DPoP proof to its certificate."""
 
     def post(self, request: Any) -> Response:
         grant_type = self.parameter("grant_type")
         if grant_type not in GRANT_TYPES:
             raise OAuthError("unsupported_grant_type")
+        # Authenticate the client before the proof is claimed, so that an unknown client cannot insert rows.
         client = self.authenticated_client()
         identity.remember(certificate=request.client_certificate, now=clock.now())
-        proof = request.dpop_proof.claimed()  # after the client is known: a stranger's proof is no row
+        proof = request.dpop_proof.claimed()
         binding = f"jkt:{proof.jkt}" if proof else f"x5t#S256:{request.client_certificate.thumbprint}"
         if grant_type == "refresh_token":
             return self._refresh(client, binding)
         scope = self._scope(client)
         if grant_type == "client_credentials":
-            # No refresh token: the client can always ask again (RFC 6749 section 4.4.3).
-            with self._standing(client, client.user.pk):
+            # Issue no refresh token: the client can request a new access token at any time (RFC 6749 section 4.4.3).
+            with self._behind_gates(client, client.user.pk):
                 return self._answer(client, user_id=client.user.pk, binding=binding, scope=scope)
         return self._certificate(client, binding, scope)
 
@@ -43,7 +44,7 @@ class TokenView(OAuthView):
         user = self.request.certificate_user
         if user is None:
             raise OAuthError("invalid_grant")
-        with self._standing(client, user.pk):
+        with self._behind_gates(client, user.pk):
             family, secret = refresh.start(
                 user_id=user.pk,
                 client_id=client.client_id,
@@ -59,12 +60,12 @@ class TokenView(OAuthView):
 
     def _refresh(self, client: AuthenticatedClient, binding: str) -> Response:
         presented_token = self.parameter("refresh_token")
-        # First: a refused request must leave the client the token that it has.
+        # Check the scope before the refresh token is redeemed: a refused request must not use the token up.
         narrowed = self._narrowed(presented_token, client)
         known = refresh.family_of(presented_token)
         if known is None:
             raise _refused(refresh.NotRedeemed("unknown"), client)
-        with self._standing(client, known.user_id):
+        with self._behind_gates(client, known.user_id):
             outcome = refresh.redeem(
                 presented_token=presented_token,
                 client_id=client.client_id,
@@ -75,14 +76,14 @@ class TokenView(OAuthView):
             )
             if isinstance(outcome, refresh.Redeemed):
                 return self._refreshed(client, outcome, binding, narrowed)
-        # The transaction has committed: the refusal undoes no revocation.
+        # The transaction has committed, so the refusal does not undo the revocation of a reused family.
         raise _refused(outcome, client)
 
     def _refreshed(
         self, client: AuthenticatedClient, outcome: refresh.Redeemed, binding: str, narrowed: str | None
     ) -> Response:
         family = outcome.family
-        # The registration may have lost some of it since.
+        # The client's registration may allow a smaller scope now than when the family began.
         scope = " ".join(value for value in (narrowed or family.scope).split() if value in client.scope)
         return self._answer(
             client,
@@ -94,11 +95,11 @@ class TokenView(OAuthView):
         )
 
     @contextmanager
-    def _standing(self, client: AuthenticatedClient, user_id: Any) -> Iterator[None]:
-        """Run the block, which makes tokens, in one transaction behind the gates of user, client and certificate.
+    def _behind_gates(self, client: AuthenticatedClient, user_id: Any) -> Iterator[None]:
+        """Run the block, which issues tokens, in one transaction that enters the gates of user, client and certificate.
 
-        A revocation of one of these either waits for the block and ends its tokens, or is seen here: then the answer is
-        ``invalid_grant``.
+        A revocation of one of the three either waits for the block and then ends its tokens, or has committed before.
+        In the second case this method sees the revocation and raises ``invalid_grant``.
         """
         presented = identity.identifiers(self.request.client_certificate)
         names = (f"user:{user_id}", principals.service(client.client_id), *map(principals.certificate, presented))
@@ -108,34 +109,35 @@ class TokenView(OAuthView):
             yield
 
     def _refresh_binding(self, client: AuthenticatedClient, binding: str) -> str:
-        # A DPoP key binds the refresh tokens of every client that shows one (RFC 9449 section 5).
+        # If the client proves a DPoP key, the refresh token is bound to this key (RFC 9449 section 5).
         if binding.startswith("jkt:"):
             return binding
         return client.refresh_binding(self.request.client_certificate.thumbprint)
 
     def _scope(self, client: AuthenticatedClient) -> str:
-        wanted = (self.optional_parameter("scope") or "").split()
-        if not client.scope.issuperset(wanted):
+        requested = (self.optional_parameter("scope") or "").split()
+        if not client.scope.issuperset(requested):
             raise OAuthError("invalid_scope")
-        return " ".join(dict.fromkeys(wanted))
+        return " ".join(dict.fromkeys(requested))
 
     def _narrowed(self, presented_token: str, client: AuthenticatedClient) -> str | None:
-        """Return the scope that a refresh asks for, None for all that was granted. More is ``invalid_scope`` (RFC 6749
-        section 6).
+        """Return the scope that a refresh requests, or None for the whole granted scope.
+
+        Raises ``invalid_scope`` for a scope that was not granted (RFC 6749 section 6).
         """
-        wanted = self.optional_parameter("scope")
-        if wanted is None:
+        requested = self.optional_parameter("scope")
+        if requested is None:
             return None
         family = refresh.family_of(presented_token)
-        # Another client learns nothing from the difference.
+        # For another client's token accept each scope here, so that the response does not reveal the granted scope.
         granted = (
             family.scope.split()
             if family is not None and client.owns(client_id=family.client_id, user_id=family.user_id)
-            else wanted.split()
+            else requested.split()
         )
-        if not set(granted).issuperset(wanted.split()):
+        if not set(granted).issuperset(requested.split()):
             raise OAuthError("invalid_scope")
-        return " ".join(dict.fromkeys(wanted.split()))
+        return " ".join(dict.fromkeys(requested.split()))
 
     def _answer(
         self,

@@ -1,7 +1,7 @@
-"""What a request proves about its sender, for sessions to be bound to.
+"""List the bindings that a request proves, for example the thumbprint of its client certificate.
 
-A binding is ``kind:value``. Another kind (a device-bound session, say) is one more function here: what it proves is
-offered with the rest, and a session opens for whoever proves what it was bound to when it was opened.
+A binding is ``kind:value``. A session loads only in a request that proves the binding under which the session was
+opened. A new kind, for example for device-bound sessions, is one more function in ``KINDS``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from securecore.conf import settings
 
-#: By the word in ``SESSION_BINDING``. Each returns its binding, or nothing if the request does not prove any.
+#: The value of ``SESSION_BINDING`` and the function that returns the binding of a request with a client certificate.
 KINDS: dict[str, Callable[[Any], str]] = {
     "thumbprint": lambda request: f"x5t#S256:{request.client_certificate.thumbprint}",
     "public-key": lambda request: f"spki#S256:{request.client_certificate.key_thumbprint}",
@@ -20,30 +20,30 @@ KINDS: dict[str, Callable[[Any], str]] = {
 
 
 def proven(request: Any) -> tuple[str, ...]:
-    """Return every binding that the request proves, the one for new sessions first; empty without a certificate."""
+    """Return each binding that the request proves, the binding for new sessions first; empty without a certificate."""
     if getattr(request, "client_certificate", None) is None:
         return ()
-    wanted = settings.SESSION_BINDING
-    return (KINDS[wanted](request), *(prove(request) for kind, prove in KINDS.items() if kind != wanted))
+    configured = settings.SESSION_BINDING
+    return (KINDS[configured](request), *(prove(request) for kind, prove in KINDS.items() if kind != configured))
 
 
 def opened_from(request: Any) -> dict[str, str]:
-    """Return what the list of sessions shows of where one was opened: certificate, address and device."""
+    """Return the certificate, address and device of the request, which the list of sessions shows."""
     meta = request.META
     certificate = getattr(request, "client_certificate", None)
-    # Only the proxy's own word for the address; the peer of a unix socket is the proxy and has none.
+    # The peer of a unix socket is the proxy and has no address, so the proxy sends the client's in X-Real-IP.
     address = meta.get("REMOTE_ADDR") or meta.get("HTTP_X_REAL_IP", "")
     return {
         "certificate": certificate.thumbprint if certificate else "",
         "address": address if _is_address(address) else "",
-        "device": "".join(each for each in meta.get("HTTP_USER_AGENT", "") if each.isprintable())[:200],
+        "device": "".join(char for char in meta.get("HTTP_USER_AGENT", "") if char.isprintable())[:200],
     }
 
 
 def _is_address(text: str) -> bool:
-    """Say whether ``text`` is an IP address, without the zone of a link-local one.
+    """Return whether ``text`` is an IP address without a zone (``fe80::1%eth0`` has one).
 
-    A proxy that does not overwrite ``X-Real-IP`` forwards the client's own: any text, NUL too.
+    A proxy that does not overwrite ``X-Real-IP`` forwards the client's header, which may be any text, also a NUL.
     """
     try:
         ipaddress.ip_address(text)

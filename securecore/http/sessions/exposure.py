@@ -1,11 +1,11 @@
-"""Session ids where none is ever read: the query string, the path, a header, the body.
+"""Report session ids in the query string, the path, a header or the body, where securecore never accepts an id.
 
-No id is taken from there; this reports that one came, since it is now in logs, histories and referrers. It costs a
-statement when there is something that looks like an id, and next to nothing otherwise.
+An id in such a place is now in logs, histories and referrers, so securecore emits an event. The check costs one SQL
+statement if a text looks like an id, and almost nothing otherwise.
 
 Note [Bodies]
-    A body is looked at while the view reads it: whoever reads ahead decides for the view about streaming, upload
-    handlers and limits. One that nobody read is read after the view, if it is small.
+    The body is searched while the view reads it. Reading the body before the view would take the view's choice of
+    streaming, upload handlers and limits away. If the view did not read the body, a small body is read after the view.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from securecore import clock, events
 from securecore.conf import django_settings, settings
 from securecore.sessions import Session, record_id
 
-#: What our ids look like: 256 bits in base64url. In a URL anything of this form is looked up.
+#: The form of a session id: 256 bits in base64url. In a URL each text of this form is looked up.
 _ID = re.compile(r"(?<![\w-])[\w-]{43}(?![\w-])", re.ASCII)
-#: A name that says what its value is, and the value: behind "=" or ":", or in a part of a multipart body (RFC 7578)
-#: after the empty line. Header names are spelled with underscores. A first letter that stands outside of (?i:) is what
-#: the engine skips to: three times as fast.
+#: A name such as "sessionid" and its value. The value follows "=" or ":", or the empty line in a part of a multipart
+#: body (RFC 7578). Header names are spelled with underscores. The first letter is outside of (?i:), so that the regular
+#: expression engine can skip to it: three times as fast.
 _NAMED = re.compile(
     r"[sS](?i:(?:(?<![a-z0-9]s)|(?<=^js)|(?<=[^a-z0-9]js)|(?<=^phps)|(?<=[^a-z0-9]phps))"
     r"(?:ession(?:[-_]?(?:id|key))?|essid|id)"
@@ -35,22 +35,25 @@ _NAMED = re.compile(
     r"([\w-]{16,64})(?![\w-]))",
     re.ASCII,
 )
-#: At most so many of a request are looked up.
+#: The number of candidates that are looked up for one request.
 _CANDIDATES = 8
 
-#: Bytes of a body that are held at a time. Each block begins with the end of the one before, so that nothing is cut.
+#: The bytes of a body that are kept in memory at a time. Each block begins with the last ``_OVERLAP`` bytes of the
+#: previous block, so that no id is cut between two blocks.
 _BLOCK = 65_536
 _OVERLAP = 8_192
-#: Characters. What ends in the last of a block may be cut, and is whole in the next; longer than any match.
+#: In characters, more than any match. A match that ends in this last part of a block may be cut; the next block
+#: contains the whole match.
 _MARGIN = 1_024
-#: Blocks that are searched, at 35 ms each at worst. To see that there is no such name in a block takes 0.2 ms, so
-#: uploads cost little; only a body made of such names comes to this end.
+#: The number of blocks that are searched. A search takes up to 35 ms. A block without such a name is recognized in
+#: 0.2 ms, so uploads cost little. Only a body that consists of such names reaches this limit.
 _SEARCHED_BLOCKS = 8
 
 
 def report_exposed_id(request: HttpRequest) -> None:
-    """Emit ``SessionIdExposed`` for each place where a live session id came in, or something named like one; for the
-    body when ``report_exposed_body`` is called.
+    """Emit ``SessionIdExposed`` for each place of the request with a live session id, or with a value named like one.
+
+    ``report_exposed_body`` does the same for the body.
     """
     for place, text in _places(request):
         named = _NAMED.findall(text)
@@ -60,42 +63,43 @@ def report_exposed_id(request: HttpRequest) -> None:
 
 
 def report_exposed_body(request: Any) -> None:
-    """Emit ``SessionIdExposed`` for a body that held one, after the view."""
+    """Emit ``SessionIdExposed`` after the view if the body held a value named like a session id."""
     body: WatchedBody | None = getattr(request, "watched_body", None)
     if body is None:
         return
     if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
-        with suppress(OSError, SuspiciousOperation):  # the client is gone; a limit of the project
-            _ = request.body  # kept by Django for whoever comes after us
+        with suppress(OSError, SuspiciousOperation):  # the client disconnected, or the body exceeds a limit
+            _ = request.body  # Django keeps the body for later code
     _report(request, "body", body.named_ids())
 
 
 class WatchedBody:
-    """The stream of a request's body, and the ids that went by in it. Reads nothing that its reader does not."""
+    """The stream of a request's body. It records named session ids while the view reads, and reads nothing itself."""
 
     def __init__(self, request: Any) -> None:
         self._stream: Any = request._stream
         self._is_form = request.content_type == "application/x-www-form-urlencoded"
-        self._pending = bytearray()  # bytes would be copied for each short line
+        self._pending = bytearray()  # an immutable bytes object would be copied for each short line
         self._is_first = True
         self._searches_left = _SEARCHED_BLOCKS
         self._found: dict[str, None] = {}
 
     def read(self, *size: Any) -> Any:
-        return self._seen(self._stream.read(*size))
+        return self._watch(self._stream.read(*size))
 
     def readline(self, *size: Any) -> Any:
-        return self._seen(self._stream.readline(*size))
+        return self._watch(self._stream.readline(*size))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)  # close() and, for Django 6.1, seekable()
 
     def named_ids(self) -> list[str]:
-        """What was named like a session id so far, without doubles, at most as many as are looked up."""
+        """Return the values named like a session id so far, without duplicates, at most ``_CANDIDATES``."""
         self._search(self._pending, margin=0)
         return list(self._found)
 
-    def _seen(self, data: bytes) -> bytes:
+    def _watch(self, data: bytes) -> bytes:
+        """Search ``data`` for session ids and return it unchanged."""
         for start in range(0, len(data), _BLOCK):
             self._pending += data[start : start + _BLOCK]
             if len(self._pending) >= _BLOCK:
@@ -106,7 +110,7 @@ class WatchedBody:
 
     def _search(self, block: bytearray, *, margin: int) -> None:
         lower = block.lower()
-        # In a form letters can be escaped too, but nobody who leaks an id by mistake writes names so.
+        # A form may escape letters of the name too, but a program that leaks an id by mistake does not do so.
         if self._searches_left <= 0 or not (b"sess" in lower or b"sid" in lower):
             return
         self._searches_left -= 1
@@ -136,6 +140,6 @@ def _places(request: HttpRequest) -> Iterator[tuple[str, str]]:
     if len(request.path) > 16:
         yield "path", request.path
     name = django_settings.SESSION_COOKIE_NAME.upper().replace("-", "_")
-    headers = [each for each in request.META if each.startswith("HTTP_") and ("SESS" in each or name in each)]
+    headers = [key for key in request.META if key.startswith("HTTP_") and ("SESS" in key or name in key)]
     if headers:
-        yield "header", "\n".join(f"{each[5:]}: {request.META[each]}" for each in headers)
+        yield "header", "\n".join(f"{key[5:]}: {request.META[key]}" for key in headers)

@@ -1,7 +1,7 @@
-"""What a view does with its session: log in, step up, change the id.
+"""Functions for views: log in, step up and rotate the session id.
 
-``login()`` is Django's own with one more refusal; everything else it promises holds for code that calls Django's too,
-since it happens in receivers (see receivers.py).
+``login()`` is Django's ``login()`` with one more refusal. Signal receivers (receivers.py) do the rest, so code that
+calls Django's ``login()`` gets the same new id, limit and binding.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from securecore.sessions import SessionStore, make_room
 
 
 def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
-    """Open a session for ``user``, with an id that is new in any case.
+    """Open a session for ``user`` under a new id.
 
-    Raises ``CredentialsRefused`` (401) when the request's certificate is enrolled for somebody else,
-    ``SessionLimitReached`` (403), and ``Busy`` (503) when the wait for the user's other logins was too long.
+    Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
+    ``SessionLimitReached`` (403), and ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
     owner = certificate_user(request) if hasattr(request, "access") else None
     if owner is not None and owner.pk != user.pk:
@@ -35,9 +35,9 @@ def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
 
 
 def step_up(request: HttpRequest) -> None:
-    """Note that the session's user has just authenticated once more. The id changes, and the timeouts start again.
+    """Record that the session's user has just authenticated again. Rotates the id and restarts the timeouts.
 
-    Raises ``Misuse`` if nobody is logged in.
+    Raises ``Misuse`` if no user is logged in.
     """
     if not request.user.is_authenticated:
         raise Misuse("step_up() is for a user who is logged in and has just authenticated again.")
@@ -45,18 +45,18 @@ def step_up(request: HttpRequest) -> None:
 
 
 def rotate(request: HttpRequest) -> None:
-    """Change the id of the request's session now. The old id is dead; see the manual for requests on their way."""
+    """Rotate the id of the request's session now. The old id is dead; see docs/sessions.md for concurrent requests."""
     store_of(request).rotate()
 
 
 def begin(request: Any, user: Any) -> None:
-    """Store the session of the user who has just logged in: new id, limit, and where it was opened from."""
+    """Store the session of a user after login, with a new id, its origin, and the limit of sessions applied."""
     session = store_of(request)
     session.opened_from = opened_from(request)
     try:
         with transaction.atomic(using=settings.DATABASE):
-            _require_standing(request, user)
-            # Logins of one user pass one at a time; under ATOMIC_REQUESTS until the view's transaction ends.
+            _require_live_user(request, user)
+            # This lock lets one login of a user run at a time. Under ATOMIC_REQUESTS the view's transaction keeps it.
             take_gate(principal_of(user))
             if (certificate := getattr(request, "client_certificate", None)) is not None:
                 identity.remember(certificate=certificate, now=clock.now())
@@ -70,16 +70,18 @@ def begin(request: Any, user: Any) -> None:
         events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
 
 
-def _require_standing(request: Any, user: Any) -> None:
-    """Refuse a login whose user was deactivated, or whose certificate was revoked, since the request was authenticated.
-    Either is read behind the gates, which stay closed to a revocation until the session is stored.
+def _require_live_user(request: Any, user: Any) -> None:
+    """Refuse the login if the user was deactivated or the certificate revoked since the request was authenticated.
+
+    Both are read after the gates are entered. A revocation waits at the gates until the session is stored.
     """
     certificate = getattr(request, "client_certificate", None)
     presented = identity.identifiers(certificate) if certificate is not None else ()
     refusal = enter((principal_of(user), *map(principals.certificate, presented)), clock=clock.now)
     if refusal == "certificate-revoked":
         raise CertificateRevoked
-    # An authentication backend of the project may let inactive users log in.
+    # An authentication backend of the project may accept inactive users, so refuse only a user that was active when the
+    # request was authenticated.
     if refusal and getattr(user, "is_active", True):
         raise CredentialsRefused
 
@@ -87,5 +89,5 @@ def _require_standing(request: Any, user: Any) -> None:
 def store_of(request: Any) -> SessionStore:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
-        raise Misuse("This needs SESSION_ENGINE = 'securecore.sessions' and its middleware.")
+        raise Misuse("A securecore session needs SESSION_ENGINE = 'securecore.sessions' and its middleware.")
     return session

@@ -1,4 +1,4 @@
-"""What we have to do with what Django and other code do by themselves: logins, logouts, changes of users and roles."""
+"""Signal receivers: follow logins, logouts and changes of users and roles that Django or other code makes."""
 
 from __future__ import annotations
 
@@ -20,26 +20,28 @@ from securecore.http.problems import DATABASE_AWAY
 from securecore.http.sessions import login
 from securecore.sessions import Session, SessionStore
 
-#: Changes of these change what a user may do.
+#: The user's fields that change its privileges.
 _PRIVILEGES = ("is_staff", "is_superuser", "is_active")
 
 
 def begin_session(*, request: Any, user: Any, **_: Any) -> None:
-    """Give Django's own ``login()`` what ours promises: a new id also for the same user, the limit, the binding."""
+    """Store the session after Django's ``login()``: a new id also for the same user, the limit, the binding."""
     if isinstance(getattr(request, "session", None), SessionStore):
         login.begin(request, user)
 
 
 def end_session(*, request: Any, **_: Any) -> None:
-    """Let a logout end the session also when another request has just changed its id."""
+    """End the session at logout, also if another request has just rotated its id."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.end()
 
 
 def note_database_away(*, request: Any = None, **_: Any) -> None:
-    """Tell ``ClientCertificateMiddleware`` why a middleware failed: Django makes a 500 of it before we are asked. For
-    example a middleware that asks for ``request.user`` meets an access token that is not good.
+    """Keep the exception of another middleware for ``ClientCertificateMiddleware``.
+
+    Django turns the exception into a 500 before ``ClientCertificateMiddleware`` sees it. For example a middleware that
+    reads ``request.user`` raises ``InvalidToken`` for a bad access token.
     """
     error = sys.exc_info()[1]
     if request is not None and isinstance(error, DATABASE_AWAY):
@@ -49,7 +51,7 @@ def note_database_away(*, request: Any = None, **_: Any) -> None:
 
 
 def remember_privileges(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:
-    """Before a user is saved, keep what the database says of its privileges; a login writes only ``last_login``."""
+    """Read a user's privileges from the database before the user is saved; skip a login, which saves ``last_login``."""
     concerned = update_fields is None or set(update_fields) & set(_PRIVILEGES)
     if instance.pk is None or raw or not concerned or not issubclass(sender, get_user_model()):
         return
@@ -58,7 +60,7 @@ def remember_privileges(*, sender: Any, instance: Any, update_fields: Any = None
 
 
 def follow_privileges(*, instance: Any, created: bool = False, **_: Any) -> None:
-    """After a user was saved: other privileges are another id at the next request, and no longer active ends all."""
+    """Have the session ids of a saved user rotated if its privileges changed; end its sessions if it is deactivated."""
     before = instance.__dict__.pop("_privileges_before", None)
     if created or before is None or before == {name: getattr(instance, name) for name in before}:
         return
@@ -70,7 +72,7 @@ def follow_privileges(*, instance: Any, created: bool = False, **_: Any) -> None
 
 
 def follow_roles(*, instance: Any, action: str, reverse: bool, pk_set: Any, model: Any, **_: Any) -> None:
-    """A user's groups or permissions changed, or a group's permissions: of all the users concerned the ids change."""
+    """Have the session ids of users rotated after a change of their groups, permissions or groups' permissions."""
     if action not in ("post_add", "post_remove", "pre_clear"):
         return
     if isinstance(instance, get_user_model()):

@@ -1,4 +1,4 @@
-"""The user that the session of a request has logged in, without a statement of its own."""
+"""Return the logged-in user of a request's session from the one query, without a further SQL statement."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from securecore.sessions import SessionStore
 
 
 def presented_session(request: HttpRequest) -> str | None:
-    """Return the session id in the cookie, where sessions are ours."""
+    """Return the session id in the cookie, or None if the project does not use securecore's session engine."""
     if not request.META.get("HTTP_COOKIE") or not _is_ours(django_settings.SESSION_ENGINE):
         return None
     return request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
 
 
 def session_user(request: Any) -> Any:
-    """Return the user that the session of the request has logged in, as Django's ``get_user()`` would.
+    """Return the logged-in user of the request's session, as Django's ``get_user()`` does.
 
-    Django's own decides in the unusual cases: a backend that finds users in a way of its own, a session from before the
-    password or the secret key was changed.
+    Django's ``get_user()`` decides the unusual cases: a backend with its own ``get_user``, or a session from before a
+    change of the password or the secret key.
     """
     session = request.session
     if not isinstance(session, SessionStore) or not hasattr(request, "access"):
         return get_user(request)
     user = request.access.user_of_session()
-    if user is not None and _is_logged_in(_held(request), user):
+    if user is not None and _is_logged_in(_session_contents(request), user):
         return user
     user = get_user(request)
     if user.is_authenticated:
@@ -41,16 +41,15 @@ def session_user(request: Any) -> Any:
 
 
 def user_beside(request: Any) -> Any | None:
-    """Return the user of a session that came beside another credential, or None. The session stays unopened, so that a
-    request by token or certificate does not count as its use.
+    """Return the user of the session in a request that also presents another credential, or None.
 
-    A session id that was replaced a moment ago names nobody here. A caller who sends the old id gains what a caller
-    without any cookie has.
+    The session is not opened, so that a request by token or certificate does not count as a use of the session. A
+    session id that has just been rotated names no user here: the request is judged as if it had no cookie.
     """
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        found = getattr(request, "access", None) and request.access.session
-        contents = _contents(request) if found and found.user_id is not None else {}
+        row = getattr(request, "access", None) and request.access.session
+        contents = _contents(request) if row and row.user_id is not None else {}
         if not contents:
             return None
         user = request.access.user_of_session()
@@ -62,9 +61,11 @@ def user_beside(request: Any) -> Any | None:
     return user if user.is_authenticated else None
 
 
-def _held(request: Any) -> Any:
-    """Return the contents of the session. By a lease they are read without opening the session: only the logged-in user
-    may come from a lease, and a view that asks for anything else reads the session.
+def _session_contents(request: Any) -> Any:
+    """Return the contents of the session.
+
+    Under a lease the contents come from the leased row, and the session is not opened. Only the logged-in user may come
+    from a lease. A view that reads other values of the session opens the session.
     """
     session: SessionStore = request.session
     is_opened = session.session_key != session.presented_key or "_session_cache" in session.__dict__
@@ -75,9 +76,9 @@ def _held(request: Any) -> Any:
 
 
 def _contents(request: Any) -> dict[str, Any]:
-    """Return what the session that was read holds; nothing if it is bound to another certificate."""
-    session, found = request.session, request.access.session
-    return session.decode(found.data) if found.binding in session.proven else {}
+    """Return the contents of the session row; an empty dictionary if the session is bound to another certificate."""
+    session, row = request.session, request.access.session
+    return session.decode(row.data) if row.binding in session.proven else {}
 
 
 def _is_logged_in(session: Any, user: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Log in, log out, and see and end one's own sessions."""
+"""Views for users: log in, log out, list and end their own sessions."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class SessionUnknown(Refused):
     title = "You have no such session."
 
 
-@idempotency_exempt  # a session has its own way of being new once
+@idempotency_exempt  # cookies are never stored with a response, so a replayed login would open no session
 class PrivateView(APIView):
-    """A view whose answers are nobody else's."""
+    """A view whose responses no cache may keep."""
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         add_never_cache_headers(response)
@@ -49,7 +49,7 @@ class PrivateView(APIView):
 
 
 class OwnerView(PrivateView):
-    """For the user whose certificate it is or, without a certificate, whose session."""
+    """A view for the certificate's user or, without a certificate, for the session's user."""
 
     authentication_classes: tuple[type[BaseAuthentication], ...] = (CertificateAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
@@ -59,11 +59,11 @@ class OwnerView(PrivateView):
 
 
 class LoginView(PrivateView):
-    """Open a session, with an id that is new whatever cookie came in.
+    """Open a session under a new id; the presented cookie does not count.
 
-    ``demands`` says by what, for each route. ``("certificate",)`` opens it for the certificate's user;
-    ``("certificate", "password")`` wants that user's password too; ``("password",)`` takes ``username`` and
-    ``password`` from anybody: ``path("login", LoginView.as_view(demands=("password",)))``.
+    ``demands`` lists the required credentials of a route. ``("certificate",)`` logs the certificate's user in.
+    ``("certificate", "password")`` also requires that user's password. ``("password",)`` accepts ``username`` and
+    ``password`` without a certificate: ``path("login", LoginView.as_view(demands=("password",)))``.
     """
 
     authentication_classes = ()
@@ -95,7 +95,7 @@ class LoginView(PrivateView):
         return user
 
 
-#: Characters of a user name or password. A hash of a longer one costs us time at the sender's choice.
+#: The longest user name or password, in characters. Hashing a longer one would cost time at the sender's choice.
 _LONGEST_CREDENTIAL = 4096
 
 
@@ -105,7 +105,7 @@ def _is_credential(sent: Any) -> bool:
 
 @method_decorator(outside_transactions, name="dispatch")
 class LogoutView(OwnerView):
-    """End the session of this request, and the authorization of the access token it came with: access and refresh."""
+    """End the session of this request, and revoke its access token and the refresh-token family of that token."""
 
     authentication_classes = (
         AccessTokenAuthentication,
@@ -132,7 +132,7 @@ class LogoutView(OwnerView):
 
 @method_decorator(outside_transactions, name="dispatch")
 class SessionsView(OwnerView):
-    """The caller's live sessions, newest first. DELETE ends all but the one of this request."""
+    """List the caller's live sessions, newest first. DELETE ends all of them except the session of this request."""
 
     def get(self, request: Any) -> Response:
         own, current = _own_sessions(request).order_by("-created_at"), _current(request)
@@ -146,7 +146,7 @@ class SessionsView(OwnerView):
 
 @method_decorator(outside_transactions, name="dispatch")
 class SessionView(OwnerView):
-    """End one of the caller's sessions, on every host at once."""
+    """End one of the caller's sessions, on all hosts at once."""
 
     def delete(self, request: Any, session_id: UUID) -> Response:
         named = _own_sessions(request).filter(pk=session_id)
