@@ -25,7 +25,7 @@ from securecore.errors import Misuse
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.callers import request_of
-from securecore.http.authorization.effects import completed, is_replay, took_back
+from securecore.http.authorization.effects import completed, is_replay, roll_back_error
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
@@ -94,7 +94,7 @@ def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | Non
     caller, credentials = principals_of(request), credentials_of(request)
     with grants.allowed(caller, permission, obj, credentials=credentials, clock=clock.now) as decision:
         response = view()
-        if not took_back(response) and not is_replay(response):
+        if not roll_back_error(response) and not is_replay(response):
             decision.spend(amount=amount(), now=clock.now())
         return response
 

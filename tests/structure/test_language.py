@@ -1,4 +1,4 @@
-"""Comments and docstrings name the actor: "what", "who" and their kin make a reader look for the thing that is meant."""
+"""Comments and docstrings name the actor: "what" and "who" make a reader look for the thing that is meant."""
 
 from __future__ import annotations
 

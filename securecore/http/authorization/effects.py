@@ -57,7 +57,7 @@ def is_replay(response: Any) -> bool:
     return bool(getattr(response, "securecore_is_replay", False))
 
 
-def took_back(response: Any) -> bool:
+def roll_back_error(response: Any) -> bool:
     """Roll the transaction back if ``response`` is an error; say whether it is one.
 
     ``@idempotent`` has rolled back the effects of its own errors already. A final error that it stored must commit with

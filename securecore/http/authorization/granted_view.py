@@ -30,7 +30,7 @@ from securecore.http.authorization.action_names import (
 )
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.effects import completed, is_replay, took_back
+from securecore.http.authorization.effects import completed, is_replay, roll_back_error
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission

@@ -27,7 +27,7 @@ def principals_of(request: Any) -> tuple[str, ...]:
     return (principal(request), *service_of(request), *by_certificate)
 
 
-def _is_nobody(request: Any) -> bool:
+def _has_no_user(request: Any) -> bool:
     if not isinstance(request, HttpRequest):
         return False
     return not request.user.is_authenticated and getattr(request, "certificate_user", None) is None

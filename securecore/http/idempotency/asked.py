@@ -96,11 +96,11 @@ def _listen(api_view: Any, recorded: RecordedChecks) -> None:
 
     def check_and_note(request: Any, obj: Any) -> None:
         check(request, obj)
-        asked.note_object(obj, False)
+        recorded.note_object(obj, False)
 
     def find_and_note(*args: Any, **kwargs: Any) -> Any:
         obj = find(*args, **kwargs)  # type: ignore[misc]
-        asked.note_object(obj, _arguments(api_view, args, kwargs))
+        recorded.note_object(obj, _arguments(api_view, args, kwargs))
         return obj
 
     api_view.check_object_permissions = check_and_note
