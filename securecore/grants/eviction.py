@@ -10,9 +10,8 @@ Note [A revocation wins]
     A session that holds the gate and waits for a lock elsewhere is ended too. Else a caller could keep a revocation
     waiting by several slow requests, each of which waits for the one before, such as twins of one idempotency key. A
     session that only waits at a gate is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session that
-    closes a gate: one revocation never ends another. The statement finds a session by its
-    locks: a lock number of the gates, or a row lock on ``securecore_gate``. The pids are PostgreSQL's own, so this works
-    behind a pooler too.
+    closes a gate: one revocation never ends another. The statement finds a session by its locks: a lock number of
+    the gates, or a row lock on ``securecore_gate``. The pids are PostgreSQL's own, so this works behind a pooler too.
 
     A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
     their checks under the row gate. So the revocation of a grant is watched until all is written (``watched``).
