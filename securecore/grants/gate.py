@@ -42,7 +42,8 @@ from securecore.errors import Busy, Misuse
 from securecore.grants import eviction, turnstile
 from securecore.grants.principals import DERIVED
 
-#: Classes of advisory locks, random numbers that no other program uses: for own names, and for groups and roles.
+#: The first key of the advisory locks: for own names, and for groups and roles. Another program on the same database is
+#: unlikely to use such large numbers.
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
 _NUMBERS = 1_024
 

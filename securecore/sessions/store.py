@@ -170,7 +170,7 @@ class SessionStore(SignedSession):
         """Adjust the session to a rollback of the view's transaction.
 
         A session that the view ended is ended again, also after a rollback. If the view's rotation or new session was
-        rolled back, the session falls back to the presented id.
+        rolled back, the session has the presented id again, or no id if the view had ended the session.
         """
         if not self._in_transaction:
             return

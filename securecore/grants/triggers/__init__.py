@@ -6,7 +6,8 @@ the effects of the principals that it changes, and later checks wait for the com
 On SQLite ``BEGIN IMMEDIATE`` does this waiting; the triggers count the epochs and end sessions and tokens.
 
 The triggers do not fire under ``session_replication_role = replica``, after ``DISABLE TRIGGER``, and for ``TRUNCATE``
-(its own lock waits for every check). ``manage.py check --database default`` reports a missing trigger
+(its table lock waits for every transaction that has read the table, and so for each check of grants that is in flight
+where the grants are truncated). ``manage.py check --database default`` reports a missing trigger
 (securecore.W606).
 
 This file installs and compares. The rules are in ``rules``, the SQL of each database in ``postgresql`` and ``sqlite``.

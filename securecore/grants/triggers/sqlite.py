@@ -48,8 +48,9 @@ class SQLite(Dialect):
         return {(rule.table, rule.name): self._text(rule) for rule in wanted}
 
     def _text(self, rule: Rule) -> str:
-        # A DELETE inserts no gate row: `flush` deletes row by row, and would leave the inserted rows. None is missing,
-        # since the grant or membership that is deleted had its gate row inserted when it was given.
+        # A DELETE inserts no gate row: `flush` deletes row by row, and would leave the inserted rows. The grant or
+        # membership that is deleted inserted its gate row when it was given. One from before the triggers has no row,
+        # and its deletion counts no epoch; `BEGIN IMMEDIATE` still keeps check and effect together.
         skipped = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
         statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(skipped))
         return (
