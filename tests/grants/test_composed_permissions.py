@@ -20,7 +20,7 @@ Client = Callable[..., MutualTLSClient]
 def test_a_grant_that_nobody_asked_about_is_refused(mtls_client: Client) -> None:
     """The handler never fetches its object, and ran for callers without any grant."""
     client = mtls_client("alice")
-    with pytest.raises(Misuse, match="never asked"):
+    with pytest.raises(Misuse, match="never checked"):
         client.post("/composed/own")
     assert effects() == 0
 
