@@ -19,8 +19,8 @@ SSLYZE := .venv-sslyze/.installed
 # A file stays on one core: its tests share what is slow to make.
 ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
-# The app and the scanner: two distributions, both installed from this folder.
-PROJECTS := pyproject.toml scanner/pyproject.toml
+# The app, the client and the scanner: three distributions, installed from this folder.
+PROJECTS := pyproject.toml client/pyproject.toml scanner/pyproject.toml
 
 # Once is enough for what no database could answer otherwise: the scanner (tests/scanner), which proxy says what and the
 # demo's own start are seen on SQLite, long walks through nginx on PostgreSQL. The protections are seen on both.
@@ -163,8 +163,8 @@ sabotage: $(DEV)
 	@$(PY) -m tools.sabotage
 
 clean:
-	rm -rf .venv .venv-newest .venv-sslyze var dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find securecore scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf .venv .venv-newest .venv-sslyze var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
 
@@ -181,18 +181,18 @@ $(shell .venv/bin/python -c 'import pip' 2>/dev/null || rm -f .venv/pyvenv.cfg)
 
 $(DEMO): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo]' --editable ./scanner
+	@$(PY) $(PIP_INSTALL) --editable '.[demo]' --editable ./client --editable ./scanner
 	@touch $@
 
 $(DEV): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv, with what tests need (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./scanner
+	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./client --editable ./scanner
 	@touch $(DEMO) $@
 
 $(NEWEST): $(PROJECTS)
 	@echo "installing into .venv-newest (once, about a minute)"
 	@$(newest_python) -m venv --clear .venv-newest
-	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' --editable ./scanner 'Django>=6.0'
+	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' --editable ./client --editable ./scanner 'Django>=6.0'
 	@touch $@
 
 # On its own: it wants an older cryptography than the suite.

@@ -4,37 +4,34 @@ Is this request new? Is this token live? Did the server issue this session id? D
 commits? Is every table and cache bounded? Below is a map of the package, from the bottom up: each module imports only
 modules above its own line (contracts in pyproject.toml).
 
-======================  ==============================================================================
-``clock``               the one module that reads the clock
-``digests``             digests in place of secrets and unique values
-``errors``              every refusal with its stable code
-``caches``              memory that is bounded in number and time
-``texts``               text from outside: storable, shown in a terminal, without secrets in a log
-``durations``           the check of a duration in seconds
-``content_digest``      the digest of a request body (RFC 9530)
-``message_signatures``  the signed parts of a request, and the signature of each kind of key (RFC 9421)
-``client``              for clients: DPoP proofs and safe retries, without Django
-``conf``                the settings: ``SECURECORE = {...}``
-``database``            transactions, lock waits that end, claims, prepared statements
-``events``              named records of notable facts, each with its payload
-``leases``              the time in which a result is used again, and which a revocation outlasts
-``identity``            the user and the revocation of a certificate
-``sessions``            issue, bind, rotate and end sessions: a Django ``SESSION_ENGINE``
-``tokens``              issue, verify and revoke access and refresh tokens
-``replay``              accept a nonce, a DPoP proof, a message signature once
-``idempotency``         one effect for each idempotency key
-``grants``              permissions: a check that holds until the effect has committed
-``models``              every model, for Django
-``caller``              the one query of a request, and the one caller of its credentials
-``revocation``          the revocations that span features, one transaction each
-``purge``               delete expired rows in bounded batches
-``http``                the only code that sees a request
-``checks``              system checks, one function for each id
-``management``          the commands of ``manage.py``
-``admin``               the pages of Django's admin
-``urls``                the URLs of the token and session endpoints
-``apps``                the setup when Django starts
-======================  ==============================================================================
+===============  ==============================================================================
+``clock``        the one module that reads the clock
+``digests``      digests in place of secrets and unique values
+``errors``       every refusal with its stable code
+``caches``       memory that is bounded in number and time
+``texts``        text from outside: storable, shown in a terminal, without secrets in a log
+``durations``    the check of a duration in seconds
+``conf``         the settings: ``SECURECORE = {...}``
+``database``     transactions, lock waits that end, claims, prepared statements
+``events``       named records of notable facts, each with its payload
+``leases``       the time in which a result is used again, and which a revocation outlasts
+``identity``     the user and the revocation of a certificate
+``sessions``     issue, bind, rotate and end sessions: a Django ``SESSION_ENGINE``
+``tokens``       issue, verify and revoke access and refresh tokens
+``replay``       accept a nonce, a DPoP proof, a message signature once
+``idempotency``  one effect for each idempotency key
+``grants``       permissions: a check that holds until the effect has committed
+``models``       every model, for Django
+``caller``       the one query of a request, and the one caller of its credentials
+``revocation``   the revocations that span features, one transaction each
+``purge``        delete expired rows in bounded batches
+``http``         the only code that sees a request
+``checks``       system checks, one function for each id
+``management``   the commands of ``manage.py``
+``admin``        the pages of Django's admin
+``urls``         the URLs of the token and session endpoints
+``apps``         the setup when Django starts
+===============  ==============================================================================
 
 The rooms of ``http`` are ``authorization`` (permissions and effects of a view), ``edge`` (proxy and certificate, body,
 sources), ``freshness`` (replay), ``idempotency``, ``oauth`` (the token endpoints) and ``sessions`` (login, binding,

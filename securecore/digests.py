@@ -13,6 +13,8 @@ import secrets
 import uuid
 from typing import Any
 
+from securecore_client.wire.thumbprints import base64url
+
 
 def record_id(kind: str, *parts: str) -> uuid.UUID:
     """Return the primary key of a record that stands for ``parts`` within ``kind``.
@@ -47,16 +49,6 @@ def new_name() -> str:
     return secrets.token_hex(16)
 
 
-def base64url(raw: bytes) -> str:
-    """Return ``raw`` in base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def thumbprint(der: bytes) -> str:
-    """Return the ``x5t#S256`` thumbprint of a DER certificate, 43 characters (RFC 8705 section 3.1)."""
-    return base64url(hashlib.sha256(der).digest())
-
-
 #: The members that make up a public key, in the order in which they are hashed (RFC 7638 section 3.2, RFC 8037 2).
 _THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 
@@ -69,11 +61,6 @@ def jwk_thumbprint(jwk: dict[str, Any]) -> str:
     """
     members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
     return base64url(hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest())
-
-
-def access_token_hash(access_token: str) -> str:
-    """Return the ``ath`` of an access token, 43 characters (RFC 9449 section 4.2)."""
-    return base64url(hashlib.sha256(access_token.encode()).digest())
 
 
 def from_base64url(encoded: str) -> bytes:

@@ -12,7 +12,7 @@ from securecore import conf
 from securecore.conf import django_settings
 from securecore.http.edge import proxy_signature
 from securecore.identity import chain
-from securecore.message_signatures import SignatureError
+from securecore_client.wire.message_signatures import SignatureError
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"

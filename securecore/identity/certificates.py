@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from securecore.digests import thumbprint
 from securecore.errors import CertificateExpired
+from securecore_client.wire.thumbprints import thumbprint
 
 
 @dataclass(frozen=True)

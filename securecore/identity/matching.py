@@ -11,9 +11,9 @@ import hashlib
 from dataclasses import dataclass
 
 from securecore.conf import settings
-from securecore.digests import base64url
 from securecore.errors import CertificateNamesRefused, Misuse
 from securecore.identity.certificates import ClientCertificate
+from securecore_client.wire.thumbprints import base64url
 
 #: The mode of a match for each kind of subject alternative name.
 _KINDS = {"URI": "san-uri", "email": "san-email", "DNS": "san-dns"}

@@ -20,6 +20,7 @@ from securecore.errors import InvalidDPoPProof, Refused, UseDPoPNonce
 from securecore.replay import server_nonce, store
 from securecore.replay.proof_key import DPOP_ALGORITHMS, checked_key, signature_is_good
 from securecore.replay.target_uri import normalized
+from securecore_client.wire.thumbprints import access_token_hash
 
 #: Header parameters that change the signed bytes or name a key outside the proof. ``kid`` is ignored: some clients add
 #: it.
@@ -157,7 +158,7 @@ def _check_time(iat: float, now: dt.datetime) -> None:
 
 
 def _check_access_token(claims: dict[str, Any], access_token: str) -> None:
-    expected = digests.access_token_hash(access_token)
+    expected = access_token_hash(access_token)
     fits = hmac.compare_digest(claims.get("ath", "").encode(), expected.encode())
     _demand(fits, "ath is not the hash of the access token.")  # (12)
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from securecore import digests
 from securecore.conf import settings
-from securecore.content_digest import check_content_digest
 from securecore.errors import (
     ContentDigestMissing,
     NonceReused,
@@ -24,7 +23,9 @@ from securecore.errors import (
     SignatureMissing,
     SignatureStale,
 )
-from securecore.message_signatures import (
+from securecore.replay import store
+from securecore.replay.content_digest import check_content_digest
+from securecore_client.wire.message_signatures import (
     Covered,
     PublicKey,
     Request,
@@ -33,7 +34,6 @@ from securecore.message_signatures import (
     is_signed_by,
     read,
 )
-from securecore.replay import store
 
 #: The components that every signature covers, and the header fields that a signature covers if the request has them.
 #: The content type and encoding are among them because the same signed bytes mean something else under another type.

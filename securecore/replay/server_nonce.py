@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from django.utils.crypto import salted_hmac
 
-from securecore import digests
 from securecore.conf import django_settings, settings
+from securecore_client.wire.thumbprints import base64url
 
 #: Seconds. The current and the previous window are accepted, so a nonce lives for five to ten minutes.
 WINDOW = 300
@@ -58,4 +58,4 @@ def _window(instant: dt.datetime) -> int:
 
 
 def _nonce(window: int, secret: str | bytes) -> str:
-    return digests.base64url(salted_hmac(_SALT, str(window), secret=secret, algorithm="sha256").digest())
+    return base64url(salted_hmac(_SALT, str(window), secret=secret, algorithm="sha256").digest())

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securecore.conf import settings
 from securecore.errors import Misuse, SignatureKeyUnknown
-from securecore.message_signatures import PublicKey, SignatureError, load_public_key
 from securecore.replay.models import SignatureKey
+from securecore_client.wire.message_signatures import PublicKey, SignatureError, load_public_key
 
 #: The condition that the request's key is not revoked, for the permission query of ``grants``. Unlike ``find`` it does
 #: not check the user.

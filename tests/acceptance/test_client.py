@@ -1,4 +1,4 @@
-"""securecore.client against the real stack, in each strength, with httpx and with requests."""
+"""securecore_client against the real stack, in each strength, with httpx and with requests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from demo_project.stack import Stack
-from securecore.client import DPoP, MessageSignature, Proof, TimestampNonce, mutual_tls, new_idempotency_key
-from securecore.client.httpx import Transport
-from securecore.client.requests import Adapter
+from securecore_client import DPoP, MessageSignature, Proof, TimestampNonce, mutual_tls, new_idempotency_key
+from securecore_client.httpx import Transport
+from securecore_client.requests import Adapter
 
 PAYOUT = {"to": "a destination", "amount": 1}
 DPOP_KEY = ec.generate_private_key(ec.SECP256R1())

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from securecore import clock
-from securecore.content_digest import content_digest
 from securecore.http.authorization.callers import nonce_scope
-from securecore.message_signatures import Request
 from securecore.replay import signature_keys
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Request
 from tests.callers.conftest import Stage, Token, answer
 from tests.replay.signing import P256, public_pem, signed
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import requests
 
-from securecore.client import Proof, Retry
-from securecore.client.httpx import Transport
-from securecore.client.requests import Adapter
+from securecore_client import Proof, Retry
+from securecore_client.httpx import Transport
+from securecore_client.requests import Adapter
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 import jwt
 import pytest
 
-from securecore.client import DPoP, MessageSignature, Proof, TimestampNonce
-from securecore.client.exchange import Exchange
-from securecore.errors import Misuse
+from securecore_client import DPoP, MessageSignature, Proof, TimestampNonce
+from securecore_client.exchange import Exchange
 from tests.client.conftest import Script
 from tests.client.test_proofs import KEYS
 
@@ -41,7 +40,7 @@ class TestHostHeader:
     @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1:1", "", "localhost", "127.0.0.1"])
     def test_of_another_host_is_refused_before_anything_is_sent(self, call: Call, script: Script, name: str) -> None:
         """The service would see another URL than the one in the proof."""
-        with pytest.raises(Misuse, match="authority="):
+        with pytest.raises(ValueError, match="authority="):
             call(*ALL).request("GET", "/", headers={"Host": name or "x"})
         assert script.received == []
 
@@ -59,7 +58,7 @@ class TestHostHeader:
         assert htu(script) == "http://pay.example/here"
 
     def test_of_a_third_host_is_refused_beside_a_named_one(self, call: Call, script: Script) -> None:
-        with pytest.raises(Misuse, match="evil"):
+        with pytest.raises(ValueError, match="evil"):
             call(*ALL, authority="pay.example").request("GET", "/", headers={"Host": "evil.example"})
 
 
@@ -132,5 +131,5 @@ def test_one_origin_has_several_spellings(url: str) -> None:
     ],
 )
 def test_a_service_is_a_scheme_a_host_and_a_port(service: str) -> None:
-    with pytest.raises(Misuse, match=r"https://pay\.example:8443"):
+    with pytest.raises(ValueError, match=r"https://pay\.example:8443"):
         Exchange(service, ())

@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from securecore import clock
-from securecore.client import DPoP, MessageSignature, Proof, TimestampNonce
 from securecore.digests import jwk_thumbprint
 from securecore.identity import parse_pem
-from securecore.message_signatures import Request
 from securecore.replay import parse_timestamp, verify_proof, verify_signature
+from securecore_client import DPoP, MessageSignature, Proof, TimestampNonce
+from securecore_client.wire.message_signatures import Request
 from tests.client.conftest import Received, Script
 from tests.support.authority import Issued
 

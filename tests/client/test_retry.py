@@ -13,7 +13,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from securecore import clock
-from securecore.client import MessageSignature, Retry, TimestampNonce, new_idempotency_key
+from securecore_client import MessageSignature, Retry, TimestampNonce, new_idempotency_key
 from tests.client.conftest import Script
 
 KEY = {"Idempotency-Key": '"one-of-many"'}

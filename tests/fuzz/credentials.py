@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from securecore import clock, digests
-from securecore.client.proofs import MessageSignature, Outgoing
+from securecore import clock
+from securecore_client.proofs import MessageSignature, Outgoing
+from securecore_client.wire.thumbprints import access_token_hash
 from tests.fuzz.choices import Choices
 from tests.fuzz.demo import HOST, NAMES, USERS, Demo
 from tests.fuzz.headers import READ_BY, encoded
@@ -94,7 +95,7 @@ def proof(sent: Sent, choices: Choices, demo: Demo, user: str) -> None:
     if wants_proof or choices.rarely(16):
         kind = choices.below(16)
         key = token.user if token else user
-        claims: dict[str, Any] = {} if token is None else {"ath": digests.access_token_hash(token.text)}
+        claims: dict[str, Any] = {} if token is None else {"ath": access_token_hash(token.text)}
         key = "stranger" if kind == 8 else key
         claims |= _bad_claims(kind, choices)
         made = demo.proof(key, sent.method, f"https://{HOST}{sent.path}", **claims)

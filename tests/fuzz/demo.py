@@ -29,6 +29,7 @@ from demo_project.payments.models import Account
 from demo_project.wsgi import application
 from securecore import clock, digests, tokens
 from securecore.revocation import revoke_certificate, revoke_token
+from securecore_client.wire.thumbprints import thumbprint
 from tests.fuzz.headers import encoded
 
 HOST = "localhost"
@@ -71,7 +72,7 @@ class Demo:
         call_command("seed", stdout=io.StringIO())
         certificates = {name: load_pem_x509_certificate((folder / f"{name}.pem").read_bytes()) for name in NAMES}
         self.der = {name: each.public_bytes(Encoding.DER) for name, each in certificates.items()}
-        self.thumbprints = {name: digests.thumbprint(der) for name, der in self.der.items()}
+        self.thumbprints = {name: thumbprint(der) for name, der in self.der.items()}
         self.keys: dict[str, Any] = {
             name: load_pem_private_key((folder / f"{name}.key").read_bytes(), None) for name in NAMES
         }

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securecore.digests import base64url
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge
 from securecore.http.edge.sources import (
     AWS,
@@ -23,6 +22,7 @@ from securecore.http.edge.sources import (
     XFCC,
 )
 from securecore.identity import ClientCertificate, identifiers
+from securecore_client.wire.thumbprints import base64url
 
 #: For each source the headers that carry a DER certificate.
 Headers = dict[str, str]

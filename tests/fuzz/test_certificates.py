@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securecore.digests import thumbprint
+from securecore_client.wire.thumbprints import thumbprint
 from tests.fuzz.headers import READ_BY, encoded, mutated_headers, read
 
 MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "4000"))

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from securecore import digests
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
 from securecore.identity import ClientCertificate, parse_escaped_pem, parse_pem
 from securecore.identity.encodings import cached
+from securecore_client.wire.thumbprints import base64url
 from tests.support import vectors
 from tests.support.authority import Authority, Issued
 
@@ -107,7 +107,7 @@ class TestThumbprint:
     def test_is_of_the_bytes_of_rfc_9440(self) -> None:
         example = vectors.load("rfc9440.json")
         der = base64.b64decode(example["client_cert"].strip(":"))
-        assert parse_pem(example["pem"][0]).thumbprint == digests.base64url(hashlib.sha256(der).digest())
+        assert parse_pem(example["pem"][0]).thumbprint == base64url(hashlib.sha256(der).digest())
 
     @pytest.mark.parametrize("newline", ["\n", "\r\n"])
     def test_does_not_depend_on_how_the_text_is_broken(self, alice: Issued, newline: str) -> None:

@@ -12,10 +12,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from securecore import clock
-from securecore.content_digest import content_digest
 from securecore.events import HeaderForged, RequestRefused
 from securecore.identity import parse_pem
-from securecore.message_signatures import Covered, Request, sign, signature_base
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Covered, Request, sign, signature_base
 from tests.events.recorder import of_kind, recorded
 from tests.identity.test_mutations import mutations
 from tests.identity.test_proxy import refusal_of

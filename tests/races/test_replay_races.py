@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from securecore import clock
-from securecore.content_digest import content_digest
 from securecore.identity import parse_pem
-from securecore.message_signatures import Request
 from securecore.models import SeenNonce
 from securecore.replay import signature_keys
 from securecore.revocation import revoke_signature_key
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Request
 from tests.replay.signing import ED25519, public_pem, signed
 from tests.support.views import effects
 

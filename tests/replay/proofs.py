@@ -10,9 +10,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from securecore.digests import access_token_hash, base64url
 from securecore.errors import InvalidDPoPProof
 from securecore.replay import Proof, verify_proof
+from securecore_client.wire.thumbprints import access_token_hash, base64url
 
 NOW = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)
 IAT = int(NOW.timestamp())

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from securecore.message_signatures import Request
+from securecore_client.wire.message_signatures import Request
 
 #: B.1.2 test-key-rsa-pss
 RSA_PSS: Any = load_pem_public_key(b"""-----BEGIN PUBLIC KEY-----

@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from securecore.content_digest import content_digest
 from securecore.errors import Refused, SignatureKeyUnknown
-from securecore.message_signatures import Covered, PublicKey, Request, sign, signature_base
 from securecore.replay import Signature, verify_signature
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Covered, PublicKey, Request, sign, signature_base
 
 NOW = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)
 CREATED = int(NOW.timestamp())

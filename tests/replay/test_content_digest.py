@@ -7,8 +7,9 @@ import hashlib
 import http_sf
 import pytest
 
-from securecore.content_digest import check_content_digest, content_digest
 from securecore.errors import ContentDigestMalformed, ContentDigestMismatch
+from securecore.replay.content_digest import check_content_digest
+from securecore_client.wire.content_digest import content_digest
 
 BODY = b'{"hello": "world"}'
 #: Digests of BODY with a line feed.

@@ -13,6 +13,7 @@ from django.test import override_settings
 from securecore import digests
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
 from securecore.replay import DPOP_ALGORITHMS, server_nonce
+from securecore_client.wire.thumbprints import access_token_hash
 from tests.replay.proofs import (
     ABSENT,
     ACCEPTED,
@@ -227,7 +228,7 @@ class Test11Time:
 
 
 class Test12AccessToken:
-    @pytest.mark.parametrize("ath", [ABSENT, "x", "x" * 43, digests.access_token_hash(TOKEN + "=")])
+    @pytest.mark.parametrize("ath", [ABSENT, "x", "x" * 43, access_token_hash(TOKEN + "=")])
     def test_refuses_another_or_none(self, ath: Any) -> None:
         assert refuses(ES256.proof(ath=ath), "ath is not")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from securecore.digests import base64url
 from securecore.errors import InvalidDPoPProof
+from securecore_client.wire.thumbprints import base64url
 from tests.replay.proofs import ABSENT, ACCEPTED, ED448, ED25519, ES256, ES384, PS256, RS256, Signer, refuses, verify
 
 PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")

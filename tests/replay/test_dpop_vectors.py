@@ -14,6 +14,7 @@ from securecore.digests import from_base64url
 from securecore.errors import InvalidDPoPProof
 from securecore.replay import DPOP_ALGORITHMS, Proof
 from securecore.replay.proof_key import checked_key, signature_is_good
+from securecore_client.wire.thumbprints import access_token_hash
 from tests.replay.proofs import NOW, verify
 from tests.support import vectors
 
@@ -34,7 +35,7 @@ class TestRfc9449:
             example_verified(number, now=NOW)
 
     def test_hashes_its_access_token(self) -> None:
-        assert digests.access_token_hash(EXAMPLES["resource_access_token"]) == EXAMPLES["resource_ath"]
+        assert access_token_hash(EXAMPLES["resource_access_token"]) == EXAMPLES["resource_ath"]
 
     def test_refuses_its_proof_with_another_token(self) -> None:
         with pytest.raises(InvalidDPoPProof, match="ath"):

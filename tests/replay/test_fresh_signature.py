@@ -11,14 +11,14 @@ from django.db import connection
 from django.test import RequestFactory, override_settings
 
 from securecore import clock
-from securecore.content_digest import content_digest
 from securecore.errors import ContentDigestMismatch, Misuse, SignatureKeyUnknown
 from securecore.http.decorators import FreshMixin, fresh
 from securecore.http.freshness.fresh import _raw_body
 from securecore.identity import parse_pem
-from securecore.message_signatures import Request
 from securecore.replay import signature_keys
 from securecore.revocation import revoke_certificate, revoke_signature_key
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Request
 from tests.events.recorder import recorded
 from tests.replay.signing import COVERED, ED25519, P256, public_pem, signed
 from tests.support.views import effects

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from django.db import transaction
 from django.test import override_settings
 
-from securecore import message_signatures
-from securecore.content_digest import content_digest
 from securecore.errors import Misuse, NonceReused
-from securecore.message_signatures import Covered, Request, SignatureError, sign, signature_base
 from securecore.replay import SeenNonce, claim_signature
+from securecore_client.wire import message_signatures
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Covered, Request, SignatureError, sign, signature_base
 from tests.replay.signing import (
     ABSENT,
     ACCEPTED,

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from securecore.message_signatures import SignatureError, algorithm_of, is_signed, read, sign, signature_base
+from securecore_client.wire.message_signatures import (
+    SignatureError,
+    algorithm_of,
+    is_signed,
+    read,
+    sign,
+    signature_base,
+)
 from tests.replay import rfc9421
 
 ASYMMETRIC = [rfc9421.B_2_1, rfc9421.B_2_2, rfc9421.B_2_3, rfc9421.B_2_4, rfc9421.B_2_6]

@@ -9,8 +9,8 @@ import pytest
 from django.test import override_settings
 from django.utils.crypto import salted_hmac
 
-from securecore.digests import base64url
 from securecore.replay.server_nonce import WINDOW, current, is_valid
+from securecore_client.wire.thumbprints import base64url
 
 #: The first instant of a window.
 START = dt.datetime(2026, 5, 4, 12, 0, 0, tzinfo=dt.UTC)

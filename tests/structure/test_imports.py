@@ -24,8 +24,8 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 def test_contracts_are_kept() -> None:
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
-    # The scanner of this tree, also where another checkout is installed.
-    environ = os.environ | {"PYTHONPATH": str(ROOT / "scanner")}
+    # The client and the scanner of this tree, also where another checkout is installed.
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "client"), str(ROOT / "scanner")])}
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -41,7 +41,8 @@ def test_only_the_edge_sees_a_request() -> None:
 def test_no_import_hides_a_cycle() -> None:
     hidden = [
         f"{relative(path)}:{function.lineno} {function.name}"
-        for path in [*files(".py", under="securecore"), *files(".py", under="scanner")]
+        for folder in ("securecore", "client", "scanner")
+        for path in files(".py", under=folder)
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef)
         and function.name != "ready"  # AppConfig.ready() is there for imports

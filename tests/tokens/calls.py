@@ -10,7 +10,7 @@ import jwt
 from django.test import Client
 
 from securecore import clock
-from securecore.digests import access_token_hash
+from securecore_client.wire.thumbprints import access_token_hash
 from tests.replay.proofs import ABSENT, ES256, Signer
 
 FORM = "application/x-www-form-urlencoded"

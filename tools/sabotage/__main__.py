@@ -41,7 +41,7 @@ class Copy:
 
     def run(self, tests: Sequence[str], database: str) -> tuple[int, str]:
         """Run ``tests`` in this copy; return pytest's exit code (-1 after a timeout) and its output."""
-        path = os.pathsep.join([str(self.root), str(self.root / "scanner")])
+        path = os.pathsep.join(str(self.root / folder) for folder in ("", "client", "scanner"))
         environ = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", "TEST_DATABASE_URL": ""}
         if database == "postgresql" and self.postgres:
             environ["TEST_DATABASE_URL"] = self.postgres.url.removesuffix("postgres") + self.root.name

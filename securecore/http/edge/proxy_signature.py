@@ -27,7 +27,7 @@ from django.http.request import HttpHeaders
 from securecore.conf import settings
 from securecore.errors import ProxySignatureRefused
 from securecore.http.edge.target import target_uri
-from securecore.message_signatures import (
+from securecore_client.wire.message_signatures import (
     Covered,
     PublicKey,
     Request,

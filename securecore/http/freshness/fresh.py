@@ -44,8 +44,8 @@ from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
 from securecore.http.idempotency.policy import SAFE_METHODS
 from securecore.http.idempotency.views import under_key
-from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
+from securecore_client.wire.message_signatures import PublicKey, Request
 
 View = Callable[..., Any]
 

@@ -15,8 +15,8 @@ from django.http import HttpRequest, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
-from securecore.digests import base64url  # noqa: E402
 from securecore.http.decorators import requires  # noqa: E402
+from securecore_client.wire.thumbprints import base64url  # noqa: E402
 
 
 def whoami(request: Any) -> JsonResponse:

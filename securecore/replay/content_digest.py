@@ -1,27 +1,17 @@
-"""Build and check the ``Content-Digest`` field of a body (RFC 9530 section 2).
-
-This module needs no Django, because ``securecore.client`` builds the same field.
-"""
+"""Check the ``Content-Digest`` field of a body (RFC 9530). ``securecore_client.wire`` builds the field."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Any
 
 import http_sf
 
 from securecore.errors import ContentDigestMalformed, ContentDigestMismatch
+from securecore_client.wire.content_digest import HASHES
 
-#: The two active algorithms of the IANA registry (section 5). The other algorithms are broken or no digests.
-_HASHES = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 #: The longest field, in characters. A field with both digests has 152.
 _LONGEST = 1024
-
-
-def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
-    """Return the value of ``Content-Digest`` for a body, as it is sent (section 2)."""
-    return http_sf.ser({algorithm: _HASHES[algorithm](body).digest()})
 
 
 def check_content_digest(presented: str, body: bytes) -> None:
@@ -31,11 +21,11 @@ def check_content_digest(presented: str, body: bytes) -> None:
     sha-512. Raises ``ContentDigestMismatch`` if a digest is that of another body. Other algorithms are ignored
     (section 2).
     """
-    digests = {name: value for name, value in _members(presented).items() if name in _HASHES}
+    digests = {name: value for name, value in _members(presented).items() if name in HASHES}
     if not digests:
         raise ContentDigestMalformed("Content-Digest needs sha-256 or sha-512.")
     for name, value in digests.items():
-        if not hmac.compare_digest(value, _HASHES[name](body).digest()):
+        if not hmac.compare_digest(value, HASHES[name](body).digest()):
             raise ContentDigestMismatch
 
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import http_sf
 
-from securecore import clock, digests
-from securecore.client.proofs import Answer, Outgoing, Proof
-from securecore.errors import Misuse
+from securecore_client.proofs import Outgoing, Proof, Response
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: Temporary statuses: too early, too many requests, and failures of proxies and services (RFC 8470, 6585, 9110).
@@ -27,7 +26,7 @@ _PASSING = (425, 429, 502, 503, 504)
 
 def new_idempotency_key() -> str:
     """Return a new value for ``Idempotency-Key``. Keep the value: a repeat of the request must send the same one."""
-    return http_sf.ser(digests.new_identifier())
+    return http_sf.ser(secrets.token_urlsafe(16))
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Retry:
         return min(demanded + jitter, self.longest_wait)
 
 
-AnswerT = TypeVar("AnswerT", bound=Answer)
+ResponseT = TypeVar("ResponseT", bound=Response)
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Exchange:
         parts = urlsplit(self.service)
         beyond = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
         if beyond or not (parts.netloc and self.service.isascii()):
-            raise Misuse(
+            raise ValueError(
                 f"{self.service!r}: give scheme, host and port, for example https://pay.example:8443. Write the host "
                 f"in ASCII, as in DNS (xn--...)."
             )
@@ -91,7 +90,7 @@ class Exchange:
 
         ``url`` is the address to which the library connects. Only ``url`` decides: a program or an earlier redirect may
         have set the Host header, and a token for the service must not go to another host with the service's name in
-        that header. ``path`` is the request target that is sent. Raises ``Misuse`` if the Host header ``host`` is
+        that header. ``path`` is the request target that is sent. Raises ``ValueError`` if the Host header ``host`` is
         neither the host of the URL nor ``authority``, because the service would then see another URL than the proof.
         """
         if _origin(url) != _origin(self.service):
@@ -99,7 +98,7 @@ class Exchange:
         scheme, _, _ = _origin(url)
         known = {_origin(f"{scheme}://{name}") for name in (urlsplit(url).netloc.rpartition("@")[2], self.authority)}
         if _origin(f"{scheme}://{host}") not in known:
-            raise Misuse(
+            raise ValueError(
                 f"The Host header is {host!r}, and the request goes to {self.service!r}. Omit the header, or give it "
                 f"as the authority of this service: authority={host!r}."
             )
@@ -108,10 +107,10 @@ class Exchange:
     def run(
         self,
         request: Outgoing,
-        deliver: Callable[[Mapping[str, str]], AnswerT],
+        deliver: Callable[[Mapping[str, str]], ResponseT],
         *,
         failures: tuple[type[Exception], ...],
-    ) -> AnswerT:
+    ) -> ResponseT:
         """Send ``request``, perhaps several times, and return the response.
 
         ``deliver`` sends the request once with the given headers. It raises one of ``failures`` if there is no
@@ -124,22 +123,22 @@ class Exchange:
         while True:
             attempt += 1
             try:
-                answer = deliver({**added, **self._proven(request)})
+                response = deliver({**added, **self._proven(request)})
             except failures:
                 wait = self.retry.wait(attempt) if may_repeat else None
                 if wait is None:
                     raise
             else:
                 # A request that is refused for lack of a nonce had no effect, so a repeat is safe for each method.
-                needs_nonce = self._learn(request, answer)
+                needs_nonce = self._learn(request, response)
                 if needs_nonce and not has_new_nonce:
                     has_new_nonce = True
-                    answer.close()
+                    response.close()
                     continue
-                wait = self._wait_after(answer, attempt) if may_repeat else None
+                wait = self._wait_after(response, attempt) if may_repeat else None
                 if wait is None:
-                    return answer
-                answer.close()
+                    return response
+                response.close()
             self.retry.sleep(wait)
 
     def _key_for(self, request: Outgoing) -> dict[str, str]:
@@ -148,22 +147,33 @@ class Exchange:
             {"Idempotency-Key": new_idempotency_key()} if needs_one and "idempotency-key" not in request.fields else {}
         )
 
-    def _learn(self, request: Outgoing, answer: Answer) -> bool:
+    def _learn(self, request: Outgoing, response: Response) -> bool:
         # A list and not a generator in any(), so that each proof reads the response.
-        needs_repeat = [proof.learns(request, answer) for proof in self.proofs]
+        needs_repeat = [proof.learn_from(request, response) for proof in self.proofs]
         return any(needs_repeat)
 
-    def _wait_after(self, answer: Answer, attempt: int) -> float | None:
-        retry_after = answer.headers.get("Retry-After")
+    def _wait_after(self, response: Response, attempt: int) -> float | None:
+        retry_after = response.headers.get("Retry-After")
         # 409 with Retry-After: a twin with the same key is still running. Its response will be sent for both requests.
-        twin = answer.status_code == 409 and retry_after
-        return self.retry.wait(attempt, retry_after) if answer.status_code in _PASSING or twin else None
+        twin = response.status_code == 409 and retry_after
+        return self.retry.wait(attempt, retry_after) if response.status_code in _PASSING or twin else None
 
     def _proven(self, request: Outgoing) -> dict[str, str]:
         headers: dict[str, str] = {}
         for proof in self.proofs:
             headers |= proof.headers(_with(request, headers))
         return headers
+
+
+def whole_body(body: Any) -> bytes:
+    """Return the whole body as bytes, because the proofs hash it and a repeat sends it again."""
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    return bytes(body.read()) if hasattr(body, "read") else b"".join(body)
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -192,6 +202,6 @@ def _seconds(retry_after: str | None) -> float:
     if retry_after.strip().isdecimal():
         return float(retry_after)
     try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - clock.now()) / dt.timedelta(seconds=1))
+        return max(0.0, (parsedate_to_datetime(retry_after) - dt.datetime.now(dt.UTC)) / dt.timedelta(seconds=1))
     except (ValueError, TypeError):
         return 0.0

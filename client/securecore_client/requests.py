@@ -10,8 +10,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
-from securecore.client.exchange import Exchange, Retry
-from securecore.client.proofs import Outgoing, Proof
+from securecore_client.exchange import Exchange, Retry, whole_body
+from securecore_client.proofs import Outgoing, Proof
 
 
 class Adapter(HTTPAdapter):
@@ -43,7 +43,7 @@ class Adapter(HTTPAdapter):
         target = self._exchange.target(url, request.path_url, host)
         if target is None:
             return super().send(request, *args, **kwargs)
-        body = _content(request.body)
+        body = whole_body(request.body)
         request.headers.pop("Transfer-Encoding", None)
         request.prepare_body(body, None)
         fields = {name.lower(): _text(value) for name, value in request.headers.items()}
@@ -60,17 +60,6 @@ class Adapter(HTTPAdapter):
         outgoing = Outgoing(str(request.method), target, fields, body)
         failures = (requests.ConnectionError, requests.Timeout)
         return self._exchange.run(outgoing, deliver, failures=failures)
-
-
-def _content(body: Any) -> bytes:
-    """Return the whole body as bytes, because the proofs hash it and a repeat sends it again."""
-    if body is None:
-        return b""
-    if isinstance(body, str):
-        return body.encode()
-    if isinstance(body, bytes):
-        return body
-    return bytes(body.read()) if hasattr(body, "read") else b"".join(body)
 
 
 def _text(value: str | bytes) -> str:

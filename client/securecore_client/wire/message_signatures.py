@@ -1,8 +1,8 @@
 """HTTP Message Signatures (RFC 9421): build the signature base, sign it and verify it with each type of key.
 
-This module needs no Django. ``securecore.replay`` uses it to verify the signatures of clients, ``securecore.http`` to
-verify those of the proxy, and ``securecore.client`` to sign. All three use the same signature base. ``http_sf`` parses
-and writes structured fields. The rules for nonces and required components are in ``securecore.replay``.
+``securecore_client.proofs`` signs requests. ``securecore.replay`` verifies the signatures of clients, and
+``securecore.http`` those of the proxy. All three use this one signature base. ``http_sf`` parses and writes structured
+fields. The rules for nonces and required components are in ``securecore.replay``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: The known parameters of a signature, with their types (section 2.3).
 _PARAMETERS = {"created": int, "expires": int, "nonce": str, "keyid": str, "alg": str, "tag": str}
 #: The limits of ``Signature-Input`` and of ``Signature`` in characters, and of the components of one signature, since
-#: parsing costs time. A signature of securecore.client needs a third of each.
+#: parsing costs time. A signature of ``MessageSignature`` needs a third of each.
 _LONGEST_INPUT = 4096
 _LONGEST_SIGNATURE = 8192
 _MOST_COMPONENTS = 32

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from securecore.client.exchange import Exchange, Retry
-from securecore.client.proofs import Outgoing, Proof
+from securecore_client.exchange import Exchange, Retry
+from securecore_client.proofs import Outgoing, Proof
 
 
 class Transport(httpx.BaseTransport):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +19,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from securecore import clock, digests
-from securecore.content_digest import content_digest
-from securecore.message_signatures import Covered, PrivateKey, Request, sign, signature_base
+from securecore_client.wire.content_digest import content_digest
+from securecore_client.wire.message_signatures import Covered, PrivateKey, Request, sign, signature_base
+from securecore_client.wire.thumbprints import access_token_hash, thumbprint
 
 
 @dataclass(frozen=True)
 class Outgoing(Request):
-    """A request before it is sent, with its raw body."""
+    """A request before it is sent, with its raw body. ``url`` and ``fields`` are those of the wire: see ``Request``."""
 
     body: bytes = b""
 
 
-class Answer(Protocol):
-    """The common part of the responses of httpx and requests. ``text`` is available if the status is 400."""
+class Response(Protocol):
+    """The common part of the responses of all HTTP libraries. ``text`` is read if the status is 400."""
 
     status_code: int
 
@@ -44,11 +46,13 @@ class Answer(Protocol):
 
 
 class Proof(Protocol):
+    """Headers that prove one request. A project may write its own kind of proof."""
+
     def headers(self, request: Outgoing) -> dict[str, str]:
-        """Return the headers to add to ``request``. Called again for each attempt."""
+        """Return the headers to add to ``request``. Called again for each attempt, so that each proof is new."""
         ...
 
-    def learns(self, request: Outgoing, answer: Answer) -> bool:
+    def learn_from(self, request: Outgoing, response: Response) -> bool:
         """Keep the nonce of a response for the next proof; return whether the service demands a repeat with it."""
         ...
 
@@ -58,11 +62,11 @@ class TimestampNonce:
 
     def headers(self, request: Outgoing) -> dict[str, str]:
         return {
-            "X-Request-Timestamp": str(int(clock.now().timestamp())),
-            "X-Request-Nonce": digests.new_identifier(),
+            "X-Request-Timestamp": str(int(time.time())),
+            "X-Request-Nonce": _new_identifier(),
         }
 
-    def learns(self, request: Outgoing, answer: Answer) -> bool:
+    def learn_from(self, request: Outgoing, response: Response) -> bool:
         return False
 
 
@@ -73,8 +77,9 @@ _COVERED_FIELDS = ("content-digest", "content-type", "content-encoding", "idempo
 class MessageSignature:
     """An HTTP message signature (RFC 9421) with ``Content-Digest`` (RFC 9530), for ``@fresh(proof="signature")``.
 
-    ``key`` is a private key or the path of its PEM file (not encrypted). ``keyid`` is the key's name at the service.
-    The signature also covers Content-Type, Content-Encoding, Idempotency-Key and Authorization if the request has them.
+    ``key`` is a private key or the path of its PEM file (not encrypted): of P-256, P-384, Ed25519, or RSA with 2048 to
+    4096 bits. Raises ``ValueError`` for another key. ``keyid`` is the key's name at the service. The signature also
+    covers Content-Type, Content-Encoding, Idempotency-Key and Authorization if the request has them.
     """
 
     #: Seconds until the signature expires. The service's REPLAY_WINDOW may end it earlier.
@@ -87,28 +92,31 @@ class MessageSignature:
     def of_certificate(cls, certificate: str | Path, key: PrivateKey | str | Path) -> MessageSignature:
         """Sign with the key of the client certificate (a PEM file), which the service knows from the connection."""
         loaded = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
-        return cls(key, digests.thumbprint(loaded.public_bytes(Encoding.DER)))
+        return cls(key, thumbprint(loaded.public_bytes(Encoding.DER)))
 
     def headers(self, request: Outgoing) -> dict[str, str]:
         added = {"Content-Digest": content_digest(request.body)} if request.body else {}
         fields = {**request.fields, **{name.lower(): value for name, value in added.items()}}
         names = ["@method", "@target-uri", "@authority", *(name for name in _COVERED_FIELDS if fields.get(name))]
-        created = int(clock.now().timestamp())
+        created = int(time.time())
         parameters = {"created": created, "expires": created + self.lifetime}
         covered = Covered(
             "sig",
             tuple((name, {}) for name in names),
-            {**parameters, "nonce": digests.new_identifier(), "keyid": self._keyid},
+            {**parameters, "nonce": _new_identifier(), "keyid": self._keyid},
         )
         value = sign(signature_base(covered, Request(request.method, request.url, fields)), self._key)
         return {**added, "Signature-Input": str(covered), "Signature": http_sf.ser({"sig": value})}
 
-    def learns(self, request: Outgoing, answer: Answer) -> bool:
+    def learn_from(self, request: Outgoing, response: Response) -> bool:
         return False
 
 
 class DPoP:
     """An access token and a proof of its key (RFC 9449), for ``@fresh(proof="dpop")``.
+
+    ``key`` is a private key or the path of its PEM file (not encrypted): of P-256, Ed25519, or RSA with 2048 to 4096
+    bits. Raises ``ValueError`` for another key.
 
     ``token`` is the access token, or a function that returns the current access token. Without ``token`` the proof is
     for the token endpoint. If the service sends a nonce, later proofs contain it (section 8.2). A request that is
@@ -125,28 +133,33 @@ class DPoP:
     def headers(self, request: Outgoing) -> dict[str, str]:
         token = self._token() if callable(self._token) else self._token
         claims: dict[str, Any] = {
-            "jti": digests.new_identifier(),
+            "jti": _new_identifier(),
             "htm": request.method,
             "htu": request.url.partition("?")[0],
-            "iat": int(clock.now().timestamp()),
+            "iat": int(time.time()),
         }
         if token is not None:
-            claims["ath"] = digests.access_token_hash(token)
+            claims["ath"] = access_token_hash(token)
         if nonce := self._nonces.get(_origin(request)):
             claims["nonce"] = nonce
         header = {"typ": "dpop+jwt", "jwk": self._jwk}
         proof = {"DPoP": jwt.encode(claims, self._key, self._algorithm, headers=header)}
         return proof if token is None else {**proof, "Authorization": f"DPoP {token}"}
 
-    def learns(self, request: Outgoing, answer: Answer) -> bool:
-        nonce = answer.headers.get("DPoP-Nonce")
+    def learn_from(self, request: Outgoing, response: Response) -> bool:
+        nonce = response.headers.get("DPoP-Nonce")
         if not nonce:
             return False
         self._nonces[_origin(request)] = nonce
         # A resource demands a nonce in the challenge of a 401 (section 9), the token endpoint in the body of a 400
         # (section 8).
-        errors = {400: lambda: answer.text, 401: lambda: answer.headers.get("WWW-Authenticate", "")}
-        return "use_dpop_nonce" in errors.get(answer.status_code, str)()
+        errors = {400: lambda: response.text, 401: lambda: response.headers.get("WWW-Authenticate", "")}
+        return "use_dpop_nonce" in errors.get(response.status_code, str)()
+
+
+def _new_identifier() -> str:
+    """Return 128 random bits as 22 base64url characters, for values that are unique but not secret."""
+    return secrets.token_urlsafe(16)
 
 
 def _origin(request: Outgoing) -> str:
