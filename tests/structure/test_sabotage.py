@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from tests.support.tree import ROOT
+from tools.sabotage import definitions
 from tools.sabotage.__main__ import judge
 from tools.sabotage.catalogue import CATALOGUE, Sabotage
 
@@ -14,6 +17,14 @@ def test_sabotage_fits_the_tree(sabotage: Sabotage) -> None:
     assert not sabotage.fault()
     assert sabotage.replace != sabotage.by
     assert (ROOT / sabotage.test.partition("::")[0]).exists()
+
+
+@pytest.mark.parametrize("sabotage", CATALOGUE, ids=lambda sabotage: sabotage.name)
+def test_sabotaged_file_is_python(sabotage: Sabotage) -> None:
+    """A file that no longer compiles turns every test red, and proves nothing about the one that is named."""
+    path = definitions.find(sabotage.within).file if sabotage.within else ROOT / sabotage.file
+    if path.suffix == ".py":
+        ast.parse(sabotage.changed(path.read_text()))
 
 
 def test_names_are_unique() -> None:

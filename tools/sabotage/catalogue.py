@@ -57,12 +57,16 @@ class Sabotage:
 
     def apply(self, root: Path) -> tuple[Path, str]:
         """Change the copy of the project at ``root``. Return the changed file and its original text."""
-        path, start, end = self._place()
-        copied = root / path.relative_to(ROOT)
+        copied = root / self._place()[0].relative_to(ROOT)
         text = copied.read_text()
-        changed = re.sub(_pattern(self.replace), lambda _: self.by, text[start:end])
-        copied.write_text(text[:start] + changed + text[end:])
+        copied.write_text(self.changed(text))
         return copied, text
+
+    def changed(self, text: str) -> str:
+        """Return ``text``, which is that of the file, with the change. The first line keeps its indentation."""
+        _, start, end = self._place()
+        changed = re.sub(_pattern(self.replace), lambda _: self.by.strip(), text[start:end])
+        return text[:start] + changed + text[end:]
 
     def _place(self) -> tuple[Path, int, int]:
         if self.file:
@@ -76,7 +80,7 @@ class Sabotage:
 
 
 def _pattern(text: str) -> str:
-    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
+    return r"\s+".join(re.escape(word) for word in text.split())
 
 
 def load() -> tuple[Sabotage, ...]:
