@@ -11,7 +11,7 @@
     client = httpx.Client(transport=Transport("https://pay.example", signature, verify=tls))
 
 ``TimestampNonce``, ``DPoP`` and ``MessageSignature`` are the three proofs that ``@fresh`` accepts. Each HTTP library
-has a module with an adapter: ``Transport`` in ``httpx``, ``Adapter`` in ``requests``. The
+has a module with an adapter: ``Transport`` in ``httpx``, ``Adapter`` in ``requests``, ``Handler`` in ``urllib``. The
 adapter adds the proofs to each request to the service, and to no other request. It sends a failed request again, with
 a new proof, if the method is safe or if the request has an Idempotency-Key (``Retry``).
 

@@ -1,6 +1,6 @@
 """Send one request: a new proof for each attempt, and another attempt only if a repeat is safe.
 
-``httpx`` and ``requests`` hold the adapters to the HTTP libraries; ``proofs`` builds the proofs.
+``httpx``, ``requests`` and ``urllib`` hold the adapters to the HTTP libraries; ``proofs`` builds the proofs.
 """
 
 from __future__ import annotations

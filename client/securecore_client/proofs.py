@@ -16,11 +16,10 @@ from urllib.parse import urlsplit
 import http_sf
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from securecore_client.wire.content_digest import content_digest
-from securecore_client.wire.message_signatures import Covered, PrivateKey, Request, sign, signature_base
+from securecore_client.wire.message_signatures import Covered, PrivateKey, Request, algorithm_of, sign, signature_base
 from securecore_client.wire.thumbprints import access_token_hash, thumbprint
 
 
@@ -168,10 +167,18 @@ def _origin(request: Outgoing) -> str:
 
 
 def _loaded(key: PrivateKey | str | Path) -> Any:
-    return load_pem_private_key(Path(key).read_bytes(), None) if isinstance(key, (str, Path)) else key
+    """Return the key, from its PEM file if ``key`` is a path. Raises ``ValueError`` if no service accepts the key."""
+    loaded = load_pem_private_key(Path(key).read_bytes(), None) if isinstance(key, (str, Path)) else key
+    algorithm_of(loaded)
+    return loaded
+
+
+#: The JOSE name of each algorithm of RFC 9421 that DPoP has too.
+_JOSE_ALGORITHMS = {"ecdsa-p256-sha256": "ES256", "ed25519": "EdDSA", "rsa-pss-sha512": "PS256"}
 
 
 def _jose_algorithm(key: Any) -> str:
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return "ES256"
-    return "EdDSA" if isinstance(key, ed25519.Ed25519PrivateKey) else "PS256"
+    name = _JOSE_ALGORITHMS.get(algorithm_of(key))
+    if name is None:
+        raise ValueError("A key for DPoP is of P-256, Ed25519, or RSA with 2048 to 4096 bits.")
+    return name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ import requests
 from securecore_client import Proof, Retry
 from securecore_client.httpx import Transport
 from securecore_client.requests import Adapter
+from securecore_client.urllib import Handler
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,51 @@ def serving() -> Iterator[Script]:
 
 @dataclass
 class Caller:
-    """httpx or requests, called in the same way."""
+    """httpx, requests or urllib, called in the same way."""
 
     request: Callable[..., Any]
     waits: list[float]
 
 
-@pytest.fixture(params=["httpx", "requests"])
+def _url(script: Script, path: str) -> str:
+    return path if path.startswith("http:") else script.url + path
+
+
+class FollowEach(urllib.request.HTTPRedirectHandler):
+    """Follow each redirect, as httpx and requests do. urllib's own handler raises for 307 of a POST."""
+
+    def redirect_request(self, request: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        method = request.get_method() if code in (307, 308) or request.get_method() == "HEAD" else "GET"
+        kept = {name: value for name, value in request.headers.items() if name != "Content-length"}
+        data = request.data if method == request.get_method() else None
+        return urllib.request.Request(newurl, data, kept, method=method)
+
+
+@dataclass
+class Opened:
+    """A response of urllib."""
+
+    status_code: int
+
+
+def opened(
+    opener: urllib.request.OpenerDirector,
+    method: str,
+    url: str,
+    *,
+    content: Any = None,
+    headers: dict[str, str] | None = None,
+) -> Opened:
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        with opener.open(urllib.request.Request(url, content, headers or {}, method=method), timeout=30) as response:
+            return Opened(response.status)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return Opened(refusal.code)
+
+
+@pytest.fixture(params=["httpx", "requests", "urllib"])
 def call(request: pytest.FixtureRequest, script: Script) -> Callable[..., Caller]:
     """`call(TimestampNonce()).request("POST", "/path", content=b"")` through each library; `waits` are its pauses."""
 
@@ -106,14 +147,18 @@ def call(request: pytest.FixtureRequest, script: Script) -> Callable[..., Caller
             client = httpx.Client(base_url=script.url, transport=transport, trust_env=False, follow_redirects=True)
             request.addfinalizer(client.close)
             return Caller(client.request, waits)
+        if request.param == "urllib":
+            opener = urllib.request.build_opener(
+                Handler(service, *proofs, retry=retry, **options), FollowEach(), urllib.request.ProxyHandler({})
+            )
+            return Caller(lambda method, path, **how: opened(opener, method, _url(script, path), **how), waits)
         session = requests.Session()
         session.trust_env = False
         session.mount("http://", Adapter(service, *proofs, retry=retry, **options))
         request.addfinalizer(session.close)
 
         def ask(method: str, path: str, *, content: Any = None, **how: Any) -> requests.Response:
-            url = path if path.startswith("http:") else script.url + path
-            return session.request(method, url, data=content, **how)
+            return session.request(method, _url(script, path), data=content, **how)
 
         return Caller(ask, waits)
 

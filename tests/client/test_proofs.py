@@ -186,3 +186,17 @@ class TestElsewhere:
         names = {"x-request-nonce", "signature", "dpop"} & first.keys()
         assert names
         assert all(first[name] != second[name] for name in names)
+
+
+class TestKeyThatNoServiceAccepts:
+    """The program learns it at its start, and not at the first request."""
+
+    @pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP256K1()])
+    def test_is_refused_for_dpop(self, curve: ec.EllipticCurve) -> None:
+        with pytest.raises(ValueError, match=r"key for .* is of P-256"):
+            DPoP(ec.generate_private_key(curve))
+
+    @pytest.mark.parametrize("make", [DPoP, lambda key: MessageSignature(key, "k")])
+    def test_is_refused_if_it_is_weak(self, make: Callable[[Any], Proof]) -> None:
+        with pytest.raises(ValueError, match="RSA with 2048 to 4096 bits"):
+            make(rsa.generate_private_key(65537, 1024))

@@ -18,7 +18,7 @@ from tests.client.conftest import Script
 
 KEY = {"Idempotency-Key": '"one-of-many"'}
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
-FAILED = (httpx.TransportError, requests.ConnectionError)
+FAILED = (httpx.TransportError, requests.ConnectionError, ConnectionError)
 Call = Callable[..., Any]
 
 

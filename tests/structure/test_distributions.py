@@ -30,7 +30,7 @@ PROGRAM = """
 import sys
 from importlib.util import find_spec
 from cryptography.hazmat.primitives.asymmetric import ec
-import securecore_client.wire
+import securecore_client.urllib
 from securecore_client import DPoP, MessageSignature, TimestampNonce
 from securecore_client.proofs import Outgoing
 
