@@ -57,6 +57,8 @@ PLACES = (
     Place("change the refresh of a token", "class Redeemed", "rotation, retry, reuse"),
     Place("decide which responses are stored", "_NOT_FINAL = {", "and the table in docs/idempotency.md"),
     Place("change a response to a refusal", "def problem_response(", "RFC 9457"),
+    Place("change which requests a client repeats", "class Retry:", "and the table in docs/client.md"),
+    Place("change a proof of the client", "class Proof(Protocol):", "its check is in securecore/replay/"),
     Place("change a session's life", "class SessionStore(", "and `make test-django`"),
     Place(
         "see the settings of the tests",

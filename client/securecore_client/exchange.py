@@ -21,7 +21,7 @@ from securecore_client.proofs import Outgoing, Proof, Response
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: Temporary statuses: too early, too many requests, and failures of proxies and services (RFC 8470, 6585, 9110).
-_PASSING = (425, 429, 502, 503, 504)
+_TEMPORARY = (425, 429, 502, 503, 504)
 
 
 def new_idempotency_key() -> str:
@@ -113,17 +113,18 @@ class Exchange:
     ) -> ResponseT:
         """Send ``request``, perhaps several times, and return the response.
 
-        ``deliver`` sends the request once with the given headers. It raises one of ``failures`` if there is no
-        response.
+        ``deliver`` sends the request once, with the given headers in addition. It raises one of ``failures`` if there
+        is no response; after the last attempt that exception reaches the caller. The response to the
+        last attempt is returned, also a 503.
         """
-        added = self._key_for(request)
-        request = _with(request, added)
+        new_key = self._new_key_for(request)
+        request = _with(request, new_key)
         may_repeat = request.method in _SAFE_METHODS or "idempotency-key" in request.fields
         attempt, has_new_nonce = 0, False
         while True:
             attempt += 1
             try:
-                response = deliver({**added, **self._proven(request)})
+                response = deliver({**new_key, **self._proofs_for(request)})
             except failures:
                 wait = self.retry.wait(attempt) if may_repeat else None
                 if wait is None:
@@ -141,11 +142,10 @@ class Exchange:
                 response.close()
             self.retry.sleep(wait)
 
-    def _key_for(self, request: Outgoing) -> dict[str, str]:
-        needs_one = self.idempotency_keys and request.method not in _SAFE_METHODS
-        return (
-            {"Idempotency-Key": new_idempotency_key()} if needs_one and "idempotency-key" not in request.fields else {}
-        )
+    def _new_key_for(self, request: Outgoing) -> dict[str, str]:
+        if not self.idempotency_keys or request.method in _SAFE_METHODS or "idempotency-key" in request.fields:
+            return {}
+        return {"Idempotency-Key": new_idempotency_key()}
 
     def _learn(self, request: Outgoing, response: Response) -> bool:
         # A list and not a generator in any(), so that each proof reads the response.
@@ -156,9 +156,10 @@ class Exchange:
         retry_after = response.headers.get("Retry-After")
         # 409 with Retry-After: a twin with the same key is still running. Its response will be sent for both requests.
         twin = response.status_code == 409 and retry_after
-        return self.retry.wait(attempt, retry_after) if response.status_code in _PASSING or twin else None
+        return self.retry.wait(attempt, retry_after) if response.status_code in _TEMPORARY or twin else None
 
-    def _proven(self, request: Outgoing) -> dict[str, str]:
+    def _proofs_for(self, request: Outgoing) -> dict[str, str]:
+        """Return the headers of all proofs. A later proof may cover the headers of an earlier one."""
         headers: dict[str, str] = {}
         for proof in self.proofs:
             headers |= proof.headers(_with(request, headers))

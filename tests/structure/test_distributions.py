@@ -72,6 +72,17 @@ def test_one_version() -> None:
     assert needed == [f"securecore-client=={securecore.__version__}"]
 
 
+def test_same_versions_of_python() -> None:
+    app, *others = (
+        [
+            project["project"]["requires-python"],
+            *(each for each in project["project"]["classifiers"] if ":: Python" in each),
+        ]
+        for project in PROJECTS.values()
+    )
+    assert all(other == app for other in others)
+
+
 def test_one_licence() -> None:
     assert len({(ROOT / folder / "LICENSE").read_text() for folder in FOLDERS.values()}) == 1
 
