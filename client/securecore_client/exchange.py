@@ -114,8 +114,8 @@ class Exchange:
         """Send ``request``, perhaps several times, and return the response.
 
         ``deliver`` sends the request once, with the given headers in addition. It raises one of ``failures`` if there
-        is no response; after the last attempt that exception reaches the caller. The response to the
-        last attempt is returned, also a 503.
+        is no response; after the last attempt that exception reaches the caller. The response to the last
+        attempt is returned, also a 503.
         """
         new_key = self._new_key_for(request)
         request = _with(request, new_key)
