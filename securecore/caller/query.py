@@ -24,7 +24,7 @@ from django.db import connections
 from securecore import leases
 from securecore.caller.user_table import UserTable
 from securecore.conf import settings
-from securecore.database.statements import Question, Statement
+from securecore.database.statements import BoundStatement, Statement
 from securecore.grants.query import effective, user_tables
 from securecore.identity import obtained
 from securecore.models import RevokedToken
@@ -79,7 +79,7 @@ class Presented(NamedTuple):
         return tuple(part for part, is_needed in needed.items() if is_needed)
 
 
-def question(presented: Presented, users: UserTable) -> Question:
+def question(presented: Presented, users: UserTable) -> BoundStatement:
     """Return the one query for ``presented``, bound to all parameters but ``instants()``; ``places`` splits a row."""
     condition, parameters = users.condition()
     names = presented.certificates or ()
@@ -89,7 +89,7 @@ def question(presented: Presented, users: UserTable) -> Question:
     if presented.token is not None:
         parameters |= of_token(presented.token, users)
     composed = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
-    return Question(composed, parameters)
+    return composed.bind(parameters)
 
 
 def instants(presented: Presented, now: dt.datetime, database: Any) -> dict[str, Any]:

@@ -91,7 +91,8 @@ class _Asked:
                 users.update((key, answered[1].user(key)) for key in answered[1].users)
 
         # The database layer returns the same list again if every byte of the result is the same.
-        rows = self.question.rows(connection, query.instants(self.presented, now, connection), made_ahead)
+        instants = query.instants(self.presented, now, connection)
+        rows = self.question.with_new(instants).rows(connection, made_ahead)
         if answered is None or answered[0] is not rows:
             users.clear()
             self.answered = answered = rows, self._snapshot_of(rows)

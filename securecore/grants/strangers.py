@@ -2,7 +2,7 @@
 
 With ``GATE = "row"`` each certificate of a trusted authority leaves a row in ``securecore_gate``, also after a refused
 request. Without this purge, an attacker with many certificates could fill the table. Only a transaction that locks the
-row needs it: the next transaction inserts the row again (``gate._HELD_ROW``), and no code compares the epoch of a
+row needs it: the next transaction inserts the row again (``gate.row``), and no code compares the epoch of a
 certificate's gate.
 """
 

@@ -24,7 +24,7 @@ from securecore.grants import (
     revoke,
     revoke_all,
 )
-from securecore.grants.query import standing
+from securecore.grants.query import caller_state
 from securecore.models import Certificate, Client
 from tests.grants.conftest import MAKE
 
@@ -72,7 +72,7 @@ class TestPrincipals:
 KINDS = ("user", "service", "certificate", "group", "role")
 
 
-class TestStanding:
+class TestCallerState:
     def test_of_a_user_who_is_not_active(self, alice: str, user: User, give: Give) -> None:
         give(alice)
         User.objects.filter(pk=user.pk).update(is_active=False)
@@ -303,8 +303,8 @@ def test_what_is_known_of_callers_is_bounded(alice: str, group: Group, give: Giv
     for number in range(9):
         with transaction.atomic():
             assert decide((alice, f"service:{number}"), MAKE, clock=clock.now)
-    assert len(standing._questions) == 3
-    assert len(authorization._belonged_to) == (0 if connection.vendor == "sqlite" else 3)
+    assert len(caller_state._queries) == 3
+    assert len(authorization._groups) == 3
 
 
 def test_a_late_gate_asks_again_in_two_statements_however_much(

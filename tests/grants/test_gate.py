@@ -13,7 +13,8 @@ from django.db import OperationalError, connection, connections, transaction
 from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
 from securecore.errors import Busy, Misuse, PermissionDenied
-from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
+from securecore.grants import Gate, Grant, authorize, decide, late_gate, principals, revoke
+from securecore.grants.gate.lock_numbers import lock_sql
 from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -243,6 +244,6 @@ def test_a_change_of_everybody_takes_no_more_locks_than_there_are_numbers() -> N
         return
     names = [f"user:{number}" for number in range(20_000)]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(gate.lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [names])
+        cursor.execute(lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [names])
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
         assert 1_000 < cursor.fetchone()[0] <= 1_024
