@@ -148,14 +148,14 @@ def _composed(
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """Return the SQL of the grants of the user, of this certificate and of this client, for ``effective.read_held()``.
+    """Return the SQL of the grants of user, certificate and client, for ``effective.read_granted()``.
 
     Each grant carries the name of its principal. Here only the signature of a token is judged. So a user object gets
     the grants of a client or certificate only once that credential is proven (see ``Access``).
     """
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(service)s"] if "token" in parts else []
-    return effective.held_sql(names=names, user=users.key)
+    return effective.granted_sql(names=names, user=users.key)
 
 
 def token_ended(parts: tuple[str, ...]) -> str:

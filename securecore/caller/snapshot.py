@@ -14,7 +14,7 @@ from securecore.caller import query
 from securecore.caller.query import Presented
 from securecore.caller.user_table import UserTable, user_table
 from securecore.conf import settings
-from securecore.grants.query.effective import Held
+from securecore.grants.query.effective import Granted
 from securecore.sessions.statements import Found
 
 
@@ -58,7 +58,7 @@ class Snapshot(NamedTuple):
     def user(self, key: Any) -> Any:
         """Return a new user object, which shares no mutable value with the user object of another request."""
         user = self.table.user(self.users[key])
-        user.securecore_granted = Held(self.granted[key])
+        user.securecore_granted = Granted(self.granted[key])
         return user
 
     @property

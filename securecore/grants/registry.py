@@ -19,6 +19,7 @@ from securecore.database.statements import Rows, Statement
 from securecore.grants import gate
 from securecore.grants.gate.eviction import ending_holders
 from securecore.grants.limits import check_limits
+from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.permission_names import LONGEST, require_permission
 from securecore.grants.principals import object_of, require_principal
@@ -43,7 +44,7 @@ def grant(
     with database.outermost_transaction("grant()"), ending_holders() if denies else nullcontext():
         _close(require_principal(principal), require_permission(permission), ends_holders=denies)
         grants = _rows()
-        if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
+        if grants.not_revoked().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
             return False
         grants.create(
             principal=principal,
@@ -79,7 +80,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
     """Revoke all grants of ``principal`` itself, with its roles but without its denials; return their number."""
     with database.outermost_transaction("revoke_all()"), ending_holders():
-        roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
+        roles = _rows().not_revoked().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
         return _rows().filter(principal=principal, denies=False).revoke(now=now)
 
@@ -97,11 +98,13 @@ def note_change(*principals: str) -> None:
             gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
-#: Revokes the live grant of one permission, as ``GrantQuerySet.revoke()`` does.
-_REVOKING = Statement("""
-    UPDATE securecore_grant SET revoked_at = %(now)s WHERE principal = %(principal)s AND permission = %(permission)s
-    AND object_type = %(type)s AND object_id = %(object)s AND denies = %(denies)s AND revoked_at IS NULL RETURNING id
-""")
+#: Revokes the grant of one permission, as ``GrantQuerySet.revoke()`` does.
+_REVOKING = Statement(f"""
+    UPDATE securecore_grant AS g SET revoked_at = %(now)s
+    WHERE principal = %(principal)s AND permission = %(permission)s AND object_type = %(type)s
+    AND object_id = %(object)s AND denies = %(denies)s AND {not_revoked_sql("g")}
+    RETURNING id
+""")  # noqa: S608
 
 
 def _close(principal: str, permission: str, **change: Any) -> Rows:

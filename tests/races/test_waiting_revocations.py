@@ -75,7 +75,7 @@ def ended(thread: Thread | Held) -> bool:
 
 
 def held(principal: str) -> bool:
-    return Grant.objects.live().filter(principal=principal).exists()
+    return Grant.objects.not_revoked().filter(principal=principal).exists()
 
 
 @pytest.fixture

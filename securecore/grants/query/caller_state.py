@@ -100,23 +100,23 @@ def _bound(
 ) -> BoundStatement:
     user = user_key(names)
     given = {f"sc_name{index}": name for index, name in enumerate(names)}
-    wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
+    required = {f"sc_permission{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
     conditions = tuple((credential.refusal, credential.ended) for credential in credentials)
-    statement = _statement(kinds_of(names), len(wanted), user is not None, conditions, surroundings)
+    statement = _statement(kinds_of(names), len(required), user is not None, conditions, surroundings)
     more = {name: value for credential in credentials for name, value in credential.parameters}
-    return statement.bind({"sc_user": user, **given, **wanted, **more})
+    return statement.bind({"sc_user": user, **given, **required, **more})
 
 
 @lru_cache(maxsize=64)
 def _statement(
     kinds: tuple[str, ...],
-    wanted: int,
+    required: int,
     has_user: bool,
     conditions: tuple[tuple[str, str], ...],
     _: effective.Surroundings,
 ) -> Statement:
     own = [f"%(sc_name{index})s" for index in range(len(kinds))]
-    among = [f"%(sc_wanted{index})s" for index in range(wanted)]
+    among = [f"%(sc_permission{index})s" for index in range(required)]
     user = "%(sc_user)s" if has_user else None
     grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=_may_wait())
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
