@@ -12,14 +12,17 @@ from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
+from securecore.database import Statement
 from securecore.errors import Busy, Misuse, PermissionDenied
-from securecore.grants import Gate, Grant, authorize, decide, late_gate, principals, revoke
+from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
 from securecore.grants.gate.lock_numbers import lock_sql
 from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Give = Callable[..., bool]
+
+ADD = Statement("SELECT %(a)s + 1")
 
 
 class TestMisuse:
@@ -142,6 +145,38 @@ class TestRows:
                 assert Gate.objects.filter(principal=names[1]).exists() == (connection.vendor == "postgresql")
                 assert decide(names, MAKE, clock=clock.now)
         connection.close()
+
+
+@pytest.mark.parametrize("threshold", [5, None])
+@pytest.mark.parametrize("kind", ["auto", "row"])
+class TestRowsOfAStatement:
+    """The gate runs the statement that it is given, on every connection, and returns its rows."""
+
+    @pytest.fixture(autouse=True)
+    def _connection(self, settings: Any, kind: str, threshold: int | None) -> Iterator[None]:
+        settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
+        connection.close()
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            connection.connection.prepare_threshold = threshold
+        yield
+        connection.close()
+
+    @pytest.mark.parametrize("begins", [False, True])
+    @pytest.mark.parametrize("names", [(), ("user:4711",), ("user:4711", "group:1")])
+    def test_are_returned_by_close(self, names: tuple[str, ...], begins: bool) -> None:
+        with transaction.atomic():
+            if begins:
+                Group.objects.exists()
+            assert gate.close(*names, statement=ADD.bind({"a": 1})) == [(2,)]
+            assert gate.close(*names) == []
+
+    @pytest.mark.parametrize("begins", [False, True])
+    def test_are_returned_by_enter(self, begins: bool) -> None:
+        with transaction.atomic():
+            if begins:
+                Group.objects.exists()
+            assert gate.enter(("user:4711",), {"group:1"}, ADD.bind({"a": 1})) == [(2,)]
 
 
 class TestOneTurn:
