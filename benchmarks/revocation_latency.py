@@ -45,7 +45,7 @@ from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from securecore import clock, grants  # noqa: E402
 from securecore.errors import Refused  # noqa: E402
-from securecore.grants import turnstile  # noqa: E402
+from securecore.grants.gate import semaphore  # noqa: E402
 from securecore.http.decorators import requires  # noqa: E402
 from securecore.revocation import revoke_grant  # noqa: E402
 
@@ -204,11 +204,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--effect", type=float, default=2.0, help="milliseconds")
     parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
-    parser.add_argument("--at-once", type=int, default=turnstile.AT_ONCE, help="threads of a process at the gate")
+    parser.add_argument("--at-once", type=int, default=semaphore.AT_ONCE, help="threads of a process at the gate")
     parser.add_argument("--unprepared", action="store_true")
     parser.add_argument("--slow-body", action="store_true")
     chosen = parser.parse_args()
-    turnstile.AT_ONCE = chosen.at_once
+    semaphore.AT_ONCE = chosen.at_once
     if not chosen.unprepared:  # as docs/caller.md advises
         connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event

@@ -53,7 +53,7 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
             return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
     database.require_no_transaction("revoke_grant()")
-    revoked = _once_more_after_deadlock(revoke)
+    revoked = database.retry_after_deadlock(revoke)
     leases.outlast()
     if revoked:
         named = ":".join(filter(None, principals.object_of(obj)))
@@ -349,16 +349,7 @@ def _gated(operation: str, work: Callable[[], Result]) -> Result:
             leases.outlast()
             return result
 
-    return _once_more_after_deadlock(once)
-
-
-def _once_more_after_deadlock(work: Callable[[], Result]) -> Result:
-    try:
-        return work()
-    except Busy as busy:
-        if not database.is_deadlock(busy.__cause__):
-            raise
-        return work()
+    return database.retry_after_deadlock(once)
 
 
 def _sessions_of(thumbprint: str, rows: SessionQuerySet) -> tuple[SessionQuerySet, SessionQuerySet]:

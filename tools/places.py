@@ -49,7 +49,7 @@ PLACES = (
     Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
     Place("change a claim", "def claim(model: type[models.Model]", "`INSERT ... ON CONFLICT ... RETURNING`"),
     Place("change the one query", "def _composed(", "and docs/caller.md; a query count is asserted in the tests"),
-    Place("change the gate", "def close_all(", "read its notes first; then `tests/races`"),
+    Place("change the gate", "class Gates(", "read the notes in `__init__.py` beside it first; then `tests/races`"),
     Place("add a revocation", "def revoke_grant(", "one committed transaction; add it to the races"),
     Place("close the gate for another table", "def every_rule(", "a trigger rule for PostgreSQL and SQLite"),
     Place("change a decorator for views", "def requires(", "the others stand beside it"),

@@ -24,7 +24,7 @@ from django.db import connections
 from securecore import leases
 from securecore.caller.user_table import UserTable
 from securecore.conf import settings
-from securecore.database.statements import Question, Statement
+from securecore.database.statements import BoundStatement, Statement
 from securecore.grants.query import effective, user_tables
 from securecore.identity import obtained
 from securecore.models import RevokedToken
@@ -79,7 +79,7 @@ class Presented(NamedTuple):
         return tuple(part for part, is_needed in needed.items() if is_needed)
 
 
-def question(presented: Presented, users: UserTable) -> Question:
+def question(presented: Presented, users: UserTable) -> BoundStatement:
     """Return the one query for ``presented``, bound to all parameters but ``instants()``; ``places`` splits a row."""
     condition, parameters = users.condition()
     names = presented.certificates or ()
@@ -89,7 +89,7 @@ def question(presented: Presented, users: UserTable) -> Question:
     if presented.token is not None:
         parameters |= of_token(presented.token, users)
     composed = _composed(presented.parts, len(names), users, condition, settings.DJANGO_PERMISSIONS)
-    return Question(composed, parameters)
+    return composed.bind(parameters)
 
 
 def instants(presented: Presented, now: dt.datetime, database: Any) -> dict[str, Any]:
@@ -148,14 +148,14 @@ def _composed(
 
 
 def _granted(users: UserTable, certificates: list[str], parts: tuple[str, ...]) -> str:
-    """Return the SQL of the grants of the user, of this certificate and of this client, for ``effective.read_held()``.
+    """Return the SQL of the grants of user, certificate and client, for ``effective.read_granted()``.
 
     Each grant carries the name of its principal. Here only the signature of a token is judged. So a user object gets
     the grants of a client or certificate only once that credential is proven (see ``Access``).
     """
     names = [user_tables.name_sql(users.key), *(f"'certificate:' || {name}" for name in certificates)]
     names += ["'service:' || %(service)s"] if "token" in parts else []
-    return effective.held_sql(names=names, user=users.key)
+    return effective.granted_sql(names=names, user=users.key)
 
 
 def token_ended(parts: tuple[str, ...]) -> str:

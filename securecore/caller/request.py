@@ -21,7 +21,7 @@ from securecore.conf import settings
 from securecore.database.statements import is_djangos_own
 from securecore.errors import InvalidToken
 from securecore.grants import principals
-from securecore.grants.query.effective import Held
+from securecore.grants.query.effective import Granted
 from securecore.identity import ClientCertificate
 from securecore.sessions import record_id
 from securecore.sessions.statements import Found
@@ -213,7 +213,7 @@ class Access:
             user = self._spare.pop(key, None) or snapshot.user(key)
             service = self.service_of(self.token) if credential == credential_table.BEARER else None
             names = (*self._certificate_names, *([service] if service else []))
-            user.securecore_granted = Held(snapshot.granted[key], names)
+            user.securecore_granted = Granted(snapshot.granted[key], names)
             self._users[name] = user
         return self._users[name] if self._users[name].is_active else None
 

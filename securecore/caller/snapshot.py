@@ -14,7 +14,7 @@ from securecore.caller import query
 from securecore.caller.query import Presented
 from securecore.caller.user_table import UserTable, user_table
 from securecore.conf import settings
-from securecore.grants.query.effective import Held
+from securecore.grants.query.effective import Granted
 from securecore.sessions.statements import Found
 
 
@@ -58,7 +58,7 @@ class Snapshot(NamedTuple):
     def user(self, key: Any) -> Any:
         """Return a new user object, which shares no mutable value with the user object of another request."""
         user = self.table.user(self.users[key])
-        user.securecore_granted = Held(self.granted[key])
+        user.securecore_granted = Granted(self.granted[key])
         return user
 
     @property
@@ -91,7 +91,8 @@ class _Asked:
                 users.update((key, answered[1].user(key)) for key in answered[1].users)
 
         # The database layer returns the same list again if every byte of the result is the same.
-        rows = self.question.rows(connection, query.instants(self.presented, now, connection), made_ahead)
+        instants = query.instants(self.presented, now, connection)
+        rows = self.question.with_new(instants).rows(connection, made_ahead)
         if answered is None or answered[0] is not rows:
             users.clear()
             self.answered = answered = rows, self._snapshot_of(rows)

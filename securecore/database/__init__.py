@@ -16,7 +16,7 @@ from securecore.database.locks import (
     wait_for_turn,
 )
 from securecore.database.rows import claim, delete_batch, update
-from securecore.database.statements import Asked, Question, Statement, begun, is_djangos_own
+from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own, run_in_pipeline
 from securecore.database.transactions import (
     committed_transaction,
     may_hold_locks,
@@ -24,13 +24,13 @@ from securecore.database.transactions import (
     outermost_transaction_from,
     require_no_transaction,
     require_outermost_transaction,
+    retry_after_deadlock,
 )
 
 __all__ = [
-    "Asked",
-    "Question",
+    "BoundStatement",
+    "Rows",
     "Statement",
-    "begun",
     "bounded_wait",
     "claim",
     "committed_transaction",
@@ -47,6 +47,8 @@ __all__ = [
     "refused_when_locked",
     "require_no_transaction",
     "require_outermost_transaction",
+    "retry_after_deadlock",
+    "run_in_pipeline",
     "update",
     "wait_for_turn",
 ]

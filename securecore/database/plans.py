@@ -25,7 +25,7 @@ _BEGIN, _COMMIT = b"BEGIN", b"COMMIT"
 _MOST = 64
 
 
-class Bound:
+class Encoded:
     """A query with the values of its parameters as they go over the wire. Those that are new each time are last.
 
     It belongs to no connection, and threads may share it.
@@ -52,8 +52,8 @@ class _Plan:
 
     def rows(self, result: Any) -> list[tuple[Any, ...]]:
         self.columns.set_pgresult(result, set_loaders=False)
-        found: list[tuple[Any, ...]] = self.columns.load_rows(0, result.ntuples, tuple)
-        return found
+        rows: list[tuple[Any, ...]] = self.columns.load_rows(0, result.ntuples, tuple)
+        return rows
 
 
 class Plans:
@@ -69,23 +69,25 @@ class Plans:
         self._numbers = count(1)
 
     def rows(
-        self, bound: Bound, new: Sequence[Any] = (), meanwhile: Callable[[], None] | None = None
+        self, encoded: Encoded, new: Sequence[Any] = (), meanwhile: Callable[[], None] | None = None
     ) -> list[tuple[Any, ...]] | None:
-        """Run ``bound`` with ``new`` in the place of its last values; the list is that of the last time if every byte
-        is. ``meanwhile`` may be called while PostgreSQL works; it must ask for nothing. Returns None, once, if its plan
-        is gone, and it may be asked again. Raises psycopg's errors.
+        """Run ``encoded`` with ``new`` in the place of its last values, and return its rows.
 
-        In a transaction psycopg's own cursor runs ``bound``: the cursor begins the transaction, and tracks the prepared
+        If every byte is that of the last result, the same list is returned. ``meanwhile`` may be called while
+        PostgreSQL works; it must run no statement. Returns None, once, if the plan is gone; then call again. Raises
+        psycopg's errors.
+
+        In a transaction psycopg's own cursor runs the query: the cursor begins the transaction, and tracks the prepared
         statements that psycopg deallocates after a rollback. A missing plan would break the transaction.
         """
         is_in_pipeline = self.connection.pgconn.pipeline_status != PipelineStatus.OFF  # the project's own
         if not self.connection.autocommit or is_in_pipeline:
-            values = [*bound.values[: len(bound.values) - len(new)], *new]
-            return list(self._cursor.execute(bound.query, values, prepare=True).fetchall())
+            values = [*encoded.values[: len(encoded.values) - len(new)], *new]
+            return list(self._cursor.execute(encoded.query, values, prepare=True).fetchall())
         with self.connection.lock:
-            plan, dumped = self._plan(bound, new)
+            plan, dumped = self._plan(encoded, new)
             try:
-                self.connection.pgconn.send_query_prepared(plan.name, dumped, bound.formats)
+                self.connection.pgconn.send_query_prepared(plan.name, dumped, encoded.formats)
                 try:
                     if meanwhile is not None:
                         meanwhile()
@@ -94,18 +96,18 @@ class Plans:
             except Error as error:
                 if error.sqlstate not in _GONE:
                     raise
-                del self._plans[bound.query, bound.types]
+                del self._plans[encoded.query, encoded.types]
                 return None
             columns = range(len(plan.types))
             cells = [result.get_value(row, column) for row in range(result.ntuples) for column in columns]
-            types, known, rows = bound.answer
+            types, known, rows = encoded.answer
             if cells != known or types != plan.types:
                 rows = plan.rows(result)
-                bound.answer = plan.types, cells, rows
+                encoded.answer = plan.types, cells, rows
             return rows
 
-    def begun(
-        self, asked: Sequence[tuple[Bound, Sequence[Any]]], commits: bool = False
+    def run_in_pipeline(
+        self, statements: Sequence[tuple[Encoded, Sequence[Any]]], commits: bool = False
     ) -> list[list[tuple[Any, ...]]] | None:
         """Begin a transaction and run these statements in one round trip (libpq's pipeline mode).
 
@@ -121,19 +123,20 @@ class Plans:
         if connection.autocommit or not is_plain or not is_idle:
             return None
         with connection.lock:
-            prepared = [self._plan(bound, new) for bound, new in asked]
+            prepared = [self._plan(encoded, new) for encoded, new in statements]
             sent = [
-                (plan.name, dumped, bound.formats) for (plan, dumped), (bound, _) in zip(prepared, asked, strict=True)
+                (plan.name, dumped, encoded.formats)
+                for (plan, dumped), (encoded, _) in zip(prepared, statements, strict=True)
             ]
-            beginning, *results = self._in_one_turn(sent, commits)
+            beginning, *results = self._in_one_round_trip(sent, commits)
             self._check(beginning, b"BEGIN")
-            for (bound, _), result in zip(asked, results, strict=False):
+            for (encoded, _), result in zip(statements, results, strict=False):
                 try:
                     self._check(result)
                 except Error as error:
                     if error.sqlstate not in _GONE:
                         raise
-                    del self._plans[bound.query, bound.types]
+                    del self._plans[encoded.query, encoded.types]
                     pgconn.send_query(b"ROLLBACK")
                     self._result()
                     return None
@@ -141,7 +144,7 @@ class Plans:
                 self._check(results.pop(), b"COMMIT")
             return [plan.rows(result) for (plan, _), result in zip(prepared, results, strict=True)]
 
-    def _in_one_turn(self, sent: Sequence[tuple[bytes, Any, Any]], commits: bool) -> list[Any]:
+    def _in_one_round_trip(self, sent: Sequence[tuple[bytes, Any, Any]], commits: bool) -> list[Any]:
         """Return the results of BEGIN, of each prepared statement, and with ``commits`` of COMMIT. An error is a result
         too, and so is "not run" for each statement behind it: the caller has to look at every result.
         """
@@ -162,16 +165,16 @@ class Plans:
             raise
         return list(results)
 
-    def _plan(self, bound: Bound, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
-        """Return the plan of ``bound`` and the parameters that it is run with."""
-        dumped = bound.dumped
+    def _plan(self, encoded: Encoded, new: Sequence[Any]) -> tuple[_Plan, list[Any]]:
+        """Return the plan of ``encoded`` and the parameters that it is run with."""
+        dumped = encoded.dumped
         if dumped is None:
-            parameters, values = self._parameters, bound.values
+            parameters, values = self._parameters, encoded.values
             dumped = list(parameters.dump_sequence(values, [PyFormat.AUTO] * len(values)))
-            bound.types, bound.formats = parameters.types, list(parameters.formats or ())
-            bound.dumped = dumped  # the last: another thread that sees it sees the rest
+            encoded.types, encoded.formats = parameters.types, list(parameters.formats or ())
+            encoded.dumped = dumped  # the last: another thread that sees it sees the rest
         # A plan is for parameters of certain types, and a number's depends on its size.
-        plan = self._plans.get((bound.query, bound.types)) or self._prepared(bound.query, bound.types)
+        plan = self._plans.get((encoded.query, encoded.types)) or self._prepared(encoded.query, encoded.types)
         if new:
             fixed = len(dumped) - len(new)
             dumped = [*dumped[:fixed], *self._parameters.dump_sequence(new, [PyFormat.AUTO] * len(new))]

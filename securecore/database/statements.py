@@ -9,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 try:
-    from securecore.database.plans import Bound, Plans
+    from securecore.database.plans import Encoded, Plans
 except ImportError:  # no psycopg 3
     Plans = None  # type: ignore[assignment, misc]
 
@@ -17,8 +17,8 @@ except ImportError:  # no psycopg 3
 class Statement:
     """An SQL statement that is built once and runs for every request.
 
-    ``text`` names its parameters ``%(name)s``. ``new`` are the parameters that a ``Question`` gets anew for each run,
-    for example ``now``.
+    ``text`` names its parameters ``%(name)s``. ``new`` are the parameters that ``BoundStatement.with_new()`` gets anew
+    for each run, for example ``now``.
     """
 
     def __init__(self, text: str, new: Sequence[str] = ()) -> None:
@@ -30,61 +30,67 @@ class Statement:
         # PostgreSQL's own form of parameters, so that psycopg need not translate the text for each request.
         self.numbered = re.sub(r"%\((\w+)\)s", lambda match: numbers[match[1]], text).replace("%%", "%").encode()
 
-    def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Run the statement and return its rows. ``parameters`` have the form of the database (``get_db_prep_value``).
+    def bind(self, parameters: dict[str, Any]) -> BoundStatement:
+        """Return the statement with ``parameters`` in the form of the database (``get_db_prep_value``)."""
+        return BoundStatement(self, parameters)
+
+    def rows(self, database: BaseDatabaseWrapper, parameters: dict[str, Any]) -> Rows:
+        """Run the statement once with these ``parameters``, and return its rows."""
+        return self.bind(parameters).rows(database)
+
+
+class BoundStatement:
+    """A ``Statement`` with ``parameters``. Requests with the same values share one, and the threads too.
+
+    ``with_new()`` gives one run the values that differ, for example ``now``. The copies share the encoded values of the
+    other parameters and the last result.
+    """
+
+    def __init__(self, statement: Statement, parameters: dict[str, Any], _encoded: list[Any] | None = None) -> None:
+        self.statement, self.parameters = statement, parameters
+        #: Nothing, or one ``plans.Encoded``: the first run on a connection that prepares fills the list for all copies.
+        self._encoded: list[Any] = [] if _encoded is None else _encoded
+
+    def with_new(self, parameters: dict[str, Any]) -> BoundStatement:
+        """Return this statement for one run, with new values of the parameters that ``Statement`` names as ``new``."""
+        return BoundStatement(self.statement, self.parameters | parameters, self._encoded)
+
+    def rows(self, database: BaseDatabaseWrapper, meanwhile: Callable[[], None] | None = None) -> Rows:
+        """Run the statement and return its rows.
 
         Where the connection allows it (``prepare_threshold`` in OPTIONS), the statement is prepared: on PostgreSQL that
         takes a tenth of the time of Django's cursor, which is mostly planning. Elsewhere Django's cursor runs the
         statement, for example behind a pooler, and where ``connection.queries`` or a wrapper records the statements.
-        """
-        return Question(self, parameters).rows(database, parameters)
-
-    def asked(self, parameters: dict[str, Any]) -> Asked:
-        """Return the statement bound to all its ``parameters``, for one run."""
-        return Question(self, parameters), parameters
-
-
-class Question:
-    """A bound statement: a ``Statement`` with ``parameters``, for many runs."""
-
-    def __init__(self, statement: Statement, parameters: dict[str, Any]) -> None:
-        self.statement, self.parameters = statement, parameters
-        self._bound: Any = None
-
-    def rows(
-        self, database: BaseDatabaseWrapper, parameters: dict[str, Any], meanwhile: Callable[[], None] | None = None
-    ) -> list[tuple[Any, ...]]:
-        """Run the statement as ``Statement.rows()`` does. ``parameters`` replace those of the same name.
 
         If the result is the same as that of the last run, the same list is returned, so do not change the list.
         ``meanwhile`` may be called while PostgreSQL works, and must run no statement.
         """
         plans = _plans(database)
         if plans is not None:
-            bound, new = self.bound(parameters)
+            encoded, new = self.encoded()
             with database.wrap_database_errors:
-                rows: list[tuple[Any, ...]] | None = plans.rows(bound, new, meanwhile)
+                rows: Rows | None = plans.rows(encoded, new, meanwhile)
             if rows is not None:
                 return rows
         with database.cursor() as cursor:
-            cursor.execute(self.statement.text, self.parameters | parameters)
+            cursor.execute(self.statement.text, self.parameters)
             return list(cursor.fetchall())
 
-    def bound(self, parameters: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """Return the query and values for ``Plans``, and those of ``parameters`` that replace the last values."""
+    def encoded(self) -> tuple[Any, list[Any]]:
+        """Return the query and values for ``Plans``, and the new values of this run."""
         statement = self.statement
-        if self._bound is None:
-            given = self.parameters | parameters
-            self._bound = Bound(statement.numbered, [given[name] for name in statement.names])
-        return self._bound, [parameters[name] for name in statement.new]
+        if not self._encoded:
+            self._encoded.append(Encoded(statement.numbered, [self.parameters[name] for name in statement.names]))
+        return self._encoded[0], [self.parameters[name] for name in statement.new]
 
 
-#: A bound statement, and the parameters of this run.
-Asked = tuple[Question, dict[str, Any]]
+Rows = list[tuple[Any, ...]]
 
 
-def begun(database: BaseDatabaseWrapper, *asked: Asked, commits: bool = False) -> list[list[tuple[Any, ...]]] | None:
-    """Send BEGIN and these bound statements in one round trip, and return the rows of each statement.
+def run_in_pipeline(
+    database: BaseDatabaseWrapper, statements: Sequence[BoundStatement], *, commits: bool = False
+) -> list[Rows] | None:
+    """Send BEGIN and these statements in one round trip, and return the rows of each statement.
 
     Returns None, and has sent nothing that stays, where the transaction has begun already or statements may not be
     prepared. With ``commits`` the round trip also commits. The transaction is then finished; run nothing more in it.
@@ -93,7 +99,7 @@ def begun(database: BaseDatabaseWrapper, *asked: Asked, commits: bool = False) -
     if plans is None:
         return None
     with database.wrap_database_errors:
-        rows: list[list[tuple[Any, ...]]] | None = plans.begun([each.bound(given) for each, given in asked], commits)
+        rows: list[Rows] | None = plans.run_in_pipeline([each.encoded() for each in statements], commits)
     return rows
 
 

@@ -72,25 +72,32 @@ def outermost_transaction(operation: str) -> Iterator[bool]:
 def outermost_transaction_from(operation: str, first: Callable[[], Result]) -> Iterator[Result]:
     """Open or join the outermost transaction, call ``first()`` in the transaction, and give its result to the block.
 
-    If PostgreSQL ends ``first()`` to solve a deadlock, and this call opened the transaction, it begins once more.
+    If this call opened the transaction, a deadlock of ``first()`` is retried (``retry_after_deadlock``).
     """
+
+    def begin() -> Result:
+        with ExitStack() as attempt:
+            attempt.enter_context(outermost_transaction(operation))
+            result = first()
+            stack.enter_context(attempt.pop_all())
+        return result
+
     with ExitStack() as stack:
-        try:
-            result = _begun(stack, operation, first)
-        except Refused as refusal:
-            if _open_blocks(connection()) or not is_deadlock(refusal.__cause__):
-                raise
-            time.sleep(_AFTER_DEADLOCK)
-            result = _begun(stack, operation, first)
-        yield result
+        yield retry_after_deadlock(begin)
 
 
-def _begun(stack: ExitStack, operation: str, first: Callable[[], Result]) -> Result:
-    with ExitStack() as attempt:
-        attempt.enter_context(outermost_transaction(operation))
-        result = first()
-        stack.enter_context(attempt.pop_all())
-    return result
+def retry_after_deadlock(work: Callable[[], Result]) -> Result:
+    """Call ``work``, a whole transaction, and once more if PostgreSQL ended it to solve a deadlock.
+
+    Inside an open transaction there is no second call, since the statements before ``work`` were rolled back too.
+    """
+    try:
+        return work()
+    except Refused as refusal:
+        if _open_blocks(connection()) or not is_deadlock(refusal.__cause__):
+            raise
+        time.sleep(_AFTER_DEADLOCK)
+        return work()
 
 
 def require_outermost_transaction(operation: str) -> None:

@@ -24,7 +24,7 @@ from securecore.grants.gate import take_gate
 from securecore.grants.models import Gate, Grant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
-from securecore.grants.query.standing import Credential
+from securecore.grants.query.caller_state import Credential
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
 __all__ = [

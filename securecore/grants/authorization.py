@@ -19,16 +19,16 @@ from securecore.grants import allowance, gate
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import Target, names_of, target_of
-from securecore.grants.query import effective, standing
+from securecore.grants.query import caller_state, effective
+from securecore.grants.query.caller_state import CallerState, Credential
 from securecore.grants.query.effective import EffectiveGrant
-from securecore.grants.query.standing import Credential
 
 Principal = str | tuple[str, ...]
 #: ``securecore.clock.now``. A check reads the clock before and after the wait for the gate, so it takes no ``now``.
 Clock = Callable[[], dt.datetime]
 
 #: A required permission, and its object.
-Asked = tuple[str, Target]
+Required = tuple[str, Target]
 
 #: The one ``Decision.reason`` that allows the effect.
 GRANTED = "granted"
@@ -146,20 +146,20 @@ def decide(
 
 
 def decide_all(
-    principal: Principal, asked: Sequence[Asked], *, credentials: Sequence[Credential] = (), clock: Clock
+    principal: Principal, required: Sequence[Required], *, credentials: Sequence[Credential] = (), clock: Clock
 ) -> list[Decision]:
     """Decide about several permissions in the two statements of ``decide``. The objects are ``Target`` values."""
-    asked = [(require_permission(permission), on) for permission, on in asked]
-    return _decided(names_of(principal), asked, tuple(credentials), clock)
+    checked = [(require_permission(permission), on) for permission, on in required]
+    return _decided(names_of(principal), checked, tuple(credentials), clock)
 
 
 class Judge:
     """Decides about one caller. The transaction holds the caller's gates, and the grants were read behind the gates."""
 
-    def __init__(self, names: tuple[str, ...], permissions: Sequence[str], read: standing.Standing) -> None:
+    def __init__(self, names: tuple[str, ...], permissions: Sequence[str], state: CallerState) -> None:
         self._names = names
         self._permissions = frozenset(permissions)
-        self._read = read
+        self._state = state
 
     def knows(self, permission: str) -> bool:
         """Say whether the grants of ``permission`` were read."""
@@ -167,7 +167,7 @@ class Judge:
 
     def decide(self, permission: str, obj: Any = None) -> Decision:
         """Decide without a statement. The grants of ``permission`` must have been read (see ``knows``)."""
-        return _judged(self._read, self._names, permission, _object(obj))
+        return _judged(self._state, self._names, permission, _object(obj))
 
 
 def judge(
@@ -179,38 +179,36 @@ def judge(
     outermost transaction.
     """
     names = names_of(principal)
-    read = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
-    return Judge(names, permissions, read)
+    state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
+    return Judge(names, permissions, state)
 
 
 def _decided(
-    names: tuple[str, ...], asked: Sequence[Asked], credentials: tuple[Credential, ...], clock: Clock
+    names: tuple[str, ...], required: Sequence[Required], credentials: tuple[Credential, ...], clock: Clock
 ) -> list[Decision]:
-    permissions = tuple(dict.fromkeys(permission for permission, _ in asked))
-    read = _read_behind_gates(names, permissions, credentials, clock)
-    return [_judged(read, names, permission, on) for permission, on in asked]
+    permissions = tuple(dict.fromkeys(permission for permission, _ in required))
+    state = _read_behind_gates(names, permissions, credentials, clock)
+    return [_judged(state, names, permission, on) for permission, on in required]
 
 
 def _read_behind_gates(
     names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
-) -> standing.Standing:
+) -> CallerState:
     database.require_outermost_transaction("decide()")
     began = clock()
-    asking = standing.asked(names, permissions, credentials, now=began, bounds=True)
-    more = tuple({each for credential in credentials for each in credential.gates}.difference(names))
-    held, rows = gate.enter((*names, *more), _belonged_to.get(names) or (), then=asking)
-    held = held and held.difference(more)
+    query = caller_state.query(names, permissions, credentials, now=began)
+    known = _groups.get(names) or frozenset()
+    gates = tuple(dict.fromkeys([*names, *(gate for credential in credentials for gate in credential.gates)]))
+    rows = gate.enter(gates, known, query)
     now = clock()  # after the wait
-    read = standing.read(names, permissions, credentials, now=now) if rows is None else standing.read_at(now, rows)
-    while held is not None and (belongs_to := frozenset(grant.name for grant in read.grants)) != held:
-        _belonged_to.put(names, belongs_to)
-        if belongs_to < held:
-            break
-        # The caller joined these groups and roles during the wait, or since ``_belonged_to`` kept the names.
-        gate.enter_also(belongs_to - held)
-        held |= belongs_to
-        read = standing.read(names, permissions, credentials, now=clock())
-    return read
+    state, locked = caller_state.state(rows, now=now), known
+    # The caller joined these groups and roles during the wait, or since ``_groups`` kept the names.
+    while (joined := state.groups(names) - locked) and gate.enter_also(joined):
+        locked |= joined
+        state = caller_state.read(names, permissions, credentials, now=clock())
+    if (groups := state.groups(names)) != known:
+        _groups.put(names, groups)
+    return state
 
 
 def enter(principal: Principal, *, clock: Clock) -> str:
@@ -222,14 +220,13 @@ def enter(principal: Principal, *, clock: Clock) -> str:
     gate and the insert are undone together. Raises ``Busy`` (503).
     """
     names = names_of(principal)
-    _, rows = gate.enter(names, (), then=standing.asked(names, (), now=clock(), bounds=True))
-    now = clock()
-    return (standing.read(names, (), now=now) if rows is None else standing.read_at(now, rows)).refusal
+    rows = gate.enter(names, (), caller_state.query(names, (), now=clock()))
+    return caller_state.state(rows, now=clock()).refusal
 
 
-#: All names of a caller, with its groups and roles, as the last check read them. No decision reads this cache. A
-#: missing name costs one more statement, since the check enters that gate too; a stale name costs one extra lock.
-_belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
+#: The groups and roles of a caller, as the last check read them. No decision reads this cache. A missing name costs one
+#: more statement, since the check enters that gate too; a stale name costs one extra lock.
+_groups: BoundedCache[frozenset[str]] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
@@ -248,16 +245,16 @@ class LateGate:
         self._credentials = credentials
         self._clock = clock
         self._note = note
-        self._asked: list[tuple[Asked, int | None]] = []
+        self._required: list[tuple[Required, int | None]] = []
         self._spends = True
 
     def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller may do this now. ``close()`` checks it again."""
         on, consume = _object(obj), checked_amount(consume)
         require_permission(permission)
-        read = standing.read(self._names, [permission], self._credentials, now=self._clock())
-        _judged(read, self._names, permission, on).require()
-        self._asked.append(((permission, on), consume))
+        state = caller_state.read(self._names, [permission], self._credentials, now=self._clock())
+        _judged(state, self._names, permission, on).require()
+        self._required.append(((permission, on), consume))
         if self._note:
             self._note(permission, obj)
 
@@ -267,14 +264,14 @@ class LateGate:
 
     def abandon(self) -> None:
         """Forget the required permissions, since the caller rolls the transaction back."""
-        self._asked.clear()
+        self._required.clear()
 
     def close(self) -> None:
         """Enter the gate and check every required permission again, in two statements for any number of them."""
-        if not self._asked:
+        if not self._required:
             return
-        decisions = _decided(self._names, [asked for asked, _ in self._asked], self._credentials, self._clock)
-        for decision, (_, consume) in zip(decisions, self._asked, strict=True):
+        decisions = _decided(self._names, [required for required, _ in self._required], self._credentials, self._clock)
+        for decision, (_, consume) in zip(decisions, self._required, strict=True):
             decision.require()
             if self._spends:
                 decision.spend(amount=consume, now=self._clock())
@@ -307,9 +304,9 @@ def late_gate(
         late.close()
 
 
-def _judged(read: standing.Standing, names: tuple[str, ...], permission: str, on: Target) -> Decision:
-    denied, allowing = effective.deciding(read.grants, permission, on)
-    reason = read.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
+def _judged(state: CallerState, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+    denied, allowing = effective.deciding(state.grants, permission, on)
+    reason = state.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
     return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
 
 

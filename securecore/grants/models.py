@@ -5,6 +5,8 @@ import datetime as dt
 from django.db import models
 from django.db.models import F, Q
 
+from securecore.grants.live import NOT_REVOKED
+
 #: A grant of ``role:NAME`` makes its principal a holder of the role. The role's permissions are granted to the
 #: principal ``role:NAME``.
 ROLE = "role:"
@@ -27,9 +29,9 @@ class Gate(models.Model):
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
-    def live(self) -> GrantQuerySet:
-        """Return the grants that are not revoked. They may have expired, or begin later."""
-        return self.filter(revoked_at=None)
+    def not_revoked(self) -> GrantQuerySet:
+        """Return the grants that are not revoked. They may have ended by their bounds, or begin later."""
+        return self.filter(NOT_REVOKED)
 
     def of(self, principal: str, permission: str) -> GrantQuerySet:
         return self.filter(principal=principal, permission=permission)
@@ -39,8 +41,8 @@ class GrantQuerySet(models.QuerySet["Grant"]):
         return self.filter(object_type=object_type, object_id=object_id)
 
     def revoke(self, *, now: dt.datetime) -> int:
-        """Revoke the live grants. A grant that is revoked already keeps its instant. Close the gate first."""
-        return self.live().update(revoked_at=now)
+        """Revoke the grants. A grant that is revoked already keeps its instant. Close the gate first."""
+        return self.not_revoked().update(revoked_at=now)
 
 
 class Grant(models.Model):
@@ -71,7 +73,7 @@ class Grant(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["principal", "permission", "object_type", "object_id", "denies"],
-                condition=Q(revoked_at=None),
+                condition=NOT_REVOKED,
                 name="sc_grant_live_once",
             ),
             models.CheckConstraint(
@@ -98,7 +100,7 @@ class Grant(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["permission", "principal"], condition=Q(revoked_at=None), name="sc_grant_holders"),
+            models.Index(fields=["permission", "principal"], condition=NOT_REVOKED, name="sc_grant_holders"),
         ]
 
     def __str__(self) -> str:

@@ -15,9 +15,11 @@ from django.db.models import F
 
 from securecore import database
 from securecore.conf import settings
-from securecore.database.statements import Statement
+from securecore.database.statements import Rows, Statement
 from securecore.grants import gate
+from securecore.grants.gate.eviction import ending_holders
 from securecore.grants.limits import check_limits
+from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.permission_names import LONGEST, require_permission
 from securecore.grants.principals import object_of, require_principal
@@ -38,11 +40,11 @@ def grant(
     """
     check_limits(denies=denies, **limits)
     object_type, object_id = object_of(obj)
-    # Only a denial ends sessions that hold the gate for too long (``wins``): a grant takes no permission away.
-    with database.outermost_transaction("grant()"), gate.winning() if denies else nullcontext():
-        _close(require_principal(principal), require_permission(permission), wins=denies)
+    # Only a denial ends sessions that hold the gate for too long (``ends_holders``): a grant takes no permission away.
+    with database.outermost_transaction("grant()"), ending_holders() if denies else nullcontext():
+        _close(require_principal(principal), require_permission(permission), ends_holders=denies)
         grants = _rows()
-        if grants.live().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
+        if grants.not_revoked().of(principal, permission).on(object_type, object_id).filter(denies=denies).exists():
             return False
         grants.create(
             principal=principal,
@@ -62,7 +64,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     Opens or joins the outermost transaction. The wait for the gate ends once every allowed effect has committed or
     rolled back. Each check after the commit reads the revocation.
     """
-    with database.outermost_transaction("revoke()") as is_ours, gate.winning():
+    with database.outermost_transaction("revoke()") as is_ours, ending_holders():
         on = object_of(obj)
         which = {
             "principal": require_principal(principal),
@@ -71,18 +73,14 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
             "object": on[1],
             "denies": denies,
         }
-        parameters = which | effective.parameters(now, database.connection())
-        asked = _REVOKING.asked(parameters)
-        revoked = _close(principal, permission, then=asked, commits=is_ours)
-        if revoked is not None:
-            return bool(revoked)
-        return bool(_rows().of(principal, permission).on(*on).filter(denies=denies).revoke(now=now))
+        change = _REVOKING.bind(which | effective.parameters(now, database.connection()))
+        return bool(_close(principal, permission, statement=change, commits=is_ours))
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
     """Revoke all grants of ``principal`` itself, with its roles but without its denials; return their number."""
-    with database.outermost_transaction("revoke_all()"), gate.winning():
-        roles = _rows().live().filter(principal=principal, permission__startswith=ROLE)
+    with database.outermost_transaction("revoke_all()"), ending_holders():
+        roles = _rows().not_revoked().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
         return _rows().filter(principal=principal, denies=False).revoke(now=now)
 
@@ -100,16 +98,18 @@ def note_change(*principals: str) -> None:
             gates.filter(principal__in=chunk).update(epoch=F("epoch") + 1)
 
 
-#: Revokes the live grant of one permission, as ``GrantQuerySet.revoke()`` does.
-_REVOKING = Statement("""
-    UPDATE securecore_grant SET revoked_at = %(now)s WHERE principal = %(principal)s AND permission = %(permission)s
-    AND object_type = %(type)s AND object_id = %(object)s AND denies = %(denies)s AND revoked_at IS NULL RETURNING id
-""")
+#: Revokes the grant of one permission, as ``GrantQuerySet.revoke()`` does.
+_REVOKING = Statement(f"""
+    UPDATE securecore_grant AS g SET revoked_at = %(now)s
+    WHERE principal = %(principal)s AND permission = %(permission)s AND object_type = %(type)s
+    AND object_id = %(object)s AND denies = %(denies)s AND {not_revoked_sql("g")}
+    RETURNING id
+""")  # noqa: S608
 
 
-def _close(principal: str, permission: str, **then: Any) -> gate.Rows | None:
+def _close(principal: str, permission: str, **change: Any) -> Rows:
     # Lock the role's row too, so that a concurrent change of the role does not miss a new holder (Note [Lock order]).
-    return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), **then)
+    return gate.close(principal, rows_too=(permission,) if permission.startswith(ROLE) else (), **change)
 
 
 def _rows() -> GrantQuerySet:

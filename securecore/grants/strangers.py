@@ -2,7 +2,7 @@
 
 With ``GATE = "row"`` each certificate of a trusted authority leaves a row in ``securecore_gate``, also after a refused
 request. Without this purge, an attacker with many certificates could fill the table. Only a transaction that locks the
-row needs it: the next transaction inserts the row again (``gate._HELD_ROW``), and no code compares the epoch of a
+row needs it: the next transaction inserts the row again (``gate.row``), and no code compares the epoch of a
 certificate's gate.
 """
 
@@ -12,6 +12,7 @@ from django.db import transaction
 
 from securecore import database
 from securecore.conf import settings
+from securecore.grants.live import not_revoked_sql
 from securecore.grants.principals import certificate
 
 _PREFIX = certificate("")
@@ -19,7 +20,7 @@ _PREFIX = certificate("")
 _UNKNOWN = f"""
     FROM securecore_gate g WHERE substr(g.principal, 1, {len(_PREFIX)}) = '{_PREFIX}'
     AND NOT EXISTS (SELECT 1 FROM securecore_certificate WHERE thumbprint = substr(g.principal, {len(_PREFIX) + 1}))
-    AND NOT EXISTS (SELECT 1 FROM securecore_grant WHERE principal = g.principal AND revoked_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM securecore_grant r WHERE r.principal = g.principal AND {not_revoked_sql("r")})
 """  # noqa: S608
 
 

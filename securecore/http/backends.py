@@ -37,10 +37,10 @@ class CertificateBackend(ModelBackend):
         if user_obj.pk is None:
             return super().has_perm(user_obj, perm, obj)
         if not hasattr(user_obj, "securecore_granted"):
-            user_obj.securecore_granted = effective.held_now(
+            user_obj.securecore_granted = effective.granted_now(
                 user=user_obj.pk, names=getattr(user_obj, "securecore_names", ()), now=clock.now()
             )
-        granted = effective.read_held(user_obj.securecore_granted)
+        granted = effective.read_granted(user_obj.securecore_granted)
         denied, allowing = effective.deciding(granted, perm, target_of(obj))
         if denied:
             raise PermissionDenied

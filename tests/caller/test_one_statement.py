@@ -299,7 +299,8 @@ class TestHasPerm:
 def _rows(caller: Caller) -> Any:
     key = caller.client.cookies["__Host-sessionid"].value
     presented = Presented(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
-    return question(presented, user_table()).rows(connection, instants(presented, clock.now(), connection))
+    now = instants(presented, clock.now(), connection)
+    return question(presented, user_table()).with_new(now).rows(connection)
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

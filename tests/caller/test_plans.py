@@ -22,7 +22,7 @@ from django.db.transaction import TransactionManagementError
 from psycopg.generators import send
 
 from securecore.database import plans
-from securecore.database.statements import Question, Statement, begun
+from securecore.database.statements import BoundStatement, Statement, run_in_pipeline
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -160,18 +160,18 @@ class TestAnswers:
         raw.execute("DROP TABLE told")
 
     @pytest.fixture
-    def question(self) -> Question:
+    def bound(self) -> BoundStatement:
         statement = Statement(
             "SELECT number, name FROM told WHERE name IS NULL OR name <> %(other)s || %(now)s ORDER BY number",
             new=["now", "unused"],
         )
-        return Question(statement, {"other": "x"})
+        return statement.bind({"other": "x"})
 
-    def test_that_are_the_same_are_read_once(self, told: Any, question: Question) -> None:
+    def test_that_are_the_same_are_read_once(self, told: Any, bound: BoundStatement) -> None:
         told((1, "a"), (2, "b"))
-        first = question.rows(connection, {"now": "1"})
+        first = bound.with_new({"now": "1"}).rows(connection)
         assert first == [(1, "a"), (2, "b")]
-        assert question.rows(connection, {"now": "2"}) is first
+        assert bound.with_new({"now": "2"}).rows(connection) is first
 
     @pytest.mark.parametrize(
         "rows",
@@ -186,45 +186,45 @@ class TestAnswers:
             [],
         ],
     )
-    def test_that_differ_are_read(self, told: Any, question: Question, rows: list[Any]) -> None:
+    def test_that_differ_are_read(self, told: Any, bound: BoundStatement, rows: list[Any]) -> None:
         """Forwards and back, so that each value is both the known one and the new one."""
         before: list[Any] = [(1, "a"), (2, "b")]
         for each in (before, rows, before):
             told(*each)
             for now in ("1", "2"):
-                found = question.rows(connection, {"now": now})
+                found = bound.with_new({"now": now}).rows(connection)
                 assert sorted(found, key=repr) == sorted(each, key=repr)
 
-    def test_depend_on_what_is_asked_now(self, told: Any, question: Question) -> None:
+    def test_depend_on_what_is_asked_now(self, told: Any, bound: BoundStatement) -> None:
         told((1, "x1"), (2, "x2"))
         for now, number in (("1", 2), ("2", 1), ("1", 2)):
-            assert [row[0] for row in question.rows(connection, {"now": now})] == [number]
+            assert [row[0] for row in bound.with_new({"now": now}).rows(connection)] == [number]
 
     def test_of_another_type_are_read_though_their_bytes_are_the_same(self, raw: Any, told: Any) -> None:
         """After a migration. The plan of this connection fails once; a new connection's plan never fails."""
         told((7, "7"))
-        question = Question(Statement("SELECT number FROM told"), {})
-        assert question.rows(connection, {}) == [(7,)]
+        bound = Statement("SELECT number FROM told").bind({})
+        assert bound.rows(connection) == [(7,)]
         raw.execute("ALTER TABLE told ALTER COLUMN number TYPE text")
         raw.execute("DEALLOCATE ALL")
-        assert question.rows(connection, {}) == [("7",)]
-        assert question.rows(connection, {}) == [("7",)]
+        assert bound.rows(connection) == [("7",)]
+        assert bound.rows(connection) == [("7",)]
 
     def test_are_waited_for_whatever_happens_meanwhile(self, raw: Any) -> None:
-        question, done = Question(ADD, {"a": 1}), []
+        bound, done = ADD.bind({"a": 1}), []
 
         def fail() -> None:
             done.append("failed")
             raise ZeroDivisionError
 
         for _ in range(2):
-            assert question.rows(connection, {}, lambda: done.append("done")) == [(2,)]
+            assert bound.rows(connection, lambda: done.append("done")) == [(2,)]
             with pytest.raises(ZeroDivisionError):
-                question.rows(connection, {}, fail)
+                bound.rows(connection, fail)
         assert ADD.rows(connection, {"a": 2}) == [(3,)]
         assert done == ["done", "failed", "done", "failed"]
 
-    def test_of_a_question_of_two_threads_are_each_one_s_own(self, told: Any, question: Question) -> None:
+    def test_of_a_bound_of_two_threads_are_each_one_s_own(self, told: Any, bound: BoundStatement) -> None:
         told((1, "x1"), (2, "x2"))
         failed: list[Any] = []
 
@@ -233,7 +233,7 @@ class TestAnswers:
             connection.connection.prepare_threshold = 5
             try:
                 for _ in range(200):
-                    found = question.rows(connection, {"now": now})
+                    found = bound.with_new({"now": now}).rows(connection)
                     if [row[0] for row in found] != [expected]:
                         failed.append(found)
             finally:
@@ -247,7 +247,7 @@ class TestAnswers:
         assert failed == []
 
 
-class TestBegun:
+class TestPipeline:
     """Statements that begin a transaction, in one round trip."""
 
     STATE = Statement("SELECT %(a)s + 1, pg_current_xact_id() IS NOT NULL")
@@ -255,7 +255,10 @@ class TestBegun:
     def test_are_run_in_it_one_after_the_other(self, raw: Any) -> None:
         for _ in range(2):
             with transaction.atomic():
-                assert begun(connection, self.STATE.asked({"a": 1}), ADD.asked({"a": 2})) == [[(2, True)], [(3,)]]
+                assert run_in_pipeline(connection, [self.STATE.bind({"a": 1}), ADD.bind({"a": 2})]) == [
+                    [(2, True)],
+                    [(3,)],
+                ]
                 assert raw.info.transaction_status.name == "INTRANS"
                 with connection.cursor() as cursor:
                     cursor.execute("SET LOCAL application_name = 'inside'")
@@ -274,33 +277,33 @@ class TestBegun:
                 committing = threading.Thread(target=_commit_when_somebody_waits, args=(other, raw.info.backend_pid))
                 committing.start()
                 with transaction.atomic():
-                    waited, looked = begun(connection, wait.asked({}), look.asked({})) or ([], [])
+                    waited, looked = run_in_pipeline(connection, [wait.bind({}), look.bind({})]) or ([], [])
                 committing.join()
             assert (waited[0][1], looked) == (0, [(1,)])
         finally:
             raw.execute("DROP TABLE seen")
 
     def test_are_left_to_others_where_it_has_begun_or_is_no_plain_one(self, raw: Any) -> None:
-        assert begun(connection, ADD.asked({"a": 1})) is None  # autocommit
+        assert run_in_pipeline(connection, [ADD.bind({"a": 1})]) is None  # autocommit
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-            assert begun(connection, ADD.asked({"a": 1})) is None
+            assert run_in_pipeline(connection, [ADD.bind({"a": 1})]) is None
         raw.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
         with transaction.atomic():
-            assert begun(connection, ADD.asked({"a": 1})) is None
+            assert run_in_pipeline(connection, [ADD.bind({"a": 1})]) is None
         raw.isolation_level = None
         raw.prepare_threshold = None
         with transaction.atomic():
-            assert begun(connection, ADD.asked({"a": 1})) is None
+            assert run_in_pipeline(connection, [ADD.bind({"a": 1})]) is None
 
     def test_whose_plan_is_gone_have_done_nothing(self, raw: Any) -> None:
         for is_gone in (True, False, True):
             with transaction.atomic():
-                begun(connection, ADD.asked({"a": 1}), self.STATE.asked({"a": 1}))
+                run_in_pipeline(connection, [ADD.bind({"a": 1}), self.STATE.bind({"a": 1})])
             for name in names(raw) if is_gone else ():
                 raw.pgconn.exec_(f"DEALLOCATE {name}".encode())
             with transaction.atomic():
-                found = begun(connection, ADD.asked({"a": 1}), self.STATE.asked({"a": 1}))
+                found = run_in_pipeline(connection, [ADD.bind({"a": 1}), self.STATE.bind({"a": 1})])
                 assert (found is None) == is_gone
                 assert raw.info.transaction_status.name == ("IDLE" if found is None else "INTRANS")
                 assert ADD.rows(connection, {"a": 1}) == [(2,)]
@@ -310,7 +313,7 @@ class TestBegun:
         keep = Statement("INSERT INTO kept VALUES (%(number)s) RETURNING number")
         try:
             with transaction.atomic():
-                assert begun(connection, keep.asked({"number": 1}), ADD.asked({"a": 1}), commits=True) == [
+                assert run_in_pipeline(connection, [keep.bind({"number": 1}), ADD.bind({"a": 1})], commits=True) == [
                     [(1,)],
                     [(2,)],
                 ]
@@ -318,11 +321,11 @@ class TestBegun:
                 with psycopg.connect(raw.info.dsn) as other:
                     assert other.execute("SELECT number FROM kept").fetchall() == [(1,)]
             with pytest.raises(IntegrityError), transaction.atomic():
-                begun(connection, keep.asked({"number": 2}), keep.asked({"number": 9}), commits=True)
+                run_in_pipeline(connection, [keep.bind({"number": 2}), keep.bind({"number": 9})], commits=True)
             for name in names(raw):
                 raw.pgconn.exec_(f"DEALLOCATE {name}".encode())
             with transaction.atomic():
-                assert begun(connection, keep.asked({"number": 3}), ADD.asked({"a": 1}), commits=True) is None
+                assert run_in_pipeline(connection, [keep.bind({"number": 3}), ADD.bind({"a": 1})], commits=True) is None
             assert raw.execute("SELECT number FROM kept").fetchall() == [(1,)]
         finally:
             raw.execute("DROP TABLE kept")
@@ -332,7 +335,7 @@ class TestBegun:
         keep = Statement("INSERT INTO kept VALUES (%(number)s) RETURNING number")
         try:
             with pytest.raises(IntegrityError), transaction.atomic():
-                begun(connection, keep.asked({"number": 1}), keep.asked({"number": 1}), commits=True)
+                run_in_pipeline(connection, [keep.bind({"number": 1}), keep.bind({"number": 1})], commits=True)
             assert raw.execute("SELECT number FROM kept").fetchall() == []
         finally:
             raw.execute("DROP TABLE kept")
@@ -344,14 +347,14 @@ class TestBegun:
         """In an aborted pipeline, every later statement has a result without rows and without an error."""
         monkeypatch.setattr(plans, "_BEGIN", b"BEGIN ISOLATION LEVEL NONE")
         with pytest.raises(ProgrammingError), transaction.atomic():
-            begun(connection, ADD.asked({"a": 1}), ADD.asked({"a": 2}), commits=commits)
+            run_in_pipeline(connection, [ADD.bind({"a": 1}), ADD.bind({"a": 2})], commits=commits)
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     def test_raise_when_the_commit_was_a_rollback(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """PostgreSQL replies ROLLBACK to the COMMIT of a failed transaction, and reports no error."""
         monkeypatch.setattr(plans, "_COMMIT", b"ROLLBACK")
         with pytest.raises(OperationalError), transaction.atomic():
-            begun(connection, ADD.asked({"a": 1}), commits=True)
+            run_in_pipeline(connection, [ADD.bind({"a": 1})], commits=True)
 
     def test_that_were_left_half_read_are_nobody_s_answer(self, raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """For example a gevent timeout while results arrive. The next statement must not read the leftover results as
@@ -364,25 +367,25 @@ class TestBegun:
 
         with monkeypatch.context() as patched, pytest.raises(TimeoutError), transaction.atomic():
             patched.setattr(plans, "_pipelined", interrupted)
-            begun(connection, ADD.asked({"a": 1}), ADD.asked({"a": 2}))
+            run_in_pipeline(connection, [ADD.bind({"a": 1}), ADD.bind({"a": 2})])
         assert raw.closed
         connection.close_if_unusable_or_obsolete()
         assert ADD.rows(connection, {"a": 41}) == [(42,)]
 
     @pytest.mark.parametrize("number", [0, 1])
     def test_one_of_which_fails_raise_what_django_raises(self, raw: Any, number: int) -> None:
-        asked: list[Any] = [ADD.asked({"a": 1}), ADD.asked({"a": 2})]
-        asked[number] = Statement("SELECT 1 / (%(a)s - 1)").asked({"a": 1})
+        statements: list[Any] = [ADD.bind({"a": 1}), ADD.bind({"a": 2})]
+        statements[number] = Statement("SELECT 1 / (%(a)s - 1)").bind({"a": 1})
         with pytest.raises(DataError, match="division by zero"), transaction.atomic():
-            begun(connection, *asked)
+            run_in_pipeline(connection, statements)
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 
     def test_on_a_connection_that_was_lost_say_so(self, raw: Any) -> None:
         with transaction.atomic():
-            begun(connection, ADD.asked({"a": 1}))
+            run_in_pipeline(connection, [ADD.bind({"a": 1})])
         _end(raw)
         with pytest.raises(OperationalError), transaction.atomic():
-            begun(connection, ADD.asked({"a": 1}))
+            run_in_pipeline(connection, [ADD.bind({"a": 1})])
         connection.close_if_unusable_or_obsolete()
         assert ADD.rows(connection, {"a": 1}) == [(2,)]
 

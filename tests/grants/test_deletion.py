@@ -87,7 +87,7 @@ class TestClient:
     ) -> None:
         give(principals.service("c"))
         delete(Client)
-        assert not Grant.objects.live().exists()
+        assert not Grant.objects.not_revoked().exists()
 
 
 class TestUser:
@@ -100,7 +100,7 @@ class TestUser:
         assert not is_good(token)
         with grants.late_gate(principal_of(again), clock=clock.now) as late, pytest.raises(PermissionDenied):
             late.require(MAKE)
-        assert not Grant.objects.live().exists()
+        assert not Grant.objects.not_revoked().exists()
 
 
 @HOW
@@ -108,7 +108,7 @@ def test_a_group_leaves_a_later_one_no_grant(group: Group, give: Any, delete: Ca
     give(principals.group(group))
     User.groups.through.objects.all().delete()
     delete(Group)
-    assert not Grant.objects.live().exists()
+    assert not Grant.objects.not_revoked().exists()
 
 
 class TestCertificate:

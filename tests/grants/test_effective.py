@@ -24,7 +24,7 @@ from securecore.grants import (
     revoke,
     revoke_all,
 )
-from securecore.grants.query import standing
+from securecore.grants.query import caller_state
 from securecore.models import Certificate, Client
 from tests.grants.conftest import MAKE
 
@@ -72,7 +72,7 @@ class TestPrincipals:
 KINDS = ("user", "service", "certificate", "group", "role")
 
 
-class TestStanding:
+class TestCallerState:
     def test_of_a_user_who_is_not_active(self, alice: str, user: User, give: Give) -> None:
         give(alice)
         User.objects.filter(pk=user.pk).update(is_active=False)
@@ -254,8 +254,8 @@ def test_everything_of_a_principal_is_revoked_but_its_denials(alice: str, group:
     give(alice, "things.break", denies=True)
     give("user:4711")
     assert revoke_all(principal=alice, now=clock.now()) == 3
-    assert [grant.principal for grant in Grant.objects.live().order_by("principal", "permission")].count(alice) == 1
-    assert Grant.objects.live().filter(principal="user:4711").exists()
+    assert Grant.objects.not_revoked().filter(principal=alice).count() == 1
+    assert Grant.objects.not_revoked().filter(principal="user:4711").exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -303,8 +303,8 @@ def test_what_is_known_of_callers_is_bounded(alice: str, group: Group, give: Giv
     for number in range(9):
         with transaction.atomic():
             assert decide((alice, f"service:{number}"), MAKE, clock=clock.now)
-    assert len(standing._questions) == 3
-    assert len(authorization._belonged_to) == (0 if connection.vendor == "sqlite" else 3)
+    assert len(caller_state._queries) == 3
+    assert len(authorization._groups) == 3
 
 
 def test_a_late_gate_asks_again_in_two_statements_however_much(

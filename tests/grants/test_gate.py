@@ -12,13 +12,17 @@ from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
+from securecore.database import Statement
 from securecore.errors import Busy, Misuse, PermissionDenied
 from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
+from securecore.grants.gate.lock_numbers import lock_sql
 from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Give = Callable[..., bool]
+
+ADD = Statement("SELECT %(a)s + 1")
 
 
 class TestMisuse:
@@ -143,6 +147,38 @@ class TestRows:
         connection.close()
 
 
+@pytest.mark.parametrize("threshold", [5, None])
+@pytest.mark.parametrize("kind", ["auto", "row"])
+class TestRowsOfAStatement:
+    """The gate runs the statement that it is given, on every connection, and returns its rows."""
+
+    @pytest.fixture(autouse=True)
+    def _connection(self, settings: Any, kind: str, threshold: int | None) -> Iterator[None]:
+        settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
+        connection.close()
+        connection.ensure_connection()
+        if connection.vendor == "postgresql":
+            connection.connection.prepare_threshold = threshold
+        yield
+        connection.close()
+
+    @pytest.mark.parametrize("begins", [False, True])
+    @pytest.mark.parametrize("names", [(), ("user:4711",), ("user:4711", "group:1")])
+    def test_are_returned_by_close(self, names: tuple[str, ...], begins: bool) -> None:
+        with transaction.atomic():
+            if begins:
+                Group.objects.exists()
+            assert gate.close(*names, statement=ADD.bind({"a": 1})) == [(2,)]
+            assert gate.close(*names) == []
+
+    @pytest.mark.parametrize("begins", [False, True])
+    def test_are_returned_by_enter(self, begins: bool) -> None:
+        with transaction.atomic():
+            if begins:
+                Group.objects.exists()
+            assert gate.enter(("user:4711",), {"group:1"}, ADD.bind({"a": 1})) == [(2,)]
+
+
 class TestOneTurn:
     """A revocation that begins its transaction is one statement behind the gate, with the same result as in others."""
 
@@ -168,7 +204,7 @@ class TestOneTurn:
         assert revoke(principal=alice, permission=MAKE, denies=True, now=now)
         assert revoke(principal=bob, permission=MAKE, now=now)
         assert not revoke(principal="user:4712", permission=MAKE, now=now)
-        left = Grant.objects.live().values_list("principal", "permission", "object_id", "denies")
+        left = Grant.objects.not_revoked().values_list("principal", "permission", "object_id", "denies")
         assert set(left) == {
             (alice, MAKE, "", False),
             (alice, MAKE, str(other.pk), False),
@@ -243,6 +279,6 @@ def test_a_change_of_everybody_takes_no_more_locks_than_there_are_numbers() -> N
         return
     names = [f"user:{number}" for number in range(20_000)]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(gate.lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [names])
+        cursor.execute(lock_sql("SELECT unnest(%s::text[]) AS name", "pg_advisory_xact_lock"), [names])
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
         assert 1_000 < cursor.fetchone()[0] <= 1_024

@@ -88,7 +88,7 @@ class TestGrant:
     def test_is_given_once(self, now: Any) -> None:
         assert grant(principal=ALICE, permission=MAKE, now=now)
         assert not grant(principal=ALICE, permission=MAKE, now=now)
-        assert Grant.objects.live().count() == 1
+        assert Grant.objects.not_revoked().count() == 1
 
     def test_can_be_given_again_after_it_was_revoked(self, granted: None, now: Any) -> None:
         revoke(principal=ALICE, permission=MAKE, now=now)

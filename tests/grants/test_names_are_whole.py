@@ -26,7 +26,7 @@ def test_as_text() -> None:
     assert selected(f"SELECT {as_text(CharField(), '%(name)s')}") == [LONG]
 
 
-@pytest.mark.parametrize("kind", ["effective", "held"])
+@pytest.mark.parametrize("kind", ["effective", "granted"])
 def test_as_a_caller(now: Any, kind: str) -> None:
     """PostgreSQL cuts a text silently where it is cast to a shorter type."""
     parameters = effective.parameters(clock.now(), connection)
@@ -37,5 +37,5 @@ def test_as_a_caller(now: Any, kind: str) -> None:
         from securecore.grants import Grant
 
         Grant.objects.create(principal="a" * 160, permission="x", granted_at=now)
-        held = effective.held_sql(names=["%(name)s"], user="NULL")
-        assert selected(f"SELECT {held}", **parameters) in ([None], ["[]"])
+        granted = effective.granted_sql(names=["%(name)s"], user="NULL")
+        assert selected(f"SELECT {granted}", **parameters) in ([None], ["[]"])

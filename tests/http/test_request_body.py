@@ -104,7 +104,7 @@ def test_no_gate_waits_for_the_body_under_atomic_requests(
     with connection.execute_wrapper(note):
         assert post(client, url, NotedWire()).status_code == 201
     last = max(n for n, sql in enumerate(asked) if sql == "BODY")
-    first_gate = min(n for n, sql in enumerate(asked) if "securecore_grant g" in sql and "sc_wanted" in sql)
+    first_gate = min(n for n, sql in enumerate(asked) if "securecore_grant g" in sql and "sc_permission" in sql)
     assert last < first_gate
 
 

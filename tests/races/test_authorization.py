@@ -12,9 +12,12 @@ from typing import Any, ClassVar
 import pytest
 from django.db import connection, transaction
 
-from securecore import clock, database, grants
+from securecore import clock, grants
 from securecore.errors import AllowanceExhausted, Busy, Misuse, PermissionDenied
-from securecore.grants import Grant, authorize, gate, late_gate, turnstile
+from securecore.grants import Grant, authorize, gate, late_gate
+from securecore.grants.gate import semaphore
+from securecore.grants.gate.advisory import AdvisoryGates
+from securecore.grants.gate.lock_numbers import lock_sql
 from securecore.revocation import revoke_grant
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.support.views import make_effect
@@ -188,7 +191,7 @@ class TestEveryRevocation:
 
     def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
         for way, revocation in THROUGH_US.items():
-            if way in OF_MANY and not gate.is_advisory(database.connection()):
+            if way in OF_MANY and not isinstance(gate.gates(), AdvisoryGates):
                 continue  # such a revocation reaches the rows of members later, and waits there
             person = given(revocation)
             before = effects()
@@ -331,7 +334,7 @@ def check_during(person: Person, change: Callable[[], Any]) -> str:
     return str(checking.result())
 
 
-class TestTurnstile:
+class TestSemaphore:
     """For each caller, few threads of this process wait at the gate. The other threads wait in the process."""
 
     MANY = 12
@@ -347,12 +350,12 @@ class TestTurnstile:
     @pytest.fixture
     def waiting(self, person: Person, closed: Held) -> list[Thread]:
         threads = [Thread(lambda: check(person)) for _ in range(self.MANY)]
-        wait_until_blocked(turnstile.AT_ONCE, "the gate")
+        wait_until_blocked(semaphore.AT_ONCE, "the gate")
         time.sleep(0.2)  # long enough for the other threads to reach the gate as well
         return threads
 
     def test_keeps_the_others_from_the_gate_and_lets_all_through(self, closed: Held, waiting: list[Thread]) -> None:
-        assert blocked() == turnstile.AT_ONCE
+        assert blocked() == semaphore.AT_ONCE
         before = effects()
         closed.let_go()
         assert [thread.result() for thread in waiting] == ["done"] * self.MANY
@@ -372,7 +375,7 @@ class TestTurnstile:
                 return check(person)
 
         late = Thread(work)
-        wait_until_blocked(turnstile.AT_ONCE + 1, "the gate")
+        wait_until_blocked(semaphore.AT_ONCE + 1, "the gate")
         assert late.is_alive()
 
     def test_is_not_waited_at_for_ever(self, person: Person, waiting: list[Thread], settings: Any) -> None:
@@ -380,13 +383,13 @@ class TestTurnstile:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         with pytest.raises(Busy):
             Thread(lambda: check(person)).result()
-        assert blocked() == turnstile.AT_ONCE  # the threads before it still wait
+        assert blocked() == semaphore.AT_ONCE  # the threads before it still wait
 
     def test_are_few(self, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
         for _ in range(5):
             given(THROUGH_US["a grant"])
-        assert len(turnstile._turnstiles) == 3
+        assert len(semaphore._semaphores) == 3
 
 
 class TestDeadlock:
@@ -461,9 +464,9 @@ def use_up(person: Person, amount: int | None = None) -> int:
 
 def in_lock_order(person: Person) -> tuple[str, str]:
     """Return two names of the person in the order in which a check locks them."""
-    if gate.is_advisory(database.connection()):
+    if isinstance(gate.gates(), AdvisoryGates):
         with connection.cursor() as cursor:
-            statement = gate.lock_sql("SELECT unnest(%s::text[]) AS name", "concat")
+            statement = lock_sql("SELECT unnest(%s::text[]) AS name", "concat")
             cursor.execute(statement, [list(person.names)])
             names = [row[1] for row in cursor.fetchall()]
     else:

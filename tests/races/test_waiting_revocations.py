@@ -15,7 +15,8 @@ from django.db import Error, connection, transaction
 
 from securecore import clock, events, grants
 from securecore.errors import Busy, PermissionDenied
-from securecore.grants import Grant, authorize, eviction
+from securecore.grants import Grant, authorize
+from securecore.grants.gate import eviction
 from securecore.revocation import deactivate_user, revoke_all_grants, revoke_grant
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
 from tests.support.views import effects, make_effect
@@ -74,7 +75,7 @@ def ended(thread: Thread | Held) -> bool:
 
 
 def held(principal: str) -> bool:
-    return Grant.objects.live().filter(principal=principal).exists()
+    return Grant.objects.not_revoked().filter(principal=principal).exists()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from securecore import database
-from securecore.grants import eviction
+from securecore.grants.gate import eviction
 from securecore.http.decorators import idempotent, requires
 from securecore.http.permissions import GrantedView, authorize
 from tests.support.views import make_effect

@@ -12,7 +12,7 @@ from tests.support.tree import files, relative
 
 #: Values of these are str, bytes, int, datetime, tuple or frozenset, or a frozen dataclass of such values.
 IMMUTABLE = {
-    "grants/authorization.py:_belonged_to": "a frozenset of names; the check reads them again behind the gate",
+    "grants/authorization.py:_groups": "a frozenset of names; the check reads them again behind the gate",
     "identity/encodings.py:_parsed": "ClientCertificate and x509.Certificate: what the key says, parsed",
     "sessions/signatures.py:_payloads": "bytes; each session decodes them into objects of its own",
     "tokens/access.py:_good": "AccessToken: what the signed bytes say; whether its key is stored is read each time",
@@ -25,7 +25,7 @@ IMMUTABLE = {
     "database/rows.py:_update_sql": "str",
     "grants/query/user_tables.py:_groups": "str",
     "grants/query/user_tables.py:_permissions": "str",
-    "grants/query/standing.py:_active_users": "str",
+    "grants/query/caller_state.py:_active_users": "str",
     "grants/principals.py:_relatives": "models and their labels",
     "http/authorization/granted_view.py:_require_known_names": "None",
 }
@@ -36,11 +36,10 @@ INTERNAL = {
     "caller/user_table.py:_table": "the names of a table's columns",
     "caller/query.py:places": "where a column is",
     "caller/query.py:_composed": "SQL",
-    "grants/gate.py:_shared": "SQL",
-    "grants/gate.py:_closing": "SQL",
-    "grants/query/standing.py:_questions": "SQL, names and the last rows: EffectiveGrant holds str, int and None",
-    "grants/query/standing.py:_statement": "SQL",
-    "grants/turnstile.py:_turnstiles": "a semaphore, which is shared on purpose; tenants that share it wait longer",
+    "grants/gate/advisory.py:_shared": "SQL",
+    "grants/gate/semaphore.py:_semaphores": "a semaphore, shared on purpose; tenants that share it wait longer",
+    "grants/query/caller_state.py:_queries": "SQL, names and the last rows: EffectiveGrant holds str, int and None",
+    "grants/query/caller_state.py:_statement": "SQL",
     "identity/chain.py:_authorities": "certificates of the settings",
     "identity/chain.py:_leaf_policy": "the rules for a client's certificate",
     "tokens/keys.py:_configured": "keys of the settings",

@@ -39,7 +39,7 @@ def proof() -> str:
 
 
 def live(principal: str) -> set[str]:
-    return set(Grant.objects.live().filter(principal=principal).values_list("permission", flat=True))
+    return set(Grant.objects.not_revoked().filter(principal=principal).values_list("permission", flat=True))
 
 
 def sql(statement: str) -> None:

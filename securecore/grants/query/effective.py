@@ -23,6 +23,7 @@ from django.contrib.auth import get_user_model
 from securecore import database
 from securecore.conf import django_settings, settings
 from securecore.database.statements import Statement
+from securecore.grants.live import is_live, live_sql, not_ended_sql
 from securecore.grants.models import ROLE
 from securecore.grants.principals import Target
 from securecore.grants.query import user_tables
@@ -104,15 +105,15 @@ def effective_sql(
     parameters are those of ``parameters()`` and of the expressions.
     """
     among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
-    held = ", ".join(f"g.{column}" for column in _COLUMNS)
+    of_name = ", ".join(f"g.{column}" for column in _COLUMNS)
     of_role = ", ".join(f"r.{column} AS role_{column}" for column in _COLUMNS)
     if bounds:
         of_role += "".join(f", {table}.{column} AS {table}_{column}" for table in "gr" for column in _BOUNDS)
-    live = _unended if bounds else _live
+    live = not_ended_sql if bounds else live_sql
     ours = (
-        f"SELECT n.name, {held}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
-        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND ({among['g']} OR {_is_role('g')}) "
-        f"{_of_role_sql()} AND {live('r')} AND {among['r']}"
+        f"SELECT n.name, {of_name}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
+        f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND {_names_one('g')} "
+        f"AND ({among['g']} OR {_is_role('g')}) {_of_role_sql()} AND {live('r')} AND {_names_one('r')} AND {among['r']}"
     )
     django = user_tables.permissions_sql(user) if user is not None and settings.DJANGO_PERMISSIONS else ""
     if not django:
@@ -122,8 +123,8 @@ def effective_sql(
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """The grants of a user in a request: ``text`` is the result of ``held_sql``.
+class Granted:
+    """The grants of a user in a request: ``text`` is the result of ``granted_sql``.
 
     ``names`` are the certificates and services that the request has proven for this user. Grants of other certificates
     and services in ``text`` do not count.
@@ -133,8 +134,8 @@ class Held:
     names: tuple[str, ...] = ()
 
 
-def held_sql(*, names: Sequence[str], user: str) -> str:
-    """Return an SQL expression for ``read_held()``: the deciding columns of every live grant of the caller, as JSON.
+def granted_sql(*, names: Sequence[str], user: str) -> str:
+    """Return an SQL expression for ``read_granted()``: the deciding columns of every live grant of the caller, as JSON.
 
     A grant that gives a role has beside it the deciding columns of each grant of the role. ``names``, ``user`` and the
     parameters are those of ``effective_sql``, and may refer to columns of the statement around the expression. That
@@ -147,15 +148,15 @@ def held_sql(*, names: Sequence[str], user: str) -> str:
         array = f"ARRAY[{', '.join(names)}] || ARRAY({user_tables.groups_sql(user) or 'SELECT NULL'})"
         among = f"= ANY(CAST({array} AS varchar[]))"
     rows = (
-        f"SELECT {', '.join(f'{column} AS held{index}' for index, column in enumerate(columns))} "  # noqa: S608
-        f"FROM securecore_grant g {_of_role_sql()} AND {_live('r')} "
-        f"WHERE g.principal {among} AND {_live('g')}"
+        f"SELECT {', '.join(f'{column} AS granted{index}' for index, column in enumerate(columns))} "  # noqa: S608
+        f"FROM securecore_grant g {_of_role_sql()} AND {live_sql('r')} AND {_names_one('r')} "
+        f"WHERE g.principal {among} AND {live_sql('g')} AND {_names_one('g')}"
     )
     if settings.DJANGO_PERMISSIONS and (django := user_tables.permissions_sql(user)):
         deciding = ", ".join(f"d.{column}" for column in _DECIDING)
         nulls = ", NULL" * len(_DECIDING)
         rows += f" UNION ALL SELECT 'user', {deciding}{nulls} FROM ({django}) d"  # noqa: S608
-    each = ", ".join(f"e.held{index}" for index in range(len(columns)))
+    each = ", ".join(f"e.granted{index}" for index in range(len(columns)))
     aggregate = f"json_agg(json_build_array({each}))" if is_postgresql else f"json_group_array(json_array({each}))"
     return f"(SELECT CAST({aggregate} AS text) FROM ({rows}) e)"  # noqa: S608
 
@@ -190,25 +191,25 @@ def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:
     return list(grants)
 
 
-def read_held(held: Held) -> list[EffectiveGrant]:
-    """Return the grants of ``held``. Only their deciding columns are set."""
+def read_granted(granted: Granted) -> list[EffectiveGrant]:
+    """Return the grants of ``granted``. Only their deciding columns are set."""
     half = 1 + len(_DECIDING)
     return read(
         ("", *_with_nulls(row[1:half]), *_with_nulls(row[half:]))
-        for row in json.loads(held.text or "[]")
-        if not row[0].startswith(_BY_CREDENTIAL) or row[0] in held.names
+        for row in json.loads(granted.text or "[]")
+        if not row[0].startswith(_BY_CREDENTIAL) or row[0] in granted.names
     )
 
 
-def held_now(*, user: Any, names: tuple[str, ...], now: dt.datetime) -> Held:
+def granted_now(*, user: Any, names: tuple[str, ...], now: dt.datetime) -> Granted:
     """Return the current grants of the user with this primary key and of the ``names`` of its proven credentials."""
     connection = database.connection()
     own = {f"sc_name{index}": name for index, name in enumerate((f"user:{user}", *names))}
-    sql = held_sql(names=[f"%({name})s" for name in own], user="%(sc_user)s")
+    sql = granted_sql(names=[f"%({name})s" for name in own], user="%(sc_user)s")
     key = get_user_model()._meta.pk.get_db_prep_value(user, connection)
     statement = Statement(f"SELECT {sql}", new=["now"])
     ((text,),) = statement.rows(connection, {"sc_user": key, **own, **parameters(now, connection)})
-    return Held(text, names)
+    return Granted(text, names)
 
 
 def _with_nulls(deciding: Sequence[Any]) -> tuple[Any, ...]:
@@ -222,17 +223,13 @@ def at(now: dt.datetime, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any
     """
     nothing = (None,) * _WIDTH
     for row in rows:
-        name, held, of_role = row[0], row[1 : _WIDTH + 1], row[_WIDTH + 1 : 2 * _WIDTH + 1]
-        held_from, held_until, role_from, role_until = row[2 * _WIDTH + 1 :]
-        if not _is_within(now, held_from, held_until):
-            held = of_role = nothing
-        elif not _is_within(now, role_from, role_until):
+        name, of_name, of_role = row[0], row[1 : _WIDTH + 1], row[_WIDTH + 1 : 2 * _WIDTH + 1]
+        name_from, name_until, role_from, role_until = row[2 * _WIDTH + 1 :]
+        if not is_live(name_from, name_until, now=now):
+            of_name = of_role = nothing
+        elif not is_live(role_from, role_until, now=now):
             of_role = nothing
-        yield (name, *held, *of_role)
-
-
-def _is_within(now: dt.datetime, valid_from: dt.datetime | None, valid_until: dt.datetime | None) -> bool:
-    return (valid_from is None or valid_from <= now) and (valid_until is None or valid_until > now)
+        yield (name, *of_name, *of_role)
 
 
 def deciding(
@@ -251,12 +248,7 @@ def _is_role(alias: str) -> str:
     return f"substr({alias}.permission, 1, {len(ROLE)}) = '{ROLE}'"
 
 
-def _live(alias: str) -> str:
-    return f"{_unended(alias)} AND ({alias}.valid_from IS NULL OR {alias}.valid_from <= %(now)s)"
-
-
-def _unended(alias: str) -> str:
+def _names_one(alias: str) -> str:
     # grant() refuses the permission "*". A row with "*" that was written by SQL allows nothing, but a denial of "*"
     # does deny.
-    is_one = f"({alias}.permission <> '{EVERYTHING}' OR {alias}.denies)"
-    return f"{is_one} AND {alias}.revoked_at IS NULL AND ({alias}.valid_until IS NULL OR {alias}.valid_until > %(now)s)"
+    return f"({alias}.permission <> '{EVERYTHING}' OR {alias}.denies)"

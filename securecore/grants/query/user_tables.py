@@ -77,11 +77,11 @@ def _groups(user_model: Any, vendor: str) -> str:
 
 @lru_cache(maxsize=4)
 def _permissions(user_model: Any, vendor: str) -> str:
-    held = []
+    permissions = []
     if (own := through(user_model, "user_permissions")) is not None:
-        held.append(f"SELECT m.{own.other} FROM {own.name} m WHERE m.{own.user} = <user>")  # noqa: S608
+        permissions.append(f"SELECT m.{own.other} FROM {own.name} m WHERE m.{own.user} = <user>")  # noqa: S608
     if (groups := through(user_model, "groups")) is not None:
-        held.append(
+        permissions.append(
             f"SELECT p.permission_id FROM auth_group_permissions p JOIN {groups.name} m "  # noqa: S608
             f"ON m.{groups.other} = p.group_id WHERE m.{groups.user} = <user>"
         )
@@ -91,11 +91,11 @@ def _permissions(user_model: Any, vendor: str) -> str:
         f"'' AS object_type, '' AS object_id, FALSE AS denies, "
         f"CAST(NULL AS integer), CAST(NULL AS bigint), CAST(NULL AS integer)"
     )
-    if held:
+    if permissions:
         dotted = "t.app_label || '.' || p.codename"
         selects.append(
             f"{row.replace('<permission>', dotted)} FROM auth_permission p JOIN django_content_type t "
-            f"ON t.id = p.content_type_id WHERE p.id IN ({' UNION '.join(held)})"
+            f"ON t.id = p.content_type_id WHERE p.id IN ({' UNION '.join(permissions)})"
         )
     if any(field.name == "is_superuser" for field in user_model._meta.concrete_fields):
         table, key = user_model._meta.db_table, user_model._meta.pk.column

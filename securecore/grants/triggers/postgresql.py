@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from securecore.grants.gate import lock_sql
+from securecore.grants.gate.lock_numbers import EXCLUSIVE, lock_sql
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
 
 _INSTALLED = """
@@ -21,7 +21,7 @@ class PostgreSQL(Dialect):
     can_keep_rows = True  # flush is a TRUNCATE
 
     def lock(self, name: str) -> tuple[str, ...]:
-        return (f"PERFORM {lock_sql(f'SELECT {name} AS name', 'pg_advisory_xact_lock').removeprefix('SELECT ')}",)
+        return (f"PERFORM {lock_sql(f'SELECT {name} AS name', EXCLUSIVE).removeprefix('SELECT ')}",)
 
     def count(self, names: str) -> tuple[str, ...]:
         # The order of Note [Lock order], in which Python sorts too. The collation of a locale sorts in another order.

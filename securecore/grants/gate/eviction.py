@@ -14,7 +14,8 @@ Note [A revocation wins]
     the gates, or a row lock on ``securecore_gate``. The pids are PostgreSQL's own, so this works behind a pooler too.
 
     A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
-    their checks under the row gate. So the revocation of a grant is watched until all is written (``watched``).
+    their checks under the row gate. So the revocation of a grant is watched until all is written
+    (``ending_holders``).
 
     The statement runs on a connection of its own, opened by a thread when the time has come, since the revoking
     connection is waiting. Where that connection cannot be opened, or its role may not end the other session, the
@@ -27,19 +28,19 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from securecore import events
+from securecore import database, events
 from securecore.conf import settings
+from securecore.grants.gate.lock_numbers import KINDS, NUMBERS
 
 #: Of LOCK_TIMEOUT, the part after which a waiting revocation ends those that hold its gate, and the parts between two
 #: looks after that. With the default a look every 50 ms, of some 2 ms.
 _PATIENCE, _PAUSE = 0.5, 0.025
 
-#: Finding and ending are one statement, so that no session is ended for a lock that it held a moment ago. Without
+#: Finding and ending are one statement, so that no session is ended for a lock that it has released. Without
 #: MATERIALIZED PostgreSQL would call pg_terminate_backend() before it looks at the other conditions.
 _END_HOLDERS = """
     WITH RECURSIVE gates AS (
@@ -74,13 +75,12 @@ _END_HOLDERS = """
 class _Watch(threading.Thread):
     """Ends the sessions that hold the gates of ``names``, once the revocation has waited too long."""
 
-    def __init__(self, database: BaseDatabaseWrapper, kinds: Collection[int], numbers: int) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(daemon=True)
         self.names: set[str] | None = set()
         self.ended: list[int] = []
         self.is_over = threading.Event()
-        self._database = database
-        self._parameters = {"kinds": list(kinds), "mask": numbers - 1}
+        self._connection = connection
 
     def add(self, names: Collection[str] | None) -> None:
         """Watch the gates of ``names`` too, or every gate for None."""
@@ -92,9 +92,8 @@ class _Watch(threading.Thread):
         try:
             pause = settings.LOCK_TIMEOUT * _PATIENCE
             while not self.is_over.wait(pause):
-                own = own or _connection_like(self._database)
-                names = None if self.names is None else list(self.names)
-                self.ended += _end(own, self._parameters | {"names": names})
+                own = own or _connection_like(self._connection)
+                self.ended += _end(own, self.names)
                 pause = settings.LOCK_TIMEOUT * _PAUSE
         except DatabaseError:
             return  # the revocation waits on, and gives up with Busy
@@ -108,16 +107,16 @@ _watch: ContextVar[_Watch | None] = ContextVar("securecore_watch", default=None)
 
 
 @contextmanager
-def watched(database: BaseDatabaseWrapper, *, kinds: Collection[int], numbers: int) -> Iterator[None]:
+def ending_holders() -> Iterator[None]:
     """Run the block, a revocation; when it waits too long, end the sessions that hold the gates which it closes.
 
-    ``kinds`` are the classes of advisory locks that gates use, ``numbers`` how many lock numbers there are. Inside
-    another such block this is a part of that one.
+    ``watch`` names these gates. Inside another such block this is a part of that one.
     """
-    if database.vendor != "postgresql" or _watch.get() is not None:
+    connection = database.connection()
+    if connection.vendor != "postgresql" or _watch.get() is not None:
         yield
         return
-    watch = _Watch(database, kinds, numbers)
+    watch = _Watch(connection)
     watch.start()
     token = _watch.set(watch)
     try:
@@ -131,20 +130,21 @@ def watched(database: BaseDatabaseWrapper, *, kinds: Collection[int], numbers: i
 
 
 def watch(names: Collection[str] | None) -> None:
-    """Add to the watched revocation that it closes the gates of ``names``, or every gate for None."""
+    """Note that the revocation around this call closes the gates of ``names``, or every gate for None."""
     if (current := _watch.get()) is not None:
         current.add(names)
 
 
-def _end(own: BaseDatabaseWrapper, parameters: dict[str, Any]) -> list[int]:
-    """End the sessions that hold the gates now; return their pids."""
+def _end(own: BaseDatabaseWrapper, names: Collection[str] | None) -> list[int]:
+    """End the sessions that hold the gates of ``names`` now, or any gate for None; return their pids."""
+    given = None if names is None else list(names)
     with own.cursor() as cursor:
-        cursor.execute(_END_HOLDERS, parameters)
+        cursor.execute(_END_HOLDERS, {"kinds": list(KINDS), "mask": NUMBERS - 1, "names": given})
         return [pid for (pid,) in cursor.fetchall()]
 
 
-def _connection_like(database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+def _connection_like(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     """Return a new connection to the same database, in autocommit mode; not from a pool, which may be used up."""
-    given = database.settings_dict
+    given = connection.settings_dict
     options = {name: value for name, value in given.get("OPTIONS", {}).items() if name != "pool"}
-    return type(database)({**given, "OPTIONS": options, "CONN_MAX_AGE": 0, "AUTOCOMMIT": True}, database.alias)
+    return type(connection)({**given, "OPTIONS": options, "CONN_MAX_AGE": 0, "AUTOCOMMIT": True}, connection.alias)

@@ -8,7 +8,7 @@ them. The first statement, which locks, is in ``gate``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from securecore import database
 from securecore.caches import BoundedCache
 from securecore.conf import settings
-from securecore.database.statements import Asked, Question, Statement
+from securecore.database.statements import BoundStatement, Rows, Statement
 from securecore.grants.principals import kinds_of, user_key
 from securecore.grants.query import effective
 from securecore.grants.query.effective import EffectiveGrant
@@ -43,81 +43,82 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CallerState:
     #: The code of the refusal, or an empty string. With a code the caller has no permission at all.
     refusal: str
     grants: list[EffectiveGrant]
 
+    def groups(self, names: Collection[str]) -> frozenset[str]:
+        """Return the groups and roles of the caller with these own ``names``."""
+        return frozenset(grant.name for grant in self.grants).difference(names)
+
 
 def read(
     names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
-) -> Standing:
+) -> CallerState:
     """Query the state of the caller with these own names and ``credentials``, and its grants of ``permissions``."""
-    question, parameters = asked(names, permissions, credentials, now=now, bounds=False)
-    rows = question.rows(database.connection(), parameters)
-    return Standing(rows[0][0], effective.read(row[1:] for row in rows))
+    return state(query(names, permissions, credentials, now=now).rows(database.connection()), now=now)
 
 
-def read_at(now: dt.datetime, rows: Sequence[Sequence[Any]]) -> Standing:
-    """Return the state and grants at ``now`` from ``rows`` that the statement of ``asked`` read with ``bounds``.
+def state(rows: Rows, *, now: dt.datetime) -> CallerState:
+    """Return the state and grants at ``now`` from the rows of ``query``, which got an earlier instant."""
+    grants = (row[1:] for row in rows)
+    return CallerState(rows[0][0], effective.read(effective.at(now, grants) if _may_wait() else grants))
 
-    The statement got an earlier instant, since it was sent before the wait for the gate.
+
+def query(
+    names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
+) -> BoundStatement:
+    """Return the bound statement whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
+    name = tuple(names), tuple(permissions), tuple(credentials), effective.surroundings()
+    bound = _queries.get(name)
+    if bound is None:
+        bound = _bound(*name)
+        _queries.put(name, bound)
+    return bound.with_new(effective.parameters(now, database.connection()))
+
+
+def _may_wait() -> bool:
+    """Say whether the statement may wait behind a lock after ``now`` was read. SQLite waits when a transaction begins.
+
+    Where it may, it reads the bounds of the grants too, and ``state`` compares them with the instant after the wait.
     """
-    return Standing(rows[0][0], effective.read(effective.at(now, (row[1:] for row in rows))))
-
-
-def asked(
-    names: Sequence[str],
-    permissions: Sequence[str],
-    credentials: Sequence[Credential] = (),
-    *,
-    now: dt.datetime,
-    bounds: bool,
-) -> Asked:
-    """Return the bound statement of ``read()``, or with ``bounds`` that of ``read_at()``."""
-    name = tuple(names), tuple(permissions), tuple(credentials), bounds, effective.surroundings()
-    question = _questions.get(name)
-    if question is None:
-        question = _question(*name)
-        _questions.put(name, question)
-    return question, effective.parameters(now, database.connection())
+    return database.connection().vendor != "sqlite"
 
 
 #: The statement about a caller and its parameters never change, so they are kept. Rows are not kept here.
-_questions: BoundedCache[Question] = BoundedCache(
+_queries: BoundedCache[BoundStatement] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
-def _question(
+def _bound(
     names: tuple[str, ...],
     permissions: tuple[str, ...],
     credentials: tuple[Credential, ...],
-    bounds: bool,
     surroundings: effective.Surroundings,
-) -> Question:
+) -> BoundStatement:
     user = user_key(names)
     given = {f"sc_name{index}": name for index, name in enumerate(names)}
-    wanted = {f"sc_wanted{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
+    required = {f"sc_permission{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
     conditions = tuple((credential.refusal, credential.ended) for credential in credentials)
-    statement = _statement(kinds_of(names), len(wanted), user is not None, conditions, bounds, surroundings)
+    statement = _statement(kinds_of(names), len(required), user is not None, conditions, surroundings)
     more = {name: value for credential in credentials for name, value in credential.parameters}
-    return Question(statement, {"sc_user": user, **given, **wanted, **more})
+    return statement.bind({"sc_user": user, **given, **required, **more})
 
 
 @lru_cache(maxsize=64)
 def _statement(
     kinds: tuple[str, ...],
-    wanted: int,
+    required: int,
     has_user: bool,
     conditions: tuple[tuple[str, str], ...],
-    bounds: bool,
     _: effective.Surroundings,
 ) -> Statement:
     own = [f"%(sc_name{index})s" for index in range(len(kinds))]
-    among = [f"%(sc_wanted{index})s" for index in range(wanted)]
+    among = [f"%(sc_permission{index})s" for index in range(required)]
     user = "%(sc_user)s" if has_user else None
-    grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=bounds)
+    grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=_may_wait())
     refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
     refusals += "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended in conditions)
     refusal = f"CASE {refusals} ELSE '' END"
@@ -130,7 +131,7 @@ def _behind_gate(condition: str) -> str:
     ``now`` was read before the wait for the gate. A signing key that was retired during the wait ended after ``now``,
     so a comparison with ``now`` would still accept the key.
     """
-    if database.connection().vendor != "postgresql":  # SQLite waits before ``now`` is read
+    if database.connection().vendor != "postgresql":
         return f"({condition})"
     return f"({condition.replace('%(now)s', 'GREATEST(CAST(%(now)s AS timestamptz), clock_timestamp())')})"
 

@@ -24,13 +24,13 @@ from securecore.errors import Busy
 AT_ONCE = 2
 
 #: If the cache evicts a semaphore that is in use, a few extra threads pass. That is harmless.
-_turnstiles: BoundedCache[threading.Semaphore] = BoundedCache(
+_semaphores: BoundedCache[threading.Semaphore] = BoundedCache(
     size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
 )
 
 
 @contextmanager
-def turn(names: tuple[str, ...]) -> Iterator[None]:
+def slot(names: tuple[str, ...]) -> Iterator[None]:
     """Run the block, which enters the gates of the caller with these names, in a slot of the caller's semaphore.
 
     Raises ``Busy`` (503) after ``LOCK_TIMEOUT``. Needs a transaction. A transaction that may hold locks does not wait
@@ -39,13 +39,13 @@ def turn(names: tuple[str, ...]) -> Iterator[None]:
     if database.may_hold_locks():
         yield
         return
-    turnstile = _turnstiles.get(names)
-    if turnstile is None:
-        turnstile = threading.Semaphore(AT_ONCE)
-        _turnstiles.put(names, turnstile)
-    if not turnstile.acquire(timeout=settings.LOCK_TIMEOUT):
+    slots = _semaphores.get(names)
+    if slots is None:
+        slots = threading.Semaphore(AT_ONCE)
+        _semaphores.put(names, slots)
+    if not slots.acquire(timeout=settings.LOCK_TIMEOUT):
         raise Busy
     try:
         yield
     finally:
-        turnstile.release()
+        slots.release()

@@ -1,0 +1,49 @@
+"""The transaction of a check: its limits, and the conditions under which its reads are current."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from securecore.conf import settings
+from securecore.database import Statement, lock_timeout
+from securecore.errors import Misuse
+
+#: Columns of the first statement of a check on PostgreSQL: they limit the waits for locks and the pauses between
+#: statements, and read the isolation level and the server's role.
+COLUMNS = """
+    set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery(),
+    set_config('idle_in_transaction_session_timeout', %(sc_idle)s, true)
+"""
+_PREPARATION = Statement(f"SELECT {COLUMNS}")
+
+
+def limits() -> dict[str, Any]:
+    """Return the parameters of ``COLUMNS``."""
+    return {"sc_timeout": lock_timeout(settings.LOCK_TIMEOUT), "sc_idle": lock_timeout(settings.GATE_IDLE_TIMEOUT)}
+
+
+def prepare_check(connection: BaseDatabaseWrapper) -> None:
+    """Limit the waits and pauses of a check's transaction, and require that its reads are current."""
+    if connection.vendor == "postgresql":
+        require_current(*_PREPARATION.rows(connection, limits())[0])
+
+
+def require_current(_timeout: str, isolation: str, is_replica: bool, _idle: str) -> None:
+    """Raise ``Misuse`` unless a read after a lock sees the commits from before the lock. Takes ``COLUMNS``."""
+    if isolation not in ("read committed", "read uncommitted"):
+        raise Misuse(
+            f"This transaction is {isolation.upper()}: it would read the permission as it was when the transaction "
+            f"began, before the revocation that the check waited for. Use READ COMMITTED, PostgreSQL's default, for "
+            f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before authorize()."
+        )
+    if is_replica:
+        raise replica_refused()
+
+
+def replica_refused() -> Misuse:
+    return Misuse(
+        f"DATABASES[{settings.DATABASE!r}] is a replica, which gets a revocation later and has no locks, or this "
+        f"transaction is read-only. Name the primary in SECURECORE['DATABASE']."
+    )
