@@ -229,9 +229,7 @@ def enter(principal: Principal, *, clock: Clock) -> str:
 
 #: All names of a caller, with its groups and roles, as the last check read them. No decision reads this cache. A
 #: missing name costs one more statement, since the check enters that gate too; a stale name costs one extra lock.
-_belonged_to: BoundedCache[frozenset[str]] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_belonged_to: BoundedCache[frozenset[str]] = BoundedCache()
 
 
 class LateGate:

@@ -47,6 +47,11 @@ from securecore.grants.principals import DERIVED
 _OWN, _DERIVED = 1_589_641_217, 1_589_641_218
 _NUMBERS = 1_024
 
+#: Seconds between two statements of a transaction that holds a gate; then PostgreSQL ends its session. A revocation
+#: waits for such a transaction, so a view that computes or calls another service for longer enters the gate at its end
+#: (``late_gate``).
+IDLE_TIMEOUT = 10.0
+
 _SHARED, _EXCLUSIVE = "pg_advisory_xact_lock_shared", "pg_advisory_xact_lock"
 
 _EVERY_NUMBER = f"SELECT {_EXCLUSIVE}({_OWN}, number) FROM generate_series(0, {_NUMBERS - 1}) number"  # noqa: S608
@@ -200,7 +205,7 @@ def _timeout() -> dict[str, Any]:
 
 def _bounds() -> dict[str, Any]:
     """Return the limits of a transaction that holds a gate: for a lock wait, and for the pause between statements."""
-    return _timeout() | {"sc_idle": database.lock_timeout(settings.GATE_IDLE_TIMEOUT)}
+    return _timeout() | {"sc_idle": database.lock_timeout(IDLE_TIMEOUT)}
 
 
 def _enter_shared(connection: BaseDatabaseWrapper, names: Collection[str], then: Asked) -> Rows:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from django.utils.crypto import salted_hmac
 
-from securecore import digests
-from securecore.conf import django_settings, settings
+from securecore import clock, digests
+from securecore.conf import django_settings
 
 #: Seconds. The current and the previous window are accepted, so a nonce lives for five to ten minutes.
 WINDOW = 300
@@ -48,7 +48,7 @@ def _accepted_windows(now: dt.datetime) -> Iterator[int]:
     yield current_window
     yield current_window - 1
     # A host with a fast clock already issues the nonce of the next window.
-    ahead = _window(now + dt.timedelta(seconds=settings.CLOCK_SKEW))
+    ahead = _window(now + dt.timedelta(seconds=clock.SKEW))
     if ahead != current_window:
         yield ahead
 

@@ -15,7 +15,7 @@ from django.db import Error, connection, transaction
 
 from securecore import clock, events, grants
 from securecore.errors import Busy, PermissionDenied
-from securecore.grants import Grant, authorize, eviction
+from securecore.grants import Grant, authorize, eviction, gate
 from securecore.revocation import deactivate_user, revoke_all_grants, revoke_grant
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
 from tests.support.views import effects, make_effect
@@ -262,8 +262,8 @@ def test_a_role_that_may_end_nobody_gets_busy(alice: str, monkeypatch: pytest.Mo
     assert (effects(), held(alice)) == (1, True)
 
 
-def test_a_gated_transaction_may_not_be_idle_for_ever(alice: str, settings: Any) -> None:
-    settings.SECURECORE = settings.SECURECORE | {"GATE_IDLE_TIMEOUT": 0.2}
+def test_a_gated_transaction_may_not_be_idle_for_ever(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "IDLE_TIMEOUT", 0.2)
     holder = Held(lambda: hold(alice))
     time.sleep(1)
     assert ended(holder)

@@ -17,7 +17,6 @@ from django.contrib.auth import get_user_model
 
 from securecore import database
 from securecore.caches import BoundedCache
-from securecore.conf import settings
 from securecore.database.statements import Asked, Question, Statement
 from securecore.grants.principals import kinds_of, user_key
 from securecore.grants.query import effective
@@ -84,9 +83,7 @@ def asked(
 
 
 #: The statement about a caller and its parameters never change, so they are kept. Rows are not kept here.
-_questions: BoundedCache[Question] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_questions: BoundedCache[Question] = BoundedCache()
 
 
 def _question(
