@@ -22,7 +22,6 @@ from securecore.client.tls import mutual_tls
 __all__ = [
     "DPoP",
     "MessageSignature",
-    "Proof",
     "Retry",
     "TimestampNonce",
     "mutual_tls",

@@ -16,7 +16,6 @@ from securecore.database.locks import (
     wait_for_turn,
 )
 from securecore.database.rows import claim, delete_batch, update
-from securecore.database.statements import Asked, Question, Statement, begun, is_djangos_own
 from securecore.database.transactions import (
     committed_transaction,
     may_hold_locks,
@@ -25,28 +24,3 @@ from securecore.database.transactions import (
     require_no_transaction,
     require_outermost_transaction,
 )
-
-__all__ = [
-    "Asked",
-    "Question",
-    "Statement",
-    "begun",
-    "bounded_wait",
-    "claim",
-    "committed_transaction",
-    "connection",
-    "delete_batch",
-    "is_deadlock",
-    "is_djangos_own",
-    "is_lock_timeout",
-    "limit_waits",
-    "lock_timeout",
-    "may_hold_locks",
-    "outermost_transaction",
-    "outermost_transaction_from",
-    "refused_when_locked",
-    "require_no_transaction",
-    "require_outermost_transaction",
-    "update",
-    "wait_for_turn",
-]
