@@ -164,7 +164,7 @@ REST_FRAMEWORK = {
 # OpenAPI 3.1 is the first version with mutual TLS.
 SPECTACULAR_SETTINGS = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
 
-SECURECORE = {
+SECURECORE: dict[str, Any] = {
     # The socket has mode 0700: only the account that runs nginx can connect.
     "TRUSTED_PROXIES": ["unix:"],
     # `manage.py securecore_keys rotate` encrypts its signing keys with this key. They sign in place of the key below.

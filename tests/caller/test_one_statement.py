@@ -178,6 +178,7 @@ class TestMemory:
         connection.close()
 
     def test_of_callers_is_bounded(self, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert snapshot._asked.size == 1_024
         monkeypatch.setattr(snapshot._asked, "size", 3)
         for number in range(9):
             assert caller.get_with_a_token_of(f"client {number}").status_code == 200

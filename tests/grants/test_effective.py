@@ -301,6 +301,7 @@ def test_what_is_known_of_callers_is_bounded(
     alice: str, group: Group, give: Give, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cache in (standing._questions, authorization._belonged_to):
+        assert cache.size == 1_024
         monkeypatch.setattr(cache, "size", 3)
     give(alice)
     for number in range(9):
