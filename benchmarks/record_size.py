@@ -41,7 +41,7 @@ def nonces(rows: int, rate: int) -> None:
     with transaction.atomic():
         for number in range(rows):
             made_at = start + dt.timedelta(seconds=number // rate)
-            until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
+            until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
             record = digests.record_id("nonce", f"x5t#S256:{number % 1000}", digests.new_identifier())
             assert database.claim(SeenNonce, now=start, id=record, expires_at=until)
 

@@ -164,13 +164,11 @@ REST_FRAMEWORK = {
 # OpenAPI 3.1 is the first version with mutual TLS.
 SPECTACULAR_SETTINGS = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
 
-SECURECORE = {
+SECURECORE: dict[str, Any] = {
     # The socket has mode 0700: only the account that runs nginx can connect.
-    "TRUST_UNIX_SOCKET": True,
-    # The demo has seven certificates. The small bound lets the tour show it.
-    "CERTIFICATE_CACHE_SIZE": 64,
+    "TRUSTED_PROXIES": ["unix:"],
     # `manage.py securecore_keys rotate` encrypts its signing keys with this key. They sign in place of the key below.
-    "KEY_ENCRYPTION_KEYS": [_kept_secret("key_encryption_key", Fernet.generate_key)],
+    "ENCRYPTION_KEYS": [_kept_secret("key_encryption_key", Fernet.generate_key)],
     "TOKEN_ISSUER": ORIGIN,
     "TOKEN_AUDIENCE": ORIGIN,
     "TOKEN_SIGNING_KEYS": [

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 
+#: Seconds. The most that two honest clocks may differ, for every comparison with the clock of another host. FAPI 2.0
+#: section 5.3.2.1 demands that a server accepts 10 seconds into the future; NTP keeps a host within a fraction of one.
+#: A client with a worse clock takes the server's time from a DPoP nonce (``DPOP_NONCE_REQUIRED``).
+SKEW = 10
+
 
 def now() -> dt.datetime:
     """Return the current instant, aware, in UTC."""

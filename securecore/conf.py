@@ -3,6 +3,8 @@
 Read a setting where it is used, for example ``conf.settings.REPLAY_WINDOW``; no code copies a value at import. The
 whole dictionary is validated when Django starts. The error for an unknown name suggests the nearest known name, and the
 error for a wrong type names the right type.
+
+``django_settings`` are Django's own settings. Every module that needs them imports them from here.
 """
 
 from __future__ import annotations
@@ -19,12 +21,11 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-#: ``django_settings`` are Django's own settings. Every module that needs them imports them from here.
-__all__ = ["SIGNING_ALGORITHMS", "Settings", "django_settings", "load", "settings"]
-
 #: The algorithms of a signing key. Each key has exactly one (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
 SIGNING_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
+#: In ``TRUSTED_PROXIES``: the peer of a unix socket, in the spelling of nginx's ``set_real_ip_from``.
+UNIX_SOCKET = "unix:"
 
 #: The largest number of a setting: 68 years of seconds, or 2 GiB. The current instant plus this is still an instant.
 _LARGEST = 2**31 - 1
@@ -32,130 +33,109 @@ _LARGEST = 2**31 - 1
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting with its type and default. Durations are seconds, sizes are bytes.
+    """Every setting with its type and default, in the order of docs/settings.md: the first six, then by feature.
 
-    No proxy is trusted by default: until ``TRUST_UNIX_SOCKET`` or ``TRUSTED_PROXIES`` is set, no request has a client
-    certificate (RFC 9440 section 4 demands this).
+    Durations are seconds. A setting exists where a regulation or an architecture makes projects differ. A number that
+    only tunes securecore is a constant, with its reason, in the module that uses the number.
     """
 
-    #: Trust the peer of a unix socket as the proxy. The file permissions of the socket alone decide which program
-    #: can connect.
-    TRUST_UNIX_SOCKET: bool = False
-    #: Networks of proxies that connect over TCP. Each proxy must also send one of PROXY_SECRETS.
+    # The first six: the proxy, and the token service.
+
+    #: The proxies: "unix:" for the peer of a unix socket, and networks of proxies that connect over TCP. No proxy is
+    #: trusted by default, so no request has a client certificate (RFC 9440 section 4 demands this). The file
+    #: permissions of a unix socket alone decide which program can connect. A proxy over TCP must also send one of
+    #: PROXY_SECRETS.
     TRUSTED_PROXIES: tuple[str, ...] = ()
     #: Accepted values of X-Proxy-Auth, newest first. Several values allow rotation.
     PROXY_SECRETS: tuple[str, ...] = ()
-    #: Keys {"keyid", "public_key": PEM} of proxies that sign the identity headers (RFC 9440 section 4). With at least
-    #: one key, an identity header without such a signature does not count. Over TCP the signature replaces a secret.
-    PROXY_SIGNATURE_KEYS: tuple[dict[str, str], ...] = ()
     #: The proxy that names the verified certificate: "nginx", "rfc9440", "envoy", "haproxy", "traefik", "caddy",
     #: "aws-alb", "aws-alb-passthrough", or "gunicorn" itself. The identity headers of other proxies are stripped.
     CERTIFICATE_SOURCE: str = "nginx"
+    #: The issuer of the tokens: the URL of the service.
+    TOKEN_ISSUER: str = ""
+    #: The audience of the tokens: the name by which the service that accepts them is known, often the same URL.
+    TOKEN_AUDIENCE: str = ""
+    #: Keys {"kid", "alg", "private_key": PEM}. The first key signs while the database has no key, and all verify.
+    TOKEN_SIGNING_KEYS: tuple[dict[str, str], ...] = ()
+
+    # Database
+
+    #: The alias of the database with securecore's tables. The effects must be in the same database.
+    DATABASE: str = "default"
+    #: The longest wait for a row or gate that another request holds.
+    LOCK_TIMEOUT: float = 2.0
+    #: Fernet keys, newest first. They encrypt stored responses, and the signing keys that ``securecore_keys rotate``
+    #: stores. Without a key, responses are stored in the clear and no signing key is stored.
+    ENCRYPTION_KEYS: tuple[str, ...] = ()
+
+    # Identity
+
+    #: Keys {"keyid", "public_key": PEM} of proxies that sign the identity headers (RFC 9440 section 4). With at least
+    #: one key, an identity header without such a signature does not count. Over TCP the signature replaces a secret.
+    PROXY_SIGNATURE_KEYS: tuple[dict[str, str], ...] = ()
+    #: A PEM file with roots, and perhaps intermediate authorities for proxies that forward no chain, for example nginx.
+    #: With the file the application verifies every chain again.
+    CERTIFICATE_AUTHORITIES: str = ""
+    #: Accepted issuers as RFC 4514 text, for a proxy that trusts more authorities than the application should.
+    CERTIFICATE_ISSUERS: tuple[str, ...] = ()
+    #: Accepted kinds of key: "P-256", "P-384", "P-521", "Ed25519", "Ed448", "RSA-3072" (3072 bits or more).
+    CERTIFICATE_KEY_TYPES: tuple[str, ...] = ()
     #: Ways to enrol a certificate beside its thumbprint: by "public-key", and for one issuer by "san-uri", "san-email",
     #: "san-dns" or "subject".
     CERTIFICATE_MATCHES: tuple[str, ...] = ()
-    #: PEM files. With roots the application verifies every chain again. Intermediates are for proxies that forward no
-    #: chain, for example nginx.
-    CERTIFICATE_ROOTS: str = ""
-    CERTIFICATE_INTERMEDIATES: str = ""
-    #: The most authorities between a client certificate and its root. Each further authority can issue certificates
-    #: that name a user of the project.
-    CERTIFICATE_MAX_DEPTH: int = 2
-    #: Accepted issuers as RFC 4514 text, and accepted kinds of key: "P-256", "Ed25519", "RSA-3072" (3072 bits or more).
-    CERTIFICATE_ISSUERS: tuple[str, ...] = ()
-    CERTIFICATE_KEY_TYPES: tuple[str, ...] = ()
     #: The most pending certificates: presented and verified, but not enrolled, they wait for an operator.
     PENDING_CERTIFICATES: int = 0
-    #: The most bytes of a certificate; the response to a longer one is 431. A PEM certificate of 4096-bit RSA with a
-    #: few names is 3 KiB.
-    CERTIFICATE_MAX_BYTES: int = 16_384
-    #: Parsed certificates that each process keeps. Parsing costs about 60 us, an entry about 6 KiB.
-    CERTIFICATE_CACHE_SIZE: int = 1024
-    #: Verified access tokens that each process keeps, to verify the signature once. Verifying costs about 100 us.
-    TOKEN_CACHE_SIZE: int = 1024
-    #: The longest time that a value stays in the caches of certificates, of tokens and of keys.
-    CACHE_SECONDS: int = 300
-    #: The time between the expiry of a certificate and the purge of its row, revoked or not.
-    CERTIFICATE_RETENTION: int = 90 * 86_400
+    #: Whether to accept an unverified certificate that is enrolled as self-signed (RFC 8705 section 2.2).
+    SELF_SIGNED_CERTIFICATES: bool = False
 
-    #: NIST SP 800-63B-4, AAL2: inactivity at most one hour, a day in all.
+    # Sessions
+
+    #: The longest inactivity. NIST SP 800-63B-4, AAL2: at most one hour.
     SESSION_IDLE_TIMEOUT: int = 3_600
+    #: The longest time since the last login. NIST SP 800-63B-4, AAL2: at most a day.
     SESSION_ABSOLUTE_TIMEOUT: int = 86_400
     #: The binding of a new session: the certificate ("thumbprint"), or its key ("public-key"), which a renewed
     #: certificate may keep.
     SESSION_BINDING: str = "thumbprint"
-    #: At a session id under another certificate: "refuse" the request and keep the session for its owner, or "end" the
-    #: session.
-    SESSION_MISMATCH: str = "refuse"
-    #: The most live sessions of a user. At one more, "evict" the oldest or "refuse" the login.
+    #: The most live sessions of a user. At one more the oldest session ends.
     SESSION_LIMIT: int = 50
-    SESSION_LIMIT_REACHED: str = "evict"
-    #: The keys that an anonymous session keeps at login. "*" keeps all keys, as Django does.
-    SESSION_KEYS_KEPT_AT_LOGIN: tuple[str, ...] = ("*",)
 
-    TOKEN_ISSUER: str = ""
-    TOKEN_AUDIENCE: str = ""
-    #: Keys {"kid", "alg", "private_key": PEM}. The first key signs, and all verify.
-    TOKEN_SIGNING_KEYS: tuple[dict[str, str], ...] = ()
+    # Tokens
+
+    #: Minutes, since a stolen token that nobody reports works until it expires (RFC 9700).
     ACCESS_TOKEN_LIFETIME: int = 300
-    #: Fernet keys, newest first, that encrypt the signing keys in the database.
-    KEY_ENCRYPTION_KEYS: tuple[str, ...] = ()
-    #: A refresh token expires when it is not used for REFRESH_IDLE_TIMEOUT. Its family expires REFRESH_ABSOLUTE_TIMEOUT
-    #: after the authorization, however often it is used.
+    #: A refresh token expires when it is not used for this time.
     REFRESH_IDLE_TIMEOUT: int = 86_400
+    #: A refresh-token family expires this time after the authorization, however often it is used.
     REFRESH_ABSOLUTE_TIMEOUT: int = 14 * 86_400
-    #: The time in which a client that lost the response to a refresh may send the same refresh token again
-    #: (Note [Refresh retry] in tokens/refresh.py).
-    REFRESH_RETRY_WINDOW: int = 30
     #: Whether a DPoP proof must contain a nonce from the server (RFC 9449 section 8). Proofs that were made in advance
     #: are then refused.
     DPOP_NONCE_REQUIRED: bool = False
-    #: Whether to accept an unverified certificate that is enrolled as self-signed (RFC 8705 section 2.2).
-    SELF_SIGNED_CERTIFICATES: bool = False
 
-    #: SIGNING_KEY or VERIFYING_KEY, ALGORITHM and USER_ID_CLAIM of djangorestframework-simplejwt, while a project moves
-    #: from that package to securecore.
-    SIMPLEJWT_VERIFYING_KEY: str = ""
-    SIMPLEJWT_ALGORITHM: str = "HS256"
-    SIMPLEJWT_USER_ID_CLAIM: str = "user_id"
+    # Replay
 
-    #: The most that two honest clocks may differ, for every comparison with the clock of another host. FAPI 2.0
-    #: demands 10.
-    CLOCK_SKEW: int = 10
     #: The most that a request's timestamp may lie in the past or in the future.
     REPLAY_WINDOW: int = 60
     #: An alias in CACHES of a Redis that all hosts share, which then stores the seen nonces. If empty, the database
     #: stores them (Note [Guarantees of a replay cache] in replay/store.py).
     REPLAY_CACHE: str = ""
 
-    #: The time in which a stored response is replayed. One day is longer than common retry loops.
-    IDEMPOTENCY_RETENTION: int = 86_400
-    #: The largest response body that is stored.
-    IDEMPOTENCY_MAX_BODY: int = 65_536
-    #: Fernet keys, newest first, that encrypt the stored responses. Without a key they are stored in the clear.
-    IDEMPOTENCY_ENCRYPTION_KEYS: tuple[str, ...] = ()
+    # Grants
 
+    #: Whether Django's own permissions, of users, groups and superusers, count as grants (``app_label.codename``).
+    DJANGO_PERMISSIONS: bool = False
     #: The form of the gate: an advisory lock that checks share ("advisory", PostgreSQL only), or a row lock ("row").
     #: "auto" is "advisory" on PostgreSQL and "row" elsewhere.
     GATE: str = "auto"
-    #: Whether Django's own permissions, of users, groups and superusers, count as grants (``app_label.codename``).
-    DJANGO_PERMISSIONS: bool = False
-    #: The longest wait for a row or gate that another request holds.
-    LOCK_TIMEOUT: float = 2.0
-    #: The longest pause between two statements of a transaction that holds a gate. PostgreSQL then ends the session.
-    GATE_IDLE_TIMEOUT: float = 10.0
     #: The time between the revocation or end of a grant and the purge of its row, which is kept as history.
     GRANT_RETENTION: int = 400 * 86_400
+
+    # The one query
 
     #: The time, in milliseconds, in which the result of the one query serves further requests of the same caller; 0:
     #: each request runs the query. Every revocation waits that long before it returns, so the value must be the same
     #: in all processes.
     LEASE_MS: int = 0
-    #: Callers for which each process keeps the bound query and its last result.
-    CALLER_CACHE_SIZE: int = 1024
-
-    #: The alias of the database with securecore's tables. The effects must be in the same database.
-    DATABASE: str = "default"
 
 
 def load() -> Settings:
@@ -184,7 +164,7 @@ def _typed(field: dataclasses.Field[Any], value: Any) -> Any:
         # The error never contains the value, which may be a secret in the place of a list of secrets.
         name = "list" if wanted is tuple else wanted.__name__
         raise _wrong(f"SECURECORE[{field.name!r}] must be of type {name}, not {type(value).__name__}.")
-    lowest_is_zero = field.name in ("CLOCK_SKEW", "LEASE_MS", "PENDING_CERTIFICATES") and value == 0
+    lowest_is_zero = field.name in ("LEASE_MS", "PENDING_CERTIFICATES") and value == 0
     if wanted in (int, float) and not (0 < value <= _LARGEST or lowest_is_zero):
         raise _wrong(f"SECURECORE[{field.name!r}] must be greater than zero and at most {_LARGEST}, not {value!r}.")
     return value
@@ -204,8 +184,6 @@ _CHOICES = {
         "gunicorn",
     ),
     "SESSION_BINDING": ("thumbprint", "public-key"),
-    "SESSION_MISMATCH": ("refuse", "end"),
-    "SESSION_LIMIT_REACHED": ("evict", "refuse"),
     "GATE": ("auto", "row", "advisory"),
 }
 
@@ -221,11 +199,15 @@ def _validate(settings: Settings) -> None:
 
 
 def _validate_proxies(settings: Settings) -> None:
-    for network in settings.TRUSTED_PROXIES:
+    networks = [item for item in settings.TRUSTED_PROXIES if item != UNIX_SOCKET]
+    for network in networks:
         try:
             ipaddress.ip_network(str(network))  # without str(), an int would pass as an address
         except ValueError as error:
-            raise _wrong(f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is not a network: {error}.") from None
+            raise _wrong(
+                f"SECURECORE['TRUSTED_PROXIES'] has {network!r}, which is neither {UNIX_SOCKET!r} nor a network: "
+                f"{error}."
+            ) from None
     presented: Any
     for presented in settings.PROXY_SECRETS:
         if not isinstance(presented, str) or len(presented) < 32:
@@ -233,11 +215,11 @@ def _validate_proxies(settings: Settings) -> None:
     _named_keys(settings, "PROXY_SIGNATURE_KEYS", "keyid", "public_key")
     if settings.PROXY_SIGNATURE_KEYS and settings.CERTIFICATE_SOURCE == "gunicorn":
         raise _wrong("SECURECORE['PROXY_SIGNATURE_KEYS'] has no effect where gunicorn ends TLS: there is no header.")
-    if settings.TRUSTED_PROXIES and not (settings.PROXY_SECRETS or settings.PROXY_SIGNATURE_KEYS):
+    if networks and not (settings.PROXY_SECRETS or settings.PROXY_SIGNATURE_KEYS):
         raise _wrong(
-            "SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone does not prove that the "
-            "proxy sent a header. Let the proxy send X-Proxy-Auth, or sign (PROXY_SIGNATURE_KEYS), or use a unix "
-            "socket."
+            "A network in SECURECORE['TRUSTED_PROXIES'] needs SECURECORE['PROXY_SECRETS']: an address alone does not "
+            "prove that the proxy sent a header. Let the proxy send X-Proxy-Auth, or sign (PROXY_SIGNATURE_KEYS), or "
+            "use a unix socket."
         )
 
 
@@ -255,13 +237,11 @@ def _validate_certificates(settings: Settings) -> None:
                 f"SECURECORE['CERTIFICATE_KEY_TYPES'] has {wanted!r}; known are P-256, P-384, P-521, Ed25519, Ed448 "
                 "and RSA- with the least number of bits."
             )
-    if settings.CERTIFICATE_SOURCE == "aws-alb-passthrough" and not settings.CERTIFICATE_ROOTS:
+    if settings.CERTIFICATE_SOURCE == "aws-alb-passthrough" and not settings.CERTIFICATE_AUTHORITIES:
         raise _wrong(
-            "SECURECORE['CERTIFICATE_SOURCE'] = 'aws-alb-passthrough' needs SECURECORE['CERTIFICATE_ROOTS']: in this "
-            "mode the load balancer verifies nothing."
+            "SECURECORE['CERTIFICATE_SOURCE'] = 'aws-alb-passthrough' needs SECURECORE['CERTIFICATE_AUTHORITIES']: "
+            "in this mode the load balancer verifies nothing."
         )
-    if settings.CERTIFICATE_INTERMEDIATES and not settings.CERTIFICATE_ROOTS:
-        raise _wrong("SECURECORE['CERTIFICATE_INTERMEDIATES'] has no effect without SECURECORE['CERTIFICATE_ROOTS'].")
 
 
 def _validate_signing_keys(settings: Settings) -> None:
@@ -269,7 +249,7 @@ def _validate_signing_keys(settings: Settings) -> None:
     for key in keys:
         if key["alg"] not in SIGNING_ALGORITHMS:
             raise _wrong(f"SECURECORE['TOKEN_SIGNING_KEYS'] has alg {key['alg']!r}; use one of {SIGNING_ALGORITHMS}.")
-    if (keys or settings.KEY_ENCRYPTION_KEYS) and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
+    if keys and not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
         raise _wrong("Signing keys in SECURECORE need TOKEN_ISSUER and TOKEN_AUDIENCE too (RFC 9068 section 2.2).")
 
 
@@ -289,15 +269,14 @@ def _named_keys(settings: Settings, name: str, *members: str) -> tuple[dict[str,
 
 def _validate_encryption_keys(settings: Settings) -> None:
     presented: Any
-    for name in ("KEY_ENCRYPTION_KEYS", "IDEMPOTENCY_ENCRYPTION_KEYS"):
-        for presented in getattr(settings, name):
-            try:
-                Fernet(presented.encode())
-            except (AttributeError, ValueError):
-                raise _wrong(
-                    f"Each of SECURECORE[{name!r}] must be a string made with "
-                    f"cryptography.fernet.Fernet.generate_key()."
-                ) from None
+    for presented in settings.ENCRYPTION_KEYS:
+        try:
+            Fernet(presented.encode())
+        except (AttributeError, ValueError):
+            raise _wrong(
+                "Each of SECURECORE['ENCRYPTION_KEYS'] must be a string made with "
+                "cryptography.fernet.Fernet.generate_key()."
+            ) from None
 
 
 def _wrong(message: str) -> ImproperlyConfigured:

@@ -102,8 +102,6 @@ class SessionBindingMismatch(Event):
     user: str | None
     bound_to: str
     presented: str
-    #: Whether the session was ended (``SESSION_MISMATCH``).
-    ended: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

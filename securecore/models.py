@@ -14,22 +14,3 @@ from securecore.tokens.models import (
     SigningKey,
     TokenEpoch,
 )
-
-__all__ = [
-    "Certificate",
-    "CertificateIdentifier",
-    "Client",
-    "Gate",
-    "Grant",
-    "GrantUse",
-    "IdempotencyRecord",
-    "OneTimeToken",
-    "RefreshFamily",
-    "RefreshToken",
-    "RevokedToken",
-    "SeenNonce",
-    "Session",
-    "SignatureKey",
-    "SigningKey",
-    "TokenEpoch",
-]

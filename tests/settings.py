@@ -89,8 +89,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SECURECORE = {
-    "TRUST_UNIX_SOCKET": True,
-    "TRUSTED_PROXIES": ["10.0.0.0/8"],
+    "TRUSTED_PROXIES": ["unix:", "10.0.0.0/8"],
     "PROXY_SECRETS": ["a proxy secret that only the tests know"],
     "TOKEN_ISSUER": "https://testserver",
     "TOKEN_AUDIENCE": "https://testserver",

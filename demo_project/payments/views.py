@@ -35,7 +35,6 @@ from demo_project.payments.serializers import (
     WhoamiSerializer,
 )
 from securecore import clock
-from securecore.conf import settings
 from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
 from securecore.http.decorators import FreshMixin, fresh, idempotent, requires
@@ -168,7 +167,7 @@ class Grants(APIView):
 class Memory(APIView):
     @extend_schema(responses=MemorySerializer)
     def get(self, request: Any) -> Response:
-        return Response(memory(held=encodings.cached(), limit=settings.CERTIFICATE_CACHE_SIZE))
+        return Response(memory(held=len(encodings.parsed), limit=encodings.parsed.size))
 
 
 def _described(certificate: ClientCertificate) -> dict[str, Any]:

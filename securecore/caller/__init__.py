@@ -12,14 +12,3 @@ or cookies; that is in ``http``.
 from securecore.caller import credential_table
 from securecore.caller.credentials import session_credential, signature_key_credential, token_credential
 from securecore.caller.request import Access, user_of_certificate, user_of_token, why_not_leased
-
-__all__ = [
-    "Access",
-    "credential_table",
-    "session_credential",
-    "signature_key_credential",
-    "token_credential",
-    "user_of_certificate",
-    "user_of_token",
-    "why_not_leased",
-]

@@ -28,9 +28,7 @@ from securecore.sessions.statements import Found
 from securecore.tokens import AccessToken, clients
 
 #: Snapshots of the last ``LEASE_MS``, by the credentials of the request and the search path; see ``leases``.
-_leased: BoundedCache[Snapshot] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=leases.seconds, clock=leases.clock
-)
+_leased: BoundedCache[Snapshot] = BoundedCache(seconds=leases.seconds, clock=leases.clock)
 
 
 class Access:

@@ -124,9 +124,7 @@ class _Asked:
 
 #: The query about one set of credentials never changes. Its last snapshot is used again only if PostgreSQL sent the
 #: same bytes. So the key needs no schema of a tenant: the rows of another schema are other bytes, or equal users.
-_asked: BoundedCache[_Asked] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_asked: BoundedCache[_Asked] = BoundedCache()
 
 
 def read(presented: Presented, now: dt.datetime, users: dict[Any, Any]) -> Snapshot:

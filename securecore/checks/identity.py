@@ -49,31 +49,29 @@ def e102_refusal_middleware(**_: Any) -> list[CheckMessage]:
 
 def w103_nobody_is_trusted(**_: Any) -> list[CheckMessage]:
     settings = conf.settings
-    if settings.TRUST_UNIX_SOCKET or settings.TRUSTED_PROXIES or settings.CERTIFICATE_SOURCE == "gunicorn":
+    if settings.TRUSTED_PROXIES or settings.CERTIFICATE_SOURCE == "gunicorn":
         return []
     return [
         Warning(
             "No proxy is trusted, so no request will ever have a client certificate.",
-            hint="Set SECURECORE['TRUST_UNIX_SOCKET'] = True, or TRUSTED_PROXIES and PROXY_SECRETS.",
+            hint="Set SECURECORE['TRUSTED_PROXIES'] = ['unix:'], or name the proxies' networks, and PROXY_SECRETS.",
             id="securecore.W103",
         )
     ]
 
 
 def e104_authorities(**_: Any) -> list[CheckMessage]:
-    """Report unreadable files of authorities. Otherwise the first request would fail with 500."""
-    files = [conf.settings.CERTIFICATE_ROOTS, conf.settings.CERTIFICATE_INTERMEDIATES]
-    return [message for path in files if path for message in _unreadable(path)]
-
-
-def _unreadable(path: str) -> list[CheckMessage]:
+    """Report an unreadable file of authorities. Otherwise the first request would fail with 500."""
+    path = conf.settings.CERTIFICATE_AUTHORITIES
+    if not path:
+        return []
     try:
         chain.load(path)
     except (OSError, ValueError) as error:
         return [
             Error(
                 f"The authorities in {path} cannot be read: {error}",
-                hint="CERTIFICATE_ROOTS and CERTIFICATE_INTERMEDIATES are files of PEM certificates.",
+                hint="CERTIFICATE_AUTHORITIES is a file of PEM certificates, at least one of them a root.",
                 id="securecore.E104",
             )
         ]
@@ -132,7 +130,7 @@ def e107_peer_is_rewritten(**_: Any) -> list[CheckMessage]:
     passes for a unix socket.
     """
     settings, installed = conf.settings, list(django_settings.MIDDLEWARE)
-    if CERTIFICATE not in installed or not (settings.TRUST_UNIX_SOCKET or settings.TRUSTED_PROXIES):
+    if CERTIFICATE not in installed or not settings.TRUSTED_PROXIES:
         return []
     return [
         Error(

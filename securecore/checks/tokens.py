@@ -5,8 +5,11 @@ from typing import Any
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
+from rest_framework.settings import api_settings
 
 from securecore import conf
+from securecore.checks import urlconf
+from securecore.http.authentication import SimpleJWTAuthentication
 from securecore.tokens import keys, simplejwt_settings
 
 #: Seconds. ASVS 5.0 and RFC 9700 demand minutes: a stolen token that is never reported works until it expires.
@@ -42,10 +45,10 @@ def w302_token_lifetime(**_: Any) -> list[CheckMessage]:
 
 
 def e303_simplejwt(**_: Any) -> list[CheckMessage]:
-    if not conf.settings.SIMPLEJWT_VERIFYING_KEY:
+    if not any(issubclass(item, SimpleJWTAuthentication) for item in _classes_in_use()):
         return []
     theirs = simplejwt_settings.current()
-    problems = theirs.contradictions()
+    problems = theirs.problems()
     try:
         theirs.authentication_rule()
     except ImportError as error:
@@ -53,24 +56,18 @@ def e303_simplejwt(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{problem} No token of simplejwt is accepted.",
-            hint="Make SIMPLEJWT_VERIFYING_KEY, SIMPLEJWT_ALGORITHM and SIMPLEJWT_USER_ID_CLAIM of SECURECORE equal to "
-            "SIMPLE_JWT of the service that issues the tokens, or use simplejwt's own authentication class.",
+            hint="Copy SIMPLE_JWT from the settings of the service that issues the tokens, and name its SIGNING_KEY, "
+            "which is that service's SECRET_KEY by default. Or use simplejwt's own authentication class.",
             id="securecore.E303",
         )
         for problem in problems
     ]
 
 
-def w304_simplejwt_defaults(**_: Any) -> list[CheckMessage]:
-    if not conf.settings.SIMPLEJWT_VERIFYING_KEY or hasattr(conf.django_settings, "SIMPLE_JWT"):
-        return []
-    return [
-        Warning(
-            "simplejwt's tokens are judged by its default settings: the user's primary key, any audience, any issuer.",
-            hint="Copy SIMPLE_JWT from the settings of the service that issues them; SIMPLE_JWT = {} if it has none.",
-            id="securecore.W304",
-        )
-    ]
+def _classes_in_use() -> set[type[Any]]:
+    views = [getattr(callback, "cls", None) for callback in urlconf.callbacks()]
+    own = [item for view in views for item in getattr(view, "authentication_classes", ())]
+    return {item for item in (*api_settings.DEFAULT_AUTHENTICATION_CLASSES, *own) if isinstance(item, type)}
 
 
-CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_simplejwt_defaults)
+CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt)

@@ -6,7 +6,7 @@ a stored value. A mistake of the program is ``Misuse`` instead: its text is for 
 that exception.
 """
 
-from securecore.errors.base import Busy, DatabaseUnavailable, Misuse, Refused, Unavailable, every_refusal
+from securecore.errors.base import Busy, DatabaseUnavailable, Misuse, Refused, every_refusal
 from securecore.errors.certificates import (
     CertificateExpired,
     CertificateMalformed,
@@ -26,7 +26,6 @@ from securecore.errors.credentials import (
     CredentialsRefused,
     InvalidToken,
     RecentAuthenticationRequired,
-    SessionLimitReached,
     SessionRefused,
     TokenInUrl,
 )
@@ -61,61 +60,4 @@ from securecore.errors.idempotency import (
 from securecore.errors.permissions import AllowanceExhausted, AmountRefused, PermissionDenied
 from securecore.errors.requests import BodyIncomplete, CharsetRefused, ContentLengthMalformed, TextRefused
 
-__all__ = [
-    "AllowanceExhausted",
-    "AmountRefused",
-    "AuthenticationRequired",
-    "BodyIncomplete",
-    "Busy",
-    "CertificateExpired",
-    "CertificateMalformed",
-    "CertificateNamesRefused",
-    "CertificateNotVerified",
-    "CertificateRequired",
-    "CertificateRevoked",
-    "CertificateTooLarge",
-    "CertificateUnknown",
-    "CharsetRefused",
-    "ContentDigestMalformed",
-    "ContentDigestMismatch",
-    "ContentDigestMissing",
-    "ContentLengthMalformed",
-    "CredentialsConflict",
-    "CredentialsRefused",
-    "CrossSite",
-    "DatabaseUnavailable",
-    "EarlyData",
-    "IdempotencyAnswerUnreadable",
-    "IdempotencyInProgress",
-    "IdempotencyKeyMalformed",
-    "IdempotencyKeyMissing",
-    "IdempotencyKeyReused",
-    "IdempotencyNotSupported",
-    "InvalidDPoPProof",
-    "InvalidToken",
-    "Misuse",
-    "NonceMalformed",
-    "NonceMissing",
-    "NonceReused",
-    "PermissionDenied",
-    "ProxySignatureRefused",
-    "RecentAuthenticationRequired",
-    "Refused",
-    "ReplayStoreUnavailable",
-    "SessionLimitReached",
-    "SessionRefused",
-    "SignatureIncomplete",
-    "SignatureInvalid",
-    "SignatureKeyUnknown",
-    "SignatureMalformed",
-    "SignatureMissing",
-    "SignatureStale",
-    "TextRefused",
-    "TimestampMalformed",
-    "TimestampMissing",
-    "TimestampStale",
-    "TokenInUrl",
-    "Unavailable",
-    "UseDPoPNonce",
-    "every_refusal",
-]
+__all__ = ["AllowanceExhausted", "Busy", "DatabaseUnavailable", "Misuse", "PermissionDenied", "Refused"]

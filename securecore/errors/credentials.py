@@ -11,11 +11,6 @@ class SessionRefused(Refused):
     title = "The session belongs to another certificate."
 
 
-class SessionLimitReached(Refused):
-    code = "session-limit-reached"
-    title = "You have too many sessions; end one of them first."
-
-
 class RecentAuthenticationRequired(Refused):
     code = "recent-authentication-required"
     status = 401

@@ -8,6 +8,7 @@ securecore, in the admin, by ``QuerySet.update()`` or in SQL, closes the gate by
 The package knows neither requests nor tokens. A caller passes its credentials as SQL conditions (``Credential``).
 """
 
+from securecore.grants import principals
 from securecore.grants.authorization import (
     Decision,
     Judge,
@@ -27,25 +28,4 @@ from securecore.grants.principals import principal_of
 from securecore.grants.query.caller_state import Credential
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
-__all__ = [
-    "Credential",
-    "Decision",
-    "Gate",
-    "Grant",
-    "Judge",
-    "LateGate",
-    "allowed",
-    "authorize",
-    "decide",
-    "decide_all",
-    "enter",
-    "grant",
-    "judge",
-    "late_gate",
-    "note_change",
-    "principal_of",
-    "require_permission",
-    "revoke",
-    "revoke_all",
-    "take_gate",
-]
+__all__ = ["Grant", "decide", "grant", "note_change", "principal_of", "principals", "revoke"]

@@ -226,9 +226,7 @@ def enter(principal: Principal, *, clock: Clock) -> str:
 
 #: The groups and roles of a caller, as the last check read them. No decision reads this cache. A missing name costs one
 #: more statement, since the check enters that gate too; a stale name costs one extra lock.
-_groups: BoundedCache[frozenset[str]] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_groups: BoundedCache[frozenset[str]] = BoundedCache()
 
 
 class LateGate:

@@ -28,7 +28,6 @@ __all__ = [
     "RecentlyAuthenticated",
     "authorize",
     "late_gate",
-    "require_recent_authentication",
 ]
 
 

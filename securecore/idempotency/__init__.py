@@ -12,18 +12,3 @@ from securecore.idempotency.lease import claim_lease, release, store_leased
 from securecore.idempotency.models import IdempotencyRecord
 from securecore.idempotency.record import Claim, claim, is_final, standing, store
 from securecore.idempotency.response import StoredResponse
-
-__all__ = [
-    "Claim",
-    "IdempotencyRecord",
-    "StoredResponse",
-    "claim",
-    "claim_lease",
-    "fingerprint_of",
-    "is_final",
-    "parse_key",
-    "release",
-    "standing",
-    "store",
-    "store_leased",
-]

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db.models import F, QuerySet
 
-from securecore import database, events
+from securecore import clock, database, events
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress
 from securecore.idempotency.models import IdempotencyRecord
@@ -26,10 +26,10 @@ def claim_lease(
 ) -> Claim | StoredResponse:
     """Claim ``record`` for ``lease`` seconds and commit the claim; return the stored response if there is one.
 
-    Raises ``IdempotencyInProgress`` during another request's lease, which counts ``CLOCK_SKEW`` longer because hosts'
+    Raises ``IdempotencyInProgress`` during another request's lease, which counts ``clock.SKEW`` longer because hosts'
     clocks differ. Raises ``IdempotencyKeyReused``, and ``Misuse`` inside a transaction.
     """
-    until = now + dt.timedelta(seconds=lease + settings.CLOCK_SKEW)
+    until = now + dt.timedelta(seconds=lease + clock.SKEW)
     with (
         database.committed_transaction("@idempotent(lease=...)"),
         database.refused_when_locked(IdempotencyInProgress),

@@ -17,7 +17,7 @@ class IdempotencyRecord(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     headers = models.JSONField(default=dict, db_default={})
     body = models.BinaryField(default=b"", db_default=b"")
-    #: Whether ``body`` holds headers and body encrypted under one of IDEMPOTENCY_ENCRYPTION_KEYS.
+    #: Whether ``body`` holds headers and body encrypted under one of ENCRYPTION_KEYS.
     is_encrypted = models.BooleanField(default=False, db_default=False)
     #: The number of the attempt: only the last attempt may store its response.
     attempt = models.PositiveIntegerField(default=1, db_default=1)

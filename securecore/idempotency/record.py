@@ -16,6 +16,13 @@ from securecore.idempotency.response import StoredResponse, columns_of, response
 #: 4xx statuses of which a retry may succeed, so a response with such a status is not stored.
 _NOT_FINAL = {401, 403, 408, 409, 425, 429}
 
+#: Seconds in which a stored response is replayed. Retry loops give up within hours; a day also covers a client that was
+#: down overnight. A view with slower clients names its own ``retention``.
+_RETENTION = 86_400
+#: Bytes. A stored body is copied at each replay; a larger result belongs in the project's own table, and the response
+#: names its URL. A view may name its own ``max_body``.
+_MAX_BODY = 65_536
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -84,7 +91,7 @@ def insert(
         fingerprint=fingerprint,
         **lease,
         created_at=now,
-        expires_at=now + dt.timedelta(seconds=retention or settings.IDEMPOTENCY_RETENTION),
+        expires_at=now + dt.timedelta(seconds=retention or _RETENTION),
     )
 
 
@@ -106,11 +113,11 @@ def store(claimed: Claim, response: StoredResponse, *, max_body: int | None = No
 
 
 def refuse_oversize(response: StoredResponse, max_body: int | None) -> None:
-    limit = max_body or settings.IDEMPOTENCY_MAX_BODY
+    limit = max_body or _MAX_BODY
     if len(response.body) > limit:
         raise Misuse(
             f"The response has {len(response.body)} bytes, and {limit} may be stored under an Idempotency-Key. Return "
-            f"a reference to the result, or raise max_body of the view or SECURECORE['IDEMPOTENCY_MAX_BODY']."
+            "a reference to the result, or raise @idempotent(max_body=)."
         )
 
 

@@ -1,4 +1,4 @@
-"""Convert a response to the columns of its row and back, in clear or under ``IDEMPOTENCY_ENCRYPTION_KEYS``."""
+"""Convert a response to the columns of its row and back, in clear or under ``ENCRYPTION_KEYS``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
+from securecore import encryption
 from securecore.conf import settings
 from securecore.errors import IdempotencyAnswerUnreadable
 from securecore.idempotency.models import IdempotencyRecord
+
+_PURPOSE = "stored response"
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,14 @@ class StoredResponse:
 
 def columns_of(response: StoredResponse, *, record: UUID) -> dict[str, Any]:
     """Return the columns for ``response``; if there are encryption keys, encrypted under the first."""
-    if not settings.IDEMPOTENCY_ENCRYPTION_KEYS:
+    if not settings.ENCRYPTION_KEYS:
         headers, body = response.headers, response.body
         return {"status": response.status, "headers": headers, "body": body, "is_encrypted": False}
     # The ciphertext holds the record id: an attacker with write access to the table cannot move a response to another
     # key's row.
     headers_line = json.dumps(response.headers).encode() + b"\n"
-    sealed = _keys().encrypt(record.bytes + headers_line + response.body)
+    content = record.bytes + headers_line + response.body
+    sealed = encryption.encrypt(content, purpose=_PURPOSE, keys=settings.ENCRYPTION_KEYS)
     return {"status": response.status, "headers": {}, "body": sealed, "is_encrypted": True}
 
 
@@ -43,14 +45,10 @@ def response_in(row: IdempotencyRecord) -> StoredResponse:
     if not row.is_encrypted:
         return StoredResponse(status=row.status, body=bytes(row.body), headers=row.headers)
     try:
-        opened = _keys().decrypt(bytes(row.body))
-    except (InvalidToken, ValueError) as error:
+        opened = encryption.decrypt(bytes(row.body), purpose=_PURPOSE, keys=settings.ENCRYPTION_KEYS)
+    except (encryption.InvalidToken, ValueError) as error:
         raise IdempotencyAnswerUnreadable from error
     if opened[:16] != row.pk.bytes:
         raise IdempotencyAnswerUnreadable
     headers_line, _, body = opened[16:].partition(b"\n")
     return StoredResponse(status=row.status, body=body, headers=json.loads(headers_line))
-
-
-def _keys() -> MultiFernet:
-    return MultiFernet([Fernet(key.encode()) for key in settings.IDEMPOTENCY_ENCRYPTION_KEYS])

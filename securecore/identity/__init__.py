@@ -12,27 +12,8 @@ from securecore.identity import chain
 from securecore.identity.certificates import ClientCertificate
 from securecore.identity.encodings import parse_der, parse_escaped_pem, parse_pem
 from securecore.identity.matching import Match, identifiers, match_of
-from securecore.identity.models import Certificate, CertificateIdentifier
+from securecore.identity.models import Certificate
 from securecore.identity.obtained import remember, thumbprints_of
 from securecore.identity.registry import admit, enroll, enroll_match, owner_of, present, revoke
 
-__all__ = [
-    "Certificate",
-    "CertificateIdentifier",
-    "ClientCertificate",
-    "Match",
-    "admit",
-    "chain",
-    "enroll",
-    "enroll_match",
-    "identifiers",
-    "match_of",
-    "owner_of",
-    "parse_der",
-    "parse_escaped_pem",
-    "parse_pem",
-    "present",
-    "remember",
-    "revoke",
-    "thumbprints_of",
-]
+__all__ = ["ClientCertificate", "enroll", "enroll_match", "match_of", "parse_pem", "remember"]

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
     Criticality,
@@ -25,35 +26,53 @@ from securecore.conf import settings
 from securecore.errors import CertificateNotVerified
 from securecore.identity.certificates import ClientCertificate
 
+#: Authorities between a client certificate and its root: a policy authority and an issuing authority. Each further
+#: authority can issue certificates that name a user of the project.
+_MAX_DEPTH = 2
+
 
 def check(certificate: ClientCertificate, now: dt.datetime) -> None:
     """Raise ``CertificateNotVerified`` unless issuer, key and chain satisfy the settings.
 
     The chain is verified at each request and the result is never cached, because authorities expire too. With P-256 a
-    chain of two costs about 160 us. A chain with more than ``CERTIFICATE_MAX_DEPTH`` authorities between leaf and root
+    chain of two costs about 160 us. A chain with more than two authorities between leaf and root
     is refused.
     """
     if settings.CERTIFICATE_ISSUERS and certificate.issuer not in settings.CERTIFICATE_ISSUERS:
         raise CertificateNotVerified
     if settings.CERTIFICATE_KEY_TYPES and not _is_wanted_key(certificate.key_type):
         raise CertificateNotVerified
-    if settings.CERTIFICATE_ROOTS and certificate.is_verified:
+    if settings.CERTIFICATE_AUTHORITIES and certificate.is_verified:
         _verify(certificate.chain, now)
 
 
-def load(path: str) -> tuple[x509.Certificate, ...]:
-    """Return the certificates of a PEM file. Raises ``OSError``, and ``ValueError`` if it has none."""
-    return tuple(x509.load_pem_x509_certificates(Path(path).read_bytes()))
+def load(path: str) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    """Return the roots and the intermediate authorities of a PEM file. Raises ``OSError``, and ``ValueError`` without a
+    root.
+    """
+    authorities = x509.load_pem_x509_certificates(Path(path).read_bytes())
+    roots = [each for each in authorities if _is_self_signed(each)]
+    if not roots:
+        raise ValueError("no certificate in it is self-signed, so there is no root")
+    return roots, [each for each in authorities if each not in roots]
+
+
+def _is_self_signed(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (InvalidSignature, TypeError, ValueError):  # TypeError: a key of a kind that signs nothing
+        return False
+    return True
 
 
 def _verify(chain: tuple[x509.Certificate, ...], now: dt.datetime) -> None:
     leaf, *others = chain
-    roots, intermediates = _authorities(settings.CERTIFICATE_ROOTS, settings.CERTIFICATE_INTERMEDIATES)
+    roots, intermediates = _authorities(settings.CERTIFICATE_AUTHORITIES)
     builder = (
         PolicyBuilder()
-        .store(roots)
+        .store(Store(roots))
         .time(now)
-        .max_chain_depth(settings.CERTIFICATE_MAX_DEPTH)
+        .max_chain_depth(_MAX_DEPTH)
         .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_leaf_policy())
     )
     try:
@@ -65,9 +84,9 @@ def _verify(chain: tuple[x509.Certificate, ...], now: dt.datetime) -> None:
 
 
 @lru_cache(maxsize=1)
-def _authorities(roots: str, intermediates: str) -> tuple[Store, tuple[x509.Certificate, ...]]:
-    # Read once in each process, as the proxy does. After the files change, restart the proxy and the workers.
-    return Store(list(load(roots))), load(intermediates) if intermediates else ()
+def _authorities(path: str) -> tuple[list[x509.Certificate], list[x509.Certificate]]:
+    # Read once in each process, as the proxy does. After the file changes, restart the proxy and the workers.
+    return load(path)
 
 
 @lru_cache(maxsize=1)

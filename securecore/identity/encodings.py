@@ -1,7 +1,7 @@
 """Parse the certificates that proxies write into headers.
 
 Every function accepts hostile text. It returns a ``ClientCertificate`` (or a chain) or raises ``CertificateMalformed``
-(400) or, above ``CERTIFICATE_MAX_BYTES``, ``CertificateTooLarge`` (431). No other exception leaves a function. Which
+(400) or, above ``MAX_BYTES``, ``CertificateTooLarge`` (431). No other exception leaves a function. Which
 header is trusted is decided in ``securecore.http``.
 """
 
@@ -19,13 +19,16 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from securecore.caches import BoundedCache
-from securecore.conf import settings
 from securecore.errors import CertificateMalformed, CertificateTooLarge
 from securecore.identity.certificates import ClientCertificate, read
 
 Chain = tuple[x509.Certificate, ...]
 Text = TypeVar("Text", str, bytes)
 Value = TypeVar("Value")
+
+#: Bytes of one presented certificate or chain; the response to a longer one is 431. A certificate with 4096-bit RSA and
+#: a few names is 3 KiB as escaped PEM, and nginx accepts 16 KiB of headers from a client.
+MAX_BYTES = 16_384
 
 #: Exactly one ``\s`` before the body: two adjacent parts that both match blanks would take quadratic time to fail.
 _BLOCK = r"\s*-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----"
@@ -79,26 +82,20 @@ def parse_base64_chain(presented: str) -> ClientCertificate:
     return _cached(_base64_chain, presented)
 
 
-def cached() -> int:
-    """Return how many parsed certificates this process holds; never more than ``CERTIFICATE_CACHE_SIZE``."""
-    return len(_parsed)
-
-
 def _cached(decode: Callable[[Text], Value], presented: Text) -> Value:
-    # The check bounds the size of an entry; the cache bounds the number of entries.
-    if len(presented) > settings.CERTIFICATE_MAX_BYTES:
+    # MAX_BYTES bounds the size of an entry; the cache bounds the number of entries.
+    if len(presented) > MAX_BYTES:
         raise CertificateTooLarge
-    value: Value | None = _parsed.get((decode, presented))
+    value: Value | None = parsed.get((decode, presented))
     if value is None:
         value = _refusing(decode, presented)
-        _parsed.put((decode, presented), value)
+        parsed.put((decode, presented), value)
     return value
 
 
-#: Parsing is pure, so an entry cannot become wrong. Dates and revocation are judged at each request, not here.
-_parsed: BoundedCache[Any] = BoundedCache(
-    size=lambda: settings.CERTIFICATE_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+#: Certificates by their encoded text. Parsing is pure, so an entry cannot become wrong. Dates and revocation are judged
+#: at each request, not here.
+parsed: BoundedCache[Any] = BoundedCache()
 
 
 def _refusing(decode: Callable[[Text], Value], presented: Text) -> Value:

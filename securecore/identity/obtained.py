@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from securecore import database, digests
+from securecore import clock, database, digests
 from securecore.conf import settings
 from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import identifiers, key_match
@@ -44,8 +44,8 @@ def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
     """
     known_by = dict.fromkeys((*identifiers(certificate)[1:], key_match(certificate).identifier))
     longest = max(settings.REFRESH_ABSOLUTE_TIMEOUT, settings.SESSION_ABSOLUTE_TIMEOUT, settings.ACCESS_TOKEN_LIFETIME)
-    # After ``not_after`` no token or session is issued, but the clock of the issuing host may be ``CLOCK_SKEW`` behind.
-    lives = dt.timedelta(seconds=longest + settings.CLOCK_SKEW)
+    # After ``not_after`` no token or session is issued, but the clock of the issuing host may be ``clock.SKEW`` behind.
+    lives = dt.timedelta(seconds=longest + clock.SKEW)
     expires_at = min(max(certificate.not_after, now), END_OF_TIME - lives) + lives
     parameters: list[Any] = []
     for identifier in sorted(known_by):  # one order for all requests, so that two of them never deadlock

@@ -21,19 +21,4 @@ from securecore.replay.message_signature import Signature, accept_signature, cla
 from securecore.replay.models import SeenNonce, SignatureKey
 from securecore.replay.proof_key import DPOP_ALGORITHMS
 
-__all__ = [
-    "DPOP_ALGORITHMS",
-    "Proof",
-    "SeenNonce",
-    "Signature",
-    "SignatureKey",
-    "accept_signature",
-    "claim_nonce",
-    "claim_proof",
-    "claim_signature",
-    "parse_timestamp",
-    "server_nonce",
-    "signature_keys",
-    "verify_proof",
-    "verify_signature",
-]
+__all__ = ["signature_keys"]

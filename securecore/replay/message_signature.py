@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from securecore import digests
+from securecore import clock, digests
 from securecore.conf import settings
 from securecore.errors import (
     ContentDigestMissing,
@@ -129,7 +129,7 @@ def _checked_parameters(covered: Covered, now: dt.datetime) -> Signature:
         covered.check_parameters()
         if not _NONCE.fullmatch(nonce):
             raise SignatureMalformed("The nonce must be 16 to 128 visible ASCII characters.")
-        covered.check_dates(now.timestamp(), window=settings.REPLAY_WINDOW, skew=settings.CLOCK_SKEW)
+        covered.check_dates(now.timestamp(), window=settings.REPLAY_WINDOW, skew=clock.SKEW)
     except SignatureOutdated as error:
         raise SignatureStale(str(error)) from error
     except SignatureError as error:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from django.utils.crypto import salted_hmac
 
-from securecore.conf import django_settings, settings
+from securecore import clock
+from securecore.conf import django_settings
 from securecore_client.wire.thumbprints import base64url
 
 #: Seconds. The current and the previous window are accepted, so a nonce lives for five to ten minutes.
@@ -48,7 +49,7 @@ def _accepted_windows(now: dt.datetime) -> Iterator[int]:
     yield current_window
     yield current_window - 1
     # A host with a fast clock already issues the nonce of the next window.
-    ahead = _window(now + dt.timedelta(seconds=settings.CLOCK_SKEW))
+    ahead = _window(now + dt.timedelta(seconds=clock.SKEW))
     if ahead != current_window:
         yield ahead
 

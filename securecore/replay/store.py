@@ -13,7 +13,7 @@ import uuid
 
 from django.core.cache import caches
 
-from securecore import database
+from securecore import clock, database
 from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
@@ -22,13 +22,13 @@ from securecore.replay.models import SeenNonce
 def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: str) -> bool:
     """Claim ``record`` and say whether it was new. Of concurrent calls in the cluster exactly one returns True.
 
-    ``made_at`` is the request's own timestamp. The record stays until also a host with a clock ``CLOCK_SKEW`` behind
+    ``made_at`` is the request's own timestamp. The record stays until also a host with a clock ``clock.SKEW`` behind
     refuses that timestamp; for a timestamp in the future that takes nearly two windows. The claim commits by itself and
     raises ``Misuse`` in a transaction, because a rollback would make the nonce usable again. ``what`` describes the
     nonce in that error. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
     """
     database.require_no_transaction(f"The claim of {what}")
-    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + settings.CLOCK_SKEW + 1)
+    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
     return database.claim(SeenNonce, now=now, id=record, expires_at=until)

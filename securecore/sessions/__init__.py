@@ -12,5 +12,3 @@ certificate to the engine. Cookies and middleware are not here: ``securecore.htt
 from securecore.sessions.limits import make_room
 from securecore.sessions.models import Session, SessionQuerySet, record_id
 from securecore.sessions.store import SessionStore
-
-__all__ = ["Session", "SessionQuerySet", "SessionStore", "make_room", "record_id"]

@@ -6,16 +6,15 @@ import datetime as dt
 from typing import Any
 
 from securecore.conf import settings
-from securecore.errors import SessionLimitReached
 from securecore.sessions.models import Session, record_id
 
 
 def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
     """End the user's oldest sessions until the session ``session_key`` fits in; return how many ended.
 
-    If ``SESSION_LIMIT_REACHED`` is "refuse", no session ends and ``SessionLimitReached`` (403) is raised. The caller
-    must hold the user's gate until the new session is stored: otherwise two logins at the same time would each count
-    the sessions without the other login's.
+    The login is not refused: otherwise a thief with open sessions could keep the owner out. The caller must hold the
+    user's gate until the new session is stored: otherwise two logins at the same time would each count the sessions
+    without the other login's.
     """
     others = Session.objects.using(settings.DATABASE).for_user(user).live(now)
     if session_key is not None:
@@ -23,7 +22,5 @@ def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
     surplus = others.count() - settings.SESSION_LIMIT + 1
     if surplus <= 0:
         return 0
-    if settings.SESSION_LIMIT_REACHED == "refuse":
-        raise SessionLimitReached
     oldest = list(others.order_by("created_at", "pk").values_list("pk", flat=True)[:surplus])
     return others.filter(pk__in=oldest).end()

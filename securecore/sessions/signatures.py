@@ -8,16 +8,14 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core import signing
 
 from securecore.caches import BoundedCache
-from securecore.conf import django_settings, settings
+from securecore.conf import django_settings
 
 #: Characters of the signed text, and bytes of the decompressed payload. Longer contents are verified at each request.
 _LONGEST = 1_024
 
 #: The payload for each signed text, salt and list of keys. A cache hit does not show that the session is live: each
 #: request reads the session's row for that.
-_payloads: BoundedCache[bytes] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_payloads: BoundedCache[bytes] = BoundedCache()
 
 
 class SignedSession(SessionBase):

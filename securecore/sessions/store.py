@@ -138,16 +138,14 @@ class SessionStore(SignedSession):
         """Record a login or step-up of the session's user, and store it at once.
 
         The session gets an id that no request has presented. Django's ``login()`` keeps the id when the same user logs
-        in again, which ASVS 5.0 v5.0.0-7.2.4 forbids. The contents of an anonymous session are dropped, except
-        ``SESSION_KEYS_KEPT_AT_LOGIN``. Both timeouts start again.
+        in again, which ASVS 5.0 v5.0.0-7.2.4 forbids. An anonymous session keeps its contents, as in
+        Django. Both timeouts start again.
         """
         data = self._get_session()  # type: ignore[attr-defined]
-        if not self._was_user:
-            _keep(data, settings.SESSION_KEYS_KEPT_AT_LOGIN)
         if self.is_read_only or self.session_key is None:
             self.create()
         elif self.session_key == self.presented_key and not self._move():
-            _keep(data, ())  # another request ended the session: the login is good, the old contents are gone
+            _drop_contents(data)  # another request ended the session: the login is good, the old contents are gone
             self.create()
         now = clock.now()
         if not self._update(now, data, **columns.at_login(now, data), **self.opened_from):
@@ -211,12 +209,10 @@ class SessionStore(SignedSession):
         if row is None or row.binding in self.proven:
             return row
         self.is_refused = True
-        ends = settings.SESSION_MISMATCH == "end" and not row.replaced
-        if ends:
-            _rows().named(key).end()
+        # The session stays live: otherwise a thief with the cookie could log the owner out.
         user = None if row.user_id is None else str(row.user_id)
         presented = " ".join(self.proven)
-        events.emit(events.SessionBindingMismatch(user=user, bound_to=row.binding, presented=presented, ended=ends))
+        events.emit(events.SessionBindingMismatch(user=user, bound_to=row.binding, presented=presented))
         return None
 
     def _named(self) -> SessionQuerySet:
@@ -279,8 +275,7 @@ def _rows() -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE)
 
 
-def _keep(data: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Drop the session's contents except ``names`` and Django's keys of the logged-in user. ``*`` keeps all."""
-    if "*" not in names:
-        for name in [name for name in data if name not in names and not name.startswith("_auth_user_")]:
-            del data[name]
+def _drop_contents(data: dict[str, Any]) -> None:
+    """Drop everything but Django's keys of the logged-in user."""
+    for name in [name for name in data if not name.startswith("_auth_user_")]:
+        del data[name]

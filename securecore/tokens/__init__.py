@@ -23,25 +23,4 @@ from securecore.tokens.models import (
 )
 from securecore.tokens.revoked import revocation_id, revoke
 
-__all__ = [
-    "AccessToken",
-    "Client",
-    "OneTimeToken",
-    "RefreshFamily",
-    "RefreshToken",
-    "RevokedToken",
-    "SigningKey",
-    "TokenEpoch",
-    "audience",
-    "clients",
-    "epochs",
-    "is_our_type",
-    "issue",
-    "keys",
-    "one_time",
-    "refresh",
-    "revocation_id",
-    "revoke",
-    "simplejwt",
-    "verify",
-]
+__all__ = ["AccessToken", "clients", "issue", "one_time", "refresh"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 
-from securecore import digests
+from securecore import clock, digests
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import InvalidToken, Misuse
@@ -164,9 +164,7 @@ class _Signed:
 
 #: Verified tokens by their digest, so that no token lies in memory. Only tokens with a good signature are put in, so
 #: strangers cannot fill the cache.
-_good: BoundedCache[_Signed] = BoundedCache(
-    size=lambda: settings.TOKEN_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_good: BoundedCache[_Signed] = BoundedCache()
 
 
 def _verified(presented_token: str, now: dt.datetime) -> _Signed:
@@ -186,7 +184,7 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
         algorithms=_names(key.algorithm),
         audience=settings.TOKEN_AUDIENCE,
         issuer=settings.TOKEN_ISSUER,
-        # ``require_within`` judges all times by the request's own instant and ``CLOCK_SKEW``.
+        # ``require_within`` judges all times by the request's own instant and ``clock.SKEW``.
         options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
     )
     times = times_of(claims)
@@ -225,9 +223,9 @@ def times_of(claims: dict[str, Any]) -> tuple[float, float]:
 
 
 def require_within(times: tuple[float, float], now: dt.datetime) -> None:
-    """Raise ``InvalidToken`` unless ``now`` lies within ``times_of`` a token, give or take ``CLOCK_SKEW``."""
+    """Raise ``InvalidToken`` unless ``now`` lies within ``times_of`` a token, give or take ``clock.SKEW``."""
     begins, ends = times
-    instant, skew = now.timestamp(), settings.CLOCK_SKEW
+    instant, skew = now.timestamp(), clock.SKEW
     if begins > instant + skew or ends <= instant - skew:
         raise InvalidToken
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,11 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from securecore import database, digests
+from securecore import clock, database, digests, encryption
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.tokens.models import SigningKey as StoredKey
+
+_PURPOSE = "signing key"
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,15 @@ class SigningKey:
 
 
 #: Stored keys that verify, without their private halves. 32 keys are a rotation each hour for more than a day.
-_known: BoundedCache[SigningKey] = BoundedCache(size=lambda: 32, seconds=lambda: settings.CACHE_SECONDS)
+_known: BoundedCache[SigningKey] = BoundedCache(size=32)
 
 
 def signing_key(now: dt.datetime) -> SigningKey:
-    """Return the key that signs. Raises ``Misuse`` if there is none."""
+    """Return the key that signs. Raises ``Misuse`` if there is none, or no issuer and audience of its tokens."""
+    _require_issuer()
     stored = StoredKey.objects.using(settings.DATABASE).signing(now).first()
     if stored is not None:
-        return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
+        return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.ENCRYPTION_KEYS)
     from_settings = configured()
     if not from_settings:
         raise Misuse(
@@ -56,6 +58,12 @@ def signing_key(now: dt.datetime) -> SigningKey:
             "SECURECORE['TOKEN_SIGNING_KEYS'] one."
         )
     return next(iter(from_settings.values()))
+
+
+def _require_issuer() -> None:
+    # TOKEN_SIGNING_KEYS needs both from the start (securecore.E001). Keys of the table are not known at the start.
+    if not (settings.TOKEN_ISSUER and settings.TOKEN_AUDIENCE):
+        raise Misuse("A token needs SECURECORE['TOKEN_ISSUER'] and ['TOKEN_AUDIENCE'] (RFC 9068 section 2.2).")
 
 
 def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
@@ -69,11 +77,11 @@ def verification_key(kid: object, now: dt.datetime) -> SigningKey | None:
     stored = StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).first()
     if stored is None:
         return None
-    return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
+    return _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.ENCRYPTION_KEYS)
 
 
 def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
-    """Return the key that ``kid`` names, without a statement if this process read it in the last ``CACHE_SECONDS``.
+    """Return the key that ``kid`` names, without a statement if this process read it in the last five minutes.
 
     A cached key may be retired by now. So a token of a stored key is good only if the one query also reads that the key
     still verifies.
@@ -82,7 +90,7 @@ def known_key(kid: object, now: dt.datetime) -> SigningKey | None:
         return None
     if from_settings := configured().get(kid):
         return from_settings
-    name = (kid, settings.KEY_ENCRYPTION_KEYS)
+    name = (kid, settings.ENCRYPTION_KEYS)
     known = _known.get(name)
     if known is None:
         known = verification_key(kid, now)
@@ -98,9 +106,7 @@ def public_jwks(now: dt.datetime) -> dict[str, list[dict[str, Any]]]:
     """
     keys = [key for key in configured().values() if key.algorithm != "HS256"]
     for stored in StoredKey.objects.using(settings.DATABASE).verifying(now).order_by("created_at"):
-        keys.append(
-            _decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.KEY_ENCRYPTION_KEYS)
-        )
+        keys.append(_decrypted(stored.kid, stored.algorithm, stored.encrypted_private_key, settings.ENCRYPTION_KEYS))
     return {"keys": [_public_jwk(key) for key in keys]}
 
 
@@ -110,6 +116,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
     The lead gives other services time to fetch the new public key. The first key signs at once. Each older key verifies
     until the last token that it signs has expired on every host.
     """
+    _require_issuer()
     kid = digests.new_name()
     with database.outermost_transaction("rotate()"):
         stored = StoredKey.objects.using(settings.DATABASE)
@@ -118,7 +125,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
         # The keys that can sign before ``signs_at``: the present one, and newer ones that wait for their own lead.
         older = stored.filter(created_at__gte=signing.created_at) if signing else stored
         older.verifying(now).update(
-            expires_at=signs_at + dt.timedelta(seconds=settings.ACCESS_TOKEN_LIFETIME + 2 * settings.CLOCK_SKEW)
+            expires_at=signs_at + dt.timedelta(seconds=settings.ACCESS_TOKEN_LIFETIME + 2 * clock.SKEW)
         )
         stored.create(
             kid=kid,
@@ -132,8 +139,8 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
 
 def retire(*, kid: str, now: dt.datetime) -> bool:
     """Refuse every token of this key from the commit on; return False if no such key verifies."""
-    # In the past: otherwise a host with a slow clock would accept the key's tokens for up to ``CLOCK_SKEW``.
-    gone = now - dt.timedelta(seconds=settings.CLOCK_SKEW)
+    # In the past: otherwise a host with a slow clock would accept the key's tokens for up to ``clock.SKEW``.
+    gone = now - dt.timedelta(seconds=clock.SKEW)
     return bool(StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).update(expires_at=gone))
 
 
@@ -155,10 +162,10 @@ _configured: tuple[tuple[dict[str, str], ...], dict[str, SigningKey]] = ((), {})
 @lru_cache(maxsize=16)
 def _decrypted(kid: str, algorithm: str, encrypted: str, encryption_keys: tuple[str, ...]) -> SigningKey:
     try:
-        text = MultiFernet([Fernet(key) for key in encryption_keys]).decrypt(encrypted).decode()
-    except (InvalidToken, ValueError) as error:
+        text = encryption.decrypt(encrypted.encode(), purpose=_PURPOSE, keys=encryption_keys).decode()
+    except (encryption.InvalidToken, ValueError) as error:
         raise Misuse(
-            f"The signing key {kid} cannot be decrypted. SECURECORE['KEY_ENCRYPTION_KEYS'] must still list the key "
+            f"The signing key {kid} cannot be decrypted. SECURECORE['ENCRYPTION_KEYS'] must still list the key "
             f"under which it was encrypted, behind the newer ones."
         ) from error
     return _load(kid, algorithm, text, is_stored=True)
@@ -199,10 +206,10 @@ def _generate(algorithm: str) -> bytes:
 
 
 def _encrypted(private_key: bytes) -> str:
-    keys = settings.KEY_ENCRYPTION_KEYS
+    keys = settings.ENCRYPTION_KEYS
     if not keys:
         raise Misuse(
-            "A private key is never stored in clear: give SECURECORE['KEY_ENCRYPTION_KEYS'] a key, made with "
+            "A private key is never stored in clear: give SECURECORE['ENCRYPTION_KEYS'] a key, made with "
             "cryptography.fernet.Fernet.generate_key()."
         )
-    return MultiFernet([Fernet(key) for key in keys]).encrypt(private_key).decode()
+    return encryption.encrypt(private_key, purpose=_PURPOSE, keys=keys).decode()

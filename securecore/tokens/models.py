@@ -40,7 +40,7 @@ class SigningKey(models.Model):
 
     kid = models.CharField(max_length=64, primary_key=True)
     algorithm = models.CharField(max_length=16)
-    #: Encrypted under ``KEY_ENCRYPTION_KEYS``; the database never holds the key in clear.
+    #: Encrypted under ``ENCRYPTION_KEYS``; the database never holds the key in clear.
     encrypted_private_key = models.TextField()
     created_at = models.DateTimeField()
     signs_at = models.DateTimeField()

@@ -6,7 +6,7 @@ the response may retry. A thief's second use ends the family.
 Note [Refresh retry]
     A client that lost the response presents the same token again. The client gets a new successor under three
     conditions: the token's successor is unused, the binding is the same, and the *first* use of the token was at most
-    ``REFRESH_RETRY_WINDOW`` seconds ago. Retries do not extend the window. The retry *voids* the unused successor, so a
+    30 seconds ago. Retries do not extend the window. The retry *voids* the unused successor, so a
     token never has two successors. A voided token's row stays as long as its family.
 
     Every other second use of a token revokes the family, also a use by another client. So does the use of a voided
@@ -36,6 +36,11 @@ class Redeemed:
 
     family: RefreshFamily
     token: str | None
+
+
+#: Seconds, from the first use of a refresh token: a client that lost the response repeats within its own timeout, for
+#: which 30 s is the usual default. A thief has the same time, so it is no longer than that.
+_RETRY_WINDOW = 30
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def _redeem_again(
     if row is None or row.used_at is None:
         # The token is unused and stays good: a caller without the binding learns nothing and cannot log the owner out.
         return NotRedeemed(mismatch or "expired", family)
-    first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=settings.REFRESH_RETRY_WINDOW)
+    first_use_is_recent = now - row.used_at <= dt.timedelta(seconds=_RETRY_WINDOW)
     if not mismatch and first_use_is_recent:
         # A voided token counts as used, so presenting it is a reuse. Its parent is null, so that the parent can have
         # another successor.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from uuid import UUID
 
-from securecore import database, digests
-from securecore.conf import settings
+from securecore import clock, database, digests
 from securecore.tokens.models import RevokedToken
 
 
@@ -20,10 +19,10 @@ def revocation_id(*, issuer: str, jti: str) -> UUID:
 
 
 def revoke(*, issuer: str, jti: str, expires_at: dt.datetime, now: dt.datetime) -> bool:
-    """Refuse ``jti`` until ``expires_at`` plus ``CLOCK_SKEW``; return False if it was revoked already.
+    """Refuse ``jti`` until ``expires_at`` plus ``clock.SKEW``; return False if it was revoked already.
 
-    ``verify`` accepts a token for ``CLOCK_SKEW`` after its end, so the row must stay as long. The revocation takes
+    ``verify`` accepts a token for ``clock.SKEW`` after its end, so the row must stay as long. The revocation takes
     effect when the surrounding transaction commits.
     """
-    until = expires_at + dt.timedelta(seconds=settings.CLOCK_SKEW)
+    until = expires_at + dt.timedelta(seconds=clock.SKEW)
     return database.claim(RevokedToken, now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)

@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldError, MultipleObjectsReturned, ObjectDoesNotExist, ValidationError
 from django.utils.crypto import constant_time_compare
 
+from securecore import clock
 from securecore.conf import settings
 from securecore.errors import InvalidToken
 from securecore.texts import is_storable
@@ -77,23 +78,22 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
 def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
     """Return the contents of a simplejwt access token and its password claim. Raises ``InvalidToken``.
 
-    ``SIMPLEJWT_VERIFYING_KEY`` holds the project's ``SIGNING_KEY`` (or ``VERIFYING_KEY``), ``SIMPLEJWT_ALGORITHM`` its
-    ``ALGORITHM``, and ``SIMPLEJWT_USER_ID_CLAIM`` its ``USER_ID_CLAIM``. A token without ``iat`` counts as issued at
-    the Unix epoch. If ``USER_ID_FIELD`` is not the primary key, the verification runs one statement. While
-    ``SECURECORE`` contradicts ``SIMPLE_JWT``, every token is refused (securecore.E303).
+    A token without ``iat`` counts as issued at the Unix epoch. If ``USER_ID_FIELD`` is not the primary key, the
+    verification runs one statement. While ``SIMPLE_JWT`` has no key, or a setting that securecore cannot follow, every
+    token is refused (securecore.E303).
     """
     theirs = simplejwt_settings.current()
-    if not settings.SIMPLEJWT_VERIFYING_KEY or len(presented_token) > _LONGEST or theirs.contradictions():
+    if len(presented_token) > _LONGEST or theirs.problems():
         raise InvalidToken
     try:
         claims: dict[str, Any] = jwt.decode(
             presented_token,
-            settings.SIMPLEJWT_VERIFYING_KEY,
-            algorithms=[settings.SIMPLEJWT_ALGORITHM],
+            theirs.key,
+            algorithms=[theirs.ALGORITHM],
             audience=theirs.AUDIENCE,
             issuer=theirs.ISSUER,
             options={
-                "require": ["exp", theirs.JTI_CLAIM, theirs.type_claim, settings.SIMPLEJWT_USER_ID_CLAIM],
+                "require": ["exp", theirs.JTI_CLAIM, theirs.type_claim, theirs.USER_ID_CLAIM],
                 # ``_require_times`` judges the times by the request's own instant.
                 "verify_exp": False,
                 "verify_iat": False,
@@ -106,26 +106,24 @@ def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
     except _JUNK as error:
         raise InvalidToken from error
     if not theirs.names_the_primary_key():
-        token = dataclasses.replace(
-            token, subject=_key_of(theirs.USER_ID_FIELD, claims[settings.SIMPLEJWT_USER_ID_CLAIM])
-        )
+        token = dataclasses.replace(token, subject=_key_of(theirs.USER_ID_FIELD, claims[theirs.USER_ID_CLAIM]))
     return Verified(token, claims.get(theirs.REVOKE_TOKEN_CLAIM))
 
 
 def _require_times(claims: dict[str, Any], theirs: SimpleJWT, now: dt.datetime) -> None:
     """Raise ``InvalidToken`` outside the token's times, give or take ``LEEWAY``.
 
-    The end counts in whole seconds, as in simplejwt. ``LEEWAY`` counts up to ``CLOCK_SKEW`` only, because a revocation
-    row stays for ``CLOCK_SKEW`` after the token's end.
+    The end counts in whole seconds, as in simplejwt. ``LEEWAY`` counts up to ``clock.SKEW`` only, because a revocation
+    row stays for ``clock.SKEW`` after the token's end.
     """
     begins, ends = times_of(claims)
-    instant, leeway = now.timestamp(), min(theirs.leeway, settings.CLOCK_SKEW)
+    instant, leeway = now.timestamp(), min(theirs.leeway, clock.SKEW)
     if begins > instant + leeway or int(ends) <= instant - leeway:
         raise InvalidToken
 
 
 def _described(claims: dict[str, Any], theirs: SimpleJWT) -> AccessToken:
-    jti, subject = claims[theirs.JTI_CLAIM], claims[settings.SIMPLEJWT_USER_ID_CLAIM]
+    jti, subject = claims[theirs.JTI_CLAIM], claims[theirs.USER_ID_CLAIM]
     if claims[theirs.type_claim] != "access" or not isinstance(jti, str) or not jti:
         raise InvalidToken
     if not is_storable(str(subject)):

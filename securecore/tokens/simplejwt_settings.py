@@ -13,7 +13,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.utils.module_loading import import_string
 
-from securecore.conf import django_settings, settings
+from securecore.conf import django_settings
 
 _ACCESS_TOKEN = "rest_framework_simplejwt.tokens.AccessToken"  # noqa: S105
 _DEFAULT_RULE = "rest_framework_simplejwt.authentication.default_user_authentication_rule"
@@ -21,14 +21,14 @@ _DEFAULT_RULE = "rest_framework_simplejwt.authentication.default_user_authentica
 
 @dataclass(frozen=True)
 class SimpleJWT:
-    """The settings with the defaults of simplejwt 5.5.
+    """The settings with the defaults of simplejwt 5.5, but for ``SIGNING_KEY``, which has no default here.
 
-    Key, algorithm and user claim come from ``SECURECORE``. If ``SIMPLE_JWT`` has them too, the values must agree.
+    There it is ``SECRET_KEY`` of the service that issues the tokens, which may be another service than this one.
     """
 
-    ALGORITHM: str | None = None
-    SIGNING_KEY: Any = None
-    VERIFYING_KEY: Any = None
+    ALGORITHM: str = "HS256"
+    SIGNING_KEY: Any = ""
+    VERIFYING_KEY: Any = ""
     JWK_URL: Any = None
     AUDIENCE: Any = None
     ISSUER: Any = None
@@ -39,10 +39,15 @@ class SimpleJWT:
     TOKEN_TYPE_CLAIM: str | None = "token_type"  # noqa: S105
     JTI_CLAIM: str = "jti"
     USER_ID_FIELD: str = "id"
-    USER_ID_CLAIM: str | None = None
+    USER_ID_CLAIM: str = "user_id"
     USER_AUTHENTICATION_RULE: Any = _DEFAULT_RULE
     CHECK_REVOKE_TOKEN: bool = False
     REVOKE_TOKEN_CLAIM: str = "hash_password"  # noqa: S105
+
+    @property
+    def key(self) -> Any:
+        """The key that verifies: the shared secret of HS256, HS384 and HS512, else the public key."""
+        return self.SIGNING_KEY if self.ALGORITHM.startswith("HS") else self.VERIFYING_KEY
 
     @property
     def type_claim(self) -> str:
@@ -68,23 +73,14 @@ class SimpleJWT:
         function: Callable[[Any], bool] = import_string(rule) if isinstance(rule, str) else rule
         return function
 
-    def contradictions(self) -> list[str]:
-        """Return a sentence for each setting with which simplejwt refuses every token that securecore would accept."""
-        key = "SIGNING_KEY" if settings.SIMPLEJWT_ALGORITHM.startswith("HS") else "VERIFYING_KEY"
-        agreements = {
-            "ALGORITHM": self.ALGORITHM in (None, settings.SIMPLEJWT_ALGORITHM),
-            "USER_ID_CLAIM": self.USER_ID_CLAIM in (None, settings.SIMPLEJWT_USER_ID_CLAIM),
-            key: getattr(self, key) in (None, settings.SIMPLEJWT_VERIFYING_KEY),
-        }
-        sentences = [
-            f"SIMPLE_JWT[{name!r}] differs from the value in SECURECORE."
-            for name, agrees in agreements.items()
-            if not agrees
-        ]
-        if self.JWK_URL and not settings.SIMPLEJWT_ALGORITHM.startswith("HS"):
-            sentences.append(
-                "SIMPLE_JWT['JWK_URL'] takes keys from a URL, SECURECORE['SIMPLEJWT_VERIFYING_KEY'] is one fixed key."
-            )
+    def problems(self) -> list[str]:
+        """Return a sentence for each setting that securecore cannot follow; then it accepts no token of simplejwt."""
+        sentences = []
+        if not self.key:
+            name = "SIGNING_KEY" if self.ALGORITHM.startswith("HS") else "VERIFYING_KEY"
+            sentences.append(f"SIMPLE_JWT[{name!r}] is missing.")
+        if self.JWK_URL and not self.ALGORITHM.startswith("HS"):
+            sentences.append("SIMPLE_JWT['JWK_URL'] takes keys from a URL, and securecore verifies with one fixed key.")
         if self.AUTH_HEADER_NAME != "HTTP_AUTHORIZATION" or "Bearer" not in _listed(self.AUTH_HEADER_TYPES):
             sentences.append("SIMPLE_JWT takes tokens from another header than 'Authorization: Bearer'.")
         if not any(_path(token_class) == _ACCESS_TOKEN for token_class in _listed(self.AUTH_TOKEN_CLASSES)):

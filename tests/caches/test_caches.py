@@ -22,10 +22,8 @@ from tests.tokens.forge import claims, header, sign
 
 class Limits:
     def __init__(self) -> None:
-        self.now, self.size, self.seconds = 100.0, 3, 10.0
-        self.cache: BoundedCache[int] = BoundedCache(
-            size=lambda: self.size, seconds=lambda: self.seconds, clock=lambda: self.now
-        )
+        self.now, self.seconds = 100.0, 10.0
+        self.cache: BoundedCache[int] = BoundedCache(size=3, seconds=lambda: self.seconds, clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def limits() -> Limits:
 
 def emptied(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Any:
     """Replace this cache by an empty one for two values."""
-    monkeypatch.setattr(module, name, BoundedCache(size=lambda: 2, seconds=lambda: 10.0))
+    monkeypatch.setattr(module, name, BoundedCache(size=2, seconds=lambda: 10.0))
     return getattr(module, name)
 
 
@@ -68,7 +66,7 @@ class TestBoundedCache:
             limits.cache.put(number, number)
         limits.seconds = 0
         assert limits.cache.get(2) is None
-        limits.size, limits.seconds = 1, 10
+        limits.cache.size, limits.seconds = 1, 10
         limits.cache.put(3, 3)
         assert len(limits.cache) == 1
 
@@ -119,7 +117,7 @@ class TestGoodSignatures:
     @pytest.mark.parametrize("name", ["TOKEN_AUDIENCE", "TOKEN_ISSUER"])
     def test_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
         """A stored key stays when the settings change: only the new audience or issuer refuses the token."""
-        settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+        settings.SECURECORE = settings.SECURECORE | {"ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         keys.rotate(algorithm="ES256", lead=0, now=now)
         token, _ = tokens.issue(subject="1", client_id="payments", binding="x5t#S256:x", now=now)
         tokens.verify(token, now=now)
@@ -145,8 +143,8 @@ class TestGoodSignatures:
 def test_stored_keys_are_few_and_have_no_private_half(
     settings: Any, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
-    settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
-    held: Any = BoundedCache(size=lambda: 2, seconds=lambda: 10.0)
+    settings.SECURECORE = settings.SECURECORE | {"ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    held: Any = BoundedCache(size=2, seconds=lambda: 10.0)
     monkeypatch.setattr(keys, "_known", held)
     kids = [keys.rotate(algorithm="ES256", lead=0, now=clock.now()) for _ in range(4)]
     for kid in kids:

@@ -29,7 +29,7 @@ PATHS = ["/certificate", "/token", "/session", "/django"]
 def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The instant on the clock of the leases, which moves only when a test adds to it."""
     instant = [1_000.0]
-    held: Any = BoundedCache(size=lambda: 8, seconds=leases.seconds, clock=lambda: instant[0])
+    held: Any = BoundedCache(size=8, seconds=leases.seconds, clock=lambda: instant[0])
     monkeypatch.setattr(caller.request, "_leased", held)
     monkeypatch.setattr(leases, "clock", lambda: instant[0])
     return instant
@@ -129,8 +129,7 @@ class TestLease:
             time_of_leases[0] += 0.5
             assert is_503(leased.get("/token"))
 
-    def test_is_bounded(self, leased: Caller, settings: Any) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 8}
+    def test_is_bounded(self, leased: Caller) -> None:
         for number in range(20):
             assert leased.get_with_a_token_of(f"client {number}").status_code == 200
         assert len(caller.request._leased) == 8

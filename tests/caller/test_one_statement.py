@@ -177,8 +177,9 @@ class TestMemory:
         yield
         connection.close()
 
-    def test_of_callers_is_bounded(self, caller: Caller, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+    def test_of_callers_is_bounded(self, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert snapshot._asked.size == 1_024
+        monkeypatch.setattr(snapshot._asked, "size", 3)
         for number in range(9):
             assert caller.get_with_a_token_of(f"client {number}").status_code == 200
         assert len(snapshot._asked) == 3

@@ -212,7 +212,7 @@ def test_a_key_of_one_schema_signs_for_no_other(schemas: Caller, prepares: bool,
     """
     from cryptography.fernet import Fernet
 
-    settings.SECURECORE = settings.SECURECORE | {"KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    settings.SECURECORE = settings.SECURECORE | {"ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
     switch(schemas, settings)
     if prepares:
         prepare()

@@ -120,7 +120,7 @@ def stage(
     ca: Authority, transactional_db: None, enrolled: Callable[[str], User], settings: Any, monkeypatch: Any
 ) -> Stage:
     """Enrol the certificates of alice, bob and carol, and leave that of "nobody" without an enrolment."""
-    settings.SECURECORE = settings.SECURECORE | {"SIMPLEJWT_VERIFYING_KEY": KEY}
+    settings.SIMPLE_JWT = {"SIGNING_KEY": KEY}
     return Stage(ca, {name: enrolled(name) for name in ("alice", "bob", "carol")})
 
 

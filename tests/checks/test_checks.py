@@ -99,7 +99,7 @@ class TestMiddleware:
         settings.MIDDLEWARE = [honest, CERTIFICATE, rewriting, SESSION, REFUSAL]
         assert found() == []
         settings.MIDDLEWARE = [rewriting, CERTIFICATE, SESSION, REFUSAL]
-        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "gunicorn", "TRUST_UNIX_SOCKET": False}
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "gunicorn"}
         settings.SECURECORE |= {"TRUSTED_PROXIES": [], "PROXY_SECRETS": []}
         assert found() == []
 
@@ -114,12 +114,12 @@ class TestTrust:
     @pytest.mark.parametrize(
         ("given", "ids"),
         [
-            ({"TRUST_UNIX_SOCKET": False, "TRUSTED_PROXIES": []}, ["W103"]),
-            ({"TRUST_UNIX_SOCKET": False, "TRUSTED_PROXIES": [], "CERTIFICATE_SOURCE": "gunicorn"}, []),
-            ({"CERTIFICATE_ROOTS": "no such file"}, ["E104"]),
-            ({"CERTIFICATE_ROOTS": __file__}, ["E104"]),
-            ({"TRUST_UNIX_SOCKET": True, "TRUSTED_PROXIES": []}, []),
-            ({"TRUST_UNIX_SOCKET": False}, []),
+            ({"TRUSTED_PROXIES": []}, ["W103"]),
+            ({"TRUSTED_PROXIES": [], "CERTIFICATE_SOURCE": "gunicorn"}, []),
+            ({"CERTIFICATE_AUTHORITIES": "no such file"}, ["E104"]),
+            ({"CERTIFICATE_AUTHORITIES": __file__}, ["E104"]),
+            ({"TRUSTED_PROXIES": ["unix:"], "PROXY_SECRETS": []}, []),
+            ({"TRUSTED_PROXIES": ["10.0.0.0/8"]}, []),
         ],
     )
     def test_in_nobody_is_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:

@@ -41,7 +41,7 @@ class TestDefaults:
 
     def test_believe_nobody(self) -> None:
         default = conf.Settings()
-        assert (default.TRUST_UNIX_SOCKET, default.TRUSTED_PROXIES, default.PROXY_SECRETS) == (False, (), ())
+        assert (default.TRUSTED_PROXIES, default.PROXY_SECRETS) == ((), ())
 
     def test_are_overridden_one_by_one(self) -> None:
         assert loaded(REPLAY_WINDOW=30) == dataclasses.replace(conf.Settings(), REPLAY_WINDOW=30)
@@ -76,7 +76,6 @@ class TestUnknownName:
             ("replay_window", "REPLAY_WINDOW"),
             ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
             ("PROXY_SECRET", "PROXY_SECRETS"),
-            ("TRUST_UNIX_SOCKETS", "TRUST_UNIX_SOCKET"),
             ("TOKEN_LIFETIME", "ACCESS_TOKEN_LIFETIME"),
             ("SIGNING_KEYS", "TOKEN_SIGNING_KEYS"),
             ("SESSION_IDLE", "SESSION_IDLE_TIMEOUT"),
@@ -100,9 +99,9 @@ class TestWrongType:
     @pytest.mark.parametrize(
         ("name", "value", "said"),
         [
-            ("TRUST_UNIX_SOCKET", "yes", "bool"),
-            ("TRUST_UNIX_SOCKET", 1, "bool"),
-            ("TRUST_UNIX_SOCKET", None, "bool"),
+            ("DJANGO_PERMISSIONS", "yes", "bool"),
+            ("DJANGO_PERMISSIONS", 1, "bool"),
+            ("DJANGO_PERMISSIONS", None, "bool"),
             ("TRUSTED_PROXIES", "10.0.0.0/8", "list"),
             ("TRUSTED_PROXIES", {"10.0.0.0/8"}, "list"),
             ("PROXY_SECRETS", SECRET, "list"),
@@ -132,7 +131,7 @@ class TestWrongType:
     )
     @pytest.mark.parametrize("value", [0, -1])
     def test_of_a_number_includes_what_is_not_positive(self, name: str, value: int) -> None:
-        if name in ("CLOCK_SKEW", "LEASE_MS", "PENDING_CERTIFICATES") and value == 0:
+        if name in ("LEASE_MS", "PENDING_CERTIFICATES") and value == 0:
             assert getattr(loaded(**{name: 0}), name) == 0
         else:
             assert repr(name) in complaint({name: value})
@@ -165,6 +164,10 @@ class TestProxies:
     def test_need_a_secret(self) -> None:
         assert "PROXY_SECRETS" in complaint({"TRUSTED_PROXIES": ["10.0.0.0/8"]})
         assert "PROXY_SECRETS" in complaint({"TRUSTED_PROXIES": ["10.0.0.0/8"], "PROXY_SECRETS": []})
+
+    def test_on_a_unix_socket_need_no_secret(self) -> None:
+        assert loaded(TRUSTED_PROXIES=["unix:"]).TRUSTED_PROXIES == ("unix:",)
+        assert "PROXY_SECRETS" in complaint({"TRUSTED_PROXIES": ["unix:", "10.0.0.0/8"]})
 
     def test_may_sign_in_place_of_a_secret(self) -> None:
         given = {"PROXY_SIGNATURE_KEYS": [PROXY_KEY], "TRUSTED_PROXIES": ["10.0.0.0/8"]}

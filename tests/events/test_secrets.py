@@ -37,7 +37,7 @@ Clients = Callable[..., MutualTLSClient]
 @pytest.fixture
 def encryption_key(settings: Any) -> str:
     key = Fernet.generate_key().decode()
-    settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [key]}
+    settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [key]}
     return key
 
 

@@ -297,8 +297,12 @@ def _gates_held() -> set[tuple[int, int]]:
         return set(cursor.fetchall())
 
 
-def test_what_is_known_of_callers_is_bounded(alice: str, group: Group, give: Give, settings: Any) -> None:
-    settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+def test_what_is_known_of_callers_is_bounded(
+    alice: str, group: Group, give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cache in (standing._questions, authorization._belonged_to):
+        assert cache.size == 1_024
+        monkeypatch.setattr(cache, "size", 3)
     give(alice)
     for number in range(9):
         with transaction.atomic():

@@ -89,7 +89,7 @@ class TestSection2_2Uniqueness:
 
 class TestSection2_3ValidityAndExpiry:
     def test_the_policy_of_expiry_is_published(self) -> None:
-        assert "IDEMPOTENCY_RETENTION" in Path(ROOT / "docs" / "idempotency.md").read_text()
+        assert "| `retention` | 86400, a day |" in Path(ROOT / "docs" / "idempotency.md").read_text()
 
     def test_a_key_that_expired_is_a_new_one(self, post: Any, now: Any) -> None:
         first = post(URL)

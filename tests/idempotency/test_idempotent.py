@@ -186,7 +186,7 @@ class TestMisuse:
         assert effects() == 0
 
     def test_of_a_body_that_is_too_large_to_store(self, mtls_client: Any) -> None:
-        with pytest.raises(Misuse, match="IDEMPOTENCY_MAX_BODY"):
+        with pytest.raises(Misuse, match="max_body"):
             mtls_client("alice").post("/idempotent/large", headers={"Idempotency-Key": "k"})
         assert effects() == 0
 

@@ -158,7 +158,7 @@ class TestEncryption:
     def use(self, settings: Any) -> Any:
         def use(*keys: bytes) -> None:
             names = [key.decode() for key in keys]
-            settings.SECURECORE = settings.SECURECORE | {"IDEMPOTENCY_ENCRYPTION_KEYS": names}
+            settings.SECURECORE = settings.SECURECORE | {"ENCRYPTION_KEYS": names}
 
         return use
 

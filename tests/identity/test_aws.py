@@ -102,13 +102,13 @@ class TestVerify:
 
 
 class TestPassthrough:
-    """The balancer verifies nothing, so only CERTIFICATE_ROOTS decides about the chain."""
+    """The balancer verifies nothing, so only CERTIFICATE_AUTHORITIES decides about the chain."""
 
     @pytest.fixture
     def chain(self, settings: Any, tmp_path: Path) -> Chain:
         chain = Chain()
         (tmp_path / "root.pem").write_text(chain.root.pem)
-        more = {"CERTIFICATE_SOURCE": "aws-alb-passthrough", "CERTIFICATE_ROOTS": str(tmp_path / "root.pem")}
+        more = {"CERTIFICATE_SOURCE": "aws-alb-passthrough", "CERTIFICATE_AUTHORITIES": str(tmp_path / "root.pem")}
         settings.SECURECORE = {**settings.SECURECORE, **more}
         return chain
 

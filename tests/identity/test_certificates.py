@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from securecore.caches import BoundedCache
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
-from securecore.identity import ClientCertificate, parse_escaped_pem, parse_pem
-from securecore.identity.encodings import cached
+from securecore.identity import ClientCertificate, encodings, parse_escaped_pem, parse_pem
 from securecore_client.wire.thumbprints import base64url
 from tests.support import vectors
 from tests.support.authority import Authority, Issued
@@ -28,13 +28,9 @@ def alice(certificate_for: Callable[[str], Issued]) -> Issued:
 
 
 @pytest.fixture
-def securecore_setting(settings: Any) -> Callable[..., None]:
-    """`securecore_setting(NAME=value)` changes a setting until the test ends."""
-
-    def change(**changed: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, **changed}
-
-    return change
+def smaller_cache(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`smaller_cache(4)` replaces the cache of certificates by one for four, until the test ends."""
+    return lambda size: monkeypatch.setattr(encodings, "parsed", BoundedCache(size=size))
 
 
 BEGIN, END = "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"
@@ -226,36 +222,36 @@ class TestParseEscapedPem:
         with pytest.raises(CertificateMalformed):
             parse_escaped_pem(quote(alice.escaped, safe=""))
 
-    def test_refuses_one_byte_too_many(self, alice: Issued, securecore_setting: Callable[..., None]) -> None:
-        securecore_setting(CERTIFICATE_MAX_BYTES=len(alice.escaped))
+    def test_refuses_one_byte_too_many(self, alice: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(encodings, "MAX_BYTES", len(alice.escaped))
         assert parse_escaped_pem(alice.escaped).subject == "CN=alice"
         with pytest.raises(CertificateTooLarge):
             parse_escaped_pem(alice.escaped + "\n")
 
 
 class TestCache:
-    def test_is_bounded(self, ca: Authority, securecore_setting: Callable[..., None]) -> None:
-        securecore_setting(CERTIFICATE_CACHE_SIZE=4)
+    def test_is_bounded(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
+        smaller_cache(4)
         for number in range(12):
             parse_escaped_pem(ca.issue(f"client {number}").escaped)
-            assert cached() <= 4
-        assert cached() == 4
+            assert len(encodings.parsed) <= 4
+        assert len(encodings.parsed) == 4
 
-    def test_forgets_and_reads_again(self, ca: Authority, securecore_setting: Callable[..., None]) -> None:
-        securecore_setting(CERTIFICATE_CACHE_SIZE=2)
+    def test_forgets_and_reads_again(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
+        smaller_cache(2)
         first, *others = (ca.issue(f"client {number}") for number in range(5))
         before = parse_escaped_pem(first.escaped)
         for other in others:
             assert parse_escaped_pem(other.escaped) != before
         assert parse_escaped_pem(first.escaped) == before
 
-    def test_keeps_no_garbage(self, alice: Issued, securecore_setting: Callable[..., None]) -> None:
-        securecore_setting(CERTIFICATE_CACHE_SIZE=3)
-        held = cached()
+    def test_keeps_no_garbage(self, alice: Issued, smaller_cache: Callable[[int], None]) -> None:
+        smaller_cache(3)
+        held = len(encodings.parsed)
         for number in range(9):
             with pytest.raises(CertificateMalformed):
                 parse_escaped_pem(alice.escaped + f"garbage {number}")
-        assert cached() == held
+        assert len(encodings.parsed) == held
 
 
 class TestCheckValidity:

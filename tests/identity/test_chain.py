@@ -28,11 +28,10 @@ def trust(settings: Any, tmp_path: Path) -> Trust:
 
     def trust(*roots: Issued, intermediates: tuple[Issued, ...] = (), **changed: Any) -> None:
         files = {}
-        for name, issued in (("ROOTS", roots), ("INTERMEDIATES", intermediates)):
-            if issued:
-                path = tmp_path / f"{name}.pem"
-                path.write_text("".join(each.pem for each in issued))
-                files[f"CERTIFICATE_{name}"] = str(path)
+        if roots or intermediates:
+            path = tmp_path / "authorities.pem"
+            path.write_text("".join(each.pem for each in (*intermediates, *roots)))
+            files["CERTIFICATE_AUTHORITIES"] = str(path)
         settings.SECURECORE = {**settings.SECURECORE, **files, **changed}
         chain._authorities.cache_clear()
 
@@ -83,8 +82,9 @@ class TestRoots:
         certificate = presented(below.issue("alice"), lower, pki.intermediate)
         trust(pki.root)
         assert is_believed(certificate, now)
-        trust(CERTIFICATE_MAX_DEPTH=1)
-        assert not is_believed(certificate, now)
+        lowest = Chain()
+        third = below.issue("Intermediate", *authority_extensions(lowest.authority.key), key=lowest.authority.key)
+        assert not is_believed(presented(lowest.issue("alice"), third, lower, pki.intermediate), now)
 
     def test_dates_of_an_authority_count(self, trust: Trust, now: dt.datetime) -> None:
         """A certificate of ten days by an authority of one day: on the second day the chain is expired."""

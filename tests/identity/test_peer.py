@@ -61,7 +61,7 @@ class TestSocket:
         assert user(MutualTLSClient(alice, **{"gunicorn.socket": connection, "REMOTE_ADDR": ""})) is None
 
     def test_is_trusted_where_the_settings_say_so(self, alice: Issued, unix: socket.socket, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "TRUST_UNIX_SOCKET": False}
+        settings.SECURECORE = {**settings.SECURECORE, "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         for secret in ("", SECRET):
             headers = {"gunicorn.socket": unix, "REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": secret}
             assert user(MutualTLSClient(alice, **headers)) is None

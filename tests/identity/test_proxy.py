@@ -189,7 +189,7 @@ class TestStranger:
     def test_is_on_the_unix_socket_unless_that_is_trusted(
         self, users: dict[str, User], alice: Issued, settings: Any, secret: dict[str, str]
     ) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "TRUST_UNIX_SOCKET": False}
+        settings.SECURECORE = {**settings.SECURECORE, "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         with recorded() as events:
             seen = MutualTLSClient(alice, **secret).get("/seen").json()
         assert seen["user"] is None

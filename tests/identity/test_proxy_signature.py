@@ -259,7 +259,7 @@ class TestPeer:
             assert get(by_proxy(client_cert(alice)), peer=peer).json()["user"] is None
 
     def test_needs_no_secret_over_tcp_where_none_is_set(self, alice: Issued, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "PROXY_SECRETS": [], "TRUST_UNIX_SOCKET": False}
+        settings.SECURECORE = {**settings.SECURECORE, "PROXY_SECRETS": [], "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         fields = by_proxy(client_cert(alice))
         assert get(fields, peer="10.1.2.3").json()["user"] == "alice"
         assert reason_of(client_cert(alice), peer="10.1.2.3")
@@ -274,10 +274,8 @@ def test_covers_every_header_that_the_source_reads(
     leaf, intermediate, root = chained
     settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": source}
     if source == "aws-alb-passthrough":
-        names = {"CERTIFICATE_ROOTS": root, "CERTIFICATE_INTERMEDIATES": intermediate}
-        for name, issued in names.items():
-            (tmp_path / name).write_text(issued.pem)
-        settings.SECURECORE |= {name: str(tmp_path / name) for name in names}
+        (tmp_path / "authorities.pem").write_text(root.pem + intermediate.pem)
+        settings.SECURECORE |= {"CERTIFICATE_AUTHORITIES": str(tmp_path / "authorities.pem")}
     fields = {CERTIFICATE[source].lower(): encoded(source, leaf)}
     if source in SUCCESS:
         fields["x-ssl-client-verify"] = SUCCESS[source]

@@ -103,6 +103,12 @@ class TestPurge:
         assert Grant.objects.exists()
         assert Certificate.objects.exists()
 
+    def test_keeps_a_revoked_grant_as_history(self, now: Any, settings: Any) -> None:
+        settings.SECURECORE = settings.SECURECORE | {"GRANT_RETENTION": 3_600}
+        Grant.objects.create(principal="user:1", permission="x", granted_at=now, revoked_at=now)
+        for seconds, rows in ((3_609, 0), (3_610, 1)):  # an hour and the clock skew
+            assert purge(now=now + dt.timedelta(seconds=seconds)).rows["securecore_grant"] == rows
+
     def test_keeps_the_signing_key_that_has_no_successor(self, now: Any) -> None:
         long_ago = now - 10_000 * HOUR
         SigningKey.objects.create(kid="newest", created_at=long_ago, signs_at=long_ago)

@@ -385,8 +385,8 @@ class TestSemaphore:
             Thread(lambda: check(person)).result()
         assert blocked() == semaphore.AT_ONCE  # the threads before it still wait
 
-    def test_are_few(self, settings: Any) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"CALLER_CACHE_SIZE": 3}
+    def test_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(turnstile._turnstiles, "size", 3)
         for _ in range(5):
             given(THROUGH_US["a grant"])
         assert len(semaphore._semaphores) == 3

@@ -65,7 +65,7 @@ class Caller:
 @pytest.fixture
 def alice(mtls_client: Any, enrolled: Any, settings: Any) -> Callable[[str], Caller]:
     """`alice("Bearer")` is Alice with a new credential of this kind and the permission to pay."""
-    settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
 
     def caller(kind: str) -> Caller:
         user = enrolled("alice")
@@ -173,7 +173,7 @@ def test_a_token_of_a_user_s_own_client_is_waited_for(
     mtls_client: Any, enrolled: Any, settings: Any, what: str
 ) -> None:
     """Its caller holds nothing of ``service:NAME``, and enters the gate of that name."""
-    settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+    settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
     user, browser = enrolled("alice"), mtls_client("alice")
     grants.grant(principal=principal_of(user), permission=MAKE, now=clock.now())
     tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now() - dt.timedelta(seconds=1))
@@ -229,9 +229,9 @@ class TestSignatureKey:
         assert not SignatureKey.objects.filter(revoked_at=None).exists()
 
 
-def test_a_key_that_is_retired_during_the_wait_has_ended(alice: Any, settings: Any) -> None:
+def test_a_key_that_is_retired_during_the_wait_has_ended(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check reads its clock before the wait, and no clock skew is added."""
-    settings.SECURECORE = {**settings.SECURECORE, "CLOCK_SKEW": 0}
+    monkeypatch.setattr(clock, "SKEW", 0)
     caller, before = alice("Bearer"), effects()
 
     Stop.next_at("before")

@@ -17,11 +17,14 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.r
 
 @pytest.mark.parametrize("url", ["/function", "/granted", "/by-hand", "/keyed", "/late"])
 @pytest.mark.parametrize("how", ["ended", "idle"])
-def test_the_client_of_an_ended_session_gets_503(mtls_client: Any, settings: Any, url: str, how: str) -> None:
+def test_the_client_of_an_ended_session_gets_503(
+    mtls_client: Any, monkeypatch: pytest.MonkeyPatch, url: str, how: str
+) -> None:
     client: MutualTLSClient = mtls_client("alice", raise_request_exception=False)
     principal = grants.principal_of(User.objects.get(username="alice"))
     grants.grant(principal=principal, permission=MAKE, now=clock.now())
-    settings.SECURECORE = settings.SECURECORE | {"GATE_IDLE_TIMEOUT": 0.2 if how == "idle" else 10.0}
+    if how == "idle":
+        monkeypatch.setattr("securecore.grants.gate.transaction.IDLE_TIMEOUT", 0.2)
     answer = client.post(f"{url}?how={how}", headers={"Idempotency-Key": "one"})
     assert (answer.status_code, answer.get("Retry-After")) == (503, "1"), answer.content
     assert effects() == 0

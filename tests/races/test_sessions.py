@@ -27,14 +27,6 @@ class TestLimit:
             assert Counter(answer.status_code for answer in answers) == {200: LOGINS}
             assert Session.objects.exclude(user=None).count() == limit
 
-    def test_refuses_all_but_its_number(self, run_together: Any, mtls_client: Any, settings: Any) -> None:
-        change = {"SESSION_LIMIT": 5, "SESSION_LIMIT_REACHED": "refuse", "LOCK_TIMEOUT": 30.0}
-        settings.SECURECORE = settings.SECURECORE | change
-        clients = [mtls_client("alice") for _ in range(LOGINS)]
-        answers = run_together(LOGINS, lambda i: clients[i].post("/auth/login"))
-        assert Counter(answer.status_code for answer in answers) == {200: 5, 403: LOGINS - 5}
-        assert Session.objects.exclude(user=None).count() == 5
-
 
 class TestRotation:
     def test_of_one_session_has_one_winner_and_logs_nobody_out(self, run_together: Any, mtls_client: Any) -> None:

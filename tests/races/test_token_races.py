@@ -266,7 +266,7 @@ class TestOneTimeToken:
 
 class TestSigningKey:
     def test_rotated_by_many_at_once_leaves_one_that_signs(self, run_together: Any, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "KEY_ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
+        settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         kids = run_together(4, lambda _: tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now()))
         assert SigningKey.objects.count() == len(set(kids)) == 4
         signing = run_together(4, lambda _: tokens.keys.signing_key(clock.now()).kid)

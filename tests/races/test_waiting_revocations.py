@@ -263,8 +263,8 @@ def test_a_role_that_may_end_nobody_gets_busy(alice: str, monkeypatch: pytest.Mo
     assert (effects(), held(alice)) == (1, True)
 
 
-def test_a_gated_transaction_may_not_be_idle_for_ever(alice: str, settings: Any) -> None:
-    settings.SECURECORE = settings.SECURECORE | {"GATE_IDLE_TIMEOUT": 0.2}
+def test_a_gated_transaction_may_not_be_idle_for_ever(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("securecore.grants.gate.transaction.IDLE_TIMEOUT", 0.2)
     holder = Held(lambda: hold(alice))
     time.sleep(1)
     assert ended(holder)

@@ -218,7 +218,7 @@ class TestCertificateKey:
 
 def test_the_window_is_the_setting_of_the_others(send: Send) -> None:
     now = int(clock.now().timestamp())
-    with override_settings(SECURECORE={"TRUST_UNIX_SOCKET": True, "REPLAY_WINDOW": 5}):
+    with override_settings(SECURECORE={"TRUSTED_PROXIES": ["unix:"], "REPLAY_WINDOW": 5}):
         assert answer(send("/signature", created=now - 8)) == (401, "signature-stale")
         assert send("/signature", created=now - 2).status_code == 201
 

@@ -268,18 +268,7 @@ class TestAtomicRequests:
 
 
 class TestAnonymousContents:
-    def test_are_kept_as_the_setting_says(self, mtls_client: Clients, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "SESSION_KEYS_KEPT_AT_LOGIN": []}
-        client = mtls_client("alice")
-        put(client, "planted")
-        log_in(client)
-        assert client.get("/session").json() == {"value": None, "user": "alice"}
-        put(client, "her own")
-        log_in(client)
-        assert client.get("/session").json() == {"value": "her own", "user": "alice"}
-
-    def test_are_kept_by_name(self, mtls_client: Clients, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "SESSION_KEYS_KEPT_AT_LOGIN": ["value"]}
+    def test_are_kept_as_in_django(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         put(client, "cart")
         log_in(client)

@@ -36,9 +36,9 @@ def configure(settings: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def encryption_key(configure: Callable[..., None]) -> str:
-    """The first of KEY_ENCRYPTION_KEYS."""
+    """The first of ENCRYPTION_KEYS."""
     key = Fernet.generate_key().decode()
-    configure(KEY_ENCRYPTION_KEYS=[key])
+    configure(ENCRYPTION_KEYS=[key])
     return key
 
 

@@ -18,7 +18,7 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from securecore import clock, tokens
+from securecore import clock, encryption, tokens
 from securecore.errors import InvalidToken, Misuse
 from securecore.events import KeyRetired
 from securecore.revocation import retire_key
@@ -235,11 +235,12 @@ class TestEncryption:
         old = rotate(now)
         token = issue(now)
         newer = Fernet.generate_key().decode()
-        configure(KEY_ENCRYPTION_KEYS=[newer, encryption_key])
+        configure(ENCRYPTION_KEYS=[newer, encryption_key])
         assert accepted(token, now)
         new = rotate(now)
-        Fernet(newer).decrypt(SigningKey.objects.get(pk=new).encrypted_private_key)
-        Fernet(encryption_key).decrypt(SigningKey.objects.get(pk=old).encrypted_private_key)
+        for kid, key in ((new, newer), (old, encryption_key)):
+            sealed = SigningKey.objects.get(pk=kid).encrypted_private_key.encode()
+            assert b"PRIVATE KEY" in encryption.decrypt(sealed, purpose="signing key", keys=(key,))
 
     @pytest.mark.parametrize("others", [0, 1, 2])
     def test_without_the_right_key_teaches(
@@ -247,13 +248,13 @@ class TestEncryption:
     ) -> None:
         kid = rotate(now)
         token = issue(now)
-        configure(KEY_ENCRYPTION_KEYS=[Fernet.generate_key().decode() for _ in range(others)])
+        configure(ENCRYPTION_KEYS=[Fernet.generate_key().decode() for _ in range(others)])
         for use in (lambda: issue(now), lambda: accepted(token, now), lambda: keys.public_jwks(now)):
-            with pytest.raises(Misuse, match=f"{re.escape(kid)}.*KEY_ENCRYPTION_KEYS"):
+            with pytest.raises(Misuse, match=f"{re.escape(kid)}.*ENCRYPTION_KEYS"):
                 use()
 
     def test_without_a_key_makes_none(self, now: dt.datetime) -> None:
-        with pytest.raises(Misuse, match=r"KEY_ENCRYPTION_KEYS.*Fernet"):
+        with pytest.raises(Misuse, match=r"ENCRYPTION_KEYS.*Fernet"):
             rotate(now)
         assert not SigningKey.objects.exists()
 
@@ -374,7 +375,7 @@ class TestCommand:
             self.run("retire", kid)
 
     def test_teaches_how_to_encrypt(self) -> None:
-        with pytest.raises(CommandError, match="KEY_ENCRYPTION_KEYS"):
+        with pytest.raises(CommandError, match="ENCRYPTION_KEYS"):
             self.run("rotate")
 
     def test_teaches_how_to_get_a_key(self, configure: Any) -> None:
@@ -385,8 +386,8 @@ class TestCommand:
     @pytest.mark.usefixtures("encryption_key")
     def test_teaches_how_to_decrypt(self, configure: Any) -> None:
         self.run("rotate")
-        configure(KEY_ENCRYPTION_KEYS=[])
-        with pytest.raises(CommandError, match="KEY_ENCRYPTION_KEYS"):
+        configure(ENCRYPTION_KEYS=[])
+        with pytest.raises(CommandError, match="ENCRYPTION_KEYS"):
             self.run("list")
 
     @pytest.mark.parametrize(
@@ -404,15 +405,14 @@ def test_no_key_is_asked_for_by_who_shows_no_good_kid(client: Any, django_assert
         assert get(client, f"{segment({'alg': 'ES256', 'kid': 'x', 'typ': 'at+jwt'})}.e30.AA").status_code == 401
 
 
-def test_issuer_and_audience_are_asked_for_with_stored_keys_too(configure: Any) -> None:
-    from django.core.exceptions import ImproperlyConfigured
-
-    from securecore import conf
-
-    key = Fernet.generate_key().decode()
-    with pytest.raises(ImproperlyConfigured, match="TOKEN_ISSUER"):
-        configure(TOKEN_SIGNING_KEYS=[], TOKEN_ISSUER="", KEY_ENCRYPTION_KEYS=[key])
-        conf.load()
+@pytest.mark.usefixtures("encryption_key")
+@pytest.mark.parametrize("missing", ["TOKEN_ISSUER", "TOKEN_AUDIENCE"])
+def test_issuer_and_audience_are_asked_for_with_stored_keys_too(configure: Any, now: dt.datetime, missing: str) -> None:
+    rotate(now)
+    configure(TOKEN_SIGNING_KEYS=[], **{missing: ""})
+    for use in (rotate, issue):
+        with pytest.raises(Misuse, match=missing):
+            use(now)
 
 
 @pytest.mark.parametrize("key", ["", "short", "x" * 44, "x" * 43, None, 1, b"x"])
@@ -421,8 +421,8 @@ def test_encryption_keys_are_checked_at_the_start(configure: Any, key: Any) -> N
 
     from securecore import conf
 
-    with pytest.raises(ImproperlyConfigured, match=r"KEY_ENCRYPTION_KEYS.*generate_key") as refusal:
-        configure(KEY_ENCRYPTION_KEYS=[key])
+    with pytest.raises(ImproperlyConfigured, match=r"ENCRYPTION_KEYS.*generate_key") as refusal:
+        configure(ENCRYPTION_KEYS=[key])
         conf.load()
     assert not key or str(key) not in str(refusal.value).replace("E001", "")
 

@@ -91,6 +91,11 @@ class TestLifetime:
         token = begin()
         assert reason(redeem(token, now + dt.timedelta(days=1))) == "expired"
 
+    def test_follows_the_setting(self, begin: Any, now: Any, configure: Any) -> None:
+        configure(REFRESH_IDLE_TIMEOUT=60)
+        succeed(begin(), now + 59 * SECOND)
+        assert reason(redeem(begin(), now + 60 * SECOND)) == "expired"
+
     def test_is_extended_by_use(self, begin: Any, now: Any) -> None:
         almost = dt.timedelta(days=1) - SECOND
         token = succeed(begin(), now + almost)

@@ -31,11 +31,11 @@ SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
-def old_service(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def old_service(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simplejwt with the same key as securecore."""
     monkeypatch.setattr(token_backend, "signing_key", KEY)
     monkeypatch.setattr(token_backend, "prepared_signing_key", KEY, raising=False)
-    configure(SIMPLEJWT_VERIFYING_KEY=KEY)
+    settings.SIMPLE_JWT = {"SIGNING_KEY": KEY}
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ class TestAccess:
     def test_is_not_another_kind_of_token(self, anybody: MutualTLSClient, alice: User, kind: Any) -> None:
         assert not works_there(anybody, str(kind.for_user(alice)))
 
-    def test_is_not_accepted_where_no_key_is_set(self, anybody: MutualTLSClient, alice: User, configure: Any) -> None:
+    def test_is_not_accepted_where_no_key_is_set(self, anybody: MutualTLSClient, alice: User, settings: Any) -> None:
         token = str(AccessToken.for_user(alice))
-        configure(SIMPLEJWT_VERIFYING_KEY="")
+        settings.SIMPLE_JWT = {"SIGNING_KEY": ""}
         assert not works_there(anybody, token)
         signing_input = token.rpartition(".")[0]
         unkeyed = hmac.digest(b"", signing_input.encode(), "sha256")
@@ -89,12 +89,12 @@ class TestAccess:
             assert not works(client, token, path=path)
 
     def test_with_an_algorithm_of_public_keys_is_verified_with_the_public_one(
-        self, anybody: MutualTLSClient, alice: User, configure: Any
+        self, anybody: MutualTLSClient, alice: User, settings: Any
     ) -> None:
         private = rsa.generate_private_key(65537, 2048)
         public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        configure(SIMPLEJWT_VERIFYING_KEY=public, SIMPLEJWT_ALGORITHM="RS256")
+        settings.SIMPLE_JWT = {"VERIFYING_KEY": public, "ALGORITHM": "RS256"}
         token = str(AccessToken.for_user(alice))
         assert works_there(anybody, resigned(token, pem, "RS256"))
         assert not works_there(anybody, token)
@@ -103,11 +103,11 @@ class TestAccess:
         confused = hmac.digest(public.encode(), signing_input.encode(), "sha256")
         assert not works_there(anybody, f"{signing_input}.{segment(confused)}")
 
-    def test_follows_the_user_id_claim(self, anybody: MutualTLSClient, alice: User, configure: Any) -> None:
+    def test_follows_the_user_id_claim(self, anybody: MutualTLSClient, alice: User, settings: Any) -> None:
         token = str(AccessToken.for_user(alice))
         other = resigned(token, user_id=None, sub=str(alice.pk))
         assert not works_there(anybody, other)
-        configure(SIMPLEJWT_USER_ID_CLAIM="sub")
+        settings.SIMPLE_JWT |= {"USER_ID_CLAIM": "sub"}
         assert works_there(anybody, other)
 
 

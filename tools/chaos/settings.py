@@ -7,6 +7,8 @@ from typing import Any
 
 import dj_database_url
 
+from securecore import clock
+
 SECRET_KEY = "for chaos only"
 ALLOWED_HOSTS = ["localhost"]
 ROOT_URLCONF = "tools.chaos.urls"
@@ -50,5 +52,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "EXCEPTION_HANDLER": "securecore.http.problems.exception_handler",
 }
+SECURECORE = {"TRUSTED_PROXIES": ["unix:"]}
 # All processes run on one host with one clock, so a lease needs no allowance for clock skew.
-SECURECORE = {"TRUST_UNIX_SOCKET": True, "CLOCK_SKEW": 0}
+clock.SKEW = 0

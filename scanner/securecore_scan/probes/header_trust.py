@@ -143,7 +143,7 @@ _check = partial(
     asvs=("4.1.3", "12.1.3"),
     remedy="Let the proxy overwrite every identity header in every location, and drop header names with underscores. "
     "Let the application accept one header name only, and only from the proxy.",
-    securecore="nginx/proxied.conf; ClientCertificateMiddleware with TRUST_UNIX_SOCKET or TRUSTED_PROXIES",
+    securecore="nginx/proxied.conf; ClientCertificateMiddleware with TRUSTED_PROXIES",
 )
 CHECKS = (
     _check(

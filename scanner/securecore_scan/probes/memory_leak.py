@@ -126,7 +126,7 @@ CHECKS = (
         asvs=("15.2.2",),
         risk="A client that renews its certificate often, or has many certificates, exhausts the memory.",
         remedy="Bound every cache in number and time. Keep nothing per connection or fingerprint beyond the request.",
-        securecore="CERTIFICATE_CACHE_SIZE; request.client_certificate lives as long as the request",
+        securecore="a bounded cache of certificates; request.client_certificate lives as long as the request",
         run=growth,
     ),
 )

@@ -24,9 +24,7 @@ from securecore.errors import Busy
 AT_ONCE = 2
 
 #: If the cache evicts a semaphore that is in use, a few extra threads pass. That is harmless.
-_semaphores: BoundedCache[threading.Semaphore] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_semaphores: BoundedCache[threading.Semaphore] = BoundedCache()
 
 
 @contextmanager

@@ -10,6 +10,11 @@ from securecore.conf import settings
 from securecore.database import Statement, lock_timeout
 from securecore.errors import Misuse
 
+#: Seconds between two statements of a transaction that holds a gate; then PostgreSQL ends its session. A revocation
+#: waits for such a transaction, so a view that computes or calls another service for longer enters the gate at its end
+#: (``late_gate``).
+IDLE_TIMEOUT = 10.0
+
 #: Columns of the first statement of a check on PostgreSQL: they limit the waits for locks and the pauses between
 #: statements, and read the isolation level and the server's role.
 COLUMNS = """
@@ -21,7 +26,7 @@ _PREPARATION = Statement(f"SELECT {COLUMNS}")
 
 def limits() -> dict[str, Any]:
     """Return the parameters of ``COLUMNS``."""
-    return {"sc_timeout": lock_timeout(settings.LOCK_TIMEOUT), "sc_idle": lock_timeout(settings.GATE_IDLE_TIMEOUT)}
+    return {"sc_timeout": lock_timeout(settings.LOCK_TIMEOUT), "sc_idle": lock_timeout(IDLE_TIMEOUT)}
 
 
 def prepare_check(connection: BaseDatabaseWrapper) -> None:

@@ -17,7 +17,6 @@ from django.contrib.auth import get_user_model
 
 from securecore import database
 from securecore.caches import BoundedCache
-from securecore.conf import settings
 from securecore.database.statements import BoundStatement, Rows, Statement
 from securecore.grants.principals import kinds_of, user_key
 from securecore.grants.query import effective
@@ -87,9 +86,7 @@ def _may_wait() -> bool:
 
 
 #: The statement about a caller and its parameters never change, so they are kept. Rows are not kept here.
-_queries: BoundedCache[BoundStatement] = BoundedCache(
-    size=lambda: settings.CALLER_CACHE_SIZE, seconds=lambda: settings.CACHE_SECONDS
-)
+_queries: BoundedCache[BoundStatement] = BoundedCache()
 
 
 def _bound(

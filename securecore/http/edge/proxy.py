@@ -15,7 +15,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from securecore import events
-from securecore.conf import settings
+from securecore.conf import UNIX_SOCKET, settings
 from securecore.errors import ProxySignatureRefused
 from securecore.http.edge import proxy_signature
 from securecore.http.edge.sources import SOURCES, certificate_of_connection
@@ -106,7 +106,7 @@ def _is_trusted(request: HttpRequest, secret: str) -> bool:
     # Use the address of the socket, never X-Forwarded-For. A server that gives no peer address gives no reason to
     # trust the peer.
     if _came_over_unix_socket(request):
-        return settings.TRUST_UNIX_SOCKET
+        return UNIX_SOCKET in settings.TRUSTED_PROXIES
     peer = request.META.get("REMOTE_ADDR")
     return peer is not None and _in_trusted_network(peer, settings.TRUSTED_PROXIES) and _is_proxy_secret(secret)
 
@@ -138,7 +138,7 @@ def _in_trusted_network(peer: str, networks: tuple[str, ...]) -> bool:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return False
-    return any(address in ipaddress.ip_network(network) for network in networks)
+    return any(address in ipaddress.ip_network(network) for network in networks if network != UNIX_SOCKET)
 
 
 def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from functools import lru_cache
 from django.http import HttpRequest
 from django.http.request import HttpHeaders
 
+from securecore import clock
 from securecore.conf import settings
 from securecore.errors import ProxySignatureRefused
 from securecore.http.edge.target import target_uri
@@ -75,7 +76,7 @@ def check(request: HttpRequest, taken: Members, headers: Mapping[str, str], now:
     try:
         _check_coverage(covered, {name.removeprefix("HTTP_").replace("_", "-").lower() for name in headers})
         covered.check_parameters()
-        covered.check_dates(now.timestamp(), window=settings.REPLAY_WINDOW, skew=settings.CLOCK_SKEW)
+        covered.check_dates(now.timestamp(), window=settings.REPLAY_WINDOW, skew=clock.SKEW)
         good = is_signed_by(load_key(_keys()[covered.parameters["keyid"]]), covered, signature, message)
     except SignatureError as error:
         raise ProxySignatureRefused from error

@@ -118,7 +118,7 @@ def _envoy(headers: Headers) -> ClientCertificate | None:
     presented = headers[XFCC]
     if not presented:
         return None
-    if len(presented) > settings.CERTIFICATE_MAX_BYTES:
+    if len(presented) > encodings.MAX_BYTES:
         raise CertificateTooLarge
     pairs = _pairs(presented)
     certificate = parse_escaped_pem(pairs.get("cert", ""))
@@ -157,7 +157,7 @@ def _aws_alb(headers: Headers) -> ClientCertificate | None:
 
 def _aws_alb_passthrough(headers: Headers) -> ClientCertificate | None:
     # The load balancer does not verify the certificate; the handshake proves only the private key. So the system check
-    # securecore.E001 demands CERTIFICATE_ROOTS for this source.
+    # securecore.E001 demands CERTIFICATE_AUTHORITIES for this source.
     presented = headers[AWS]
     return encodings.parse_escaped_chain(presented) if presented else None
 

@@ -11,4 +11,4 @@ the handler also runs before a replay.
 from securecore.http.idempotency.decorators import idempotency_exempt, idempotent
 from securecore.http.idempotency.policy import Policy
 
-__all__ = ["Policy", "idempotency_exempt", "idempotent"]
+__all__ = ["Policy"]

@@ -28,7 +28,7 @@ class Policy:
 
     #: True: a request without a key is refused (400). False: such a request runs without protection.
     required: bool = True
-    #: Seconds for which the response is repeated; IDEMPOTENCY_RETENTION if None.
+    #: Seconds for which the response is repeated; a day if None.
     retention: float | None = None
     #: True: a twin waits for the first request (at most LOCK_TIMEOUT) and gets its response. False: a twin gets a 409
     #: at once.
@@ -36,7 +36,7 @@ class Policy:
     #: Whether a response with this status is stored. A response that is not stored rolls its effects back and leaves
     #: the key free.
     stores: Callable[[int], bool] = idempotency.is_final
-    #: The largest stored body, in bytes; IDEMPOTENCY_MAX_BODY if None.
+    #: The largest stored body, in bytes; 64 KiB if None.
     max_body: int | None = None
     #: The parts of the request in the fingerprint: some of ``WHOLE_REQUEST``, or a function of the request.
     fingerprint: Fingerprint = WHOLE_REQUEST

@@ -26,7 +26,7 @@ def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
     """Open a session for ``user`` under a new id.
 
     Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
-    ``SessionLimitReached`` (403), and ``Busy`` (503) if other logins of the user hold the lock for too long.
+    ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
     owner = certificate_user(request) if hasattr(request, "access") else None
     if owner is not None and owner.pk != user.pk:

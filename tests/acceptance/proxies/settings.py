@@ -33,9 +33,8 @@ MIDDLEWARE = [
 SESSION_ENGINE = "securecore.sessions"
 SECURECORE = {
     "CERTIFICATE_SOURCE": os.environ["SECURECORE_SOURCE"],
-    "TRUST_UNIX_SOCKET": True,
     # Over TCP no peer is trusted without the secret, not even on this machine.
-    "TRUSTED_PROXIES": ["127.0.0.1/32"],
+    "TRUSTED_PROXIES": ["unix:", "127.0.0.1/32"],
     "PROXY_SECRETS": [os.environ["PROXY_SECRET"]],
     "PROXY_SIGNATURE_KEYS": json.loads(os.environ.get("PROXY_SIGNATURE_KEYS", "[]")),
 }
