@@ -58,7 +58,7 @@ PLACES = (
     Place("decide which responses are stored", "_NOT_FINAL = {", "and the table in docs/idempotency.md"),
     Place("pass a value between parts of `http/`", "class RequestState", "a field for each value"),
     Place("change a response to a refusal", "def problem_response(", "RFC 9457"),
-    Place("change a session's life", "class SessionStore(", "and `make test-django`"),
+    Place("change a session's life", "class SessionLifecycle(", "and `make test-django`"),
     Place(
         "see the settings of the tests",
         '    "TOKEN_ISSUER": "https://testserver"',

@@ -38,7 +38,7 @@ from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
 from securecore.identity import ClientCertificate
-from securecore.sessions import SessionStore
+from securecore.sessions import SessionState, SessionStore
 
 
 class ClientCertificateMiddleware:
@@ -110,7 +110,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         request.session = self.SessionStore(presented_key, *proven(request))  # securecore's engine (securecore.E201)
         if isinstance(request.session, SessionStore) and hasattr(request, "access"):
-            request.session.already_read = request.access.fresh_session
+            request.session.prefetched_row = request.access.fresh_session
 
     def process_response(self, request: Any, response: Any) -> Any:
         session = getattr(request, "session", None)
@@ -125,11 +125,11 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def _close(self, request: Any, response: Any, session: SessionStore) -> Any:
         session.settle()
-        if session.is_outdated:
+        if session.state is SessionState.OUTDATED:
             session.rotate()
-        if not session.is_read_only:
+        if not session.state.is_read_only:
             response = self._save(request, response, session)
-        if session.is_read_only:  # another request has rotated the id; a cookie now would overwrite the new id
+        if session.state.is_read_only:  # another request has rotated the id; a cookie now would overwrite the new id
             patch_vary_headers(response, ("Cookie",))
         if django_settings.SESSION_COOKIE_NAME in response.cookies:
             patch_cache_control(response, private=True, no_store=True)
@@ -141,8 +141,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         try:
             response = super().process_response(request, response)
         except SessionInterrupted:
-            session.is_read_only = session.was_replaced()
-            if not session.is_read_only:
+            if not session.note_rotation():
                 raise
         is_new = session.modified and session.session_key not in (None, session.presented_key)
         if response.status_code >= 500 and is_new:

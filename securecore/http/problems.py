@@ -141,4 +141,4 @@ def _session_is_refused(request: Any) -> bool:
     # This also covers REST framework's own SessionAuthentication, which treats such a session as anonymous, and a view
     # that has not loaded the session yet.
     session = getattr(request, "session", None)
-    return isinstance(session, SessionStore) and session.is_somebody_else_s()
+    return isinstance(session, SessionStore) and session.is_refused

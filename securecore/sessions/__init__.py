@@ -11,6 +11,7 @@ certificate to the engine. Cookies and middleware are not here: ``securecore.htt
 
 from securecore.sessions.limits import make_room
 from securecore.sessions.models import Session, SessionQuerySet, record_id
+from securecore.sessions.states import SessionState
 from securecore.sessions.store import SessionStore
 
-__all__ = ["Session", "SessionQuerySet", "SessionStore", "make_room", "record_id"]
+__all__ = ["Session", "SessionQuerySet", "SessionState", "SessionStore", "make_room", "record_id"]
