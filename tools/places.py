@@ -36,7 +36,7 @@ class Place:
 
 PLACES = (
     Place("add a proxy", "SOURCES = {", "a function from headers to a certificate; its configuration in docs/proxies/"),
-    Place("trust a peer, strip a header", "_IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
+    Place("trust a peer, strip a header", "IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
     Place("add a setting", "class Settings:", "one field with its reason; a row in docs/settings.md"),
     Place("change the lock timeout", "    LOCK_TIMEOUT: float", "the default of `LOCK_TIMEOUT`, 2 seconds"),
     Place("see where a lock timeout is set", "def limit_waits(", "`lock_timeout`, to the end of the transaction"),
