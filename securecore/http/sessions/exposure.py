@@ -64,12 +64,13 @@ def report_exposed_id(request: HttpRequest) -> None:
         request._stream = state_of(request).watched_body  # type: ignore[assignment]
 
 
-def report_exposed_body(request: Any) -> None:
+def report_exposed_body(request: HttpRequest) -> None:
     """Emit ``SessionIdExposed`` after the view if the body held a value named like a session id."""
     body = state_of(request).watched_body
     if body is None:
         return
-    if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
+    is_unread = not request._read_started  # type: ignore[attr-defined]
+    if is_unread and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
         with suppress(OSError, SuspiciousOperation):  # the client disconnected, or the body exceeds a limit
             _ = request.body  # Django keeps the body for later code
     _report(request, "body", body.named_ids())
@@ -78,7 +79,7 @@ def report_exposed_body(request: Any) -> None:
 class WatchedBody:
     """The stream of a request's body. It records named session ids while the view reads, and reads nothing itself."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: HttpRequest) -> None:
         self._stream: Any = request._stream
         self._is_form = request.content_type == "application/x-www-form-urlencoded"
         self._pending = bytearray()  # an immutable bytes object would be copied for each short line
@@ -86,10 +87,10 @@ class WatchedBody:
         self._searches_left = _SEARCHED_BLOCKS
         self._found: dict[str, None] = {}
 
-    def read(self, *size: Any) -> Any:
+    def read(self, *size: int | None) -> bytes:
         return self._watch(self._stream.read(*size))
 
-    def readline(self, *size: Any) -> Any:
+    def readline(self, *size: int | None) -> bytes:
         return self._watch(self._stream.readline(*size))
 
     def __getattr__(self, name: str) -> Any:

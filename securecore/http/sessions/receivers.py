@@ -15,41 +15,49 @@ repeats that work. A receiver exists for the following reasons only:
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import got_request_exception, request_started
+from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_save, pre_save
+from django.http import HttpRequest
 
 from securecore import events, leases
 from securecore.conf import settings
 from securecore.errors import Refused
 from securecore.http.edge.admission import set_aside_strange_charset
 from securecore.http.problems import DATABASE_AWAY
-from securecore.http.request import state_of
+from securecore.http.request import User, state_of
 from securecore.http.sessions import login
 from securecore.sessions import Session, SessionQuerySet, SessionStore
 
+#: The fields that ``save()`` writes; None for all.
+Fields = Collection[str] | None
+
+#: The attribute of a user that carries the number of its sessions from ``pre_save`` to ``post_save``.
+_ENDING = "_securecore_ending_sessions"
 #: The user's fields that change its privileges, or end the login of its sessions.
 _PRIVILEGES = {"is_staff", "is_superuser", "is_active", "password"}
 
 
-def begin_session(*, request: Any, user: Any, **_: Any) -> None:
+def begin_session(*, request: HttpRequest | None, user: User, **_: object) -> None:
     """Store the session after Django's ``login()``: a new id also for the same user, the limit, the binding."""
-    if isinstance(getattr(request, "session", None), SessionStore):
+    if request is not None and isinstance(getattr(request, "session", None), SessionStore):
         login.begin(request, user)
 
 
-def end_session(*, request: Any, **_: Any) -> None:
+def end_session(*, request: HttpRequest | None, **_: object) -> None:
     """End the session at logout, also if another request has just rotated its id."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.end()
 
 
-def note_database_away(*, request: Any = None, **_: Any) -> None:
+def note_database_away(*, request: HttpRequest | None = None, **_: object) -> None:
     """Keep the exception of another middleware for ``ClientCertificateMiddleware``.
 
     Django turns the exception into a 500 before ``ClientCertificateMiddleware`` sees it. For example a middleware that
@@ -62,27 +70,31 @@ def note_database_away(*, request: Any = None, **_: Any) -> None:
         state_of(request).refusal = error
 
 
-def count_sessions(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:
+def count_sessions(
+    *, sender: type[Model], instance: Model, update_fields: Fields = None, raw: bool = False, **_: object
+) -> None:
     """Count the sessions of an inactive user before its row is saved, since the trigger then deletes them."""
     if _concerns_privileges(sender, update_fields, raw) and not getattr(instance, "is_active", True):
-        instance._ending_sessions = _sessions_of(instance).count() if instance.pk is not None else 0
+        instance.__dict__[_ENDING] = _sessions_of(instance).count() if instance.pk is not None else 0
 
 
-def follow_user(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:
+def follow_user(
+    *, sender: type[Model], instance: Model, update_fields: Fields = None, raw: bool = False, **_: object
+) -> None:
     """Report the sessions that ended because the user was saved as inactive, and wait for the leases.
 
     Any save of the password or of a privilege waits, changed or not: to compare them would cost a query for each save.
     """
     if not _concerns_privileges(sender, update_fields, raw):
         return
-    if ending := instance.__dict__.pop("_ending_sessions", 0):
+    if ending := instance.__dict__.pop(_ENDING, 0):
         _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
         events.emit(events.SessionsEnded(count=ending, reason=f"user:{instance.pk} is no longer active"))
     else:
         leases.outlast()
 
 
-def outlast_leases(*, action: str, **_: Any) -> None:
+def outlast_leases(*, action: str, **_: object) -> None:
     """Wait for the leases after a change of a user's groups or permissions, or of a group's permissions."""
     if action in ("post_add", "post_remove", "post_clear"):
         leases.outlast()
@@ -102,12 +114,12 @@ def connect() -> None:
             m2m_changed.connect(outlast_leases, sender=field.through, dispatch_uid=f"securecore.{name}")
 
 
-def _concerns_privileges(sender: Any, update_fields: Any, raw: bool) -> bool:
+def _concerns_privileges(sender: type[Model], update_fields: Fields, raw: bool) -> bool:
     """Return whether this save may change a user's privileges. A login saves ``last_login`` only."""
     if raw or not issubclass(sender, get_user_model()):
         return False
     return update_fields is None or bool(_PRIVILEGES.intersection(update_fields))
 
 
-def _sessions_of(user: Any) -> SessionQuerySet:
+def _sessions_of(user: Model) -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE).for_user(user.pk)
