@@ -36,7 +36,7 @@ class Place:
 
 PLACES = (
     Place("add a proxy", "SOURCES = {", "a function from headers to a certificate; its configuration in docs/proxies/"),
-    Place("trust a peer, strip a header", "_IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
+    Place("trust a peer, strip a header", "IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
     Place("add a setting", "class Settings:", "one field with its reason; a row in docs/settings.md"),
     Place("change the lock timeout", "    LOCK_TIMEOUT: float", "the default of `LOCK_TIMEOUT`, 2 seconds"),
     Place("see where a lock timeout is set", "def limit_waits(", "`lock_timeout`, to the end of the transaction"),
@@ -56,10 +56,11 @@ PLACES = (
     Place("change a REST framework view", "class GrantedView", "permissions and mixins"),
     Place("change the refresh of a token", "class Redeemed", "rotation, retry, reuse"),
     Place("decide which responses are stored", "_NOT_FINAL = {", "and the table in docs/idempotency.md"),
+    Place("pass a value between parts of `http/`", "class RequestState", "a field for each value"),
     Place("change a response to a refusal", "def problem_response(", "RFC 9457"),
     Place("change which requests a client repeats", "class Retry:", "and the table in docs/client.md"),
     Place("change a proof of the client", "class Proof(Protocol):", "its check is in securecore/replay/"),
-    Place("change a session's life", "class SessionStore(", "and `make test-django`"),
+    Place("change a session's life", "class SessionLifecycle(", "and `make test-django`"),
     Place(
         "see the settings of the tests",
         '    "TOKEN_ISSUER": "https://testserver"',

@@ -24,7 +24,7 @@ from securecore.grants import principals
 from securecore.grants.query.effective import Granted
 from securecore.identity import ClientCertificate
 from securecore.sessions import record_id
-from securecore.sessions.statements import Found
+from securecore.sessions.statements import SessionRow
 from securecore.tokens import AccessToken, clients
 
 #: Snapshots of the last ``LEASE_MS``, by the credentials of the request and the search path; see ``leases``.
@@ -64,11 +64,11 @@ class Access:
         raise self._judged
 
     @property
-    def session(self) -> Found | None:
+    def session(self) -> SessionRow | None:
         """Return the row of the presented session if the session is live. The session engine judges the binding."""
         return self._snapshot.session if self.session_key else None
 
-    def fresh_session(self) -> tuple[Found | None, ...]:
+    def fresh_session(self) -> tuple[SessionRow | None, ...]:
         """Return a tuple of the session's row, or of None without a session.
 
         The tuple is empty if the snapshot is leased, since the row may have changed since it was read.

@@ -15,7 +15,7 @@ from securecore.caller.query import Presented
 from securecore.caller.user_table import UserTable, user_table
 from securecore.conf import settings
 from securecore.grants.query.effective import Granted
-from securecore.sessions.statements import Found
+from securecore.sessions.statements import SessionRow
 
 
 class Enrolled(NamedTuple):
@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
 
     table: UserTable
     certificates: dict[str, Enrolled]
-    session: Found | None
+    session: SessionRow | None
     session_ends_soon: bool
     #: The primary key of the user that the token names; None without a token or for a revoked token.
     subject: Any
@@ -114,7 +114,7 @@ class _Asked:
         session, ends_soon = None, False
         if "session" in places:
             *columns_of_session, ends_soon = first[places["session"]]
-            session = None if columns_of_session[0] is None else Found(*columns_of_session)
+            session = None if columns_of_session[0] is None else SessionRow(*columns_of_session)
         token, subject = self.presented.token, None
         if token is not None and _is_wanted(first, places, certificates.get(token.certificate)):
             subject = self.question.parameters["subject"]

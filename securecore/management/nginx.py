@@ -12,7 +12,9 @@ from typing import Any
 
 import crossplane
 
-VERIFY, CERTIFICATE, SECRET = "x-ssl-client-verify", "x-ssl-client-cert", "x-proxy-auth"
+from securecore.http.edge import sources
+
+VERIFY, CERTIFICATE, SECRET = map(sources.field_name, (sources.VERIFY, sources.PEM, sources.SECRET))
 #: The right values of the two headers. The value "" removes the header, which is right where nginx requests no
 #: certificate.
 _PROVEN = {VERIFY: ("$ssl_client_verify", ""), CERTIFICATE: ("$ssl_client_escaped_cert", "")}

@@ -11,4 +11,5 @@ certificate to the engine. Cookies and middleware are not here: ``securecore.htt
 
 from securecore.sessions.limits import make_room
 from securecore.sessions.models import Session, SessionQuerySet, record_id
+from securecore.sessions.states import SessionState
 from securecore.sessions.store import SessionStore

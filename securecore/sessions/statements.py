@@ -16,7 +16,7 @@ from securecore.sessions.models import GRACE, Session, record_id
 #: "Last seen" is written once a minute. At each request it would be the most expensive statement of the request.
 _SEEN_EVERY = dt.timedelta(minutes=1)
 
-#: The fields of ``Found`` except the last, for the session ``s``.
+#: The fields of ``SessionRow`` except the last, for the session ``s``.
 COLUMNS = (
     "s.data, s.binding, s.user_id, s.last_seen_at <= %(unseen_since)s, s.epoch <> COALESCE(g.epoch, 0), "
     "s.predecessor_was_user"
@@ -45,7 +45,7 @@ _ID: Any = Session._meta.get_field("id")
 _INSTANT: Any = Session._meta.get_field("expires_at")
 
 
-class Found(NamedTuple):
+class SessionRow(NamedTuple):
     """The row of a live session. ``replaced`` if the request presented the id before the last rotation."""
 
     data: str
@@ -58,23 +58,23 @@ class Found(NamedTuple):
     replaced: bool = False
 
     @property
-    def is_closed(self) -> bool:
+    def predates_login(self) -> bool:
         """Whether the presented id is from before the login: it must not reach the logged-in session."""
         return self.replaced and self.user_id is not None and not self.predecessor_was_user
 
 
-def find(session_key: str, *, now: dt.datetime) -> Found | None:
+def find(session_key: str, *, now: dt.datetime) -> SessionRow | None:
     """Return the live session with this id."""
     return _read(_CURRENT, session_key, now)
 
 
-def find_replaced(session_key: str, *, now: dt.datetime) -> Found | None:
+def find_replaced(session_key: str, *, now: dt.datetime) -> SessionRow | None:
     """Return the live session that a rotation in the last ``GRACE`` moved away from this id."""
     session = _read(_REPLACED, session_key, now)
     return session and session._replace(replaced=True)
 
 
-def _read(statement: str, session_key: str, now: dt.datetime) -> Found | None:
+def _read(statement: str, session_key: str, now: dt.datetime) -> SessionRow | None:
     connection = database.connection()
     instants = {"now": now, "unseen_since": unseen_since(now), "grace": now - GRACE}
     # The fields adapt the values to the database, as QuerySet.update() does. Raw parameters are not adapted.
@@ -83,7 +83,7 @@ def _read(statement: str, session_key: str, now: dt.datetime) -> Found | None:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         row = cursor.fetchone()
-    return None if row is None else Found(*row)
+    return None if row is None else SessionRow(*row)
 
 
 def unseen_since(now: dt.datetime) -> dt.datetime:

@@ -197,6 +197,7 @@ class TestOutlast:
         "session of a list": lambda caller: caller.client.delete(f"/auth/sessions/{Session.objects.get().pk}"),
         "inactive user": lambda caller: _saved(caller.user, is_active=False),
         "demoted user": lambda caller: _saved(caller.user, is_staff=True),
+        "password": lambda caller: _saved(caller.user, password="another"),
         "group": lambda caller: caller.user.groups.clear(),
         "group's permission": lambda caller: Group.objects.get().permissions.clear(),
     }
@@ -213,6 +214,10 @@ class TestOutlast:
         self.WAYS[way](leased)
         assert waits
         assert not any(waits)
+
+    def test_is_not_made_for_a_login(self, leased: Caller, waits: list[bool]) -> None:
+        leased.user.save(update_fields=["last_login"])
+        assert not waits
 
     def test_is_once_for_a_transaction(self, leased: Caller, waits: list[bool]) -> None:
         with transaction.atomic():

@@ -300,7 +300,7 @@ def _gates_held() -> set[tuple[int, int]]:
 def test_what_is_known_of_callers_is_bounded(
     alice: str, group: Group, give: Give, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for cache in (standing._questions, authorization._belonged_to):
+    for cache in (caller_state._queries, authorization._groups):
         assert cache.size == 1_024
         monkeypatch.setattr(cache, "size", 3)
     give(alice)

@@ -153,6 +153,22 @@ class TestUser:
         with Counted(alice):
             sql(f"UPDATE auth_user SET is_staff = NOT is_staff WHERE id = {user.pk}")
 
+    @pytest.mark.parametrize("change", [{"is_active": False}, {"is_staff": True}, {"is_superuser": True}])
+    @pytest.mark.parametrize("way", ["save", "update", "SQL"])
+    def test_counts_once_whichever_way_it_changes(
+        self, alice: str, user: User, change: dict[str, Any], way: str
+    ) -> None:
+        before = epoch(alice)
+        ((name, value),) = change.items()
+        if way == "save":
+            setattr(user, name, value)
+            user.save()
+        elif way == "update":
+            User.objects.filter(pk=user.pk).update(**change)
+        else:
+            sql(f"UPDATE auth_user SET {name} = {value} WHERE id = {user.pk}")
+        assert epoch(alice) == before + 1
+
     def test_that_only_logs_in_counts_nothing(self, alice: str, user: User, now: dt.datetime) -> None:
         before = epoch(alice)
         User.objects.filter(pk=user.pk).update(last_login=now)
@@ -188,6 +204,23 @@ class TestMembership:
         ):
             with Counted(alice):
                 change()
+
+    def test_counts_once(self, alice: str, user: User) -> None:
+        group = Group.objects.create(name="people")
+        before = epoch(alice)
+        user.groups.add(group)
+        assert epoch(alice) == before + 1
+        group.user_set.remove(user)
+        assert epoch(alice) == before + 2
+
+    def test_from_before_the_triggers_counts_when_it_ends(self, alice: str, user: User) -> None:
+        """SQLite's trigger for DELETE inserts no gate, so the gate must be there before."""
+        triggers.remove()
+        group = Group.objects.create(name="people")
+        User.groups.through.objects.create(user=user, group=group)
+        triggers.install()
+        with Counted(alice):
+            sql("DELETE FROM auth_user_groups")
 
 
 class TestDjangoPermission:

@@ -386,7 +386,7 @@ class TestSemaphore:
         assert blocked() == semaphore.AT_ONCE  # the threads before it still wait
 
     def test_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(turnstile._turnstiles, "size", 3)
+        monkeypatch.setattr(semaphore._semaphores, "size", 3)
         for _ in range(5):
             given(THROUGH_US["a grant"])
         assert len(semaphore._semaphores) == 3

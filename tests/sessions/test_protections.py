@@ -217,8 +217,13 @@ class TestEnding:
             triggers.remove()
         user = User.objects.get(username="alice")
         user.is_active = False
-        user.save()
+        with recorded() as events:
+            user.save()
         assert Session.objects.count() == 0
+        assert [event.count for event in of_kind(events, SessionsEnded)] == [1]
+        with recorded() as events:
+            user.save()
+        assert not of_kind(events, SessionsEnded)
 
     def test_in_the_admin(self, alice: MutualTLSClient, mtls_client: Clients, settings: Any) -> None:
         settings.ROOT_URLCONF = "tests.urls"

@@ -102,6 +102,15 @@ class TestPrivilegeChange:
         assert not changes(alice)
 
     @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
+    def test_by_a_saved_flag_costs_one_statement(
+        self, alice: MutualTLSClient, user: User, name: str, django_assert_num_queries: Any
+    ) -> None:
+        setattr(user, name, True)
+        with django_assert_num_queries(1):
+            user.save()
+        assert changes(alice)
+
+    @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
     def test_round_every_signal_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
         User.objects.filter(pk=user.pk).update(**{name: True})
         assert changes(alice)

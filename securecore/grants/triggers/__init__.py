@@ -10,7 +10,8 @@ The triggers do not fire under ``session_replication_role = replica``, after ``D
 where the grants are truncated). ``manage.py check --database default`` reports a missing trigger
 (securecore.W606).
 
-This file installs and compares. The rules are in ``rules``, the SQL of each database in ``postgresql`` and ``sqlite``.
+This file installs and compares. ``rules`` is the table of all triggers, ``conditions`` and ``jobs`` have their SQL, and
+``postgresql`` and ``sqlite`` the SQL that differs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from securecore import database
 from securecore.conf import settings
 from securecore.grants.triggers.dialect import Dialect, Rule
 from securecore.grants.triggers.postgresql import PostgreSQL
-from securecore.grants.triggers.rules import TABLES, every_rule
+from securecore.grants.triggers.rules import TABLES, every_rule, principals_in_rows
 from securecore.grants.triggers.sqlite import SQLite
 
 _DIALECTS: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLite}
@@ -45,10 +46,13 @@ def install() -> None:
     if dialect.installed() == dialect.expected(wanted):
         return
     wanted = _wanted(dialect)
+    tables = {rule.table for rule in wanted}
     with transaction.atomic(using=settings.DATABASE):
         _remove(dialect)
         for rule in wanted:
             _run(dialect.create(rule))
+        for table, names in principals_in_rows(dialect).items():
+            _run(dialect.insert_gates(names) if table in tables else [])
 
 
 def remove() -> None:

@@ -12,6 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 #: Every trigger's name begins with this prefix, so that ``remove()`` finds securecore's triggers.
 PREFIX = "securecore_"
 
+Event = Literal["INSERT", "UPDATE", "DELETE"]
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -22,7 +24,7 @@ class Rule:
 
     name: str
     table: str
-    event: Literal["INSERT", "UPDATE", "DELETE"]
+    event: Event
     when: str
     statements: tuple[str, ...]
 
@@ -47,6 +49,10 @@ class Dialect(ABC):
     @abstractmethod
     def count(self, names: str) -> tuple[str, ...]:
         """Return statements that increase the epoch of each principal in the column ``name`` of the query ``names``."""
+
+    @abstractmethod
+    def insert_gates(self, names: str) -> list[str]:
+        """Return statements that insert the gates which the trigger of a DELETE would count but does not insert."""
 
     @abstractmethod
     def refuse(self, text: str) -> tuple[str, ...]:

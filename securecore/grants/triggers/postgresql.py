@@ -30,6 +30,9 @@ class PostgreSQL(Dialect):
             f'ORDER BY n.name COLLATE "C" ON CONFLICT (principal) DO UPDATE SET epoch = g.epoch + 1',
         )
 
+    def insert_gates(self, names: str) -> list[str]:
+        return []  # each trigger inserts the gate that it counts
+
     def refuse(self, text: str) -> tuple[str, ...]:
         return (f"RAISE EXCEPTION '{text}.' USING ERRCODE = 'restrict_violation'",)
 

@@ -19,10 +19,15 @@ class SQLite(Dialect):
     def count(self, names: str) -> tuple[str, ...]:
         # No ON CONFLICT: SQLite replaces a trigger's conflict clause by the OR IGNORE of the statement that fires it.
         return (
-            f"INSERT INTO securecore_gate (principal, epoch) SELECT DISTINCT n.name, 0 FROM ({names}) n "  # noqa: S608
-            f"WHERE n.name NOT IN (SELECT principal FROM securecore_gate)",
+            *self.insert_gates(names),
             f"UPDATE securecore_gate SET epoch = epoch + 1 WHERE principal IN ({names})",  # noqa: S608
         )
+
+    def insert_gates(self, names: str) -> list[str]:
+        return [
+            f"INSERT INTO securecore_gate (principal, epoch) SELECT DISTINCT n.name, 0 FROM ({names}) n "  # noqa: S608
+            f"WHERE n.name NOT IN (SELECT principal FROM securecore_gate)"
+        ]
 
     def refuse(self, text: str) -> tuple[str, ...]:
         return (f"SELECT RAISE(ABORT, '{text}.')",)
@@ -48,9 +53,8 @@ class SQLite(Dialect):
         return {(rule.table, rule.name): self._text(rule) for rule in wanted}
 
     def _text(self, rule: Rule) -> str:
-        # A DELETE inserts no gate row: `flush` deletes row by row, and would leave the inserted rows. The grant or
-        # membership that is deleted inserted its gate row when it was given. One from before the triggers has no row,
-        # and its deletion counts no epoch; `BEGIN IMMEDIATE` still keeps check and effect together.
+        # A DELETE inserts no gate: `flush` deletes row by row, and would leave the inserted gates. The gate is there:
+        # the INSERT of the deleted row inserted it, or `install()` did for a row from before the triggers.
         skipped = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
         statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(skipped))
         return (

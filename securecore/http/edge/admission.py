@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
@@ -13,8 +12,8 @@ from django.utils.http import parse_header_parameters
 
 from securecore.conf import django_settings
 from securecore.errors import CharsetRefused, ContentLengthMalformed, CrossSite, EarlyData, TokenInUrl
+from securecore.http.request import SAFE_METHODS
 
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: Query parameters that carry a token, for example in RFC 6750 section 2.3.
 _TOKEN_PARAMETERS = ("access_token", "refresh_token")
 #: Eighteen digits are an exabyte. Python converts longer strings of digits slowly, or raises ``ValueError``.
@@ -41,7 +40,7 @@ _SET_ASIDE = "securecore.strange_charset"
 _LONGEST_CONTENT_TYPE = 1_024
 
 
-def set_aside_strange_charset(*, environ: dict[str, Any] | None = None, **_: Any) -> None:
+def set_aside_strange_charset(*, environ: dict[str, object] | None = None, **_: object) -> None:
     """Take a charset in which Django cannot decode the query out of ``CONTENT_TYPE``, on ``request_started``.
 
     Django decodes the query while it makes the request, before any middleware: for ``charset=hex`` an exception leaves
@@ -84,7 +83,7 @@ def _is_strange(charset: str) -> bool:
 
 def refuse_early_data(request: HttpRequest) -> None:
     """Raise ``EarlyData`` (425) for an unsafe request in TLS early data, which an attacker can replay (RFC 8470)."""
-    if "HTTP_EARLY_DATA" in request.META and request.method not in _SAFE_METHODS:
+    if "HTTP_EARLY_DATA" in request.META and request.method not in SAFE_METHODS:
         raise EarlyData
 
 
@@ -101,7 +100,7 @@ def refuse_cross_site(request: HttpRequest) -> None:
     ``Referer``. The ``User-Agent`` distinguishes browsers from programs: each browser's begins with ``Mozilla/``, and a
     page cannot change it for a form.
     """
-    if request.method in _SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return
     origin = request.META.get("HTTP_ORIGIN")
     fetch_site = request.META.get("HTTP_SEC_FETCH_SITE")

@@ -18,32 +18,11 @@ from securecore import events
 from securecore.conf import UNIX_SOCKET, settings
 from securecore.errors import ProxySignatureRefused
 from securecore.http.edge import proxy_signature
-from securecore.http.edge.sources import SOURCES, certificate_of_connection
+from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, certificate_of_connection
 from securecore.identity import ClientCertificate, chain
 
-SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
 #: On a system without unix sockets, an object that equals no socket family.
 _UNIX = getattr(socket, "AF_UNIX", object())
-
-#: Each header in which some proxy forwards a certificate. securecore removes all of them from the request, also those
-#: that it does not read, so that no later code trusts such a header by mistake.
-_IDENTITY_PREFIXES = (
-    "HTTP_X_SSL_",
-    "HTTP_SSL_",
-    "HTTP_X_PROXY_AUTH",
-    "HTTP_CLIENT_CERT",
-    "HTTP_X_CLIENT_CERT",
-    "HTTP_X_CLIENT_FINGERPRINT",
-    "HTTP_X_CLIENT_SUBJECT",
-    "HTTP_X_CLIENT_VERIFY",
-    "HTTP_X_TLS_CLIENT",
-    "HTTP_X_FORWARDED_CLIENT_CERT",
-    "HTTP_X_FORWARDED_TLS_CLIENT_CERT",
-    "HTTP_X_FORWARDED_SSL_CLIENT",
-    "HTTP_X_AMZN_MTLS_",
-    "HTTP_X_ARR_CLIENTCERT",
-    "HTTP_CF_CLIENT_CERT",
-)
 
 
 def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertificate | None:
@@ -98,7 +77,7 @@ def _check_signature(request: HttpRequest, headers: dict[str, str], now: dt.date
 def _strip(request: HttpRequest) -> dict[str, str]:
     # request.headers is a cached copy. If an earlier middleware has read it, the copy still holds the identity headers.
     request.__dict__.pop("headers", None)
-    names = [name for name in request.META if name.startswith(_IDENTITY_PREFIXES)]
+    names = [name for name in request.META if name.startswith(IDENTITY_PREFIXES)]
     return {name: request.META.pop(name) for name in names}
 
 

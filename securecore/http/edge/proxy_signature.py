@@ -27,6 +27,7 @@ from django.http.request import HttpHeaders
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import ProxySignatureRefused
+from securecore.http.edge.sources import field_name
 from securecore.http.edge.target import target_uri
 from securecore_client.wire.message_signatures import (
     Covered,
@@ -74,7 +75,7 @@ def check(request: HttpRequest, taken: Members, headers: Mapping[str, str], now:
     fields = {name.lower(): value for name, value in HttpHeaders({**request.META, **headers}).items()}
     message = Request(method=str(request.method), url=target_uri(request), fields=fields)
     try:
-        _check_coverage(covered, {name.removeprefix("HTTP_").replace("_", "-").lower() for name in headers})
+        _check_coverage(covered, set(map(field_name, headers)))
         covered.check_parameters()
         covered.check_dates(now.timestamp(), window=settings.REPLAY_WINDOW, skew=clock.SKEW)
         good = is_signed_by(load_key(_keys()[covered.parameters["keyid"]]), covered, signature, message)

@@ -15,7 +15,6 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -30,6 +29,34 @@ CLIENT_CERT, CLIENT_CERT_CHAIN = "HTTP_CLIENT_CERT", "HTTP_CLIENT_CERT_CHAIN"
 XFCC = "HTTP_X_FORWARDED_CLIENT_CERT"
 TRAEFIK = "HTTP_X_FORWARDED_TLS_CLIENT_CERT"
 AWS, AWS_LEAF = "HTTP_X_AMZN_MTLS_CLIENTCERT", "HTTP_X_AMZN_MTLS_CLIENTCERT_LEAF"
+#: The header in which a proxy sends one of ``PROXY_SECRETS``.
+SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
+
+#: The prefixes of the headers in which some proxy forwards a certificate. ``proxy`` removes all of them from a request,
+#: also those that no source reads, so that no later code trusts such a header by mistake. nginx/proxied.conf overwrites
+#: the same headers; tests/identity/test_header_lists.py compares the lists.
+IDENTITY_PREFIXES = (
+    "HTTP_X_SSL_",
+    "HTTP_SSL_",
+    "HTTP_X_PROXY_AUTH",
+    "HTTP_CLIENT_CERT",
+    "HTTP_X_CLIENT_CERT",
+    "HTTP_X_CLIENT_FINGERPRINT",
+    "HTTP_X_CLIENT_SUBJECT",
+    "HTTP_X_CLIENT_VERIFY",
+    "HTTP_X_TLS_CLIENT",
+    "HTTP_X_FORWARDED_CLIENT_CERT",
+    "HTTP_X_FORWARDED_TLS_CLIENT_CERT",
+    "HTTP_X_FORWARDED_SSL_CLIENT",
+    "HTTP_X_AMZN_MTLS_",
+    "HTTP_X_ARR_CLIENTCERT",
+    "HTTP_CF_CLIENT_CERT",
+)
+
+
+def field_name(name: str) -> str:
+    """Return the field name of a header in WSGI's spelling, in lower case: ``client-cert`` for ``HTTP_CLIENT_CERT``."""
+    return name.removeprefix("HTTP_").replace("_", "-").lower()
 
 
 @dataclass(frozen=True)
@@ -45,7 +72,7 @@ class Source:
     sends: tuple[str, ...] = ()
 
 
-def certificate_of_connection(connection: Any) -> ClientCertificate | None:
+def certificate_of_connection(connection: object) -> ClientCertificate | None:
     """Return the client certificate of a TLS connection that gunicorn itself ends (``environ["gunicorn.socket"]``).
 
     Return None for a connection without TLS, and for a server that verifies no client certificate.

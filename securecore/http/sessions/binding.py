@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
-from typing import Any
+
+from django.http import HttpRequest
 
 from securecore.conf import settings
+from securecore.http.request import certificate_of
+from securecore.identity import ClientCertificate
 
-#: The value of ``SESSION_BINDING`` and the function that returns the binding of a request with a client certificate.
-KINDS: dict[str, Callable[[Any], str]] = {
-    "thumbprint": lambda request: f"x5t#S256:{request.client_certificate.thumbprint}",
-    "public-key": lambda request: f"spki#S256:{request.client_certificate.key_thumbprint}",
+#: The value of ``SESSION_BINDING`` and the function that returns the binding to a client certificate.
+KINDS: dict[str, Callable[[ClientCertificate], str]] = {
+    "thumbprint": lambda certificate: f"x5t#S256:{certificate.thumbprint}",
+    "public-key": lambda certificate: f"spki#S256:{certificate.key_thumbprint}",
 }
 
 
-def proven(request: Any) -> tuple[str, ...]:
+def proven(request: HttpRequest) -> tuple[str, ...]:
     """Return each binding that the request proves, the binding for new sessions first; empty without a certificate."""
-    if getattr(request, "client_certificate", None) is None:
+    certificate = certificate_of(request)
+    if certificate is None:
         return ()
     configured = settings.SESSION_BINDING
-    return (KINDS[configured](request), *(prove(request) for kind, prove in KINDS.items() if kind != configured))
+    return (KINDS[configured](certificate), *(bind(certificate) for kind, bind in KINDS.items() if kind != configured))
 
 
-def opened_from(request: Any) -> dict[str, str]:
+def opened_from(request: HttpRequest) -> dict[str, str]:
     """Return the certificate, address and device of the request, which the list of sessions shows."""
     meta = request.META
-    certificate = getattr(request, "client_certificate", None)
+    certificate = certificate_of(request)
     # The peer of a unix socket is the proxy and has no address, so the proxy sends the client's in X-Real-IP.
     address = meta.get("REMOTE_ADDR") or meta.get("HTTP_X_REAL_IP", "")
     return {

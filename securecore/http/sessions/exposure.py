@@ -21,6 +21,7 @@ from django.http import HttpRequest
 
 from securecore import clock, events
 from securecore.conf import django_settings, settings
+from securecore.http.request import state_of
 from securecore.sessions import Session, record_id
 
 #: The form of a session id: 256 bits in base64url. In a URL each text of this form is looked up.
@@ -59,15 +60,17 @@ def report_exposed_id(request: HttpRequest) -> None:
         named = _NAMED.findall(text)
         _report(request, place, named, _ID.findall(text) if place in ("query", "path") else ())
     if request.META.get("CONTENT_LENGTH") not in (None, "", "0") and hasattr(request, "_stream"):
-        request._stream = request.watched_body = WatchedBody(request)  # type: ignore[attr-defined, assignment]
+        state_of(request).watched_body = WatchedBody(request)
+        request._stream = state_of(request).watched_body  # type: ignore[assignment]
 
 
-def report_exposed_body(request: Any) -> None:
+def report_exposed_body(request: HttpRequest) -> None:
     """Emit ``SessionIdExposed`` after the view if the body held a value named like a session id."""
-    body: WatchedBody | None = getattr(request, "watched_body", None)
+    body = state_of(request).watched_body
     if body is None:
         return
-    if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
+    is_unread = not request._read_started  # type: ignore[attr-defined]
+    if is_unread and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
         with suppress(OSError, SuspiciousOperation):  # the client disconnected, or the body exceeds a limit
             _ = request.body  # Django keeps the body for later code
     _report(request, "body", body.named_ids())
@@ -76,7 +79,7 @@ def report_exposed_body(request: Any) -> None:
 class WatchedBody:
     """The stream of a request's body. It records named session ids while the view reads, and reads nothing itself."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: HttpRequest) -> None:
         self._stream: Any = request._stream
         self._is_form = request.content_type == "application/x-www-form-urlencoded"
         self._pending = bytearray()  # an immutable bytes object would be copied for each short line
@@ -84,10 +87,10 @@ class WatchedBody:
         self._searches_left = _SEARCHED_BLOCKS
         self._found: dict[str, None] = {}
 
-    def read(self, *size: Any) -> Any:
+    def read(self, *size: int | None) -> bytes:
         return self._watch(self._stream.read(*size))
 
-    def readline(self, *size: Any) -> Any:
+    def readline(self, *size: int | None) -> bytes:
         return self._watch(self._stream.readline(*size))
 
     def __getattr__(self, name: str) -> Any:

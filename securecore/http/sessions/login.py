@@ -6,8 +6,6 @@ calls Django's ``login()`` gets the same new id, limit and binding.
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth import login as django_login
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
@@ -18,17 +16,18 @@ from securecore.conf import settings
 from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
 from securecore.http.authorization.callers import certificate_user
+from securecore.http.request import AnyRequest, User, certificate_of, passed_middleware
 from securecore.http.sessions.binding import opened_from
 from securecore.sessions import SessionStore, make_room
 
 
-def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
+def login(request: HttpRequest, user: User, backend: str | None = None) -> None:
     """Open a session for ``user`` under a new id.
 
     Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
     ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
-    owner = certificate_user(request) if hasattr(request, "access") else None
+    owner = certificate_user(request) if passed_middleware(request) else None
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)
@@ -49,7 +48,7 @@ def rotate(request: HttpRequest) -> None:
     store_of(request).rotate()
 
 
-def begin(request: Any, user: Any) -> None:
+def begin(request: HttpRequest, user: User) -> None:
     """Store the session of a user after login, with a new id, its origin, and the limit of sessions applied."""
     session = store_of(request)
     session.opened_from = opened_from(request)
@@ -58,7 +57,7 @@ def begin(request: Any, user: Any) -> None:
             _require_live_user(request, user)
             # This lock lets one login of a user run at a time. Under ATOMIC_REQUESTS the view's transaction keeps it.
             take_gate(principal_of(user))
-            if (certificate := getattr(request, "client_certificate", None)) is not None:
+            if (certificate := certificate_of(request)) is not None:
                 identity.remember(certificate=certificate, now=clock.now())
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
@@ -70,12 +69,12 @@ def begin(request: Any, user: Any) -> None:
         events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
 
 
-def _require_live_user(request: Any, user: Any) -> None:
+def _require_live_user(request: HttpRequest, user: User) -> None:
     """Refuse the login if the user was deactivated or the certificate revoked since the request was authenticated.
 
     Both are read after the gates are entered. A revocation waits at the gates until the session is stored.
     """
-    certificate = getattr(request, "client_certificate", None)
+    certificate = certificate_of(request)
     presented = identity.identifiers(certificate) if certificate is not None else ()
     refusal = enter((principal_of(user), *map(principals.certificate, presented)), clock=clock.now)
     if refusal == "certificate-revoked":
@@ -86,7 +85,7 @@ def _require_live_user(request: Any, user: Any) -> None:
         raise CredentialsRefused
 
 
-def store_of(request: Any) -> SessionStore:
+def store_of(request: AnyRequest) -> SessionStore:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
         raise Misuse("A securecore session needs SESSION_ENGINE = 'securecore.sessions' and its middleware.")

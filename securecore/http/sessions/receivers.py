@@ -1,43 +1,63 @@
-"""Signal receivers: follow logins, logouts and changes of users and roles that Django or other code makes."""
+"""Signal receivers for the work that the triggers of the database cannot do.
+
+The triggers (``securecore.grants.triggers``) follow each change of a user, a group and a permission, by ``save()``,
+``QuerySet.update()`` and SQL alike. They close the gate, count the epochs and end sessions and tokens. No receiver here
+repeats that work. A receiver exists for the following reasons only:
+
+    change or event                      the trigger            the receiver here, and the reason for it
+    login, logout                        none                   stores and ends the session: it needs the request
+    user saved as inactive               ends the sessions      emits ``SessionsEnded``: SQL sends no event
+    user saved, groups or permissions    closes gate, counts    waits for the leases: after the commit, not in it
+    user or group deleted                closes gate, ends all  none
+    request begins, exception of a view  none                   changes the request: nothing is in the database
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.signals import got_request_exception, request_started
+from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_save, pre_save
+from django.http import HttpRequest
 
 from securecore import events, leases
 from securecore.conf import settings
 from securecore.errors import Refused
-from securecore.grants import note_change
 from securecore.http.edge.admission import set_aside_strange_charset
 from securecore.http.problems import DATABASE_AWAY
+from securecore.http.request import User, state_of
 from securecore.http.sessions import login
-from securecore.sessions import Session, SessionStore
+from securecore.sessions import Session, SessionQuerySet, SessionStore
 
-#: The user's fields that change its privileges.
-_PRIVILEGES = ("is_staff", "is_superuser", "is_active")
+#: The fields that ``save()`` writes; None for all.
+Fields = Collection[str] | None
+
+#: The attribute of a user that carries the number of its sessions from ``pre_save`` to ``post_save``.
+_ENDING = "_securecore_ending_sessions"
+#: The user's fields that change its privileges, or end the login of its sessions.
+_PRIVILEGES = {"is_staff", "is_superuser", "is_active", "password"}
 
 
-def begin_session(*, request: Any, user: Any, **_: Any) -> None:
+def begin_session(*, request: HttpRequest | None, user: User, **_: object) -> None:
     """Store the session after Django's ``login()``: a new id also for the same user, the limit, the binding."""
-    if isinstance(getattr(request, "session", None), SessionStore):
+    if request is not None and isinstance(getattr(request, "session", None), SessionStore):
         login.begin(request, user)
 
 
-def end_session(*, request: Any, **_: Any) -> None:
+def end_session(*, request: HttpRequest | None, **_: object) -> None:
     """End the session at logout, also if another request has just rotated its id."""
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.end()
 
 
-def note_database_away(*, request: Any = None, **_: Any) -> None:
+def note_database_away(*, request: HttpRequest | None = None, **_: object) -> None:
     """Keep the exception of another middleware for ``ClientCertificateMiddleware``.
 
     Django turns the exception into a 500 before ``ClientCertificateMiddleware`` sees it. For example a middleware that
@@ -45,45 +65,39 @@ def note_database_away(*, request: Any = None, **_: Any) -> None:
     """
     error = sys.exc_info()[1]
     if request is not None and isinstance(error, DATABASE_AWAY):
-        request.database_away = error
+        state_of(request).database_away = error
     if request is not None and isinstance(error, Refused):
-        request.refusal = error
+        state_of(request).refusal = error
 
 
-def remember_privileges(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:
-    """Read a user's privileges from the database before the user is saved; skip a login, which saves ``last_login``."""
-    concerned = update_fields is None or set(update_fields) & set(_PRIVILEGES)
-    if instance.pk is None or raw or not concerned or not issubclass(sender, get_user_model()):
+def count_sessions(
+    *, sender: type[Model], instance: Model, update_fields: Fields = None, raw: bool = False, **_: object
+) -> None:
+    """Count the sessions of an inactive user before its row is saved, since the trigger then deletes them."""
+    if _concerns_privileges(sender, update_fields, raw) and not getattr(instance, "is_active", True):
+        instance.__dict__[_ENDING] = _sessions_of(instance).count() if instance.pk is not None else 0
+
+
+def follow_user(
+    *, sender: type[Model], instance: Model, update_fields: Fields = None, raw: bool = False, **_: object
+) -> None:
+    """Report the sessions that ended because the user was saved as inactive, and wait for the leases.
+
+    Any save of the password or of a privilege waits, changed or not: to compare them would cost a query for each save.
+    """
+    if not _concerns_privileges(sender, update_fields, raw):
         return
-    names = [name for name in _PRIVILEGES if _is_column(instance, name)]
-    instance._privileges_before = type(instance)._default_manager.filter(pk=instance.pk).values(*names).first()
-
-
-def follow_privileges(*, instance: Any, created: bool = False, **_: Any) -> None:
-    """Have the session ids of a saved user rotated if its privileges changed; end its sessions if it is deactivated."""
-    before = instance.__dict__.pop("_privileges_before", None)
-    if created or before is None or before == {name: getattr(instance, name) for name in before}:
-        return
-    note_change(f"user:{instance.pk}")
-    leases.outlast()
-    if before.get("is_active") and not instance.is_active:
-        ended = Session.objects.using(settings.DATABASE).for_user(instance.pk).end()
-        events.emit(events.SessionsEnded(count=ended, reason=f"user:{instance.pk} is no longer active"))
-
-
-def follow_roles(*, instance: Any, action: str, reverse: bool, pk_set: Any, model: Any, **_: Any) -> None:
-    """Have the session ids of users rotated after a change of their groups, permissions or groups' permissions."""
-    if action not in ("post_add", "post_remove", "pre_clear"):
-        return
-    if isinstance(instance, get_user_model()):
-        users = {instance.pk}
-    elif issubclass(model, get_user_model()):
-        users = set(instance.user_set.values_list("pk", flat=True) if pk_set is None else pk_set)
+    if ending := instance.__dict__.pop(_ENDING, 0):
+        _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
+        events.emit(events.SessionsEnded(count=ending, reason=f"user:{instance.pk} is no longer active"))
     else:
-        groups = [instance.pk] if isinstance(instance, Group) else list(pk_set or instance.group_set.values_list("pk"))
-        users = set(get_user_model()._default_manager.filter(groups__in=groups).values_list("pk", flat=True))
-    note_change(*(f"user:{pk}" for pk in users))
-    leases.outlast()
+        leases.outlast()
+
+
+def outlast_leases(*, action: str, **_: object) -> None:
+    """Wait for the leases after a change of a user's groups or permissions, or of a group's permissions."""
+    if action in ("post_add", "post_remove", "post_clear"):
+        leases.outlast()
 
 
 def connect() -> None:
@@ -91,14 +105,21 @@ def connect() -> None:
     user_logged_out.connect(end_session, dispatch_uid="securecore.end_session")
     request_started.connect(set_aside_strange_charset, dispatch_uid="securecore.set_aside_strange_charset")
     got_request_exception.connect(note_database_away, dispatch_uid="securecore.note_database_away")
-    pre_save.connect(remember_privileges, dispatch_uid="securecore.remember_privileges")
-    post_save.connect(follow_privileges, dispatch_uid="securecore.follow_privileges")
+    pre_save.connect(count_sessions, dispatch_uid="securecore.count_sessions")
+    post_save.connect(follow_user, dispatch_uid="securecore.follow_user")
     user: Any = get_user_model()
     for owner, name in ((user, "groups"), (user, "user_permissions"), (Group, "permissions")):
         field = getattr(owner, name, None)
         if field is not None:
-            m2m_changed.connect(follow_roles, sender=field.through, dispatch_uid=f"securecore.{name}")
+            m2m_changed.connect(outlast_leases, sender=field.through, dispatch_uid=f"securecore.{name}")
 
 
-def _is_column(user: Any, name: str) -> bool:
-    return any(field.name == name for field in user._meta.concrete_fields)
+def _concerns_privileges(sender: type[Model], update_fields: Fields, raw: bool) -> bool:
+    """Return whether this save may change a user's privileges. A login saves ``last_login`` only."""
+    if raw or not issubclass(sender, get_user_model()):
+        return False
+    return update_fields is None or bool(_PRIVILEGES.intersection(update_fields))
+
+
+def _sessions_of(user: Model) -> SessionQuerySet:
+    return Session.objects.using(settings.DATABASE).for_user(user.pk)

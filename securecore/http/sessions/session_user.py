@@ -11,8 +11,11 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from securecore.caller import Access
 from securecore.conf import django_settings
+from securecore.http.request import AnyUser, User, django_request, passed_middleware
 from securecore.sessions import SessionStore
+from securecore.sessions.statements import SessionRow
 
 
 def presented_session(request: HttpRequest) -> str | None:
@@ -22,25 +25,26 @@ def presented_session(request: HttpRequest) -> str | None:
     return request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
 
 
-def session_user(request: Any) -> Any:
+def session_user(request: HttpRequest) -> AnyUser:
     """Return the logged-in user of the request's session, as Django's ``get_user()`` does.
 
     Django's ``get_user()`` decides the unusual cases: a backend with its own ``get_user``, or a session from before a
     change of the password or the secret key.
     """
     session = request.session
-    if not isinstance(session, SessionStore) or not hasattr(request, "access"):
+    if not isinstance(session, SessionStore) or not passed_middleware(request):
         return get_user(request)
-    user = request.access.user_of_session()
-    if user is not None and _is_logged_in(_session_contents(request), user):
+    access = django_request(request).access
+    user: User | None = access.user_of_session()
+    if user is not None and _is_logged_in(_session_contents(session, access), user):
         return user
-    user = get_user(request)
-    if user.is_authenticated:
-        request.access.hold(user)
-    return user
+    djangos = get_user(request)
+    if djangos.is_authenticated:
+        access.hold(djangos)
+    return djangos
 
 
-def user_beside(request: Any) -> Any | None:
+def user_beside(request: HttpRequest) -> User | None:
     """Return the user of the session in a request that also presents another credential, or None.
 
     The session is not opened, so that a request by token or certificate does not count as a use of the session. A
@@ -48,40 +52,40 @@ def user_beside(request: Any) -> Any | None:
     """
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        row = getattr(request, "access", None) and request.access.session
-        contents = _contents(request) if row and row.user_id is not None else {}
-        if not contents:
+        access = django_request(request).access if passed_middleware(request) else None
+        row = access.session if access else None
+        contents = _contents(session, row) if row and row.user_id is not None else {}
+        if access is None or not contents:
             return None
-        user = request.access.user_of_session()
+        user: User | None = access.user_of_session()
         if user is not None and _is_logged_in(contents, user):
             return user
     elif session is None or django_settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return None
-    user = session_user(request)
-    return user if user.is_authenticated else None
+    logged_in = session_user(request)
+    return logged_in if logged_in.is_authenticated else None
 
 
-def _session_contents(request: Any) -> Any:
+def _session_contents(session: SessionStore, access: Access) -> SessionStore | dict[str, Any]:
     """Return the contents of the session.
 
     Under a lease the contents come from the leased row, and the session is not opened. Only the logged-in user may come
     from a lease. A view that reads other values of the session opens the session.
     """
-    session: SessionStore = request.session
     is_opened = session.session_key != session.presented_key or "_session_cache" in session.__dict__
-    if is_opened or not request.access.is_leased:
+    row = access.session
+    if is_opened or row is None or not access.is_leased:
         return session
     session.accessed = True
-    return _contents(request)
+    return _contents(session, row)
 
 
-def _contents(request: Any) -> dict[str, Any]:
+def _contents(session: SessionStore, row: SessionRow) -> dict[str, Any]:
     """Return the contents of the session row; an empty dictionary if the session is bound to another certificate."""
-    session, row = request.session, request.access.session
     return session.decode(row.data) if row.binding in session.proven else {}
 
 
-def _is_logged_in(session: Any, user: Any) -> bool:
+def _is_logged_in(session: SessionStore | dict[str, Any], user: User) -> bool:
     path = session.get(BACKEND_SESSION_KEY)
     if session.get(SESSION_KEY) != user._meta.pk.value_to_string(user) or not hasattr(user, "get_session_auth_hash"):
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn, TypeGuard
 from uuid import UUID
 
 from django.contrib.auth import authenticate, logout
@@ -11,6 +11,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -26,6 +27,7 @@ from securecore.http.authentication import (
 )
 from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
+from securecore.http.request import SecureRequest, User, django_request
 from securecore.http.sessions.login import login
 from securecore.revocation import end_selected_sessions, revoke_family, revoke_token
 from securecore.sessions import Session, SessionQuerySet, record_id
@@ -43,7 +45,7 @@ class SessionUnknown(Refused):
 class PrivateView(APIView):
     """A view whose responses no cache may keep."""
 
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
         add_never_cache_headers(response)
         return super().finalize_response(request, response, *args, **kwargs)
 
@@ -54,7 +56,7 @@ class OwnerView(PrivateView):
     authentication_classes: tuple[type[BaseAuthentication], ...] = (CertificateAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 
-    def permission_denied(self, request: Any, message: Any = None, code: Any = None) -> Any:
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         raise CertificateRequired
 
 
@@ -70,13 +72,13 @@ class LoginView(PrivateView):
     permission_classes = ()
     demands: tuple[str, ...] = ("certificate",)
 
-    def post(self, request: Any) -> Response:
+    def post(self, request: Request) -> Response:
         sent = request.data if "password" in self.demands else {}
-        user = self._user(request._request, sent if isinstance(sent, Mapping) else {})
-        login(request._request, user)
+        user = self._user(django_request(request), sent if isinstance(sent, Mapping) else {})
+        login(django_request(request), user)
         return Response({"user": user.get_username()})
 
-    def _user(self, request: Any, presented: Any) -> Any:
+    def _user(self, request: SecureRequest, presented: Mapping[str, object]) -> User:
         if "certificate" in self.demands:
             if request.client_certificate is None:
                 raise CertificateRequired
@@ -99,7 +101,7 @@ class LoginView(PrivateView):
 _LONGEST_CREDENTIAL = 4096
 
 
-def _is_credential(sent: Any) -> bool:
+def _is_credential(sent: object) -> TypeGuard[str]:
     return isinstance(sent, str) and len(sent) <= _LONGEST_CREDENTIAL and is_storable(sent)
 
 
@@ -114,7 +116,7 @@ class LogoutView(OwnerView):
         SessionAuthentication,
     )
 
-    def post(self, request: Any) -> Response:
+    def post(self, request: Request) -> Response:
         token = request.auth
         if isinstance(token, AccessToken):
             revoke_token(
@@ -126,7 +128,7 @@ class LogoutView(OwnerView):
             )
             if token.family_id is not None:
                 revoke_family(token.family_id)
-        logout(request._request)
+        logout(django_request(request))
         return Response(status=204)
 
 
@@ -134,11 +136,11 @@ class LogoutView(OwnerView):
 class SessionsView(OwnerView):
     """List the caller's live sessions, newest first. DELETE ends all of them except the session of this request."""
 
-    def get(self, request: Any) -> Response:
+    def get(self, request: Request) -> Response:
         own, current = _own_sessions(request).order_by("-created_at"), _current(request)
         return Response({"results": [_described(session, current) for session in own]})
 
-    def delete(self, request: Any) -> Response:
+    def delete(self, request: Request) -> Response:
         others = _own_sessions(request).exclude(pk=_current(request))
         ended = end_selected_sessions(others, reason=f"others of {principal_of(request.user)}, by itself")
         return Response({"ended": ended})
@@ -148,7 +150,7 @@ class SessionsView(OwnerView):
 class SessionView(OwnerView):
     """End one of the caller's sessions, on all hosts at once."""
 
-    def delete(self, request: Any, session_id: UUID) -> Response:
+    def delete(self, request: Request, session_id: UUID) -> Response:
         named = _own_sessions(request).filter(pk=session_id)
         if not named.exists():
             raise SessionUnknown
@@ -157,11 +159,11 @@ class SessionView(OwnerView):
         return Response(status=204)
 
 
-def _own_sessions(request: Any) -> SessionQuerySet:
+def _own_sessions(request: Request) -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE).for_user(request.user).live(clock.now())
 
 
-def _current(request: Any) -> UUID:
+def _current(request: Request) -> UUID:
     return record_id(request.session.session_key or "")
 
 

@@ -1,0 +1,62 @@
+"""The conditions of the rules, as SQL over OLD and NEW. An empty condition drops its rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from securecore.grants.triggers.dialect import Dialect
+from securecore.grants.triggers.jobs import group_key
+
+_GRANT_COLUMNS = (
+    "principal",
+    "permission",
+    "object_type",
+    "object_id",
+    "denies",
+    "valid_from",
+    "valid_until",
+    "uses_limit",
+    "amount_limit",
+    "period",
+    "revoked_at",
+)
+
+
+class Conditions:
+    """The condition of each rule, for one database and one user model."""
+
+    def __init__(self, dialect: Dialect, user: Any) -> None:
+        key = group_key()
+        columns = {field.name: field.column for field in user._meta.concrete_fields}
+        self._of_grants(dialect)
+        self._of_certificates(dialect)
+        privileges = [columns[name] for name in ("is_active", "is_staff", "is_superuser") if name in columns]
+        self.privileges_changed = dialect.changed(privileges) if privileges else ""
+        active = columns.get("is_active")
+        self.user_deactivated = f'{dialect.changed([active])} AND NOT NEW."{active}"' if active else ""
+        self.user_deleted = f'OLD."{user._meta.pk.column}" IS NOT NULL'
+        self.group_deleted = f"OLD.{key.column} IS NOT NULL"
+        self.client_changed = dialect.changed(("disabled_at",))
+        self.client_disabled = "OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL"
+        self.client_renamed = f"OLD.client_id {dialect.differs} NEW.client_id"
+        # An epoch only grows: a lower one would make revoked tokens valid again.
+        earlier = "OLD.not_before IS NOT NULL AND (NEW.not_before IS NULL OR NEW.not_before < OLD.not_before)"
+        self.epoch_fell = f"NEW.epoch < OLD.epoch OR NEW.subject <> OLD.subject OR ({earlier})"
+        self.epoch_deleted = "OLD.subject IS NOT NULL" if dialect.can_keep_rows else ""
+
+    def _of_grants(self, dialect: Dialect) -> None:
+        unexpired = f"(OLD.valid_until IS NULL OR OLD.valid_until > {dialect.now})"
+        self.new_grant_is_live = "NEW.revoked_at IS NULL"
+        #: The purge of an expired or revoked grant changes no permission, so it closes no gate.
+        self.old_grant_is_live = f"OLD.revoked_at IS NULL AND {unexpired}"
+        is_live = "(OLD.revoked_at IS NULL OR NEW.revoked_at IS NULL)"
+        self.grant_changed = f"{is_live} AND ({dialect.changed(_GRANT_COLUMNS)})"
+        self.grant_moved = f"{self.grant_changed} AND OLD.principal {dialect.differs} NEW.principal"
+
+    def _of_certificates(self, dialect: Dialect) -> None:
+        self.certificate_changed = dialect.changed(("revoked_at", "user_id"))
+        self.certificate_revoked = "OLD.revoked_at IS NULL AND NEW.revoked_at IS NOT NULL"
+        #: The row of an expired certificate decides nothing, so the purge may delete it.
+        self.certificate_counts = f"(OLD.not_after IS NULL OR OLD.not_after > {dialect.now})"
+        is_revoked = f"OLD.revoked_at IS NOT NULL AND {self.certificate_counts}"
+        self.revocation_counts = is_revoked if dialect.can_keep_rows else ""
