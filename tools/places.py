@@ -56,6 +56,7 @@ PLACES = (
     Place("change a REST framework view", "class GrantedView", "permissions and mixins"),
     Place("change the refresh of a token", "class Redeemed", "rotation, retry, reuse"),
     Place("decide which responses are stored", "_NOT_FINAL = {", "and the table in docs/idempotency.md"),
+    Place("pass a value between parts of `http/`", "class RequestState", "a field for each value"),
     Place("change a response to a refusal", "def problem_response(", "RFC 9457"),
     Place("change a session's life", "class SessionStore(", "and `make test-django`"),
     Place(

@@ -20,6 +20,7 @@ from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
 from securecore.http.authorization.callers import request_of
+from securecore.http.request import django_request, state_of
 
 #: Request headers that carry a credential or a proof.
 _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")
@@ -44,7 +45,7 @@ def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def marked(*arguments: Any, **named: Any) -> Any:
         _, request = request_of(arguments)
-        _of_django(request).response_is_public = True
+        state_of(request).response_is_public = True
         return view(*arguments, **named)
 
     return marked
@@ -102,8 +103,8 @@ def _wrap_update(update: Callable[..., Any]) -> None:
 
 
 def _may_be_shared(request: Any) -> bool:
-    request = _of_django(request)
-    if getattr(request, "response_is_public", False):
+    request = django_request(request)
+    if state_of(request).response_is_public:
         return True
     # Before ClientCertificateMiddleware has run, request.client_certificate does not exist, although the connection may
     # have a certificate.
@@ -127,8 +128,3 @@ def _presented(request: Any) -> list[str]:
     if getattr(request, "client_certificate", None) is not None:
         names.append("Client-Cert")
     return names
-
-
-def _of_django(request: Any) -> Any:
-    """Return Django's request, also for a REST framework request."""
-    return getattr(request, "_request", request)

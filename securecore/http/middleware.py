@@ -33,6 +33,7 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
+from securecore.http.request import state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
@@ -63,12 +64,11 @@ class ClientCertificateMiddleware:
             return database_away(request, error)
         # RefusalMiddleware handles the exceptions of views. Django turns the exception of another middleware into a 500
         # response (or raises it, if the error page also needs the database).
-        refused = getattr(request, "refusal", None)
-        if refused and response.status_code == 500:
-            return problem_response(request, refused)
-        away = getattr(request, "database_away", None)
-        if away and response.status_code == 500:
-            return database_away(request, away)
+        state = state_of(request)
+        if state.refusal and response.status_code == 500:
+            return problem_response(request, state.refusal)
+        if state.database_away and response.status_code == 500:
+            return database_away(request, state.database_away)
         return keep_private(request, response)
 
     def _admit(self, request: Any) -> None:

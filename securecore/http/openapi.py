@@ -19,8 +19,9 @@ from securecore import errors
 from securecore.conf import django_settings
 from securecore.errors import Refused
 from securecore.http.freshness.fresh import FreshMixin
-from securecore.http.idempotency.policy import SAFE_METHODS, Policy
+from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import CONTENT_TYPE
+from securecore.http.request import SAFE_METHODS
 
 
 def _header(name: str, description: str, *, required: bool = True, type_: type = str) -> OpenApiParameter:

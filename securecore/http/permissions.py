@@ -19,6 +19,7 @@ from securecore.http.authorization.granted_view import GrantedView, HasGrant
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
+from securecore.http.request import django_request
 from securecore.http.sessions.session_user import user_beside
 from securecore.sessions import SessionStore
 
@@ -95,7 +96,7 @@ def require_recent_authentication(request: Any, *, within: float) -> None:
 
 
 def _is_the_callers(request: Any) -> bool:
-    user = user_beside(getattr(request, "_request", request))
+    user = user_beside(django_request(request))
     return user is not None and (not request.user.is_authenticated or request.user.pk == user.pk)
 
 

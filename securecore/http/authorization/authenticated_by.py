@@ -19,13 +19,14 @@ from rest_framework.authentication import SessionAuthentication
 
 from securecore import caller
 from securecore.grants import Credential
+from securecore.http.request import state_of
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
 
 
 def credentials_of(request: Any) -> tuple[Credential, ...]:
     """Return what must still stand when a check of this request passes the gate."""
-    accepted, keyid = getattr(request, "auth", None), getattr(request, "signature_keyid", None)
+    accepted, keyid = getattr(request, "auth", None), state_of(request).signature_keyid
     credentials = [caller.signature_key_credential(keyid)] if keyid is not None else []
     is_by_token = isinstance(accepted, AccessToken)
     token = accepted if is_by_token else _presented_token(request)

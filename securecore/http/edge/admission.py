@@ -13,8 +13,8 @@ from django.utils.http import parse_header_parameters
 
 from securecore.conf import django_settings
 from securecore.errors import CharsetRefused, ContentLengthMalformed, CrossSite, EarlyData, TokenInUrl
+from securecore.http.request import SAFE_METHODS
 
-_SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "TRACE")
 #: Query parameters that carry a token, for example in RFC 6750 section 2.3.
 _TOKEN_PARAMETERS = ("access_token", "refresh_token")
 #: Eighteen digits are an exabyte. Python converts longer strings of digits slowly, or raises ``ValueError``.
@@ -84,7 +84,7 @@ def _is_strange(charset: str) -> bool:
 
 def refuse_early_data(request: HttpRequest) -> None:
     """Raise ``EarlyData`` (425) for an unsafe request in TLS early data, which an attacker can replay (RFC 8470)."""
-    if "HTTP_EARLY_DATA" in request.META and request.method not in _SAFE_METHODS:
+    if "HTTP_EARLY_DATA" in request.META and request.method not in SAFE_METHODS:
         raise EarlyData
 
 
@@ -101,7 +101,7 @@ def refuse_cross_site(request: HttpRequest) -> None:
     ``Referer``. The ``User-Agent`` distinguishes browsers from programs: each browser's begins with ``Mozilla/``, and a
     page cannot change it for a form.
     """
-    if request.method in _SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return
     origin = request.META.get("HTTP_ORIGIN")
     fetch_site = request.META.get("HTTP_SEC_FETCH_SITE")

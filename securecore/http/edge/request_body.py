@@ -13,6 +13,7 @@ from typing import Any
 
 from securecore.conf import django_settings
 from securecore.errors import BodyIncomplete
+from securecore.http.request import django_request, state_of
 
 _CHUNK = 65_536
 
@@ -23,10 +24,10 @@ def receive_body(request: Any) -> None:
     Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory; a longer body goes to a temporary file. Django applies
     its own limits when the view uses the body, for example ``DATA_UPLOAD_MAX_MEMORY_SIZE`` for ``request.body``.
     """
-    request = getattr(request, "_request", request)
+    request = django_request(request)
     length = _length(request)
     # Django's ASGI handler has received the body before the view.
-    if length == 0 or "wsgi.input" not in request.META or getattr(request, "securecore_body_is_received", False):
+    if length == 0 or "wsgi.input" not in request.META or state_of(request).body_is_received:
         return
     if hasattr(request, "_body"):  # read by middleware, for example for a CSRF token in a form
         if len(request._body) < length:
@@ -42,7 +43,7 @@ def receive_body(request: Any) -> None:
         raise BodyIncomplete
     received.seek(0)
     _put(request, received)
-    request.securecore_body_is_received = True
+    state_of(request).body_is_received = True
 
 
 def _length(request: Any) -> int:
@@ -72,12 +73,12 @@ def _chunk(stream: Any) -> Any:
 
 def _source(request: Any) -> Any:
     """Return the stream of the connection, without the ``WatchedBody`` around it that searches for session ids."""
-    watched = getattr(request, "watched_body", None)
+    watched = state_of(request).watched_body
     return watched._stream if watched is not None and request._stream is watched else request._stream
 
 
 def _put(request: Any, received: Any) -> None:
-    watched = getattr(request, "watched_body", None)
+    watched = state_of(request).watched_body
     if watched is not None and request._stream is watched:
         watched._stream = received
     else:

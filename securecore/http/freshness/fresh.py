@@ -42,8 +42,8 @@ from securecore.http.authorization.callers import is_signed_by_certificate, nonc
 from securecore.http.authorization.credentials import authorization, caller_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
-from securecore.http.idempotency.policy import SAFE_METHODS
 from securecore.http.idempotency.views import under_key
+from securecore.http.request import SAFE_METHODS, state_of
 from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
 
@@ -205,7 +205,7 @@ def _signature_key(request: Any, keyid: str) -> PublicKey:
     if principal_of(key.user) != _user_of(request):
         raise SignatureKeyUnknown
     # The permission checks of this request read again whether the key is revoked.
-    getattr(request, "_request", request).signature_keyid = keyid
+    state_of(request).signature_keyid = keyid
     return signature_keys.loaded(key.public_key.encode())
 
 

@@ -32,6 +32,7 @@ from securecore.errors import IdempotencyNotSupported
 from securecore.grants.principals import object_of, target_named
 from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.principals import principals_of
+from securecore.http.request import AnyRequest, state_of
 
 #: The name under which the checks are stored among the headers of the response. This header is never sent.
 HEADER = "Securecore-Asked"
@@ -70,7 +71,7 @@ class RecordedChecks:
 
 def note_permission(caller: Any, permission: str, obj: Any) -> None:
     """Record a permission check of ``caller`` if ``caller`` is a request whose handler runs under a key."""
-    recorded: RecordedChecks | None = getattr(getattr(caller, "_request", caller), "securecore_recorded_checks", None)
+    recorded = state_of(caller).recorded_checks if isinstance(caller, AnyRequest) else None
     if recorded is not None:
         recorded.note_permission(permission, obj)
 
@@ -81,14 +82,13 @@ def recording_checks(request: Any, api_view: Any) -> Iterator[RecordedChecks]:
 
     ``api_view`` is the handler's REST framework view, or None for a plain Django view.
     """
-    request = getattr(request, "_request", request)
-    recorded = request.securecore_recorded_checks = RecordedChecks()
+    recorded = state_of(request).recorded_checks = RecordedChecks()
     if api_view is not None:
         _listen(api_view, recorded)
     try:
         yield recorded
     finally:
-        request.securecore_recorded_checks = None
+        state_of(request).recorded_checks = None
 
 
 def _listen(api_view: Any, recorded: RecordedChecks) -> None:

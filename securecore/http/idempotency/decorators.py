@@ -15,6 +15,7 @@ from securecore.http.authorization.callers import request_of
 from securecore.http.idempotency.execution import once
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.views import guard_class, guard_handler, rest_view
+from securecore.http.request import state_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -91,7 +92,7 @@ def _decorated_class(cls: type[Any], policy: Policy) -> type[Any]:
 
     @functools.wraps(dispatch)
     def dispatch_under_policy(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        request.idempotency_policy_of_class = policy
+        state_of(request).idempotency_policy_of_class = policy
         return dispatch(self, request, *args, **kwargs)
 
     dispatch_under_policy.securecore_idempotent = policy  # type: ignore[attr-defined]

@@ -22,6 +22,7 @@ from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import HEADER, RecordedChecks, recording_checks, repeat_checks
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
+from securecore.http.request import django_request
 from securecore.idempotency import Claim, StoredResponse
 
 #: Headers that describe one HTTP exchange and not the result. Django keeps cookies outside the headers, so cookies are
@@ -63,7 +64,7 @@ class Exchange:
 
     def claimed(self, claim: Claim) -> None:
         """Give the view its claim as ``request.idempotency``."""
-        getattr(self.request, "_request", self.request).idempotency = claim
+        django_request(self.request).idempotency = claim
 
     def replayed(self, stored: StoredResponse) -> HttpResponse:
         """Return the stored response if the caller still has the permissions for it. Raises the refusal otherwise."""

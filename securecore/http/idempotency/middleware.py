@@ -12,6 +12,7 @@ from securecore.errors import Refused
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.views import delegate, guard_class, takes_key, under_key
 from securecore.http.problems import database_away, is_database_away, problem_response
+from securecore.http.request import state_of
 
 
 class IdempotencyMiddleware:
@@ -40,7 +41,7 @@ class IdempotencyMiddleware:
         if cls is not None:
             # Django calls the view with each decorator around it as before. Only the handler is replaced.
             guard_class(cls)
-            request.idempotency_policy_of_class = self.policy
+            state_of(request).idempotency_policy_of_class = self.policy
             return None
         delegate(request, self.policy)
         if takes_key(view):

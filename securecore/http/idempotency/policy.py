@@ -14,10 +14,10 @@ from securecore import digests, idempotency
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.callers import principal
+from securecore.http.request import SAFE_METHODS
 
 #: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")
-SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 Fingerprint = tuple[str, ...] | Callable[[Any], str | bytes]
 

@@ -33,6 +33,7 @@ from securecore.errors import IdempotencyNotSupported
 from securecore.http.authorization.callers import request_of
 from securecore.http.idempotency.execution import once
 from securecore.http.idempotency.policy import Policy
+from securecore.http.request import state_of
 
 _HARMLESS = "django.views.decorators."
 _API_VIEW = "rest_framework.decorators"
@@ -98,7 +99,7 @@ def _home(view: View) -> str:
 def under_key(view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call ``view``, under the key if the middleware or an outer decorator has delegated the claim (``delegate``)."""
     instance, request = request_of(args)
-    policy: Policy | None = getattr(request, "idempotency_policy", None)
+    policy = state_of(request).idempotency_policy
     if policy is None or takes_key(view):
         return view(*args, **kwargs)
     return _claimed(policy, view, rest_view(request, instance), request, lambda: view(*args, **kwargs))
@@ -106,7 +107,7 @@ def under_key(view: View, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def delegate(request: Any, policy: Policy) -> None:
     """Delegate the claim of the key to the innermost decorator of securecore."""
-    getattr(request, "_request", request).idempotency_policy = policy
+    state_of(request).idempotency_policy = policy
 
 
 def _claimed(policy: Policy, view: View, api_view: Any, request: Any, call: Callable[[], Any]) -> Any:
@@ -128,7 +129,7 @@ def rest_view(request: Any, instance: Any) -> Any:
 def guard_class(cls: type[Any]) -> None:
     """Wrap ``dispatch`` of the class-based view ``cls``, so that its handlers run under an idempotency key.
 
-    The key is used only for a request with a policy (``request.idempotency_policy_of_class``).
+    The key is used only for a request with a policy (``RequestState.idempotency_policy_of_class``).
     """
     if "securecore_guards_handlers" in cls.__dict__:
         return
@@ -136,7 +137,7 @@ def guard_class(cls: type[Any]) -> None:
 
     @wraps(dispatch)
     def guarded(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        policy: Policy | None = getattr(request, "idempotency_policy_of_class", None)
+        policy = state_of(request).idempotency_policy_of_class
         if policy is not None:
             guard_handler(self, request, policy)
         return dispatch(self, request, *args, **kwargs)

@@ -21,6 +21,7 @@ from django.http import HttpRequest
 
 from securecore import clock, events
 from securecore.conf import django_settings, settings
+from securecore.http.request import state_of
 from securecore.sessions import Session, record_id
 
 #: The form of a session id: 256 bits in base64url. In a URL each text of this form is looked up.
@@ -59,12 +60,13 @@ def report_exposed_id(request: HttpRequest) -> None:
         named = _NAMED.findall(text)
         _report(request, place, named, _ID.findall(text) if place in ("query", "path") else ())
     if request.META.get("CONTENT_LENGTH") not in (None, "", "0") and hasattr(request, "_stream"):
-        request._stream = request.watched_body = WatchedBody(request)  # type: ignore[attr-defined, assignment]
+        state_of(request).watched_body = WatchedBody(request)
+        request._stream = state_of(request).watched_body  # type: ignore[assignment]
 
 
 def report_exposed_body(request: Any) -> None:
     """Emit ``SessionIdExposed`` after the view if the body held a value named like a session id."""
-    body: WatchedBody | None = getattr(request, "watched_body", None)
+    body = state_of(request).watched_body
     if body is None:
         return
     if not request._read_started and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:

@@ -17,6 +17,7 @@ from securecore.errors import Refused
 from securecore.grants import note_change
 from securecore.http.edge.admission import set_aside_strange_charset
 from securecore.http.problems import DATABASE_AWAY
+from securecore.http.request import state_of
 from securecore.http.sessions import login
 from securecore.sessions import Session, SessionStore
 
@@ -45,9 +46,9 @@ def note_database_away(*, request: Any = None, **_: Any) -> None:
     """
     error = sys.exc_info()[1]
     if request is not None and isinstance(error, DATABASE_AWAY):
-        request.database_away = error
+        state_of(request).database_away = error
     if request is not None and isinstance(error, Refused):
-        request.refusal = error
+        state_of(request).refusal = error
 
 
 def remember_privileges(*, sender: Any, instance: Any, update_fields: Any = None, raw: bool = False, **_: Any) -> None:

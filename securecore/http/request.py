@@ -1,0 +1,95 @@
+"""The attributes that securecore sets on a request, and the types of requests and views.
+
+Django creates each request, so no class of this module is instantiated in its place. ``SecureRequest`` declares the
+attributes that a project may read. ``RequestState`` holds the values that the parts of securecore pass to each other;
+a project reads none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from securecore.caller import Access
+    from securecore.errors import Refused
+    from securecore.http.freshness.dpop import PresentedProof
+    from securecore.http.idempotency.asked import RecordedChecks
+    from securecore.http.idempotency.policy import Policy
+    from securecore.http.sessions.exposure import WatchedBody
+    from securecore.idempotency import Claim
+    from securecore.identity import ClientCertificate
+
+#: The methods that RFC 9110 section 9.2.1 defines as safe: the client requests no effect.
+SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+#: A request of Django or of REST framework. REST framework's request is no ``HttpRequest`` at run time; its type stubs
+#: declare one.
+AnyRequest = HttpRequest | Request
+#: A view function, a handler method, or ``dispatch``.
+View = Callable[..., HttpResponseBase]
+#: The next middleware, or the view.
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class SecureRequest(HttpRequest):
+    """Django's request, with the attributes that ``ClientCertificateMiddleware`` and ``@idempotent`` set.
+
+    A type for annotations: ``def view(request: SecureRequest) -> HttpResponse``.
+    """
+
+    #: The client certificate of the connection, or None.
+    client_certificate: ClientCertificate | None
+    #: The active user of the certificate, or None.
+    certificate_user: AbstractBaseUser | None
+    #: The credentials of the request. The first use of a row runs the one query.
+    access: Access
+    #: The ``DPoP`` header of the request.
+    dpop_proof: PresentedProof
+    #: The claim of the request's idempotency key. Only the code under ``@idempotent`` has this attribute.
+    idempotency: Claim
+
+
+def django_request(request: AnyRequest) -> SecureRequest:
+    """Return Django's request, also for a REST framework request, which wraps one."""
+    return cast("SecureRequest", getattr(request, "_request", request))
+
+
+def passed_middleware(request: AnyRequest) -> bool:
+    """Return whether ``ClientCertificateMiddleware`` has accepted the request, so that its attributes exist."""
+    return hasattr(django_request(request), "access")
+
+
+@dataclass(slots=True)
+class RequestState:
+    """The values that the parts of securecore pass to each other on one request."""
+
+    #: The refusal and the database error of another middleware, which Django has turned into a 500 response.
+    refusal: Refused | None = None
+    database_away: Exception | None = None
+    #: Whether caches may keep the response (``@public_response``).
+    response_is_public: bool = False
+    #: The stream that searches the body for session ids while the view reads it.
+    watched_body: WatchedBody | None = None
+    #: Whether the whole body is in memory or in a temporary file.
+    body_is_received: bool = False
+    #: The registered key that signed the request. Each permission check reads again whether the key is revoked.
+    signature_keyid: str | None = None
+    #: The idempotency policy of the innermost decorator of the view, and of the handlers of a class-based view.
+    idempotency_policy: Policy | None = None
+    idempotency_policy_of_class: Policy | None = None
+    #: The permission checks of the handler, while it runs under an idempotency key.
+    recorded_checks: RecordedChecks | None = None
+
+
+def state_of(request: AnyRequest) -> RequestState:
+    """Return the state of ``request``, which is ``request.securecore`` of Django's request."""
+    state: RequestState = django_request(request).__dict__.setdefault("securecore", RequestState())
+    return state
