@@ -42,7 +42,6 @@ from securecore.http.authorization.callers import is_signed_by_certificate, nonc
 from securecore.http.authorization.credentials import authorization, caller_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
-from securecore.http.idempotency.views import under_key
 from securecore.http.request import SAFE_METHODS, state_of
 from securecore.message_signatures import PublicKey, Request
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
@@ -73,7 +72,6 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
 
     inner = _in_requests_transaction(view, exempt=getattr(view, "_non_atomic_requests", ()))
     claimed.securecore_fresh = proof  # type: ignore[attr-defined]
-    claimed.securecore_takes_key = True  # type: ignore[attr-defined]
     return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
 
 
@@ -145,10 +143,10 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
 
     def atomic_view(*args: Any, **kwargs: Any) -> Any:
         if not database.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
-            return under_key(view, args, kwargs)
+            return view(*args, **kwargs)
         receive_body(request_of(args)[1])
         with transaction.atomic(using=settings.DATABASE):
-            return under_key(view, args, kwargs)
+            return view(*args, **kwargs)
 
     return atomic_view
 
