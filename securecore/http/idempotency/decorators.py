@@ -10,6 +10,8 @@ from typing import Any, TypeVar, cast, overload
 from django.db import transaction
 from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
+from django.http.response import HttpResponseBase
+from django.views import View as DjangoView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -17,6 +19,7 @@ from securecore.http.authorization.callers import request_of, rest_view
 from securecore.http.idempotency.claim_place import claim_in_handlers, class_of, mark_claims_key
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
+from securecore.http.request import View
 from securecore.http.request import View
 
 #: A view function, a handler method, or a class-based view.
@@ -112,4 +115,4 @@ def _decorated_class(cls: type[DjangoView], policy: Policy) -> type[DjangoView]:
 
 def _outside_transactions(view: View) -> View:
     """Exempt ``view`` from ATOMIC_REQUESTS, so that the claim of a lease commits before the view runs."""
-    return transaction.non_atomic_requests(using=settings.DATABASE)(view)
+    return cast("View", transaction.non_atomic_requests(using=settings.DATABASE)(view))
