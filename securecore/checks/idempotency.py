@@ -1,77 +1,69 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Warning
 from django.utils.module_loading import import_string
 
 from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
-from securecore.http.idempotency.middleware import IdempotencyMiddleware
-from securecore.http.idempotency.views import hides_a_check, takes_key
+from securecore.http.idempotency.claim_place import accepts_key, claims_key, class_of, is_declared
+from securecore.http.idempotency.middleware import IdempotencyMiddleware, is_exempt
+from securecore.http.request import SAFE_METHODS, View
+
+#: The number of views that the text of the warning names.
+_SHOWN = 5
 
 
-def _middleware() -> list[type[Any]]:
-    imported = []
-    for name in django_settings.MIDDLEWARE:
-        with suppress(ImportError):  # Django itself reports the name
-            imported.append(import_string(name))
-    return [item for item in imported if isinstance(item, type)]
-
-
-def _place(middleware: list[type[Any]]) -> int | None:
-    return next((n for n, item in enumerate(middleware) if issubclass(item, IdempotencyMiddleware)), None)
-
-
-def e501_middleware_last(**_: Any) -> list[CheckMessage]:
-    """Report middleware behind ``IdempotencyMiddleware``.
-
-    ``IdempotencyMiddleware`` may call a view itself. Then Django skips the ``process_view`` of each later middleware.
-    """
-    middleware = _middleware()
-    place = _place(middleware)
-    if place is None:
-        return []
-    skipped = [later.__name__ for later in middleware[place + 1 :] if hasattr(later, "process_view")]
-    if not skipped:
-        return []
-    return [
-        Error(
-            f"Requests with an Idempotency-Key would skip process_view of {', '.join(skipped)}.",
-            hint="Put IdempotencyMiddleware last in MIDDLEWARE, before RefusalMiddleware.",
-            id="securecore.E501",
-        )
-    ]
-
-
-def w502_views_without_keys(**_: Any) -> list[CheckMessage]:
-    if _place(_middleware()) is None:
-        return []
-    names = sorted({_name(view) for view in callbacks() if not _is_served(view)})
+def w502_views_without_keys(**_: object) -> list[CheckMessage]:
+    """Report views that refuse each ``Idempotency-Key``, because no place for the claim is known."""
+    has_middleware = _has_middleware()
+    names = sorted({name for view in callbacks() for name in _refusing(view, has_middleware=has_middleware)})
     if not names:
         return []
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return [
         Warning(
-            f"A request with an Idempotency-Key is refused by {', '.join(names[:5])}{more}: a replay could slip past "
-            f"the decorators.",
-            hint="Write @idempotent under the last decorator that checks, or @idempotency_exempt.",
+            f"A request with an Idempotency-Key is refused by {', '.join(names[:_SHOWN])}{more}: a replay could skip "
+            f"the checks of a decorator.",
+            hint="Write @idempotent directly on the function or handler, under all its decorators, or "
+            "@idempotency_exempt on the view. For @api_view write both: @idempotent under it, @idempotency_exempt "
+            "above it.",
             id="securecore.W502",
         )
     ]
 
 
-def _is_served(view: Any) -> bool:
-    is_class = hasattr(view, "view_class") or hasattr(view, "cls")
-    is_exempt = getattr(view, "idempotency_exempt", False)
-    # Clients send no key to the pages of Django's own apps, for example the admin.
-    is_django_s = str(getattr(view, "__module__", "")).startswith("django.")
-    return is_class or is_exempt or is_django_s or takes_key(view) or not hides_a_check(view)
+def _has_middleware() -> bool:
+    for name in django_settings.MIDDLEWARE:
+        with suppress(ImportError):  # Django itself reports the name
+            imported = import_string(name)
+            if isinstance(imported, type) and issubclass(imported, IdempotencyMiddleware):
+                return True
+    return False
 
 
-def _name(view: Any) -> str:
-    return f"{getattr(view, '__module__', '?')}.{getattr(view, '__qualname__', type(view).__name__)}"
+def _refusing(view: View, *, has_middleware: bool) -> Iterator[str]:
+    """Yield the name of the view function, or of each handler of the class, that refuses a key."""
+    cls = class_of(view)
+    if cls is None:
+        module = str(getattr(view, "__module__", "?"))
+        # Clients send no key to the pages of Django, for example the admin, and to the metadata of securecore.
+        is_expected = module.startswith(("django.", "securecore."))
+        if has_middleware and not (is_expected or claims_key(view) or is_exempt(view, cls)):
+            yield f"{module}.{getattr(view, '__qualname__', type(view).__name__)}"
+    elif is_declared(cls) or (has_middleware and not is_exempt(view, cls)):
+        for name in _handler_names(view, cls.http_method_names):
+            handler = getattr(cls, name, None)
+            if handler is not None and not accepts_key(cls, handler):
+                yield f"{cls.__module__}.{cls.__name__}.{name}"
 
 
-CHECKS = (e501_middleware_last, w502_views_without_keys)
+def _handler_names(view: View, methods: Sequence[str]) -> Iterator[str]:
+    """Yield the names of the handlers of unsafe methods; of a viewset, the names of its actions."""
+    actions = getattr(view, "actions", None) or {method: method for method in methods}
+    yield from (name for method, name in actions.items() if method.upper() not in SAFE_METHODS)
+
+
+CHECKS = (w502_views_without_keys,)

@@ -24,13 +24,12 @@ from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.callers import request_of
+from securecore.http.authorization.callers import request_of, rest_view
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
-from securecore.http.idempotency.views import rest_view, under_key
 from securecore.http.permissions import late_gate, require_recent_authentication
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
@@ -77,13 +76,12 @@ def requires(
                 return None if consume is None else sent_amount(lambda: consume(*arguments, **kwargs))
 
             def response() -> Any:
-                returned = under_key(view, args, kwargs)
+                returned = view(*args, **kwargs)
                 return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
 
             run = _run_late if late else _run
             return run(request, permission, target, amount, response)
 
-        authorized.securecore_takes_key = True  # type: ignore[attr-defined]
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
         return authorized
 
@@ -141,9 +139,8 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
         def recent(*args: Any, **kwargs: Any) -> Any:
             _, request = request_of(args)
             require_recent_authentication(request, within=within)
-            return under_key(view, args, kwargs)
+            return view(*args, **kwargs)
 
-        recent.securecore_takes_key = True  # type: ignore[attr-defined]
         return recent
 
     return decorate

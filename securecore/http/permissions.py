@@ -18,7 +18,7 @@ from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.granted_view import GrantedView, HasGrant
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
-from securecore.http.idempotency.asked import note_permission
+from securecore.http.idempotency.recorded_checks import note_permission
 from securecore.http.request import django_request
 from securecore.http.sessions.session_user import user_beside
 from securecore.sessions import SessionStore

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from securecore.caller import Access
     from securecore.errors import Refused
     from securecore.http.freshness.dpop import PresentedProof
-    from securecore.http.idempotency.asked import RecordedChecks
     from securecore.http.idempotency.policy import Policy
+    from securecore.http.idempotency.recorded_checks import RecordedChecks
     from securecore.http.sessions.exposure import WatchedBody
     from securecore.idempotency import Claim
     from securecore.identity import ClientCertificate
@@ -92,9 +92,8 @@ class RequestState:
     body_is_received: bool = False
     #: The registered key that signed the request. Each permission check reads again whether the key is revoked.
     signature_keyid: str | None = None
-    #: The idempotency policy of the innermost decorator of the view, and of the handlers of a class-based view.
+    #: The policy that ``IdempotencyMiddleware`` chose for the class-based view of the request.
     idempotency_policy: Policy | None = None
-    idempotency_policy_of_class: Policy | None = None
     #: The permission checks of the handler, while it runs under an idempotency key.
     recorded_checks: RecordedChecks | None = None
 

@@ -10,5 +10,5 @@ Decorator and middleware are not here: ``securecore.http.idempotency`` has them.
 from securecore.idempotency.keys import fingerprint_of, parse_key
 from securecore.idempotency.lease import claim_lease, release, store_leased
 from securecore.idempotency.models import IdempotencyRecord
-from securecore.idempotency.record import Claim, claim, is_final, standing, store
+from securecore.idempotency.record import Claim, claim, is_final, store, stored_response
 from securecore.idempotency.response import StoredResponse

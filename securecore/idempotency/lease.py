@@ -17,7 +17,7 @@ from securecore import clock, database, events
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress
 from securecore.idempotency.models import IdempotencyRecord
-from securecore.idempotency.record import Claim, insert, refuse_oversize, standing
+from securecore.idempotency.record import Claim, insert, refuse_oversize, stored_response
 from securecore.idempotency.response import StoredResponse, columns_of
 
 
@@ -43,7 +43,7 @@ def claim_lease(
             leased_until=until,
         ):
             return Claim(record, now)
-        if stored := standing(record=record, fingerprint=fingerprint):
+        if stored := stored_response(record=record, fingerprint=fingerprint):
             return stored
         return _take_over(record, now=now, until=until)
 

@@ -69,7 +69,7 @@ def claim(
         if not wait:
             database.limit_waits(settings.LOCK_TIMEOUT)  # the view's own locks get the usual timeout again
         return Claim(record, now)
-    return standing(record=record, fingerprint=fingerprint) or _in_progress()
+    return stored_response(record=record, fingerprint=fingerprint) or _in_progress()
 
 
 def insert(
@@ -95,7 +95,7 @@ def insert(
     )
 
 
-def standing(*, record: UUID, fingerprint: bytes) -> StoredResponse | None:
+def stored_response(*, record: UUID, fingerprint: bytes) -> StoredResponse | None:
     """Return the stored response of ``record``, or None while there is none. Raises ``IdempotencyKeyReused``."""
     row = IdempotencyRecord.objects.using(settings.DATABASE).get(pk=record)
     if not hmac.compare_digest(bytes(row.fingerprint), fingerprint):

@@ -91,7 +91,7 @@ def claim_proof(proof: Proof, *, now: dt.datetime) -> None:
     Raises ``InvalidDPoPProof`` for a replay, and the exceptions of ``store.claim``.
     """
     record = digests.record_id("dpop", proof.jkt, proof.url, proof.jti)
-    if not store.claim(record, made_at=proof.issued_at, now=now, what="a DPoP proof"):
+    if not store.claim(record, made_at=proof.issued_at, now=now, kind="a DPoP proof"):
         raise InvalidDPoPProof("This proof was received before; make a new one for every request.")
 
 

@@ -51,5 +51,5 @@ def claim_nonce(presented: str | None, *, scope: str, made_at: dt.datetime, now:
         raise NonceMissing
     if not _NONCE.fullmatch(presented):
         raise NonceMalformed
-    if not store.claim(digests.record_id("nonce", scope, presented), made_at=made_at, now=now, what="a nonce"):
+    if not store.claim(digests.record_id("nonce", scope, presented), made_at=made_at, now=now, kind="a nonce"):
         raise NonceReused

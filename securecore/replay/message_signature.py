@@ -100,7 +100,7 @@ def claim_signature(signature: Signature, *, now: dt.datetime) -> None:
     Raises ``NonceReused``, and the exceptions of ``store.claim``.
     """
     record = digests.record_id("signature", signature.keyid, signature.nonce)
-    if not store.claim(record, made_at=signature.created, now=now, what="a signature"):
+    if not store.claim(record, made_at=signature.created, now=now, kind="a signature"):
         raise NonceReused
 
 

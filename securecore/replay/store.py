@@ -19,15 +19,15 @@ from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
 
 
-def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, what: str) -> bool:
+def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: str) -> bool:
     """Claim ``record`` and say whether it was new. Of concurrent calls in the cluster exactly one returns True.
 
     ``made_at`` is the request's own timestamp. The record stays until also a host with a clock ``clock.SKEW`` behind
     refuses that timestamp; for a timestamp in the future that takes nearly two windows. The claim commits by itself and
-    raises ``Misuse`` in a transaction, because a rollback would make the nonce usable again. ``what`` describes the
-    nonce in that error. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
+    raises ``Misuse`` in a transaction, because a rollback would make the nonce usable again. ``kind`` names the
+    claimed value in that error, for example ``a nonce``. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
     """
-    database.require_no_transaction(f"The claim of {what}")
+    database.require_no_transaction(f"The claim of {kind}")
     until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())

@@ -28,3 +28,10 @@ def gate() -> Iterator[type[Gate]]:
     """The results of the checks in `tests.idempotency.views`: allowed, unless the test changes them."""
     yield Gate
     Gate.permitted = Gate.throttled_after = True
+
+
+@pytest.fixture
+def middleware(settings: Any) -> None:
+    """Add ``IdempotencyMiddleware``, last but one."""
+    name = "securecore.http.idempotency.middleware.IdempotencyMiddleware"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:-1], name, settings.MIDDLEWARE[-1]]

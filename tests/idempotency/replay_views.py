@@ -203,60 +203,6 @@ def joined_effect_that_goes(request: HttpRequest) -> HttpResponse:
     return _effect_that_goes()
 
 
-def without_wraps(view: Any) -> Any:
-    def check(request: HttpRequest) -> HttpResponse:
-        return view(request) if "let me in" in request.GET else HttpResponse(status=403)
-
-    return check
-
-
-class CheckObject:
-    def __init__(self, view: Any) -> None:
-        self.view = view
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return without_wraps(self.view)(request)  # type: ignore[no-any-return]
-
-    @csrf_exempt
-    def checked(self, request: HttpRequest) -> HttpResponse:
-        return self(request)
-
-
-def with_default(view: Any) -> Any:
-    def check(request: HttpRequest, _view: Any = view) -> HttpResponse:
-        return without_wraps(_view)(request)  # type: ignore[no-any-return]
-
-    return check
-
-
-def plain(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"name": make_effect()}, status=201)
-
-
-def made_by_a_factory(status: int) -> Any:
-    """The closure of the handler holds a number, which cannot be a check."""
-
-    def view(request: HttpRequest) -> HttpResponse:
-        return JsonResponse({"name": make_effect()}, status=status)
-
-    return csrf_exempt(view)
-
-
-def _on_handler(handler: Any) -> Any:
-    def check(self: Any, request: Any) -> Any:
-        return handler(self, request) if "let me in" in request.GET else Response(status=403)
-
-    return check
-
-
-class Decorated(APIView):
-    """A decorator of a handler, without functools.wraps."""
-
-    @_on_handler
-    def post(self, request: Any) -> Response:
-        return Response({"name": make_effect()}, status=201)
-
-
 urlpatterns = [
     path("groups/<int:pk>", Groups.as_view({"put": "update", "delete": "destroy"})),
     path("granted/<int:pk>", Granted.as_view({"put": "update", "delete": "destroy"})),
@@ -273,12 +219,4 @@ urlpatterns = [
     path("late-by-hand", late_by_hand),
     path("effect-that-goes", effect_that_goes),
     path("joined-effect-that-goes", joined_effect_that_goes),
-    path("unseen/closure", csrf_exempt(without_wraps(plain))),
-    path("unseen/object", csrf_exempt(CheckObject(plain).__call__)),
-    path("unseen/method", CheckObject(plain).checked),
-    path("unseen/default", csrf_exempt(with_default(plain))),
-    path("unseen/idempotent", csrf_exempt(without_wraps(idempotent(plain)))),
-    path("unseen/handler", Decorated.as_view()),
-    path("seen/plain", csrf_exempt(plain)),
-    path("seen/factory", made_by_a_factory(201)),
 ]

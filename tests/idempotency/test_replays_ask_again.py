@@ -1,6 +1,4 @@
-"""A replay repeats the handler's checks: permissions, objects, and every check that securecore
-cannot see is refused.
-"""
+"""A replay repeats the checks that the handler made: permissions and objects."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import call_command
 
 from securecore import clock
 from securecore.errors import Misuse
@@ -18,13 +15,6 @@ from tests.idempotency.replay_views import MAKE, Owned
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.urls("tests.idempotency.replay_views"), pytest.mark.django_db(transaction=True)]
-
-MIDDLEWARE = "securecore.http.idempotency.middleware.IdempotencyMiddleware"
-
-
-@pytest.fixture
-def middleware(settings: Any) -> None:
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:-1], MIDDLEWARE, settings.MIDDLEWARE[-1]]
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +133,7 @@ class TestGrantOfAnObject:
 
 class TestAViewThatRelaysTheHeadersOfAnother:
     @pytest.mark.parametrize("asked", ["x", '[[], [["auth.group", "1", true]]]', '[[["things.other", "", ""]], []]'])
-    @pytest.mark.parametrize("name", ["Securecore-Asked", "securecore-asked"])
+    @pytest.mark.parametrize("name", ["Securecore-Recorded-Checks", "securecore-recorded-checks"])
     def test_does_not_choose_what_a_replay_asks(self, send: Any, name: str, asked: str) -> None:
         assert send("post", "/relaying", {name: asked}).status_code == 201
         again = send("post", "/relaying", {name: asked})
@@ -168,23 +158,3 @@ class TestASuccessWithoutEffect:
         with pytest.raises(Misuse, match="rolled back"):
             mtls_client("alice").post(url, headers={"Idempotency-Key": "k"})
         assert (effects(), IdempotencyRecord.objects.count()) == (0, 0)
-
-
-class TestADecoratorWithoutWraps:
-    @pytest.mark.parametrize("name", ["closure", "object", "method", "default", "idempotent", "handler"])
-    def test_might_be_a_check_and_is_refused(self, send: Any, middleware: None, name: str) -> None:
-        answer = send("post", f"/unseen/{name}?let me in")
-        assert (answer.status_code, answer.json().get("code")) == (400, "idempotency-not-supported")
-        assert effects() == 0
-
-    @pytest.mark.parametrize("name", ["plain", "factory"])
-    def test_is_not_seen_where_none_is(self, send: Any, middleware: None, name: str) -> None:
-        assert send("post", f"/seen/{name}").status_code == 201
-        assert is_replay(send("post", f"/seen/{name}"))
-
-    def test_is_found_at_start(self, middleware: None, capsys: Any) -> None:
-        call_command("check", "--tag", "security")
-        reported = capsys.readouterr().err
-        assert "securecore.W502" in reported
-        assert "without_wraps" in reported
-        assert "made_by_a_factory" not in reported

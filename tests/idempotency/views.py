@@ -85,6 +85,18 @@ class Rest(APIView):
         return Response({"name": name}, status=201)
 
 
+class PlainHandler(Plain):
+    @idempotent
+    def post(self, request: HttpRequest) -> HttpResponse:
+        return made(request)
+
+
+class RestHandler(Rest):
+    @idempotent(wait=False)
+    def post(self, request: Any) -> Response:
+        return Response({"name": make_effect()}, status=201)
+
+
 class Things(ViewSet):
     permission_classes = (Permitted,)
     throttle_classes = (Throttled,)
@@ -97,25 +109,30 @@ class Things(ViewSet):
         return Response({"name": make_effect()}, status=201)
 
 
+@idempotency_exempt
 @api_view(["POST"])
+@idempotent(required=False)
 def rest_function(request: Any) -> Response:
     return Response({"name": make_effect()}, status=201)
 
 
 @csrf_exempt
 @require_POST
+@idempotent(required=False)
 def function(request: HttpRequest) -> HttpResponse:
     return made(request)
 
 
 class Guarded(APIView):
     @requires("things.make")
+    @idempotent
     def post(self, request: Any) -> Response:
         return Response({"name": make_effect()}, status=201)
 
 
 @csrf_exempt
 @requires("things.make")
+@idempotent
 def guarded_function(request: HttpRequest) -> HttpResponse:
     return made(request)
 
@@ -146,15 +163,14 @@ router.register("bare/things", Copy(Things), basename="bare-things")
 urlpatterns = [
     path("class/plain", idempotent(Copy(Plain)).as_view()),
     path("class/rest", idempotent(Copy(Rest)).as_view()),
-    path("method/plain", method_decorator(idempotent, name="dispatch")(Copy(Plain)).as_view()),
-    path("method/rest", method_decorator(idempotent(wait=False), name="dispatch")(Copy(Rest)).as_view()),
-    path("method/post", method_decorator(idempotent, name="post")(Copy(Rest)).as_view()),
+    path("handler/plain", PlainHandler.as_view()),
+    path("handler/rest", RestHandler.as_view()),
     path("bare/plain", Copy(Plain).as_view()),
     path("bare/rest", Copy(Rest).as_view()),
-    path("bare/rest-function", rest_function),
-    path("bare/function", function),
-    path("bare/guarded", Guarded.as_view()),
-    path("bare/guarded-function", guarded_function),
+    path("rest-function", rest_function),
+    path("function", function),
+    path("guarded", Guarded.as_view()),
+    path("guarded-function", guarded_function),
     path("bare/decorated-class", login_required(Copy(Plain).as_view())),
     path("bare/decorated", decorated_function),
     path("bare/exempt", exempt_function),

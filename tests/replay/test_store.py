@@ -56,9 +56,9 @@ def cache(request: Any, settings: Any, server: ValkeyServer) -> Any:
 class TestCache:
     def test_accepts_a_record_once(self, cache: Any) -> None:
         record, other = uuid.uuid4(), uuid.uuid4()
-        assert claim(record, made_at=NOW, now=NOW, what="it")
-        assert not claim(record, made_at=NOW, now=NOW, what="it")
-        assert claim(other, made_at=NOW, now=NOW, what="it")
+        assert claim(record, made_at=NOW, now=NOW, kind="it")
+        assert not claim(record, made_at=NOW, now=NOW, kind="it")
+        assert claim(other, made_at=NOW, now=NOW, kind="it")
 
     def test_leaves_the_table_alone(self, cache: Any) -> None:
         claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
@@ -77,7 +77,7 @@ class TestCache:
         self, cache: Any, server: ValkeyServer, offset: int, seconds: int
     ) -> None:
         record = uuid.uuid4()
-        claim(record, made_at=NOW + offset * SECOND, now=NOW, what="it")
+        claim(record, made_at=NOW + offset * SECOND, now=NOW, kind="it")
         left = server.client().pttl(cache.make_key(f"securecore:seen:{record.hex}"))
         assert seconds * 1000 - 2000 < left <= seconds * 1000
 
@@ -133,14 +133,14 @@ class TestAway:
 def test_a_backend_that_does_not_say_yes_has_not_said_it(settings: Any) -> None:
     cached(settings, "redis://127.0.0.1:1", BACKENDS[0])
     settings.CACHES["seen"]["OPTIONS"]["IGNORE_EXCEPTIONS"] = True  # securecore.E402
-    assert not claim(uuid.uuid4(), made_at=NOW, now=NOW, what="it")
+    assert not claim(uuid.uuid4(), made_at=NOW, now=NOW, kind="it")
 
 
 @pytest.mark.django_db
 def test_a_cache_that_is_not_configured_is_503(settings: Any) -> None:
     settings.SECURECORE = {**settings.SECURECORE, "REPLAY_CACHE": "nowhere"}
     with pytest.raises(ReplayStoreUnavailable):
-        claim(uuid.uuid4(), made_at=NOW, now=NOW, what="it")
+        claim(uuid.uuid4(), made_at=NOW, now=NOW, kind="it")
 
 
 def post(mtls_client: Any, nonce: str) -> Any:

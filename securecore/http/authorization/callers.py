@@ -37,6 +37,16 @@ def request_of(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
     raise Misuse("This decorator goes on a view function, on a handler method, or with method_decorator on dispatch().")
 
 
+def rest_view(request: Any, instance: Any) -> Any:
+    """Return the REST framework view of ``request``, or None for a plain Django view.
+
+    The handler may be a bound method or a function under @api_view.
+    """
+    if isinstance(request, Request):
+        return (request.parser_context or {}).get("view")
+    return instance if hasattr(instance, "handle_exception") else None
+
+
 def principal(request: Any) -> str:
     """Return the principal of an authenticated request.
 

@@ -33,7 +33,7 @@ from securecore.http.authorization.authenticated_by import credentials_of
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
 from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
-from securecore.http.idempotency.asked import note_permission
+from securecore.http.idempotency.recorded_checks import note_permission
 
 
 class HasGrant(BasePermission):

@@ -45,7 +45,6 @@ from securecore.http.authorization.callers import is_signed_by_certificate, nonc
 from securecore.http.authorization.credentials import authorization, caller_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
-from securecore.http.idempotency.views import under_key
 from securecore.http.request import SAFE_METHODS, AnyRequest, View, django_request, state_of
 from securecore.replay import DPOP_ALGORITHMS, signature_keys
 from securecore_client.wire.message_signatures import PublicKey, Request
@@ -81,7 +80,6 @@ def _decorated(view: View, *, proof: str) -> View:
 
     inner = _in_requests_transaction(view, exempt=getattr(view, "_non_atomic_requests", ()))
     claimed.securecore_fresh = proof  # type: ignore[attr-defined]
-    claimed.securecore_takes_key = True  # type: ignore[attr-defined]
     return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
 
 
@@ -156,8 +154,7 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
         if is_atomic:
             receive_body(request_of(args)[1])
         with transaction.atomic(using=settings.DATABASE) if is_atomic else nullcontext():
-            response: HttpResponseBase = under_key(view, args, kwargs)
-        return response
+            return view(*args, **kwargs)
 
     return atomic_view
 

@@ -5,31 +5,35 @@ from __future__ import annotations
 import functools
 from asyncio import iscoroutinefunction
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from django.db import transaction
+from django.http.response import HttpResponseBase
+from django.views import View as DjangoView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
-from securecore.http.authorization.callers import request_of
-from securecore.http.idempotency.execution import once
+from securecore.http.authorization.callers import request_of, rest_view
+from securecore.http.idempotency.claim_place import claim_in_handlers, class_of, mark_claims_key
+from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
-from securecore.http.idempotency.views import guard_class, guard_handler, rest_view
-from securecore.http.request import state_of
+from securecore.http.request import View
 
-View = TypeVar("View", bound=Callable[..., Any])
+#: A view function, a handler method, or a class-based view.
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @overload
-def idempotent(view: View) -> View: ...
+def idempotent(view: Decorated) -> Decorated: ...
 @overload
-def idempotent(**policy: Any) -> Callable[[View], View]: ...
-def idempotent(view: Any = None, **policy: Any) -> Any:
+def idempotent(**policy: Any) -> Callable[[Decorated], Decorated]: ...
+def idempotent(view: Decorated | None = None, **policy: Any) -> Decorated | Callable[[Decorated], Decorated]:
     """Give each ``Idempotency-Key`` one effect, even after a crash; each repeat gets the same response.
 
-    Use the decorator plain or with the fields of ``Policy``: ``@idempotent(retention=3600, wait=False)``. It goes on a
-    view function, on a handler method, or on a class of Django or REST framework, also a viewset. On a class it covers
-    all unsafe methods. Safe methods run without a key.
+    Use the decorator plain or with the fields of ``Policy``: ``@idempotent(retention=3600, wait=False)``. Write it
+    directly on a view function or handler method, under every other decorator, or on a class of Django or REST
+    framework, also a viewset. On a class it covers all unsafe methods. Safe methods run without a key. Raises
+    ``Misuse`` in any other place, because a replay would skip a check there.
 
     A missing or malformed key is a 400. Another request under the same key is a 422. A twin that runs for too long is a
     409 with Retry-After. A replay has the header ``Idempotency-Replayed: true``; the repeated request passes
@@ -46,60 +50,66 @@ def idempotent(view: Any = None, **policy: Any) -> Any:
     return _decorated(view, chosen)
 
 
-def idempotency_exempt(view: Any) -> Any:
-    """Exempt this view or class from ``IdempotencyMiddleware``: each repeat of a request has its effect again."""
+def idempotency_exempt(view: Decorated) -> Decorated:
+    """Exempt this view or class from ``IdempotencyMiddleware``.
+
+    Each repeat of a request has its effect again, unless the view claims the key by itself. Example: a function with
+    ``@idempotent`` under ``@api_view``, which the middleware cannot see.
+    """
     if isinstance(view, type):
         view.idempotency_exempt = True  # type: ignore[attr-defined]
         return view
 
     @functools.wraps(view)
-    def exempt(*args: Any, **kwargs: Any) -> Any:
-        return view(*args, **kwargs)
+    def exempt(*args: object, **kwargs: object) -> HttpResponseBase:
+        return view(*args, **kwargs)  # type: ignore[no-any-return]
 
     exempt.idempotency_exempt = True  # type: ignore[attr-defined]
-    return exempt
+    return cast("Decorated", exempt)
 
 
-def _decorated(view: Any, policy: Policy) -> Any:
+def _decorated(view: Decorated, policy: Policy) -> Decorated:
     if isinstance(view, type):
-        return _decorated_class(view, policy)
-    if hasattr(view, "securecore_requires"):
-        raise Misuse("Put @requires outside @idempotent, so that a replay passes the permission again.")
-    if iscoroutinefunction(view):
-        raise Misuse("@idempotent needs a transaction, which Django has for synchronous views only: write def.")
-    instance = getattr(getattr(view, "func", None), "__self__", None)  # method_decorator passes a bound method
-    on_dispatch = instance is not None and getattr(view, "__name__", "") == "dispatch"
+        return cast("Decorated", _decorated_class(view, policy))
+    _require_innermost(view)
 
     @functools.wraps(view)
-    def keyed(*args: Any, **kwargs: Any) -> Any:
-        _, request = request_of(args)
-        if on_dispatch:
-            guard_handler(instance, request, policy)
-            return view(*args, **kwargs)
-        api_view = rest_view(request, instance or args[0])
-        return once(policy, request, api_view, lambda: view(*args, **kwargs))
+    def keyed(*args: object, **kwargs: object) -> HttpResponseBase:
+        instance, request = request_of(args)
+        return run_under_key(policy, request, rest_view(request, instance), lambda: view(*args, **kwargs))
 
-    keyed.securecore_takes_key = True  # type: ignore[attr-defined]
-    keyed.securecore_idempotent = policy  # type: ignore[attr-defined]
-    return _outside_transactions(keyed) if policy.lease is not None else keyed
+    mark_claims_key(keyed, policy)
+    return cast("Decorated", _outside_transactions(keyed) if policy.lease is not None else keyed)
 
 
-def _decorated_class(cls: type[Any], policy: Policy) -> type[Any]:
+def _require_innermost(view: Callable[..., object]) -> None:
+    """Raise ``Misuse`` unless ``view`` is the function that has the effect (Note [Inside every check])."""
+    if class_of(view) is not None or getattr(view, "__name__", "") == "dispatch":
+        raise Misuse(
+            "Checks run inside dispatch(), and a replay would skip them. Put @idempotent on the class and not on "
+            "dispatch() or as_view(). Put it under @api_view."
+        )
+    if isinstance(view, functools.partial):
+        raise Misuse("@idempotent goes on the handler or on the class itself, without method_decorator or partial.")
+    if hasattr(view, "__wrapped__"):
+        raise Misuse(
+            "Put @idempotent under every other decorator, directly on the function. @requires, and each decorator that "
+            "may check, stand outside @idempotent, so that a replay passes them again."
+        )
+    if iscoroutinefunction(view):
+        raise Misuse("@idempotent needs a transaction, which Django has for synchronous views only: write def.")
+
+
+def _decorated_class(cls: type[DjangoView], policy: Policy) -> type[DjangoView]:
     if not hasattr(cls, "dispatch"):
         raise Misuse("@idempotent goes on a class-based view, which has dispatch(), or on one of its handlers.")
-    guard_class(cls)
-    dispatch = cls.dispatch
-
-    @functools.wraps(dispatch)
-    def dispatch_under_policy(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        state_of(request).idempotency_policy_of_class = policy
-        return dispatch(self, request, *args, **kwargs)
-
-    dispatch_under_policy.securecore_idempotent = policy  # type: ignore[attr-defined]
-    cls.dispatch = _outside_transactions(dispatch_under_policy) if policy.lease is not None else dispatch_under_policy
+    dispatch = claim_in_handlers(cls, lambda request: policy)
+    mark_claims_key(dispatch, policy)
+    if policy.lease is not None:
+        _outside_transactions(dispatch)
     return cls
 
 
-def _outside_transactions(view: Any) -> Any:
+def _outside_transactions(view: View) -> View:
     """Exempt ``view`` from ATOMIC_REQUESTS, so that the claim of a lease commits before the view runs."""
-    return transaction.non_atomic_requests(using=settings.DATABASE)(view)
+    return cast("View", transaction.non_atomic_requests(using=settings.DATABASE)(view))

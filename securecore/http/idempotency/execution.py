@@ -8,104 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from uuid import UUID
 
 from django.db import transaction
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.views import APIView
 
 from securecore import clock, database, idempotency
 from securecore.conf import settings
-from securecore.errors import IdempotencyInProgress, Misuse, Refused
-from securecore.http.authorization.effects import completed, is_error
+from securecore.errors import IdempotencyInProgress, Misuse
+from securecore.http.authorization.effects import is_error
 from securecore.http.edge.request_body import receive_body
-from securecore.http.idempotency.asked import HEADER, RecordedChecks, recording_checks, repeat_checks
+from securecore.http.idempotency.keyed_request import KeyedRequest
 from securecore.http.idempotency.policy import Policy
-from securecore.http.problems import problem_response
-from securecore.http.request import django_request
+from securecore.http.idempotency.recorded_checks import recording_checks
+from securecore.http.request import AnyRequest
 from securecore.idempotency import Claim, StoredResponse
 
-#: Headers that describe one HTTP exchange and not the result. Django keeps cookies outside the headers, so cookies are
-#: never stored.
-_NOT_STORED = {"set-cookie", "date", "authorization", "www-authenticate", "dpop-nonce", "connection", "retry-after"}
-#: Ours: a view that relays the answer of another service may have copied them from there.
-_NOT_STORED |= {HEADER.lower(), "idempotency-replayed"}
-_NOT_STORED |= {"authentication-info", "content-length", "keep-alive", "server", "transfer-encoding"}
 
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request to a handler under a key. ``api_view`` is the handler's REST framework view, or None."""
-
-    policy: Policy
-    request: Any
-    api_view: Any
-    call: Callable[[], Any]
-    record: UUID
-    fingerprint: bytes
-    recorded: RecordedChecks
-
-    def run(self) -> HttpResponse:
-        """Call the handler and return its rendered response. Raises ``Misuse`` for a streaming response."""
-        return self._completed(self.call())
-
-    def answer_to(self, error: Exception) -> HttpResponse:
-        """Return the response for an exception of the view, or raise the exception again."""
-        if self.api_view is not None:
-            response = self.api_view.handle_exception(error)
-            # Under ATOMIC_REQUESTS REST framework marks the whole transaction for rollback. The savepoint has undone
-            # the effects already, and the claim in the same transaction must stay for a final response.
-            if database.connection().in_atomic_block:
-                transaction.set_rollback(False, using=settings.DATABASE)
-            return self._completed(response)
-        if isinstance(error, Refused):
-            return problem_response(self.request, error)
-        raise error
-
-    def claimed(self, claim: Claim) -> None:
-        """Give the view its claim as ``request.idempotency``."""
-        django_request(self.request).idempotency = claim
-
-    def replayed(self, stored: StoredResponse) -> HttpResponse:
-        """Return the stored response if the caller still has the permissions for it. Raises the refusal otherwise."""
-        repeat_checks(stored.headers, self.request, self.api_view)
-        headers = {name: value for name, value in stored.headers.items() if name != HEADER}
-        response = HttpResponse(stored.body, status=stored.status, headers=headers)
-        response["Idempotency-Replayed"] = "true"
-        response.securecore_is_replay = True  # type: ignore[attr-defined]
-        return response
-
-    def storable(self, response: HttpResponse) -> StoredResponse:
-        """Return the part of ``response`` that is stored, with the permission checks that the handler made."""
-        headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
-        headers |= self.recorded.headers()
-        return StoredResponse(status=response.status_code, body=response.content, headers=headers)
-
-    def _completed(self, response: Any) -> HttpResponse:
-        return completed(  # type: ignore[no-any-return]
-            response, "@idempotent", request=self.request, api_view=self.api_view
-        )
-
-
-def once(policy: Policy, request: Any, api_view: Any, call: Callable[[], Any]) -> Any:
+def run_under_key(
+    policy: Policy, request: AnyRequest, api_view: APIView | None, call: Callable[[], HttpResponseBase]
+) -> HttpResponseBase:
     """Call the handler under the request's key, or replay the stored response of the key."""
     if not policy.applies_to(request):
         return call()
     receive_body(request)
     record, fingerprint = policy.names_of(request)
     with recording_checks(request, api_view) as recorded:
-        exchange = Exchange(policy, request, api_view, call, record, fingerprint, recorded)
-        response = _with_lease(exchange, policy.lease) if policy.lease is not None else _in_transaction(exchange)
+        keyed = KeyedRequest(policy, request, api_view, call, record, fingerprint, recorded)
+        response = _with_lease(keyed, policy.lease) if policy.lease is not None else _in_transaction(keyed)
     # For @requires and GrantedView around this call: the effects of an error are rolled back already, and the error
     # itself may be stored. Another rollback would lose the stored error.
     response.securecore_effects_are_settled = True  # type: ignore[attr-defined]
     return response
 
 
-def _in_transaction(exchange: Exchange) -> HttpResponse:
+def _in_transaction(keyed: KeyedRequest) -> HttpResponse:
     with database.outermost_transaction("@idempotent") as is_ours:
-        outcome = _claim_and_run(exchange) if is_ours else _claim_and_run_joined(exchange)
-    return outcome if isinstance(outcome, HttpResponse) else _answer_after_rollback(exchange, outcome)
+        outcome = _claim_and_run(keyed) if is_ours else _claim_and_run_joined(keyed)
+    return outcome if isinstance(outcome, HttpResponse) else _respond_after_rollback(keyed, outcome)
 
 
 @dataclass(frozen=True)
@@ -116,16 +57,16 @@ class _RolledBack:
     response: HttpResponse | None = None
 
 
-def _claim_and_run(exchange: Exchange) -> HttpResponse | _RolledBack:
+def _claim_and_run(keyed: KeyedRequest) -> HttpResponse | _RolledBack:
     """Run the handler in a transaction that ``@idempotent`` has opened.
 
     An error rolls back the effects and the claim together, so no savepoint is needed.
     """
-    claim = _claim(exchange)
+    claim = _claim(keyed)
     if isinstance(claim, StoredResponse):
-        return exchange.replayed(claim)
+        return keyed.replay_of(claim)
     try:
-        response = exchange.run()
+        response = keyed.run()
     except Misuse:
         raise
     except Exception as error:
@@ -135,38 +76,38 @@ def _claim_and_run(exchange: Exchange) -> HttpResponse | _RolledBack:
         transaction.set_rollback(True, using=settings.DATABASE)
         return _RolledBack(response=response)
     _require_effects(response)
-    return _store_or_roll_back(exchange, claim, response)
+    return _store_or_roll_back(keyed, claim, response)
 
 
-def _answer_after_rollback(exchange: Exchange, rolled_back: _RolledBack) -> HttpResponse:
+def _respond_after_rollback(keyed: KeyedRequest, rolled_back: _RolledBack) -> HttpResponse:
     """Store a final error response under the key after the effects were rolled back, and return it.
 
     If a twin has claimed the key in the meantime, return the twin's stored response.
     """
     response = rolled_back.response
     if rolled_back.error is not None:
-        response = exchange.answer_to(rolled_back.error)
+        response = keyed.error_response(rolled_back.error)
     assert response is not None  # noqa: S101
-    if not exchange.policy.stores(response.status_code):
+    if not keyed.policy.stores(response.status_code):
         return response
     with transaction.atomic(using=settings.DATABASE):
-        claim = _claim(exchange)
+        claim = _claim(keyed)
         if isinstance(claim, StoredResponse):
-            return exchange.replayed(claim)
-        return _store_or_roll_back(exchange, claim, response)
+            return keyed.replay_of(claim)
+        return _store_or_roll_back(keyed, claim, response)
 
 
-def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
+def _claim_and_run_joined(keyed: KeyedRequest) -> HttpResponse:
     """Run the handler in a transaction that was open before, perhaps with a gate.
 
     The handler runs in a savepoint: an error rolls the effects back and keeps the claim.
     """
-    claim = _claim(exchange)
+    claim = _claim(keyed)
     if isinstance(claim, StoredResponse):
-        return exchange.replayed(claim)
+        return keyed.replay_of(claim)
     try:
         with transaction.atomic(using=settings.DATABASE):
-            response = exchange.run()
+            response = keyed.run()
             if is_error(response):
                 transaction.set_rollback(True, using=settings.DATABASE)
             else:
@@ -174,8 +115,8 @@ def _claim_and_run_joined(exchange: Exchange) -> HttpResponse:
     except Misuse:
         raise
     except Exception as error:
-        response = exchange.answer_to(error)
-    return _store_or_roll_back(exchange, claim, response)
+        response = keyed.error_response(error)
+    return _store_or_roll_back(keyed, claim, response)
 
 
 def _require_effects(response: HttpResponse) -> None:
@@ -185,53 +126,53 @@ def _require_effects(response: HttpResponse) -> None:
     """
     if transaction.get_rollback(using=settings.DATABASE):
         raise Misuse(
-            f"The view answered {response.status_code}, but its effects will be rolled back: an exception left an "
-            f"atomic(savepoint=False) block and was caught, or set_rollback() was called. Let the exception out, use "
-            f"atomic() with its savepoint, or answer with an error."
+            f"The view responded with {response.status_code}, but its effects will be rolled back: an exception left "
+            f"an atomic(savepoint=False) block and was caught, or set_rollback() was called. Let the exception out, "
+            f"use atomic() with its savepoint, or respond with an error."
         )
 
 
-def _claim(exchange: Exchange) -> Claim | StoredResponse:
-    policy = exchange.policy
+def _claim(keyed: KeyedRequest) -> Claim | StoredResponse:
+    policy = keyed.policy
     claim = idempotency.claim(
-        record=exchange.record,
-        fingerprint=exchange.fingerprint,
+        record=keyed.record,
+        fingerprint=keyed.fingerprint,
         now=clock.now(),
         retention=policy.retention,
         wait=policy.wait,
     )
     if isinstance(claim, Claim):
-        exchange.claimed(claim)
+        keyed.expose(claim)
     return claim
 
 
-def _store_or_roll_back(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
-    if exchange.policy.stores(response.status_code):
-        idempotency.store(claim, exchange.storable(response), max_body=exchange.policy.max_body)
+def _store_or_roll_back(keyed: KeyedRequest, claim: Claim, response: HttpResponse) -> HttpResponse:
+    if keyed.policy.stores(response.status_code):
+        idempotency.store(claim, keyed.storable(response), max_body=keyed.policy.max_body)
     else:
         transaction.set_rollback(True, using=settings.DATABASE)
     return response
 
 
-def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
-    policy = exchange.policy
+def _with_lease(keyed: KeyedRequest, lease: float) -> HttpResponse:
+    policy = keyed.policy
     claim = idempotency.claim_lease(
-        record=exchange.record,
-        fingerprint=exchange.fingerprint,
+        record=keyed.record,
+        fingerprint=keyed.fingerprint,
         now=clock.now(),
         lease=lease,
         retention=policy.retention,
     )
     if isinstance(claim, StoredResponse):
-        return exchange.replayed(claim)
-    exchange.claimed(claim)
+        return keyed.replay_of(claim)
+    keyed.expose(claim)
     try:
         try:
-            response = exchange.run()
+            response = keyed.run()
         except Exception as error:
-            response = exchange.answer_to(error)
+            response = keyed.error_response(error)
         if policy.stores(response.status_code):
-            return _store_under_lease(exchange, claim, response)
+            return _store_under_lease(keyed, claim, response)
     except Exception:
         idempotency.release(claim, now=clock.now())
         raise
@@ -239,11 +180,11 @@ def _with_lease(exchange: Exchange, lease: float) -> HttpResponse:
     return response
 
 
-def _store_under_lease(exchange: Exchange, claim: Claim, response: HttpResponse) -> HttpResponse:
-    if idempotency.store_leased(claim, exchange.storable(response), max_body=exchange.policy.max_body):
+def _store_under_lease(keyed: KeyedRequest, claim: Claim, response: HttpResponse) -> HttpResponse:
+    if idempotency.store_leased(claim, keyed.storable(response), max_body=keyed.policy.max_body):
         return response
     # The lease expired and another process took the claim over. Each twin gets that process's response, also this one.
-    stored = idempotency.standing(record=exchange.record, fingerprint=exchange.fingerprint)
+    stored = idempotency.stored_response(record=keyed.record, fingerprint=keyed.fingerprint)
     if stored is None:
         raise IdempotencyInProgress
-    return exchange.replayed(stored)
+    return keyed.replay_of(stored)

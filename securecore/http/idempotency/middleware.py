@@ -2,60 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views import View as DjangoView
 
-from securecore.errors import Refused
+from securecore.errors import IdempotencyNotSupported
+from securecore.http.idempotency.claim_place import claim_in_handlers, claims_key, class_of, is_declared
 from securecore.http.idempotency.policy import Policy
-from securecore.http.idempotency.views import delegate, guard_class, takes_key, under_key
-from securecore.http.problems import database_away, is_database_away, problem_response
-from securecore.http.request import state_of
+from securecore.http.problems import problem_response
+from securecore.http.request import AnyRequest, GetResponse, View, state_of
 
 
 class IdempotencyMiddleware:
-    """Run the handler of each unsafe request under its ``Idempotency-Key``, after all checks of the view.
+    """Let no unsafe request ignore its ``Idempotency-Key``.
 
-    Put this middleware after all middleware that inspects views (CSRF, login): last, before ``RefusalMiddleware``
-    (securecore.E501). Subclass it to change ``policy``. ``@idempotent`` on a view has precedence over the middleware;
-    ``@idempotency_exempt`` exempts a view. If the view function is inside a decorator that the middleware does not
-    know, a request with a key gets a 400 ``idempotency-not-supported``: write ``@idempotent`` under that decorator.
+    A class-based view of Django or REST framework runs its handler under the key, after all checks of the view. A view
+    with ``@idempotent`` claims the key by itself. A view with ``@idempotency_exempt`` runs as without this middleware.
+    Each other view has no known place for the claim: a request with a key gets a 400 ``idempotency-not-supported``.
+    ``manage.py check`` lists these views with the line to write (securecore.W502).
+
+    The middleware calls no view. Subclass it to change ``policy``.
     """
 
     policy = Policy(required=False)
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
 
-    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
-        cls = getattr(view, "view_class", None) or getattr(view, "cls", None)
-        if any(getattr(each, "idempotency_exempt", False) for each in (view, cls)):
+    def process_view(
+        self, request: HttpRequest, view: View, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> HttpResponse | None:
+        cls = class_of(view)
+        if is_exempt(view, cls) or not self.policy.applies_to(request):
             return None
-        if not self.policy.applies_to(request):
-            return None
-        if cls is not None:
-            # Django calls the view with each decorator around it as before. Only the handler is replaced.
-            guard_class(cls)
-            state_of(request).idempotency_policy_of_class = self.policy
-            return None
-        delegate(request, self.policy)
-        if takes_key(view):
-            return None
-        return self._called(request, view, args, kwargs)
+        if cls is None:
+            # Returned and not raised: Django calls no process_exception for an exception of process_view.
+            return None if claims_key(view) else problem_response(request, IdempotencyNotSupported())
+        if not is_declared(cls):
+            serve_class(cls)
+            state_of(request).idempotency_policy = self.policy
+        return None
 
-    def _called(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse:
-        # Django calls no process_exception for an exception raised here, so RefusalMiddleware does not see it.
-        try:
-            response: HttpResponse = under_key(view, (request, *args), kwargs)
-        except Refused as refusal:
-            return problem_response(request, refusal)
-        except Exception as error:
-            if not is_database_away(error):
-                raise
-            return database_away(request, error)
-        return response
+
+def is_exempt(view: object, cls: type[DjangoView] | None) -> bool:
+    """Return whether the view function ``view``, or its class, has ``@idempotency_exempt``."""
+    return any(getattr(each, "idempotency_exempt", False) for each in (view, cls))
+
+
+def serve_class(cls: type[DjangoView]) -> None:
+    """Let the handlers of ``cls`` claim the key of each request for which the middleware has chosen a policy."""
+    if "serves_idempotency_keys" in vars(cls):
+        return
+    claim_in_handlers(cls, _chosen_policy)
+    cls.serves_idempotency_keys = True  # type: ignore[attr-defined]
+
+
+def _chosen_policy(request: AnyRequest) -> Policy | None:
+    """Return the policy that the middleware chose, once: a view that the handler calls is no second request."""
+    state = state_of(request)
+    policy, state.idempotency_policy = state.idempotency_policy, None
+    return policy

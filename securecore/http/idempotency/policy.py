@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -14,12 +13,12 @@ from securecore import digests, idempotency
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.callers import principal
-from securecore.http.request import SAFE_METHODS
+from securecore.http.request import SAFE_METHODS, AnyRequest
 
 #: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")
 
-Fingerprint = tuple[str, ...] | Callable[[Any], str | bytes]
+Fingerprint = tuple[str, ...] | Callable[[AnyRequest], str | bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +52,11 @@ class Policy:
         if self.max_body is not None and (type(self.max_body) is not int or self.max_body <= 0):
             raise Misuse(f"@idempotent(max_body={self.max_body!r}): bytes, greater than zero, for example 65536.")
 
-    def applies_to(self, request: Any) -> bool:
+    def applies_to(self, request: AnyRequest) -> bool:
         """Return whether ``request`` runs under a key: the method is unsafe, and a key is present or required."""
         return request.method not in SAFE_METHODS and (self.required or "Idempotency-Key" in request.headers)
 
-    def names_of(self, request: Any) -> tuple[UUID, bytes]:
+    def names_of(self, request: AnyRequest) -> tuple[UUID, bytes]:
         """Return the record id of the request's key, and the fingerprint of the request.
 
         The record id depends on the caller, the method and the route: two callers may use the same key. Raises the
@@ -66,10 +65,10 @@ class Policy:
         key = idempotency.parse_key(request.headers.get("Idempotency-Key"))
         match = request.resolver_match
         route = match.route if match else request.path
-        record = digests.record_id("idempotency", principal(request), request.method, route, key)
+        record = digests.record_id("idempotency", principal(request), str(request.method), route, key)
         return record, idempotency.fingerprint_of(self._parts(request))
 
-    def _parts(self, request: Any) -> Iterator[str | bytes]:
+    def _parts(self, request: AnyRequest) -> Iterator[str | bytes]:
         if not isinstance(self.fingerprint, tuple):
             yield self.fingerprint(request)
             return
@@ -78,7 +77,7 @@ class Policy:
             yield from _READ[name](request)
 
 
-def _query(request: Any) -> list[str]:
+def _query(request: AnyRequest) -> list[str]:
     """Return the parts of the query. The order of names does not count, the order of one name's values counts:
     ``?sort=a&sort=b`` is another request than ``?sort=b&sort=a``.
 
@@ -92,7 +91,7 @@ def _query(request: Any) -> list[str]:
     return [part for name in sorted(values) for part in (name, str(len(values[name])), *values[name])]
 
 
-def _body(request: Any) -> list[bytes]:
+def _body(request: AnyRequest) -> list[bytes]:
     try:
         return [request.body]
     except RawPostDataException:
@@ -102,8 +101,8 @@ def _body(request: Any) -> list[bytes]:
         ) from None
 
 
-_READ: dict[str, Callable[[Any], list[Any]]] = {
-    "method": lambda request: [request.method],
+_READ: dict[str, Callable[[AnyRequest], Sequence[str | bytes]]] = {
+    "method": lambda request: [str(request.method)],
     "path": lambda request: [request.path],
     "query": _query,
     "content_type": lambda request: [request.META.get("CONTENT_TYPE", "")],

@@ -1,0 +1,123 @@
+"""Find the place in a view where the idempotency key is claimed. ``execution`` claims it there.
+
+Note [Inside every check]
+    A replay does not run the handler, so it must pass each check that stands before the handler. securecore therefore
+    claims the key inside all checks, and never guesses where the checks end. There are two places:
+
+    - The function directly under ``@idempotent``. Every other decorator stands outside: below ``@idempotent`` it is
+      ``Misuse`` at import.
+    - A handler of a class-based view, if the class has ``@idempotent`` or ``IdempotencyMiddleware`` runs. The class
+      checks in ``dispatch``: authentication, permissions and throttles of REST framework, mixins of Django. Decorators
+      around ``dispatch`` and around the view run before that. So ``dispatch`` gets the handler that it is about to call
+      from its instance, wrapped in the claim.
+
+    A decorator on the handler of such a class may be a check, for example ``login_required``, and a claim around the
+    handler would be outside that check. So the handler must be a method as a class body defines it
+    (``is_as_defined``). Any other handler refuses the key, unless it has ``@idempotent`` under its decorators.
+
+    A view function has no class that defines it, so nothing distinguishes the function from a decorator around it. The
+    middleware refuses each key for a view function without ``@idempotent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from types import FunctionType
+
+from django.http.response import HttpResponseBase
+from django.views import View as DjangoView
+
+from securecore.errors import IdempotencyNotSupported
+from securecore.http.authorization.callers import rest_view
+from securecore.http.idempotency.execution import run_under_key
+from securecore.http.idempotency.policy import Policy
+from securecore.http.request import AnyRequest, View
+
+#: The attribute that ``@idempotent`` sets on the function that it returns. ``functools.wraps`` copies attributes, so
+#: the decorators outside ``@idempotent`` have it too. A decorator without ``wraps`` hides it: the key is refused.
+_MARK = "securecore_idempotent"
+
+
+def mark_claims_key(view: View, policy: Policy) -> None:
+    """Mark ``view`` as a function that claims the key itself, inside all its checks."""
+    setattr(view, _MARK, policy)
+
+
+def claims_key(view: object) -> bool:
+    """Return whether ``view``, a function or handler, has ``@idempotent`` under its decorators."""
+    return hasattr(view, _MARK)
+
+
+def class_of(view: object) -> type[DjangoView] | None:
+    """Return the class of a view that ``as_view()`` or ``@api_view`` created; None for a view function."""
+    cls = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    return cls if isinstance(cls, type) and hasattr(cls, "dispatch") else None
+
+
+def is_declared(cls: type[DjangoView]) -> bool:
+    """Return whether a class-based view, or a class that it inherits from, has ``@idempotent``."""
+    return any(claims_key(vars(each).get("dispatch")) for each in cls.__mro__)
+
+
+def accepts_key(cls: type[DjangoView], handler: object) -> bool:
+    """Return whether ``handler`` of the class-based view ``cls`` has a place for the claim."""
+    return claims_key(handler) or is_as_defined(cls, handler)
+
+
+def is_as_defined(cls: type[DjangoView], handler: object) -> bool:
+    """Return whether ``handler`` is a method as ``cls``, or a class that it inherits from, defines it.
+
+    A decorator with ``functools.wraps`` names the function that it wraps, and a function that a decorator without
+    ``wraps`` returned has a name of its own: ``check.<locals>.wrapper`` is not ``Transfers.post``. The key needs a
+    transaction, so the method must not be ``async``.
+    """
+    function: object = getattr(handler, "__func__", handler)
+    if type(function) is not FunctionType or hasattr(function, "__wrapped__") or iscoroutinefunction(function):
+        return False
+    name, full_name = function.__name__, function.__qualname__
+    return any(vars(each).get(name) is function and full_name == f"{each.__qualname__}.{name}" for each in cls.__mro__)
+
+
+def claim_in_handlers(cls: type[DjangoView], policy_for: Callable[[AnyRequest], Policy | None]) -> View:
+    """Wrap ``dispatch`` of ``cls``, so that its handlers run under the key, and return the new ``dispatch``.
+
+    ``policy_for`` returns the policy for a request, or None for a request that runs without a key.
+    """
+    dispatch = cls.dispatch
+
+    @wraps(dispatch)
+    def dispatch_under_key(self: DjangoView, request: AnyRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        policy = policy_for(request)
+        if policy is not None and policy.applies_to(request):
+            _claim_around_handler(self, request, policy)
+        return dispatch(self, request, *args, **kwargs)
+
+    cls.dispatch = dispatch_under_key  # type: ignore[method-assign]
+    return dispatch_under_key
+
+
+def _claim_around_handler(instance: DjangoView, request: AnyRequest, policy: Policy) -> None:
+    """Wrap the handler that ``instance`` has for ``request``. ``dispatch`` calls the wrapper after all checks."""
+    if isinstance(policy.fingerprint, tuple) and "body" in policy.fingerprint:
+        # Django keeps the body after this first read, so a permission may parse it before the fingerprint needs it.
+        request.body  # noqa: B018
+    name = str(request.method).lower()
+    if name not in getattr(instance, "http_method_names", [name]):
+        return  # a method such as CHECK_PERMISSIONS names no handler, and dispatch() answers 405
+    handler = getattr(instance, name, None)
+    if handler is None:
+        raise IdempotencyNotSupported  # a dispatch() that calls no handler would ignore the key
+    if claims_key(handler):
+        return
+
+    @wraps(handler)
+    def keyed(request: AnyRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        if not is_as_defined(type(instance), handler):
+            raise IdempotencyNotSupported
+        api_view = rest_view(request, instance)
+        return run_under_key(policy, request, api_view, lambda: handler(request, *args, **kwargs))
+
+    mark_claims_key(keyed, policy)
+    setattr(instance, name, keyed)
