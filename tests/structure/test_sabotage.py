@@ -16,6 +16,20 @@ def test_sabotage_fits_the_tree(sabotage: Sabotage) -> None:
     assert (ROOT / sabotage.test.partition("::")[0]).exists()
 
 
+def entry(*, replace: str, by: str, within: str) -> Sabotage:
+    return Sabotage(name="", promise="", test="", replace=replace, by=by, within=within)
+
+
+def test_a_change_that_is_no_python_does_not_fit() -> None:
+    cut = entry(replace="return any(matches)", by="return any(", within="proxy._is_proxy_secret")
+    assert "no Python" in cut.fault()
+
+
+def test_white_space_around_the_replaced_text_stays() -> None:
+    removal = entry(replace="\n    b()\n", by="", within="a")
+    assert removal._changed("if a:\n    b()\n    c()\n") == "if a:\n    \n    c()\n"
+
+
 def test_names_are_unique() -> None:
     assert len({sabotage.name for sabotage in CATALOGUE}) == len(CATALOGUE)
 
