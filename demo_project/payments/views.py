@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
@@ -38,19 +38,20 @@ from securecore import clock
 from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, DPoPAuthentication
 from securecore.http.decorators import FreshMixin, fresh, idempotent, requires
+from securecore.http.request import SecureRequest
 from securecore.identity import ClientCertificate, encodings
 from securecore.revocation import revoke_grant
 from securecore.tokens import AccessToken
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: SecureRequest) -> HttpResponse:
     """Render the HTML page, also for a certificate that is enrolled for no user."""
-    user = request.certificate_user  # type: ignore[attr-defined]
+    user = request.certificate_user
     return page.page(
         request,
-        user=user and user.get_username(),
-        certificate=request.client_certificate,  # type: ignore[attr-defined]
+        user=user.get_username() if user else None,
+        certificate=request.client_certificate,
         session=get_user(request).is_authenticated,
         protected=True,
     )

@@ -16,6 +16,7 @@ from securecore.http.authentication import (
     SessionAuthentication,
 )
 from securecore.http.authorization.principals import principals_of
+from securecore.http.request import SecureRequest
 
 
 class Who(APIView):
@@ -45,8 +46,8 @@ def by(view: type[APIView], authentication: type) -> Any:
     return view.as_view(authentication_classes=(authentication,))
 
 
-def django_view(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"username": request.user.get_username(), "leased": request.access.is_leased})  # type: ignore[attr-defined]
+def django_view(request: SecureRequest) -> HttpResponse:
+    return JsonResponse({"username": request.user.get_username(), "leased": request.access.is_leased})
 
 
 def basket(request: HttpRequest) -> HttpResponse:

@@ -27,6 +27,7 @@ from securecore.http.authentication import (
 from securecore.http.authorization.principals import principals_of
 from securecore.http.decorators import fresh, requires
 from securecore.http.permissions import GrantedView, HasGrant, authorize
+from securecore.http.request import SecureRequest
 
 MAKE = "things.make"
 
@@ -89,8 +90,9 @@ class Dispatched(Public):
 
 
 @requires(MAKE, obj=happening)
-def dispatched_plain(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"user": request.certificate_user.get_username()})  # type: ignore[attr-defined]
+def dispatched_plain(request: SecureRequest) -> HttpResponse:
+    user = request.certificate_user
+    return JsonResponse({"user": user and user.get_username()})
 
 
 class ByToken(APIView):

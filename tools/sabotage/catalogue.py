@@ -49,24 +49,28 @@ class Sabotage:
         if bool(self.within) is bool(self.file):
             return "an entry names either a definition (within) or a file"
         try:
-            _, start, end = self._place()
+            path, start, end = self._place()
         except (definitions.NotFound, OSError) as error:
             return str(error)
-        count = len(re.findall(_pattern(self.replace), self._text()[start:end]))
-        return "" if count == 1 else f"its text stands {count} times in {self.within or self.file}"
+        text = path.read_text()
+        count = len(re.findall(_pattern(self.replace), text[start:end]))
+        if count != 1:
+            return f"its text stands {count} times in {self.within or self.file}"
+        return _syntax_error(path, text[:start] + self._changed(text[start:end]) + text[end:])
 
     def apply(self, root: Path) -> tuple[Path, str]:
         """Change the copy of the project at ``root``. Return the changed file and its original text."""
-        copied = root / self._place()[0].relative_to(ROOT)
+        path, start, end = self._place()
+        copied = root / path.relative_to(ROOT)
         text = copied.read_text()
-        copied.write_text(self.changed(text))
+        copied.write_text(text[:start] + self._changed(text[start:end]) + text[end:])
         return copied, text
 
-    def changed(self, text: str) -> str:
-        """Return ``text``, which is that of the file, with the change. The first line keeps its indentation."""
-        _, start, end = self._place()
-        changed = re.sub(_pattern(self.replace), lambda _: self.by.strip(), text[start:end])
-        return text[:start] + changed + text[end:]
+    def _changed(self, text: str) -> str:
+        """Return ``text`` with the change. White space around the replaced text stays as it is."""
+        by = self.by.lstrip() if self.replace[:1].isspace() else self.by
+        by = by.rstrip() if self.replace[-1:].isspace() else by
+        return re.sub(_pattern(self.replace), lambda _: by, text)
 
     def _place(self) -> tuple[Path, int, int]:
         if self.file:
@@ -75,12 +79,19 @@ class Sabotage:
         definition = definitions.find(self.within)
         return definition.file, definition.start, definition.end
 
-    def _text(self) -> str:
-        return self._place()[0].read_text()
-
 
 def _pattern(text: str) -> str:
-    return r"\s+".join(re.escape(word) for word in text.split())
+    return r"\s+".join(map(re.escape, text.split()))
+
+
+def _syntax_error(path: Path, text: str) -> str:
+    """Return the error of a changed Python file: a test that fails by it shows nothing about the promise."""
+    try:
+        if path.suffix == ".py":
+            compile(text, str(path), "exec")
+    except SyntaxError as error:
+        return f"the changed file is no Python: {error}"
+    return ""
 
 
 def load() -> tuple[Sabotage, ...]:
