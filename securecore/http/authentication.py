@@ -63,7 +63,7 @@ class CertificateAuthentication(OwnAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[AnyUser, ClientCertificate] | None:
-        if _is_taken(request, self):
+        if _another_class_accepts(request, self):
             return None
         django = django_request(request)
         certificate, user = django.client_certificate, django.certificate_user
@@ -97,7 +97,7 @@ class TokenAuthentication(OwnAuthentication):
 
     def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
         if not self.takes(request):
-            _is_taken(request, self)
+            _another_class_accepts(request, self)
             return None
         try:
             # Pass Django's request: REST framework's request looks for each attribute in itself first.
@@ -125,7 +125,7 @@ class TokenAuthentication(OwnAuthentication):
                     continue
                 return tokens.is_our_type(presented_token) is self.takes_our_own
             is_ours = tokens.is_our_type(presented_token) if is_ours is None else is_ours
-            if not is_ours and _answers(each, request):
+            if not is_ours and _authenticates(each, request):
                 return False
         return True
 
@@ -182,7 +182,7 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
     """
 
     def authenticate(self, request: Request) -> Any:
-        if _is_taken(request, self):
+        if _another_class_accepts(request, self):
             return None
         authenticated = RestSessionAuthentication.authenticate(self, request)
         if authenticated is not None or not getattr(request.session, "is_refused", False):
@@ -201,7 +201,7 @@ def _classes(request: Request) -> list[BaseAuthentication]:
     return list(request.authenticators or ())  # type: ignore[arg-type]  # only REST framework's tests force others
 
 
-def _is_taken(request: Request, current: BaseAuthentication) -> bool:
+def _another_class_accepts(request: Request, current: BaseAuthentication) -> bool:
     """Return whether another class of the view than ``current`` accepts the Authorization header.
 
     Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
@@ -215,14 +215,14 @@ def _is_taken(request: Request, current: BaseAuthentication) -> bool:
         return True
     # REST framework has called the classes before this class already, and they returned None.
     behind = classes[classes.index(current) + 1 :]
-    if any(_answers(other, request) for other in behind if not isinstance(other, _NOT_BY_HEADER)):
+    if any(_authenticates(other, request) for other in behind if not isinstance(other, _NOT_BY_HEADER)):
         return True
     if scheme in CHALLENGES:
         raise challenged(InvalidToken(), scheme)
     return False
 
 
-def _answers(other: BaseAuthentication, request: Request) -> bool:
+def _authenticates(other: BaseAuthentication, request: Request) -> bool:
     """Return whether an authentication class of another package authenticates the request.
 
     REST framework calls that class a second time later. Raises the exceptions of the class, and ``CredentialsConflict``

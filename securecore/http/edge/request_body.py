@@ -47,7 +47,7 @@ def receive_body(request: AnyRequest) -> None:
     if _copy(request, received) < length:
         raise BodyIncomplete
     received.seek(0)
-    _put(request, received)
+    _replace_stream(request, received)
     state_of(request).body_is_received = True
 
 
@@ -61,28 +61,28 @@ def _length(request: HttpRequest) -> int:
 
 def _copy(request: HttpRequest, received: IO[bytes]) -> int:
     """Copy the rest of the body to ``received``; return the number of bytes that the client has sent in total."""
-    stream, size = _source(request), 0
-    while chunk := _chunk(stream):
+    stream, size = _stream_of_connection(request), 0
+    while chunk := _read_chunk(stream):
         received.write(chunk)
         size += len(chunk)
     # Django's LimitedStream counts from the beginning, also the bytes that a permission or middleware has parsed.
     return int(getattr(stream, "_pos", size))
 
 
-def _chunk(stream: IO[bytes]) -> bytes:
+def _read_chunk(stream: IO[bytes]) -> bytes:
     try:
         return stream.read(_CHUNK)
     except OSError as error:  # the client's; a full disk of ours is a 500
         raise BodyIncomplete from error
 
 
-def _source(request: HttpRequest) -> IO[bytes]:
+def _stream_of_connection(request: HttpRequest) -> IO[bytes]:
     """Return the stream of the connection, without the ``WatchedBody`` around it that searches for session ids."""
     watched = _watched(request)
     return request._stream if watched is None else watched._stream
 
 
-def _put(request: HttpRequest, received: IO[bytes]) -> None:
+def _replace_stream(request: HttpRequest, received: IO[bytes]) -> None:
     watched = _watched(request)
     if watched is None:
         request._stream = received  # type: ignore[assignment]  # Django reads, and needs no more of a stream

@@ -80,7 +80,7 @@ class PresentedProof:
             return dpop.verify_proof(
                 presented,
                 method=str(request.method),
-                url=_url(request),
+                url=_url_without_query(request),
                 access_token=_dpop_token(request),
                 now=now,
                 nonce_required=settings.DPOP_NONCE_REQUIRED,
@@ -121,7 +121,7 @@ def proof_for_token(request: SecureRequest) -> None:
     request.dpop_proof.claimed()
 
 
-def _url(request: HttpRequest) -> str:
+def _url_without_query(request: HttpRequest) -> str:
     return target_uri(request).partition("?")[0]
 
 
