@@ -53,16 +53,32 @@ class Sabotage:
         except (definitions.NotFound, OSError) as error:
             return str(error)
         count = len(re.findall(_pattern(self.replace), self._text()[start:end]))
-        return "" if count == 1 else f"its text stands {count} times in {self.within or self.file}"
+        if count != 1:
+            return f"its text stands {count} times in {self.within or self.file}"
+        return self._syntax_error()
 
     def apply(self, root: Path) -> tuple[Path, str]:
         """Change the copy of the project at ``root``. Return the changed file and its original text."""
-        path, start, end = self._place()
+        path = self._place()[0]
         copied = root / path.relative_to(ROOT)
         text = copied.read_text()
-        changed = re.sub(_pattern(self.replace), lambda _: self.by, text[start:end])
-        copied.write_text(text[:start] + changed + text[end:])
+        copied.write_text(self._changed(text))
         return copied, text
+
+    def _changed(self, text: str) -> str:
+        _, start, end = self._place()
+        return text[:start] + re.sub(_pattern(self.replace), lambda _: self.by.strip(), text[start:end]) + text[end:]
+
+    def _syntax_error(self) -> str:
+        """Return the error of code that would not compile: its test would fail for every promise."""
+        path = self._place()[0]
+        if path.suffix != ".py":
+            return ""
+        try:
+            compile(self._changed(path.read_text()), str(path), "exec")
+        except SyntaxError as error:
+            return f"the changed code does not compile: {error}"
+        return ""
 
     def _place(self) -> tuple[Path, int, int]:
         if self.file:
@@ -76,7 +92,8 @@ class Sabotage:
 
 
 def _pattern(text: str) -> str:
-    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text))
+    # White space around the text is no part of it: it would match the line break before a statement.
+    return r"\s+".join(re.escape(word) for word in re.split(r"\s+", text.strip()))
 
 
 def load() -> tuple[Sabotage, ...]:
