@@ -10,8 +10,6 @@ from typing import Any, TypeVar, cast, overload
 from django.db import transaction
 from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
-from django.http.response import HttpResponseBase
-from django.views import View as DjangoView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -19,7 +17,6 @@ from securecore.http.authorization.callers import request_of, rest_view
 from securecore.http.idempotency.claim_place import claim_in_handlers, class_of, mark_claims_key
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
-from securecore.http.request import View
 from securecore.http.request import View
 
 #: A view function, a handler method, or a class-based view.
