@@ -112,4 +112,4 @@ def _decorated_class(cls: type[DjangoView], policy: Policy) -> type[DjangoView]:
 
 def _outside_transactions(view: View) -> View:
     """Exempt ``view`` from ATOMIC_REQUESTS, so that the claim of a lease commits before the view runs."""
-    return cast("View", transaction.non_atomic_requests(using=settings.DATABASE)(view))
+    return transaction.non_atomic_requests(using=settings.DATABASE)(view)
