@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 
-from securecore import clock, tokens
+from securecore import clock
 from securecore.caller import credential_table, user_of_token
 from securecore.errors import (
     CertificateUnknown,
@@ -22,15 +22,8 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
-from securecore.http.authorization.credentials import (
-    CHALLENGES,
-    authorization,
-    challenged,
-    one_caller,
-    token_credential,
-    user_by_bearer,
-    user_by_dpop,
-)
+from securecore.http.authorization.credentials import accepted_token, choose, user_by_bearer, user_by_dpop
+from securecore.http.authorization.header import BEARER, CHALLENGES, DPOP, authorization_of, challenged
 from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken, simplejwt
 
@@ -73,8 +66,9 @@ class CertificateAuthentication(OwnAuthentication):
             if takes_sessions
             else (credential_table.CERTIFICATE,)
         )
-        by = one_caller(request, takes=takes).by
-        if by is not None and by.kind == credential_table.SESSION and (user is None or by.user != principal_of(user)):
+        chosen = choose(request, takes=takes).credential
+        is_by_session = chosen is not None and chosen.kind == credential_table.SESSION
+        if chosen is not None and is_by_session and (user is None or chosen.user != principal_of(user)):
             return None
         if user is None:
             raise CertificateUnknown
@@ -99,11 +93,11 @@ class TokenAuthentication(OwnAuthentication):
             return None
         try:
             # Pass Django's request: REST framework's request looks for each attribute in itself first.
-            user, token = self._identify(request._request, authorization(request)[1])
+            user, token = self._identify(request._request, authorization_of(request).value)
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise
-        one_caller(request._request, token_credential(request._request, user, token))
+        choose(request._request, accepted_token(request._request, user, token))
         return user, token
 
     def takes(self, request: Any) -> bool:
@@ -111,19 +105,17 @@ class TokenAuthentication(OwnAuthentication):
 
         The scheme must be the class's own. If the view has two classes for the scheme, the type of the token decides.
         """
-        scheme, presented_token = authorization(request)
-        if scheme != self.scheme.lower():
+        header = authorization_of(request)
+        if header.scheme != self.scheme.lower():
             return False
-        is_ours = None
         for each in request.authenticators:
             if each is self or isinstance(each, (CertificateAuthentication, RestSessionAuthentication)):
                 continue
             if isinstance(each, TokenAuthentication):
                 if each.scheme != self.scheme or each.takes_our_own is self.takes_our_own:
                     continue
-                return tokens.is_our_type(presented_token) is self.takes_our_own
-            is_ours = tokens.is_our_type(presented_token) if is_ours is None else is_ours
-            if not is_ours and _answers(each, request):
+                return header.is_our_type is self.takes_our_own
+            if not header.is_our_type and _answers(each, request):
                 return False
         return True
 
@@ -135,7 +127,7 @@ class AccessTokenAuthentication(TokenAuthentication):
     """Authenticate by ``Authorization: Bearer`` with a token bound to the client certificate (RFC 8705 section 3)."""
 
     scheme = "Bearer"
-    challenge = CHALLENGES["bearer"]
+    challenge = CHALLENGES[BEARER]
 
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         return user_by_bearer(request)
@@ -145,7 +137,7 @@ class DPoPAuthentication(TokenAuthentication):
     """Authenticate by ``Authorization: DPoP`` with a proof of the token's key (RFC 9449 section 7.1)."""
 
     scheme = "DPoP"
-    challenge = CHALLENGES["dpop"]
+    challenge = CHALLENGES[DPOP]
 
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
         return user_by_dpop(request)
@@ -161,7 +153,7 @@ class SimpleJWTAuthentication(TokenAuthentication):
     """
 
     scheme = "Bearer"
-    challenge = CHALLENGES["bearer"]
+    challenge = CHALLENGES[BEARER]
     takes_our_own = False
 
     def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
@@ -200,7 +192,7 @@ def _is_taken(request: Any, current: BaseAuthentication) -> bool:
     Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
     class accepts is no credential, for example ``Basic`` for a proxy in front of a staging service.
     """
-    scheme, _ = authorization(request)
+    scheme = authorization_of(request).scheme
     if not scheme:
         return False
     classes = list(request.authenticators)
@@ -224,5 +216,5 @@ def _answers(other: Any, request: Any) -> bool:
     user_and_auth = other.authenticate(request)
     if user_and_auth is None:
         return False
-    one_caller(request._request, token_credential(request._request, *user_and_auth))
+    choose(request._request, accepted_token(request._request, *user_and_auth))
     return True

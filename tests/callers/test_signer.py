@@ -9,7 +9,7 @@ import pytest
 
 from securecore import clock
 from securecore.content_digest import content_digest
-from securecore.http.authorization.callers import nonce_scope
+from securecore.http.authorization.caller import nonce_scope
 from securecore.message_signatures import Request
 from securecore.replay import signature_keys
 from tests.callers.conftest import Stage, Token, answer

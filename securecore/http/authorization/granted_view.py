@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.permissions import BasePermission
 
 from securecore import clock, database, grants
+from securecore.caller import Caller
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied
 from securecore.grants import Decision, Judge, require_permission
@@ -29,9 +30,8 @@ from securecore.http.authorization.action_names import (
     unknown_names,
 )
 from securecore.http.authorization.amounts import sent_amount
-from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
-from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.asked import note_permission
 
@@ -163,7 +163,7 @@ class GrantedView:
         view: Any = self
         named = self._named(request)
         permissions = [*(grant.permission for grant in self._own_grants()), *([named] if named else [])]
-        names = self._names(request) if permissions else ()
+        caller = self._caller(request) if permissions else None
         receive_body(request)
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
         self._method = request.method
@@ -171,22 +171,22 @@ class GrantedView:
         own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
         self._owed = dict.fromkeys([*own, *([named] if named else [])])
         # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
-        if permissions:
-            credentials = credentials_of(request)
-            self._judge = grants.judge(names, permissions, credentials=credentials, clock=clock.now)
+        if caller is not None:
+            conditions = caller.conditions
+            self._judge = grants.judge(caller.principals, permissions, credentials=conditions, clock=clock.now)
 
-    def _names(self, request: Any) -> tuple[str, ...]:
+    def _caller(self, request: Any) -> Caller:
         view: Any = self
         try:
-            return principals_of(request)
+            return caller_of(request)
         except AuthenticationRequired:
             return view.permission_denied(request)  # type: ignore[no-any-return]  # raises REST framework's 401
 
     def _decision(self, request: Any, permission: str, obj: Any = None) -> Decision:
         if self._judge is not None and request.method == self._method and self._judge.knows(permission):
             return self._judge.decide(permission, obj)
-        credentials = credentials_of(request)
-        return grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
+        caller = caller_of(request)
+        return grants.decide(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
 
     def _named(self, request: Any) -> str | None:
         """Return the permission that ``grants`` names for this action, or None.
@@ -235,7 +235,7 @@ class GrantedView:
         exception.
         """
         is_open = database.connection().in_atomic_block and not transaction.get_rollback(using=settings.DATABASE)
-        if not is_open or not grants.decide(principals_of(request), permission, obj, clock=clock.now):
+        if not is_open or not grants.decide(caller_of(request).principals, permission, obj, clock=clock.now):
             raise exceptions.PermissionDenied
 
     def _settled(self, response: Any) -> Any:

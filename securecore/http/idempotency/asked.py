@@ -30,8 +30,7 @@ from securecore import clock, database, grants
 from securecore.conf import settings
 from securecore.errors import IdempotencyNotSupported
 from securecore.grants.principals import object_of, target_named
-from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.principals import principals_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.request import AnyRequest, state_of
 
 #: The name under which the checks are stored among the headers of the response. This header is never sent.
@@ -119,8 +118,9 @@ def repeat_checks(headers: dict[str, str], request: Any, api_view: Any) -> None:
     with database.outermost_transaction("a replay"):
         if permissions:
             checks = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
-            credentials = credentials_of(request)
-            for decision in grants.decide_all(principals_of(request), checks, credentials=credentials, clock=clock.now):
+            caller = caller_of(request)
+            decisions = grants.decide_all(caller.principals, checks, credentials=caller.conditions, clock=clock.now)
+            for decision in decisions:
                 decision.require()
         for kind, key, found in objects:
             _ask_about(kind, key, found, request, api_view)

@@ -11,11 +11,11 @@ from django.db import transaction
 
 from securecore.conf import settings
 from securecore.errors import Misuse
-from securecore.http.authorization.callers import request_of
 from securecore.http.idempotency.execution import once
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.views import guard_class, guard_handler, rest_view
 from securecore.http.request import state_of
+from securecore.http.view_arguments import request_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 

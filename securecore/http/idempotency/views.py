@@ -30,10 +30,10 @@ from typing import Any
 from rest_framework.request import Request
 
 from securecore.errors import IdempotencyNotSupported
-from securecore.http.authorization.callers import request_of
 from securecore.http.idempotency.execution import once
 from securecore.http.idempotency.policy import Policy
 from securecore.http.request import state_of
+from securecore.http.view_arguments import request_of
 
 _HARMLESS = "django.views.decorators."
 _API_VIEW = "rest_framework.decorators"

@@ -17,7 +17,7 @@ from securecore import clock, events, identity
 from securecore.conf import settings
 from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
-from securecore.http.authorization.callers import certificate_user
+from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.sessions.binding import opened_from
 from securecore.sessions import SessionStore, make_room
 
@@ -28,7 +28,7 @@ def login(request: HttpRequest, user: Any, backend: str | None = None) -> None:
     Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
     ``SessionLimitReached`` (403), and ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
-    owner = certificate_user(request) if hasattr(request, "access") else None
+    owner = certificate_user_now(request) if hasattr(request, "access") else None
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)
