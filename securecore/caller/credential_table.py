@@ -41,7 +41,7 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-class Credential(NamedTuple):
+class ProvenCredential(NamedTuple):
     """One proven credential of a request: its signature, dates, proof, binding and revocation were judged."""
 
     kind: str
@@ -53,7 +53,7 @@ class Credential(NamedTuple):
     is_nobodys: bool = False
 
     @classmethod
-    def of(cls, kind: str, user: object | None, *ties: str, is_nobodys: bool = False) -> Credential:
+    def of(cls, kind: str, user: object | None, *ties: str, is_nobodys: bool = False) -> ProvenCredential:
         """Return the credential of ``user``, a user object or None."""
         return cls(kind, None if user is None else principal_of(user), frozenset(ties), is_nobodys)
 
@@ -62,7 +62,7 @@ class Choice(NamedTuple):
     """The credential that makes a request, or the conflict for which the request is refused."""
 
     #: None for a request without a credential that the view takes.
-    credential: Credential | None = None
+    credential: ProvenCredential | None = None
     #: The relation of ``credential`` to the client certificate. Empty without a certificate, and if ``credential`` is
     #: the certificate.
     relation: str = ""
@@ -80,7 +80,7 @@ class Choice(NamedTuple):
         return self.certificate_vouches or self.relation == SAME_USER
 
 
-def choose(credentials: Sequence[Credential | None], takes: Collection[str] = EVERY_KIND) -> Choice:
+def choose(credentials: Sequence[ProvenCredential | None], takes: Collection[str] = EVERY_KIND) -> Choice:
     """Choose the credential that makes a request with these ``credentials``, in a view that ``takes`` these kinds.
 
     A credential that the view does not accept, and that is stronger than the chosen one, must name the same user.
@@ -100,7 +100,7 @@ def choose(credentials: Sequence[Credential | None], takes: Collection[str] = EV
     return Choice(chosen, _relation(chosen, weakest) if weakest.kind == CERTIFICATE else "")
 
 
-def _relation(first: Credential, second: Credential) -> str:
+def _relation(first: ProvenCredential, second: ProvenCredential) -> str:
     """Return the first relation of the table's row that holds, or an empty string."""
     holds = set(first.ties) if second.kind == CERTIFICATE else set()
     if first.user is not None and first.user == second.user:

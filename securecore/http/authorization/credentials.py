@@ -11,7 +11,7 @@ from typing import Any
 
 from securecore import events
 from securecore.caller import credential_table
-from securecore.caller.credential_table import Choice, Credential
+from securecore.caller.credential_table import Choice, ProvenCredential
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.freshness.dpop import proof_for_token
@@ -49,18 +49,18 @@ def user_by_dpop(request: SecureRequest) -> tuple[Any, AccessToken]:
     return request.access.user_of_token(), request.access.good_token()
 
 
-def accepted_token(request: SecureRequest, user: Any, token: Any) -> Credential:
+def accepted_token(request: SecureRequest, user: Any, token: Any) -> ProvenCredential:
     """Return the credential of a token that an authentication class accepted for ``user``.
 
     ``token`` is ``request.auth``: an ``AccessToken``, or a value of another package's class.
     """
     if not isinstance(token, AccessToken) or token.issuer == simplejwt.ISSUER:
-        return Credential.of(credential_table.OTHER, user)
+        return ProvenCredential.of(credential_table.OTHER, user)
     kind = credential_table.DPOP if token.binding.startswith("jkt:") else credential_table.BEARER
-    return Credential.of(kind, user, *request.access.token_ties())
+    return ProvenCredential.of(kind, user, *request.access.token_ties())
 
 
-def own_token(request: SecureRequest) -> Credential | None:
+def own_token(request: SecureRequest) -> ProvenCredential | None:
     """Return the proven credential of securecore's own token in the Authorization header of a Django request, or None.
 
     Raises ``InvalidToken``, ``InvalidDPoPProof`` and ``UseDPoPNonce`` with a challenge.
@@ -78,7 +78,7 @@ def own_token(request: SecureRequest) -> Credential | None:
 
 def choose(
     request: SecureRequest,
-    token: Credential | None = None,
+    token: ProvenCredential | None = None,
     *,
     session: Any = None,
     takes: Collection[str] = credential_table.EVERY_KIND,
@@ -91,7 +91,7 @@ def choose(
     session = session or user_beside(request)
     # securecore's session engine opens a session only under the certificate that the session is bound to.
     ties = (credential_table.BOUND,) if _is_bound_session(request) else ()
-    logged_in = None if session is None else Credential.of(credential_table.SESSION, session, *ties)
+    logged_in = None if session is None else ProvenCredential.of(credential_table.SESSION, session, *ties)
     choice = credential_table.choose((token, logged_in, _certificate(request)), takes)
     if choice.conflict is not None:
         _emit_conflict(request, choice.conflict, token, logged_in)
@@ -117,15 +117,15 @@ def _is_bound_session(request: SecureRequest) -> bool:
     return isinstance(getattr(request, "session", None), SessionStore)
 
 
-def _certificate(request: SecureRequest) -> Credential | None:
+def _certificate(request: SecureRequest) -> ProvenCredential | None:
     if getattr(request, "client_certificate", None) is None:
         return None
     is_nobodys = request.access.certificate_is_nobodys()
-    return Credential.of(credential_table.CERTIFICATE, request.certificate_user, is_nobodys=is_nobodys)
+    return ProvenCredential.of(credential_table.CERTIFICATE, request.certificate_user, is_nobodys=is_nobodys)
 
 
 def _emit_conflict(
-    request: SecureRequest, conflict: tuple[str, str], token: Credential | None, session: Credential | None
+    request: SecureRequest, conflict: tuple[str, str], token: ProvenCredential | None, session: ProvenCredential | None
 ) -> None:
     certificate = request.client_certificate
     events.emit(
