@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
+from rest_framework.request import Request
 
 from securecore import clock
 from securecore.caller import credential_table, user_of_token
@@ -24,6 +25,7 @@ from securecore.errors import (
 from securecore.grants import principal_of
 from securecore.http.authorization.credentials import accepted_token, choose, user_by_bearer, user_by_dpop
 from securecore.http.authorization.header import BEARER, CHALLENGES, DPOP, authorization_of, challenged
+from securecore.http.request import AnyUser, SecureRequest, django_request
 from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken, simplejwt
 
@@ -31,7 +33,7 @@ from securecore.tokens import AccessToken, simplejwt
 class OwnAuthentication(BaseAuthentication):
     """The base of securecore's authentication classes: a 401 with the challenges of all classes of the view."""
 
-    def authenticate_header(self, request: Any) -> str | None:
+    def authenticate_header(self, request: Request) -> str | None:
         """Return the challenges of all classes of the view (RFC 9110 section 11.6.1), or None if no class has one.
 
         REST framework calls this method of the first class only.
@@ -40,7 +42,7 @@ class OwnAuthentication(BaseAuthentication):
             getattr(authenticator, "challenge", None)
             if isinstance(authenticator, OwnAuthentication)
             else authenticator.authenticate_header(request)
-            for authenticator in request.authenticators
+            for authenticator in _classes(request)
         ]
         return ", ".join(dict.fromkeys(filter(None, challenges))) or None
 
@@ -53,20 +55,20 @@ class CertificateAuthentication(OwnAuthentication):
     the session class authenticates that user.
     """
 
-    def authenticate(self, request: Any) -> tuple[Any, ClientCertificate] | None:
+    def authenticate(self, request: Request) -> tuple[AnyUser, ClientCertificate] | None:
         if _is_taken(request, self):
             return None
-        request, classes = request._request, request.authenticators
-        certificate, user = request.client_certificate, request.certificate_user
+        django = django_request(request)
+        certificate, user = django.client_certificate, django.certificate_user
         if certificate is None:
             return None
-        takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in classes)
+        takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in _classes(request))
         takes = (
             (credential_table.SESSION, credential_table.CERTIFICATE)
             if takes_sessions
             else (credential_table.CERTIFICATE,)
         )
-        chosen = choose(request, takes=takes).credential
+        chosen = choose(django, takes=takes).credential
         is_by_session = chosen is not None and chosen.kind == credential_table.SESSION
         if chosen is not None and is_by_session and (user is None or chosen.user != principal_of(user)):
             return None
@@ -87,20 +89,20 @@ class TokenAuthentication(OwnAuthentication):
     #: the class with False accepts all other tokens.
     takes_our_own: ClassVar[bool] = True
 
-    def authenticate(self, request: Any) -> tuple[Any, AccessToken] | None:
+    def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
         if not self.takes(request):
             _is_taken(request, self)
             return None
         try:
             # Pass Django's request: REST framework's request looks for each attribute in itself first.
-            user, token = self._identify(request._request, authorization_of(request).value)
+            user, token = self._identify(django_request(request), authorization_of(request).value)
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise
-        choose(request._request, accepted_token(request._request, user, token))
+        choose(django_request(request), accepted_token(django_request(request), user, token))
         return user, token
 
-    def takes(self, request: Any) -> bool:
+    def takes(self, request: Request) -> bool:
         """Return whether this class judges the Authorization header.
 
         The scheme must be the class's own. If the view has two classes for the scheme, the type of the token decides.
@@ -108,7 +110,7 @@ class TokenAuthentication(OwnAuthentication):
         header = authorization_of(request)
         if header.scheme != self.scheme.lower():
             return False
-        for each in request.authenticators:
+        for each in _classes(request):
             if each is self or isinstance(each, (CertificateAuthentication, RestSessionAuthentication)):
                 continue
             if isinstance(each, TokenAuthentication):
@@ -119,7 +121,7 @@ class TokenAuthentication(OwnAuthentication):
                 return False
         return True
 
-    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         raise NotImplementedError
 
 
@@ -129,7 +131,7 @@ class AccessTokenAuthentication(TokenAuthentication):
     scheme = "Bearer"
     challenge = CHALLENGES[BEARER]
 
-    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         return user_by_bearer(request)
 
 
@@ -139,7 +141,7 @@ class DPoPAuthentication(TokenAuthentication):
     scheme = "DPoP"
     challenge = CHALLENGES[DPOP]
 
-    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         return user_by_dpop(request)
 
 
@@ -156,7 +158,7 @@ class SimpleJWTAuthentication(TokenAuthentication):
     challenge = CHALLENGES[BEARER]
     takes_our_own = False
 
-    def _identify(self, request: Any, presented_token: str) -> tuple[Any, AccessToken]:
+    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         now = clock.now()
         verified = simplejwt.verify_all(presented_token, now=now)
         user = user_of_token(verified.token, now=now, certificate=request.client_certificate)
@@ -171,13 +173,13 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
     returns None for such a session, and another class may authenticate the request.
     """
 
-    def authenticate(self, request: Any) -> Any:
+    def authenticate(self, request: Request) -> Any:
         if _is_taken(request, self):
             return None
         authenticated = RestSessionAuthentication.authenticate(self, request)
         if authenticated is not None or not getattr(request.session, "is_refused", False):
             return authenticated
-        if all(isinstance(each, RestSessionAuthentication) for each in request.authenticators):
+        if all(isinstance(each, RestSessionAuthentication) for each in _classes(request)):
             raise SessionRefused
         return None
 
@@ -186,7 +188,12 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
 _NOT_BY_HEADER = (TokenAuthentication, CertificateAuthentication, RestSessionAuthentication)
 
 
-def _is_taken(request: Any, current: BaseAuthentication) -> bool:
+def _classes(request: Request) -> list[BaseAuthentication]:
+    """Return the authentication classes of the view, as the instances that this request has."""
+    return list(request.authenticators or ())  # type: ignore[arg-type]  # only REST framework's tests force others
+
+
+def _is_taken(request: Request, current: BaseAuthentication) -> bool:
     """Return whether another class of the view than ``current`` accepts the Authorization header.
 
     Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
@@ -195,7 +202,7 @@ def _is_taken(request: Any, current: BaseAuthentication) -> bool:
     scheme = authorization_of(request).scheme
     if not scheme:
         return False
-    classes = list(request.authenticators)
+    classes = _classes(request)
     if any(isinstance(each, TokenAuthentication) and each.takes(request) for each in classes):
         return True
     # REST framework has called the classes before this class already, and they returned None.
@@ -207,7 +214,7 @@ def _is_taken(request: Any, current: BaseAuthentication) -> bool:
     return False
 
 
-def _answers(other: Any, request: Any) -> bool:
+def _answers(other: BaseAuthentication, request: Request) -> bool:
     """Return whether an authentication class of another package authenticates the request.
 
     REST framework calls that class a second time later. Raises the exceptions of the class, and ``CredentialsConflict``
@@ -216,5 +223,5 @@ def _answers(other: Any, request: Any) -> bool:
     user_and_auth = other.authenticate(request)
     if user_and_auth is None:
         return False
-    choose(request._request, accepted_token(request._request, *user_and_auth))
+    choose(django_request(request), accepted_token(django_request(request), *user_and_auth))
     return True

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest
 
 from securecore import clock
@@ -13,6 +14,7 @@ from securecore.conf import settings
 from securecore.grants.principals import target_of
 from securecore.grants.query import effective
 from securecore.http.authorization.caller import certificate_user_now
+from securecore.http.request import AnyUser, User, passed_middleware
 
 
 class CertificateBackend(ModelBackend):
@@ -26,24 +28,29 @@ class CertificateBackend(ModelBackend):
     """
 
     def authenticate(
-        self, request: HttpRequest | None, username: Any = None, password: Any = None, **kwargs: Any
-    ) -> Any:
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
         # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        return certificate_user_now(request) if hasattr(request, "access") else None
+        return certificate_user_now(request) if passed_middleware(request) else None
 
-    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+    def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:
             return super().has_perm(user_obj, perm, obj)
-        if not hasattr(user_obj, "securecore_granted"):
-            user_obj.securecore_granted = effective.held_now(
-                user=user_obj.pk, names=getattr(user_obj, "securecore_names", ()), now=clock.now()
-            )
-        granted = effective.read_held(user_obj.securecore_granted)
+        granted = effective.read_held(_held_by(user_obj))
         denied, allowing = effective.deciding(granted, perm, target_of(obj))
         if denied:
             raise PermissionDenied
         if allowing or settings.DJANGO_PERMISSIONS:  # with this setting, Django's own permissions are in granted too
             return bool(allowing) and user_obj.is_active
         return super().has_perm(user_obj, perm, obj)
+
+
+def _held_by(user: Any) -> effective.Held:
+    """Return the grants that ``caller.Access`` has read with the user, or read them and keep them with the object."""
+    if not hasattr(user, "securecore_granted"):
+        names = getattr(user, "securecore_names", ())
+        user.securecore_granted = effective.held_now(user=user.pk, names=names, now=clock.now())
+    held: effective.Held = user.securecore_granted
+    return held

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.cache import FetchFromCacheMiddleware, UpdateCacheMiddleware
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
-from securecore.http.request import django_request, state_of
+from securecore.http.request import AnyRequest, SecureRequest, View, certificate_of, django_request, state_of
 from securecore.http.view_arguments import request_of
 
 #: Request headers that carry a credential or a proof.
@@ -28,7 +28,7 @@ _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")
 _TARGETED = ("cdn-cache-control", "surrogate-control", "x-accel-expires")
 
 
-def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
+def public_response(view: View) -> View:
     """Allow caches to keep the responses of ``view``, which are the same for each caller.
 
     ::
@@ -43,7 +43,7 @@ def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @wraps(view)
-    def marked(*arguments: Any, **named: Any) -> Any:
+    def marked(*arguments: object, **named: object) -> HttpResponseBase:
         _, request = request_of(arguments)
         state_of(request).response_is_public = True
         return view(*arguments, **named)
@@ -51,7 +51,7 @@ def public_response(view: Callable[..., Any]) -> Callable[..., Any]:
     return marked
 
 
-def keep_private(request: Any, response: HttpResponseBase) -> HttpResponseBase:
+def keep_private(request: AnyRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Keep the response to a request with credentials out of shared caches.
 
     If the view sets no ``Cache-Control``, keep the response out of all caches (RFC 9440 section 2.4, RFC 9111
@@ -69,7 +69,7 @@ def keep_private(request: Any, response: HttpResponseBase) -> HttpResponseBase:
     response["Cache-Control"] = ", ".join(kept)
     if "no-store" not in [text.lower() for text in kept]:
         patch_cache_control(response, private=True)
-    patch_vary_headers(response, _presented(request))
+    patch_vary_headers(response, _presented(django_request(request)))
     return response
 
 
@@ -83,35 +83,39 @@ def connect() -> None:
         _wrap_update(UpdateCacheMiddleware.process_response)
 
 
-def _wrap_fetch(fetch: Callable[..., Any]) -> None:
+def _wrap_fetch(fetch: Callable[[FetchFromCacheMiddleware, HttpRequest], HttpResponse | None]) -> None:
     @wraps(fetch)
-    def process_request(self: Any, request: Any) -> Any:
+    def process_request(self: FetchFromCacheMiddleware, request: HttpRequest) -> HttpResponse | None:
         if _may_be_shared(request):
             return fetch(self, request)
-        request._cache_update_cache = False
+        vars(request)["_cache_update_cache"] = False  # as Django does for a page from the cache
         return None
 
     FetchFromCacheMiddleware.process_request = process_request  # type: ignore[method-assign]
 
 
-def _wrap_update(update: Callable[..., Any]) -> None:
+def _wrap_update(
+    update: Callable[[UpdateCacheMiddleware, HttpRequest, HttpResponseBase | str], HttpResponseBase | str],
+) -> None:
     @wraps(update)
-    def process_response(self: Any, request: Any, response: Any) -> Any:
+    def process_response(
+        self: UpdateCacheMiddleware, request: HttpRequest, response: HttpResponseBase | str
+    ) -> HttpResponseBase | str:
         return update(self, request, response) if _may_be_shared(request) else response
 
     UpdateCacheMiddleware.process_response = process_response  # type: ignore[method-assign]
 
 
-def _may_be_shared(request: Any) -> bool:
-    request = django_request(request)
+def _may_be_shared(request: AnyRequest) -> bool:
     if state_of(request).response_is_public:
         return True
     # Before ClientCertificateMiddleware has run, request.client_certificate does not exist, although the connection may
     # have a certificate.
-    return hasattr(request, "client_certificate") and not (_presented(request) or _was_identified(request))
+    django = django_request(request)
+    return hasattr(django, "client_certificate") and not (_presented(django) or _was_identified(django))
 
 
-def _was_identified(request: Any) -> bool:
+def _was_identified(request: SecureRequest) -> bool:
     """Return whether the view began a session, or authenticated a user by a credential unknown to securecore."""
     session, user = getattr(request, "session", None), getattr(request, "user", None)
     if getattr(session, "modified", False) or getattr(session, "session_key", None):
@@ -120,11 +124,11 @@ def _was_identified(request: Any) -> bool:
     return type(user) is not SimpleLazyObject and bool(getattr(user, "is_authenticated", False))
 
 
-def _presented(request: Any) -> list[str]:
+def _presented(request: SecureRequest) -> list[str]:
     """Return the header fields by which the request presents credentials."""
     names = [name.removeprefix("HTTP_").title() for name in _CREDENTIALS if request.META.get(name)]
     if django_settings.SESSION_COOKIE_NAME in request.COOKIES:
         names.append("Cookie")
-    if getattr(request, "client_certificate", None) is not None:
+    if certificate_of(request) is not None:
         names.append("Client-Cert")
     return names

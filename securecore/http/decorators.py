@@ -16,7 +16,9 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Model
 from django.http import Http404
+from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound
 
 from securecore import clock, grants
@@ -31,11 +33,10 @@ from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.idempotency.views import rest_view, under_key
 from securecore.http.permissions import late_gate, require_recent_authentication
+from securecore.http.request import AnyRequest, View
 from securecore.http.view_arguments import request_of
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
-
-View = Callable[..., Any]
 
 
 def requires(
@@ -66,7 +67,7 @@ def requires(
             raise Misuse("@requires needs a transaction, which Django has for synchronous views only: write def.")
 
         @wraps(view)
-        def authorized(*args: Any, **kwargs: Any) -> Any:
+        def authorized(*args: Any, **kwargs: Any) -> HttpResponseBase:
             api_view, request = request_of(args)
             arguments = [request, *args[1 if api_view is None else 2 :]]
             caller = caller_of(request)
@@ -91,7 +92,13 @@ def requires(
     return decorate
 
 
-def _run(caller: Caller, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]) -> Any:
+def _run(
+    caller: Caller,
+    permission: str,
+    obj: Model | None,
+    amount: Callable[[], int | None],
+    view: Callable[[], HttpResponseBase],
+) -> HttpResponseBase:
     allowed = grants.allowed(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
     with allowed as decision:
         response = view()
@@ -101,8 +108,12 @@ def _run(caller: Caller, permission: str, obj: Any, amount: Callable[[], int | N
 
 
 def _run_late(
-    request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]
-) -> Any:
+    request: AnyRequest,
+    permission: str,
+    obj: Model | None,
+    amount: Callable[[], int | None],
+    view: Callable[[], HttpResponseBase],
+) -> HttpResponseBase:
     with late_gate(request) as late:
         late.require(permission, obj, consume=amount())
         response = view()
@@ -113,7 +124,7 @@ def _run_late(
         return response
 
 
-def _target(caller: Caller, permission: str, find: Callable[[], Any]) -> Any:
+def _target(caller: Caller, permission: str, find: Callable[[], Model | None]) -> Model | None:
     """Return the object of a permission.
 
     For a missing object the caller needs the permission on all objects. Otherwise the response is a 403, as for an
@@ -139,10 +150,11 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def recent(*args: Any, **kwargs: Any) -> Any:
+        def recent(*args: Any, **kwargs: Any) -> HttpResponseBase:
             _, request = request_of(args)
             require_recent_authentication(request, within=within)
-            return under_key(view, args, kwargs)
+            response: HttpResponseBase = under_key(view, args, kwargs)
+            return response
 
         recent.securecore_takes_key = True  # type: ignore[attr-defined]
         return recent

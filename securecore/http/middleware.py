@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,7 +33,7 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
-from securecore.http.request import state_of
+from securecore.http.request import AnyUser, GetResponse, SecureRequest, django_request, passed_middleware, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
@@ -52,12 +51,12 @@ class ClientCertificateMiddleware:
     TLS checks them again on an open connection.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            self._admit(request)
+            self._admit(django_request(request))
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
@@ -72,7 +71,7 @@ class ClientCertificateMiddleware:
             return database_away(request, state.database_away)
         return keep_private(request, response)
 
-    def _admit(self, request: Any) -> None:
+    def _admit(self, request: SecureRequest) -> None:
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)
@@ -106,14 +105,14 @@ class SessionMiddleware(DjangoSessionMiddleware):
     It rotates the id after a change of the user's privileges. It sets the cookie of a new id also if the view fails.
     """
 
-    def process_request(self, request: Any) -> None:
+    def process_request(self, request: HttpRequest) -> None:
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         request.session = self.SessionStore(presented_key, *proven(request))  # securecore's engine (securecore.E201)
-        if isinstance(request.session, SessionStore) and hasattr(request, "access"):
-            request.session.already_read = request.access.fresh_session
+        if isinstance(request.session, SessionStore) and passed_middleware(request):
+            request.session.already_read = django_request(request).access.fresh_session
 
-    def process_response(self, request: Any, response: Any) -> Any:
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = getattr(request, "session", None)
         try:
             if not isinstance(session, SessionStore):
@@ -124,7 +123,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         except DATABASE_AWAY as error:
             return database_away(request, error)
 
-    def _close(self, request: Any, response: Any, session: SessionStore) -> Any:
+    def _close(self, request: HttpRequest, response: HttpResponse, session: SessionStore) -> HttpResponse:
         session.settle()
         if session.is_outdated:
             session.rotate()
@@ -136,7 +135,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
             patch_cache_control(response, private=True, no_store=True)
         return response
 
-    def _save(self, request: Any, response: Any, session: SessionStore) -> Any:
+    def _save(self, request: HttpRequest, response: HttpResponse, session: SessionStore) -> HttpResponse:
         if session.opened_from == {} and session.modified:
             session.opened_from = opened_from(request)
         try:
@@ -153,7 +152,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         return response
 
 
-def set_cookie(response: Any, session: SessionStore) -> None:
+def set_cookie(response: HttpResponse, session: SessionStore) -> None:
     """Set the session cookie, as Django's middleware does."""
     at_close = session.get_expire_at_browser_close()
     response.set_cookie(
@@ -164,7 +163,7 @@ def set_cookie(response: Any, session: SessionStore) -> None:
         path=django_settings.SESSION_COOKIE_PATH,
         secure=django_settings.SESSION_COOKIE_SECURE,
         httponly=django_settings.SESSION_COOKIE_HTTPONLY,
-        samesite=django_settings.SESSION_COOKIE_SAMESITE,
+        samesite=django_settings.SESSION_COOKIE_SAMESITE,  # type: ignore[arg-type]  # a literal in the type stubs
     )
     patch_vary_headers(response, ("Cookie",))
 
@@ -176,13 +175,14 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
     belongs to another user, the first use of ``request.user`` raises the refusal.
     """
 
-    def process_request(self, request: Any) -> None:
+    def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        request.user = SimpleLazyObject(lambda: user_of_plain_view(request))
+        user: Any = SimpleLazyObject(lambda: user_of_plain_view(request))
+        request.user = user
         request.auser = partial(_auser, request)
 
 
-async def _auser(request: Any) -> Any:
+async def _auser(request: HttpRequest) -> AnyUser:
     """Return ``request.user``; reading it may query the database, so it runs in a thread."""
     await sync_to_async(lambda: request.user.is_authenticated)()
     return request.user
@@ -191,7 +191,7 @@ async def _auser(request: Any) -> Any:
 class RefusalMiddleware:
     """Turn a refusal of a view, and an unavailable database, into a problem response."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

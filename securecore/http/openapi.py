@@ -155,7 +155,7 @@ class CertificateScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
     target_class = "securecore.http.authentication.CertificateAuthentication"
     name = "clientCertificate"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
         return {"type": "mutualTLS"}
 
 
@@ -163,7 +163,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
     target_class = "securecore.http.authentication.AccessTokenAuthentication"
     name = "accessToken"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
         description = "Bound to the client certificate, which must be on the wire (RFC 8705)."
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description}
 
@@ -172,7 +172,7 @@ class SimpleJWTScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
     target_class = "securecore.http.authentication.SimpleJWTAuthentication"
     name = "simpleJWT"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
@@ -180,7 +180,7 @@ class DPoPScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-cal
     target_class = "securecore.http.authentication.DPoPAuthentication"
     name = "dpop"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
         description = "With a DPoP header for each request (RFC 9449)."
         return {"type": "http", "scheme": "DPoP", "description": description}
 
@@ -189,5 +189,5 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     target_class = "securecore.http.authentication.SessionAuthentication"
     name = "session"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: SpectacularAutoSchema) -> dict[str, str]:
         return {"type": "apiKey", "in": "cookie", "name": django_settings.SESSION_COOKIE_NAME}

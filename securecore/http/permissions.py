@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import AbstractContextManager
-from typing import Any
 
+from django.db.models import Model
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -38,7 +38,7 @@ Requester = AnyRequest | str | tuple[str, ...]
 
 
 def authorize(
-    caller: Requester, permission: str, obj: Any = None, *, consume: int | None = None
+    caller: Requester, permission: str, obj: Model | None = None, *, consume: int | None = None
 ) -> AbstractContextManager[Decision]:
     """Run a block only if the caller, a request or a principal, holds ``permission`` when the block commits.
 

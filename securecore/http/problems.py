@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from securecore import database, events
 from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused, SessionRefused
+from securecore.http.request import certificate_of
 from securecore.sessions import SessionStore
 
 CONTENT_TYPE = "application/problem+json"
@@ -34,7 +35,7 @@ def is_database_away(error: BaseException) -> bool:
 
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
     """Return the response to a refused request, and emit its event. Only the event holds the cause."""
-    certificate = getattr(request, "client_certificate", None)
+    certificate = certificate_of(request)
     events.emit(
         events.RequestRefused(
             code=refusal.code,
@@ -119,7 +120,7 @@ def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
     return problem
 
 
-def _writable(detail: Any) -> Any:
+def _writable(detail: object) -> object:
     """Return the details of an error with lone surrogates escaped.
 
     JSON may contain a lone surrogate, but UTF-8 cannot encode it. ``ChoiceField`` quotes the refused value in its
@@ -137,7 +138,7 @@ def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[st
     return problem | ({"detail": detail} if detail else {})
 
 
-def _session_is_refused(request: Any) -> bool:
+def _session_is_refused(request: HttpRequest) -> bool:
     # This also covers REST framework's own SessionAuthentication, which treats such a session as anonymous, and a view
     # that has not loaded the session yet.
     session = getattr(request, "session", None)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import _AnyUser, _User
 
     from securecore.caller import Access
     from securecore.errors import Refused
@@ -34,6 +34,10 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 #: A request of Django or of REST framework. REST framework's request is no ``HttpRequest`` at run time; its type stubs
 #: declare one.
 AnyRequest = HttpRequest | Request
+#: ``request.user``.
+AnyUser: TypeAlias = "_AnyUser"
+#: An object of the project's user model.
+User: TypeAlias = "_User"
 #: A view function, a handler method, or ``dispatch``.
 View = Callable[..., HttpResponseBase]
 #: The next middleware, or the view.
@@ -49,7 +53,7 @@ class SecureRequest(HttpRequest):
     #: The client certificate of the connection, or None.
     client_certificate: ClientCertificate | None
     #: The active user of the certificate, or None.
-    certificate_user: AbstractBaseUser | None
+    certificate_user: User | None
     #: The credentials of the request. The first use of a row runs the one query.
     access: Access
     #: The ``DPoP`` header of the request.
@@ -61,6 +65,12 @@ class SecureRequest(HttpRequest):
 def django_request(request: AnyRequest) -> SecureRequest:
     """Return Django's request, also for a REST framework request, which wraps one."""
     return cast("SecureRequest", getattr(request, "_request", request))
+
+
+def certificate_of(request: AnyRequest) -> ClientCertificate | None:
+    """Return the client certificate; None also if ``ClientCertificateMiddleware`` has not run or has refused."""
+    certificate: ClientCertificate | None = getattr(django_request(request), "client_certificate", None)
+    return certificate
 
 
 def passed_middleware(request: AnyRequest) -> bool:

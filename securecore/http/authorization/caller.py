@@ -18,7 +18,7 @@ from securecore.errors import AuthenticationRequired
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
-from securecore.http.request import AnyRequest, django_request, state_of
+from securecore.http.request import AnyRequest, User, django_request, state_of
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
@@ -88,7 +88,7 @@ def is_signed_by_certificate(request: AnyRequest) -> bool:
     return choice.certificate_is_the_callers
 
 
-def certificate_user_now(request: AnyRequest) -> Any | None:
+def certificate_user_now(request: AnyRequest) -> User | None:
     """Return ``request.certificate_user``, read from the database again if it comes from a lease.
 
     Use this function in a view that issues a session or a token, which lives longer than the request. Raises
@@ -101,7 +101,7 @@ def certificate_user_now(request: AnyRequest) -> Any | None:
     return of_django.certificate_user
 
 
-def _user(request: AnyRequest) -> Any | None:
+def _user(request: AnyRequest) -> User | None:
     """Return the active user that the request acts as, or None.
 
     In a plain Django view the user comes from the session, or else from the certificate. In a REST framework view the
@@ -109,11 +109,10 @@ def _user(request: AnyRequest) -> Any | None:
     """
     user: Any = request.user
     if not isinstance(request, Request):
-        return user if user.is_authenticated else django_request(request).certificate_user
-    if user is None or not user.is_authenticated:
-        return None
-    choice_of(request)
-    return user
+        user = user if user.is_authenticated else django_request(request).certificate_user
+    elif user is not None and user.is_authenticated:
+        choice_of(request)
+    return user if user is not None and user.is_authenticated else None
 
 
 def _certificates(request: AnyRequest) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ This module judges the token, the session and the certificate, and raises the re
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+
+from django.http import HttpRequest
 
 from securecore import events
 from securecore.caller import credential_table
@@ -15,7 +16,7 @@ from securecore.caller.credential_table import Choice, ProvenCredential
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.freshness.dpop import proof_for_token
-from securecore.http.request import SecureRequest
+from securecore.http.request import AnyUser, SecureRequest, User, django_request
 from securecore.http.sessions.session_user import session_user, user_beside
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken, simplejwt
@@ -24,7 +25,7 @@ from securecore.tokens import AccessToken, simplejwt
 _PLAIN = (credential_table.SESSION, credential_table.CERTIFICATE)
 
 
-def user_by_bearer(request: SecureRequest) -> tuple[Any, AccessToken]:
+def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
     """Return the user and the token of ``Authorization: Bearer``.
 
     Raises ``InvalidToken`` unless the token is good, not revoked, and bound to the client certificate (RFC 8705
@@ -39,7 +40,7 @@ def user_by_bearer(request: SecureRequest) -> tuple[Any, AccessToken]:
     return request.access.user_of_token(), token
 
 
-def user_by_dpop(request: SecureRequest) -> tuple[Any, AccessToken]:
+def user_by_dpop(request: SecureRequest) -> tuple[User, AccessToken]:
     """Return the user and the token of ``Authorization: DPoP``.
 
     Raises ``InvalidToken``, ``InvalidDPoPProof`` or ``UseDPoPNonce`` unless the token is good, not revoked, and
@@ -49,7 +50,7 @@ def user_by_dpop(request: SecureRequest) -> tuple[Any, AccessToken]:
     return request.access.user_of_token(), request.access.good_token()
 
 
-def accepted_token(request: SecureRequest, user: Any, token: Any) -> ProvenCredential:
+def accepted_token(request: SecureRequest, user: AnyUser, token: object) -> ProvenCredential:
     """Return the credential of a token that an authentication class accepted for ``user``.
 
     ``token`` is ``request.auth``: an ``AccessToken``, or a value of another package's class.
@@ -80,7 +81,7 @@ def choose(
     request: SecureRequest,
     token: ProvenCredential | None = None,
     *,
-    session: Any = None,
+    session: AnyUser | None = None,
     takes: Collection[str] = credential_table.EVERY_KIND,
 ) -> Choice:
     """Choose the credential that makes a Django request, in a view that ``takes`` these kinds.
@@ -100,16 +101,17 @@ def choose(
     return choice
 
 
-def user_of_plain_view(request: SecureRequest) -> Any:
+def user_of_plain_view(request: HttpRequest) -> AnyUser:
     """Return ``request.user`` of a plain Django view: the session's user.
 
     Raises ``InvalidToken`` if securecore's access token in the Authorization header is not good, and
     ``CredentialsConflict`` if it belongs to another user. A token of another package is ignored here.
     """
-    user = session_user(request)
-    token = own_token(request)
-    if token is not None or not _is_bound_session(request):
-        choose(request, token, session=user if user.is_authenticated else None, takes=_PLAIN)
+    user: AnyUser = session_user(request)
+    of_django = django_request(request)
+    token = own_token(of_django)
+    if token is not None or not _is_bound_session(of_django):
+        choose(of_django, token, session=user if user.is_authenticated else None, takes=_PLAIN)
     return user
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
@@ -41,7 +40,7 @@ _SET_ASIDE = "securecore.strange_charset"
 _LONGEST_CONTENT_TYPE = 1_024
 
 
-def set_aside_strange_charset(*, environ: dict[str, Any] | None = None, **_: Any) -> None:
+def set_aside_strange_charset(*, environ: dict[str, object] | None = None, **_: object) -> None:
     """Take a charset in which Django cannot decode the query out of ``CONTENT_TYPE``, on ``request_started``.
 
     Django decodes the query while it makes the request, before any middleware: for ``charset=hex`` an exception leaves

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
+
+from django.http import HttpRequest
 
 from securecore.conf import django_settings
 from securecore.errors import BodyIncomplete
-from securecore.http.request import django_request, state_of
+from securecore.http.request import AnyRequest, django_request, state_of
+
+if TYPE_CHECKING:
+    from securecore.http.sessions.exposure import WatchedBody
 
 _CHUNK = 65_536
 
 
-def receive_body(request: Any) -> None:
+def receive_body(request: AnyRequest) -> None:
     """Receive the whole body of ``request``. Raises ``BodyIncomplete`` (400) if the client stops before its end.
 
     Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory; a longer body goes to a temporary file. Django applies
@@ -46,7 +51,7 @@ def receive_body(request: Any) -> None:
     state_of(request).body_is_received = True
 
 
-def _length(request: Any) -> int:
+def _length(request: HttpRequest) -> int:
     """Return the length that Django reads: 0 if the header is no number."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
@@ -54,7 +59,7 @@ def _length(request: Any) -> int:
         return 0
 
 
-def _copy(request: Any, received: Any) -> int:
+def _copy(request: HttpRequest, received: IO[bytes]) -> int:
     """Copy the rest of the body to ``received``; return the number of bytes that the client has sent in total."""
     stream, size = _source(request), 0
     while chunk := _chunk(stream):
@@ -64,22 +69,27 @@ def _copy(request: Any, received: Any) -> int:
     return int(getattr(stream, "_pos", size))
 
 
-def _chunk(stream: Any) -> Any:
+def _chunk(stream: IO[bytes]) -> bytes:
     try:
         return stream.read(_CHUNK)
     except OSError as error:  # the client's; a full disk of ours is a 500
         raise BodyIncomplete from error
 
 
-def _source(request: Any) -> Any:
+def _source(request: HttpRequest) -> IO[bytes]:
     """Return the stream of the connection, without the ``WatchedBody`` around it that searches for session ids."""
-    watched = state_of(request).watched_body
-    return watched._stream if watched is not None and request._stream is watched else request._stream
+    watched = _watched(request)
+    return request._stream if watched is None else watched._stream
 
 
-def _put(request: Any, received: Any) -> None:
-    watched = state_of(request).watched_body
-    if watched is not None and request._stream is watched:
-        watched._stream = received
+def _put(request: HttpRequest, received: IO[bytes]) -> None:
+    watched = _watched(request)
+    if watched is None:
+        request._stream = received  # type: ignore[assignment]  # Django reads, and needs no more of a stream
     else:
-        request._stream = received
+        watched._stream = received
+
+
+def _watched(request: HttpRequest) -> WatchedBody | None:
+    stream: Any = request._stream
+    return stream if stream is not None and stream is state_of(request).watched_body else None

@@ -15,7 +15,6 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -45,7 +44,7 @@ class Source:
     sends: tuple[str, ...] = ()
 
 
-def certificate_of_connection(connection: Any) -> ClientCertificate | None:
+def certificate_of_connection(connection: object) -> ClientCertificate | None:
     """Return the client certificate of a TLS connection that gunicorn itself ends (``environ["gunicorn.socket"]``).
 
     Return None for a connection without TLS, and for a server that verifies no client certificate.

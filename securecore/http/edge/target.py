@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import quote, unquote_to_bytes
+
+from securecore.http.request import AnyRequest
 
 #: The characters of RFC 3986 section 3.3 that quote() must keep, in addition to those that it always keeps.
 PATH_CHARACTERS = "/!$&'()*+,;=:@"
@@ -14,7 +15,7 @@ _PATH = re.compile(r"(?:[\w.~/!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+", re.ASCII)
 _RAW_TARGETS = ("RAW_URI", "REQUEST_URI")
 
 
-def target_uri(request: Any) -> str:
+def target_uri(request: AnyRequest) -> str:
     """Return the target URI of ``request`` with its query (RFC 9110 section 7.1).
 
     The path is byte for byte the one that the client sent, if the server provides the undecoded target. The query is

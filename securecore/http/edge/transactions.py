@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 from django.db import connections, transaction
 
-View = TypeVar("View", bound=Callable[..., Any])
+from securecore.http.request import View
 
 
 def outside_transactions(view: View) -> View:

@@ -12,20 +12,23 @@ Note [When a proof is claimed]
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+
+from django.http import HttpRequest
 
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.target import target_uri
+from securecore.http.request import SecureRequest
 from securecore.replay import dpop, server_nonce
+from securecore.tokens import AccessToken
 
 
 class PresentedProof:
     """The ``DPoP`` header of one request, as ``request.dpop_proof``. The proof is verified at its first use."""
 
-    def __init__(self, request: Any) -> None:
+    def __init__(self, request: SecureRequest) -> None:
         self._request = request
 
     def verified(self) -> dpop.Proof | None:
@@ -57,12 +60,16 @@ class PresentedProof:
             return
         access = self._request.access
         try:
-            proof = self.verified() if access.token is not None else None
-            if proof is not None and access.token.binding == f"jkt:{proof.jkt}":
+            if access.token is not None and self._is_of(access.token):
                 access.user_of_token()
                 _ = self._replayed
         except (InvalidDPoPProof, InvalidToken, UseDPoPNonce):
             return
+
+    def _is_of(self, token: AccessToken) -> bool:
+        """Return whether the key of the token has made the proof."""
+        proof = self.verified()
+        return proof is not None and token.binding == f"jkt:{proof.jkt}"
 
     @cached_property
     def _verified(self) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonce | None:
@@ -73,7 +80,7 @@ class PresentedProof:
         try:
             return dpop.verify_proof(
                 presented,
-                method=request.method,
+                method=str(request.method),
                 url=_url(request),
                 access_token=authorization_of(request).dpop_token,
                 now=now,
@@ -97,7 +104,7 @@ class PresentedProof:
         return None
 
 
-def proof_for_token(request: Any) -> None:
+def proof_for_token(request: SecureRequest) -> None:
     """Accept the request's proof for its token.
 
     Raises ``InvalidDPoPProof`` for a missing, bad or repeated proof, ``UseDPoPNonce``, and ``InvalidToken`` for a token
@@ -115,5 +122,5 @@ def proof_for_token(request: Any) -> None:
     request.dpop_proof.claimed()
 
 
-def _url(request: Any) -> str:
+def _url(request: HttpRequest) -> str:
     return target_uri(request).partition("?")[0]

@@ -14,12 +14,15 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial, wraps
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from django.db import transaction
 from django.http.request import RawPostDataException
+from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
+from rest_framework.request import Request as RestRequest
 
 from securecore import clock, database, replay
 from securecore.caller import credential_table
@@ -43,15 +46,17 @@ from securecore.http.authorization.header import DPOP, authorization_of, challen
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
 from securecore.http.idempotency.views import under_key
-from securecore.http.request import SAFE_METHODS, state_of
+from securecore.http.request import SAFE_METHODS, AnyRequest, View, django_request, state_of
 from securecore.http.view_arguments import request_of
 from securecore.message_signatures import PublicKey, Request
 from securecore.replay import signature_keys
 
-View = Callable[..., Any]
 
-
-def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
+@overload
+def fresh(view: View) -> View: ...
+@overload
+def fresh(*, proof: str) -> Callable[[View], View]: ...
+def fresh(view: View | None = None, *, proof: str = "nonce") -> View | Callable[[View], View]:
     """Accept a request once, by its ``proof``: ``@fresh`` or ``@fresh(proof="signature")``.
 
     A missing or malformed proof is a 400. A stale, future or wrong proof is a 401. A repeated proof is a 409, and early
@@ -64,10 +69,13 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View:
     if proof not in PROOFS:
         raise Misuse(f"@fresh(proof={proof!r}): use one of {', '.join(map(repr, PROOFS))}.")
     if view is None:
-        return partial(fresh, proof=proof)
+        return partial(_decorated, proof=proof)
+    return _decorated(view, proof=proof)
 
+
+def _decorated(view: View, *, proof: str) -> View:
     @wraps(view)
-    def claimed(*args: Any, **kwargs: Any) -> Any:
+    def claimed(*args: object, **kwargs: object) -> HttpResponseBase:
         _, request = request_of(args)
         claim_freshness(request, proof)
         return inner(*args, **kwargs)
@@ -90,7 +98,7 @@ class FreshMixin:
     #: The methods that must be fresh; None for each unsafe method. "GET" includes HEAD.
     fresh_methods: ClassVar[tuple[str, ...] | None] = None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if cls.freshness not in PROOFS:
             raise Misuse(f"{cls.__name__}.freshness is {cls.freshness!r}: use one of {', '.join(map(repr, PROOFS))}.")
@@ -113,21 +121,21 @@ class FreshMixin:
         return method in cls.fresh_methods or (method == "HEAD" and "GET" in cls.fresh_methods)
 
     @classmethod
-    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
-        view = super().as_view(*args, **kwargs)  # type: ignore[misc]
+    def as_view(cls, *args: object, **kwargs: object) -> Any:
+        view: View = super().as_view(*args, **kwargs)  # type: ignore[misc]
         return transaction.non_atomic_requests(using=settings.DATABASE)(view)
 
-    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: RestRequest, *args: object, **kwargs: object) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
-        if self.demands_freshness(request.method):
+        if self.demands_freshness(str(request.method)):
             claim_freshness(request, self.freshness)
-        name = request.method.lower()
+        name = str(request.method).lower()
         if hasattr(self, name):
             exempt = getattr(type(self).dispatch, "_non_atomic_requests", ())  # type: ignore[attr-defined]
             setattr(self, name, _in_requests_transaction(getattr(self, name), exempt=exempt))
 
 
-def claim_freshness(request: Any, proof: str) -> None:
+def claim_freshness(request: AnyRequest, proof: str) -> None:
     """Claim the proof of ``request``; ``proof`` is a key of ``PROOFS``.
 
     Raises the refusal of the proof, and ``Misuse`` inside a transaction.
@@ -144,23 +152,24 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
     """
     exempt = frozenset(exempt)
 
-    def atomic_view(*args: Any, **kwargs: Any) -> Any:
-        if not database.connection().settings_dict["ATOMIC_REQUESTS"] or settings.DATABASE in exempt:
-            return under_key(view, args, kwargs)
-        receive_body(request_of(args)[1])
-        with transaction.atomic(using=settings.DATABASE):
-            return under_key(view, args, kwargs)
+    def atomic_view(*args: object, **kwargs: object) -> HttpResponseBase:
+        is_atomic = database.connection().settings_dict["ATOMIC_REQUESTS"] and settings.DATABASE not in exempt
+        if is_atomic:
+            receive_body(request_of(args)[1])
+        with transaction.atomic(using=settings.DATABASE) if is_atomic else nullcontext():
+            response: HttpResponseBase = under_key(view, args, kwargs)
+        return response
 
     return atomic_view
 
 
-def _nonce(request: Any, now: dt.datetime) -> None:
+def _nonce(request: AnyRequest, now: dt.datetime) -> None:
     made_at = replay.parse_timestamp(request.headers.get("X-Request-Timestamp"), now=now)
     presented_nonce = request.headers.get("X-Request-Nonce")
     replay.claim_nonce(presented_nonce, scope=nonce_scope(request), made_at=made_at, now=now)
 
 
-def _dpop(request: Any, _: dt.datetime) -> None:
+def _dpop(request: AnyRequest, _: dt.datetime) -> None:
     """Accept the request's DPoP-bound access token and the proof of its key.
 
     A proof without a token is not enough, because any client can create a key.
@@ -176,9 +185,9 @@ def _dpop(request: Any, _: dt.datetime) -> None:
         raise
 
 
-def _signature(request: Any, now: dt.datetime) -> None:
+def _signature(request: AnyRequest, now: dt.datetime) -> None:
     fields = {name.lower(): value for name, value in request.headers.items()}
-    message = Request(method=request.method, url=target_uri(request), fields=fields)
+    message = Request(method=str(request.method), url=target_uri(request), fields=fields)
     try:
         key_of = partial(_signature_key, request)
         signature = replay.verify_signature(message, body=_raw_body(request), key_of=key_of, now=now)
@@ -188,14 +197,14 @@ def _signature(request: Any, now: dt.datetime) -> None:
     replay.claim_signature(signature, now=now)
 
 
-def _signature_key(request: Any, keyid: str) -> PublicKey:
+def _signature_key(request: AnyRequest, keyid: str) -> PublicKey:
     """Return the public key named ``keyid``: the client certificate's key or a key registered for the caller.
 
     ``keyid`` may be the thumbprint of the client certificate if the certificate is the caller's own. A good signature
     by another user's or service's key is refused (RFC 9421 section 7.3.3): for example a signature by a backend's
     certificate on a request with the DPoP token of one of its users.
     """
-    certificate = request.client_certificate
+    certificate = django_request(request).client_certificate
     if certificate is not None and keyid == certificate.thumbprint:
         if not is_signed_by_certificate(request):
             raise SignatureKeyUnknown
@@ -208,20 +217,20 @@ def _signature_key(request: Any, keyid: str) -> PublicKey:
     return signature_keys.loaded(key.public_key.encode())
 
 
-def _user_of(request: Any) -> str:
+def _user_of(request: AnyRequest) -> str:
     credential = choice_of(request).credential
     if credential is None or credential.user is None:
         raise AuthenticationRequired
     return credential.user
 
 
-def _raw_body(request: Any) -> bytes:
+def _raw_body(request: AnyRequest) -> bytes:
     try:
-        return request.body  # type: ignore[no-any-return]
+        return request.body
     except RawPostDataException as error:
         # CSRF protection or a permission has parsed a multipart form, and Django does not keep its bytes.
         reason: Refused = ContentDigestMismatch("The body was read before it could be compared.")
         raise reason from error
 
 
-PROOFS: dict[str, Callable[[Any, dt.datetime], None]] = {"nonce": _nonce, "dpop": _dpop, "signature": _signature}
+PROOFS: dict[str, Callable[[AnyRequest, dt.datetime], None]] = {"nonce": _nonce, "dpop": _dpop, "signature": _signature}

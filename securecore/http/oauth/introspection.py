@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from securecore import caller, clock, tokens
@@ -18,7 +19,7 @@ _INACTIVE = {"active": False}
 class IntrospectionView(OAuthView):
     """Return the state and the claims of a token, to its own client and to clients that may introspect."""
 
-    def post(self, request: Any) -> Response:
+    def post(self, request: Request) -> Response:
         client = self.authenticated_client()
         presented_token = self.parameter("token")
         family = tokens.refresh.family_of(presented_token)
@@ -66,5 +67,5 @@ class IntrospectionView(OAuthView):
         }
 
 
-def _may_know(client: AuthenticatedClient, client_id: str, user_id: Any) -> bool:
+def _may_know(client: AuthenticatedClient, client_id: str, user_id: object) -> bool:
     return client.may_introspect or client.owns(client_id=client_id, user_id=user_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import QueryDict, UnreadablePostError
@@ -10,6 +11,7 @@ from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -20,6 +22,8 @@ from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
+from securecore.http.request import certificate_of
+from securecore.identity import ClientCertificate
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -36,7 +40,9 @@ class FormParser(BaseParser):
 
     media_type = "application/x-www-form-urlencoded"
 
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> QueryDict:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, object] | None = None
+    ) -> QueryDict:
         longest: Any = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # None is no limit
         if longest is None:
             return QueryDict(stream.read(), encoding="utf-8")
@@ -68,33 +74,38 @@ class OAuthView(APIView):
     parser_classes = (FormParser,)
     renderer_classes = (JSONRenderer,)
 
-    #: REST framework's request, with the attributes that securecore's middleware adds.
-    request: Any
-
-    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         """Refuse a repeated parameter, also if the grant type does not read it (RFC 6749 section 3.2)."""
         super().initial(request, *args, **kwargs)
         for name in _PARAMETERS:
             self.optional_parameter(name)
 
-    def handle_exception(self, error: Exception) -> Any:
+    def handle_exception(self, error: Exception) -> Response:
         error = _as_oauth_error(error)
         if not isinstance(error, OAuthError):
             return super().handle_exception(error)
+        certificate = certificate_of(self.request)
         events.emit(
             events.RequestRefused(
                 code=error.error,
                 method=str(self.request.method),
                 path=self.request.path,
-                thumbprint=getattr(getattr(self.request, "client_certificate", None), "thumbprint", None),
+                thumbprint=certificate.thumbprint if certificate else None,
                 reason=repr(error.__cause__ or ""),
             )
         )
         return Response({"error": error.error}, status=error.status, headers=error.headers)
 
-    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
         response["Cache-Control"] = "no-store"
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def client_certificate(self) -> ClientCertificate:
+        """Return the certificate of the connection. Raises ``invalid_client`` (401) without one."""
+        certificate = certificate_of(self.request)
+        if certificate is None:
+            raise OAuthError("invalid_client", status=401)
+        return certificate
 
     def parameter(self, name: str) -> str:
         """Return a parameter. Raises ``invalid_request`` if it is missing, empty or repeated (RFC 6749 section 3.2)."""
@@ -120,9 +131,7 @@ class OAuthView(APIView):
         """
         if authorization_of(self.request).scheme == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
             raise OAuthError("invalid_request")
-        certificate = self.request.client_certificate
-        if certificate is None:
-            raise OAuthError("invalid_client", status=401)
+        certificate = self.client_certificate()
         presented = clients.PresentedCertificate(
             thumbprint=certificate.thumbprint,
             subject=certificate.subject,

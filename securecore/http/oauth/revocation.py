@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from securecore import clock, revocation, tokens
@@ -19,7 +18,7 @@ class RevocationView(OAuthView):
     for each value of the hint, also for an unknown value (section 2.1).
     """
 
-    def post(self, request: Any) -> Response:
+    def post(self, request: Request) -> Response:
         client = self.authenticated_client()
         presented_token = self.parameter("token")
         family = tokens.refresh.family_of(presented_token)

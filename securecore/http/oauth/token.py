@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from securecore import clock, database, events, grants, identity, tokens
 from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
+from securecore.http.request import django_request
 from securecore.tokens import refresh
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -22,15 +23,16 @@ GRANT_TYPES = ("client_credentials", "refresh_token", CERTIFICATE_GRANT)
 class TokenView(OAuthView):
     """Issue tokens that are bound to the request's DPoP key, or without a DPoP proof to its certificate."""
 
-    def post(self, request: Any) -> Response:
+    def post(self, request: Request) -> Response:
         grant_type = self.parameter("grant_type")
         if grant_type not in GRANT_TYPES:
             raise OAuthError("unsupported_grant_type")
         # Authenticate the client before the proof is claimed, so that an unknown client cannot insert rows.
         client = self.authenticated_client()
-        identity.remember(certificate=request.client_certificate, now=clock.now())
-        proof = request.dpop_proof.claimed()
-        binding = f"jkt:{proof.jkt}" if proof else f"x5t#S256:{request.client_certificate.thumbprint}"
+        certificate = self.client_certificate()
+        identity.remember(certificate=certificate, now=clock.now())
+        proof = django_request(request).dpop_proof.claimed()
+        binding = f"jkt:{proof.jkt}" if proof else f"x5t#S256:{certificate.thumbprint}"
         if grant_type == "refresh_token":
             return self._refresh(client, binding)
         scope = self._scope(client)
@@ -41,7 +43,7 @@ class TokenView(OAuthView):
         return self._certificate(client, binding, scope)
 
     def _certificate(self, client: AuthenticatedClient, binding: str, scope: str) -> Response:
-        user = self.request.certificate_user
+        user = django_request(self.request).certificate_user
         if user is None:
             raise OAuthError("invalid_grant")
         with self._behind_gates(client, user.pk):
@@ -49,7 +51,7 @@ class TokenView(OAuthView):
                 user_id=user.pk,
                 client_id=client.client_id,
                 binding=self._refresh_binding(client, binding),
-                certificate=self.request.client_certificate.thumbprint,
+                certificate=self.client_certificate().thumbprint,
                 scope=scope,
                 rotates=client.rotates_refresh_tokens,
                 now=clock.now(),
@@ -71,7 +73,7 @@ class TokenView(OAuthView):
                 client_id=client.client_id,
                 user_id=None if client.is_registered else client.user.pk,
                 binding=self._refresh_binding(client, binding),
-                certificate=self.request.client_certificate.thumbprint,
+                certificate=self.client_certificate().thumbprint,
                 now=clock.now(),
             )
             if isinstance(outcome, refresh.Redeemed):
@@ -95,13 +97,13 @@ class TokenView(OAuthView):
         )
 
     @contextmanager
-    def _behind_gates(self, client: AuthenticatedClient, user_id: Any) -> Iterator[None]:
+    def _behind_gates(self, client: AuthenticatedClient, user_id: object) -> Iterator[None]:
         """Run the block, which issues tokens, in one transaction that enters the gates of user, client and certificate.
 
         A revocation of one of the three either waits for the block and then ends its tokens, or has committed before.
         In the second case this method sees the revocation and raises ``invalid_grant``.
         """
-        presented = identity.identifiers(self.request.client_certificate)
+        presented = identity.identifiers(self.client_certificate())
         names = (f"user:{user_id}", principals.service(client.client_id), *map(principals.certificate, presented))
         with database.outermost_transaction("A token request"):
             if grants.enter(names, clock=clock.now):
@@ -112,7 +114,7 @@ class TokenView(OAuthView):
         # If the client proves a DPoP key, the refresh token is bound to this key (RFC 9449 section 5).
         if binding.startswith("jkt:"):
             return binding
-        return client.refresh_binding(self.request.client_certificate.thumbprint)
+        return client.refresh_binding(self.client_certificate().thumbprint)
 
     def _scope(self, client: AuthenticatedClient) -> str:
         requested = (self.optional_parameter("scope") or "").split()
@@ -143,7 +145,7 @@ class TokenView(OAuthView):
         self,
         client: AuthenticatedClient,
         *,
-        user_id: Any,
+        user_id: object,
         binding: str,
         scope: str,
         family: tokens.RefreshFamily | None = None,
@@ -153,7 +155,7 @@ class TokenView(OAuthView):
             subject=str(user_id),
             client_id=client.client_id,
             binding=binding,
-            certificate=self.request.client_certificate.thumbprint,
+            certificate=self.client_certificate().thumbprint,
             scope=scope,
             family_id=family.pk if family else None,
             is_registered=client.is_registered,
