@@ -18,7 +18,7 @@ from securecore.errors import AuthenticationRequired
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
-from securecore.http.request import AnyRequest, User, django_request, state_of
+from securecore.http.request import AnyRequest, User, certificate_of, django_request, passed_middleware, state_of
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
@@ -116,13 +116,15 @@ def _user(request: AnyRequest) -> User | None:
 
 
 def _certificates(request: AnyRequest) -> tuple[str, ...]:
-    presented = django_request(request).client_certificate
+    presented = certificate_of(request)
     return tuple(map(principals.certificate, identity.identifiers(presented))) if presented else ()
 
 
 def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
-    return None if isinstance(request, Request) else django_request(request).access.token
+    if isinstance(request, Request) or not passed_middleware(request):
+        return None
+    return django_request(request).access.token
 
 
 def _session(request: AnyRequest) -> tuple[UUID, Any] | None:
