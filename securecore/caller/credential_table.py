@@ -1,17 +1,18 @@
 """The table of callers: the credentials that may be together in one request, and the caller that they give it.
 
-Plain values go in and a decision comes out. ``http.authorization.credentials`` reads the credentials of a request;
+Plain values go in and a choice comes out. ``http.authorization.credentials`` reads the credentials of a request;
 docs/callers.md prints the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from securecore.grants import principal_of
 
-#: Kinds of credential, strongest first. The strongest one that the view accepts decides the caller.
+#: Kinds of credential, strongest first. The strongest one that the view takes makes the request.
 BEARER = "access token (Bearer)"
 DPOP = "access token (DPoP)"
 OTHER = "token of another package"
@@ -40,7 +41,7 @@ TABLE: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-class Credential(NamedTuple):
+class ProvenCredential(NamedTuple):
     """One proven credential of a request: its signature, dates, proof, binding and revocation were judged."""
 
     kind: str
@@ -52,62 +53,54 @@ class Credential(NamedTuple):
     is_nobodys: bool = False
 
     @classmethod
-    def of(cls, kind: str, user: object | None, *ties: str, is_nobodys: bool = False) -> Credential:
+    def of(cls, kind: str, user: object | None, *ties: str, is_nobodys: bool = False) -> ProvenCredential:
         """Return the credential of ``user``, a user object or None."""
         return cls(kind, None if user is None else principal_of(user), frozenset(ties), is_nobodys)
 
 
-class Decision(NamedTuple):
-    """The caller of a request. ``conflict`` names the kinds of two credentials that must not be in one request."""
+class Choice(NamedTuple):
+    """The credential that makes a request, or the conflict for which the request is refused."""
 
-    #: The credential that decides the caller; None for a request without one.
-    by: Credential | None = None
-    #: The relation of the client certificate to ``by``; empty without a certificate, or if ``by`` is the certificate.
-    certificate: str = ""
+    #: None for a request without a credential that the view takes.
+    credential: ProvenCredential | None = None
+    #: The relation of ``credential`` to the client certificate. Empty without a certificate, and if ``credential`` is
+    #: the certificate.
+    relation: str = ""
+    #: The kinds of two credentials that must not be in one request.
     conflict: tuple[str, str] | None = None
 
     @property
     def certificate_vouches(self) -> bool:
         """Say whether only a holder of the client certificate's key can be this caller."""
-        return self.certificate == BOUND or (self.by is not None and self.by.kind == CERTIFICATE)
+        return self.relation == BOUND or (self.credential is not None and self.credential.kind == CERTIFICATE)
 
     @property
     def certificate_is_the_callers(self) -> bool:
         """Say whether the certificate is the caller's own: a signature by its key is then the caller's signature."""
-        return self.certificate_vouches or self.certificate == SAME_USER
+        return self.certificate_vouches or self.relation == SAME_USER
 
 
-def decide(credentials: Sequence[Credential | None], takes: Collection[str] = EVERY_KIND) -> Decision:
-    """Decide the caller of a request with these ``credentials``, in a view that ``takes`` these kinds.
+def choose(credentials: Sequence[ProvenCredential | None], takes: Collection[str] = EVERY_KIND) -> Choice:
+    """Choose the credential that makes a request with these ``credentials``, in a view that ``takes`` these kinds.
 
-    A credential that the view does not accept, and that is stronger than the deciding one, must name the same user.
+    A credential that the view does not accept, and that is stronger than the chosen one, must name the same user.
     Example: an access token beside a session in a plain Django view.
     """
     presented = sorted((each for each in credentials if each is not None), key=lambda each: EVERY_KIND.index(each.kind))
-    beside = ""
-    for index, first in enumerate(presented):
-        for second in presented[index + 1 :]:
-            relation = _relation(first, second)
-            if not relation:
-                return Decision(conflict=(first.kind, second.kind))
-            if second.kind == CERTIFICATE and not index:
-                beside = relation
-    by = next((each for each in presented if each.kind in takes), None)
-    if by is None:
-        return Decision()
-    for stronger in presented[: presented.index(by)]:
-        if by.user is not None and stronger.user != by.user:
-            return Decision(conflict=(stronger.kind, by.kind))
-    if by is not presented[0]:
-        beside = "" if by.kind == CERTIFICATE else _beside(by, presented[-1])
-    return Decision(by, beside)
+    for first, second in combinations(presented, 2):
+        if not _relation(first, second):
+            return Choice(conflict=(first.kind, second.kind))
+    chosen = next((each for each in presented if each.kind in takes), None)
+    if chosen is None:
+        return Choice()
+    for stronger in presented[: presented.index(chosen)]:
+        if chosen.user is not None and stronger.user != chosen.user:
+            return Choice(conflict=(stronger.kind, chosen.kind))
+    weakest = presented[-1]
+    return Choice(chosen, _relation(chosen, weakest) if weakest.kind == CERTIFICATE else "")
 
 
-def _beside(by: Credential, last: Credential) -> str:
-    return _relation(by, last) if last.kind == CERTIFICATE else ""
-
-
-def _relation(first: Credential, second: Credential) -> str:
+def _relation(first: ProvenCredential, second: ProvenCredential) -> str:
     """Return the first relation of the table's row that holds, or an empty string."""
     holds = set(first.ties) if second.kind == CERTIFICATE else set()
     if first.user is not None and first.user == second.user:

@@ -170,11 +170,11 @@ def _unnamed(view: type[GrantedView], given: dict[str, Any], actions: Actions) -
     permissions = given.get("permission_classes", cast(Any, view).permission_classes)
     if any(asking_permissions(permissions, HasGrant)):
         return []
-    return unnamed_actions(view, given.get("grants", view.grants), actions)
+    return unnamed_actions(cast(Any, view), given.get("grants", view.grants), actions)
 
 
 def _unknown(view: type[GrantedView], given: dict[str, Any], actions: Actions) -> list[str]:
-    return unknown_names(view, given.get("grants", view.grants), actions)
+    return unknown_names(cast(Any, view), given.get("grants", view.grants), actions)
 
 
 def _name(view: type[Any]) -> str:

@@ -13,7 +13,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 from rest_framework.request import Request
 
-from securecore import clock, tokens
+from securecore import clock
 from securecore.caller import credential_table, user_of_token
 from securecore.errors import (
     CertificateUnknown,
@@ -23,15 +23,8 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
-from securecore.http.authorization.credentials import (
-    CHALLENGES,
-    authorization,
-    challenged,
-    one_caller,
-    token_credential,
-    user_by_bearer,
-    user_by_dpop,
-)
+from securecore.http.authorization.credentials import accepted_token, choose, user_by_bearer, user_by_dpop
+from securecore.http.authorization.header import BEARER, CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.request import AnyUser, SecureRequest, django_request
 from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken, simplejwt
@@ -75,8 +68,9 @@ class CertificateAuthentication(OwnAuthentication):
             if takes_sessions
             else (credential_table.CERTIFICATE,)
         )
-        by = one_caller(django, takes=takes).by
-        if by is not None and by.kind == credential_table.SESSION and (user is None or by.user != principal_of(user)):
+        chosen = choose(django, takes=takes).credential
+        is_by_session = chosen is not None and chosen.kind == credential_table.SESSION
+        if chosen is not None and is_by_session and (user is None or chosen.user != principal_of(user)):
             return None
         if user is None:
             raise CertificateUnknown
@@ -101,11 +95,11 @@ class TokenAuthentication(OwnAuthentication):
             return None
         try:
             # Pass Django's request: REST framework's request looks for each attribute in itself first.
-            user, token = self._identify(django_request(request), authorization(request)[1])
+            user, token = self._identify(django_request(request), authorization_of(request).value)
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise
-        one_caller(django_request(request), token_credential(django_request(request), user, token))
+        choose(django_request(request), accepted_token(django_request(request), user, token))
         return user, token
 
     def takes(self, request: Request) -> bool:
@@ -113,19 +107,17 @@ class TokenAuthentication(OwnAuthentication):
 
         The scheme must be the class's own. If the view has two classes for the scheme, the type of the token decides.
         """
-        scheme, presented_token = authorization(request)
-        if scheme != self.scheme.lower():
+        header = authorization_of(request)
+        if header.scheme != self.scheme.lower():
             return False
-        is_ours = None
         for each in _classes(request):
             if each is self or isinstance(each, (CertificateAuthentication, RestSessionAuthentication)):
                 continue
             if isinstance(each, TokenAuthentication):
                 if each.scheme != self.scheme or each.takes_our_own is self.takes_our_own:
                     continue
-                return tokens.is_our_type(presented_token) is self.takes_our_own
-            is_ours = tokens.is_our_type(presented_token) if is_ours is None else is_ours
-            if not is_ours and _authenticates(each, request):
+                return header.is_our_type is self.takes_our_own
+            if not header.is_our_type and _authenticates(each, request):
                 return False
         return True
 
@@ -137,7 +129,7 @@ class AccessTokenAuthentication(TokenAuthentication):
     """Authenticate by ``Authorization: Bearer`` with a token bound to the client certificate (RFC 8705 section 3)."""
 
     scheme = "Bearer"
-    challenge = CHALLENGES["bearer"]
+    challenge = CHALLENGES[BEARER]
 
     def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         return user_by_bearer(request)
@@ -147,7 +139,7 @@ class DPoPAuthentication(TokenAuthentication):
     """Authenticate by ``Authorization: DPoP`` with a proof of the token's key (RFC 9449 section 7.1)."""
 
     scheme = "DPoP"
-    challenge = CHALLENGES["dpop"]
+    challenge = CHALLENGES[DPOP]
 
     def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
         return user_by_dpop(request)
@@ -163,7 +155,7 @@ class SimpleJWTAuthentication(TokenAuthentication):
     """
 
     scheme = "Bearer"
-    challenge = CHALLENGES["bearer"]
+    challenge = CHALLENGES[BEARER]
     takes_our_own = False
 
     def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
@@ -207,7 +199,7 @@ def _another_class_accepts(request: Request, current: BaseAuthentication) -> boo
     Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
     class accepts is no credential, for example ``Basic`` for a proxy in front of a staging service.
     """
-    scheme, _ = authorization(request)
+    scheme = authorization_of(request).scheme
     if not scheme:
         return False
     classes = _classes(request)
@@ -231,5 +223,5 @@ def _authenticates(other: BaseAuthentication, request: Request) -> bool:
     user_and_auth = other.authenticate(request)
     if user_and_auth is None:
         return False
-    one_caller(django_request(request), token_credential(django_request(request), *user_and_auth))
+    choose(django_request(request), accepted_token(django_request(request), *user_and_auth))
     return True

@@ -13,7 +13,7 @@ from securecore import clock
 from securecore.conf import settings
 from securecore.grants.principals import target_of
 from securecore.grants.query import effective
-from securecore.http.authorization.callers import certificate_user
+from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.request import AnyUser, User, passed_middleware
 
 
@@ -33,7 +33,7 @@ class CertificateBackend(ModelBackend):
         # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        return certificate_user(request) if passed_middleware(request) else None
+        return certificate_user_now(request) if passed_middleware(request) else None
 
     def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:

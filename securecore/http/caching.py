@@ -19,8 +19,8 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
-from securecore.http.authorization.callers import request_of
 from securecore.http.request import AnyRequest, SecureRequest, View, certificate_of, django_request, state_of
+from securecore.http.view_arguments import request_of
 
 #: Request headers that carry a credential or a proof.
 _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")

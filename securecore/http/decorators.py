@@ -16,25 +16,26 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
+from django.db.models import Model
 from django.http import Http404
+from django.http.response import HttpResponseBase
 from rest_framework.exceptions import NotFound
 
 from securecore import clock, grants
+from securecore.caller import Caller
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.amounts import sent_amount
-from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.callers import request_of, rest_view
+from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
-from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.permissions import late_gate, require_recent_authentication
+from securecore.http.request import AnyRequest, View
+from securecore.http.view_arguments import request_of, rest_view
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
-
-View = Callable[..., Any]
 
 
 def requires(
@@ -65,12 +66,12 @@ def requires(
             raise Misuse("@requires needs a transaction, which Django has for synchronous views only: write def.")
 
         @wraps(view)
-        def authorized(*args: Any, **kwargs: Any) -> Any:
+        def authorized(*args: Any, **kwargs: Any) -> HttpResponseBase:
             api_view, request = request_of(args)
             arguments = [request, *args[1 if api_view is None else 2 :]]
-            names = principals_of(request)
+            caller = caller_of(request)
             receive_body(request)
-            target = None if obj is None else _target(names, permission, lambda: obj(*arguments, **kwargs))
+            target = None if obj is None else _target(caller, permission, lambda: obj(*arguments, **kwargs))
 
             def amount() -> int | None:
                 return None if consume is None else sent_amount(lambda: consume(*arguments, **kwargs))
@@ -79,8 +80,9 @@ def requires(
                 returned = view(*args, **kwargs)
                 return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
 
-            run = _run_late if late else _run
-            return run(request, permission, target, amount, response)
+            if late:
+                return _run_late(request, permission, target, amount, response)
+            return _run(caller, permission, target, amount, response)
 
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
         return authorized
@@ -88,9 +90,15 @@ def requires(
     return decorate
 
 
-def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]) -> Any:
-    caller, credentials = principals_of(request), credentials_of(request)
-    with grants.allowed(caller, permission, obj, credentials=credentials, clock=clock.now) as decision:
+def _run(
+    caller: Caller,
+    permission: str,
+    obj: Model | None,
+    amount: Callable[[], int | None],
+    view: Callable[[], HttpResponseBase],
+) -> HttpResponseBase:
+    allowed = grants.allowed(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
+    with allowed as decision:
         response = view()
         if not roll_back_error(response) and not is_replay(response):
             decision.spend(amount=amount(), now=clock.now())
@@ -98,8 +106,12 @@ def _run(request: Any, permission: str, obj: Any, amount: Callable[[], int | Non
 
 
 def _run_late(
-    request: Any, permission: str, obj: Any, amount: Callable[[], int | None], view: Callable[[], Any]
-) -> Any:
+    request: AnyRequest,
+    permission: str,
+    obj: Model | None,
+    amount: Callable[[], int | None],
+    view: Callable[[], HttpResponseBase],
+) -> HttpResponseBase:
     with late_gate(request) as late:
         late.require(permission, obj, consume=amount())
         response = view()
@@ -110,7 +122,7 @@ def _run_late(
         return response
 
 
-def _target(names: tuple[str, ...], permission: str, find: Callable[[], Any]) -> Any:
+def _target(caller: Caller, permission: str, find: Callable[[], Model | None]) -> Model | None:
     """Return the object of a permission.
 
     For a missing object the caller needs the permission on all objects. Otherwise the response is a 403, as for an
@@ -119,7 +131,7 @@ def _target(names: tuple[str, ...], permission: str, find: Callable[[], Any]) ->
     try:
         return find()
     except (Http404, NotFound, ObjectDoesNotExist) as missing:
-        with grants.allowed(names, permission, clock=clock.now):
+        with grants.allowed(caller.principals, permission, credentials=caller.conditions, clock=clock.now):
             pass
         if isinstance(missing, ObjectDoesNotExist):
             raise Http404 from missing
@@ -136,7 +148,7 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def recent(*args: Any, **kwargs: Any) -> Any:
+        def recent(*args: Any, **kwargs: Any) -> HttpResponseBase:
             _, request = request_of(args)
             require_recent_authentication(request, within=within)
             return view(*args, **kwargs)

@@ -20,7 +20,8 @@ from django.utils.functional import SimpleLazyObject
 from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
 from securecore.errors import BodyIncomplete, Refused
-from securecore.http.authorization.credentials import presented_token, user_of_plain_view
+from securecore.http.authorization.credentials import user_of_plain_view
+from securecore.http.authorization.header import authorization_of
 from securecore.http.caching import keep_private
 from securecore.http.edge.admission import (
     refuse_cross_site,
@@ -83,7 +84,7 @@ class ClientCertificateMiddleware:
             now,
             certificate=certificate,
             session_key=presented_session(request),
-            presented_token=presented_token(request),
+            presented_token=authorization_of(request).access_token,
         )
         request.client_certificate = certificate
         request.certificate_user = request.access.user_of_certificate()

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import AbstractContextManager
-from typing import Any
 
-from django.http import HttpRequest
+from django.db.models import Model
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from securecore import clock, grants
+from securecore.caller import Caller
 from securecore.durations import check_seconds
 from securecore.errors import RecentAuthenticationRequired
-from securecore.grants import Credential, Decision, LateGate
-from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.grants import Decision, LateGate
+from securecore.grants.principals import names_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.granted_view import GrantedView, HasGrant
-from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.recorded_checks import note_permission
-from securecore.http.request import django_request
+from securecore.http.request import AnyRequest, django_request
 from securecore.http.sessions.session_user import user_beside
 from securecore.sessions import SessionStore
 
@@ -31,9 +32,12 @@ __all__ = [
     "late_gate",
 ]
 
+#: A request, or a principal, or all principals of one caller.
+Requester = AnyRequest | str | tuple[str, ...]
+
 
 def authorize(
-    caller: Any, permission: str, obj: Any = None, *, consume: int | None = None
+    caller: Requester, permission: str, obj: Model | None = None, *, consume: int | None = None
 ) -> AbstractContextManager[Decision]:
     """Run a block only if the caller, a request or a principal, holds ``permission`` when the block commits.
 
@@ -45,16 +49,19 @@ def authorize(
     The request body is received before the gate is taken. Build the response inside the block. See
     ``grants.authorize`` for the exceptions.
     """
-    names = _caller(caller)
+    checked = _caller(caller)
     note_permission(caller, permission, obj)
-    return grants.authorize(names, permission, obj, credentials=_credentials(caller), consume=consume, clock=clock.now)
+    return grants.authorize(
+        checked.principals, permission, obj, credentials=checked.conditions, consume=consume, clock=clock.now
+    )
 
 
-def late_gate(caller: Any) -> AbstractContextManager[LateGate]:
+def late_gate(caller: Requester) -> AbstractContextManager[LateGate]:
     """Run a long block of a request or a principal, and enter the gate at its end; see ``grants.late_gate``."""
+    checked = _caller(caller)
     return grants.late_gate(
-        _caller(caller),
-        credentials=_credentials(caller),
+        checked.principals,
+        credentials=checked.conditions,
         clock=clock.now,
         note=lambda permission, obj: note_permission(caller, permission, obj),
     )
@@ -75,12 +82,12 @@ class RecentlyAuthenticated(BasePermission):
         """Return this instance. REST framework calls each entry of ``permission_classes`` to create an instance."""
         return self
 
-    def has_permission(self, request: Any, view: Any) -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         require_recent_authentication(request, within=self.within)
         return True
 
 
-def require_recent_authentication(request: Any, *, within: float) -> None:
+def require_recent_authentication(request: AnyRequest, *, within: float) -> None:
     """Raise ``RecentAuthenticationRequired`` unless the database says that the session's user was there just now, and
     the session still logs this user in, the caller of the request.
 
@@ -94,19 +101,15 @@ def require_recent_authentication(request: Any, *, within: float) -> None:
         raise RecentAuthenticationRequired(headers={"WWW-Authenticate": challenge})
 
 
-def _is_the_callers(request: Any) -> bool:
+def _is_the_callers(request: AnyRequest) -> bool:
     user = user_beside(django_request(request))
     return user is not None and (not request.user.is_authenticated or request.user.pk == user.pk)
 
 
-def _caller(caller: Any) -> str | tuple[str, ...]:
-    """Return the principals of a request, after receiving its body; return a principal unchanged."""
-    if not isinstance(caller, (HttpRequest, Request)):
-        return caller  # type: ignore[no-any-return]
-    names = principals_of(caller)
-    receive_body(caller)
-    return names
-
-
-def _credentials(caller: Any) -> tuple[Credential, ...]:
-    return credentials_of(caller) if isinstance(caller, (HttpRequest, Request)) else ()
+def _caller(requester: Requester) -> Caller:
+    """Return the caller of a request, after receiving its body; or the caller with this principal."""
+    if not isinstance(requester, AnyRequest):
+        return Caller(names_of(requester))
+    caller = caller_of(requester)
+    receive_body(requester)
+    return caller

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from securecore.caller import Access
     from securecore.errors import Refused
+    from securecore.http.authorization.header import AuthorizationHeader
     from securecore.http.freshness.dpop import PresentedProof
     from securecore.http.idempotency.policy import Policy
     from securecore.http.idempotency.recorded_checks import RecordedChecks
@@ -81,6 +82,8 @@ def passed_middleware(request: AnyRequest) -> bool:
 class RequestState:
     """The values that the parts of securecore pass to each other on one request."""
 
+    #: The Authorization header, parsed at its first use (see ``authorization.header``).
+    authorization: AuthorizationHeader | None = None
     #: The refusal and the database error of another middleware, which Django has turned into a 500 response.
     refusal: Refused | None = None
     database_away: Exception | None = None

@@ -15,7 +15,7 @@ from securecore.http.authentication import (
     DPoPAuthentication,
     SessionAuthentication,
 )
-from securecore.http.authorization.principals import principals_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.request import SecureRequest
 
 
@@ -33,7 +33,7 @@ class May(APIView):
 
 class Names(APIView):
     def get(self, request: Any) -> Response:
-        return Response({"names": principals_of(request)})
+        return Response({"names": caller_of(request).principals})
 
 
 class Writes(Who):

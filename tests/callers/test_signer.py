@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from securecore import clock
-from securecore.http.authorization.callers import nonce_scope
+from securecore.http.authorization.caller import nonce_scope
 from securecore.replay import signature_keys
 from securecore_client.wire.content_digest import content_digest
 from securecore_client.wire.message_signatures import Request

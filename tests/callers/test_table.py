@@ -20,9 +20,9 @@ from securecore.caller.credential_table import (
     SESSION,
     TABLE,
     TOKENS,
-    Credential,
-    Decision,
-    decide,
+    Choice,
+    ProvenCredential,
+    choose,
 )
 from tests.support.tree import ROOT
 
@@ -45,43 +45,43 @@ def test_has_a_row_for_every_pair_but_two_tokens() -> None:
 @pytest.mark.parametrize(("first", "second"), TABLE)
 class TestPair:
     def test_of_two_users_is_a_conflict(self, first: str, second: str) -> None:
-        assert decide([Credential(second, BOB), Credential(first, ALICE)]).conflict == (first, second)
-        assert decide([Credential(second, None), Credential(first, None)]).conflict == (first, second)
+        assert choose([ProvenCredential(second, BOB), ProvenCredential(first, ALICE)]).conflict == (first, second)
+        assert choose([ProvenCredential(second, None), ProvenCredential(first, None)]).conflict == (first, second)
 
     @pytest.mark.parametrize("relation", [SAME_USER, BOUND, OBTAINED, CLIENT, NOBODY])
     def test_is_accepted_by_a_relation_of_its_row(self, first: str, second: str, relation: str) -> None:
         ties = frozenset({relation} & {BOUND, OBTAINED, CLIENT})
-        stronger = Credential(first, ALICE, ties)
-        weaker = Credential(second, ALICE if relation == SAME_USER else BOB, is_nobodys=relation == NOBODY)
-        decision = decide([weaker, stronger])
+        stronger = ProvenCredential(first, ALICE, ties)
+        weaker = ProvenCredential(second, ALICE if relation == SAME_USER else BOB, is_nobodys=relation == NOBODY)
+        choice = choose([weaker, stronger])
         if relation in TABLE[first, second]:
-            assert decision == Decision(stronger, relation if second == CERTIFICATE else "")
+            assert choice == Choice(stronger, relation if second == CERTIFICATE else "")
         else:
-            assert decision.conflict == (first, second)
+            assert choice.conflict == (first, second)
 
 
-class TestDecision:
+class TestChoice:
     def test_of_nothing_is_nobody(self) -> None:
-        assert decide([None, None]) == Decision()
-        assert not decide([]).certificate_is_the_callers
+        assert choose([None, None]) == Choice()
+        assert not choose([]).certificate_is_the_callers
 
     def test_is_the_strongest_that_the_view_takes(self) -> None:
         token, session, certificate = (
-            Credential(BEARER, ALICE, frozenset({BOUND})),
-            Credential(SESSION, ALICE, frozenset({BOUND})),
-            Credential(CERTIFICATE, BOB),
+            ProvenCredential(BEARER, ALICE, frozenset({BOUND})),
+            ProvenCredential(SESSION, ALICE, frozenset({BOUND})),
+            ProvenCredential(CERTIFICATE, BOB),
         )
         everything = [certificate, session, token]
-        assert decide(everything) == Decision(token, BOUND)
-        assert decide(everything, (SESSION, CERTIFICATE)) == Decision(session, BOUND)
-        assert decide(everything, (CERTIFICATE,)).conflict == (BEARER, CERTIFICATE)
-        assert decide([certificate], ()) == Decision()
+        assert choose(everything) == Choice(token, BOUND)
+        assert choose(everything, (SESSION, CERTIFICATE)) == Choice(session, BOUND)
+        assert choose(everything, (CERTIFICATE,)).conflict == (BEARER, CERTIFICATE)
+        assert choose([certificate], ()) == Choice()
 
     def test_by_a_certificate_of_nobody_may_have_what_is_bound_to_it(self) -> None:
         """A plain Django view under a certificate that acts by itself, beside its token."""
-        certificate = Credential(CERTIFICATE, None, is_nobodys=True)
-        token = Credential(BEARER, ALICE, frozenset({BOUND}))
-        assert decide([token, certificate], (CERTIFICATE,)) == Decision(certificate)
+        certificate = ProvenCredential(CERTIFICATE, None, is_nobodys=True)
+        token = ProvenCredential(BEARER, ALICE, frozenset({BOUND}))
+        assert choose([token, certificate], (CERTIFICATE,)) == Choice(certificate)
 
     @pytest.mark.parametrize(
         ("ties", "owner", "is_nobodys", "signs", "vouches"),
@@ -97,11 +97,11 @@ class TestDecision:
         self, ties: set[str], owner: str | None, is_nobodys: bool, signs: bool, vouches: bool
     ) -> None:
         kind = SESSION if BOUND in ties else DPOP
-        stronger = Credential(kind, ALICE, frozenset(ties))
-        decision = decide([stronger, Credential(CERTIFICATE, owner, is_nobodys=is_nobodys)])
-        assert decision.conflict is None
-        assert (decision.certificate_is_the_callers, decision.certificate_vouches) == (signs, vouches)
+        stronger = ProvenCredential(kind, ALICE, frozenset(ties))
+        choice = choose([stronger, ProvenCredential(CERTIFICATE, owner, is_nobodys=is_nobodys)])
+        assert choice.conflict is None
+        assert (choice.certificate_is_the_callers, choice.certificate_vouches) == (signs, vouches)
 
     def test_of_a_certificate_alone_is_its_own(self) -> None:
-        assert decide([Credential(CERTIFICATE, None, is_nobodys=True)]).certificate_vouches
-        assert not decide([Credential(OTHER, ALICE)]).certificate_vouches
+        assert choose([ProvenCredential(CERTIFICATE, None, is_nobodys=True)]).certificate_vouches
+        assert not choose([ProvenCredential(OTHER, ALICE)]).certificate_vouches

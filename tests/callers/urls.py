@@ -24,7 +24,7 @@ from securecore.http.authentication import (
     SessionAuthentication,
     SimpleJWTAuthentication,
 )
-from securecore.http.authorization.principals import principals_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.decorators import fresh, requires
 from securecore.http.permissions import GrantedView, HasGrant, authorize
 from securecore.http.request import SecureRequest
@@ -39,7 +39,7 @@ def said(request: Any) -> dict[str, Any]:
 
 class Who(APIView):
     def get(self, request: Any) -> Response:
-        return Response(said(request) | {"principals": principals_of(request)})
+        return Response(said(request) | {"principals": caller_of(request).principals})
 
     post = get
 
@@ -69,7 +69,7 @@ async def asynchronous(request: HttpRequest) -> HttpResponse:
 
 @requires(MAKE)
 def required(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"principals": principals_of(request)})
+    return JsonResponse({"principals": caller_of(request).principals})
 
 
 class BeforeTheCheck:

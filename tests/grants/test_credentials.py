@@ -11,9 +11,9 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 
 from securecore import clock, grants, tokens
+from securecore.caller import Access
 from securecore.errors import Misuse, PermissionDenied
-from securecore.grants import principal_of
-from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.caller import caller_of
 from securecore.models import Client, Session
 from securecore.revocation import (
     deactivate_user,
@@ -38,9 +38,10 @@ def token(user: User) -> tokens.AccessToken:
     return tokens.issue(subject=str(user.pk), client_id="c", binding=BINDING, now=clock.now())[1]
 
 
-def is_allowed(user: User, request: Any) -> bool:
+def is_allowed(request: Any) -> bool:
     try:
-        with grants.authorize(principal_of(user), MAKE, credentials=credentials_of(request), clock=clock.now):
+        caller = caller_of(request)
+        with grants.authorize(caller.principals, MAKE, credentials=caller.conditions, clock=clock.now):
             return True
     except PermissionDenied:
         return False
@@ -49,7 +50,8 @@ def is_allowed(user: User, request: Any) -> bool:
 def request_of(user: User, session: SessionStore | None = None, **more: Any) -> Any:
     request = HttpRequest()
     request.user = user
-    vars(request).update(session=session or SessionStore(), **more)
+    access = Access(clock.now(), token=more.get("auth"))
+    vars(request).update(session=session or SessionStore(), client_certificate=None, access=access, **more)
     return request
 
 
@@ -65,17 +67,17 @@ def test_a_token_that_was_revoked_allows_nothing(
     user: User, alice: str, give: Callable[..., bool], token: tokens.AccessToken
 ) -> None:
     give(alice)
-    assert is_allowed(user, request_of(user, auth=token))
+    assert is_allowed(request_of(user, auth=token))
     revoke_token(issuer=token.issuer, jti=token.jti, expires_at=token.expires_at, subject=token.subject)
-    assert not is_allowed(user, request_of(user, auth=token))
+    assert not is_allowed(request_of(user, auth=token))
 
 
 def test_a_session_that_ended_allows_nothing(user: User, alice: str, give: Callable[..., bool]) -> None:
     give(alice)
     session = logged_in(user)
-    assert is_allowed(user, request_of(user, session))
+    assert is_allowed(request_of(user, session))
     end_sessions(user=user, reason="test")
-    assert not is_allowed(user, request_of(user, session))
+    assert not is_allowed(request_of(user, session))
 
 
 def test_a_session_that_was_only_presented_is_not_asked(
@@ -84,7 +86,7 @@ def test_a_session_that_was_only_presented_is_not_asked(
     give(alice)
     session = logged_in(user)
     end_sessions(user=user, reason="test")
-    assert is_allowed(user, request_of(user, session, auth=token))
+    assert is_allowed(request_of(user, session, auth=token))
 
 
 class TestNobodyInParticular:

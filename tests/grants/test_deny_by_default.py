@@ -221,7 +221,7 @@ class TestLateWork:
         async def view(request: Any) -> None: ...
 
         with pytest.raises(Misuse, match="write def"):
-            requires(MAKE)(view)
+            requires(MAKE)(view)  # type: ignore[arg-type]
 
 
 class TestAnObjectThatIsNot:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.http import JsonResponse
 
 from securecore import clock
 from securecore.errors import Misuse
@@ -178,7 +179,7 @@ class TestReplay:
 class TestMisuse:
     def test_of_the_order_is_told_at_import(self) -> None:
         with pytest.raises(Misuse, match="outside @idempotent"):
-            idempotent(requires("things.make")(lambda request: None))
+            idempotent(requires("things.make")(lambda request: JsonResponse({})))
 
     def test_of_a_stream(self, mtls_client: Any) -> None:
         with pytest.raises(Misuse, match="streaming"):

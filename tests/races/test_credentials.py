@@ -205,7 +205,7 @@ class TestSignatureKey:
         pem = P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         for order in ("effect first", "revocation first"):
             signature_keys.register(keyid=order, user=user, public_key=pem, now=clock.now())
-            signed = (caller.signature_key_credential(order),)
+            signed = caller.Caller((principal_of(user),), signature_keyid=order).conditions
             before = effects()
 
             def work(signed: Any = signed) -> None:

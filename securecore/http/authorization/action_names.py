@@ -10,8 +10,8 @@ Note [Deny by default]
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from rest_framework.permissions import BasePermission
 from rest_framework.views import APIView
@@ -21,6 +21,7 @@ from securecore.errors import Misuse
 from securecore.grants import require_permission
 
 Grants = Mapping[str, str | None]
+Permission = TypeVar("Permission", bound=BasePermission)
 #: Of a viewset, its actions by method; None for any other view.
 Actions = Mapping[str, str] | None
 
@@ -56,7 +57,7 @@ def action_of(method: str, actions: Actions) -> str:
     return actions.get(method) or (actions.get("get", "") if method == "head" else "")
 
 
-def require_grants(owner: str, grants: Any) -> None:
+def require_grants(owner: str, grants: object) -> None:
     """Raise ``Misuse`` unless ``grants`` maps action names to permissions or None."""
     if not isinstance(grants, Mapping) or not all(isinstance(name, str) for name in grants):
         raise Misuse(f'{owner}.grants is a dictionary such as {{"list": "accounts.list", "create": None}}.')
@@ -65,7 +66,7 @@ def require_grants(owner: str, grants: Any) -> None:
             require_permission(permission)
 
 
-def unnamed_actions(view: type[Any], grants: Grants, actions: Actions) -> list[str]:
+def unnamed_actions(view: type[APIView], grants: Grants, actions: Actions) -> list[str]:
     """Return the actions of a route that are always refused, because no permission is known for them.
 
     The caller passes a view whose permission classes contain no ``HasGrant``. For a view that overrides
@@ -81,19 +82,19 @@ def unnamed_actions(view: type[Any], grants: Grants, actions: Actions) -> list[s
     ]
 
 
-def unknown_names(view: type[Any], grants: Grants, actions: Actions) -> list[str]:
+def unknown_names(view: type[APIView], grants: Grants, actions: Actions) -> list[str]:
     """Return the names in ``grants`` that are no action of this view, for example "delete" in a viewset."""
     if actions is None:
         return [name for name in grants if name not in view.http_method_names]
     return [name for name in grants if name != _METADATA and not _is_action(view, name)]
 
 
-def has_requires(handler: Any) -> bool:
+def has_requires(handler: object) -> bool:
     """Return whether ``@requires`` decorates ``handler``."""
     return hasattr(handler, "securecore_requires")
 
 
-def asking_permissions(permissions: Any, kind: type[BasePermission]) -> Iterator[Any]:
+def asking_permissions(permissions: Iterable[object], kind: type[Permission]) -> Iterator[Permission]:
     """Yield the permissions of class ``kind`` in ``permissions``, also inside ``A & B`` and ``A | B``."""
     for permission in permissions:
         if isinstance(permission, kind):
@@ -103,11 +104,11 @@ def asking_permissions(permissions: Any, kind: type[BasePermission]) -> Iterator
             yield from asking_permissions([part for part in parts if part is not None], kind)
 
 
-def _handled(view: type[Any], actions: Actions) -> list[str]:
+def _handled(view: type[APIView], actions: Actions) -> list[str]:
     if actions is not None:
         return list(actions)
     return [name for name in view.http_method_names if name != _OPTIONS and hasattr(view, name)]
 
 
-def _is_action(view: type[Any], name: str) -> bool:
+def _is_action(view: type[APIView], name: str) -> bool:
     return callable(getattr(view, name, None)) and not hasattr(GenericViewSet, name)

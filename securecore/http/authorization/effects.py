@@ -17,13 +17,19 @@ from inspect import isawaitable
 from typing import Any
 
 from django.db import transaction
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
+from securecore.http.request import AnyRequest
 
 
-def completed(response: Any, user: str, *, request: Any = None, api_view: Any = None) -> Any:
+def completed(
+    response: HttpResponseBase, user: str, *, request: AnyRequest | None = None, api_view: APIView | None = None
+) -> Any:
     """Return ``response`` rendered. Raises ``Misuse`` for a streaming response and for a coroutine (Note [Late work]).
 
     ``user`` is the decorator or class that calls this function, for the error message: ``"@requires"``. ``api_view`` is
@@ -38,26 +44,27 @@ def completed(response: Any, user: str, *, request: Any = None, api_view: Any = 
             f"A streaming response runs after the transaction of {user} has ended, and a revocation may have returned "
             f"by then. Return the whole content, or a reference to a resource that is served elsewhere."
         )
-    if api_view is not None and isinstance(response, Response) and not hasattr(response, "accepted_renderer"):
-        response = api_view.finalize_response(request, response)
+    if api_view is not None and isinstance(request, Request) and isinstance(response, Response):
+        has_renderer = hasattr(response, "accepted_renderer")
+        response = response if has_renderer else api_view.finalize_response(request, response)
     if hasattr(response, "render"):
         response.render()
     return response
 
 
-def is_error(response: Any) -> bool:
+def is_error(response: HttpResponseBase) -> bool:
     """Return whether ``response`` rolls the effects of its view back (Note [Error responses])."""
     return int(response.status_code) >= 400
 
 
-def is_replay(response: Any) -> bool:
+def is_replay(response: HttpResponseBase) -> bool:
     """Say whether ``response`` is a stored answer. Its header ``Idempotency-Replayed`` does not tell: a view that
     relays the answer of another service may copy that header too.
     """
     return bool(getattr(response, "securecore_is_replay", False))
 
 
-def roll_back_error(response: Any) -> bool:
+def roll_back_error(response: HttpResponseBase) -> bool:
     """Roll the transaction back if ``response`` is an error; say whether it is one.
 
     ``@idempotent`` has rolled back the effects of its own errors already. A final error that it stored must commit with

@@ -10,11 +10,16 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.db import transaction
-from django.http import Http404
+from django.db.models import Model
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework import exceptions
 from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from securecore import clock, database, grants
+from securecore.caller import Caller
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Misuse, PermissionDenied
 from securecore.grants import Decision, Judge, require_permission
@@ -29,9 +34,8 @@ from securecore.http.authorization.action_names import (
     unknown_names,
 )
 from securecore.http.authorization.amounts import sent_amount
-from securecore.http.authorization.authenticated_by import credentials_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
-from securecore.http.authorization.principals import principals_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.recorded_checks import note_permission
 
@@ -49,7 +53,7 @@ class HasGrant(BasePermission):
         """Return this instance. REST framework calls each entry of ``permission_classes`` to create an instance."""
         return self
 
-    def has_permission(self, request: Any, view: Any) -> bool:
+    def has_permission(self, request: Request, view: APIView) -> bool:
         if not isinstance(view, GrantedView):
             raise Misuse("HasGrant needs a view whose check and effect are one transaction: class V(GrantedView, ...).")
         # A permission on one object is asked about that object, by get_object().
@@ -59,7 +63,7 @@ class HasGrant(BasePermission):
             view.decide(request, self.permission)
         return True
 
-    def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
+    def has_object_permission(self, request: Request, view: Any, obj: Model) -> bool:
         view.decide(request, self.permission, obj)
         return True
 
@@ -81,7 +85,7 @@ class GrantedView:
         super().__init_subclass__(**kwargs)
         require_grants(cls.__name__, cls.grants)
 
-    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         view: Any = self
         _require_known_names(view.__class__, frozenset(self.grants), getattr(view, "action_map", None) is not None)
         self._decisions: list[Decision] = []
@@ -94,14 +98,14 @@ class GrantedView:
             self._is_answered = True
             return self._settled(response)
 
-    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate and check as REST framework does. Raises ``Misuse``, before the handler has any effect, if the
         checks of this class were left out.
         """
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         self._require_begun()
 
-    def check_permissions(self, request: Any) -> None:
+    def check_permissions(self, request: Request) -> None:
         """Check REST framework's permissions, then the grant that this action or method needs."""
         self._begin(request)
         super().check_permissions(request)  # type: ignore[misc]
@@ -109,7 +113,7 @@ class GrantedView:
         if permission is not None and not self.is_about_one_object():
             self.decide(request, permission)
 
-    def check_object_permissions(self, request: Any, obj: Any) -> None:
+    def check_object_permissions(self, request: Request, obj: Model) -> None:
         """Check REST framework's permissions on the object, then the grant that this action or method needs on it."""
         super().check_object_permissions(request, obj)  # type: ignore[misc]
         permission = self._named(request)
@@ -126,7 +130,7 @@ class GrantedView:
                 error = refusal
         return super().handle_exception(error)  # type: ignore[misc]
 
-    def decide(self, request: Any, permission: str, obj: Any = None) -> None:
+    def decide(self, request: Request, permission: str, obj: Model | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller holds ``permission`` until the transaction ends."""
         if self._is_answered or request.method != self._method:
             self._decide_for_show(request, permission, obj)
@@ -136,12 +140,12 @@ class GrantedView:
         self._decisions.append(decision)
         note_permission(request, permission, obj)
 
-    def owe(self, request: Any, permission: str) -> None:
+    def owe(self, request: Request, permission: str) -> None:
         """Note that ``permission`` must be asked about the object of this request before the transaction ends."""
         if request.method == self._method and not self._is_answered:  # else it is asked for show
             self._owed[permission] = None
 
-    def consumed(self, request: Any) -> int | None:
+    def consumed(self, request: Request) -> int | None:
         """Return the amount that this request consumes. Override this method if grants limit amounts."""
         return None
 
@@ -152,7 +156,7 @@ class GrantedView:
             getattr(view, "lookup_url_kwarg", None) in view.kwargs or getattr(view, "lookup_field", "") in view.kwargs
         )
 
-    def _begin(self, request: Any) -> None:
+    def _begin(self, request: Request) -> None:
         """Receive the body, open the transaction and enter the gates of the caller.
 
         The body is received first, so that the transaction never waits for the client. The caller is identified before
@@ -163,39 +167,39 @@ class GrantedView:
         view: Any = self
         named = self._named(request)
         permissions = [*(grant.permission for grant in self._own_grants()), *([named] if named else [])]
-        names = self._names(request) if permissions else ()
+        caller = self._caller(request) if permissions else None
         receive_body(request)
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
-        self._method = request.method
+        self._method = str(request.method)
         # A grant inside ``A & B`` is owed once it has let the request through; of ``A | B``, A may suffice.
         own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
         self._owed = dict.fromkeys([*own, *([named] if named else [])])
         # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
-        if permissions:
-            credentials = credentials_of(request)
-            self._judge = grants.judge(names, permissions, credentials=credentials, clock=clock.now)
+        if caller is not None:
+            conditions = caller.conditions
+            self._judge = grants.judge(caller.principals, permissions, credentials=conditions, clock=clock.now)
 
-    def _names(self, request: Any) -> tuple[str, ...]:
+    def _caller(self, request: Request) -> Caller:
         view: Any = self
         try:
-            return principals_of(request)
+            return caller_of(request)
         except AuthenticationRequired:
             return view.permission_denied(request)  # type: ignore[no-any-return]  # raises REST framework's 401
 
-    def _decision(self, request: Any, permission: str, obj: Any = None) -> Decision:
+    def _decision(self, request: Request, permission: str, obj: Model | None = None) -> Decision:
         if self._judge is not None and request.method == self._method and self._judge.knows(permission):
             return self._judge.decide(permission, obj)
-        credentials = credentials_of(request)
-        return grants.decide(principals_of(request), permission, obj, credentials=credentials, clock=clock.now)
+        caller = caller_of(request)
+        return grants.decide(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
 
-    def _named(self, request: Any) -> str | None:
+    def _named(self, request: Request) -> str | None:
         """Return the permission that ``grants`` names for this action, or None.
 
         Raises ``Misuse`` for an action that ``grants`` does not name.
         """
         view: Any = self
         actions = getattr(view, "action_map", None)
-        method = request.method.lower()
+        method = str(request.method).lower()
         permission = permission_for(self.grants, method, actions)
         if permission is not UNNAMED:
             return permission
@@ -203,7 +207,7 @@ class GrantedView:
         if handler is None or has_requires(handler) or self._own_grants():
             return None
         if method == "options":
-            raise exceptions.MethodNotAllowed(request.method)
+            raise exceptions.MethodNotAllowed(method.upper())
         name = action_of(method, actions)
         raise Misuse(
             f"{type(self).__name__}.grants names no permission for {name!r}, so the request is refused. Write "
@@ -218,7 +222,7 @@ class GrantedView:
         if not self._method:
             raise Misuse(f"{type(self).__name__}.check_permissions() must call super().check_permissions(request).")
 
-    def _require_on_all(self, request: Any) -> None:
+    def _require_on_all(self, request: Request) -> None:
         """Require the permissions on all objects, for a request about an object that does not exist.
 
         A caller that lacks a permission on all objects gets a 403, as for an object that exists. So the difference
@@ -228,17 +232,17 @@ class GrantedView:
             self._decision(request, permission).require()
             note_permission(request, permission, None)
 
-    def _decide_for_show(self, request: Any, permission: str, obj: Any) -> None:
+    def _decide_for_show(self, request: Request, permission: str, obj: Model | None) -> None:
         """Raise REST framework's ``PermissionDenied`` unless the caller holds ``permission``; consume no grant.
 
         REST framework checks other methods than the request's to show forms and metadata, and expects its own
         exception.
         """
         is_open = database.connection().in_atomic_block and not transaction.get_rollback(using=settings.DATABASE)
-        if not is_open or not grants.decide(principals_of(request), permission, obj, clock=clock.now):
+        if not is_open or not grants.decide(caller_of(request).principals, permission, obj, clock=clock.now):
             raise exceptions.PermissionDenied
 
-    def _settled(self, response: Any) -> Any:
+    def _settled(self, response: HttpResponseBase) -> Any:
         view: Any = self
         if self._method and roll_back_error(response):
             return response
@@ -256,7 +260,7 @@ class GrantedView:
 
 
 @lru_cache(maxsize=1024)
-def _require_known_names(view: type[Any], names: frozenset[str], is_viewset: bool) -> None:
+def _require_known_names(view: type[APIView], names: frozenset[str], is_viewset: bool) -> None:
     if unknown := unknown_names(view, dict.fromkeys(names), {} if is_viewset else None):
         raise Misuse(
             f"{view.__name__}.grants names {', '.join(map(repr, sorted(unknown)))}, which is no action of this view, "

@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import InvalidDPoPProof, InvalidToken, UseDPoPNonce
+from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.target import target_uri
 from securecore.http.request import SecureRequest
 from securecore.replay import dpop, server_nonce
@@ -55,7 +56,7 @@ class PresentedProof:
 
         Raises no refusal: the view may accept callers without a token.
         """
-        if _dpop_token(self._request) is None:
+        if authorization_of(self._request).dpop_token is None:
             return
         access = self._request.access
         try:
@@ -81,7 +82,7 @@ class PresentedProof:
                 presented,
                 method=str(request.method),
                 url=_url_without_query(request),
-                access_token=_dpop_token(request),
+                access_token=authorization_of(request).dpop_token,
                 now=now,
                 nonce_required=settings.DPOP_NONCE_REQUIRED,
             )
@@ -123,8 +124,3 @@ def proof_for_token(request: SecureRequest) -> None:
 
 def _url_without_query(request: HttpRequest) -> str:
     return target_uri(request).partition("?")[0]
-
-
-def _dpop_token(request: HttpRequest) -> str | None:
-    scheme, _, presented_token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return presented_token.strip() if scheme.lower() == "dpop" else None

@@ -41,12 +41,13 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
-from securecore.http.authorization.callers import is_signed_by_certificate, nonce_scope, request_of
-from securecore.http.authorization.credentials import authorization, caller_of
+from securecore.http.authorization.caller import choice_of, is_signed_by_certificate, nonce_scope
+from securecore.http.authorization.header import DPOP, authorization_of, challenged
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
 from securecore.http.request import SAFE_METHODS, AnyRequest, View, django_request, state_of
-from securecore.replay import DPOP_ALGORITHMS, signature_keys
+from securecore.http.view_arguments import request_of
+from securecore.replay import signature_keys
 from securecore_client.wire.message_signatures import PublicKey, Request
 
 
@@ -171,15 +172,13 @@ def _dpop(request: AnyRequest, _: dt.datetime) -> None:
     A proof without a token is not enough, because any client can create a key.
     """
     try:
-        if authorization(request)[0] != "dpop":
+        if authorization_of(request).scheme != DPOP:
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
-        by = caller_of(request).by
-        if by is None or by.kind != credential_table.DPOP:
+        credential = choice_of(request).credential
+        if credential is None or credential.kind != credential_table.DPOP:
             raise InvalidToken
     except (InvalidDPoPProof, InvalidToken, UseDPoPNonce) as refusal:
-        refusal.status = 401  # type: ignore[misc]  # RFC 9449 section 7.1
-        algorithms, error = " ".join(DPOP_ALGORITHMS), refusal.code.replace("-", "_")
-        refusal.headers["WWW-Authenticate"] = f'DPoP realm="api", algs="{algorithms}", error="{error}"'
+        challenged(refusal, DPOP)
         raise
 
 
@@ -216,10 +215,10 @@ def _signature_key(request: AnyRequest, keyid: str) -> PublicKey:
 
 
 def _user_of(request: AnyRequest) -> str:
-    by = caller_of(request).by
-    if by is None or by.user is None:
+    credential = choice_of(request).credential
+    if credential is None or credential.user is None:
         raise AuthenticationRequired
-    return by.user
+    return credential.user
 
 
 def _raw_body(request: AnyRequest) -> bytes:

@@ -30,10 +30,10 @@ from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
 
 from securecore.errors import IdempotencyNotSupported
-from securecore.http.authorization.callers import rest_view
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
 from securecore.http.request import AnyRequest, View
+from securecore.http.view_arguments import rest_view
 
 #: The attribute that ``@idempotent`` sets on the function that it returns. ``functools.wraps`` copies attributes, so
 #: the decorators outside ``@idempotent`` have it too. A decorator without ``wraps`` hides it: the key is refused.

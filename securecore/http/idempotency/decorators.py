@@ -13,11 +13,11 @@ from django.views import View as DjangoView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
-from securecore.http.authorization.callers import request_of, rest_view
 from securecore.http.idempotency.claim_place import claim_in_handlers, class_of, mark_claims_key
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
 from securecore.http.request import View
+from securecore.http.view_arguments import request_of, rest_view
 
 #: A view function, a handler method, or a class-based view.
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

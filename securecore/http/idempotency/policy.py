@@ -12,7 +12,7 @@ from django.http.request import RawPostDataException
 from securecore import digests, idempotency
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
-from securecore.http.authorization.callers import principal
+from securecore.http.authorization.caller import caller_of
 from securecore.http.request import SAFE_METHODS, AnyRequest
 
 #: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
@@ -65,7 +65,8 @@ class Policy:
         key = idempotency.parse_key(request.headers.get("Idempotency-Key"))
         match = request.resolver_match
         route = match.route if match else request.path
-        record = digests.record_id("idempotency", principal(request), str(request.method), route, key)
+        caller = caller_of(request).require_user()
+        record = digests.record_id("idempotency", caller, str(request.method), route, key)
         return record, idempotency.fingerprint_of(self._parts(request))
 
     def _parts(self, request: AnyRequest) -> Iterator[str | bytes]:

@@ -17,8 +17,7 @@ from securecore import clock, database, grants
 from securecore.conf import settings
 from securecore.errors import IdempotencyNotSupported
 from securecore.grants.principals import target_named
-from securecore.http.authorization.authenticated_by import credentials_of
-from securecore.http.authorization.principals import principals_of
+from securecore.http.authorization.caller import caller_of
 from securecore.http.idempotency.recorded_checks import HEADER, Lookup
 from securecore.http.request import AnyRequest
 
@@ -34,8 +33,9 @@ def repeat_checks(headers: Mapping[str, str], request: AnyRequest, api_view: API
     with database.outermost_transaction("a replay"):
         if permissions:
             checks = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
-            credentials = credentials_of(request)
-            for decision in grants.decide_all(principals_of(request), checks, credentials=credentials, clock=clock.now):
+            caller = caller_of(request)
+            decisions = grants.decide_all(caller.principals, checks, credentials=caller.conditions, clock=clock.now)
+            for decision in decisions:
                 decision.require()
         for kind, key, lookup in objects:
             assert api_view is not None  # noqa: S101  # only a view of REST framework records objects

@@ -18,7 +18,8 @@ from rest_framework.views import APIView
 from securecore import events
 from securecore.conf import django_settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
-from securecore.http.authorization.callers import certificate_user
+from securecore.http.authorization.caller import certificate_user_now
+from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
 from securecore.http.request import certificate_of
@@ -128,8 +129,7 @@ class OAuthView(APIView):
         Raises ``invalid_request`` if the client uses a second authentication method, because the two methods could name
         different clients (RFC 6749 section 5.2).
         """
-        scheme = self.request.headers.get("Authorization", "").partition(" ")[0]
-        if scheme.lower() == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
+        if authorization_of(self.request).scheme == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
             raise OAuthError("invalid_request")
         certificate = self.client_certificate()
         presented = clients.PresentedCertificate(
@@ -137,7 +137,7 @@ class OAuthView(APIView):
             subject=certificate.subject,
             sans=certificate.sans,
             is_verified=certificate.is_verified,
-            user=certificate_user(self.request),
+            user=certificate_user_now(self.request),
         )
         client = clients.authenticate(presented_id=self.optional_parameter("client_id"), certificate=presented)
         if client is None:

@@ -1,4 +1,4 @@
-"""The credentials of a request as conditions for a check: SQL that is true once the credential was revoked.
+"""The conditions under which a caller's credential has ended, as SQL for a check behind the gate.
 
 The SQL fragments are those of the one query that judges the request at its beginning, so both judge alike.
 """
@@ -23,7 +23,7 @@ _ID: Any = Session._meta.get_field("id")
 _USER: Any = Session._meta.get_field("user")
 
 
-def token_credential(token: AccessToken) -> Credential:
+def of_token(token: AccessToken) -> Credential:
     """Return the condition that this access token has ended.
 
     It reads the revocation of the token, the epochs of its user and client, its family, the certificate under which it
@@ -43,7 +43,7 @@ def token_credential(token: AccessToken) -> Credential:
     return _credential("token-revoked", ended, query.of_token(token, user_table()), tuple(gates))
 
 
-def session_credential(session_id: UUID, *, user_id: Any) -> Credential:
+def of_session(session_id: UUID, *, user_id: Any) -> Credential:
     """Return the condition that the session with this record id, in which this user is logged in, has ended."""
     connection = database.connection()
     parameters = {
@@ -53,7 +53,7 @@ def session_credential(session_id: UUID, *, user_id: Any) -> Credential:
     return _credential("session-ended", f"NOT ({statements.LIVES})", parameters)
 
 
-def signature_key_credential(keyid: str) -> Credential:
+def of_signature_key(keyid: str) -> Credential:
     """Return the condition that the registered key that signed the request was revoked."""
     return _credential("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": keyid})
 
