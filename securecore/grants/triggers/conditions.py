@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from securecore.grants import live
 from securecore.grants.triggers.dialect import Dialect
 from securecore.grants.triggers.jobs import group_key
 
@@ -45,12 +46,11 @@ class Conditions:
         self.epoch_deleted = "OLD.subject IS NOT NULL" if dialect.can_keep_rows else ""
 
     def _of_grants(self, dialect: Dialect) -> None:
-        unexpired = f"(OLD.valid_until IS NULL OR OLD.valid_until > {dialect.now})"
-        self.new_grant_is_live = "NEW.revoked_at IS NULL"
-        #: The purge of an expired or revoked grant changes no permission, so it closes no gate.
-        self.old_grant_is_live = f"OLD.revoked_at IS NULL AND {unexpired}"
-        is_live = "(OLD.revoked_at IS NULL OR NEW.revoked_at IS NULL)"
-        self.grant_changed = f"{is_live} AND ({dialect.changed(_GRANT_COLUMNS)})"
+        self.grant_given = live.not_revoked_sql("NEW")
+        #: The purge of a grant that has ended changes no permission, so it closes no gate.
+        self.grant_deleted = live.not_ended_sql("OLD", dialect.now)
+        was_or_is_given = f"({live.not_revoked_sql('OLD')} OR {live.not_revoked_sql('NEW')})"
+        self.grant_changed = f"{was_or_is_given} AND ({dialect.changed(_GRANT_COLUMNS)})"
         self.grant_moved = f"{self.grant_changed} AND OLD.principal {dialect.differs} NEW.principal"
 
     def _of_certificates(self, dialect: Dialect) -> None:

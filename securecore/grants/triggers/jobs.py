@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 
+from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE
 from securecore.grants.query.user_tables import Through, as_text, through
 from securecore.grants.triggers.dialect import Dialect
@@ -41,7 +42,7 @@ class Jobs:
         waited.
         """
         dialect = self._dialect
-        held = f"FROM securecore_grant r WHERE r.permission = {name} AND r.revoked_at IS NULL"
+        held = f"FROM securecore_grant r WHERE r.permission = {name} AND {not_revoked_sql('r')}"
         is_group = "substr(r.principal, 1, 6) = 'group:'"
         users = [f"SELECT r.principal AS name {held} AND NOT {is_group}"]
         if (table := through(self._user, "groups")) is not None:
@@ -163,7 +164,7 @@ class Jobs:
 
     def _end_grants(self, name: str) -> tuple[str, ...]:
         """End the grants and denials of a deleted principal: its name may be given again."""
-        live = f"principal = {name} AND revoked_at IS NULL"
+        live = f"principal = {name} AND {not_revoked_sql('securecore_grant')}"
         if not self._dialect.can_keep_rows:  # an UPDATE would fire a trigger that inserts the gate, and flush leaves it
             return (f"DELETE FROM securecore_grant WHERE {live}",)  # noqa: S608
         return (f"UPDATE securecore_grant SET revoked_at = {self._dialect.now} WHERE {live}",)  # noqa: S608

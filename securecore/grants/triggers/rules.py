@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from django.contrib.auth import get_user_model
 
+from securecore.grants.live import not_revoked_sql
 from securecore.grants.query.user_tables import Through, as_text, through
 from securecore.grants.triggers.conditions import Conditions
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Event, Rule
@@ -44,10 +45,10 @@ def every_rule(dialect: Dialect) -> list[Rule]:
     # fmt: off
     rows: list[Row] = [
         # name                 table         event     condition                   job
-        ("grant_given",        _GRANT,       "INSERT", on.new_grant_is_live,       do.follow_grant("NEW")),
+        ("grant_given",        _GRANT,       "INSERT", on.grant_given,             do.follow_grant("NEW")),
         ("grant_changed",      _GRANT,       "UPDATE", on.grant_changed,           do.follow_grant("OLD", "NEW")),
         ("grant_moved",        _GRANT,       "UPDATE", on.grant_moved,             do.follow_grant("NEW")),
-        ("grant_deleted",      _GRANT,       "DELETE", on.old_grant_is_live,       do.follow_grant("OLD")),
+        ("grant_deleted",      _GRANT,       "DELETE", on.grant_deleted,           do.follow_grant("OLD")),
         ("grant_forgotten",    _GRANT,       "DELETE", "OLD.id IS NOT NULL",       do.delete_uses()),
         ("user_changed",       user,         "UPDATE", on.privileges_changed,      do.close_gate(do.old_user)),
         ("user_deactivated",   user,         "UPDATE", on.user_deactivated,        do.log_user_out()),
@@ -79,7 +80,7 @@ def principals_in_rows(dialect: Dialect) -> dict[str, str]:
     do, key = Jobs(dialect, model), group_key()
     member, own = through(model, "groups"), through(model, "user_permissions")
     groups = f"SELECT 'group:' || {as_text(key, 'group_id')} AS name FROM auth_group_permissions"  # noqa: S608
-    grants = f"SELECT principal AS name FROM {_GRANT} WHERE revoked_at IS NULL"  # noqa: S608
+    grants = f"SELECT principal AS name FROM {_GRANT} WHERE {not_revoked_sql(_GRANT)}"  # noqa: S608
     selects = {"auth_group_permissions": groups, _GRANT: grants}
     for table in filter(None, (member, own)):
         selects[table.name.strip('"')] = f"SELECT {do.user_of(table.name, table)} AS name FROM {table.name}"  # noqa: S608
