@@ -18,7 +18,6 @@ from securecore.caller.query import Presented
 from securecore.caller.snapshot import Registration, Snapshot, read
 from securecore.caller.user_table import user_table
 from securecore.conf import settings
-from securecore.database.statements import is_djangos_own
 from securecore.errors import InvalidToken
 from securecore.grants import principals
 from securecore.grants.query.effective import Granted
@@ -225,7 +224,7 @@ def why_not_leased(connection: BaseDatabaseWrapper) -> str:
     table = user_table()
     if table.is_filtered:
         return f"{type(table.model._default_manager).__name__} may filter the users of each request"
-    if not is_djangos_own(connection):
+    if not database.is_djangos_own(connection):
         return f"the database backend {type(connection).__module__} may switch to a schema of a tenant"
     return ""
 
