@@ -2,7 +2,8 @@
 #
 #   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
 #   make tour        five attacks on the protected routes and on their unprotected twins
-#   make test        what CI runs: lint, types, and the suite on SQLite, on PostgreSQL and on the newest Django
+#   make test        what CI runs: lint, types, Django's own suites, ours on SQLite with the newest Django, on PostgreSQL
+#                    with the oldest; six to eight minutes on two cores
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
@@ -16,29 +17,28 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 SSLYZE := .venv-sslyze/.installed
-# A file stays on one core: its tests share what is slow to make.
-ON_TWO_CORES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# A file stays in one process: its tests share what is slow to make. Of three processes on two cores one may wait for a
+# lock, a server or a browser.
+IN_THREE_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The app, the client and the scanner: three distributions, installed from this folder.
 PROJECTS := pyproject.toml client/pyproject.toml scanner/pyproject.toml
+# .venv has the oldest Django that is supported, .venv-newest the newest.
+OLDEST_DJANGO := Django==5.2.*
 
-# Once is enough for what no database could answer otherwise: the scanner (tests/scanner), which proxy says what and the
-# demo's own start are seen on SQLite, long walks through nginx on PostgreSQL. The protections are seen on both.
-ON_SQLITE := --ignore=tests/acceptance/clients --ignore=tests/acceptance/test_identity.py \
-    --ignore=tests/acceptance/test_self_signed.py --ignore=tests/acceptance/test_fixation.py
-ON_POSTGRESQL := --ignore=tests/scanner --ignore=tests/acceptance/proxies --ignore=tests/acceptance/test_demo.py
-
-# For runs that repeat the suite elsewhere: on other versions (the CI matrix, the newest Django), or under coverage.
-# Left out is what no version answers otherwise, and what starts nginx and a browser.
+# For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out is what no
+# version answers otherwise, and what starts nginx and a browser.
 PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
     --ignore=tests/acceptance
+
+# The suite and the servers that it starts run some hundred Python processes: without bytecode each compiles anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 say = @printf '\n== %s\n'
 
 MAKEFLAGS += --no-print-directory
-.NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-newest test-django matrix coverage \
+.PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
     architecture chaos soak sabotage clean
 
 help:
@@ -50,7 +50,11 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-test: lint checks test-sqlite test-postgresql test-newest test-django
+# The first line keeps both cores busy; what they print comes out target by target.
+test: $(DEV) $(NEWEST) $(SSLYZE)
+	@$(MAKE) --jobs 2 --output-sync=target lint checks test-django
+	@$(MAKE) test-sqlite
+	@$(MAKE) test-postgresql
 
 lint: $(DEV)
 	$(say) "style: ruff"
@@ -66,49 +70,41 @@ checks: $(DEV)
 	@$(PY) manage.py check --deploy --fail-level WARNING
 	@$(PY) manage.py makemigrations --check --dry-run
 
-test-sqlite: $(DEV) $(SSLYZE)
-	$(say) "the suite on SQLite (no races: it has no row locks)"
-	@$(PY) -m pytest $(ON_TWO_CORES) $(ON_SQLITE)
-
-# What touches no database has been seen on SQLite. The races are named, so that they fail where there is no PostgreSQL,
-# instead of being left out.
-test-postgresql: $(DEV)
-	$(say) "what touches a database, on PostgreSQL, races included"
-	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(ON_TWO_CORES) -m database $(ON_POSTGRESQL) \
-	    tests tests/races tests/acceptance/clients/races
-
-# The suite once more where it will live next: the newest Django wants Python 3.12. Without one, this says so and goes on.
+# The newest Django needs Python 3.12. Without one, SQLite runs on the Django of .venv, and says so.
 newest_python = $(shell \
 	for minor in 14 13 12; do \
 	    for python in python3.$$minor "$$(pyenv root 2>/dev/null)"/versions/3.$$minor.*/bin/python; do \
 	        "$$python" -c 'import ensurepip, venv' 2>/dev/null && echo "$$python" && exit; \
 	    done; \
 	done)
+on_newest = $(if $(newest_python),.venv-newest/bin/python,$(PY))
 
-test-newest:
-	@if [ -z '$(newest_python)' ]; then \
-	    printf '\n== SKIPPED test-newest: the newest Django needs Python 3.12 or newer, and none on PATH works\n'; \
-	else \
-	    $(MAKE) $(NEWEST) && \
-	    printf '\n== the suite on SQLite with the newest Django: ' && \
-	    .venv-newest/bin/python -c 'import django, sys; print(django.__version__, "on Python", sys.version.split()[0])' && \
-	    .venv-newest/bin/python -m pytest $(ON_TWO_CORES) $(PORTABLE); \
-	fi
+# --once leaves out each test that the other database answers: tests/support/databases.py lists them, with reasons.
+test-sqlite: $(DEV) $(NEWEST) $(SSLYZE)
+	@printf '\n== the suite on SQLite (no races: it has no row locks), with ' && \
+	    $(on_newest) -c 'import django, sys; print("Django", django.__version__, "on Python", sys.version.split()[0])'
+	@$(on_newest) -m pytest $(IN_THREE_PROCESSES) --once
+
+# The races are named, so that they fail where there is no PostgreSQL, instead of being left out.
+test-postgresql: $(DEV)
+	$(say) "what touches a database, on PostgreSQL, races included"
+	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(IN_THREE_PROCESSES) --once \
+	    tests tests/races tests/acceptance/clients/races
 
 # One cell of the matrix in .github/workflows/ci.yml, in a Python that has everything installed: make matrix PY=python.
 # On SQLite, or with the races on the PostgreSQL that TEST_DATABASE_URL names.
 matrix:
 ifdef TEST_DATABASE_URL
-	@$(PY) -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) tests tests/races
+	@$(PY) -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) tests tests/races
 else
-	@$(PY) -m pytest $(ON_TWO_CORES) $(PORTABLE)
+	@$(PY) -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
 endif
 
 coverage: $(DEV)
 	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"
 	@rm -rf var/coverage && mkdir -p var/coverage
-	@$(PY) -m coverage run -m pytest $(ON_TWO_CORES) $(PORTABLE)
-	@$(PY) -m tests.support.postgres -- $(PY) -m coverage run -m pytest $(ON_TWO_CORES) -m database $(PORTABLE) \
+	@$(PY) -m coverage run -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
+	@$(PY) -m tests.support.postgres -- $(PY) -m coverage run -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) \
 	    tests tests/races
 	@$(PY) -m coverage combine -q
 	@$(PY) -m coverage report
@@ -119,12 +115,11 @@ architecture: $(DEV)
 	@$(PY) -m tools.places
 
 # Its tests are in Django's source distribution, which pip fetches once into var/.
-test-django: $(DEV)
-	$(say) "Django's own suites under securecore.sessions, on SQLite (the newest Django too) and on PostgreSQL, at once"
+test-django: $(DEV) $(NEWEST)
+	$(say) "Django's own suites under securecore.sessions: all on SQLite with the newest Django, two on PostgreSQL"
 	@$(PY) -m tests.support.postgres -- $(PY) -m tests.support.django_suites sessions_tests auth_tests & postgresql=$$!; \
-	$(PY) -m tests.support.django_suites && \
-	if [ -n '$(newest_python)' ]; then $(MAKE) $(NEWEST) && .venv-newest/bin/python -m tests.support.django_suites; fi; \
-	sqlite=$$?; wait $$postgresql && exit $$sqlite
+	$(on_newest) -m tests.support.django_suites; sqlite=$$?; \
+	wait $$postgresql && exit $$sqlite
 
 KEYS ?= 10000
 TRIALS ?= 100000
@@ -150,7 +145,8 @@ soak: $(DEV) $(SSLYZE)
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
 	@SCAN_EVERY_EDGE=1 $(PY) -m pytest tests/acceptance/proxies -k mozilla
 	$(say) "200 refresh tokens, each redeemed by 64 threads at once"
-	@SECURECORE_RACE_ROUNDS=200 $(PY) -m tests.support.postgres -- $(PY) -m pytest tests/acceptance/clients/races
+	@SECURECORE_RACE_ROUNDS=200 $(PY) -m tests.support.postgres -- $(PY) -m pytest tests/acceptance/clients/races \
+	    tests/races/test_token_races.py
 	$(say) "$(SCANS) scans of the protected routes without a false alarm, and 5 of the twin that miss nothing"
 	@SECURECORE_SCAN_RUNS=$(SCANS) $(PY) -m pytest tests/acceptance/test_scan.py -k protected
 	@SECURECORE_SCAN_RUNS=5 $(PY) -m pytest tests/acceptance/test_scan.py -k twin
@@ -186,14 +182,19 @@ $(DEMO): $(PROJECTS) .venv/pyvenv.cfg
 
 $(DEV): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv, with what tests need (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./client --editable ./scanner
+	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./client --editable ./scanner '$(OLDEST_DJANGO)'
 	@touch $(DEMO) $@
 
 $(NEWEST): $(PROJECTS)
-	@echo "installing into .venv-newest (once, about a minute)"
-	@$(newest_python) -m venv --clear .venv-newest
-	@.venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,test]' --editable ./client --editable ./scanner 'Django>=6.0'
-	@touch $@
+	@if [ -n '$(newest_python)' ]; then \
+	    echo "installing into .venv-newest (once, about a minute)" && \
+	    $(newest_python) -m venv --clear .venv-newest && \
+	    .venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,acceptance,test]' --editable ./client --editable ./scanner \
+	        'Django>=6.0' && \
+	    touch $@; \
+	else \
+	    echo "NOT on the newest Django: it needs Python 3.12 or newer, and none on PATH works"; \
+	fi
 
 # On its own: it wants an older cryptography than the suite.
 $(SSLYZE): .venv/pyvenv.cfg

@@ -23,6 +23,7 @@ from django.test import TransactionTestCase
 from securecore import clock
 from securecore.identity import enroll, parse_pem
 from tests.support.authority import Authority, Issued, MutualTLSClient
+from tests.support.databases import only_database
 
 # These variables silently override the authority that a client was given.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):
@@ -35,43 +36,90 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return not any("races" in argument for argument in config.args) or None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--once",
+        action="store_true",
+        help="leave out each test that make test runs on the other database (tests/support/databases.py)",
+    )
+
+
 #: Fixtures that use the database of the run.
 _DATABASE_FIXTURES = {"db", "transactional_db"}
 
+#: Folders and files by running time, the slowest first. A worker that begins with a slow file at the end of the run
+#: would leave the other core idle. Measured by ``pytest --durations=0``; all other files run after these.
+_SLOWEST = (
+    "races/test_token_races",
+    "acceptance/clients/races",
+    "races/test_leases",
+    "races/test_waiting_revocations",
+    "races/test_credentials",
+    "races/test_authorization",
+    "acceptance/test_protections",
+    "acceptance/test_demo",
+    "acceptance/test_scan",
+    "acceptance",
+    "races",
+    "http/test_hostile_text",
+    "http/test_another_database",
+    "callers/test_matrix",
+    "scanner/test_peers",
+    "fuzz",
+    "chaos",
+    "tokens/test_mutations",
+    "tokens/test_keys",
+)
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that depend on the database with ``database``, since the others need not run on each database.
 
-    Run the slowest files first, or one core would wait for the other at the end.
-    """
-    items.sort(key=lambda item: not _is_long(item))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that depend on the database with ``database``; put slow files first; obey ``--once``."""
+    items.sort(key=lambda item: _place(item.nodeid))
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if _is_long(item) or item.get_closest_marker("django_db") or fixtures & _DATABASE_FIXTURES:
+        if _is_end_to_end(item) or item.get_closest_marker("django_db") or fixtures & _DATABASE_FIXTURES:
             item.add_marker("database")
+    if config.getoption("once"):
+        config.hook.pytest_deselected(items=[item for item in items if _is_answered_elsewhere(item)])
+        items[:] = [item for item in items if not _is_answered_elsewhere(item)]
 
 
-def _is_long(item: pytest.Item) -> bool:
+def _place(nodeid: str) -> int:
+    below_tests = nodeid.removeprefix("tests/")
+    return next((place for place, slow in enumerate(_SLOWEST) if below_tests.startswith(slow)), len(_SLOWEST))
+
+
+def _is_end_to_end(item: pytest.Item) -> bool:
     return bool({"races", "acceptance"} & set(item.path.parts))
 
 
+def _is_answered_elsewhere(item: pytest.Item) -> bool:
+    """Return whether ``make test`` runs this test on the other database only."""
+    only = only_database(item.nodeid) or ("" if item.get_closest_marker("database") else "sqlite")
+    return only not in ("", connection.vendor)
+
+
+#: Tables to which triggers write while rows of other tables are deleted.
+_WRITTEN_BY_TRIGGERS = {"securecore_gate", "securecore_token_epoch"}
+
+
 def _delete_rows(test_case: Any) -> None:
-    """Delete the rows that a committing test left.
+    """Delete the rows that a committing test left, from the tables that have rows.
 
     TransactionTestCase would TRUNCATE, which on PostgreSQL makes new files for each table, and then write every
-    permission
-    again: ten times as slow. Constraints are checked at the commit.
+    permission again: ten times as slow. Constraints are checked at the commit.
     """
     kept = {"django_migrations", Permission._meta.db_table, ContentType._meta.db_table}
     for database in map(connections.__getitem__, test_case._databases_names(include_mirrors=False)):
-        tables = [table for table in database.introspection.django_table_names(only_existing=True) if table not in kept]
-        # Tables to which triggers write come last.
-        tables.sort(key=lambda table: table in ("securecore_gate", "securecore_token_epoch"))
+        tables = set(database.introspection.django_table_names(only_existing=True)) - kept - _WRITTEN_BY_TRIGGERS
+        quoted = {table: database.ops.quote_name(table) for table in [*tables, *_WRITTEN_BY_TRIGGERS]}
         with transaction.atomic(using=database.alias), database.cursor() as cursor:
             if database.vendor == "postgresql":  # some triggers refuse to delete a row
                 cursor.execute("SET LOCAL session_replication_role = replica")
-            for table in tables:
-                cursor.execute(f"DELETE FROM {database.ops.quote_name(table)}")
+            has_rows = (f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quoted[table]})" for table in tables)
+            cursor.execute(" UNION ALL ".join(has_rows))
+            for table in [*(row[0] for row in cursor.fetchall()), *_WRITTEN_BY_TRIGGERS]:
+                cursor.execute(f"DELETE FROM {quoted[table]}")
 
 
 TransactionTestCase._fixture_teardown = _delete_rows  # type: ignore[attr-defined]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.urls import path
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
@@ -54,12 +56,9 @@ class Open(APIView):
         return Response()
 
 
-@pytest.fixture
-def document(settings: Any) -> dict[str, Any]:
-    settings.REST_FRAMEWORK = {
-        **settings.REST_FRAMEWORK,
-        "DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema",
-    }
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    schema_class = {"DEFAULT_SCHEMA_CLASS": "securecore.http.openapi.AutoSchema"}
     patterns = [
         *urls.urlpatterns,
         path("every", EveryScheme.as_view()),
@@ -68,7 +67,11 @@ def document(settings: Any) -> dict[str, Any]:
         path("guarded", GuardedHandler.as_view()),
     ]
     # drf-spectacular warns of views without serializers, which this test is not about.
-    with patched_settings({"OAS_VERSION": "3.1.0"}), GENERATOR_STATS.silence():
+    with (
+        override_settings(REST_FRAMEWORK={**settings.REST_FRAMEWORK, **schema_class}),
+        patched_settings({"OAS_VERSION": "3.1.0"}),
+        GENERATOR_STATS.silence(),
+    ):
         generator: Any = SchemaGenerator(patterns=patterns)  # type: ignore[no-untyped-call]
         document: dict[str, Any] = generator.get_schema(public=True)
         validate_schema(document)  # type: ignore[no-untyped-call]

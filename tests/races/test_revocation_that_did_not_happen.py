@@ -32,19 +32,26 @@ def _prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     connection.close()
 
 
+@pytest.fixture
+def administrator() -> Iterator[psycopg.Connection[Any]]:
+    connection.ensure_connection()
+    with psycopg.connect(connection.connection.info.dsn, autocommit=True) as administrator:
+        yield administrator
+
+
 @contextmanager
-def cancelled_at_random() -> Iterator[None]:
+def cancelled_at_random(administrator: psycopg.Connection[Any]) -> Iterator[None]:
     """Cancel the running statement of this connection again and again, as an administrator does with
     ``pg_cancel_backend()``.
     """
     connection.ensure_connection()
-    info, done = connection.connection.info, threading.Event()
-    pid = info.backend_pid  # read now: a cancelled pipeline closes the connection, which then knows no pid
-    other = psycopg.connect(info.dsn, autocommit=True)
+    done = threading.Event()
+    # Read now: a cancelled pipeline closes the connection, which then knows no pid.
+    pid = connection.connection.info.backend_pid
 
     def cancel() -> None:
         while not done.is_set():
-            other.execute("SELECT pg_cancel_backend(%s)", [pid])
+            administrator.execute("SELECT pg_cancel_backend(%s)", [pid])
 
     thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
@@ -53,16 +60,15 @@ def cancelled_at_random() -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        other.close()
 
 
-def test_that_was_cancelled_raises() -> None:
+def test_that_was_cancelled_raises(administrator: psycopg.Connection[Any]) -> None:
     person = Person()
     returned = 0
     for _ in range(ROUNDS):
         person.give(person.own)
         with suppress(Busy, OperationalError):
-            with cancelled_at_random():
+            with cancelled_at_random(administrator):
                 said = revoke_grant(principal=person.own, permission=MAKE)
             returned += 1
             assert said

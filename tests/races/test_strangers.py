@@ -1,8 +1,9 @@
-"""Gates of unknown certificates are purged while checks and revocations use them."""
+"""Gates of unknown certificates are purged while checks and revocations use them. Only the row gate has such rows."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -16,7 +17,10 @@ from tests.races.test_authorization import Held, Thread, _gate, wait_until_block
 
 __all__ = ["_gate"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.parametrize("_gate", [("row", 5), ("row", None)], ids=["prepared", "unprepared"], indirect=True),
+]
 
 STRANGER = "certificate:" + "x" * 43
 
@@ -25,8 +29,15 @@ def enter(person: Person) -> None:
     grants.decide((person.own, STRANGER), MAKE, clock=clock.now).require()
 
 
-def test_a_gate_that_is_held_stays(settings: Any) -> None:
-    settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
+@pytest.fixture
+def other() -> Iterator[psycopg.Connection[Any]]:
+    """A connection that waits 20 ms for a lock."""
+    connection.ensure_connection()
+    with psycopg.connect(connection.connection.info.dsn, options="-c lock_timeout=20ms") as other:
+        yield other
+
+
+def test_a_gate_that_is_held_stays() -> None:
     person = Person()
     person.give(person.own)
     check = Held(lambda: enter(person))
@@ -40,9 +51,8 @@ def test_a_gate_that_is_held_stays(settings: Any) -> None:
     assert strangers.forget_unknown(10) == 1
 
 
-def test_a_row_that_another_check_inserted_is_locked(settings: Any) -> None:
+def test_a_row_that_another_check_inserted_is_locked(other: psycopg.Connection[Any]) -> None:
     """The second check finds no row, and its insert waits for the first check."""
-    settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
     person = Person()
     person.give(person.own)
     first = Held(lambda: enter(person))
@@ -50,11 +60,11 @@ def test_a_row_that_another_check_inserted_is_locked(settings: Any) -> None:
     wait_until_blocked(1, "the row of the first check")
     first.let_go()
     second = second_entered.result()
-    assert is_held()
+    assert is_held(other)
     second.let_go()
 
 
-def test_a_gate_that_is_purged_while_it_is_locked_stays_locked(settings: Any) -> None:
+def test_a_gate_that_is_purged_while_it_is_locked_stays_locked(other: psycopg.Connection[Any]) -> None:
     person = Person()
     person.give(person.own)
     done = threading.Event()
@@ -68,24 +78,22 @@ def test_a_gate_that_is_purged_while_it_is_locked_stays_locked(settings: Any) ->
         for _ in range(150):
             with transaction.atomic():
                 gate.close(STRANGER)
-                assert is_held()
+                assert is_held(other)
             with authorize((person.own, STRANGER), MAKE, clock=clock.now):
-                assert settings.SECURECORE["GATE"] == "advisory" or is_held()
+                assert is_held(other)
     finally:
         done.set()
     purging.result()
     assert Gate.objects.filter(principal=STRANGER).count() <= 1
 
 
-def is_held() -> bool:
+def is_held(other: psycopg.Connection[Any]) -> bool:
     """Return whether another connection can neither insert the row nor lock it."""
-    with psycopg.connect(connection.connection.info.dsn) as other:
-        other.execute("SET lock_timeout = '20ms'")
-        try:
-            other.execute(
-                "INSERT INTO securecore_gate VALUES (%s, 0) ON CONFLICT (principal) DO UPDATE SET epoch = 0", [STRANGER]
-            )
-        except psycopg.errors.LockNotAvailable:
-            return True
+    statement = "INSERT INTO securecore_gate VALUES (%s, 0) ON CONFLICT (principal) DO UPDATE SET epoch = 0"
+    try:
+        other.execute(statement, [STRANGER])
+    except psycopg.errors.LockNotAvailable:
+        return True
+    finally:
         other.rollback()
-        return False
+    return False

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.postgres import OPTIONS
 from tests.support.tree import ROOT, files, relative
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -42,6 +43,23 @@ def test_matrix_begins_with_the_oldest_that_can_be_installed() -> None:
     assert PROJECT["requires-python"] == f">={matrix_of('sqlite')['python'][0]}"
     django = next(each for each in PROJECT["dependencies"] if each.startswith("Django>="))
     assert django.startswith(f"Django>={matrix_of('sqlite')['django'][0]}.")
+
+
+def test_make_installs_the_oldest_django() -> None:
+    assert f"OLDEST_DJANGO := Django=={matrix_of('sqlite')['django'][0]}.*" in (ROOT / "Makefile").read_text()
+
+
+def test_room_for_connections_is_the_same_everywhere() -> None:
+    assert f"max_connections = {OPTIONS['max_connections']}" in (ROOT / ".github/workflows/ci.yml").read_text()
+    assert f"room for {OPTIONS['max_connections']} connections" in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_races_are_named_in_the_run_on_postgresql() -> None:
+    """A folder that is named fails without PostgreSQL; one that is found is left out."""
+    races = {relative(path) for path in (ROOT / "tests").rglob("races") if path.is_dir()}
+    recipe = (ROOT / "Makefile").read_text().partition("\ntest-postgresql:")[2].partition("\n\n")[0]
+    assert len(races) == 2
+    assert all(f" {folder}" in recipe for folder in races)
 
 
 def test_matrix_leaves_out_impossible_pairs_only() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import tokenize
 
@@ -14,13 +15,14 @@ FUNCTION_LINES = 40
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 
-def code_lines(text: str) -> set[int]:
+@functools.cache
+def code_lines(text: str) -> frozenset[int]:
     """Return the numbers of the lines that hold code: no comment, no blank line, no docstring."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in NO_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))
-    return lines - docstring_lines(ast.parse(text))
+    return frozenset(lines - docstring_lines(ast.parse(text)))
 
 
 def docstring_lines(tree: ast.Module) -> set[int]:

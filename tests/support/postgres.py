@@ -38,7 +38,7 @@ STOP_TIMEOUT = 10
 # The durability that a *client* sees does not change: synchronous_commit stays on.
 OPTIONS = {
     "listen_addresses": "",
-    "max_connections": "200",
+    "max_connections": "300",
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",

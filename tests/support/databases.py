@@ -1,0 +1,37 @@
+"""The tests that need only one of the two databases of ``make test``, and the reason why one answer is enough.
+
+``pytest --once`` leaves out the tests that the run on the other database answers. ``make matrix`` and ``make coverage``
+do not use the option: they run every test on each database.
+"""
+
+from __future__ import annotations
+
+#: Beginnings of node ids below tests/, and why SQLite alone is enough.
+ONLY_ON_SQLITE = {
+    "acceptance/proxies/": "A proxy reports a certificate; the service behind it keeps its own SQLite file.",
+    "acceptance/test_cross_site.py": "The browser adds the certificate, and the request is refused before any query.",
+    "acceptance/test_demo.py::test_ends": "Processes and files; the start on PostgreSQL is another test of the file.",
+    "acceptance/test_demo.py::test_prints": "The printed commands are the same for each database.",
+    "acceptance/test_demo.py::TestWhatIsWrong": "The demo refuses before it opens its database.",
+    "callers/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
+    "scanner/": "The scanner is another program, which knows no database.",
+}
+#: Beginnings of node ids below tests/, and why PostgreSQL alone is enough.
+ONLY_ON_POSTGRESQL = {
+    "acceptance/clients/": "Libraries of other projects read responses, which are the same on each database.",
+    "acceptance/test_client.py": "securecore.client reads responses, which are the same on each database.",
+    "acceptance/test_fixation.py": "tests/sessions shows the life of a session id on both databases.",
+    "acceptance/test_identity.py": "nginx reports a certificate; tests/identity finds its row on both databases.",
+    "acceptance/test_scan.py": "The scan of the demo on SQLite is 50 times in `make soak`.",
+    "acceptance/test_self_signed.py": "nginx reports a certificate; tests/tokens has its rows on both databases.",
+    "acceptance/test_slow_body.py::test_a_slow_body_does_not_delay_its_revocation[haproxy": "HAProxy buffers a body "
+    "alike for each database; the way through gunicorn, with each kind of gate, runs on both.",
+}
+
+
+def only_database(nodeid: str) -> str:
+    """Return the vendor of the one database that a test needs, or an empty string for a test that runs on both."""
+    below_tests = nodeid.removeprefix("tests/")
+    if below_tests.startswith(tuple(ONLY_ON_SQLITE)):
+        return "sqlite"
+    return "postgresql" if below_tests.startswith(tuple(ONLY_ON_POSTGRESQL)) else ""
