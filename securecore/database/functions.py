@@ -49,7 +49,8 @@ _VISIBLE = """
 """
 _INSTALLED = """
     SELECT proname, oid::regprocedure::text, obj_description(oid, 'pg_proc') FROM pg_proc
-    WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype AND pronamespace = current_schema()::regnamespace
+    WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype
+    AND pronamespace = current_schema()::regnamespace
 """
 _TYPE_NAMES = (
     "SELECT format_type(oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"

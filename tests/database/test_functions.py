@@ -67,7 +67,8 @@ def test_an_installed_function_is_called_by_one_statement() -> None:
 def test_a_missing_function_is_the_plain_statement() -> None:
     functions.missing([ADD], connection)
     (sql,) = statements(ADD)
-    assert ADD.name not in sql and functions.missing([ADD], connection) == [ADD.name]
+    assert ADD.name not in sql
+    assert functions.missing([ADD], connection) == [ADD.name]
 
 
 def test_a_function_that_vanished_is_the_plain_statement() -> None:
@@ -139,7 +140,8 @@ def test_migrate_leaves_functions_of_the_project_alone() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE OR REPLACE FUNCTION other_test() RETURNS int LANGUAGE sql AS 'SELECT 1'")
         functions.install([], connection)
-        assert exists("other_test") and comment("other_test") is None
+        assert exists("other_test")
+        assert comment("other_test") is None
         cursor.execute("DROP FUNCTION other_test()")
 
 
