@@ -8,6 +8,7 @@
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
+#   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -39,7 +40,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture chaos soak sabotage clean
+    architecture chaos soak bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -154,6 +155,9 @@ soak: $(DEV) $(SSLYZE)
 	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus && \
 	    $(PY) -m tests.fuzz.fuzz_requests -max_total_time=$(FUZZ_SECONDS) -len_control=0 var/corpus-requests || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
+
+bench: $(DEV)
+	@$(PY) -m tests.support.postgres -- $(PY) -m benchmarks
 
 sabotage: $(DEV)
 	@$(PY) -m tools.sabotage

@@ -2,7 +2,8 @@
 
     python -m tests.support.postgres -- python -m benchmarks.auth_cost [--rounds N] [--json] [--svg docs/auth_cost.svg]
     python -m tests.support.postgres -- python -m benchmarks.auth_cost --rows 0 1000000 10000000
-    python -m tests.support.postgres -- python -m benchmarks.auth_cost --unprepared      as behind PgBouncer
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost --prepared        with prepare_threshold
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost --pgbouncer       behind a real PgBouncer
 
 One process and one PostgreSQL. All peers run in turn within each round, so that a slow machine slows all of them. Each
 figure is the median of all calls, minus the median of the bare view. ``--rows`` fills securecore's tables with that
@@ -17,6 +18,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import django
@@ -31,6 +33,7 @@ from django.test.utils import override_settings, setup_databases, teardown_datab
 from benchmarks.auth_peers import Peer, peers  # noqa: E402
 from benchmarks.auth_rows import fill  # noqa: E402
 from benchmarks.chart import bars  # noqa: E402
+from benchmarks.pooled import through_pgbouncer  # noqa: E402
 from securecore import clock  # noqa: E402
 
 CALLS = 40
@@ -99,17 +102,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--svg", type=Path)
     parser.add_argument("--rows", type=int, nargs="+")
-    parser.add_argument("--unprepared", action="store_true")
+    parser.add_argument("--prepared", action="store_true")
+    parser.add_argument("--pgbouncer", action="store_true")
     arguments = parser.parse_args()
-    if arguments.unprepared:
-        connection.settings_dict.setdefault("OPTIONS", {}).pop("prepare_threshold", None)
+    if arguments.prepared:
+        connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         everybody = peers(User.objects.create_user("alice"), clock.now())
         if arguments.rows:
             show_rows(arguments.rows, everybody, arguments.rounds, arguments.pause / 1e3)
             return
-        added = measured(everybody, arguments.rounds, arguments.pause / 1e3)
+        with through_pgbouncer() if arguments.pgbouncer else nullcontext():
+            added = measured(everybody, arguments.rounds, arguments.pause / 1e3)
     finally:
         teardown_databases(databases, verbosity=0)
     if arguments.svg:

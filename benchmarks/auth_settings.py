@@ -18,10 +18,7 @@ INSTALLED_APPS = [
 ROOT_URLCONF = "benchmarks.auth_peers"
 MIDDLEWARE: list[str] = []  # auth_peers.py adds each peer's own
 ALLOWED_HOSTS = ["testserver"]
-# docs/caller.md: prepare statements on a direct connection, but not behind a pooler (--unprepared).
 DATABASES["default"] |= {"CONN_MAX_AGE": None}
-if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
 
 _key = ec.generate_private_key(ec.SECP256R1())
 ES256_PRIVATE = _key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -2,7 +2,7 @@
 
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency [--revocations N] [--effect MS]
         [--think MS]
-    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --unprepared    as behind PgBouncer
+    python -m tests.support.postgres -- python -m benchmarks.revocation_latency --prepared      with prepare_threshold
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency --at-once 1000  without the semaphore
     python -m tests.support.postgres -- python -m benchmarks.revocation_latency --slow-body     beside a slow client
 
@@ -205,11 +205,11 @@ def main() -> None:
     parser.add_argument("--effect", type=float, default=2.0, help="milliseconds")
     parser.add_argument("--think", type=float, default=0.0, help="milliseconds between two requests, on average")
     parser.add_argument("--at-once", type=int, default=semaphore.AT_ONCE, help="threads of a process at the gate")
-    parser.add_argument("--unprepared", action="store_true")
+    parser.add_argument("--prepared", action="store_true")
     parser.add_argument("--slow-body", action="store_true")
     chosen = parser.parse_args()
     semaphore.AT_ONCE = chosen.at_once
-    if not chosen.unprepared:  # as docs/caller.md advises
+    if chosen.prepared:
         connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)
@@ -224,7 +224,8 @@ def main() -> None:
                 measure(principal, gate, effect, think, chosen.slow_body, each, measured[gate])
         print(
             f"{PROCESSES * THREADS} requests of one principal in flight, effects of {chosen.effect:g} ms, "
-            f"{chosen.think:g} ms between them, {'un' * chosen.unprepared}prepared, {chosen.at_once} at the gate"
+            f"{chosen.think:g} ms between them, {'' if chosen.prepared else 'not '}prepared, "
+            f"{chosen.at_once} at the gate"
         )
         for gate in GATES:
             print(f"{gate:9} {measured[gate]}")

@@ -53,9 +53,9 @@ class StackError(Exception):
 class Stack:
     """The running demo. ``var`` holds all its files; one stack at a time uses the folder.
 
-    ``database_url`` names PostgreSQL or SQLite; without it each service keeps a SQLite file in ``var``. ``gunicorn``
-    holds
-    options for the protected service that override gunicorn.conf.py, such as ``("-w", "4")``.
+    ``database_url`` names PostgreSQL or SQLite; without it each service keeps a SQLite file in ``var``. ``settings``
+    is the settings module of the protected service. ``gunicorn`` holds options for it that override gunicorn.conf.py,
+    such as ``("-w", "4")``, and ``twin`` those for the twin.
     """
 
     def __init__(
@@ -64,14 +64,18 @@ class Stack:
         port: int = 8443,
         var: Path = BASE_DIR / "var",
         database_url: str | None = None,
+        settings: str = f"{_PROTECTED}.settings",
         gunicorn: Sequence[str] = (),
+        # One process, so that a leak in the twin shows as one growing number.
+        twin: Sequence[str] = ("-w", "1"),
     ) -> None:
         self.port = port
         self.var = var.absolute()
         self.pki = self.var / "pki"
         self.url = f"https://localhost:{port}"
         self.database_url = database_url
-        self._gunicorn = gunicorn
+        self._settings = settings
+        self._gunicorn, self._twin = gunicorn, twin
         # The services run in var/run and name their sockets by relative paths, since a unix socket's path ends at 107
         # bytes.
         self._children = Children(folder=self.var / "run", logs=self.var / "log")
@@ -194,8 +198,7 @@ class Stack:
     def _start_services(self, nginx: Path) -> None:
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "demo_project" / "gunicorn.conf.py")]
         self._start("app", [*gunicorn, *self._gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
-        # One process, so that a leak in the twin shows as one growing number.
-        twin = ["-w", "1", "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
+        twin = [*self._twin, "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
         self._start("vulnerable", [*gunicorn, *twin], project=_TWIN)
         # nginx's workers normally give up root. Here they must reach sockets that only their owner may open.
         user = f" user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
@@ -207,7 +210,7 @@ class Stack:
         unwanted = ("GUNICORN_CMD_ARGS", "FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY", "DATABASE_URL")
         environment = {name: value for name, value in os.environ.items() if name not in unwanted}
         environment |= {
-            "DJANGO_SETTINGS_MODULE": f"{project}.settings",
+            "DJANGO_SETTINGS_MODULE": self._settings if project == _PROTECTED else f"{project}.settings",
             "DEMO_VAR": str(self.var),
             "PORT": str(self.port),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(BASE_DIR), os.environ.get("PYTHONPATH")])),

@@ -1,0 +1,126 @@
+"""Run every benchmark, one after the other, and write docs/performance.md from their output.
+
+    python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FILE]
+
+Run this on an idle machine: it takes about an hour. ``--quick`` makes a few rounds of each, to see that each program
+works; its figures mean nothing. A program whose peer or tool is missing is named, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from tools.chaos.pgbouncer import binary as pgbouncer_binary
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+POSTGRES = "python -m tests.support.postgres -- "
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a program: a line of the page, and its command with the options of a full and of a quick run."""
+
+    title: str
+    program: str
+    options: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ("--rounds", "1")
+
+    @property
+    def name(self) -> str:
+        return " ".join((self.program, *self.options[:1]))
+
+    def command(self, *, quick: bool) -> list[str]:
+        return ["python", "-m", f"benchmarks.{self.program}", *self.options, *(self.quick if quick else ())]
+
+
+RUNS = (
+    Run("Authentication of a request, with Django's default settings", "auth_cost"),
+    Run("Authentication of a request, with `prepare_threshold`", "auth_cost", ("--prepared",)),
+    Run("Authentication of a request, behind PgBouncer", "auth_cost", ("--pgbouncer",)),
+    Run("A session", "session_cost"),
+    Run("An idempotency key", "idempotency_cost", quick=("--rounds", "1", "--keys", "0")),
+    Run("A revocation under load", "revocation_latency", quick=("--rounds", "1", "--revocations", "2")),
+    Run(
+        "A revocation beside a client that sends slowly",
+        "revocation_latency",
+        ("--slow-body",),
+        quick=("--rounds", "1", "--revocations", "2"),
+    ),
+    Run("Requests a second through nginx", "throughput", quick=("--rounds", "1", "--seconds", "0.5")),
+    Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000")),
+    Run("Bytes of a record", "record_size", quick=("--rows", "500")),
+    Run(
+        "A request beside many rows",
+        "auth_cost",
+        ("--rows", "0", "1000000"),
+        quick=("--rounds", "1", "--rows", "0", "2000"),
+    ),
+)
+
+
+def machine() -> str:
+    """Return the machine, the date and the versions in one sentence."""
+    with psycopg.connect(os.environ["TEST_DATABASE_URL"]) as connection:
+        server = connection.info.parameter_status("server_version")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"Measured on {dt.datetime.now(dt.UTC):%d %B %Y} with {os.cpu_count()} cores and {memory:.0f} GiB of "
+        f"{platform.machine()}, Linux {platform.release().partition('-')[0]}, Python {platform.python_version()}, "
+        f"PostgreSQL {server}, psycopg {psycopg.__version__}."
+    )
+
+
+def section(run: Run, *, quick: bool, database_url: str) -> str:
+    """Run one program and return its section of the page. Raises ``CalledProcessError`` if the program fails."""
+    command = run.command(quick=quick)
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, *command[1:]],
+        cwd=ROOT,
+        env=environment | {"TEST_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise subprocess.CalledProcessError(done.returncode, command)
+    shown = "\n".join(f"    {line}".rstrip() for line in done.stdout.strip().splitlines())
+    return f"## {run.title}\n\n    {POSTGRES}{' '.join(command)}\n\n{shown}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=", ".join(run.name for run in RUNS))
+    parser.add_argument("--into", type=Path, default=PAGE)
+    arguments = parser.parse_args()
+    chosen = [run for run in RUNS if not arguments.only or run.name in arguments.only]
+    sections = []
+    for run in chosen:
+        if "--pgbouncer" in run.options and pgbouncer_binary() is None:
+            print(f"{run.name}: left out, no pgbouncer on PATH (Debian: apt install pgbouncer)", flush=True)
+            continue
+        print(f"{run.name} ...", flush=True)
+        sections.append(section(run, quick=arguments.quick, database_url=os.environ["TEST_DATABASE_URL"]))
+    head = (
+        "# Performance\n\n"
+        "`make bench` runs these programs and writes this page. Compare the ratios: the numbers depend on the machine. "
+        "In each program the peers run in turn within each round, so that a slow machine slows all of them.\n\n"
+        f"{machine()}\n"
+    )
+    arguments.into.write_text("\n".join([head, *sections]))
+
+
+if __name__ == "__main__":
+    main()

