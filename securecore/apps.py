@@ -12,11 +12,11 @@ class SecurecoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Validate the settings, and register system checks, receivers, log filters, caching and triggers.
+        """Validate the settings, and register system checks, receivers, log filters, caching, triggers and functions.
 
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
-        from securecore import checks, conf, events
+        from securecore import checks, conf, events, server_functions
         from securecore.grants import triggers
         from securecore.http import caching
         from securecore.http.sessions import receivers
@@ -28,3 +28,4 @@ class SecurecoreConfig(AppConfig):
         caching.connect()
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")
+        post_migrate.connect(server_functions.after_migrate, sender=self, dispatch_uid="securecore.server_functions")

@@ -4,11 +4,11 @@ One SELECT reads the certificate, the session and the token of a request: whethe
 name, and the grants of these users. So no row changes between two reads, and no cache has to be kept current.
 
 ``query`` composes that SELECT, ``snapshot`` holds its rows, ``user_table`` builds user objects from them, and
-``request`` has the ``Access`` that a request carries. ``credential_table`` chooses the credential that makes a request
-with several. ``caller`` is the result, and ``conditions`` states in SQL when a credential of the caller has ended.
-Nothing here reads headers or cookies; that is in ``http``.
+``presented`` has the ``PresentedCredentials`` of a request. ``credential_table`` chooses the credential that makes a
+request with several. ``caller`` is the result, and ``conditions`` states in SQL when a credential of the caller has
+ended. Nothing here reads headers or cookies; that is in ``http``.
 """
 
 from securecore.caller import credential_table
 from securecore.caller.caller import Caller
-from securecore.caller.request import Access, user_of_certificate, user_of_token, why_not_leased
+from securecore.caller.presented import PresentedCredentials, user_of_certificate, user_of_token, why_not_leased

@@ -10,14 +10,15 @@ from typing import Any
 from uuid import UUID
 
 from securecore import database
-from securecore.caller import query
-from securecore.caller.query import Presented
-from securecore.caller.user_table import user_table
 from securecore.grants import Credential, principals
+from securecore.identity import obtained
 from securecore.models import Session
 from securecore.replay import signature_keys
 from securecore.sessions import statements
 from securecore.tokens import AccessToken, simplejwt
+from securecore.tokens import statements as of_tokens
+
+_TOKEN_ENDED = f"{of_tokens.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
 
 _ID: Any = Session._meta.get_field("id")
 _USER: Any = Session._meta.get_field("user")
@@ -33,14 +34,14 @@ def of_token(token: AccessToken) -> Credential:
     Example: the token of a user's own client holds nothing of ``service:NAME``, and ``revoke_client_tokens(NAME)``
     closes the gate of that name.
     """
-    ended = query.token_ended(Presented(token=token).parts)
     user = principals.user(token.subject)
     gates = [user] if user else []
     if token.issuer != simplejwt.ISSUER:  # all of these have one client, see ``revocation``
         gates.append(principals.service(token.client_id))
     if token.certificate:
         gates.append(principals.certificate(token.certificate))
-    return _credential("token-revoked", ended, query.of_token(token, user_table()), tuple(gates))
+    given = of_tokens.parameters(token, database.connection()) | {"obtained_under": token.certificate}
+    return _credential("token-revoked", _TOKEN_ENDED, given, tuple(gates))
 
 
 def of_session(session_id: UUID, *, user_id: Any) -> Credential:

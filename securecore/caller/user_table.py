@@ -17,7 +17,7 @@ from uuid import UUID
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import connections
-from django.db.models import Model, QuerySet, signals
+from django.db.models import QuerySet
 from django.db.models.manager import BaseManager
 
 from securecore.conf import django_settings, settings
@@ -43,6 +43,8 @@ class UserTable:
         self.columns = ", ".join(columns)
         self.key_index = fields.index(model._meta.pk)
         self.key = columns[self.key_index]
+        #: The SQL type of a reference to a user.
+        self.key_type = str(model._meta.pk.rel_db_type(database))
         self.is_filtered = _may_filter(model._default_manager)
         self._attributes = [field.attname for field in fields]
         self._converters = []
@@ -50,18 +52,6 @@ class UserTable:
             column = field.get_col(model._meta.db_table)
             each = [*database.ops.get_db_converters(column), *field.get_db_converters(database)]
             self._converters += [(index, convert, column) for convert in each]
-
-    @property
-    def is_made_without_statements(self) -> bool:
-        """Say whether no code of the project runs when a user object is built: such code could query the database."""
-        model = self.model
-        return (
-            not self._converters
-            and model.__init__ is Model.__init__
-            and model.from_db.__func__ is Model.from_db.__func__  # type: ignore[attr-defined]
-            and not signals.pre_init.has_listeners(model)
-            and not signals.post_init.has_listeners(model)
-        )
 
     def __len__(self) -> int:
         return len(self._attributes)

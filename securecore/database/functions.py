@@ -18,12 +18,14 @@ Note [Plans live in PostgreSQL]
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import ProgrammingError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -38,6 +40,8 @@ PREFIX = "securecore_"
 KEPT = 30
 #: PostgreSQL: undefined_function, and insufficient_privilege.
 _CANNOT_CALL = ("42883", "42501")
+#: Seconds after which a process looks for a missing function again: ``migrate`` may have created it.
+LOOK_AGAIN = 60
 _UNUSED_SINCE = "securecore: unused since "
 
 Rows = list[tuple[Any, ...]]
@@ -71,6 +75,12 @@ class Function:
     parameters: Mapping[str, str]
     first: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, job: str, query: str, types: Mapping[str, str], first: tuple[str, ...] = ()) -> Function:
+        """Return a function of those parameters in ``types`` that its statements name."""
+        used = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join((*first, query))))
+        return cls(job, query, {name: types.get(name, "text") for name in used}, first)
+
     @cached_property
     def name(self) -> str:
         digest = sha256(repr((self.first, self.query, sorted(self.parameters.items()))).encode()).hexdigest()[:16]
@@ -86,13 +96,13 @@ class Function:
         ``parameters`` have the form of the database (``get_db_prep_value``). Raises ``Busy`` (503) if another process
         dropped the function during a transaction; the next call runs the plain statements.
         """
-        if self.name in callable_functions(connection):
+        if is_callable(self.name, connection):
             try:
                 return _rows(connection, self.call, [parameters[name] for name in self.parameters])
             except ProgrammingError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in _CANNOT_CALL:
                     raise
-                _callable.put(_key(connection), frozenset())
+                forget_callable(connection)
                 if connection.in_atomic_block:
                     raise Busy from error
         for statement in self.first:
@@ -124,16 +134,25 @@ class Function:
             return [name for (name,) in cursor.fetchall()]
 
 
-#: The functions that a connection can call, for a minute: ``migrate`` may create them while this process runs.
-_callable: BoundedCache[frozenset[str]] = BoundedCache(size=lambda: 16, seconds=lambda: 60)
+class _Known(NamedTuple):
+    """The functions of a database that the role of its connections can call, and when to look again for others."""
+
+    names: frozenset[str]
+    until: float
 
 
-def callable_functions(connection: BaseDatabaseWrapper) -> frozenset[str]:
-    """Return the names of securecore's functions that the role of ``connection`` could call at most a minute ago."""
+#: By alias and name of the database. A name stays known, since ``migrate`` keeps functions that are in use.
+_known: BoundedCache[_Known] = BoundedCache(size=16, seconds=lambda: math.inf)
+
+
+def is_callable(name: str, connection: BaseDatabaseWrapper) -> bool:
+    """Say whether the role of ``connection`` can call this function. Looks for a missing one once a minute."""
     if connection.vendor != "postgresql":
-        return frozenset()
-    names = _callable.get(_key(connection))
-    return _look(connection) if names is None else names
+        return False
+    known = _known.get(_key(connection))
+    if known is None or (name not in known.names and time.monotonic() >= known.until):
+        return name in _look(connection)
+    return name in known.names
 
 
 def missing(wanted: Collection[Function], connection: BaseDatabaseWrapper) -> list[str]:
@@ -143,9 +162,14 @@ def missing(wanted: Collection[Function], connection: BaseDatabaseWrapper) -> li
     return sorted({function.name for function in wanted} - _look(connection))
 
 
+def forget_callable(connection: BaseDatabaseWrapper) -> None:
+    """Run the plain statements for a minute."""
+    _known.put(_key(connection), _Known(frozenset(), time.monotonic() + LOOK_AGAIN))
+
+
 def _look(connection: BaseDatabaseWrapper) -> frozenset[str]:
     names = frozenset(name for (name,) in _rows(connection, _VISIBLE, [PREFIX]))
-    _callable.put(_key(connection), names)
+    _known.put(_key(connection), _Known(names, time.monotonic() + LOOK_AGAIN))
     return names
 
 

@@ -48,7 +48,7 @@ class CertificateBackend(ModelBackend):
 
 
 def _granted_of(user: Any) -> effective.Granted:
-    """Return the grants that ``caller.Access`` has read with the user, or read them and keep them with the object."""
+    """Return the grants that the one query has read with the user, or read them and keep them with the object."""
     if not hasattr(user, "securecore_granted"):
         names = getattr(user, "securecore_names", ())
         user.securecore_granted = effective.granted_now(user=user.pk, names=names, now=clock.now())

@@ -42,7 +42,7 @@ from securecore.sessions import SessionState, SessionStore
 
 
 class ClientCertificateMiddleware:
-    """Set ``request.client_certificate``, ``request.certificate_user`` and ``request.access``.
+    """Set ``request.client_certificate``, ``request.certificate_user`` and ``request.credentials``.
 
     ``client_certificate`` is a ``ClientCertificate`` or None, ``certificate_user`` is an active user or None.
     ``access`` holds the result of the one query for the other credentials of the request.
@@ -80,14 +80,14 @@ class ClientCertificateMiddleware:
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
-        request.access = caller.Access(
+        request.credentials = caller.PresentedCredentials(
             now,
             certificate=certificate,
             session_key=presented_session(request),
             presented_token=authorization_of(request).access_token,
         )
         request.client_certificate = certificate
-        request.certificate_user = request.access.user_of_certificate()
+        request.certificate_user = request.credentials.user_of_certificate()
         if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
             self._keep(certificate)
         request.dpop_proof = PresentedProof(request)
@@ -110,7 +110,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         request.session = self.SessionStore(presented_key, *proven(request))  # securecore's engine (securecore.E201)
         if isinstance(request.session, SessionStore) and passed_middleware(request):
-            request.session.prefetched_row = django_request(request).access.fresh_session
+            request.session.prefetched_row = django_request(request).credentials.fresh_session
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = getattr(request, "session", None)

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 if TYPE_CHECKING:
     from django.contrib.auth.models import _AnyUser, _User
 
-    from securecore.caller import Access
+    from securecore.caller import PresentedCredentials
     from securecore.errors import Refused
     from securecore.http.authorization.header import AuthorizationHeader
     from securecore.http.freshness.dpop import PresentedProof
@@ -55,7 +55,7 @@ class SecureRequest(HttpRequest):
     #: The active user of the certificate, or None.
     certificate_user: User | None
     #: The credentials of the request. The first use of a row runs the one query.
-    access: Access
+    credentials: PresentedCredentials
     #: The ``DPoP`` header of the request.
     dpop_proof: PresentedProof
     #: The claim of the request's idempotency key. Only the code under ``@idempotent`` has this attribute.
@@ -75,7 +75,7 @@ def certificate_of(request: AnyRequest) -> ClientCertificate | None:
 
 def passed_middleware(request: AnyRequest) -> bool:
     """Return whether ``ClientCertificateMiddleware`` has accepted the request, so that its attributes exist."""
-    return hasattr(django_request(request), "access")
+    return hasattr(django_request(request), "credentials")
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from securecore import clock, leases, tokens
 from securecore.caches import BoundedCache
-from securecore.caller import request as access_of_request
+from securecore.caller import presented
 from securecore.identity import parse_pem
 from securecore.tokens import AccessToken
 from tests.support.authority import MutualTLSClient
@@ -41,7 +41,7 @@ class Caller:
 def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drop the leases of this test at its end: other tests use the same certificates, whose rows are gone then."""
     held: Any = BoundedCache(size=64, seconds=leases.seconds, clock=leases.clock)
-    monkeypatch.setattr(access_of_request, "_leased", held)
+    monkeypatch.setattr(presented, "_leased", held)
 
 
 @pytest.fixture

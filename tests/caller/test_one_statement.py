@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,11 +12,14 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import DatabaseError, connection, transaction
 from django.db.models.signals import post_init
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
-from securecore import clock, tokens
-from securecore.caller import Access, snapshot
-from securecore.caller.query import Presented, instants, question
+from securecore import clock, server_functions, tokens
+from securecore.caller import PresentedCredentials, query
+from securecore.caller.query import Lookup
 from securecore.caller.user_table import user_table
+from securecore.database import functions
+from securecore.database.functions import Function
 from securecore.database.statements import Statement
 from securecore.digests import jwk_thumbprint
 from securecore.errors import InvalidToken
@@ -84,43 +88,16 @@ class TestEveryAuthentication:
 
 
 class TestStatement:
-    def test_is_prepared_where_it_may_be(self, caller: Caller) -> None:
+    def test_is_a_function_that_the_server_plans_once(self, caller: Caller) -> None:
         if connection.vendor != "postgresql":
-            pytest.skip("only PostgreSQL prepares")
-        unprepared = _rows(caller)
-        connection.ensure_connection()
-        raw: Any = connection.connection
-        assert raw.prepare_threshold is None  # as Django leaves it, for poolers
-        try:
-            raw.prepare_threshold = 5
-            assert _rows(caller) == unprepared
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%securecore_cert%%'")
-                assert cursor.fetchone() == (1,)
-        finally:
-            raw.prepare_threshold = None
-
-    @pytest.mark.django_db(transaction=True)
-    def test_survives_a_migration_and_a_pooler(self, caller: Caller) -> None:
-        """Plans whose result type a migration changed, and plans that a pooler deallocated."""
-        if connection.vendor != "postgresql":
-            pytest.skip("only PostgreSQL prepares")
-        connection.ensure_connection()
-        raw: Any = connection.connection
-        statement = Statement("SELECT name FROM changing WHERE name <> %(name)s")
-        try:
-            raw.prepare_threshold = 5
-            with connection.cursor() as cursor:
-                cursor.execute("CREATE TABLE changing (name integer)")
-                cursor.execute("INSERT INTO changing VALUES (7)")
-                assert statement.rows(connection, {"name": 1}) == [(7,)]
-                cursor.execute("ALTER TABLE changing ALTER COLUMN name TYPE bigint")
-                assert statement.rows(connection, {"name": 1}) == [(7,)]
-                raw.pgconn.exec_(b"DEALLOCATE ALL")
-                assert statement.rows(connection, {"name": 1}) == [(7,)]
-        finally:
-            raw.prepare_threshold = None
-            raw.execute("DROP TABLE IF EXISTS changing")
+            pytest.skip("only PostgreSQL has PL/pgSQL")
+        assert server_functions.missing() == []
+        with CaptureQueriesContext(connection) as captured:
+            called = _rows(caller)
+        assert [query["sql"].split("(")[0] for query in captured] == [f"SELECT * FROM {_query(caller).name}"]
+        with without_functions(), CaptureQueriesContext(connection) as captured:
+            assert _rows(caller) == called
+        assert ["securecore_certificate" in query["sql"] for query in captured] == [True]
 
     def test_needs_no_table_as_a_whole(self, caller: Caller) -> None:
         """The query finds every part by an index, so its cost does not depend on the number of rows."""
@@ -134,7 +111,7 @@ class TestStatement:
 
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
-        with connection.execute_wrapper(explain):
+        with without_functions(), connection.execute_wrapper(explain):
             _rows(caller)
         plan = "\n".join(plans)
         assert "Index" in plan
@@ -147,7 +124,7 @@ class TestStatement:
             seen.append(sql)
             return execute(sql, *rest)
 
-        with connection.execute_wrapper(watch):
+        with without_functions(), connection.execute_wrapper(watch):
             caller.get("/session")
         assert len(seen) == 1
         assert all(table in seen[0] for table in ("securecore_certificate", "securecore_session", "auth_user"))
@@ -168,23 +145,8 @@ class TestStatement:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestMemory:
-    @pytest.fixture(autouse=True)
-    def prepared(self) -> Iterator[None]:
-        connection.ensure_connection()
-        if connection.vendor == "postgresql":
-            connection.connection.prepare_threshold = 5
-        yield
-        connection.close()
-
-    def test_of_callers_is_bounded(self, caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert snapshot._asked.size == 1_024
-        monkeypatch.setattr(snapshot._asked, "size", 3)
-        for number in range(9):
-            assert caller.get_with_a_token_of(f"client {number}").status_code == 200
-        assert len(snapshot._asked) == 3
-
-    def test_of_an_answer_is_no_answer(self, caller: Caller) -> None:
+class TestAnswer:
+    def test_is_not_kept(self, caller: Caller) -> None:
         """Each change is seen by the next request, and so is the change back."""
         for name in ("first", "second", "", "first"):
             User.objects.update(first_name=name)
@@ -193,8 +155,7 @@ class TestMemory:
         User.objects.update(is_active=False)
         assert caller.get("/token").status_code == 401
 
-    def test_of_an_answer_lets_a_model_ask_for_more(self, caller: Caller) -> None:
-        """User objects are built while PostgreSQL works, except where building them runs a query."""
+    def test_lets_a_model_query_while_its_users_are_built(self, caller: Caller) -> None:
 
         def asks(instance: Any, **_: Any) -> None:
             instance.first_name = str(Group.objects.count())
@@ -217,11 +178,11 @@ class TestToken:
         )
         shown = [parse_pem(certificate_for("alice").pem), None]
         for certificate in shown:
-            assert Access(now, certificate=certificate, token=token).user_of_token() == caller.user
+            assert PresentedCredentials(now, certificate=certificate, token=token).user_of_token() == caller.user
         Certificate.objects.update(revoked_at=now)
         for certificate in shown:
             with pytest.raises(InvalidToken):
-                Access(now, certificate=certificate, token=token).user_of_token()
+                PresentedCredentials(now, certificate=certificate, token=token).user_of_token()
 
 
 class TestSession:
@@ -297,11 +258,28 @@ class TestHasPerm:
         assert caller.get("/may?permission=auth.add_user").json() == {"may": True}
 
 
-def _rows(caller: Caller) -> Any:
+def _lookup(caller: Caller) -> Lookup:
     key = caller.client.cookies["__Host-sessionid"].value
-    presented = Presented(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
-    now = instants(presented, clock.now(), connection)
-    return question(presented, user_table()).with_new(now).rows(connection)
+    return Lookup(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
+
+
+def _query(caller: Caller) -> Function:
+    return query.query(_lookup(caller).kinds, user_table())
+
+
+def _rows(caller: Caller) -> list[Any]:
+    parameters = query.parameters(_lookup(caller), user_table(), clock.now(), connection)
+    return _query(caller).rows(connection, parameters)
+
+
+@contextmanager
+def without_functions() -> Iterator[None]:
+    """Run the plain statements, as where ``migrate`` has not created the functions."""
+    functions.forget_callable(connection)
+    try:
+        yield
+    finally:
+        functions.missing([], connection)
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

@@ -23,7 +23,7 @@ class Who(APIView):
     def get(self, request: Any) -> Response:
         user = request.user
         complete = {name: str(getattr(user, name)) for name in ("pk", "username", "email", "first_name", "date_joined")}
-        return Response({**complete, "leased": request.access.is_leased})
+        return Response({**complete, "leased": request.credentials.is_leased})
 
 
 class May(APIView):
@@ -47,7 +47,7 @@ def by(view: type[APIView], authentication: type) -> Any:
 
 
 def django_view(request: SecureRequest) -> HttpResponse:
-    return JsonResponse({"username": request.user.get_username(), "leased": request.access.is_leased})
+    return JsonResponse({"username": request.user.get_username(), "leased": request.credentials.is_leased})
 
 
 def basket(request: HttpRequest) -> HttpResponse:

@@ -137,8 +137,8 @@ class TestUserObject:
         """A view that changes the user object of the token does not change that of the certificate."""
         response = stage.get(stage.client("alice", "good"), "/who/tokens-last", Token())
         request = response.wsgi_request
-        access = request.access
-        users = [access.user_of_token(), access.user_of_certificate(), access.user_of_session()]
+        credentials = request.credentials
+        users = [credentials.user_of_token(), credentials.user_of_certificate(), credentials.user_of_session()]
         assert len({id(user) for user in users}) == 3
         assert len({user.pk for user in users}) == 1
         assert request.certificate_user is users[1]

@@ -33,7 +33,7 @@ class TestHostHeader:
     def test_of_the_service_makes_no_service_of_another_host(self, call: Call, script: Script, other: Script) -> None:
         """The program itself sets the header, but the URL decides where the connection goes."""
         caller = call(*ALL, idempotency_keys=True)
-        caller.request("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
+        caller.presented("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
         [received] = other.received
         assert not OURS & received.headers.keys()
 
@@ -46,14 +46,14 @@ class TestHostHeader:
 
     def test_that_repeats_the_url_is_no_other(self, call: Call, script: Script) -> None:
         caller = call(*ALL)
-        caller.request("GET", "/here", headers={"Host": host(script)})
+        caller.presented("GET", "/here", headers={"Host": host(script)})
         assert htu(script) == f"{script.url}/here"
 
     @pytest.mark.parametrize("headers", [{}, {"Host": "pay.example"}, {"Host": "PAY.example:80"}])
     def test_may_be_named_for_the_service(self, call: Call, script: Script, headers: dict[str, str]) -> None:
         """Through a forwarded port the connection goes to the URL, and the service knows itself by another name."""
         caller = call(*ALL, authority="pay.example")
-        caller.request("POST", "/here?x=1", content=b"{}", headers=headers)
+        caller.presented("POST", "/here?x=1", content=b"{}", headers=headers)
         assert script.received[0].headers["host"] == "pay.example"
         assert htu(script) == "http://pay.example/here"
 
@@ -70,7 +70,7 @@ class TestRedirect:
     ) -> None:
         script.answers = [(status, {"Location": f"{other.url}/there"})]
         caller = call(*ALL, idempotency_keys=True)
-        caller.request(method, "/here", content=b"{}")
+        caller.presented(method, "/here", content=b"{}")
         assert OURS - {"idempotency-key"} <= script.received[0].headers.keys()
         [received] = other.received
         assert not OURS & received.headers.keys()
@@ -81,7 +81,7 @@ class TestRedirect:
         """requests keeps a Host header that the program set, also after a redirect to another host."""
         script.answers = [(status, {"Location": f"{other.url}/there"})]
         caller = call(*ALL)
-        caller.request(method, "/here", content=b"{}", headers={"Host": host(script)})
+        caller.presented(method, "/here", content=b"{}", headers={"Host": host(script)})
         [received] = other.received
         assert not OURS & received.headers.keys()
 

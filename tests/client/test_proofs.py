@@ -51,7 +51,7 @@ class TestTimestampNonce:
     def test_is_new_every_time(self, call: Call, script: Script) -> None:
         caller = call(TimestampNonce())
         for _ in range(3):
-            caller.request("GET", "/")
+            caller.presented("GET", "/")
         assert len({received.headers["x-request-nonce"] for received in script.received}) == 3
 
 
@@ -79,7 +79,7 @@ class TestMessageSignature:
     def test_covers_the_key_and_the_token_that_go_with_it(self, call: Call, script: Script) -> None:
         key = KEYS["Ed25519"]
         caller = call(DPoP(KEYS["P-256"], "a.token"), MessageSignature(key, "k1"), idempotency_keys=True)
-        caller.request("POST", "/", content=b"{}")
+        caller.presented("POST", "/", content=b"{}")
         [received] = script.received
         assert verified(received, script, key)
         for name in ("idempotency-key", "authorization"):
@@ -124,7 +124,7 @@ class TestDPoP:
         tokens = iter(["first.token", "second.token"])
         caller = call(DPoP(KEYS["P-256"], lambda: next(tokens)))
         for token in ("first.token", "second.token"):
-            caller.request("GET", "/")
+            caller.presented("GET", "/")
             assert self.verified(script.received[-1], script, token)
 
     @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ class TestDPoP:
         """
         script.answers = [wanted]
         caller = call(DPoP(KEYS["P-256"], "a.token"))
-        assert caller.request("POST", "/", content=b"{}").status_code == 200
+        assert caller.presented("POST", "/", content=b"{}").status_code == 200
         first, second = [
             jwt.decode(each.headers["dpop"], options={"verify_signature": False}) for each in script.received
         ]
@@ -159,9 +159,9 @@ class TestDPoP:
         """RFC 9449 section 8.2."""
         script.answers = [(status, {"DPoP-Nonce": NONCE})]
         caller = call(DPoP(KEYS["P-256"], "a.token"))
-        caller.request("POST", "/")
+        caller.presented("POST", "/")
         assert len(script.received) == 1
-        caller.request("POST", "/")
+        caller.presented("POST", "/")
         assert jwt.decode(script.received[1].headers["dpop"], options={"verify_signature": False})["nonce"] == NONCE
 
 
@@ -178,9 +178,9 @@ class TestElsewhere:
     def test_a_redirect_is_proven_anew(self, call: Call, script: Script, proof: Proof) -> None:
         script.answers = [(307, {"Location": f"{script.url}/there"})]
         caller = call(proof)
-        response = caller.request("GET", "/here")
+        response = caller.presented("GET", "/here")
         if response.status_code == 307:  # httpx follows a redirect only on demand
-            response = caller.request("GET", "/there")
+            response = caller.presented("GET", "/there")
         assert response.status_code == 200
         first, second = (each.headers for each in script.received)
         names = {"x-request-nonce", "signature", "dpop"} & first.keys()

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest
 
 from securecore import clock, grants, tokens
-from securecore.caller import Access
+from securecore.caller import PresentedCredentials
 from securecore.errors import Misuse, PermissionDenied
 from securecore.http.authorization.caller import caller_of
 from securecore.models import Client, Session
@@ -50,8 +50,8 @@ def is_allowed(request: Any) -> bool:
 def request_of(user: User, session: SessionStore | None = None, **more: Any) -> Any:
     request = HttpRequest()
     request.user = user
-    access = Access(clock.now(), token=more.get("auth"))
-    vars(request).update(session=session or SessionStore(), client_certificate=None, access=access, **more)
+    credentials = PresentedCredentials(clock.now(), token=more.get("auth"))
+    vars(request).update(session=session or SessionStore(), client_certificate=None, credentials=credentials, **more)
     return request
 
 

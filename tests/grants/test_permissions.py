@@ -97,7 +97,7 @@ class TestFreshness:
         assert post(client, "/by-hand").status_code == 201
         Grant.objects.update(revoked_at=clock.now())  # this change waits for no lease
         answer = post(client, "/by-hand")
-        assert answer.wsgi_request.access.is_leased
+        assert answer.wsgi_request.credentials.is_leased
         assert answer.wsgi_request.certificate_user.has_perm(MAKE)
         assert (answer.status_code, effects()) == (403, 1)
 

@@ -57,8 +57,12 @@ def page(request: Any) -> HttpResponse:
 
 
 def caller_of(request: Any) -> str:
-    access = request.access
-    user = access.user_of_certificate() or access.user_of_session() or (access.token and access.user_of_token())
+    credentials = request.credentials
+    user = (
+        credentials.user_of_certificate()
+        or credentials.user_of_session()
+        or (credentials.token and credentials.user_of_token())
+    )
     return user.username if user else "nobody"
 
 

@@ -19,7 +19,7 @@ from securecore.http.authentication import (
 
 class Ask(APIView):
     def get(self, request: Any) -> Response:
-        return Response({"user": request.user.username, "leased": request.access.is_leased})
+        return Response({"user": request.user.username, "leased": request.credentials.is_leased})
 
 
 class Stop(Ask):

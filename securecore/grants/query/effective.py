@@ -134,19 +134,20 @@ class Granted:
     names: tuple[str, ...] = ()
 
 
-def granted_sql(*, names: Sequence[str], user: str) -> str:
+def granted_sql(*, names: Sequence[str], user: str, more: str = "") -> str:
     """Return an SQL expression for ``read_granted()``: the deciding columns of every live grant of the caller, as JSON.
 
     A grant that gives a role has beside it the deciding columns of each grant of the role. ``names``, ``user`` and the
-    parameters are those of ``effective_sql``, and may refer to columns of the statement around the expression. That
-    statement runs for every request, so each node of its plan costs time.
+    parameters are those of ``effective_sql``, and may refer to columns of the statement around the expression. ``more``
+    is a SELECT of further names. That statement runs for every request, so each node of its plan costs time.
     """
     is_postgresql = database.connection().vendor == "postgresql"
     columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
-    among = f"IN ({_base_sql(names, user)})"
+    among = f"IN ({_base_sql(names, user)}{f' UNION ALL {more}' if more else ''})"
+    own = ", ".join(names)
     if is_postgresql:  # one scan of the index instead of a join
-        array = f"ARRAY[{', '.join(names)}] || ARRAY({user_tables.groups_sql(user) or 'SELECT NULL'})"
-        among = f"= ANY(CAST({array} AS varchar[]))"
+        arrays = [f"ARRAY({select})" for select in (more, user_tables.groups_sql(user)) if select]
+        among = f"= ANY(CAST({' || '.join([f'ARRAY[{own}]', *arrays])} AS varchar[]))"
     rows = (
         f"SELECT {', '.join(f'{column} AS granted{index}' for index, column in enumerate(columns))} "  # noqa: S608
         f"FROM securecore_grant g {_of_role_sql()} AND {live_sql('r')} AND {_names_one('r')} "

@@ -39,7 +39,7 @@ def caller_of(request: AnyRequest) -> Caller:
         raise AuthenticationRequired
     accepted: Any = getattr(request, "auth", None)
     is_by_token = isinstance(accepted, AccessToken)
-    service = django_request(request).access.service_of(accepted) if is_by_token else None
+    service = django_request(request).credentials.service_of(accepted) if is_by_token else None
     name = None if user is None else principal_of(user)
     return Caller(
         principals=tuple(filter(None, (name, service, *certificates))),
@@ -83,7 +83,7 @@ def nonce_scope(request: AnyRequest) -> str:
 def is_signed_by_certificate(request: AnyRequest) -> bool:
     """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
     choice = choice_of(request)
-    if _holds_unjudged_token(request) and django_request(request).access.certificate_is_nobodys():
+    if _holds_unjudged_token(request) and django_request(request).credentials.certificate_is_nobodys():
         return False  # a class of the view may accept the token, and the token's user is then the caller
     return choice.certificate_is_the_callers
 
@@ -95,9 +95,9 @@ def certificate_user_now(request: AnyRequest) -> User | None:
     ``CertificateRevoked``.
     """
     of_django = django_request(request)
-    if of_django.access.is_leased:
-        of_django.access.renew()
-        of_django.certificate_user = of_django.access.user_of_certificate()
+    if of_django.credentials.is_leased:
+        of_django.credentials.renew()
+        of_django.certificate_user = of_django.credentials.user_of_certificate()
     return of_django.certificate_user
 
 
@@ -124,7 +124,7 @@ def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
     if isinstance(request, Request) or not passed_middleware(request):
         return None
-    return django_request(request).access.token
+    return django_request(request).credentials.token
 
 
 def _session(request: AnyRequest) -> tuple[UUID, Any] | None:

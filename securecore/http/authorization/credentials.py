@@ -31,13 +31,13 @@ def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
     Raises ``InvalidToken`` unless the token is good, not revoked, and bound to the client certificate (RFC 8705
     section 3).
     """
-    token, certificate = request.access.good_token(), request.client_certificate
+    token, certificate = request.credentials.good_token(), request.client_certificate
     # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
     # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError. The comparison also
     # refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
     if certificate is None or token.binding != f"x5t#S256:{certificate.thumbprint}":
         raise InvalidToken
-    return request.access.user_of_token(), token
+    return request.credentials.user_of_token(), token
 
 
 def user_by_dpop(request: SecureRequest) -> tuple[User, AccessToken]:
@@ -47,7 +47,7 @@ def user_by_dpop(request: SecureRequest) -> tuple[User, AccessToken]:
     accompanied by a proof of its key (RFC 9449 section 7.1).
     """
     proof_for_token(request)
-    return request.access.user_of_token(), request.access.good_token()
+    return request.credentials.user_of_token(), request.credentials.good_token()
 
 
 def accepted_token(request: SecureRequest, user: AnyUser, token: object) -> ProvenCredential:
@@ -58,7 +58,7 @@ def accepted_token(request: SecureRequest, user: AnyUser, token: object) -> Prov
     if not isinstance(token, AccessToken) or token.issuer == simplejwt.ISSUER:
         return ProvenCredential.of(credential_table.OTHER, user)
     kind = credential_table.DPOP if token.binding.startswith("jkt:") else credential_table.BEARER
-    return ProvenCredential.of(kind, user, *request.access.token_ties())
+    return ProvenCredential.of(kind, user, *request.credentials.token_ties())
 
 
 def own_token(request: SecureRequest) -> ProvenCredential | None:
@@ -122,7 +122,7 @@ def _is_bound_session(request: SecureRequest) -> bool:
 def _certificate(request: SecureRequest) -> ProvenCredential | None:
     if getattr(request, "client_certificate", None) is None:
         return None
-    is_nobodys = request.access.certificate_is_nobodys()
+    is_nobodys = request.credentials.certificate_is_nobodys()
     return ProvenCredential.of(credential_table.CERTIFICATE, request.certificate_user, is_nobodys=is_nobodys)
 
 

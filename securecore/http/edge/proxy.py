@@ -29,7 +29,7 @@ def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertific
     """Return the certificate that the trusted proxy verified on this connection, or None. Remove the identity headers.
 
     With ``SELF_SIGNED_CERTIFICATES`` return also a certificate that the proxy could not verify, with ``is_verified``
-    False. ``request.access.user_of_certificate()`` decides whether such a certificate has a user.
+    False. ``request.credentials.user_of_certificate()`` decides whether such a certificate has a user.
 
     Raises ``ProxySignatureRefused``, ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``,
     ``CertificateExpired``.

@@ -58,10 +58,10 @@ class PresentedProof:
         """
         if authorization_of(self._request).dpop_token is None:
             return
-        access = self._request.access
+        credentials = self._request.credentials
         try:
-            if access.token is not None and self._is_of(access.token):
-                access.user_of_token()
+            if credentials.token is not None and self._is_of(credentials.token):
+                credentials.user_of_token()
                 _ = self._replayed
         except (InvalidDPoPProof, InvalidToken, UseDPoPNonce):
             return
@@ -110,7 +110,7 @@ def proof_for_token(request: SecureRequest) -> None:
     Raises ``InvalidDPoPProof`` for a missing, bad or repeated proof, ``UseDPoPNonce``, and ``InvalidToken`` for a token
     that is revoked, has no active user, or is bound to another key.
     """
-    token = request.access.good_token()
+    token = request.credentials.good_token()
     proof = request.dpop_proof.verified()
     if proof is None:
         raise InvalidDPoPProof
@@ -118,7 +118,7 @@ def proof_for_token(request: SecureRequest) -> None:
     # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError.
     if token.binding != f"jkt:{proof.jkt}":
         raise InvalidToken
-    request.access.user_of_token()
+    request.credentials.user_of_token()
     request.dpop_proof.claimed()
 
 

@@ -11,7 +11,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from securecore.caller import Access
+from securecore.caller import PresentedCredentials
 from securecore.conf import django_settings
 from securecore.http.request import AnyUser, User, django_request, passed_middleware
 from securecore.sessions import SessionStore
@@ -34,13 +34,13 @@ def session_user(request: HttpRequest) -> AnyUser:
     session = request.session
     if not isinstance(session, SessionStore) or not passed_middleware(request):
         return get_user(request)
-    access = django_request(request).access
-    user: User | None = access.user_of_session()
-    if user is not None and _is_logged_in(_session_contents(session, access), user):
+    credentials = django_request(request).credentials
+    user: User | None = credentials.user_of_session()
+    if user is not None and _is_logged_in(_session_contents(session, credentials), user):
         return user
     djangos = get_user(request)
     if djangos.is_authenticated:
-        access.hold(djangos)
+        credentials.hold(djangos)
     return djangos
 
 
@@ -52,12 +52,12 @@ def user_beside(request: HttpRequest) -> User | None:
     """
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        access = django_request(request).access if passed_middleware(request) else None
-        row = access.session if access else None
+        credentials = django_request(request).credentials if passed_middleware(request) else None
+        row = credentials.session if credentials else None
         contents = _contents(session, row) if row and row.user_id is not None else {}
-        if access is None or not contents:
+        if credentials is None or not contents:
             return None
-        user: User | None = access.user_of_session()
+        user: User | None = credentials.user_of_session()
         if user is not None and _is_logged_in(contents, user):
             return user
     elif session is None or django_settings.SESSION_COOKIE_NAME not in request.COOKIES:
@@ -66,15 +66,15 @@ def user_beside(request: HttpRequest) -> User | None:
     return logged_in if logged_in.is_authenticated else None
 
 
-def _session_contents(session: SessionStore, access: Access) -> SessionStore | dict[str, Any]:
+def _session_contents(session: SessionStore, credentials: PresentedCredentials) -> SessionStore | dict[str, Any]:
     """Return the contents of the session.
 
     Under a lease the contents come from the leased row, and the session is not opened. Only the logged-in user may come
     from a lease. A view that reads other values of the session opens the session.
     """
     is_opened = session.session_key != session.presented_key or "_session_cache" in session.__dict__
-    row = access.session
-    if is_opened or row is None or not access.is_leased:
+    row = credentials.session
+    if is_opened or row is None or not credentials.is_leased:
         return session
     session.accessed = True
     return _contents(session, row)

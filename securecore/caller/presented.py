@@ -1,4 +1,4 @@
-"""``Access``: the credentials of one request, and the user that each of them names.
+"""``PresentedCredentials``: the credentials of one request, and the user that each of them names.
 
 ``credential_table`` decides which of these users is the caller. The SQL is in ``query``.
 """
@@ -14,8 +14,8 @@ from django.utils.functional import cached_property
 from securecore import clock, database, identity, leases, tokens
 from securecore.caches import BoundedCache
 from securecore.caller import credential_table
-from securecore.caller.query import Presented
-from securecore.caller.snapshot import Registration, Snapshot, read
+from securecore.caller.query import Lookup
+from securecore.caller.snapshot import Snapshot, read
 from securecore.caller.user_table import user_table
 from securecore.conf import settings
 from securecore.errors import InvalidToken
@@ -25,13 +25,14 @@ from securecore.identity import ClientCertificate
 from securecore.sessions import record_id
 from securecore.sessions.statements import SessionRow
 from securecore.tokens import AccessToken, clients
+from securecore.tokens.statements import Registration
 
 #: Snapshots of the last ``LEASE_MS``, by the credentials of the request and the search path; see ``leases``.
 _leased: BoundedCache[Snapshot] = BoundedCache(seconds=leases.seconds, clock=leases.clock)
 
 
-class Access:
-    """The presented credentials of a request. The first use of a row runs the one query, which reads all rows."""
+class PresentedCredentials:
+    """The credentials that a request presents. The first use of a row runs the one query, which reads all rows."""
 
     def __init__(
         self,
@@ -44,8 +45,6 @@ class Access:
     ) -> None:
         self.certificate, self.session_key = certificate, session_key
         self._now, self._presented_token, self._token = now, presented_token, token
-        #: User objects that were built while PostgreSQL worked. The first credential that names the user takes one.
-        self._spare: dict[Any, Any] = {}
         #: One user object for each credential, since the permissions of one credential must not reach another.
         self._users: dict[tuple[str, Any], Any] = {}
         #: Whether the rows were read for another request, up to ``LEASE_MS`` ago.
@@ -145,8 +144,8 @@ class Access:
 
     def renew(self) -> None:
         """Run the one query again, and use no lease: a token issued now must not outlive a revocation."""
-        self._users, self._spare = {}, {}
-        self._snapshot = read(self._presented, self._now, self._spare)
+        self._users = {}
+        self._snapshot = read(self._lookup, self._now)
         self.is_leased = False
 
     @cached_property
@@ -159,8 +158,8 @@ class Access:
             return refusal
 
     @cached_property
-    def _presented(self) -> Presented:
-        return Presented(
+    def _lookup(self) -> Lookup:
+        return Lookup(
             certificates=identity.identifiers(self.certificate) if self.certificate else None,
             session_id=record_id(self.session_key) if self.session_key else None,
             token=self.token,
@@ -172,24 +171,24 @@ class Access:
         # when the transaction began.
         connection = database.connection()
         if not settings.LEASE_MS or connection.in_atomic_block or why_not_leased(connection):
-            return read(self._presented, self._now, self._spare)
-        name = self._presented, _search_path(connection)
+            return read(self._lookup, self._now)
+        name = self._lookup, _search_path(connection)
         leased = _leased.get(name)
         if leased is not None:
             self.is_leased = True
             return leased
         began = leases.clock()
-        snapshot = read(self._presented, self._now, self._spare)
+        snapshot = read(self._lookup, self._now)
         if snapshot.may_be_shared:
             # Two keys if the read opened the connection, since only an open connection reports its search path. The
             # next request may come with an open connection or without.
-            for key in {name, (self._presented, _search_path(connection))}:
+            for key in {name, (self._lookup, _search_path(connection))}:
                 _leased.put(key, snapshot, since=began)
         return snapshot
 
     @property
     def _certificate_names(self) -> tuple[str, ...]:
-        return tuple(map(principals.certificate, self._presented.certificates or ()))
+        return tuple(map(principals.certificate, self._lookup.certificates or ()))
 
     def _proves(self, client: Registration) -> bool:
         """Say whether the client certificate authenticates this client (see ``clients.authenticate``)."""
@@ -207,7 +206,7 @@ class Access:
         if key not in snapshot.users:
             return None
         if name not in self._users:
-            user = self._spare.pop(key, None) or snapshot.user(key)
+            user = snapshot.user(key)
             service = self.service_of(self.token) if credential == credential_table.BEARER else None
             names = (*self._certificate_names, *([service] if service else []))
             user.securecore_granted = Granted(snapshot.granted[key], names)
@@ -242,17 +241,17 @@ def _search_path(connection: Any) -> str | None:
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:
-    """Query the certificate's user without a lease; see ``Access.user_of_certificate``."""
-    access = Access(clock.now(), certificate=certificate)
-    access.renew()
-    return access.user_of_certificate()
+    """Query the certificate's user without a lease; see ``PresentedCredentials.user_of_certificate``."""
+    credentials = PresentedCredentials(clock.now(), certificate=certificate)
+    credentials.renew()
+    return credentials.user_of_certificate()
 
 
 def user_of_token(token: AccessToken, *, now: dt.datetime, certificate: ClientCertificate | None = None) -> Any:
-    """Query the active user that a verified token names, without a lease; see ``Access.user_of_token``.
+    """Query the active user that a verified token names, without a lease; see ``PresentedCredentials.user_of_token``.
 
     No request need have presented the token. ``certificate`` is the client certificate, if there is one.
     """
-    access = Access(now, token=token, certificate=certificate)
-    access.renew()
-    return access.user_of_token()
+    credentials = PresentedCredentials(now, token=token, certificate=certificate)
+    credentials.renew()
+    return credentials.user_of_token()
