@@ -189,7 +189,7 @@ $(NEWEST): $(PROJECTS)
 	@if [ -n '$(newest_python)' ]; then \
 	    echo "installing into .venv-newest (once, about a minute)" && \
 	    $(newest_python) -m venv --clear .venv-newest && \
-	    .venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,acceptance,test]' --editable ./scanner 'Django>=6.0' && \
+	    .venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./scanner 'Django>=6.0' && \
 	    touch $@; \
 	else \
 	    echo "NOT on the newest Django: it needs Python 3.12 or newer, and none on PATH works"; \
