@@ -193,7 +193,7 @@ $(NEWEST): $(PROJECTS)
 	@if [ -n '$(newest_python)' ]; then \
 	    echo "installing into .venv-newest (once, about a minute)" && \
 	    $(newest_python) -m venv --clear .venv-newest && \
-	    .venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,acceptance,test]' --editable ./client --editable ./scanner \
+	    .venv-newest/bin/python $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./client --editable ./scanner \
 	        'Django>=6.0' && \
 	    touch $@; \
 	else \

@@ -219,7 +219,7 @@ REFUSED: dict[str, Any] = {
     "handler-name": as_view(handled_by(with_the_name)),
     "handler-login": as_view(handled_by(method_decorator(login_required), View)),
     "handler-requires": as_view(handled_by(requires("things.make"))),
-    "handler-partial": as_view(handled_by(lambda view: partial(without_wraps(view), None))),
+    "handler-partial": as_view(handled_by(lambda view: staticmethod(partial(without_wraps(view), None)))),
     "handler-object": as_view(handled_by(CheckObject)),
     "handler-assigned": Assigned.as_view(),
     "handler-initialised": as_view(InitialisedHandler),

@@ -79,13 +79,20 @@ def count_sessions(
 
 
 def follow_user(
-    *, sender: type[Model], instance: Model, update_fields: Fields = None, raw: bool = False, **_: object
+    *,
+    sender: type[Model],
+    instance: Model,
+    created: bool,
+    update_fields: Fields = None,
+    raw: bool = False,
+    **_: object,
 ) -> None:
     """Report the sessions that ended because the user was saved as inactive, and wait for the leases.
 
     Any save of the password or of a privilege waits, changed or not: to compare them would cost a query for each save.
+    No lease knows a new user, so its first save does not wait.
     """
-    if not _concerns_privileges(sender, update_fields, raw):
+    if created or not _concerns_privileges(sender, update_fields, raw):
         return
     if ending := instance.__dict__.pop(_ENDING, 0):
         _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
