@@ -6,16 +6,19 @@ from django.db import ProgrammingError
 from django.db import transaction as transactions
 
 from securecore import database
-from securecore.caller import query
+from securecore.caller import conditions, query
 from securecore.caller.user_table import user_table
 from securecore.conf import settings
 from securecore.database import functions
 from securecore.database.functions import Function
+from securecore.grants.gate import advisory
+from securecore.grants.query import caller_state
 
 
 def every_function() -> list[Function]:
     """Return the functions for the user model and the settings of now."""
-    return list(query.every_query(user_table()))
+    checks = [caller_state.function_of(each) for each in conditions.every_combination()]
+    return [*query.every_query(user_table()), *checks, *advisory.every_function(checks)]
 
 
 def missing() -> list[str]:

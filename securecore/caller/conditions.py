@@ -11,6 +11,7 @@ from uuid import UUID
 
 from securecore import database
 from securecore.grants import Credential, principals
+from securecore.grants.query.caller_state import Condition
 from securecore.identity import obtained
 from securecore.models import Session
 from securecore.replay import signature_keys
@@ -18,10 +19,32 @@ from securecore.sessions import statements
 from securecore.tokens import AccessToken, simplejwt
 from securecore.tokens import statements as of_tokens
 
-_TOKEN_ENDED = f"{of_tokens.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
-
 _ID: Any = Session._meta.get_field("id")
 _USER: Any = Session._meta.get_field("user")
+
+
+def token_condition() -> Condition:
+    """Return the condition that a token has ended: see ``of_token``."""
+    ended = f"{of_tokens.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
+    return _condition("token-revoked", ended, of_tokens.TYPES | {"obtained_under": "text"})
+
+
+def session_condition() -> Condition:
+    """Return the condition that a session has ended."""
+    user = str(_USER.rel_db_type(database.connection()))
+    return _condition("session-ended", f"NOT ({statements.LIVES})", {"session_id": "uuid", "session_user": user})
+
+
+def signature_key_condition() -> Condition:
+    """Return the condition that a registered key was revoked."""
+    return _condition("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": "text"})
+
+
+def every_combination() -> list[tuple[Condition, ...]]:
+    """Return the conditions of each kind of ``Caller``, in the order of ``Caller.conditions``."""
+    signed = signature_key_condition()
+    authenticated: list[tuple[Condition, ...]] = [(), (token_condition(),), (session_condition(),)]
+    return [(*by_key, *by) for by_key in ((), (signed,)) for by in authenticated]
 
 
 def of_token(token: AccessToken) -> Credential:
@@ -41,7 +64,7 @@ def of_token(token: AccessToken) -> Credential:
     if token.certificate:
         gates.append(principals.certificate(token.certificate))
     given = of_tokens.parameters(token, database.connection()) | {"obtained_under": token.certificate}
-    return _credential("token-revoked", _TOKEN_ENDED, given, tuple(gates))
+    return _credential(token_condition(), given, tuple(gates))
 
 
 def of_session(session_id: UUID, *, user_id: Any) -> Credential:
@@ -51,14 +74,19 @@ def of_session(session_id: UUID, *, user_id: Any) -> Credential:
         "session_id": _ID.get_db_prep_value(session_id, connection),
         "session_user": _USER.get_db_prep_save(user_id, connection),
     }
-    return _credential("session-ended", f"NOT ({statements.LIVES})", parameters)
+    return _credential(session_condition(), parameters)
 
 
 def of_signature_key(keyid: str) -> Credential:
     """Return the condition that the registered key that signed the request was revoked."""
-    return _credential("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": keyid})
+    return _credential(signature_key_condition(), {"signature_keyid": keyid})
 
 
-def _credential(refusal: str, ended: str, parameters: dict[str, Any], gates: tuple[str, ...] = ()) -> Credential:
+def _condition(refusal: str, ended: str, types: dict[str, str]) -> Condition:
     used = set(re.findall(r"%\((\w+)\)s", ended))
-    return Credential(refusal, ended, tuple((name, parameters[name]) for name in sorted(used - {"now"})), gates)
+    return Condition(refusal, ended, tuple((name, types[name]) for name in sorted(used - {"now"})))
+
+
+def _credential(condition: Condition, parameters: dict[str, Any], gates: tuple[str, ...] = ()) -> Credential:
+    given = tuple((name, parameters[name]) for name, _ in condition.types)
+    return Credential(condition.refusal, condition.ended, given, gates, condition.types)

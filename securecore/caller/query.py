@@ -155,5 +155,8 @@ def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWra
     the grants of a client or certificate only once that credential is proven (see ``PresentedCredentials``).
     """
     names = [user_tables.name_sql(users.key), *([of_tokens.SERVICE] if "token" in kinds else [])]
-    more = f"SELECT 'certificate:' || {elements_sql('certificates', database)}" if "certificate" in kinds else ""
+    more = ""
+    if "certificate" in kinds:
+        identifiers = elements_sql("certificates", database, "identifier")
+        more = f"SELECT 'certificate:' || identifier FROM (SELECT {identifiers}) i"  # noqa: S608
     return effective.granted_sql(names=names, more=more, user=users.key)

@@ -12,7 +12,7 @@ from securecore import database
 from securecore.caller import query
 from securecore.caller.query import Lookup
 from securecore.caller.user_table import UserTable, user_table
-from securecore.database.functions import Rows
+from securecore.database.statements import Rows
 from securecore.grants.query.effective import Granted
 from securecore.identity.statements import Enrolment
 from securecore.sessions.statements import SessionRow

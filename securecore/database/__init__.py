@@ -2,7 +2,7 @@
 
 ``transactions`` opens the outermost transaction and refuses a savepoint where a lock could be lost. ``locks`` limits
 each wait. ``rows`` claims, updates and deletes rows, one statement each. ``statements`` are SELECTs written by
-hand, which ``plans`` prepares on PostgreSQL where the connection allows it. No table of a feature is named here.
+hand, and ``functions`` lets PostgreSQL keep the plans of some. No table of a feature is named here.
 """
 
 from securecore.database.connections import connection
@@ -16,7 +16,7 @@ from securecore.database.locks import (
     wait_for_turn,
 )
 from securecore.database.rows import claim, delete_batch, update
-from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own, run_in_pipeline
+from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own
 from securecore.database.transactions import (
     committed_transaction,
     may_hold_locks,

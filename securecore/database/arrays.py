@@ -20,8 +20,8 @@ def in_array_sql(expression: str, name: str, database: BaseDatabaseWrapper) -> s
     return f"{expression} IN (SELECT value FROM json_each(%({name})s))"  # noqa: S608
 
 
-def elements_sql(name: str, database: BaseDatabaseWrapper) -> str:
+def elements_sql(name: str, database: BaseDatabaseWrapper, column: str) -> str:
     """Return a column and a FROM clause that have the texts in the parameter ``name`` as rows."""
     if database.vendor == "postgresql":
-        return f"element FROM unnest(CAST(%({name})s AS text[])) element"
-    return f"value FROM json_each(%({name})s)"
+        return f"{column} FROM unnest(CAST(%({name})s AS text[])) {column}"
+    return f"value AS {column} FROM json_each(%({name})s)"

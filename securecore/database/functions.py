@@ -32,6 +32,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import clock
 from securecore.caches import BoundedCache
+from securecore.database.statements import BoundStatement, Rows
 from securecore.errors import Busy
 
 #: Every function's name begins with this prefix.
@@ -43,8 +44,6 @@ _CANNOT_CALL = ("42883", "42501")
 #: Seconds after which a process looks for a missing function again: ``migrate`` may have created it.
 LOOK_AGAIN = 60
 _UNUSED_SINCE = "securecore: unused since "
-
-Rows = list[tuple[Any, ...]]
 
 _VISIBLE = """
     SELECT proname FROM pg_proc
@@ -61,7 +60,7 @@ _TYPE_NAMES = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Function:
     """A SELECT that PostgreSQL plans once for each session.
 
@@ -108,6 +107,9 @@ class Function:
         for statement in self.first:
             _rows(connection, statement, parameters)
         return _rows(connection, self.query, parameters)
+
+    def bind(self, parameters: Mapping[str, Any]) -> BoundStatement:
+        return BoundStatement(self, parameters)
 
     def definition(self, types: list[str]) -> str:
         """Return the CREATE FUNCTION of a function whose columns have these ``types``."""

@@ -95,11 +95,6 @@ def require_principal(principal: str) -> str:
     return principal
 
 
-def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the prefix of each of these own names, one of ``OWN``."""
-    return tuple(name[: name.index(":") + 1] for name in names)
-
-
 def user_key(names: Sequence[str]) -> Any:
     """Return the primary key of the user among ``names``, or None without a user or for a text that cannot be a key."""
     for name in names:

@@ -64,7 +64,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
     Opens or joins the outermost transaction. The wait for the gate ends once every allowed effect has committed or
     rolled back. Each check after the commit reads the revocation.
     """
-    with database.outermost_transaction("revoke()") as is_ours, ending_holders():
+    with database.outermost_transaction("revoke()"), ending_holders():
         on = object_of(obj)
         which = {
             "principal": require_principal(principal),
@@ -74,7 +74,7 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
             "denies": denies,
         }
         change = _REVOKING.bind(which | effective.parameters(now, database.connection()))
-        return bool(_close(principal, permission, statement=change, commits=is_ours))
+        return bool(_close(principal, permission, statement=change))
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from securecore import clock, server_functions, tokens
 from securecore.caller import PresentedCredentials, query
 from securecore.caller.query import Lookup
 from securecore.caller.user_table import user_table
-from securecore.database import functions
 from securecore.database.functions import Function
 from securecore.database.statements import Statement
 from securecore.digests import jwk_thumbprint
@@ -29,6 +26,7 @@ from securecore.sessions import Session, record_id
 from tests.caller.conftest import Caller
 from tests.replay.proofs import ES256
 from tests.support.authority import MutualTLSClient
+from tests.support.functions import without_functions
 from tests.tokens.calls import prove
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.caller.urls")]
@@ -270,16 +268,6 @@ def _query(caller: Caller) -> Function:
 def _rows(caller: Caller) -> list[Any]:
     parameters = query.parameters(_lookup(caller), user_table(), clock.now(), connection)
     return _query(caller).rows(connection, parameters)
-
-
-@contextmanager
-def without_functions() -> Iterator[None]:
-    """Run the plain statements, as where ``migrate`` has not created the functions."""
-    functions.forget_callable(connection)
-    try:
-        yield
-    finally:
-        functions.missing([], connection)
 
 
 def test_admin_works(mtls_client: Any, caller: Caller) -> None:

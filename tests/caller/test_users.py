@@ -92,48 +92,6 @@ class TestOtherModels:
         assert (selected(UserTable(employee, connection), kept.pk) is not None) == is_known
 
 
-@isolate_apps("tests")
-def test_whose_making_runs_somebody_s_code_wait_for_the_answer() -> None:
-    """Such code may run a query, and the connection is busy with the one query."""
-
-    class Plain(models.Model):
-        class Meta:
-            app_label = "tests"
-
-    class Made(models.Model):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-
-        class Meta:
-            app_label = "tests"
-
-    class Loaded(models.Model):
-        @classmethod
-        def from_db(cls, *args: Any) -> Any:  # type: ignore[override]
-            return super().from_db(*args)
-
-        class Meta:
-            app_label = "tests"
-
-    class Converted(models.Model):
-        name = Shouting(max_length=20)
-
-        class Meta:
-            app_label = "tests"
-
-    def heard(**_: Any) -> None: ...
-
-    def is_made_ahead(model: Any) -> bool:
-        return UserTable(model, connection).is_made_without_statements
-
-    assert [is_made_ahead(model) for model in (Plain, Made, Loaded, Converted)] == [True, False, False, False]
-    for signal in (models.signals.pre_init, models.signals.post_init):
-        signal.connect(heard, sender=Plain)
-        assert not is_made_ahead(Plain)
-        signal.disconnect(heard, sender=Plain)
-    assert is_made_ahead(Plain)
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("presented", ["", " ", "x", "1.5", "9" * 30, "-" + "9" * 30, "None", "\u0661x"])
 def test_what_is_no_key_names_nobody(presented: str) -> None:

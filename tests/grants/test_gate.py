@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,17 +13,18 @@ from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
-from securecore.database import Statement
-from securecore.errors import Busy, Misuse, PermissionDenied
+from securecore.database.functions import Function
+from securecore.errors import Busy, Misuse
 from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
 from securecore.grants.gate.lock_numbers import lock_sql
 from tests.grants.conftest import MAKE
+from tests.support.functions import without_functions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Give = Callable[..., bool]
 
-ADD = Statement("SELECT %(a)s + 1")
+ADD = Function.of("test_add", "SELECT CAST(%(a)s AS integer) + 1", {"a": "integer"})
 
 
 class TestMisuse:
@@ -73,42 +75,16 @@ class TestMisuse:
             decide(alice, MAKE, clock=clock.now)
 
 
+@pytest.mark.parametrize("is_function", [True, False])
 class TestStatements:
-    @pytest.fixture
-    def prepared(self) -> Iterator[Callable[[], int]]:
-        """Return how many of a check's two statements the connection has prepared, on a connection that may prepare."""
-        if connection.vendor != "postgresql":
-            pytest.skip("only PostgreSQL prepares")
-        connection.ensure_connection()
-        raw: Any = connection.connection
-        raw.prepare_threshold = 5
+    """A check is a function of PostgreSQL, or the same statements where the function is missing."""
 
-        def count() -> int:
-            sql = (
-                b"SELECT 1 FROM pg_prepared_statements WHERE statement LIKE '%lock_shared%' OR statement LIKE '%g.id%'"
-            )
-            return int(raw.pgconn.exec_(sql).ntuples)
+    @pytest.fixture(autouse=True)
+    def _functions(self, is_function: bool) -> Iterator[None]:
+        with nullcontext() if is_function else without_functions():
+            yield
 
-        yield count
-        connection.close()
-
-    def test_are_prepared_where_they_may_be(self, alice: str, give: Give, prepared: Callable[[], int]) -> None:
-        give(alice)
-        for _ in range(2):
-            with authorize(alice, MAKE, clock=clock.now):
-                pass
-        assert prepared() == 2
-
-    def test_stay_prepared_when_somebody_is_denied(self, alice: str, give: Give, prepared: Callable[[], int]) -> None:
-        """psycopg deallocates all its prepared statements at every rollback."""
-        for _ in range(2):
-            with pytest.raises(PermissionDenied), authorize(alice, MAKE, clock=clock.now):
-                pass
-        assert prepared() == 2
-
-    def test_that_are_prepared_know_who_asks_and_what_for(
-        self, alice: str, group: Group, give: Give, prepared: Callable[[], int]
-    ) -> None:
+    def test_know_the_caller_and_the_permission(self, alice: str, group: Group, give: Give) -> None:
         service, other = principals.service("payments"), "certificate:" + "x" * 43
         give(principals.group(group), "role:clerk")
         give(principals.role("clerk"))
@@ -121,10 +97,10 @@ class TestStatements:
             ((service,), MAKE, False),
             ((alice, service, other), "reports.read", True),
             ((alice, service, other), MAKE, True),
+            (("user:none",), MAKE, False),
         ):
             with transaction.atomic():
                 assert bool(decide(names, permission, clock=clock.now)) == allowed, (names, permission)
-        assert prepared() > 2
 
 
 class TestRows:

@@ -31,7 +31,7 @@ def test_as_a_caller(now: Any, kind: str) -> None:
     """PostgreSQL cuts a text silently where it is cast to a shorter type."""
     parameters = effective.parameters(clock.now(), connection)
     if kind == "effective":
-        rows = effective.effective_sql(names=["%(name)s"], user=None)
+        rows = effective.effective_sql(names="SELECT %(name)s AS name", user="NULL")
         assert selected(rows, **parameters) == [LONG]
     else:
         from securecore.grants import Grant

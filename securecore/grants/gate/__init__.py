@@ -84,15 +84,13 @@ def close(
     *names: str,
     rows_too: Collection[str] = (),
     statement: BoundStatement | None = None,
-    commits: bool = False,
     ends_holders: bool = True,
 ) -> Rows:
     """Close the gates of these principals: wait for the checks that hold them, and let no other check enter.
 
     ``rows_too`` are principals of which only the rows are locked, for example the role that ``names`` get. The gates
     stay closed until the transaction ends. Returns the rows of ``statement``, the change, which runs behind the gates.
-    With ``commits`` the transaction may be committed in the same round trip; run nothing more in it. With
-    ``ends_holders`` sessions that hold a gate for longer than half of ``LOCK_TIMEOUT`` are ended (eviction.py).
+    With ``ends_holders`` sessions that hold a gate for longer than half of ``LOCK_TIMEOUT`` are ended (eviction.py).
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """
@@ -102,7 +100,7 @@ def close(
     rows = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))  # Note [Lock order]
     with _refusing(), eviction.ending_holders() if ends_holders else nullcontext():
         eviction.watch(names)
-        return gates().close(names, rows, statement, commits)
+        return gates().close(names, rows, statement)
 
 
 def close_all() -> None:

@@ -1,18 +1,22 @@
 """The gates by advisory locks: the fast ones, on one PostgreSQL primary. The checks of a principal run at once.
 
-``_run`` is the one place that decides how statements reach PostgreSQL.
+A check is one call of a function in PostgreSQL (``database.functions``): it takes the locks, and then runs the query as
+a statement of its own, which sees the commits that the locks waited for. A revocation waits for each round trip of the
+checks that hold the gate, so a check makes no more round trips than this one before its effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from typing import cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import database
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows, Statement
+from securecore.database.functions import Function
 from securecore.grants.gate import transaction
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.lock_numbers import EVERY_NUMBER, EXCLUSIVE, SHARED, lock_sql
@@ -22,43 +26,51 @@ _WRITTEN_ROW = Statement(
     "INSERT INTO securecore_gate (principal, epoch) VALUES (%(sc_name)s, 0) "
     "ON CONFLICT (principal) DO UPDATE SET epoch = securecore_gate.epoch RETURNING principal"
 )
-_CLOSING = Statement(
-    lock_sql(
-        "SELECT unnest(CAST(%(sc_names)s AS text[])) AS name",
-        EXCLUSIVE,
-        "set_config('lock_timeout', %(sc_timeout)s, true)",
-    )
-)
+_NAMES = "SELECT unnest(CAST(%(sc_gates)s AS text[])) AS name"
+_CLOSING = Statement(lock_sql(_NAMES, EXCLUSIVE, "set_config('lock_timeout', %(sc_timeout)s, true)"))
+_ENTERING = Statement(lock_sql(_NAMES, SHARED, transaction.LIMITS))
+_TYPES = {"sc_gates": "text[]", "sc_timeout": "text", "sc_idle": "text"}
 
 
 class AdvisoryGates(Gates):
     """A check takes shared locks of the caller's own names, groups and roles; a change takes exclusive ones."""
 
     def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
-        (first, *_), rows = _run(self.connection, [_entering({*names, *group_names}), query])
-        transaction.require_current(*first[:4])
-        return rows
+        function = cast("Function", query.statement)
+        rows = behind_locks(function).rows(self.connection, {**query.parameters, **_entering({*names, *group_names})})
+        transaction.require_current(*rows[0][:2])
+        return [row[2:] for row in rows]
 
     def enter_also(self, group_names: Collection[str]) -> bool:
-        _run(self.connection, [_entering(group_names)])
+        _ENTERING.rows(self.connection, _entering(group_names))
         return True
 
-    def close(
-        self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None, commits: bool
-    ) -> Rows:
-        writing = [_WRITTEN_ROW.bind({"sc_name": name}) for name in rows]  # other hosts may check by row locks
-        if statement is None:
-            _run(self.connection, [_closing(names), *writing])
-            return []
-        return _run(self.connection, [_closing(names), *writing, statement], commits=commits)[-1]
+    def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
+        take_exclusive(self.connection, names)
+        for name in rows:  # other hosts may check by row locks
+            _WRITTEN_ROW.rows(self.connection, {"sc_name": name})
+        return statement.rows(self.connection) if statement else []
 
     def close_all(self) -> None:
         close_every_gate(self.connection)
 
 
+@lru_cache(maxsize=64)
+def behind_locks(query: Function) -> Function:
+    """Return the function that takes the shared locks of a check, and then runs ``query``."""
+    text = f"SELECT {transaction.INSPECTION}, behind.* FROM ({query.query}) behind"  # noqa: S608
+    return Function.of(f"gate_{query.job}", text, {**query.parameters, **_TYPES}, first=(_ENTERING.text,))
+
+
+def every_function(queries: Iterable[Function]) -> list[Function]:
+    """Return the functions of checks that run these ``queries``."""
+    return [behind_locks(query) for query in queries]
+
+
 def take_exclusive(connection: BaseDatabaseWrapper, names: Collection[str]) -> None:
     """Wait for the checks that hold advisory locks of ``names``, and let no other check take one."""
-    _run(connection, [_closing(names)])
+    timeout = database.lock_timeout(settings.LOCK_TIMEOUT)
+    _CLOSING.rows(connection, {"sc_gates": list(names), "sc_timeout": timeout})
 
 
 def close_every_gate(connection: BaseDatabaseWrapper) -> None:
@@ -72,26 +84,5 @@ def close_every_gate(connection: BaseDatabaseWrapper) -> None:
         cursor.execute("LOCK TABLE securecore_gate IN EXCLUSIVE MODE")
 
 
-def _run(connection: BaseDatabaseWrapper, statements: Sequence[BoundStatement], *, commits: bool = False) -> list[Rows]:
-    """Run the statements in their order, and return the rows of each.
-
-    A transaction that begins here is one round trip where statements may be prepared. A revocation waits for each round
-    trip of the checks that hold the gate, and on a busy machine its own round trips queue behind other sessions.
-    """
-    rows = database.run_in_pipeline(connection, statements, commits=commits)
-    return [each.rows(connection) for each in statements] if rows is None else rows
-
-
-def _entering(names: Collection[str]) -> BoundStatement:
-    given = {f"sc_name{index}": name for index, name in enumerate(names)}
-    return _shared(len(names)).bind(given | transaction.limits())
-
-
-@lru_cache(maxsize=64)
-def _shared(count: int) -> Statement:
-    names = ", ".join(f"(CAST(%(sc_name{index})s AS text))" for index in range(count))
-    return Statement(lock_sql(f"SELECT * FROM (VALUES {names}) given (name)", SHARED, transaction.COLUMNS))  # noqa: S608
-
-
-def _closing(names: Collection[str]) -> BoundStatement:
-    return _CLOSING.bind({"sc_names": list(names), "sc_timeout": database.lock_timeout(settings.LOCK_TIMEOUT)})
+def _entering(names: Collection[str]) -> dict[str, object]:
+    return {"sc_gates": list(names), **transaction.limits()}

@@ -33,13 +33,10 @@ class Gates(ABC):
         """Enter the gates of more groups and roles of the caller; return whether the permission must be read again."""
 
     @abstractmethod
-    def close(
-        self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None, commits: bool
-    ) -> Rows:
+    def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
         """Wait for the checks of ``names``, and let no other check enter; then run ``statement``, and return its rows.
 
-        ``rows`` are the principals whose rows are written, in the order of Note [Lock order]: ``names`` and more. With
-        ``commits`` the same round trip may commit the transaction.
+        ``rows`` are the principals whose rows are written, in the order of Note [Lock order]: ``names`` and more.
         """
 
     @abstractmethod

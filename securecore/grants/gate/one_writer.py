@@ -19,9 +19,7 @@ class OneWriterGates(Gates):
     def enter_also(self, group_names: Collection[str]) -> bool:
         return False
 
-    def close(
-        self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None, commits: bool
-    ) -> Rows:
+    def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
         self._require_immediate()
         return statement.rows(self.connection) if statement else []
 

@@ -30,9 +30,7 @@ class RowGates(Gates):
     def enter_also(self, group_names: Collection[str]) -> bool:
         return False  # the caller joins a group or role by a write of the row that this check has locked
 
-    def close(
-        self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None, commits: bool
-    ) -> Rows:
+    def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
         if self.connection.vendor == "postgresql":  # other hosts may check by advisory locks; limits the waits too
             advisory.take_exclusive(self.connection, names)
         for name in rows:

@@ -15,28 +15,29 @@ from securecore.errors import Misuse
 #: (``late_gate``).
 IDLE_TIMEOUT = 10.0
 
-#: Columns of the first statement of a check on PostgreSQL: they limit the waits for locks and the pauses between
-#: statements, and read the isolation level and the server's role.
-COLUMNS = """
-    set_config('lock_timeout', %(sc_timeout)s, true), current_setting('transaction_isolation'), pg_is_in_recovery(),
-    set_config('idle_in_transaction_session_timeout', %(sc_idle)s, true)
-"""
-_PREPARATION = Statement(f"SELECT {COLUMNS}")
+#: Columns of a check on PostgreSQL that limit the waits for locks and the pauses between statements.
+LIMITS = (
+    "set_config('lock_timeout', %(sc_timeout)s, true), "
+    "set_config('idle_in_transaction_session_timeout', %(sc_idle)s, true)"
+)
+#: Columns of a check on PostgreSQL for ``require_current``: the isolation level and the server's role.
+INSPECTION = "current_setting('transaction_isolation'), pg_is_in_recovery()"
+_PREPARATION = Statement(f"SELECT {INSPECTION}, {LIMITS}")
 
 
 def limits() -> dict[str, Any]:
-    """Return the parameters of ``COLUMNS``."""
+    """Return the parameters of ``LIMITS``."""
     return {"sc_timeout": lock_timeout(settings.LOCK_TIMEOUT), "sc_idle": lock_timeout(IDLE_TIMEOUT)}
 
 
 def prepare_check(connection: BaseDatabaseWrapper) -> None:
     """Limit the waits and pauses of a check's transaction, and require that its reads are current."""
     if connection.vendor == "postgresql":
-        require_current(*_PREPARATION.rows(connection, limits())[0])
+        require_current(*_PREPARATION.rows(connection, limits())[0][:2])
 
 
-def require_current(_timeout: str, isolation: str, is_replica: bool, _idle: str) -> None:
-    """Raise ``Misuse`` unless a read after a lock sees the commits from before the lock. Takes ``COLUMNS``."""
+def require_current(isolation: str, is_replica: bool) -> None:
+    """Raise ``Misuse`` unless a read after a lock sees the commits from before the lock. Takes ``INSPECTION``."""
     if isolation not in ("read committed", "read uncommitted"):
         raise Misuse(
             f"This transaction is {isolation.upper()}: it would read the permission as it was when the transaction "

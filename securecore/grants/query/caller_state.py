@@ -11,17 +11,30 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 
 from securecore import database
-from securecore.caches import BoundedCache
-from securecore.database.statements import BoundStatement, Rows, Statement
-from securecore.grants.principals import kinds_of, user_key
+from securecore.database.arrays import array_parameter, elements_sql
+from securecore.database.functions import Function
+from securecore.database.statements import BoundStatement, Rows
+from securecore.grants.principals import user_key
 from securecore.grants.query import effective
 from securecore.grants.query.effective import EffectiveGrant
 from securecore.grants.query.user_tables import EVERYTHING
+
+
+class Condition(NamedTuple):
+    """The end of a kind of credential: the code of the refusal, the SQL condition, and the types of its parameters."""
+
+    refusal: str
+    ended: str
+    types: tuple[tuple[str, str], ...]
+
+
+#: The SQL types of the parameters, beside those of the credentials and of the user's key.
+TYPES = {"sc_names": "text[]", "sc_permissions": "text[]", "now": "timestamptz"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,12 @@ class Credential:
     ended: str
     parameters: tuple[tuple[str, Any], ...]
     gates: tuple[str, ...] = ()
+    #: The SQL type of each parameter.
+    types: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def condition(self) -> Condition:
+        return Condition(self.refusal, self.ended, self.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +88,22 @@ def query(
     names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
 ) -> BoundStatement:
     """Return the bound statement whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
-    name = tuple(names), tuple(permissions), tuple(credentials), effective.surroundings()
-    bound = _queries.get(name)
-    if bound is None:
-        bound = _bound(*name)
-        _queries.put(name, bound)
-    return bound.with_new(effective.parameters(now, database.connection()))
+    connection = database.connection()
+    key = user_key(names)
+    given = {
+        "sc_names": array_parameter(names, connection),
+        "sc_permissions": array_parameter((*permissions, EVERYTHING), connection),
+        "sc_user": None if key is None else get_user_model()._meta.pk.get_db_prep_value(key, connection),
+    }
+    for credential in credentials:
+        given |= dict(credential.parameters)
+    function = function_of(tuple(credential.condition for credential in credentials))
+    return function.bind(given | effective.parameters(now, connection))
+
+
+def function_of(conditions: tuple[Condition, ...]) -> Function:
+    """Return the query for callers with credentials of these conditions."""
+    return _function(conditions, effective.surroundings())
 
 
 def _may_wait() -> bool:
@@ -85,41 +114,17 @@ def _may_wait() -> bool:
     return database.connection().vendor != "sqlite"
 
 
-#: The statement about a caller and its parameters never change, so they are kept. Rows are not kept here.
-_queries: BoundedCache[BoundStatement] = BoundedCache()
-
-
-def _bound(
-    names: tuple[str, ...],
-    permissions: tuple[str, ...],
-    credentials: tuple[Credential, ...],
-    surroundings: effective.Surroundings,
-) -> BoundStatement:
-    user = user_key(names)
-    given = {f"sc_name{index}": name for index, name in enumerate(names)}
-    required = {f"sc_permission{index}": name for index, name in enumerate((*permissions, EVERYTHING))}
-    conditions = tuple((credential.refusal, credential.ended) for credential in credentials)
-    statement = _statement(kinds_of(names), len(required), user is not None, conditions, surroundings)
-    more = {name: value for credential in credentials for name, value in credential.parameters}
-    return statement.bind({"sc_user": user, **given, **required, **more})
-
-
 @lru_cache(maxsize=64)
-def _statement(
-    kinds: tuple[str, ...],
-    required: int,
-    has_user: bool,
-    conditions: tuple[tuple[str, str], ...],
-    _: effective.Surroundings,
-) -> Statement:
-    own = [f"%(sc_name{index})s" for index in range(len(kinds))]
-    among = [f"%(sc_permission{index})s" for index in range(required)]
-    user = "%(sc_user)s" if has_user else None
-    grants = effective.effective_sql(names=own, user=user, permissions=among, bounds=_may_wait())
-    refusals = "".join(_refusal(kind, f"%(sc_name{index})s") for index, kind in enumerate(kinds))
-    refusals += "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended in conditions)
-    refusal = f"CASE {refusals} ELSE '' END"
-    return Statement(f"SELECT {refusal}, e.* FROM ({grants}) e", new=["now"])  # noqa: S608
+def _function(conditions: tuple[Condition, ...], _: effective.Surroundings) -> Function:
+    connection, user = database.connection(), get_user_model()
+    names = f"SELECT {elements_sql('sc_names', connection, 'name')}"
+    grants = effective.effective_sql(names=names, user="%(sc_user)s", permissions="sc_permissions", bounds=_may_wait())
+    refusals = _refusals(names) + "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended, _ in conditions)
+    text = f"SELECT CASE {refusals} ELSE '' END, e.* FROM ({grants}) e"  # noqa: S608
+    types = TYPES | {"sc_user": str(user._meta.pk.rel_db_type(connection))}
+    for condition in conditions:
+        types |= dict(condition.types)
+    return Function.of("check", text, types)
 
 
 def _behind_gate(condition: str) -> str:
@@ -133,16 +138,18 @@ def _behind_gate(condition: str) -> str:
     return f"({condition.replace('%(now)s', 'GREATEST(CAST(%(now)s AS timestamptz), clock_timestamp())')})"
 
 
-def _refusal(kind: str, parameter: str) -> str:
-    """Return the WHEN that refuses a name of this kind. ``parameter`` is the SQL parameter of the name."""
-    if kind == "user:":
-        return f"WHEN NOT EXISTS ({_active_user('%(sc_user)s')}) THEN 'user-inactive' "
-    value = f"substr({parameter}, {len(kind) + 1})"
-    if kind == "service:":
-        disabled = f"SELECT 1 FROM securecore_client WHERE client_id = {value} AND disabled_at IS NOT NULL"  # noqa: S608
-        return f"WHEN EXISTS ({disabled}) THEN 'service-disabled' "
-    rows = f"SELECT 1 FROM securecore_certificate c WHERE c.thumbprint = {value} AND "  # noqa: S608
+def _refusals(names: str) -> str:
+    """Return a WHEN for each state of the caller that refuses every permission. ``names`` is a SELECT of its names."""
+
+    def named(kind: str) -> str:
+        length = len(kind)
+        return f"SELECT substr(name, {length + 1}) FROM ({names}) n WHERE substr(name, 1, {length}) = '{kind}'"  # noqa: S608
+
+    rows = f"SELECT 1 FROM securecore_certificate c WHERE c.thumbprint IN ({named('certificate:')}) AND "  # noqa: S608
+    clients = f"SELECT 1 FROM securecore_client WHERE client_id IN ({named('service:')})"  # noqa: S608
     return (
+        f"WHEN EXISTS ({named('user:')}) AND NOT EXISTS ({_active_user('%(sc_user)s')}) THEN 'user-inactive' "
+        f"WHEN EXISTS ({clients} AND disabled_at IS NOT NULL) THEN 'service-disabled' "
         f"WHEN EXISTS ({rows} c.revoked_at IS NOT NULL) THEN 'certificate-revoked' "
         f"WHEN EXISTS ({rows} c.user_id IS NOT NULL AND NOT EXISTS ({_active_user('c.user_id')})) THEN 'user-inactive' "
     )

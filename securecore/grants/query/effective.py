@@ -22,6 +22,7 @@ from django.contrib.auth import get_user_model
 
 from securecore import database
 from securecore.conf import django_settings, settings
+from securecore.database.arrays import in_array_sql
 from securecore.database.statements import Statement
 from securecore.grants.live import is_live, live_sql, not_ended_sql
 from securecore.grants.models import ROLE
@@ -91,31 +92,34 @@ def surroundings() -> Surroundings:
     return django_settings.AUTH_USER_MODEL, settings.DATABASE, settings.DJANGO_PERMISSIONS
 
 
-def effective_sql(
-    *, names: Sequence[str], user: str | None, permissions: Sequence[str] = (), bounds: bool = False
-) -> str:
+def effective_sql(*, names: str, user: str, permissions: str = "", bounds: bool = False) -> str:
     """Return a SELECT of the effective grants, for ``read()``.
 
     A row has a name of the caller or of one of its groups, a live grant of that name, and, if that grant gives a role,
     a live grant of the role. The columns of a missing grant are null.
 
-    ``names`` are SQL expressions of the caller's own names (see ``user_tables.name_sql``), ``user`` that of its user's
-    primary key. With ``permissions``, SQL expressions too, only grants of these permissions are read. With ``bounds``
-    the SELECT also reads grants that begin later, and each row ends with the bounds of both grants, for ``at()``. The
-    parameters are those of ``parameters()`` and of the expressions.
+    ``names`` is a SELECT of the caller's own names, ``user`` the SQL expression of its user's primary key, null without
+    a user. With ``permissions``, the name of an array parameter, only grants of these permissions are read. With
+    ``bounds`` the SELECT also reads grants that begin later, and each row ends with the bounds of both grants, for
+    ``at()``. The parameters are those of ``parameters()`` and of the expressions.
     """
-    among = {table: f"{table}.permission IN ({', '.join(permissions)})" if permissions else "TRUE" for table in "grd"}
+    connection = database.connection()
+    among = {
+        table: in_array_sql(f"{table}.permission", permissions, connection) if permissions else "TRUE"
+        for table in "grd"
+    }
     of_name = ", ".join(f"g.{column}" for column in _COLUMNS)
     of_role = ", ".join(f"r.{column} AS role_{column}" for column in _COLUMNS)
     if bounds:
         of_role += "".join(f", {table}.{column} AS {table}_{column}" for table in "gr" for column in _BOUNDS)
     live = not_ended_sql if bounds else live_sql
+    base = " UNION ALL ".join(filter(None, [names, user_tables.groups_sql(user)]))
     ours = (
-        f"SELECT n.name, {of_name}, {of_role} FROM ({_base_sql(names, user)}) n "  # noqa: S608
+        f"SELECT n.name, {of_name}, {of_role} FROM ({base}) n "  # noqa: S608
         f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND {_names_one('g')} "
         f"AND ({among['g']} OR {_is_role('g')}) {_of_role_sql()} AND {live('r')} AND {_names_one('r')} AND {among['r']}"
     )
-    django = user_tables.permissions_sql(user) if user is not None and settings.DJANGO_PERMISSIONS else ""
+    django = user_tables.permissions_sql(user) if settings.DJANGO_PERMISSIONS else ""
     if not django:
         return ours
     nulls = ", NULL" * (_WIDTH + 2 * len(_BOUNDS) * bounds)
@@ -137,13 +141,14 @@ class Granted:
 def granted_sql(*, names: Sequence[str], user: str, more: str = "") -> str:
     """Return an SQL expression for ``read_granted()``: the deciding columns of every live grant of the caller, as JSON.
 
-    A grant that gives a role has beside it the deciding columns of each grant of the role. ``names``, ``user`` and the
-    parameters are those of ``effective_sql``, and may refer to columns of the statement around the expression. ``more``
-    is a SELECT of further names. That statement runs for every request, so each node of its plan costs time.
+    A grant that gives a role has beside it the deciding columns of each grant of the role. ``names`` and ``user`` are
+    SQL expressions, which may refer to columns of the statement around the expression. ``more`` is a SELECT of further
+    names. That statement runs for every request, so each node of its plan costs time.
     """
     is_postgresql = database.connection().vendor == "postgresql"
     columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
-    among = f"IN ({_base_sql(names, user)}{f' UNION ALL {more}' if more else ''})"
+    selects = [*(f"SELECT CAST({name} AS varchar)" for name in names), more, user_tables.groups_sql(user)]
+    among = f"IN ({' UNION ALL '.join(filter(None, selects))})"
     own = ", ".join(names)
     if is_postgresql:  # one scan of the index instead of a join
         arrays = [f"ARRAY({select})" for select in (more, user_tables.groups_sql(user)) if select]
@@ -165,11 +170,6 @@ def granted_sql(*, names: Sequence[str], user: str, more: str = "") -> str:
 def _of_role_sql() -> str:
     # The CASE is null for a grant that gives no role: PostgreSQL then looks nothing up.
     return f"LEFT JOIN securecore_grant r ON r.principal = CASE WHEN {_is_role('g')} THEN g.permission END"
-
-
-def _base_sql(names: Sequence[str], user: str | None) -> str:
-    selects = [f"SELECT CAST({name} AS varchar) AS name" for name in names]
-    return " UNION ALL ".join(filter(None, [*selects, user_tables.groups_sql(user) if user is not None else ""]))
 
 
 def parameters(now: dt.datetime, connection: Any) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def granted_now(*, user: Any, names: tuple[str, ...], now: dt.datetime) -> Grant
     own = {f"sc_name{index}": name for index, name in enumerate((f"user:{user}", *names))}
     sql = granted_sql(names=[f"%({name})s" for name in own], user="%(sc_user)s")
     key = get_user_model()._meta.pk.get_db_prep_value(user, connection)
-    statement = Statement(f"SELECT {sql}", new=["now"])
+    statement = Statement(f"SELECT {sql}")
     ((text,),) = statement.rows(connection, {"sc_user": key, **own, **parameters(now, connection)})
     return Granted(text, names)
 
