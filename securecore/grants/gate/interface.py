@@ -38,7 +38,7 @@ class Gates(ABC):
     ) -> Rows:
         """Wait for the checks of ``names``, and let no other check enter; then run ``statement``, and return its rows.
 
-        ``rows`` are the principals whose rows are written, in the order of Note [Lock order]: ``names`` and more. With
+        ``rows`` are the principals that get a row lock, in the order of Note [Lock order]: ``names`` and others. With
         ``commits`` the same round trip may commit the transaction.
         """
 
