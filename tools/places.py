@@ -35,13 +35,31 @@ class Place:
 
 
 PLACES = (
-    Place("add a proxy", "SOURCES = {", "a function from headers to a certificate; its configuration in docs/proxies/"),
+    Place(
+        "add a proxy",
+        "SOURCES = {",
+        "a function from headers to a certificate; its name also in `_CHOICES` of securecore/conf.py, its header also "
+        "in `IDENTITY_PREFIXES`, nginx/proxied.conf and docs/proxies/; `tests/identity` finds a place that lacks one",
+    ),
     Place("trust a peer, strip a header", "IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
-    Place("add a setting", "class Settings:", "one field with its reason; a row in docs/settings.md"),
-    Place("change the lock timeout", "    LOCK_TIMEOUT: float", "the default of `LOCK_TIMEOUT`, 2 seconds"),
+    Place(
+        "add a setting",
+        "class Settings:",
+        "one field with its reason; its check in `_validate`; a row in docs/settings.md",
+    ),
+    Place(
+        "change the lock timeout",
+        "    LOCK_TIMEOUT: float",
+        "its default; docs/settings.md, nginx/proxied.conf and the comment at `_PAUSE` in grants/gate/eviction.py "
+        "contain numbers that follow from it",
+    ),
     Place("see where a lock timeout is set", "def limit_waits(", "`lock_timeout`, to the end of the transaction"),
     Place("add a refusal", "class Refused(", "a subclass with `code`, `status`, `title`"),
-    Place("add an event", "class Event:", "a subclass; its fields are the payload"),
+    Place(
+        "add an event",
+        "class Event:",
+        "a subclass with its payload as fields, and a call of `emit`; tests/events/test_secrets.py causes or lists it",
+    ),
     Place(
         "add a system check", "def register() -> None:", "one function for each id, in the module of its area beside it"
     ),
@@ -49,6 +67,21 @@ PLACES = (
     Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
     Place("change a claim", "def claim(model: type[models.Model]", "`INSERT ... ON CONFLICT ... RETURNING`"),
     Place("change the one query", "def _composed(", "and docs/caller.md; a query count is asserted in the tests"),
+    Place(
+        "find where the caller is decided",
+        "def caller_of(request: AnyRequest)",
+        "`choose` in caller/credential_table.py chooses the credential; docs/callers.md explains its table",
+    ),
+    Place(
+        "find where `@requires` takes its lock",
+        "def _read_behind_gates(",
+        "`requires` calls `allowed`, and `allowed` calls `decide`, beside it; `gate.enter` locks",
+    ),
+    Place(
+        "find the checks before a replay",
+        "def repeat_checks(",
+        "`recorded_checks` beside it records them; each check outside the handler runs as for the first request",
+    ),
     Place("change the gate", "class Gates(", "read the notes in `__init__.py` beside it first; then `tests/races`"),
     Place("add a revocation", "def revoke_grant(", "one committed transaction; add it to the races"),
     Place("close the gate for another table", "def every_rule(", "a trigger rule for PostgreSQL and SQLite"),

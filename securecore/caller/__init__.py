@@ -4,9 +4,12 @@ One SELECT reads the certificate, the session and the token of a request: whethe
 name, and the grants of these users. So no row changes between two reads, and no cache has to be kept current.
 
 ``query`` composes that SELECT, ``snapshot`` holds its rows, ``user_table`` builds user objects from them, and
-``presented`` has the ``PresentedCredentials`` of a request. ``credential_table`` chooses the credential that makes a
-request with several. ``caller`` is the result, and ``conditions`` states in SQL when a credential of the caller has
-ended. Nothing here reads headers or cookies; that is in ``http``.
+``presented`` has the ``PresentedCredentials`` of a request. ``credential_table`` chooses the one credential that makes
+the request, of all that the request presents. ``caller`` has ``Caller``, the value of the result. ``conditions`` states
+in SQL when a credential of the caller has ended.
+
+Nothing here reads headers or cookies. ``http.authorization.credentials`` judges the credentials of a request, and
+``http.authorization.caller`` builds its ``Caller``.
 """
 
 from securecore.caller import credential_table

@@ -1,4 +1,7 @@
-"""``Caller``: the one caller of a request, as a value that permission checks and idempotency keys take."""
+"""``Caller``: the one caller of a request, as a value that permission checks and idempotency keys take.
+
+``caller_of`` in ``http.authorization.caller`` decides the caller and builds this value.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from securecore.tokens import AccessToken
 class Caller:
     """The caller of one request, after each credential was judged.
 
-    A check of a permission takes ``principals`` and ``conditions``::
+    A permission check takes ``principals`` and ``conditions``::
 
         grants.decide(caller.principals, "transfers.create", credentials=caller.conditions, clock=clock.now)
     """
@@ -42,16 +45,17 @@ class Caller:
 
     @cached_property
     def conditions(self) -> tuple[Credential, ...]:
-        """Return the conditions that must hold until the effect commits: no credential of this caller has ended.
+        """Return a condition for each credential that may end before the effect commits.
 
-        The client certificate needs no condition, since its principal is one of ``principals``.
+        A check refuses the caller if one of these credentials has ended. The client certificate needs no condition,
+        since its principal is one of ``principals``.
         """
-        found = []
+        ended = []
         if self.signature_keyid is not None:
-            found.append(conditions.of_signature_key(self.signature_keyid))
+            ended.append(conditions.of_signature_key(self.signature_keyid))
         if self.token is not None:
-            found.append(conditions.of_token(self.token))
+            ended.append(conditions.of_token(self.token))
         if self.session is not None:
             session_id, user_id = self.session
-            found.append(conditions.of_session(session_id, user_id=user_id))
-        return tuple(found)
+            ended.append(conditions.of_session(session_id, user_id=user_id))
+        return tuple(ended)

@@ -1,6 +1,7 @@
 """The conditions under which a caller's credential has ended, as SQL for a check behind the gate.
 
-The SQL fragments are those of the one query that judges the request at its beginning, so both judge alike.
+The one query judges the credentials at the beginning of the request, with the same SQL fragments. So both statements
+judge alike.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ def every_combination() -> list[tuple[Condition, ...]]:
 def of_token(token: AccessToken) -> Credential:
     """Return the condition that this access token has ended.
 
-    It reads the revocation of the token, the epochs of its user and client, its family, the certificate under which it
-    was obtained, and the key that signed it.
+    The condition reads the revocation of the token, the epochs of its user and client, its family, the certificate
+    under which it was obtained, and the key that signed it.
 
-    Its gates are those that the functions of ``revocation`` close for a token, also if they are no names of the caller.
-    Example: the token of a user's own client holds nothing of ``service:NAME``, and ``revoke_client_tokens(NAME)``
-    closes the gate of that name.
+    The check also enters each gate that a function of ``revocation`` closes for the token, which may be the gate of a
+    name that the caller does not have. Example: the token of a user's own client gives the caller no name
+    ``service:NAME``, and ``revoke_client_tokens(NAME)`` closes the gate of that name.
     """
     user = principals.user(token.subject)
     gates = [user] if user else []
-    if token.issuer != simplejwt.ISSUER:  # all of these have one client, see ``revocation``
+    if token.issuer != simplejwt.ISSUER:  # all tokens of simplejwt have one client, see ``revocation``
         gates.append(principals.service(token.client_id))
     if token.certificate:
         gates.append(principals.certificate(token.certificate))

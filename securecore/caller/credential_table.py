@@ -1,7 +1,7 @@
-"""The table of callers: the credentials that may be together in one request, and the caller that they give it.
+"""The table of credentials: those that may be together in one request, and the one that makes the request.
 
-Plain values go in and a choice comes out. ``http.authorization.credentials`` reads the credentials of a request;
-docs/callers.md prints the table.
+``choose`` takes plain values and returns a ``Choice``. ``http.authorization.credentials`` judges the credentials of a
+request and calls it. docs/callers.md prints the table.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ OBTAINED = "obtained under it"
 CLIENT = "its OAuth client"
 NOBODY = "enrolled for nobody"
 
-#: For each stronger and weaker credential, the relations of which at least one must hold. Another pair is refused.
+#: For each pair of a stronger and a weaker credential, the relations of which at least one must hold. A request with
+#: any other pair is refused.
 #: securecore's session engine opens a session only under the certificate of its binding, so such a session is BOUND.
 TABLE: dict[tuple[str, str], tuple[str, ...]] = {
     (BEARER, SESSION): (SAME_USER,),

@@ -1,7 +1,6 @@
-"""User objects built from columns of the one query.
+"""``UserTable``: the SQL of the user model for the one query, and the user objects built from its columns.
 
-The SQL columns of the user model, the condition of the project's manager, and the conversion of values. The query
-itself is in ``query``.
+The SQL of a user's groups and permissions is in ``grants.query.user_tables``.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class UserTable:
         """Return the filter of the project's default manager as SQL on ``key``, with its parameters.
 
         A manager may hide users, for example those of another tenant. Its filter may change with each request, so this
-        builds the SQL anew, unless the manager is a plain one without a filter.
+        method builds the SQL at each call. The filter of a plain manager is empty.
         """
         if not self.is_filtered:
             return "", {}

@@ -9,7 +9,7 @@ from securecore import conf, database
 from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
 from securecore.grants import triggers
-from securecore.http.authorization.action_names import Actions, asking_permissions, unknown_names, unnamed_actions
+from securecore.http.authorization.action_names import Actions, permissions_of_class, unknown_names, unnamed_actions
 from securecore.http.permissions import GrantedView, HasGrant
 
 
@@ -168,7 +168,7 @@ def _each_route(names_of: Callable[..., list[str]]) -> Iterator[tuple[type[Grant
 
 def _unnamed(view: type[GrantedView], given: dict[str, Any], actions: Actions) -> list[str]:
     permissions = given.get("permission_classes", cast(Any, view).permission_classes)
-    if any(asking_permissions(permissions, HasGrant)):
+    if any(permissions_of_class(permissions, HasGrant)):
         return []
     return unnamed_actions(cast(Any, view), given.get("grants", view.grants), actions)
 

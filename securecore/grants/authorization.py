@@ -194,11 +194,12 @@ def _decided(
 def _read_behind_gates(
     names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
 ) -> CallerState:
+    """Enter the gates of the caller and of its credentials, then read its state and grants in a second statement."""
     database.require_outermost_transaction("decide()")
     began = clock()
     query = caller_state.query(names, permissions, credentials, now=began)
     known = _groups.get(names) or frozenset()
-    gates = tuple(dict.fromkeys([*names, *(gate for credential in credentials for gate in credential.gates)]))
+    gates = tuple(dict.fromkeys([*names, *(name for credential in credentials for name in credential.gates)]))
     rows = gate.enter(gates, known, query)
     now = clock()  # after the wait
     state, locked = caller_state.state(rows, now=now), known

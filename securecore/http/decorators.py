@@ -52,8 +52,8 @@ def requires(
     a 404, and each other caller gets a 403. ``consume`` returns the part of a limited amount that this request
     consumes.
 
-    The decorator receives the request body, opens the view's transaction, enters the caller's gate and reads the grant:
-    see ``grants.authorize``. With ``late`` it takes the gate at the end of a long view (``grants.late_gate``). An error
+    The decorator receives the request body. ``grants.allowed`` then opens the view's transaction, enters the caller's
+    gate and reads the grant. With ``late`` it takes the gate at the end of a long view (``grants.late_gate``). An error
     response rolls the transaction back. Inside ``@idempotent`` the decorator raises ``Misuse``, because a replay would
     skip the check. A replay consumes nothing.
     """

@@ -21,7 +21,8 @@ from securecore.replay import store
 #: reach the year 5138.
 _UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
 #: Visible ASCII without the comma, by which servers join two headers. 16 characters of base64url are 96 random bits;
-#: 128 characters leave room for a signature as the nonce.
+#: 128 characters leave room for a signature as the nonce. The same numbers are in ``message_signature``, the title of
+#: ``NonceMalformed``, http/openapi.py and docs/replay.md.
 _NONCE = re.compile(r"[!-+\--~]{16,128}")
 
 

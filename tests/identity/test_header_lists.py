@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
 
+from securecore import conf
 from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, field_name
 from tests.support.tree import ROOT
 
@@ -74,6 +77,16 @@ def test_a_proxy_overwrites_each_header_that_is_read(listed: Callable[[], set[st
 @pytest.mark.parametrize("name", READ)
 def test_haproxy_deletes_each_header_that_is_read(name: str) -> None:
     assert is_deleted_by_haproxy(field_name(name))
+
+
+def test_each_source_is_a_value_of_the_setting() -> None:
+    with (
+        override_settings(SECURECORE={"CERTIFICATE_SOURCE": "unknown"}),
+        pytest.raises(ImproperlyConfigured, match="must be one of") as refusal,
+    ):
+        conf.load()
+    _, _, accepted = str(refusal.value).partition("must be one of ")
+    assert sorted(accepted.rstrip(".").split(", ")) == sorted(SOURCES)
 
 
 def test_each_header_of_a_source_is_stripped() -> None:

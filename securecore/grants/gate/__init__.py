@@ -14,14 +14,14 @@ Note [Gates]
     exclusively and the rows too, for every value of ``GATE``, so that hosts with different values may run during a
     deployment. A trigger closes the gate for changes outside securecore. All locks end with the outermost transaction.
     PostgreSQL queues fairly: a check that arrives after a change waits behind the change. So a client that keeps
-    requests in flight cannot delay its own revocation (with FOR SHARE it did, for 5 to 10 seconds).
+    requests in flight cannot delay its own revocation. With FOR SHARE such a client did, for 5 to 10 seconds.
 
 Note [Lock order]
     Advisory locks: the caller's own names, then its groups and roles; within each by lock number. Rows: groups and
-    roles, then own names, each sorted. A check that locks rows locks those of its own names only, since a change of a
-    group or role also writes the rows of all its members. Joining a group or role writes the row of that group or role
-    too, so the change misses no new member. SQL outside securecore may lock in any order. PostgreSQL then ends one of
-    the two transactions as a deadlock after one second.
+    roles, then own names, each sorted. A check that locks rows locks those of the caller's own names only, since a
+    change of a group or role also writes the rows of all its members. A change that adds a member writes the row of the
+    group or role too, so another change of that group or role misses no new member. SQL outside securecore may lock in
+    any order. PostgreSQL then ends one of the two transactions as a deadlock after one second.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def close(
 
     ``rows_too`` are principals of which only the rows are locked, for example the role that ``names`` get. The gates
     stay closed until the transaction ends. Returns the rows of ``statement``, the change, which runs behind the gates.
-    With ``ends_holders`` sessions that hold a gate for longer than half of ``LOCK_TIMEOUT`` are ended (eviction.py).
+    With ``ends_holders`` a wait of half of ``LOCK_TIMEOUT`` ends the sessions that hold the gates (eviction.py).
 
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` on a replica.
     """

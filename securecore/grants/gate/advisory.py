@@ -1,4 +1,4 @@
-"""The gates by advisory locks: the fast ones, on one PostgreSQL primary. The checks of a principal run at once.
+"""The gates by advisory locks, on one PostgreSQL primary. The checks of a principal share a gate, so they run at once.
 
 A check is one call of a function in PostgreSQL (``database.functions``): it takes the locks, and then runs the query as
 a statement of its own, which sees the commits that the locks waited for. A revocation waits for each round trip of the
@@ -74,9 +74,10 @@ def take_exclusive(connection: BaseDatabaseWrapper, names: Collection[str]) -> N
 
 
 def close_every_gate(connection: BaseDatabaseWrapper) -> None:
-    """Take all 1,024 lock numbers, so a check needs no extra lock for this; and lock the table of the row gates.
+    """Take all 1,024 lock numbers, and lock the table of the row gates.
 
-    With the table locked, no check locks or inserts a row there.
+    Each check takes one of these numbers, so it needs no extra lock that stands for every gate. While the table is
+    locked, no check locks or inserts a row there.
     """
     database.limit_waits(settings.LOCK_TIMEOUT)
     with connection.cursor() as cursor:

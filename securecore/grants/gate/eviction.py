@@ -3,23 +3,25 @@
 Note [A revocation wins]
     A check holds the gate until its transaction ends, and its view may run for a long time: a statement of a
     minute, a call to another service, a wait for a lock that another of the caller's requests holds. A revocation that
-    waits longer than half of ``LOCK_TIMEOUT`` therefore ends the sessions that hold the gate and are in its way
-    (``pg_terminate_backend``), and looks again every few milliseconds: under the row gate the checks that came before
-    the revocation enter one after the other. Their effects roll back, and their clients get 503 with Retry-After.
+    waits longer than half of ``LOCK_TIMEOUT`` therefore ends the sessions that hold the gate and block it
+    (``pg_terminate_backend``). The effects of these sessions roll back, and their clients get 503 with Retry-After.
+    Under the row gate, checks that came before the revocation enter one after the other, so the revocation looks for
+    such sessions again every few milliseconds.
 
-    A session that holds the gate and waits for a lock elsewhere is ended too. Else a caller could keep a revocation
-    waiting by several slow requests, each of which waits for the one before, such as twins of one idempotency key. A
-    session that only waits at a gate is left alone: its own wait is bounded by ``LOCK_TIMEOUT``. So is a session that
-    closes a gate: one revocation never ends another. The statement finds a session by its locks: a lock number of
-    the gates, or a row lock on ``securecore_gate``. The pids are PostgreSQL's own, so this works behind a pooler too.
+    The revocation also ends a session that holds the gate and waits for a lock elsewhere. Otherwise a caller could
+    delay a revocation by several slow requests, each of which waits for the one before. Example: twins of one
+    idempotency key. The revocation does not end a session that only waits at a gate, since ``LOCK_TIMEOUT`` bounds that
+    wait. Nor does it end a session that closes a gate, so one revocation never ends another. The statement finds a
+    session by its locks: a lock number of the gates, or a row lock on ``securecore_gate``. The pids are PostgreSQL's
+    own, so the statement also works behind a pooler.
 
-    A change of a group or role writes to the rows of its members after it has closed its own gate, and so waits for
-    their checks under the row gate. So the revocation of a grant is watched until all is written
-    (``ending_holders``).
+    A change of a group or role writes the rows of its members after it has closed its own gate. Under the row gate it
+    then waits for the checks of these members. So ``ending_holders`` encloses the whole revocation, and not the closing
+    of the gate alone.
 
-    The statement runs on a connection of its own, opened by a thread when the time has come, since the revoking
-    connection is waiting. Where that connection cannot be opened, or its role may not end the other session, the
-    revocation gives up with ``Busy`` as it would have without.
+    The revoking connection waits, so the statement runs on a connection of its own, which a thread opens after half of
+    ``LOCK_TIMEOUT``. If that connection cannot be opened, or its role may not end the other session, the revocation
+    raises ``Busy`` after ``LOCK_TIMEOUT``.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from securecore import database, events
 from securecore.conf import settings
 from securecore.grants.gate.lock_numbers import KINDS, NUMBERS
 
-#: Of LOCK_TIMEOUT, the part after which a waiting revocation ends those that hold its gate, and the parts between two
-#: looks after that. With the default a look every 50 ms, of some 2 ms.
+#: Parts of LOCK_TIMEOUT: the wait of a revocation before it ends the sessions that hold its gates, and the pause before
+#: it looks for such sessions again. With the default of 2 s the pause is 50 ms, and a look takes some 2 ms.
 _PATIENCE, _PAUSE = 0.5, 0.025
 
 #: Finding and ending are one statement, so that no session is ended for a lock that it has released. Without
@@ -108,9 +110,9 @@ _watch: ContextVar[_Watch | None] = ContextVar("securecore_watch", default=None)
 
 @contextmanager
 def ending_holders() -> Iterator[None]:
-    """Run the block, a revocation; when it waits too long, end the sessions that hold the gates which it closes.
+    """Run the block, a revocation; if it waits too long, end the sessions that hold the gates that it closes.
 
-    ``watch`` names these gates. Inside another such block this is a part of that one.
+    The block names these gates by ``watch``. A block inside another such block belongs to the watch of the outer block.
     """
     connection = database.connection()
     if connection.vendor != "postgresql" or _watch.get() is not None:

@@ -36,7 +36,7 @@ class Gates(ABC):
     def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
         """Wait for the checks of ``names``, and let no other check enter; then run ``statement``, and return its rows.
 
-        ``rows`` are the principals whose rows are written, in the order of Note [Lock order]: ``names`` and more.
+        ``rows`` are the principals that get a row lock, in the order of Note [Lock order]: ``names`` and others.
         """
 
     @abstractmethod

@@ -3,7 +3,7 @@
 Note [Lock numbers]
     Names are hashed to 1,024 lock numbers. So a statement that changes a million users takes 1,024 locks. A million
     locks would fill PostgreSQL's lock table (6,400 by default), and every transaction would fail. Two principals with
-    the same number wait for each other, and nothing worse.
+    the same number wait for each other, and each check still decides by its own grants.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ EVERY_NUMBER = f"SELECT {EXCLUSIVE}({OWN_KIND}, number) FROM generate_series(0, 
 def lock_sql(names: str, function: str, more: str = "NULL") -> str:
     """Return a SELECT that takes the advisory locks of the principals that the query ``names`` selects.
 
-    The locks are taken in the order of Note [Lock order]. The columns are ``more``, which PostgreSQL evaluates first,
-    the name, and the call of ``function``.
+    It takes the locks in the order of Note [Lock order]. Its columns are ``more``, the name, and the call of
+    ``function``. PostgreSQL evaluates ``more`` first.
     """
     derived = " OR ".join(f"substr(name, 1, {len(kind)}) = '{kind}'" for kind in DERIVED)
     ordered = (

@@ -1,4 +1,4 @@
-"""The gates on SQLite, where one transaction writes at a time: a transaction that began IMMEDIATE has every gate."""
+"""The gates on SQLite, where one transaction writes at a time: a transaction that began IMMEDIATE holds every gate."""
 
 from __future__ import annotations
 

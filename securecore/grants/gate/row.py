@@ -1,4 +1,4 @@
-"""The gates by row locks, through Django's ORM: right on every database with row locks, one check at a time.
+"""The gates by row locks, through Django's ORM, for every database with row locks. A gate lets one check in at a time.
 
 Each principal has a row in ``securecore_gate``. A check locks the row with ``select_for_update``, and a change writes
 it. A write is a lock that every engine respects, also one that spreads rows over several servers.
@@ -19,7 +19,7 @@ from securecore.grants.models import Gate
 
 
 class RowGates(Gates):
-    """A check has the rows of its own names alone. A change of a group or role writes the rows of all its members."""
+    """A check locks the rows of the caller's own names. A change of a group or role writes the rows of its members."""
 
     def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
         transaction.prepare_check(self.connection)
@@ -28,7 +28,7 @@ class RowGates(Gates):
         return query.rows(self.connection)
 
     def enter_also(self, group_names: Collection[str]) -> bool:
-        return False  # the caller joins a group or role by a write of the row that this check has locked
+        return False  # a change that lets the caller join one writes the caller's row, which this check has locked
 
     def close(self, names: Collection[str], rows: Sequence[str], statement: BoundStatement | None) -> Rows:
         if self.connection.vendor == "postgresql":  # other hosts may check by advisory locks; limits the waits too

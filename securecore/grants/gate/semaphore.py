@@ -1,8 +1,8 @@
 """The semaphore before the gate: it limits the concurrent checks of one caller in one process.
 
 Checks that wait at the gate delay revocations in two ways. PostgreSQL wakes the waiting checks before the revoking
-session receives its COMMIT reply. And on a busy machine each check that gets the lock is one more for the next
-revocation to wait for. A thread that waits at the semaphore delays no database session. The semaphore decides no
+session receives its COMMIT reply. And on a busy machine the next revocation waits for each check that got the lock
+before it. A thread that waits at the semaphore delays no database session. The semaphore decides no
 permission: the check reads the permission behind the gate.
 """
 
@@ -18,9 +18,9 @@ from securecore.conf import settings
 from securecore.errors import Busy
 
 #: Concurrent checks of one caller in a process. Measured with 64 clients on two cores (benchmarks/revocation_latency.py
-#: --at-once): 2 halve the p95 latency of a revocation and better, 4 reduce it by two fifths, and the checks a second
-#: stay the same. A check is one round trip: over a network of 1 ms, 2 allow some 1,500 checks a second of one caller,
-#: more than the CPU of a process can do.
+#: --at-once): a limit of 2 reduces the p95 latency of a revocation by half or more, a limit of 4 by two fifths. The
+#: number of checks a second stays the same. A check is one round trip. Over a network of 1 ms a limit of 2 allows some
+#: 1,500 checks a second of one caller, more than the CPU of a process can do.
 AT_ONCE = 2
 
 #: If the cache evicts a semaphore that is in use, a few extra threads pass. That is harmless.

@@ -10,9 +10,9 @@ from securecore.conf import settings
 from securecore.database import Statement, lock_timeout
 from securecore.errors import Misuse
 
-#: Seconds between two statements of a transaction that holds a gate; then PostgreSQL ends its session. A revocation
-#: waits for such a transaction, so a view that computes or calls another service for longer enters the gate at its end
-#: (``late_gate``).
+#: The longest pause, in seconds, between two statements of a transaction that holds a gate; after it PostgreSQL ends
+#: the session. A revocation waits for such a transaction. So a view with a longer pause, for example for a call to
+#: another service, enters the gate at its end (``late_gate``).
 IDLE_TIMEOUT = 10.0
 
 #: Columns of a check on PostgreSQL that limit the waits for locks and the pauses between statements.

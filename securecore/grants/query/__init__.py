@@ -1,1 +1,5 @@
-"""The SQL of a check: it reads the grants of a caller, and whether the caller is active and its credentials live."""
+"""The permission query: the SQL that reads the state and the grants of a caller behind the gate.
+
+``caller_state`` has the statement and its result. ``effective`` has the part that reads the grants, also for the one
+query. ``user_tables`` has the fragments about Django's own tables.
+"""

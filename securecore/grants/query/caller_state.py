@@ -1,8 +1,8 @@
 """The second statement of a check, behind the gate: the effective grants and the state of the caller.
 
-The state is whether the user is active, the certificate not revoked, the service not disabled, and the credential of
-the request live. The statement names tables of other features, as every composed statement does, and imports none of
-them. The first statement, which locks, is in ``gate``.
+The state says whether the user is active, the certificate is not revoked, the service is not disabled, and each
+credential of the request is live. Like every composed statement, this one names tables of other features and
+imports none of them. The first statement, which locks, is in ``gate``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ TYPES = {"sc_names": "text[]", "sc_permissions": "text[]", "now": "timestamptz"}
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The session, token or key that authenticated a request. After its end, a check of that request allows nothing.
+    """The session, token or key that authenticated a request, as the condition that it has ended.
 
-    ``ended`` is an SQL condition with ``parameters``, since this package knows neither tokens nor sessions. The
-    condition may use ``%(now)s``. The check also enters ``gates``, which are the gates that a revocation of this
-    credential closes beside those of the caller's own names. Example: a token enters the gate of the certificate under
-    which it was obtained.
+    If the condition holds, a check of that request allows nothing. ``ended`` is the condition in SQL, with
+    ``parameters`` and perhaps ``%(now)s``: this package knows neither tokens nor sessions. The check also enters
+    ``gates``: a revocation of this credential closes them beside the gates of the caller's own names. Example: for a
+    token the check also enters the gate of the certificate under which the token was obtained.
     """
 
     #: The reason of the refusal: ``session-ended``, ``token-revoked`` or ``signature-key-revoked``.
@@ -109,7 +109,8 @@ def function_of(conditions: tuple[Condition, ...]) -> Function:
 def _may_wait() -> bool:
     """Say whether the statement may wait behind a lock after ``now`` was read. SQLite waits when a transaction begins.
 
-    Where it may, it reads the bounds of the grants too, and ``state`` compares them with the instant after the wait.
+    A statement that may wait also reads the bounds of the grants, and ``state`` compares them with the instant after
+    the wait.
     """
     return database.connection().vendor != "sqlite"
 
@@ -128,10 +129,10 @@ def _function(conditions: tuple[Condition, ...], _: effective.Surroundings) -> F
 
 
 def _behind_gate(condition: str) -> str:
-    """Return ``condition`` with the instant at which PostgreSQL evaluates it in the place of ``now``.
+    """Return ``condition`` with ``now`` replaced by the instant at which PostgreSQL evaluates the condition.
 
-    ``now`` was read before the wait for the gate. A signing key that was retired during the wait ended after ``now``,
-    so a comparison with ``now`` would still accept the key.
+    ``now`` was read before the wait for the gate. Example: a signing key that was retired during the wait ended after
+    ``now``, so a comparison with ``now`` would still accept the key.
     """
     if database.connection().vendor != "postgresql":
         return f"({condition})"

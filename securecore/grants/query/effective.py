@@ -41,7 +41,7 @@ _COLUMNS = (
     "period",
 )
 _WIDTH = len(_COLUMNS)
-#: The columns among these that decide whether an action is allowed: without id and limits.
+#: The part of ``_COLUMNS`` that decides whether an action is allowed: every column but the id and the limits.
 _DECIDING = _COLUMNS[1:5]
 #: Prefixes of names that a credential gives the caller. Their grants count only with that credential.
 _BY_CREDENTIAL = ("certificate:", "service:")
@@ -95,12 +95,12 @@ def surroundings() -> Surroundings:
 def effective_sql(*, names: str, user: str, permissions: str = "", bounds: bool = False) -> str:
     """Return a SELECT of the effective grants, for ``read()``.
 
-    A row has a name of the caller or of one of its groups, a live grant of that name, and, if that grant gives a role,
-    a live grant of the role. The columns of a missing grant are null.
+    A row consists of a name of the caller or of one of its groups, a live grant of that name, and a live grant of the
+    role that the first grant gives. The columns of a missing grant are null.
 
     ``names`` is a SELECT of the caller's own names, ``user`` the SQL expression of its user's primary key, null without
-    a user. With ``permissions``, the name of an array parameter, only grants of these permissions are read. With
-    ``bounds`` the SELECT also reads grants that begin later, and each row ends with the bounds of both grants, for
+    a user. With ``permissions``, the name of an array parameter, the SELECT reads only grants of these permissions.
+    With ``bounds`` it also reads grants that begin later, and each row ends with the bounds of both grants, for
     ``at()``. The parameters are those of ``parameters()`` and of the expressions.
     """
     connection = database.connection()
@@ -220,7 +220,7 @@ def _with_nulls(deciding: Sequence[Any]) -> tuple[Any, ...]:
 def at(now: dt.datetime, rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
     """Return the rows of ``effective_sql`` as a query at ``now`` would have returned them.
 
-    The rows were read with ``bounds`` and with an earlier instant, for example before the wait for the gate.
+    The query read the rows with ``bounds`` and at an earlier instant, for example before the wait for the gate.
     """
     nothing = (None,) * _WIDTH
     for row in rows:
@@ -250,6 +250,6 @@ def _is_role(alias: str) -> str:
 
 
 def _names_one(alias: str) -> str:
-    # grant() refuses the permission "*". A row with "*" that was written by SQL allows nothing, but a denial of "*"
-    # does deny.
+    # grant() refuses the permission "*". SQL may still insert a row with "*": as a grant it allows nothing, as a denial
+    # it counts for every permission.
     return f"({alias}.permission <> '{EVERYTHING}' OR {alias}.denies)"

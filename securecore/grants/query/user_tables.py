@@ -1,6 +1,7 @@
-"""SQL over Django's own tables, to compose statements of: a user's principal, its groups and its permissions.
+"""SQL fragments over Django's own tables: the principal of a user, its groups and its permissions.
 
-The functions work with every user model. In each, ``user`` is the SQL expression of the user's primary key.
+Other modules compose statements of these fragments. The functions work with every user model; ``user`` is the SQL
+expression of the user's primary key. ``caller.user_table`` has the columns of the user model itself.
 """
 
 from __future__ import annotations

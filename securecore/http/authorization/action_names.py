@@ -22,7 +22,7 @@ from securecore.grants import require_permission
 
 Grants = Mapping[str, str | None]
 Permission = TypeVar("Permission", bound=BasePermission)
-#: Of a viewset, its actions by method; None for any other view.
+#: The actions of a viewset by method, for example ``{"post": "create"}``; None for any other view.
 Actions = Mapping[str, str] | None
 
 #: Action names that ``grants`` may omit, with the action name that then counts.
@@ -94,14 +94,14 @@ def has_requires(handler: object) -> bool:
     return hasattr(handler, "securecore_requires")
 
 
-def asking_permissions(permissions: Iterable[object], kind: type[Permission]) -> Iterator[Permission]:
+def permissions_of_class(permissions: Iterable[object], kind: type[Permission]) -> Iterator[Permission]:
     """Yield the permissions of class ``kind`` in ``permissions``, also inside ``A & B`` and ``A | B``."""
     for permission in permissions:
         if isinstance(permission, kind):
             yield permission
         else:
             parts = (getattr(permission, name, None) for name in ("op1", "op2", "op1_class", "op2_class"))
-            yield from asking_permissions([part for part in parts if part is not None], kind)
+            yield from permissions_of_class([part for part in parts if part is not None], kind)
 
 
 def _handled(view: type[APIView], actions: Actions) -> list[str]:

@@ -17,8 +17,8 @@ def sent_amount(read: Callable[[], Any]) -> int | None:
 
     ``read`` is ``consume=`` of ``@requires`` or ``GrantedView.consumed()``, for example
     ``lambda request: request.data["amount"]``. That function raises ``KeyError`` for the body ``{}``, raises
-    ``TypeError`` for ``[]``, and returns a string for ``{"amount": "1"}``. Each of the three is a mistake of the
-    sender.
+    ``TypeError`` for ``[]``, and returns a string for ``{"amount": "1"}``. Each of the three bodies is a mistake of
+    the client.
     """
     try:
         amount = read()

@@ -1,6 +1,6 @@
-"""Build the ``Caller`` of a request, and say which nonces and signatures are the caller's own.
+"""Decide the caller of a request (``caller_of``), and which nonces and signatures are the caller's own.
 
-``credentials`` proves the credentials and chooses the one that makes the request.
+``credentials`` judges each credential and chooses the one that makes the request. This module builds the caller.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def caller_of(request: AnyRequest) -> Caller:
 
 
 def choice_of(request: AnyRequest) -> Choice:
-    """Return the credential that makes the request, of every credential that the request presents.
+    """Choose the credential that makes the request, of all that the request presents.
 
     The view's classes authenticate a REST framework request. For a Django request, for example under ``@fresh`` on
     ``dispatch``, a token counts too, because a class of the view may accept the token later. Raises ``InvalidToken``
@@ -84,7 +84,7 @@ def is_signed_by_certificate(request: AnyRequest) -> bool:
     """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
     choice = choice_of(request)
     if _holds_unjudged_token(request) and django_request(request).credentials.certificate_is_nobodys():
-        return False  # a class of the view may accept the token, and the token's user is then the caller
+        return False  # if a class of the view accepts the token, the token's user is the caller
     return choice.certificate_is_the_callers
 
 
@@ -111,7 +111,7 @@ def _user(request: AnyRequest) -> User | None:
     if not isinstance(request, Request):
         user = user if user.is_authenticated else django_request(request).certificate_user
     elif user is not None and user.is_authenticated:
-        choice_of(request)
+        choice_of(request)  # for its refusals
     return user if user is not None and user.is_authenticated else None
 
 

@@ -1,7 +1,8 @@
-"""Prove the credentials of a request, and choose the one that makes the request.
+"""Judge the credentials of a request, and choose the one that makes the request.
 
 This module judges the token, the session and the certificate, and raises the refusal. The table in
-``caller.credential_table`` says which credentials may be together. ``caller`` builds the caller from the choice.
+``securecore.caller.credential_table`` says which credentials may be together. ``caller_of``, in the module
+``caller`` beside this one, builds the caller from the choice.
 """
 
 from __future__ import annotations

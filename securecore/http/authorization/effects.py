@@ -58,8 +58,9 @@ def is_error(response: HttpResponseBase) -> bool:
 
 
 def is_replay(response: HttpResponseBase) -> bool:
-    """Say whether ``response`` is a stored answer. Its header ``Idempotency-Replayed`` does not tell: a view that
-    relays the answer of another service may copy that header too.
+    """Say whether ``response`` is a replay, by an attribute that securecore sets.
+
+    The header ``Idempotency-Replayed`` is no proof: a view that relays the response of another service may copy it.
     """
     return bool(getattr(response, "securecore_is_replay", False))
 
@@ -67,8 +68,8 @@ def is_replay(response: HttpResponseBase) -> bool:
 def roll_back_error(response: HttpResponseBase) -> bool:
     """Roll the transaction back if ``response`` is an error; say whether it is one.
 
-    ``@idempotent`` has rolled back the effects of its own errors already. A final error that it stored must commit with
-    this transaction.
+    An error from ``@idempotent`` leaves the transaction as it is: ``@idempotent`` has already rolled back its effects,
+    and a final error that it stored must commit.
     """
     if not is_error(response):
         return False

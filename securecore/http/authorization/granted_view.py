@@ -27,9 +27,9 @@ from securecore.http.authorization.action_names import (
     UNNAMED,
     Grants,
     action_of,
-    asking_permissions,
     has_requires,
     permission_for,
+    permissions_of_class,
     require_grants,
     unknown_names,
 )
@@ -56,7 +56,7 @@ class HasGrant(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not isinstance(view, GrantedView):
             raise Misuse("HasGrant needs a view whose check and effect are one transaction: class V(GrantedView, ...).")
-        # A permission on one object is asked about that object, by get_object().
+        # For a URL that names one object, get_object() checks the permission on that object.
         if view.is_about_one_object():
             view.owe(request, self.permission)
         else:
@@ -92,10 +92,10 @@ class GrantedView:
         self._owed: dict[str, None] = {}
         self._judge: Judge | None = None
         self._method = ""
-        self._is_answered = False
+        self._has_response = False
         with ExitStack() as self._transaction:
             response = super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
-            self._is_answered = True
+            self._has_response = True
             return self._settled(response)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -132,7 +132,7 @@ class GrantedView:
 
     def decide(self, request: Request, permission: str, obj: Model | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller holds ``permission`` until the transaction ends."""
-        if self._is_answered or request.method != self._method:
+        if self._has_response or request.method != self._method:
             self._decide_for_show(request, permission, obj)
             return
         decision = self._decision(request, permission, obj)
@@ -141,8 +141,8 @@ class GrantedView:
         note_permission(request, permission, obj)
 
     def owe(self, request: Request, permission: str) -> None:
-        """Note that ``permission`` must be asked about the object of this request before the transaction ends."""
-        if request.method == self._method and not self._is_answered:  # else it is asked for show
+        """Note that ``permission`` must be checked on the object of this request before the transaction ends."""
+        if request.method == self._method and not self._has_response:  # else see _decide_for_show
             self._owed[permission] = None
 
     def consumed(self, request: Request) -> int | None:
@@ -171,10 +171,12 @@ class GrantedView:
         receive_body(request)
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
         self._method = str(request.method)
-        # A grant inside ``A & B`` is owed once it has let the request through; of ``A | B``, A may suffice.
+        # A HasGrant inside ``A & B`` or ``A | B`` is owed only after its has_permission() has run: of ``A | B``, A may
+        # suffice.
         own = [each.permission for each in view.get_permissions() if isinstance(each, HasGrant)]
         self._owed = dict.fromkeys([*own, *([named] if named else [])])
-        # Here, since @idempotent may run the handler in a savepoint, with which a gate could be lost.
+        # The gates are entered here and not in the handler. @idempotent may run the handler in a savepoint, and a
+        # rollback to that savepoint would release a gate that was entered in it.
         if caller is not None:
             conditions = caller.conditions
             self._judge = grants.judge(caller.principals, permissions, credentials=conditions, clock=clock.now)
@@ -216,7 +218,7 @@ class GrantedView:
 
     def _own_grants(self) -> list[HasGrant]:
         view: Any = self
-        return list(asking_permissions(view.get_permissions(), HasGrant))
+        return list(permissions_of_class(view.get_permissions(), HasGrant))
 
     def _require_begun(self) -> None:
         if not self._method:

@@ -193,6 +193,7 @@ def _gunicorn(headers: Headers) -> ClientCertificate | None:
     return None  # certificate_of_connection() reads the certificate; no header names it
 
 
+#: The reader of each value of ``CERTIFICATE_SOURCE``. conf.py lists the same names.
 SOURCES = {
     "nginx": Source((VERIFY, PEM), _nginx, sends=("HTTP_X_SSL_",)),
     "haproxy": Source((VERIFY, CLIENT_CERT), _haproxy, sends=("HTTP_X_SSL_",)),

@@ -8,8 +8,8 @@ Note [Inside every check]
       ``Misuse`` at import.
     - A handler of a class-based view, if the class has ``@idempotent`` or ``IdempotencyMiddleware`` runs. The class
       checks in ``dispatch``: authentication, permissions and throttles of REST framework, mixins of Django. Decorators
-      around ``dispatch`` and around the view run before that. So ``dispatch`` gets the handler that it is about to call
-      from its instance, wrapped in the claim.
+      around ``dispatch`` and around the view run before that. ``dispatch`` then looks the handler up on its instance,
+      so securecore puts the handler, wrapped in the claim, on the instance.
 
     A decorator on the handler of such a class may be a check, for example ``login_required``, and a claim around the
     handler would be outside that check. So the handler must be a method as a class body defines it

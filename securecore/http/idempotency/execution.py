@@ -37,8 +37,8 @@ def run_under_key(
     with recording_checks(request, api_view) as recorded:
         keyed = KeyedRequest(policy, request, api_view, call, record, fingerprint, recorded)
         response = _with_lease(keyed, policy.lease) if policy.lease is not None else _in_transaction(keyed)
-    # For @requires and GrantedView around this call: the effects of an error are rolled back already, and the error
-    # itself may be stored. Another rollback would lose the stored error.
+    # @requires and GrantedView around this call must not roll an error response back. Its effects are rolled back
+    # already, and another rollback would lose the error if it was stored.
     response.securecore_effects_are_settled = True  # type: ignore[attr-defined]
     return response
 
@@ -51,7 +51,7 @@ def _in_transaction(keyed: KeyedRequest) -> HttpResponse:
 
 @dataclass(frozen=True)
 class _RolledBack:
-    """A run of a handler after its effects were rolled back: the exception of the view, or its error response."""
+    """The exception or the error response of a handler, after its effects were rolled back."""
 
     error: Exception | None = None
     response: HttpResponse | None = None
@@ -98,9 +98,10 @@ def _respond_after_rollback(keyed: KeyedRequest, rolled_back: _RolledBack) -> Ht
 
 
 def _claim_and_run_joined(keyed: KeyedRequest) -> HttpResponse:
-    """Run the handler in a transaction that was open before, perhaps with a gate.
+    """Run the handler in the transaction of the code around ``@idempotent``, for example of ``@requires``.
 
-    The handler runs in a savepoint: an error rolls the effects back and keeps the claim.
+    That transaction may hold a gate. The handler runs in a savepoint: an error rolls the effects back and keeps the
+    claim.
     """
     claim = _claim(keyed)
     if isinstance(claim, StoredResponse):
@@ -183,7 +184,8 @@ def _with_lease(keyed: KeyedRequest, lease: float) -> HttpResponse:
 def _store_under_lease(keyed: KeyedRequest, claim: Claim, response: HttpResponse) -> HttpResponse:
     if idempotency.store_leased(claim, keyed.storable(response), max_body=keyed.policy.max_body):
         return response
-    # The lease expired and another process took the claim over. Each twin gets that process's response, also this one.
+    # The lease expired and another process took the claim over. This request gets the response of that process, as
+    # every twin does.
     stored = idempotency.stored_response(record=keyed.record, fingerprint=keyed.fingerprint)
     if stored is None:
         raise IdempotencyInProgress

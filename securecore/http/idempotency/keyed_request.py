@@ -67,7 +67,7 @@ class KeyedRequest:
         django_request(self.request).idempotency = claim
 
     def replay_of(self, stored: StoredResponse) -> HttpResponse:
-        """Return the stored response if the caller still has the permissions for it. Raises the refusal otherwise."""
+        """Repeat the recorded checks, and return the stored response. Raises the refusal of a check that fails."""
         repeat_checks(stored.headers, self.request, self.api_view)
         headers = {name: value for name, value in stored.headers.items() if name != HEADER}
         response = HttpResponse(stored.body, status=stored.status, headers=headers)

@@ -16,7 +16,7 @@ from securecore.http.request import AnyRequest, GetResponse, View, state_of
 
 
 class IdempotencyMiddleware:
-    """Let no unsafe request ignore its ``Idempotency-Key``.
+    """Run each unsafe request with an ``Idempotency-Key`` under that key, or refuse the request.
 
     A class-based view of Django or REST framework runs its handler under the key, after all checks of the view. A view
     with ``@idempotent`` claims the key by itself. A view with ``@idempotency_exempt`` runs as without this middleware.
@@ -63,7 +63,10 @@ def serve_class(cls: type[DjangoView]) -> None:
 
 
 def _chosen_policy(request: AnyRequest) -> Policy | None:
-    """Return the policy that the middleware chose, once: a view that the handler calls is no second request."""
+    """Return the policy that the middleware chose, and forget it.
+
+    If the handler calls another view, that call is no second request.
+    """
     state = state_of(request)
     policy, state.idempotency_policy = state.idempotency_policy, None
     return policy

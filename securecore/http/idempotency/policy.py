@@ -79,8 +79,10 @@ class Policy:
 
 
 def _query(request: AnyRequest) -> list[str]:
-    """Return the parts of the query. The order of names does not count, the order of one name's values counts:
-    ``?sort=a&sort=b`` is another request than ``?sort=b&sort=a``.
+    """Return the parts of the query, sorted by name.
+
+    The order of the names does not count. The order of the values of one name counts: ``?sort=a&sort=b`` is another
+    request than ``?sort=b&sort=a``.
 
     The query is decoded as latin-1, one character for each byte. ``request.GET`` would turn ``%ff`` and ``%fe`` into
     the same replacement character.

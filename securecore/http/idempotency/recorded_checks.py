@@ -29,9 +29,9 @@ from securecore.http.request import AnyRequest, state_of
 #: The name under which the checks are stored among the headers of the response. This header is never sent.
 HEADER = "Securecore-Recorded-Checks"
 
-#: How the handler found an object. A list is a call of ``get_object()`` with parts of the URL: for each argument its
-#: name (empty for a positional argument) and the name of the part. True is a call with other arguments. False is an
-#: object that ``get_object()`` did not find.
+#: The way in which the handler found an object. A list stands for a call of ``get_object()`` with parts of the URL: for
+#: each argument its name (empty for a positional argument) and the name of the part. True stands for a call with other
+#: arguments, False for an object that the handler found without ``get_object()``.
 Lookup = list[tuple[str, str]] | bool
 
 

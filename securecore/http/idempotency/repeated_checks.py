@@ -45,7 +45,8 @@ def repeat_checks(headers: Mapping[str, str], request: AnyRequest, api_view: API
 def _repeat_object_check(kind: str, key: str, lookup: Lookup, request: AnyRequest, api_view: APIView) -> None:
     """Check the permissions of one recorded object.
 
-    A deleted object passes: its permissions other than grants are unknown, and its grants were checked before.
+    A deleted object passes. ``repeat_checks`` has already checked its grants, and REST framework's own permissions
+    cannot be checked without the object.
     """
     if not kind:
         _look_up(api_view, lookup)
