@@ -74,8 +74,7 @@ class Stack:
         self.pki = self.var / "pki"
         self.url = f"https://localhost:{port}"
         self.database_url = database_url
-        self._settings = settings
-        self._gunicorn, self._twin = gunicorn, twin
+        self._settings, self._gunicorn, self._twin = settings, gunicorn, twin
         # The services run in var/run and name their sockets by relative paths, since a unix socket's path ends at 107
         # bytes.
         self._children = Children(folder=self.var / "run", logs=self.var / "log")

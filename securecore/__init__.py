@@ -12,7 +12,7 @@ modules above its own line (contracts in pyproject.toml).
 ``texts``        text from outside: storable, shown in a terminal, without secrets in a log
 ``durations``    the check of a duration in seconds
 ``conf``         the settings: ``SECURECORE = {...}``
-``database``     transactions, lock waits that end, claims, prepared statements
+``database``     transactions, lock waits that end, claims, functions of PostgreSQL
 ``events``       named records of notable facts, each with its payload
 ``leases``       the time in which a result is used again, and which a revocation outlasts
 ``identity``     the user and the revocation of a certificate

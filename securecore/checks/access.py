@@ -7,7 +7,7 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.settings import api_settings
 
-from securecore import conf, database
+from securecore import conf, database, server_functions
 from securecore.caller import why_not_leased
 from securecore.conf import django_settings
 from securecore.http.authentication import OwnAuthentication
@@ -102,6 +102,27 @@ def e705_row_level_security(databases: Sequence[str] | None = None, **_: Any) ->
     ]
 
 
+def w706_functions(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Report missing functions: the plain statements do the same, but PostgreSQL plans them for each request.
+
+    The check queries the database, so it runs with ``manage.py check --database default`` only.
+    """
+    if conf.settings.DATABASE not in (databases or ()):
+        return []
+    missing = server_functions.missing()
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"PostgreSQL plans the statements of every request anew: {len(missing)} functions are missing, for example "
+            f"{missing[0]}.",
+            hint="Run manage.py migrate with the settings of the service: it creates the functions whenever it ends. "
+            "The role of the service needs the right to call them (GRANT EXECUTE).",
+            id="securecore.W706",
+        )
+    ]
+
+
 def _tables() -> list[str]:
     ours: list[Any] = [*apps.get_app_config("securecore").get_models()]
     user = apps.get_model(conf.django_settings.AUTH_USER_MODEL)
@@ -114,4 +135,4 @@ CHECKS = (
     w703_authentication_middleware,
     w704_leases_have_no_effect,
 )
-DATABASE_CHECKS = (e705_row_level_security,)
+DATABASE_CHECKS = (e705_row_level_security, w706_functions)

@@ -9,7 +9,7 @@ Note [Plans live in PostgreSQL]
     ``migrate`` creates the functions, since the role of the application need not be allowed to create anything. The
     name of a function ends with a digest of its text, so two versions of securecore work side by side during a
     deployment. ``migrate`` marks a function that this version does not call, and drops it ``KEPT`` days later. Where a
-    function is missing, the plain statement does the same (securecore.W608 reports it). SQLite runs plain statements.
+    function is missing, the plain statement does the same (securecore.W706 reports it). SQLite runs plain statements.
 
     The plan is always the generic one (``plan_cache_mode``). Otherwise PostgreSQL may find that a plan for the values
     of each call costs less to run, and plan anew for each call.
@@ -218,4 +218,4 @@ def _in_function(statement: str) -> str:
 def _rows(connection: BaseDatabaseWrapper, statement: str, parameters: Any) -> Rows:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from securecore import clock
+from securecore import clock, server_functions
+from securecore.checks.access import w706_functions
 from securecore.database import functions
 from securecore.database.functions import Function
 from securecore.errors import Busy
@@ -34,7 +35,7 @@ def clean() -> Iterator[None]:
         )
         for (call,) in cursor.fetchall():
             cursor.execute(f"DROP FUNCTION {call}")
-    functions.missing([], connection)  # looks again
+    server_functions.after_migrate(using="default")
 
 
 def statements(function: Function) -> list[str]:
@@ -49,13 +50,13 @@ def comment(name: str) -> str | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT obj_description(oid, 'pg_proc') FROM pg_proc WHERE proname = %s", [name])
         ((text,),) = cursor.fetchall()
-    return text
+    return None if text is None else str(text)
 
 
 def exists(name: str) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_proc WHERE proname = %s", [name])
-        return cursor.fetchone() == (1,)
+        return bool(cursor.fetchone() == (1,))
 
 
 def test_an_installed_function_is_called_by_one_statement() -> None:
@@ -194,3 +195,29 @@ def test_the_plan_is_kept_for_the_session() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT proconfig FROM pg_proc WHERE proname = %s", [ADD.name])
         assert cursor.fetchone() == (["plan_cache_mode=force_generic_plan"],)
+
+
+def test_a_missing_function_is_reported() -> None:
+    assert w706_functions(databases=["default"]) == []
+    with connection.cursor() as cursor:
+        first = server_functions.every_function()[0].name
+        cursor.execute(f"DROP FUNCTION {first}")
+    try:
+        (problem,) = w706_functions(databases=["default"])
+        assert problem.id == "securecore.W706"
+        assert first in problem.msg
+        assert w706_functions(databases=[]) == []
+    finally:
+        server_functions.after_migrate(using="default")
+    assert server_functions.missing() == []
+
+
+def test_migrate_leaves_no_function_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``migrate securecore zero`` there is nothing to select from."""
+    nowhere = Function.of("test_nowhere", "SELECT 1 FROM nowhere", {})
+    monkeypatch.setattr(server_functions, "every_function", lambda: [nowhere])
+    server_functions.after_migrate(using="default")
+    assert not exists(nowhere.name)
+    monkeypatch.undo()
+    server_functions.after_migrate(using="default")
+    assert server_functions.missing() == []

@@ -31,15 +31,14 @@ IMMUTABLE = {
 }
 #: Objects that only securecore's own code holds; a view reaches none of them.
 INTERNAL = {
-    "caller/snapshot.py:_asked": "the last rows; UserTable.user() copies each value that can be changed",
-    "caller/request.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
+    "caller/presented.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
     "caller/user_table.py:_table": "the names of a table's columns",
     "caller/query.py:places": "where a column is",
-    "caller/query.py:_composed": "SQL",
-    "grants/gate/advisory.py:_shared": "SQL",
+    "caller/query.py:_query": "SQL",
+    "grants/gate/advisory.py:behind_locks": "SQL",
+    "database/functions.py:_known": "names of functions of the database",
     "grants/gate/semaphore.py:_semaphores": "a semaphore, shared on purpose; tenants that share it wait longer",
-    "grants/query/caller_state.py:_queries": "SQL, names and the last rows: EffectiveGrant holds str, int and None",
-    "grants/query/caller_state.py:_statement": "SQL",
+    "grants/query/caller_state.py:_function": "SQL",
     "identity/chain.py:_authorities": "certificates of the settings",
     "identity/chain.py:_leaf_policy": "the rules for a client's certificate",
     "tokens/keys.py:_configured": "keys of the settings",
