@@ -58,7 +58,7 @@ def is_error(response: HttpResponseBase) -> bool:
 
 
 def is_replay(response: HttpResponseBase) -> bool:
-    """Say whether ``response`` is a stored answer. Its header ``Idempotency-Replayed`` does not tell: a view that
+    """Say whether ``response`` is a stored response. Its header ``Idempotency-Replayed`` does not tell: a view that
     relays the answer of another service may copy that header too.
     """
     return bool(getattr(response, "securecore_is_replay", False))
