@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 
 from django.core.signals import got_request_exception, request_started
-from django.http import HttpRequest
 
 from securecore.errors import Refused
 from securecore.http.edge.admission import set_aside_strange_charset
 from securecore.http.problems import DATABASE_AWAY
-from securecore.http.request import state_of
+from securecore.http.request import SecureRequest, state_of
 
 
-def note_exception(*, request: HttpRequest | None = None, **_: object) -> None:
+def note_exception(*, request: SecureRequest | None = None, **_: object) -> None:
     """Keep the exception of another middleware for ``ClientCertificateMiddleware``.
 
     Django turns the exception into a 500 before ``ClientCertificateMiddleware`` sees it. For example a middleware that
