@@ -63,10 +63,10 @@ class CertificateAuthentication(OwnAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[AnyUser, ClientCertificate] | None:
-        django = django_request(request)
-        if _another_class_accepts(request, authorization_of(django), self):
+        of_django = django_request(request)
+        if _another_class_accepts(request, authorization_of(of_django), self):
             return None
-        certificate, user = django.client_certificate, django.certificate_user
+        certificate, user = of_django.client_certificate, of_django.certificate_user
         if certificate is None:
             return None
         takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in _classes(request))
@@ -75,7 +75,7 @@ class CertificateAuthentication(OwnAuthentication):
             if takes_sessions
             else (credential_table.CERTIFICATE,)
         )
-        chosen = choose(django, takes=takes).credential
+        chosen = choose(of_django, takes=takes).credential
         is_by_session = chosen is not None and chosen.kind == credential_table.SESSION
         if chosen is not None and is_by_session and (user is None or chosen.user != principal_of(user)):
             return None
@@ -97,17 +97,17 @@ class TokenAuthentication(OwnAuthentication):
     takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
-        django = django_request(request)
-        header = authorization_of(django)
+        of_django = django_request(request)
+        header = authorization_of(of_django)
         if not self.takes(request, header):
             _another_class_accepts(request, header, self)
             return None
         try:
-            user, token = self._identify(django)
+            user, token = self._identify(of_django)
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise
-        choose(django, accepted_token(django, user, token))
+        choose(of_django, accepted_token(of_django, user, token))
         return user, token
 
     def takes(self, request: Request, header: AuthorizationHeader) -> bool:
@@ -229,6 +229,6 @@ def _authenticates(other: BaseAuthentication, request: Request) -> bool:
     user_and_auth = other.authenticate(request)
     if user_and_auth is None:
         return False
-    django = django_request(request)
-    choose(django, accepted_token(django, *user_and_auth))
+    of_django = django_request(request)
+    choose(of_django, accepted_token(of_django, *user_and_auth))
     return True
