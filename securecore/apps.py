@@ -19,11 +19,13 @@ class SecurecoreConfig(AppConfig):
         from securecore import checks, conf, events, server_functions
         from securecore.grants import triggers
         from securecore.http import caching
-        from securecore.http.sessions import receivers
+        from securecore.http.edge import receivers as request_receivers
+        from securecore.http.sessions import receivers as session_receivers
 
         conf.load()
         checks.register()
-        receivers.connect()
+        request_receivers.connect()
+        session_receivers.connect()
         events.filter_django_logs()
         caching.connect()
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")

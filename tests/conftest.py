@@ -63,7 +63,7 @@ _SLOWEST = (
     "races",
     "http/test_hostile_text",
     "http/test_another_database",
-    "callers/test_matrix",
+    "caller/test_matrix",
     "scanner/test_peers",
     "fuzz",
     "chaos",

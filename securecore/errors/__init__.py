@@ -50,12 +50,12 @@ from securecore.errors.freshness import (
     UseDPoPNonce,
 )
 from securecore.errors.idempotency import (
-    IdempotencyAnswerUnreadable,
     IdempotencyInProgress,
     IdempotencyKeyMalformed,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
     IdempotencyNotSupported,
+    IdempotencyResponseUnreadable,
 )
 from securecore.errors.permissions import AllowanceExhausted, AmountRefused, PermissionDenied
 from securecore.errors.requests import BodyIncomplete, CharsetRefused, ContentLengthMalformed, TextRefused

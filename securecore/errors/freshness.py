@@ -113,4 +113,4 @@ class UseDPoPNonce(Refused):
 
     code = "use-dpop-nonce"
     status = 400
-    title = "The DPoP proof must contain the nonce that this answer gives."
+    title = "The DPoP proof must contain the nonce that this response gives."

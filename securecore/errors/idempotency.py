@@ -38,6 +38,6 @@ class IdempotencyNotSupported(Refused):
     title = "This resource takes no Idempotency-Key."
 
 
-class IdempotencyAnswerUnreadable(Unavailable):
-    code = "idempotency-answer-unreadable"
-    title = "The answer to this Idempotency-Key cannot be read right now."
+class IdempotencyResponseUnreadable(Unavailable):
+    code = "idempotency-response-unreadable"
+    title = "The response stored under this Idempotency-Key cannot be read right now."

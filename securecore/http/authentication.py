@@ -24,7 +24,14 @@ from securecore.errors import (
 )
 from securecore.grants import principal_of
 from securecore.http.authorization.credentials import accepted_token, choose, user_by_bearer, user_by_dpop
-from securecore.http.authorization.header import BEARER, CHALLENGES, DPOP, authorization_of, challenged
+from securecore.http.authorization.header import (
+    BEARER,
+    CHALLENGES,
+    DPOP,
+    AuthorizationHeader,
+    authorization_of,
+    challenged,
+)
 from securecore.http.request import AnyUser, SecureRequest, django_request
 from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken, simplejwt
@@ -56,10 +63,10 @@ class CertificateAuthentication(OwnAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[AnyUser, ClientCertificate] | None:
-        if _another_class_accepts(request, self):
+        of_django = django_request(request)
+        if _another_class_accepts(request, authorization_of(of_django), self):
             return None
-        django = django_request(request)
-        certificate, user = django.client_certificate, django.certificate_user
+        certificate, user = of_django.client_certificate, of_django.certificate_user
         if certificate is None:
             return None
         takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in _classes(request))
@@ -68,7 +75,7 @@ class CertificateAuthentication(OwnAuthentication):
             if takes_sessions
             else (credential_table.CERTIFICATE,)
         )
-        chosen = choose(django, takes=takes).credential
+        chosen = choose(of_django, takes=takes).credential
         is_by_session = chosen is not None and chosen.kind == credential_table.SESSION
         if chosen is not None and is_by_session and (user is None or chosen.user != principal_of(user)):
             return None
@@ -90,24 +97,24 @@ class TokenAuthentication(OwnAuthentication):
     takes_our_own: ClassVar[bool] = True
 
     def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
-        if not self.takes(request):
-            _another_class_accepts(request, self)
+        of_django = django_request(request)
+        header = authorization_of(of_django)
+        if not self.takes(request, header):
+            _another_class_accepts(request, header, self)
             return None
         try:
-            # Pass Django's request: REST framework's request looks for each attribute in itself first.
-            user, token = self._identify(django_request(request), authorization_of(request).value)
+            user, token = self._identify(of_django)
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise
-        choose(django_request(request), accepted_token(django_request(request), user, token))
+        choose(of_django, accepted_token(of_django, user, token))
         return user, token
 
-    def takes(self, request: Request) -> bool:
-        """Return whether this class judges the Authorization header.
+    def takes(self, request: Request, header: AuthorizationHeader) -> bool:
+        """Return whether this class judges the Authorization header of ``request``.
 
         The scheme must be the class's own. If the view has two classes for the scheme, the type of the token decides.
         """
-        header = authorization_of(request)
         if header.scheme != self.scheme.lower():
             return False
         for each in _classes(request):
@@ -121,7 +128,9 @@ class TokenAuthentication(OwnAuthentication):
                 return False
         return True
 
-    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
+    @staticmethod
+    def _identify(request: SecureRequest) -> tuple[AnyUser, AccessToken]:
+        """Return the user and the token of the Authorization header. Raises the refusals of a token."""
         raise NotImplementedError
 
 
@@ -130,9 +139,7 @@ class AccessTokenAuthentication(TokenAuthentication):
 
     scheme = "Bearer"
     challenge = CHALLENGES[BEARER]
-
-    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
-        return user_by_bearer(request)
+    _identify = staticmethod(user_by_bearer)
 
 
 class DPoPAuthentication(TokenAuthentication):
@@ -140,9 +147,7 @@ class DPoPAuthentication(TokenAuthentication):
 
     scheme = "DPoP"
     challenge = CHALLENGES[DPOP]
-
-    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
-        return user_by_dpop(request)
+    _identify = staticmethod(user_by_dpop)
 
 
 class SimpleJWTAuthentication(TokenAuthentication):
@@ -158,9 +163,10 @@ class SimpleJWTAuthentication(TokenAuthentication):
     challenge = CHALLENGES[BEARER]
     takes_our_own = False
 
-    def _identify(self, request: SecureRequest, presented_token: str) -> tuple[AnyUser, AccessToken]:
+    @staticmethod
+    def _identify(request: SecureRequest) -> tuple[AnyUser, AccessToken]:
         now = clock.now()
-        verified = simplejwt.verify_all(presented_token, now=now)
+        verified = simplejwt.verify_all(authorization_of(request).value, now=now)
         user = user_of_token(verified.token, now=now, certificate=request.client_certificate)
         verified.require_user(user)
         return user, verified.token
@@ -174,7 +180,7 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
     """
 
     def authenticate(self, request: Request) -> Any:
-        if _another_class_accepts(request, self):
+        if _another_class_accepts(request, authorization_of(django_request(request)), self):
             return None
         authenticated = RestSessionAuthentication.authenticate(self, request)
         if authenticated is not None or not getattr(request.session, "is_refused", False):
@@ -193,17 +199,17 @@ def _classes(request: Request) -> list[BaseAuthentication]:
     return list(request.authenticators or ())  # type: ignore[arg-type]  # only REST framework's tests force others
 
 
-def _another_class_accepts(request: Request, current: BaseAuthentication) -> bool:
+def _another_class_accepts(request: Request, header: AuthorizationHeader, current: BaseAuthentication) -> bool:
     """Return whether another class of the view than ``current`` accepts the Authorization header.
 
     Raises ``InvalidToken`` (401) for a Bearer or DPoP token that no class accepts. A header of another scheme that no
     class accepts is no credential, for example ``Basic`` for a proxy in front of a staging service.
     """
-    scheme = authorization_of(request).scheme
+    scheme = header.scheme
     if not scheme:
         return False
     classes = _classes(request)
-    if any(isinstance(each, TokenAuthentication) and each.takes(request) for each in classes):
+    if any(isinstance(each, TokenAuthentication) and each.takes(request, header) for each in classes):
         return True
     # REST framework has called the classes before this class already, and they returned None.
     behind = classes[classes.index(current) + 1 :]
@@ -223,5 +229,6 @@ def _authenticates(other: BaseAuthentication, request: Request) -> bool:
     user_and_auth = other.authenticate(request)
     if user_and_auth is None:
         return False
-    choose(django_request(request), accepted_token(django_request(request), *user_and_auth))
+    of_django = django_request(request)
+    choose(of_django, accepted_token(of_django, *user_and_auth))
     return True

@@ -14,7 +14,7 @@ from securecore.conf import settings
 from securecore.grants.principals import target_of
 from securecore.grants.query import effective
 from securecore.http.authorization.caller import certificate_user_now
-from securecore.http.request import AnyUser, User, passed_middleware
+from securecore.http.request import AnyUser, User, django_request
 
 
 class CertificateBackend(ModelBackend):
@@ -33,7 +33,8 @@ class CertificateBackend(ModelBackend):
         # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        return certificate_user_now(request) if passed_middleware(request) else None
+        of_django = django_request(request)
+        return certificate_user_now(of_django) if hasattr(of_django, "access") else None
 
     def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:

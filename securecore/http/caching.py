@@ -19,7 +19,7 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
-from securecore.http.request import AnyRequest, SecureRequest, View, certificate_of, django_request, state_of
+from securecore.http.request import SecureRequest, View, django_request, state_of
 from securecore.http.view_arguments import request_of
 
 #: Request headers that carry a credential or a proof.
@@ -45,19 +45,19 @@ def public_response(view: View) -> View:
     @wraps(view)
     def marked(*arguments: object, **named: object) -> HttpResponseBase:
         _, request = request_of(arguments)
-        state_of(request).response_is_public = True
+        state_of(django_request(request)).response_is_public = True
         return view(*arguments, **named)
 
     return marked
 
 
-def keep_private(request: AnyRequest, response: HttpResponseBase) -> HttpResponseBase:
+def keep_private(request: SecureRequest, response: HttpResponseBase) -> HttpResponseBase:
     """Keep the response to a request with credentials out of shared caches.
 
     If the view sets no ``Cache-Control``, keep the response out of all caches (RFC 9440 section 2.4, RFC 9111
     section 3.5).
     """
-    if _may_be_shared(request):
+    if request.securecore.response_is_public or _is_anonymous(request):
         return response
     for name in [name for name in response.headers if name.lower().endswith(_TARGETED)]:
         del response[name]
@@ -69,7 +69,7 @@ def keep_private(request: AnyRequest, response: HttpResponseBase) -> HttpRespons
     response["Cache-Control"] = ", ".join(kept)
     if "no-store" not in [text.lower() for text in kept]:
         patch_cache_control(response, private=True)
-    patch_vary_headers(response, _presented(django_request(request)))
+    patch_vary_headers(response, _presented(request))
     return response
 
 
@@ -86,7 +86,7 @@ def connect() -> None:
 def _wrap_fetch(fetch: Callable[[FetchFromCacheMiddleware, HttpRequest], HttpResponse | None]) -> None:
     @wraps(fetch)
     def process_request(self: FetchFromCacheMiddleware, request: HttpRequest) -> HttpResponse | None:
-        if _may_be_shared(request):
+        if _may_be_shared(django_request(request)):
             return fetch(self, request)
         vars(request)["_cache_update_cache"] = False  # as Django does for a page from the cache
         return None
@@ -101,18 +101,20 @@ def _wrap_update(
     def process_response(
         self: UpdateCacheMiddleware, request: HttpRequest, response: HttpResponseBase | str
     ) -> HttpResponseBase | str:
-        return update(self, request, response) if _may_be_shared(request) else response
+        return update(self, request, response) if _may_be_shared(django_request(request)) else response
 
     UpdateCacheMiddleware.process_response = process_response  # type: ignore[method-assign]
 
 
-def _may_be_shared(request: AnyRequest) -> bool:
-    if state_of(request).response_is_public:
-        return True
+def _may_be_shared(request: SecureRequest) -> bool:
+    return state_of(request).response_is_public or _is_anonymous(request)
+
+
+def _is_anonymous(request: SecureRequest) -> bool:
+    """Return whether the request presented no credential, and the view identified nobody."""
     # Before ClientCertificateMiddleware has run, request.client_certificate does not exist, although the connection may
     # have a certificate.
-    django = django_request(request)
-    return hasattr(django, "client_certificate") and not (_presented(django) or _was_identified(django))
+    return hasattr(request, "client_certificate") and not (_presented(request) or _was_identified(request))
 
 
 def _was_identified(request: SecureRequest) -> bool:
@@ -129,6 +131,6 @@ def _presented(request: SecureRequest) -> list[str]:
     names = [name.removeprefix("HTTP_").title() for name in _CREDENTIALS if request.META.get(name)]
     if django_settings.SESSION_COOKIE_NAME in request.COOKIES:
         names.append("Cookie")
-    if certificate_of(request) is not None:
+    if request.client_certificate is not None:
         names.append("Client-Cert")
     return names

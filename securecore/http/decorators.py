@@ -32,7 +32,7 @@ from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.permissions import late_gate, require_recent_authentication
-from securecore.http.request import AnyRequest, View
+from securecore.http.request import AnyRequest, View, django_request
 from securecore.http.view_arguments import request_of, rest_view
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
@@ -70,7 +70,7 @@ def requires(
             api_view, request = request_of(args)
             arguments = [request, *args[1 if api_view is None else 2 :]]
             caller = caller_of(request)
-            receive_body(request)
+            receive_body(django_request(request))
             target = None if obj is None else _target(caller, permission, lambda: obj(*arguments, **kwargs))
 
             def amount() -> int | None:

@@ -21,7 +21,7 @@ from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
 from securecore.errors import BodyIncomplete, Refused
 from securecore.http.authorization.credentials import user_of_plain_view
-from securecore.http.authorization.header import authorization_of
+from securecore.http.authorization.header import DPOP, authorization_of
 from securecore.http.caching import keep_private
 from securecore.http.edge.admission import (
     refuse_cross_site,
@@ -33,7 +33,7 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
-from securecore.http.request import AnyUser, GetResponse, SecureRequest, django_request, passed_middleware, state_of
+from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
@@ -45,7 +45,7 @@ class ClientCertificateMiddleware:
     """Set ``request.client_certificate``, ``request.certificate_user`` and ``request.credentials``.
 
     ``client_certificate`` is a ``ClientCertificate`` or None, ``certificate_user`` is an active user or None.
-    ``access`` holds the result of the one query for the other credentials of the request.
+    ``credentials`` holds the result of the one query for the other credentials of the request.
 
     The middleware checks the dates and the revocation of the certificate on each request, because neither the proxy nor
     TLS checks them again on an open connection.
@@ -54,9 +54,10 @@ class ClientCertificateMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: SecureRequest) -> HttpResponseBase:
+        state = request.securecore = RequestState()
         try:
-            self._admit(django_request(request))
+            self._admit(request)
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
@@ -64,7 +65,6 @@ class ClientCertificateMiddleware:
             return database_away(request, error)
         # RefusalMiddleware handles the exceptions of views. Django turns the exception of another middleware into a 500
         # response (or raises it, if the error page also needs the database).
-        state = state_of(request)
         if state.refusal and response.status_code == 500:
             return problem_response(request, state.refusal)
         if state.database_away and response.status_code == 500:
@@ -80,18 +80,20 @@ class ClientCertificateMiddleware:
         refuse_early_data(request)
         refuse_token_in_url(request)
         refuse_cross_site(request)
+        header = authorization_of(request)
         request.credentials = caller.PresentedCredentials(
             now,
             certificate=certificate,
             session_key=presented_session(request),
-            presented_token=authorization_of(request).access_token,
+            presented_token=header.access_token,
         )
         request.client_certificate = certificate
         request.certificate_user = request.credentials.user_of_certificate()
         if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
             self._keep(certificate)
         request.dpop_proof = PresentedProof(request)
-        request.dpop_proof.claim_for_token()
+        if header.scheme == DPOP:
+            request.dpop_proof.claim_for_token()
 
     def _keep(self, certificate: ClientCertificate) -> None:
         if identity.present(certificate=certificate, now=clock.now()):
@@ -105,20 +107,25 @@ class SessionMiddleware(DjangoSessionMiddleware):
     It rotates the id after a change of the user's privileges. It sets the cookie of a new id also if the view fails.
     """
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: SecureRequest) -> None:  # type: ignore[override]  # the type of Django's request
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
-        request.session = self.SessionStore(presented_key, *proven(request))  # securecore's engine (securecore.E201)
-        if isinstance(request.session, SessionStore) and passed_middleware(request):
-            request.session.prefetched_row = django_request(request).credentials.fresh_session
+        credentials: caller.PresentedCredentials | None = getattr(request, "credentials", None)
+        bindings = proven(credentials.certificate if credentials is not None else None)
+        request.session = self.SessionStore(presented_key, *bindings)  # securecore's engine (securecore.E201)
+        if credentials is not None and isinstance(request.session, SessionStore):
+            request.session.prefetched_row = credentials.fresh_session
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    def process_response(  # type: ignore[override]  # the type of Django's request
+        self, request: SecureRequest, response: HttpResponse
+    ) -> HttpResponse:
         session = getattr(request, "session", None)
         try:
             if not isinstance(session, SessionStore):
                 return super().process_response(request, response)
             response = self._close(request, response, session)
-            report_exposed_body(request)
+            if (body := state_of(request).watched_body) is not None:
+                report_exposed_body(request, body)
             return response
         except DATABASE_AWAY as error:
             return database_away(request, error)
@@ -174,7 +181,7 @@ class AuthenticationMiddleware(DjangoAuthenticationMiddleware):
     belongs to another user, the first use of ``request.user`` raises the refusal.
     """
 
-    def process_request(self, request: HttpRequest) -> None:
+    def process_request(self, request: SecureRequest) -> None:  # type: ignore[override]  # the type of Django's request
         super().process_request(request)
         user: Any = SimpleLazyObject(lambda: user_of_plain_view(request))
         request.user = user

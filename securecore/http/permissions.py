@@ -50,7 +50,7 @@ def authorize(
     ``grants.authorize`` for the exceptions.
     """
     checked = _caller(caller)
-    note_permission(caller, permission, obj)
+    _note_permission(caller, permission, obj)
     return grants.authorize(
         checked.principals, permission, obj, credentials=checked.conditions, consume=consume, clock=clock.now
     )
@@ -63,7 +63,7 @@ def late_gate(caller: Requester) -> AbstractContextManager[LateGate]:
         checked.principals,
         credentials=checked.conditions,
         clock=clock.now,
-        note=lambda permission, obj: note_permission(caller, permission, obj),
+        note=lambda permission, obj: _note_permission(caller, permission, obj),
     )
 
 
@@ -111,5 +111,10 @@ def _caller(requester: Requester) -> Caller:
     if not isinstance(requester, AnyRequest):
         return Caller(names_of(requester))
     caller = caller_of(requester)
-    receive_body(requester)
+    receive_body(django_request(requester))
     return caller
+
+
+def _note_permission(requester: Requester, permission: str, obj: Model | None) -> None:
+    if isinstance(requester, AnyRequest):
+        note_permission(django_request(requester), permission, obj)

@@ -47,7 +47,10 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 class SecureRequest(HttpRequest):
     """Django's request, with the attributes that ``ClientCertificateMiddleware`` and ``@idempotent`` set.
 
-    A type for annotations: ``def view(request: SecureRequest) -> HttpResponse``.
+    A type for annotations: ``def view(request: SecureRequest) -> HttpResponse``. Inside securecore it also says that
+    the request is Django's own: a decorator or a class of REST framework calls ``django_request()`` once, and passes
+    the result on. A request without the middleware lacks the attributes, and a request that the middleware has refused
+    lacks ``credentials``.
     """
 
     #: The client certificate of the connection, or None.
@@ -60,6 +63,8 @@ class SecureRequest(HttpRequest):
     dpop_proof: PresentedProof
     #: The claim of the request's idempotency key. Only the code under ``@idempotent`` has this attribute.
     idempotency: Claim
+    #: Private to securecore; see ``state_of()``.
+    securecore: RequestState
 
 
 def django_request(request: AnyRequest) -> SecureRequest:
@@ -69,13 +74,8 @@ def django_request(request: AnyRequest) -> SecureRequest:
 
 def certificate_of(request: AnyRequest) -> ClientCertificate | None:
     """Return the client certificate; None also if ``ClientCertificateMiddleware`` has not run or has refused."""
-    certificate: ClientCertificate | None = getattr(django_request(request), "client_certificate", None)
+    certificate: ClientCertificate | None = getattr(request, "client_certificate", None)
     return certificate
-
-
-def passed_middleware(request: AnyRequest) -> bool:
-    """Return whether ``ClientCertificateMiddleware`` has accepted the request, so that its attributes exist."""
-    return hasattr(django_request(request), "credentials")
 
 
 @dataclass(slots=True)
@@ -101,7 +101,10 @@ class RequestState:
     recorded_checks: RecordedChecks | None = None
 
 
-def state_of(request: AnyRequest) -> RequestState:
-    """Return the state of ``request``, which is ``request.securecore`` of Django's request."""
-    state: RequestState = django_request(request).__dict__.setdefault("securecore", RequestState())
-    return state
+def state_of(request: SecureRequest) -> RequestState:
+    """Return the state of ``request``. The first call creates it if ``ClientCertificateMiddleware`` has not run."""
+    try:
+        return request.securecore
+    except AttributeError:
+        request.securecore = RequestState()
+        return request.securecore

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from securecore import encryption
 from securecore.conf import settings
-from securecore.errors import IdempotencyAnswerUnreadable
+from securecore.errors import IdempotencyResponseUnreadable
 from securecore.idempotency.models import IdempotencyRecord
 
 _PURPOSE = "stored response"
@@ -38,7 +38,7 @@ def columns_of(response: StoredResponse, *, record: UUID) -> dict[str, Any]:
 def response_in(row: IdempotencyRecord) -> StoredResponse:
     """Return the response of a row that has one.
 
-    Raises ``IdempotencyAnswerUnreadable`` if the encryption key was removed, or if the row was changed outside
+    Raises ``IdempotencyResponseUnreadable`` if the encryption key was removed, or if the row was changed outside
     securecore.
     """
     assert row.status is not None  # noqa: S101
@@ -47,8 +47,8 @@ def response_in(row: IdempotencyRecord) -> StoredResponse:
     try:
         opened = encryption.decrypt(bytes(row.body), purpose=_PURPOSE, keys=settings.ENCRYPTION_KEYS)
     except (encryption.InvalidToken, ValueError) as error:
-        raise IdempotencyAnswerUnreadable from error
+        raise IdempotencyResponseUnreadable from error
     if opened[:16] != row.pk.bytes:
-        raise IdempotencyAnswerUnreadable
+        raise IdempotencyResponseUnreadable
     headers_line, _, body = opened[16:].partition(b"\n")
     return StoredResponse(status=row.status, body=body, headers=json.loads(headers_line))

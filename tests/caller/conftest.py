@@ -12,7 +12,8 @@ from securecore.caches import BoundedCache
 from securecore.caller import presented
 from securecore.identity import parse_pem
 from securecore.tokens import AccessToken
-from tests.support.authority import MutualTLSClient
+from tests.caller.stage import KEY, Stage
+from tests.support.authority import Authority, MutualTLSClient
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,12 @@ def caller(mtls_client: Callable[..., MutualTLSClient], certificate_for: Any) ->
         subject=str(user.pk), client_id="payments", binding=binding, family_id=family.pk, now=now
     )
     return Caller(client, user, thumbprint, token, {"HTTP_AUTHORIZATION": f"Bearer {encoded}"})
+
+
+@pytest.fixture
+def stage(
+    ca: Authority, transactional_db: None, enrolled: Callable[[str], User], settings: Any, monkeypatch: Any
+) -> Stage:
+    """Enrol the certificates of alice, bob and carol, and leave that of "nobody" without an enrolment."""
+    settings.SIMPLE_JWT = {"SIGNING_KEY": KEY}
+    return Stage(ca, {name: enrolled(name) for name in ("alice", "bob", "carol")})

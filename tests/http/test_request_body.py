@@ -20,6 +20,7 @@ from django.test import RequestFactory
 from securecore import clock
 from securecore.grants import grant, principal_of
 from securecore.http.edge.request_body import receive_body
+from securecore.http.request import django_request
 from tests.http.body_urls import MAKE
 from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
@@ -169,7 +170,7 @@ def test_nothing_stays_in_memory_where_django_says_so(rf: RequestFactory, settin
 def test_a_disk_of_ours_that_fails_is_not_the_clients_mistake(rf: RequestFactory, settings: Any) -> None:
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE, settings.FILE_UPLOAD_TEMP_DIR = 10, "/nowhere"
     with pytest.raises(FileNotFoundError):
-        receive_body(rf.post("/", b"x" * 100, content_type="application/octet-stream"))
+        receive_body(django_request(rf.post("/", b"x" * 100, content_type="application/octet-stream")))
 
 
 def test_a_caller_who_is_nobody_is_not_waited_for(client: MutualTLSClient) -> None:

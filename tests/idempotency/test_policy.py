@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import RequestFactory
 
-from securecore.errors import IdempotencyAnswerUnreadable, IdempotencyKeyReused, Misuse
+from securecore.errors import IdempotencyKeyReused, IdempotencyResponseUnreadable, Misuse
 from securecore.http.decorators import idempotent
 from securecore.idempotency import IdempotencyRecord
 from tests.support.views import effects, make_effect
@@ -49,7 +49,7 @@ class TestRequired:
 
 
 class TestRetention:
-    def test_is_how_long_an_answer_is_repeated(self, ask: Any) -> None:
+    def test_is_how_long_a_response_is_repeated(self, ask: Any) -> None:
         ask(idempotent(retention=60)(make))
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(seconds=60)
@@ -166,7 +166,7 @@ class TestEncryption:
         use(Fernet.generate_key())
 
         def view(request: HttpRequest) -> HttpResponse:
-            return HttpResponse(b"a secret answer", headers={"Location": "/secret/place"})
+            return HttpResponse(b"a secret response", headers={"Location": "/secret/place"})
 
         first, second = (ask(idempotent(view)) for _ in range(2))
         assert was_replayed(second)
@@ -184,7 +184,7 @@ class TestEncryption:
         ask(idempotent(make), key="later")
         use(new)
         assert was_replayed(ask(idempotent(make), key="later"))
-        with pytest.raises(IdempotencyAnswerUnreadable):
+        with pytest.raises(IdempotencyResponseUnreadable):
             ask(idempotent(make))
         assert effects() == 2  # the effect is not repeated only because the response cannot be read
 
@@ -193,14 +193,14 @@ class TestEncryption:
         use(Fernet.generate_key())
         assert ask(idempotent(make)).content == first.content
 
-    def test_binds_the_answer_to_its_key(self, ask: Any, use: Any) -> None:
+    def test_binds_the_response_to_its_key(self, ask: Any, use: Any) -> None:
         """An attacker with write access to the table cannot make one key return the response of another."""
         use(Fernet.generate_key())
         ask(idempotent(make), key="one")
         ask(idempotent(make), key="two")
         one, two = IdempotencyRecord.objects.order_by("created_at")
         IdempotencyRecord.objects.filter(pk=two.pk).update(body=one.body)
-        with pytest.raises(IdempotencyAnswerUnreadable):
+        with pytest.raises(IdempotencyResponseUnreadable):
             ask(idempotent(make), key="two")
 
 

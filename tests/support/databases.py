@@ -14,7 +14,7 @@ ONLY_ON_SQLITE = {
     "acceptance/test_demo.py::test_prints": "The printed commands are the same for each database.",
     "acceptance/test_demo.py::TestWhatIsWrong": "The demo refuses before it opens its database.",
     "acceptance/test_protections.py::test_the_tour": "The rest of the file shows each protection on both databases.",
-    "callers/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
+    "caller/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
     "http/test_caching.py": "Django's cache holds responses, which are the same on each database.",
     "tokens/test_mutations.py::TestFunctions": "A mutated token fails at its signature, before a row is read.",
     "scanner/": "The scanner is another program, which knows no database.",

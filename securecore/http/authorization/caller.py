@@ -12,13 +12,13 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from securecore import digests, identity
-from securecore.caller import Caller
+from securecore.caller import Caller, PresentedCredentials
 from securecore.caller.credential_table import Choice
 from securecore.errors import AuthenticationRequired
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
-from securecore.http.request import AnyRequest, User, certificate_of, django_request, passed_middleware, state_of
+from securecore.http.request import AnyRequest, SecureRequest, User, certificate_of, django_request, state_of
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
@@ -34,19 +34,20 @@ def caller_of(request: AnyRequest) -> Caller:
     Raises ``AuthenticationRequired`` (401) for a request without a caller, and ``CredentialsConflict`` if a class of
     another package authenticated one user and the certificate or session belongs to another user.
     """
-    user, certificates = _user(request), _certificates(request)
+    of_django = django_request(request)
+    user, certificates = _user(request, of_django), _certificates(of_django)
     if user is None and not (certificates and not isinstance(request, Request)):
         raise AuthenticationRequired
     accepted: Any = getattr(request, "auth", None)
     is_by_token = isinstance(accepted, AccessToken)
-    service = django_request(request).credentials.service_of(accepted) if is_by_token else None
+    service = of_django.credentials.service_of(accepted) if is_by_token else None
     name = None if user is None else principal_of(user)
     return Caller(
         principals=tuple(filter(None, (name, service, *certificates))),
         user=name,
         token=accepted if is_by_token else _token_of_plain_view(request),
         session=None if is_by_token else _session(request),
-        signature_keyid=state_of(request).signature_keyid,
+        signature_keyid=state_of(of_django).signature_keyid,
     )
 
 
@@ -57,13 +58,17 @@ def choice_of(request: AnyRequest) -> Choice:
     ``dispatch``, a token counts too, because a class of the view may accept the token later. Raises ``InvalidToken``
     and ``CredentialsConflict``.
     """
+    return _choice(request, django_request(request))
+
+
+def _choice(request: AnyRequest, of_django: SecureRequest) -> Choice:
     if not isinstance(request, Request):
-        return choose(django_request(request), own_token(django_request(request)))
+        return choose(of_django, own_token(of_django))
     token = None
     is_by_session = isinstance(request.successful_authenticator, SessionAuthentication)
     if request.user.is_authenticated and not is_by_session and not isinstance(request.auth, ClientCertificate):
-        token = accepted_token(django_request(request), request.user, request.auth)
-    return choose(django_request(request), token)
+        token = accepted_token(of_django, request.user, request.auth)
+    return choose(of_django, token)
 
 
 def nonce_scope(request: AnyRequest) -> str:
@@ -72,9 +77,10 @@ def nonce_scope(request: AnyRequest) -> str:
     The name is the certificate only if the caller cannot act without the key of that certificate. Otherwise an attacker
     with a stolen token could repeat the user's request under another certificate, under which the nonce would be new.
     """
-    if _holds_unjudged_token(request):
-        return f"token:{digests.record_id('nonce scope', authorization_of(request).value)}"
-    choice, certificate = choice_of(request), django_request(request).client_certificate
+    of_django = django_request(request)
+    if _holds_unjudged_token(request, of_django):
+        return f"token:{digests.record_id('nonce scope', authorization_of(of_django).value)}"
+    choice, certificate = _choice(request, of_django), of_django.client_certificate
     if certificate is not None and choice.certificate_vouches:
         return f"x5t#S256:{certificate.thumbprint}"
     return choice.credential.user or "anonymous" if choice.credential else "anonymous"
@@ -82,26 +88,26 @@ def nonce_scope(request: AnyRequest) -> str:
 
 def is_signed_by_certificate(request: AnyRequest) -> bool:
     """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
-    choice = choice_of(request)
-    if _holds_unjudged_token(request) and django_request(request).credentials.certificate_is_nobodys():
+    of_django = django_request(request)
+    choice = _choice(request, of_django)
+    if _holds_unjudged_token(request, of_django) and of_django.credentials.certificate_is_nobodys():
         return False  # if a class of the view accepts the token, the token's user is the caller
     return choice.certificate_is_the_callers
 
 
-def certificate_user_now(request: AnyRequest) -> User | None:
+def certificate_user_now(request: SecureRequest) -> User | None:
     """Return ``request.certificate_user``, read from the database again if it comes from a lease.
 
     Use this function in a view that issues a session or a token, which lives longer than the request. Raises
     ``CertificateRevoked``.
     """
-    of_django = django_request(request)
-    if of_django.credentials.is_leased:
-        of_django.credentials.renew()
-        of_django.certificate_user = of_django.credentials.user_of_certificate()
-    return of_django.certificate_user
+    if request.credentials.is_leased:
+        request.credentials.renew()
+        request.certificate_user = request.credentials.user_of_certificate()
+    return request.certificate_user
 
 
-def _user(request: AnyRequest) -> User | None:
+def _user(request: AnyRequest, of_django: SecureRequest) -> User | None:
     """Return the active user that the request acts as, or None.
 
     In a plain Django view the user comes from the session, or else from the certificate. In a REST framework view the
@@ -109,22 +115,23 @@ def _user(request: AnyRequest) -> User | None:
     """
     user: Any = request.user
     if not isinstance(request, Request):
-        user = user if user.is_authenticated else django_request(request).certificate_user
+        user = user if user.is_authenticated else of_django.certificate_user
     elif user is not None and user.is_authenticated:
-        choice_of(request)  # for its refusals
+        _choice(request, of_django)  # for its refusals
     return user if user is not None and user.is_authenticated else None
 
 
-def _certificates(request: AnyRequest) -> tuple[str, ...]:
+def _certificates(request: SecureRequest) -> tuple[str, ...]:
     presented = certificate_of(request)
     return tuple(map(principals.certificate, identity.identifiers(presented))) if presented else ()
 
 
 def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
-    if isinstance(request, Request) or not passed_middleware(request):
-        return None
-    return django_request(request).credentials.token
+    credentials: PresentedCredentials | None = (
+        None if isinstance(request, Request) else getattr(request, "credentials", None)
+    )
+    return credentials.token if credentials is not None else None
 
 
 def _session(request: AnyRequest) -> tuple[UUID, Any] | None:
@@ -139,6 +146,6 @@ def _session(request: AnyRequest) -> tuple[UUID, Any] | None:
     return (record_id(session.session_key or ""), request.user.pk) if is_by_session else None
 
 
-def _holds_unjudged_token(request: AnyRequest) -> bool:
+def _holds_unjudged_token(request: AnyRequest, of_django: SecureRequest) -> bool:
     """Say whether a Django request presents another package's token, which no authentication class has judged yet."""
-    return not isinstance(request, Request) and authorization_of(request).holds_foreign_token
+    return not isinstance(request, Request) and authorization_of(of_django).holds_foreign_token

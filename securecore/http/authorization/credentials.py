@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.http import HttpRequest
-
 from securecore import events
 from securecore.caller import credential_table
 from securecore.caller.credential_table import Choice, ProvenCredential
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.freshness.dpop import proof_for_token
-from securecore.http.request import AnyUser, SecureRequest, User, django_request
+from securecore.http.request import AnyUser, SecureRequest, User
 from securecore.http.sessions.session_user import session_user, user_beside
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken, simplejwt
@@ -92,7 +90,7 @@ def choose(
     """
     session = session or user_beside(request)
     # securecore's session engine opens a session only under the certificate that the session is bound to.
-    ties = (credential_table.BOUND,) if _is_bound_session(request) else ()
+    ties = (credential_table.BOUND,) if session is not None and _is_bound_session(request) else ()
     logged_in = None if session is None else ProvenCredential.of(credential_table.SESSION, session, *ties)
     choice = credential_table.choose((token, logged_in, _certificate(request)), takes)
     if choice.conflict is not None:
@@ -102,17 +100,16 @@ def choose(
     return choice
 
 
-def user_of_plain_view(request: HttpRequest) -> AnyUser:
+def user_of_plain_view(request: SecureRequest) -> AnyUser:
     """Return ``request.user`` of a plain Django view: the session's user.
 
     Raises ``InvalidToken`` if securecore's access token in the Authorization header is not good, and
     ``CredentialsConflict`` if it belongs to another user. A token of another package is ignored here.
     """
     user: AnyUser = session_user(request)
-    of_django = django_request(request)
-    token = own_token(of_django)
-    if token is not None or not _is_bound_session(of_django):
-        choose(of_django, token, session=user if user.is_authenticated else None, takes=_PLAIN)
+    token = own_token(request)
+    if token is not None or not _is_bound_session(request):
+        choose(request, token, session=user if user.is_authenticated else None, takes=_PLAIN)
     return user
 
 

@@ -38,6 +38,7 @@ from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.effects import completed, is_replay, roll_back_error
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.recorded_checks import note_permission
+from securecore.http.request import django_request
 
 
 class HasGrant(BasePermission):
@@ -138,7 +139,7 @@ class GrantedView:
         decision = self._decision(request, permission, obj)
         decision.require()
         self._decisions.append(decision)
-        note_permission(request, permission, obj)
+        note_permission(django_request(request), permission, obj)
 
     def owe(self, request: Request, permission: str) -> None:
         """Note that ``permission`` must be checked on the object of this request before the transaction ends."""
@@ -168,7 +169,7 @@ class GrantedView:
         named = self._named(request)
         permissions = [*(grant.permission for grant in self._own_grants()), *([named] if named else [])]
         caller = self._caller(request) if permissions else None
-        receive_body(request)
+        receive_body(django_request(request))
         self._transaction.enter_context(database.outermost_transaction("GrantedView"))
         self._method = str(request.method)
         # A HasGrant inside ``A & B`` or ``A | B`` is owed only after its has_permission() has run: of ``A | B``, A may
@@ -232,7 +233,7 @@ class GrantedView:
         """
         for permission in self._owed:
             self._decision(request, permission).require()
-            note_permission(request, permission, None)
+            note_permission(django_request(request), permission, None)
 
     def _decide_for_show(self, request: Request, permission: str, obj: Model | None) -> None:
         """Raise REST framework's ``PermissionDenied`` unless the caller holds ``permission``; consume no grant.

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from securecore import tokens
 from securecore.errors import Refused
-from securecore.http.request import AnyRequest, django_request, state_of
+from securecore.http.request import SecureRequest, state_of
 from securecore.replay import DPOP_ALGORITHMS
 
 BEARER, DPOP = "bearer", "dpop"
@@ -68,11 +68,11 @@ class AuthorizationHeader:
         return self.scheme == BEARER and not self.is_our_type
 
 
-def authorization_of(request: AnyRequest) -> AuthorizationHeader:
+def authorization_of(request: SecureRequest) -> AuthorizationHeader:
     """Return the Authorization header of ``request``. The first call parses it."""
     state = state_of(request)
     if state.authorization is None:
-        state.authorization = AuthorizationHeader.parse(django_request(request).META.get("HTTP_AUTHORIZATION", ""))
+        state.authorization = AuthorizationHeader.parse(request.META.get("HTTP_AUTHORIZATION", ""))
     return state.authorization
 
 

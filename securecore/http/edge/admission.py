@@ -63,7 +63,7 @@ def refuse_strange_charset(request: HttpRequest) -> None:
 
     Django accepts each Python codec that the sender names. For ``charset=hex``, ``request.GET`` raises ``LookupError``.
     """
-    if _SET_ASIDE in request.META or _is_strange(request.encoding or ""):
+    if _SET_ASIDE in request.META or (request.encoding and _is_strange(request.encoding)):
         raise CharsetRefused
 
 

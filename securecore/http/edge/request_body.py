@@ -9,30 +9,24 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from typing import IO, TYPE_CHECKING, Any
-
-from django.http import HttpRequest
+from typing import IO, Any
 
 from securecore.conf import django_settings
 from securecore.errors import BodyIncomplete
-from securecore.http.request import AnyRequest, django_request, state_of
-
-if TYPE_CHECKING:
-    from securecore.http.sessions.exposure import WatchedBody
+from securecore.http.request import SecureRequest, state_of
 
 _CHUNK = 65_536
 
 
-def receive_body(request: AnyRequest) -> None:
+def receive_body(request: SecureRequest) -> None:
     """Receive the whole body of ``request``. Raises ``BodyIncomplete`` (400) if the client stops before its end.
 
     Up to ``FILE_UPLOAD_MAX_MEMORY_SIZE`` bytes stay in memory; a longer body goes to a temporary file. Django applies
     its own limits when the view uses the body, for example ``DATA_UPLOAD_MAX_MEMORY_SIZE`` for ``request.body``.
     """
-    request = django_request(request)
-    length = _length(request)
+    length, state = _length(request), state_of(request)
     # Django's ASGI handler has received the body before the view.
-    if length == 0 or "wsgi.input" not in request.META or state_of(request).body_is_received:
+    if length == 0 or "wsgi.input" not in request.META or state.body_is_received:
         return
     if hasattr(request, "_body"):  # read by middleware, for example for a CSRF token in a form
         if len(request._body) < length:
@@ -44,14 +38,20 @@ def receive_body(request: AnyRequest) -> None:
         max_size=in_memory, dir=django_settings.FILE_UPLOAD_TEMP_DIR
     )
     weakref.finalize(request, received.close)
-    if _copy(request, received) < length:
+    stream: Any = request._stream
+    # Read the connection without the WatchedBody around it, which searches for session ids while the view reads.
+    watched = state.watched_body if stream is state.watched_body else None
+    if _copy(stream if watched is None else watched._stream, received) < length:
         raise BodyIncomplete
     received.seek(0)
-    _replace_stream(request, received)
-    state_of(request).body_is_received = True
+    if watched is None:
+        request._stream = received  # type: ignore[assignment]  # Django reads, and needs no more of a stream
+    else:
+        watched._stream = received
+    state.body_is_received = True
 
 
-def _length(request: HttpRequest) -> int:
+def _length(request: SecureRequest) -> int:
     """Return the length that Django reads: 0 if the header is no number."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
@@ -59,9 +59,9 @@ def _length(request: HttpRequest) -> int:
         return 0
 
 
-def _copy(request: HttpRequest, received: IO[bytes]) -> int:
+def _copy(stream: IO[bytes], received: IO[bytes]) -> int:
     """Copy the rest of the body to ``received``; return the number of bytes that the client has sent in total."""
-    stream, size = _stream_of_connection(request), 0
+    size = 0
     while chunk := _read_chunk(stream):
         received.write(chunk)
         size += len(chunk)
@@ -74,22 +74,3 @@ def _read_chunk(stream: IO[bytes]) -> bytes:
         return stream.read(_CHUNK)
     except OSError as error:  # the client's; a full disk of ours is a 500
         raise BodyIncomplete from error
-
-
-def _stream_of_connection(request: HttpRequest) -> IO[bytes]:
-    """Return the stream of the connection, without the ``WatchedBody`` around it that searches for session ids."""
-    watched = _watched(request)
-    return request._stream if watched is None else watched._stream
-
-
-def _replace_stream(request: HttpRequest, received: IO[bytes]) -> None:
-    watched = _watched(request)
-    if watched is None:
-        request._stream = received  # type: ignore[assignment]  # Django reads, and needs no more of a stream
-    else:
-        watched._stream = received
-
-
-def _watched(request: HttpRequest) -> WatchedBody | None:
-    stream: Any = request._stream
-    return stream if stream is not None and stream is state_of(request).watched_body else None

@@ -54,10 +54,9 @@ class PresentedProof:
     def claim_for_token(self) -> None:
         """Claim the proof if the request has a live securecore token that is bound to the proof's key.
 
-        Raises no refusal: the view may accept callers without a token.
+        The caller has checked that the scheme of the Authorization header is DPoP. Raises no refusal: the view may
+        accept callers without a token.
         """
-        if authorization_of(self._request).dpop_token is None:
-            return
         credentials = self._request.credentials
         try:
             if credentials.token is not None and self._is_of(credentials.token):

@@ -153,7 +153,7 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
     def atomic_view(*args: object, **kwargs: object) -> HttpResponseBase:
         is_atomic = database.connection().settings_dict["ATOMIC_REQUESTS"] and settings.DATABASE not in exempt
         if is_atomic:
-            receive_body(request_of(args)[1])
+            receive_body(django_request(request_of(args)[1]))
         with transaction.atomic(using=settings.DATABASE) if is_atomic else nullcontext():
             return view(*args, **kwargs)
 
@@ -172,7 +172,7 @@ def _dpop(request: AnyRequest, _: dt.datetime) -> None:
     A proof without a token is not enough, because any client can create a key.
     """
     try:
-        if authorization_of(request).scheme != DPOP:
+        if authorization_of(django_request(request)).scheme != DPOP:
             raise InvalidDPoPProof("A DPoP-bound access token and its proof are needed.")
         credential = choice_of(request).credential
         if credential is None or credential.kind != credential_table.DPOP:
@@ -201,7 +201,8 @@ def _signature_key(request: AnyRequest, keyid: str) -> PublicKey:
     by another user's or service's key is refused (RFC 9421 section 7.3.3): for example a signature by a backend's
     certificate on a request with the DPoP token of one of its users.
     """
-    certificate = django_request(request).client_certificate
+    of_django = django_request(request)
+    certificate = of_django.client_certificate
     if certificate is not None and keyid == certificate.thumbprint:
         if not is_signed_by_certificate(request):
             raise SignatureKeyUnknown
@@ -210,7 +211,7 @@ def _signature_key(request: AnyRequest, keyid: str) -> PublicKey:
     if principal_of(key.user) != _user_of(request):
         raise SignatureKeyUnknown
     # The permission checks of this request read again whether the key is revoked.
-    state_of(request).signature_keyid = keyid
+    state_of(of_django).signature_keyid = keyid
     return signature_keys.loaded(key.public_key.encode())
 
 

@@ -105,7 +105,7 @@ def _claim_around_handler(instance: DjangoView, request: AnyRequest, policy: Pol
         request.body  # noqa: B018
     name = str(request.method).lower()
     if name not in getattr(instance, "http_method_names", [name]):
-        return  # a method such as CHECK_PERMISSIONS names no handler, and dispatch() answers 405
+        return  # a method such as CHECK_PERMISSIONS names no handler, and dispatch() responds with 405
     handler = getattr(instance, name, None)
     if handler is None:
         raise IdempotencyNotSupported  # a dispatch() that calls no handler would ignore the key

@@ -22,7 +22,7 @@ from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.keyed_request import KeyedRequest
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.recorded_checks import recording_checks
-from securecore.http.request import AnyRequest
+from securecore.http.request import AnyRequest, django_request
 from securecore.idempotency import Claim, StoredResponse
 
 
@@ -32,9 +32,10 @@ def run_under_key(
     """Call the handler under the request's key, or replay the stored response of the key."""
     if not policy.applies_to(request):
         return call()
-    receive_body(request)
+    of_django = django_request(request)
+    receive_body(of_django)
     record, fingerprint = policy.names_of(request)
-    with recording_checks(request, api_view) as recorded:
+    with recording_checks(of_django, api_view) as recorded:
         keyed = KeyedRequest(policy, request, api_view, call, record, fingerprint, recorded)
         response = _with_lease(keyed, policy.lease) if policy.lease is not None else _in_transaction(keyed)
     # @requires and GrantedView around this call must not roll an error response back. Its effects are rolled back

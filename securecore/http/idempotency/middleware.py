@@ -12,7 +12,7 @@ from securecore.errors import IdempotencyNotSupported
 from securecore.http.idempotency.claim_place import claim_in_handlers, claims_key, class_of, is_declared
 from securecore.http.idempotency.policy import Policy
 from securecore.http.problems import problem_response
-from securecore.http.request import AnyRequest, GetResponse, View, state_of
+from securecore.http.request import AnyRequest, GetResponse, SecureRequest, View, django_request, state_of
 
 
 class IdempotencyMiddleware:
@@ -35,7 +35,7 @@ class IdempotencyMiddleware:
         return self.get_response(request)
 
     def process_view(
-        self, request: HttpRequest, view: View, args: Sequence[object], kwargs: Mapping[str, object]
+        self, request: SecureRequest, view: View, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> HttpResponse | None:
         cls = class_of(view)
         if is_exempt(view, cls) or not self.policy.applies_to(request):
@@ -67,6 +67,6 @@ def _chosen_policy(request: AnyRequest) -> Policy | None:
 
     If the handler calls another view, that call is no second request.
     """
-    state = state_of(request)
+    state = state_of(django_request(request))
     policy, state.idempotency_policy = state.idempotency_policy, None
     return policy

@@ -24,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from securecore.grants.principals import object_of
-from securecore.http.request import AnyRequest, state_of
+from securecore.http.request import SecureRequest, state_of
 
 #: The name under which the checks are stored among the headers of the response. This header is never sent.
 HEADER = "Securecore-Recorded-Checks"
@@ -61,15 +61,15 @@ class RecordedChecks:
         return {HEADER: json.dumps([list(self._permissions), objects])}
 
 
-def note_permission(caller: object, permission: str, obj: object) -> None:
-    """Record a permission check of ``caller`` if ``caller`` is a request whose handler runs under a key."""
-    recorded = state_of(caller).recorded_checks if isinstance(caller, AnyRequest) else None
+def note_permission(request: SecureRequest, permission: str, obj: object) -> None:
+    """Record a permission check if the handler of ``request`` runs under a key."""
+    recorded = state_of(request).recorded_checks
     if recorded is not None:
         recorded.note_permission(permission, obj)
 
 
 @contextmanager
-def recording_checks(request: AnyRequest, api_view: APIView | None) -> Iterator[RecordedChecks]:
+def recording_checks(request: SecureRequest, api_view: APIView | None) -> Iterator[RecordedChecks]:
     """Record the permission checks of the block, which runs the handler.
 
     ``api_view`` is the handler's REST framework view, or None for a plain Django view.

@@ -22,7 +22,7 @@ from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
-from securecore.http.request import certificate_of
+from securecore.http.request import certificate_of, django_request
 from securecore.identity import ClientCertificate
 from securecore.tokens import clients
 from securecore.tokens.clients import AuthenticatedClient
@@ -129,7 +129,8 @@ class OAuthView(APIView):
         Raises ``invalid_request`` if the client uses a second authentication method, because the two methods could name
         different clients (RFC 6749 section 5.2).
         """
-        if authorization_of(self.request).scheme == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
+        of_django = django_request(self.request)
+        if authorization_of(of_django).scheme == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
             raise OAuthError("invalid_request")
         certificate = self.client_certificate()
         presented = clients.PresentedCertificate(
@@ -137,7 +138,7 @@ class OAuthView(APIView):
             subject=certificate.subject,
             sans=certificate.sans,
             is_verified=certificate.is_verified,
-            user=certificate_user_now(self.request),
+            user=certificate_user_now(of_django),
         )
         client = clients.authenticate(presented_id=self.optional_parameter("client_id"), certificate=presented)
         if client is None:

@@ -22,9 +22,8 @@ KINDS: dict[str, Callable[[ClientCertificate], str]] = {
 }
 
 
-def proven(request: HttpRequest) -> tuple[str, ...]:
-    """Return each binding that the request proves, the binding for new sessions first; empty without a certificate."""
-    certificate = certificate_of(request)
+def proven(certificate: ClientCertificate | None) -> tuple[str, ...]:
+    """Return each binding that ``certificate`` proves, the binding for new sessions first; empty without one."""
     if certificate is None:
         return ()
     configured = settings.SESSION_BINDING

@@ -21,7 +21,7 @@ from django.http import HttpRequest
 
 from securecore import clock, events
 from securecore.conf import django_settings, settings
-from securecore.http.request import state_of
+from securecore.http.request import SecureRequest, state_of
 from securecore.sessions import Session, record_id
 
 #: The form of a session id: 256 bits in base64url. In a URL each text of this form is looked up.
@@ -51,7 +51,7 @@ _MARGIN = 1_024
 _SEARCHED_BLOCKS = 8
 
 
-def report_exposed_id(request: HttpRequest) -> None:
+def report_exposed_id(request: SecureRequest) -> None:
     """Emit ``SessionIdExposed`` for each place of the request with a live session id, or with a value named like one.
 
     ``report_exposed_body`` does the same for the body.
@@ -60,15 +60,12 @@ def report_exposed_id(request: HttpRequest) -> None:
         named = _NAMED.findall(text)
         _report(request, place, named, _ID.findall(text) if place in ("query", "path") else ())
     if request.META.get("CONTENT_LENGTH") not in (None, "", "0") and hasattr(request, "_stream"):
-        state_of(request).watched_body = WatchedBody(request)
-        request._stream = state_of(request).watched_body  # type: ignore[assignment]
+        watched = state_of(request).watched_body = WatchedBody(request)
+        request._stream = watched  # type: ignore[assignment]
 
 
-def report_exposed_body(request: HttpRequest) -> None:
+def report_exposed_body(request: SecureRequest, body: WatchedBody) -> None:
     """Emit ``SessionIdExposed`` after the view if the body held a value named like a session id."""
-    body = state_of(request).watched_body
-    if body is None:
-        return
     is_unread = not request._read_started  # type: ignore[attr-defined]
     if is_unread and int(request.META["CONTENT_LENGTH"]) <= _BLOCK:
         with suppress(OSError, SuspiciousOperation):  # the client disconnected, or the body exceeds a limit

@@ -16,7 +16,7 @@ from securecore.conf import settings
 from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
 from securecore.http.authorization.caller import certificate_user_now
-from securecore.http.request import AnyRequest, User, certificate_of, passed_middleware
+from securecore.http.request import AnyRequest, User, certificate_of, django_request
 from securecore.http.sessions.binding import opened_from
 from securecore.sessions import SessionStore, make_room
 
@@ -27,7 +27,8 @@ def login(request: HttpRequest, user: User, backend: str | None = None) -> None:
     Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
     ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
-    owner = certificate_user_now(request) if passed_middleware(request) else None
+    of_django = django_request(request)
+    owner = certificate_user_now(of_django) if hasattr(of_django, "access") else None
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)

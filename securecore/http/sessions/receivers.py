@@ -9,29 +9,23 @@ repeats that work. A receiver exists for the following reasons only:
     user saved as inactive               ends the sessions      emits ``SessionsEnded``: SQL sends no event
     user saved, groups or permissions    closes gate, counts    waits for the leases: after the commit, not in it
     user or group deleted                closes gate, ends all  none
-    request begins, exception of a view  none                   changes the request: nothing is in the database
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.core.signals import got_request_exception, request_started
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_save, pre_save
 from django.http import HttpRequest
 
 from securecore import events, leases
 from securecore.conf import settings
-from securecore.errors import Refused
-from securecore.http.edge.admission import set_aside_strange_charset
-from securecore.http.problems import DATABASE_AWAY
-from securecore.http.request import User, state_of
+from securecore.http.request import User
 from securecore.http.sessions import login
 from securecore.sessions import Session, SessionQuerySet, SessionStore
 
@@ -55,19 +49,6 @@ def end_session(*, request: HttpRequest | None, **_: object) -> None:
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
         session.end()
-
-
-def note_database_away(*, request: HttpRequest | None = None, **_: object) -> None:
-    """Keep the exception of another middleware for ``ClientCertificateMiddleware``.
-
-    Django turns the exception into a 500 before ``ClientCertificateMiddleware`` sees it. For example a middleware that
-    reads ``request.user`` raises ``InvalidToken`` for a bad access token.
-    """
-    error = sys.exc_info()[1]
-    if request is not None and isinstance(error, DATABASE_AWAY):
-        state_of(request).database_away = error
-    if request is not None and isinstance(error, Refused):
-        state_of(request).refusal = error
 
 
 def count_sessions(
@@ -110,8 +91,6 @@ def outlast_leases(*, action: str, **_: object) -> None:
 def connect() -> None:
     user_logged_in.connect(begin_session, dispatch_uid="securecore.begin_session")
     user_logged_out.connect(end_session, dispatch_uid="securecore.end_session")
-    request_started.connect(set_aside_strange_charset, dispatch_uid="securecore.set_aside_strange_charset")
-    got_request_exception.connect(note_database_away, dispatch_uid="securecore.note_database_away")
     pre_save.connect(count_sessions, dispatch_uid="securecore.count_sessions")
     post_save.connect(follow_user, dispatch_uid="securecore.follow_user")
     user: Any = get_user_model()

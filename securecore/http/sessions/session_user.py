@@ -13,7 +13,7 @@ from django.utils.crypto import constant_time_compare
 
 from securecore.caller import PresentedCredentials
 from securecore.conf import django_settings
-from securecore.http.request import AnyUser, User, django_request, passed_middleware
+from securecore.http.request import AnyUser, SecureRequest, User
 from securecore.sessions import SessionStore
 from securecore.sessions.statements import SessionRow
 
@@ -25,16 +25,16 @@ def presented_session(request: HttpRequest) -> str | None:
     return request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
 
 
-def session_user(request: HttpRequest) -> AnyUser:
+def session_user(request: SecureRequest) -> AnyUser:
     """Return the logged-in user of the request's session, as Django's ``get_user()`` does.
 
     Django's ``get_user()`` decides the unusual cases: a backend with its own ``get_user``, or a session from before a
     change of the password or the secret key.
     """
     session = request.session
-    if not isinstance(session, SessionStore) or not passed_middleware(request):
+    credentials: PresentedCredentials | None = getattr(request, "credentials", None)
+    if credentials is None or not isinstance(session, SessionStore):
         return get_user(request)
-    credentials = django_request(request).credentials
     user: User | None = credentials.user_of_session()
     if user is not None and _is_logged_in(_session_contents(session, credentials), user):
         return user
@@ -44,7 +44,7 @@ def session_user(request: HttpRequest) -> AnyUser:
     return djangos
 
 
-def user_beside(request: HttpRequest) -> User | None:
+def user_beside(request: SecureRequest) -> User | None:
     """Return the user of the session in a request that also presents another credential, or None.
 
     The session is not opened, so that a request by token or certificate does not count as a use of the session. A
@@ -52,7 +52,7 @@ def user_beside(request: HttpRequest) -> User | None:
     """
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        credentials = django_request(request).credentials if passed_middleware(request) else None
+        credentials: PresentedCredentials | None = getattr(request, "credentials", None)
         row = credentials.session if credentials else None
         contents = _contents(session, row) if row and row.user_id is not None else {}
         if credentials is None or not contents:

@@ -74,8 +74,9 @@ class LoginView(PrivateView):
 
     def post(self, request: Request) -> Response:
         sent = request.data if "password" in self.demands else {}
-        user = self._user(django_request(request), sent if isinstance(sent, Mapping) else {})
-        login(django_request(request), user)
+        of_django = django_request(request)
+        user = self._user(of_django, sent if isinstance(sent, Mapping) else {})
+        login(of_django, user)
         return Response({"user": user.get_username()})
 
     def _user(self, request: SecureRequest, presented: Mapping[str, object]) -> User:

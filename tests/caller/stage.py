@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
-import pytest
 from django.contrib.auth.models import User
 
 from securecore import clock, tokens
@@ -113,15 +111,6 @@ class Stage:
             expires_at = now + dt.timedelta(minutes=1)
             revoke_token(issuer=tokens.simplejwt.ISSUER, jti=str(claims["jti"]), expires_at=expires_at)
         return jwt.encode(claims, key, "HS256")
-
-
-@pytest.fixture
-def stage(
-    ca: Authority, transactional_db: None, enrolled: Callable[[str], User], settings: Any, monkeypatch: Any
-) -> Stage:
-    """Enrol the certificates of alice, bob and carol, and leave that of "nobody" without an enrolment."""
-    settings.SIMPLE_JWT = {"SIGNING_KEY": KEY}
-    return Stage(ca, {name: enrolled(name) for name in ("alice", "bob", "carol")})
 
 
 def answer(response: Any) -> str:

@@ -10,10 +10,10 @@ import pytest
 from securecore import clock, tokens
 from securecore.grants import grant, principal_of, principals
 from securecore.revocation import revoke_token, revoke_user_tokens
-from tests.callers.conftest import Stage, Token, answer
-from tests.callers.urls import MAKE, BeforeTheCheck
+from tests.caller.credential_urls import MAKE, BeforeTheCheck
+from tests.caller.stage import Stage, Token, answer
 
-pytestmark = pytest.mark.urls("tests.callers.urls")
+pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ from securecore import clock
 from securecore.grants import grant, principal_of, principals
 from securecore.identity import Certificate
 from securecore.tokens import Client
-from tests.callers.conftest import Stage, Token, answer
-from tests.callers.urls import MAKE
+from tests.caller.credential_urls import MAKE
+from tests.caller.stage import Stage, Token, answer
 
-pytestmark = pytest.mark.urls("tests.callers.urls")
+pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
 SERVICE = principals.service("payments")
 #: Tokens of carol in bob's hands. Each names a client with a grant that bob lacks.
@@ -175,10 +175,10 @@ class TestDenial:
         assert stage.get(client, "/plain").json() == {"user": "alice", "may": False}
 
     def test_holds_for_a_user_that_another_backend_finds(self, stage: Stage, may: Any, settings: Any) -> None:
-        settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, "tests.callers.backends.OwnWay"]
+        settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, "tests.caller.backends.OwnWay"]
         client = stage.client("alice", "good")
         session = client.session
-        session["_auth_user_backend"] = "tests.callers.backends.OwnWay"
+        session["_auth_user_backend"] = "tests.caller.backends.OwnWay"
         session.save()
         assert stage.get(client, "/plain").json() == {"user": "alice", "may": True}
         give(principals.certificate(stage.thumbprint("alice")), denies=True)

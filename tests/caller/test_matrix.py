@@ -9,10 +9,10 @@ import pytest
 
 from securecore import clock
 from securecore.grants import grant, principal_of
-from tests.callers.conftest import Stage, Token, answer
-from tests.callers.urls import MAKE, ORDERS
+from tests.caller.credential_urls import MAKE, ORDERS
+from tests.caller.stage import Stage, Token, answer
 
-pytestmark = pytest.mark.urls("tests.callers.urls")
+pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
 CERTIFICATES = (None, "alice", "bob", "nobody")
 SESSIONS = ("", "good", "bob", "stolen", "expired")

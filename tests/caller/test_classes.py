@@ -15,10 +15,10 @@ from securecore.conf import django_settings
 from securecore.events import CredentialsConflicting
 from securecore.sessions import Session
 from securecore.tokens import Client
-from tests.callers.conftest import KEY, Stage, Token, answer
+from tests.caller.stage import KEY, Stage, Token, answer
 from tests.events.recorder import of_kind, recorded
 
-pytestmark = pytest.mark.urls("tests.callers.urls")
+pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
 
 @pytest.fixture

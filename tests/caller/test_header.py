@@ -6,6 +6,7 @@ import pytest
 from django.http import HttpRequest
 
 from securecore.http.authorization.header import AuthorizationHeader, authorization_of
+from securecore.http.request import django_request
 from tests.support.tree import ROOT
 
 
@@ -35,7 +36,7 @@ def test_holds_an_access_token_under_two_schemes(header: str, access_token: str 
 
 
 def test_is_parsed_once_for_each_request() -> None:
-    request = HttpRequest()
+    request = django_request(HttpRequest())
     request.META["HTTP_AUTHORIZATION"] = "Bearer a"
     assert authorization_of(request) is authorization_of(request)
 

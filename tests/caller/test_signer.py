@@ -12,10 +12,10 @@ from securecore.http.authorization.caller import nonce_scope
 from securecore.replay import signature_keys
 from securecore_client.wire.content_digest import content_digest
 from securecore_client.wire.message_signatures import Request
-from tests.callers.conftest import Stage, Token, answer
+from tests.caller.stage import Stage, Token, answer
 from tests.replay.signing import P256, public_pem, signed
 
-pytestmark = pytest.mark.urls("tests.callers.urls")
+pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
 BODY = b'{"amount": 1}'
 PLACES = ["/signed", "/signed/handler"]
