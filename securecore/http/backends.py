@@ -34,7 +34,7 @@ class CertificateBackend(ModelBackend):
         if request is None or username is not None or password is not None or kwargs:
             return None
         of_django = django_request(request)
-        return certificate_user_now(of_django) if hasattr(of_django, "access") else None
+        return certificate_user_now(of_django) if hasattr(of_django, "credentials") else None
 
     def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:

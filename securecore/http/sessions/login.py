@@ -28,7 +28,7 @@ def login(request: HttpRequest, user: User, backend: str | None = None) -> None:
     ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
     of_django = django_request(request)
-    owner = certificate_user_now(of_django) if hasattr(of_django, "access") else None
+    owner = certificate_user_now(of_django) if hasattr(of_django, "credentials") else None
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)
