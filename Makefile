@@ -186,7 +186,7 @@ $(DEMO): $(PROJECTS) .venv/pyvenv.cfg
 
 $(DEV): $(PROJECTS) .venv/pyvenv.cfg
 	@echo "installing into .venv, with what tests need (once, about a minute)"
-	@$(PY) $(PIP_INSTALL) --editable '.[demo,dev]' --editable ./client --editable ./scanner '$(OLDEST_DJANGO)'
+	@$(PY) $(PIP_INSTALL) --editable '.[benchmarks,demo,dev]' --editable ./client --editable ./scanner '$(OLDEST_DJANGO)'
 	@touch $(DEMO) $@
 
 $(NEWEST): $(PROJECTS)
