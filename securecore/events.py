@@ -213,6 +213,11 @@ class LeaseTakenOver(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GrantGiven(Event):
+    """``grants.grant()`` committed a new grant or denial. A row that SQL or the admin inserts emits no event.
+
+    ``object`` is empty, or the model label and primary key, for example ``payments.account:7``.
+    """
+
     name = "securecore.grants.grant-given"
     level = logging.INFO
     principal: str

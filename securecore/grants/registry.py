@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
-from securecore import database
+from securecore import database, events
 from securecore.conf import settings
 from securecore.database.statements import Rows, Statement
 from securecore.grants import gate
@@ -55,6 +56,9 @@ def grant(
             granted_at=now,
             **limits,
         )
+        named = ":".join(filter(None, (object_type, object_id)))
+        given = events.GrantGiven(principal=principal, permission=permission, object=named, denies=denies)
+        transaction.on_commit(partial(events.emit, given), using=settings.DATABASE)
         return True
 
 

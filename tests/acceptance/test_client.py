@@ -73,25 +73,25 @@ def test_timestamp_and_nonce(caller: Any) -> None:
 
 
 class TestSignature:
-    def test_is_accepted(self, caller: Any, stack: Stack) -> None:
+    def test_signature_is_accepted(self, caller: Any, stack: Stack) -> None:
         alice = caller("alice", signature_of(stack, "alice"))
         for _ in range(2):
             assert alice.post("/api/payouts/signed", json=PAYOUT).status_code == 201
 
-    def test_is_of_the_path_and_query_that_nginx_passed_on(self, caller: Any, stack: Stack) -> None:
+    def test_signature_is_of_the_path_and_query_that_nginx_passed_on(self, caller: Any, stack: Stack) -> None:
         alice = caller("alice", signature_of(stack, "alice"))
         assert alice.post("/api/%70ayouts/signed?a=%2F%20b&c=+", json=PAYOUT).status_code == 201
 
-    def test_of_another_s_key_is_refused(self, caller: Any, stack: Stack) -> None:
+    def test_signature_of_another_s_key_is_refused(self, caller: Any, stack: Stack) -> None:
         alice = caller("alice", signature_of(stack, "bob"))
         assert code(alice.post("/api/payouts/signed", json=PAYOUT)) == (401, "signature-key-unknown")
 
-    def test_without_one_says_what_is_wanted(self, caller: Any) -> None:
+    def test_signature_without_one_says_what_is_wanted(self, caller: Any) -> None:
         missing = caller("alice").post("/api/payouts/signed", json=PAYOUT)
         assert code(missing) == (400, "signature-missing")
         assert missing.headers["Accept-Signature"].startswith("sig=(")
 
-    def test_captured_and_sent_again_by_sixteen_is_served_to_none(
+    def test_signature_captured_and_sent_again_by_sixteen_is_served_to_none(
         self, caller: Any, stack: Stack, open_client: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # httpx reports the caller's request, to which no proof was added.
@@ -150,19 +150,19 @@ class TestDPoP:
         assert answer.json()["token_type"] == "DPoP"
         return str(answer.json()["access_token"])
 
-    def test_is_accepted(self, caller: Any, token: str) -> None:
+    def test_d_po_p_is_accepted(self, caller: Any, token: str) -> None:
         alice = caller("alice", DPoP(DPOP_KEY, lambda: token))
         for _ in range(2):
             assert alice.get("/api/reports").status_code == 200
             assert alice.post("/api/payouts/proven", json=PAYOUT).status_code == 201
 
-    def test_of_another_key_is_refused(self, caller: Any, token: str) -> None:
+    def test_d_po_p_of_another_key_is_refused(self, caller: Any, token: str) -> None:
         mallory = caller("alice", DPoP(ec.generate_private_key(ec.SECP256R1()), token))
         assert code(mallory.post("/api/payouts/proven", json=PAYOUT)) == (401, "invalid-token")
 
 
 class TestIdempotencyKey:
-    def test_the_key_of_the_caller_pays_once(self, caller: Any, stack: Stack) -> None:
+    def test_idempotency_key_the_key_of_the_caller_pays_once(self, caller: Any, stack: Stack) -> None:
         alice = caller("alice", signature_of(stack, "alice"))
         how = {"json": {"to": "bob", "amount": 1}, "headers": {"Idempotency-Key": new_idempotency_key()}}
         first, second = (alice.post("/api/transfers", **how) for _ in range(2))
@@ -170,7 +170,7 @@ class TestIdempotencyKey:
         assert first.json()["id"] == second.json()["id"]
         assert second.headers["Idempotency-Replayed"] == "true"
 
-    def test_keys_are_made_if_they_are_wanted(self, caller: Any) -> None:
+    def test_idempotency_key_keys_are_made_if_they_are_wanted(self, caller: Any) -> None:
         order = {"to": "bob", "amount": 1}
         assert code(caller("alice").post("/api/transfers", json=order)) == (400, "idempotency-key-missing")
         alice = caller("alice", idempotency_keys=True)

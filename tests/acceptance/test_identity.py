@@ -28,7 +28,7 @@ def thumbprint(stack: Stack, name: str) -> str:
 
 class TestCertificate:
     @pytest.mark.parametrize("name", ["alice", "bob", "carol", "service"])
-    def test_says_who_it_is(self, stack: Stack, open_client: Open, name: str) -> None:
+    def test_certificate_says_who_it_is(self, stack: Stack, open_client: Open, name: str) -> None:
         answer = open_client(name).get("/api/whoami").json()
         assert answer["user"] == name
         assert answer["certificate"]["thumbprint"] == thumbprint(stack, name)
@@ -36,22 +36,24 @@ class TestCertificate:
 
     @pytest.mark.parametrize("name", ["revoked", "expired", "stranger"])
     @pytest.mark.parametrize("path", ["/api/whoami", "/healthz", "/"])
-    def test_that_is_not_good_gets_a_clear_refusal(self, open_client: Open, name: str, path: str) -> None:
+    def test_certificate_that_is_not_good_gets_a_clear_refusal(self, open_client: Open, name: str, path: str) -> None:
         answer = open_client(name).get(path)
         assert answer.status_code == 403
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json()["code"] == "certificate-refused"
 
-    def test_that_is_missing_gets_a_clear_refusal(self, open_client: Open) -> None:
+    def test_certificate_that_is_missing_gets_a_clear_refusal(self, open_client: Open) -> None:
         answer = open_client().get("/api/whoami")
         assert answer.status_code == 401
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json()["code"] == "authentication-required"
 
-    def test_is_not_needed_to_ask_how_it_goes(self, open_client: Open) -> None:
+    def test_certificate_is_not_needed_to_ask_how_it_goes(self, open_client: Open) -> None:
         assert open_client().get("/healthz").status_code == 200
 
-    def test_revoked_by_us_is_refused_on_the_open_connection(self, stack: Stack, open_client: Open, shell: Any) -> None:
+    def test_certificate_revoked_by_us_is_refused_on_the_open_connection(
+        self, stack: Stack, open_client: Open, shell: Any
+    ) -> None:
         """Only securecore has the revocation: the CRL that nginx read does not list it."""
         from demo_project import pki
         from securecore import clock
@@ -95,7 +97,7 @@ FORGED = [
 class TestForgedHeaders:
     @pytest.mark.parametrize("verify", FORGED)
     @pytest.mark.parametrize("escape", [True, False])
-    def test_name_nobody(self, stack: Stack, open_client: Open, verify: str, escape: bool) -> None:
+    def test_forged_headers_name_nobody(self, stack: Stack, open_client: Open, verify: str, escape: bool) -> None:
         from urllib.parse import quote
 
         pem = (stack.pki / "alice.pem").read_text()
@@ -104,7 +106,7 @@ class TestForgedHeaders:
         headers = [(verify, "SUCCESS"), (certificate, value), (certificate.upper(), value), ("Client-Cert", value)]
         assert open_client().get("/api/whoami", headers=headers).status_code == 401
 
-    def test_do_not_change_who_somebody_is(self, stack: Stack, open_client: Open) -> None:
+    def test_forged_headers_do_not_change_who_somebody_is(self, stack: Stack, open_client: Open) -> None:
         from urllib.parse import quote
 
         pem = quote((stack.pki / "alice.pem").read_text(), safe="")
@@ -129,7 +131,7 @@ class TestTLS:
             return connection.version(), connection.session, connection.session_reused
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    def test_resumes_no_session(self, stack: Stack, version: ssl.TLSVersion) -> None:
+    def test_tls_resumes_no_session(self, stack: Stack, version: ssl.TLSVersion) -> None:
         """nginx would treat the certificate of a resumed session as verified after its revocation or expiry."""
         context = self.context(stack)
         context.minimum_version = context.maximum_version = version
@@ -137,7 +139,7 @@ class TestTLS:
         assert spoken == version.name.replace("_", ".")
         assert self.get(stack, context, session)[2] is False
 
-    def test_speaks_nothing_older(self, stack: Stack) -> None:
+    def test_tls_speaks_nothing_older(self, stack: Stack) -> None:
         context = self.context(stack)
         context.set_ciphers("ALL:@SECLEVEL=0")
         with warnings.catch_warnings():

@@ -27,7 +27,7 @@ def memo() -> str:
 
 
 class TestIdempotency:
-    def test_one_key_has_one_effect_and_sixteen_equal_answers(self, open_client: Open) -> None:
+    def test_idempotency_one_key_has_one_effect_and_sixteen_equal_answers(self, open_client: Open) -> None:
         alice = open_client("alice")
         for _ in range(5):
             order: dict[str, Any] = {"to": "bob", "amount": 5, "memo": memo()}
@@ -37,7 +37,7 @@ class TestIdempotency:
             assert len({answer.content for answer in answers}) == 1
             assert alice.get("/api/transfers", params={"memo": order["memo"]}).json()["count"] == 1
 
-    def test_another_caller_cannot_read_the_answer(self, open_client: Open) -> None:
+    def test_idempotency_another_caller_cannot_read_the_answer(self, open_client: Open) -> None:
         order, headers = {"to": "carol", "amount": 5, "memo": memo()}, {"Idempotency-Key": secrets.token_urlsafe()}
         answers = [open_client(name).post("/api/transfers", json=order, headers=headers) for name in ("alice", "bob")]
         assert [answer.status_code for answer in answers] == [201, 201]
@@ -48,7 +48,7 @@ class TestFreshness:
     def headers(self) -> dict[str, str]:
         return {"X-Request-Timestamp": str(int(time.time())), "X-Request-Nonce": secrets.token_urlsafe()}
 
-    def test_one_nonce_has_one_winner(self, open_client: Open) -> None:
+    def test_freshness_one_nonce_has_one_winner(self, open_client: Open) -> None:
         alice, headers = open_client("alice"), self.headers()
         answers = at_once(lambda: alice.post("/api/payouts", json={"to": "x", "amount": 1}, headers=headers))
         assert Counter(answer.status_code for answer in answers) == {201: 1, 409: THREADS - 1}
@@ -62,14 +62,14 @@ class TestFreshness:
             ({"X-Request-Nonce": ""}, 400),
         ],
     )
-    def test_is_demanded(self, open_client: Open, change: dict[str, str], status: int) -> None:
+    def test_freshness_is_demanded(self, open_client: Open, change: dict[str, str], status: int) -> None:
         headers = self.headers() | change
         answer = open_client("alice").post("/api/payouts", json={"to": "x", "amount": 1}, headers=headers)
         assert answer.status_code == status
 
 
 class TestSession:
-    def test_is_new_at_every_login_and_bound_to_its_certificate(self, open_client: Open) -> None:
+    def test_session_is_new_at_every_login_and_bound_to_its_certificate(self, open_client: Open) -> None:
         alice, bob = open_client("alice"), open_client("bob")
         planted = "a" * 43
         ids: list[str] = []
@@ -93,7 +93,7 @@ class TestSession:
         assert old.json()["session"] is False
         assert alice.get("/api/whoami").json()["session"] is True
 
-    def test_can_be_listed_and_ended(self, open_client: Open) -> None:
+    def test_session_can_be_listed_and_ended(self, open_client: Open) -> None:
         carol, bob = open_client("carol"), open_client("bob")
         carol.post("/auth/login", json={})
         listed = carol.get("/auth/sessions").json()["results"]
@@ -102,7 +102,7 @@ class TestSession:
             assert carol.delete(f"/auth/sessions/{session['id']}").status_code == 204
         assert carol.get("/api/whoami").json()["session"] is False
 
-    def test_ends_at_logout(self, open_client: Open) -> None:
+    def test_session_ends_at_logout(self, open_client: Open) -> None:
         bob = open_client("bob")
         cookie = bob.post("/auth/login", json={}).headers["Set-Cookie"].split(";")[0]
         assert bob.post("/auth/logout").status_code == 204
@@ -116,21 +116,21 @@ class TestToken:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
-    def test_opens_what_the_certificate_alone_does_not(self, open_client: Open) -> None:
+    def test_token_opens_what_the_certificate_alone_does_not(self, open_client: Open) -> None:
         alice = open_client("alice")
         assert alice.get("/api/reports").status_code == 401
         bearer = {"Authorization": f"Bearer {self.token(alice)}"}
         assert alice.get("/api/reports", headers=bearer).status_code == 200
         assert alice.get("/api/whoami", headers=bearer).json()["token"]
 
-    def test_is_worth_nothing_under_another_certificate(self, open_client: Open) -> None:
+    def test_token_is_worth_nothing_under_another_certificate(self, open_client: Open) -> None:
         bearer = {"Authorization": f"Bearer {self.token(open_client('alice'))}"}
         for thief in (open_client("bob"), open_client()):
             answer = thief.get("/api/reports", headers=bearer)
             assert (answer.status_code, answer.json()["code"]) == (401, "invalid-token")
             assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
-    def test_is_refused_by_every_worker_once_it_was_revoked(self, open_client: Open) -> None:
+    def test_token_is_refused_by_every_worker_once_it_was_revoked(self, open_client: Open) -> None:
         alice = open_client("alice")
         token = self.token(alice)
         bearer = {"Authorization": f"Bearer {token}"}
@@ -138,12 +138,12 @@ class TestToken:
         assert alice.post("/oauth/revoke", data={"token": token}).status_code == 200
         assert {answer.status_code for answer in at_once(lambda: alice.get("/api/reports", headers=bearer))} == {401}
 
-    def test_in_the_url_is_refused(self, open_client: Open) -> None:
+    def test_token_in_the_url_is_refused(self, open_client: Open) -> None:
         alice = open_client("alice")
         answer = alice.get("/api/reports", params={"access_token": self.token(alice)})
         assert (answer.status_code, answer.json()["code"]) == (400, "token-in-url")
 
-    def test_of_a_service_names_the_service(self, open_client: Open) -> None:
+    def test_token_of_a_service_names_the_service(self, open_client: Open) -> None:
         service = open_client("service")
         token = self.token(service, grant_type="client_credentials", client_id="service")
         answer = service.get("/api/whoami", headers={"Authorization": f"Bearer {token}"})

@@ -112,7 +112,7 @@ def open_lenient(lenient: Stack) -> Iterator[Open]:
 
 
 class TestSelfSigned:
-    def test_client_gets_a_token_that_is_bound_to_its_certificate(self, open_lenient: Open) -> None:
+    def test_self_signed_client_gets_a_token_that_is_bound_to_its_certificate(self, open_lenient: Open) -> None:
         client = open_lenient("enrolled")
         form = {"grant_type": "client_credentials", "client_id": "service"}
         token = client.post("/oauth/token", data=form).json()["access_token"]
@@ -120,22 +120,22 @@ class TestSelfSigned:
         assert client.get("/api/reports", headers=bearer).status_code == 200
         assert open_lenient("alice").get("/api/reports", headers=bearer).status_code == 401
 
-    def test_certificate_says_who_it_is(self, open_lenient: Open) -> None:
+    def test_self_signed_certificate_says_who_it_is(self, open_lenient: Open) -> None:
         assert open_lenient("enrolled").get("/api/whoami").json()["user"] == "service"
 
     @pytest.mark.parametrize("name", ["unknown", "enrolled-as-any", "stranger"])
-    def test_certificate_that_nobody_vouches_for_is_refused(self, open_lenient: Open, name: str) -> None:
+    def test_self_signed_certificate_that_nobody_vouches_for_is_refused(self, open_lenient: Open, name: str) -> None:
         answer = open_lenient(name).get("/api/whoami")
         assert (answer.status_code, answer.json()["code"]) == (403, "certificate-not-verified")
         form = {"grant_type": "client_credentials", "client_id": "service"}
         assert open_lenient(name).post("/oauth/token", data=form).status_code == 403
 
-    def test_does_not_make_a_bad_certificate_good(self, open_lenient: Open) -> None:
+    def test_self_signed_does_not_make_a_bad_certificate_good(self, open_lenient: Open) -> None:
         assert open_lenient("expired").get("/api/whoami").status_code == 403
 
-    def test_leaves_the_others_as_they_were(self, open_lenient: Open) -> None:
+    def test_self_signed_leaves_the_others_as_they_were(self, open_lenient: Open) -> None:
         assert open_lenient("alice").get("/api/whoami").json()["user"] == "alice"
 
-    def test_is_said_in_the_metadata(self, open_lenient: Open) -> None:
+    def test_self_signed_is_said_in_the_metadata(self, open_lenient: Open) -> None:
         metadata = open_lenient("alice").get("/.well-known/oauth-authorization-server").json()
         assert "self_signed_tls_client_auth" in metadata["token_endpoint_auth_methods_supported"]

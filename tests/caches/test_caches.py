@@ -38,30 +38,30 @@ def emptied(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> Any:
 
 
 class TestBoundedCache:
-    def test_keeps_so_many_and_the_newest(self, limits: Limits) -> None:
+    def test_bounded_cache_keeps_so_many_and_the_newest(self, limits: Limits) -> None:
         for number in range(10):
             limits.cache.put(number, number)
             assert len(limits.cache) <= 3
         assert [limits.cache.get(number) for number in range(10)] == [None] * 7 + [7, 8, 9]
 
-    def test_that_is_told_again_goes_to_the_end_of_the_line(self, limits: Limits) -> None:
+    def test_bounded_cache_that_is_told_again_goes_to_the_end_of_the_line(self, limits: Limits) -> None:
         for number in (1, 2, 3, 1, 4):
             limits.cache.put(number, number)
         assert [limits.cache.get(number) for number in (1, 2, 3, 4)] == [1, None, 3, 4]
 
-    def test_keeps_for_so_long(self, limits: Limits) -> None:
+    def test_bounded_cache_keeps_for_so_long(self, limits: Limits) -> None:
         limits.cache.put("a", 1)
         for now, value in ((100.0, 1), (109.9, 1), (110.0, None), (1e9, None)):
             limits.now = now
             assert limits.cache.get("a") == value
 
-    def test_counts_from_when_it_is_told(self, limits: Limits) -> None:
+    def test_bounded_cache_counts_from_when_it_is_told(self, limits: Limits) -> None:
         limits.cache.put("a", 1, since=91.0)
         assert limits.cache.get("a") == 1
         limits.cache.put("a", 1, since=90.0)
         assert limits.cache.get("a") is None
 
-    def test_follows_its_limits(self, limits: Limits) -> None:
+    def test_bounded_cache_follows_its_limits(self, limits: Limits) -> None:
         for number in range(3):
             limits.cache.put(number, number)
         limits.seconds = 0
@@ -70,7 +70,7 @@ class TestBoundedCache:
         limits.cache.put(3, 3)
         assert len(limits.cache) == 1
 
-    def test_holds_out_against_threads(self, limits: Limits) -> None:
+    def test_bounded_cache_holds_out_against_threads(self, limits: Limits) -> None:
         def work(start: int) -> None:
             for number in range(start, start + 2_000):
                 limits.cache.put(number % 7, number)
@@ -90,13 +90,13 @@ class TestGoodSignatures:
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         return emptied(monkeypatch, access, "_good")
 
-    def test_are_verified_once(self, held: Any, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_good_signatures_are_verified_once(self, held: Any, now: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         token = sign(header(), claims(now))
         verified = tokens.verify(token, now=now)
         monkeypatch.setattr(jwt, "decode", None)
         assert tokens.verify(token, now=now) is verified
 
-    def test_are_the_only_thing_remembered(self, held: Any, now: Any) -> None:
+    def test_good_signatures_are_the_only_thing_remembered(self, held: Any, now: Any) -> None:
         """The dates of a token are judged at each use, and a bad token is not cached."""
         token = sign(header(), claims(now))
         tokens.verify(token, now=now)
@@ -108,14 +108,14 @@ class TestGoodSignatures:
                 tokens.verify(token[:-6] + "AAAAAA", now=now)
         assert len(held) == 1
 
-    def test_are_few(self, held: Any, now: Any) -> None:
+    def test_good_signatures_are_few(self, held: Any, now: Any) -> None:
         for _ in range(5):
             tokens.verify(sign(header(), claims(now)), now=now)
         assert len(held) <= 2
 
     @pytest.mark.django_db
     @pytest.mark.parametrize("name", ["TOKEN_AUDIENCE", "TOKEN_ISSUER"])
-    def test_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
+    def test_good_signatures_are_those_for_us(self, held: Any, now: Any, settings: Any, name: str) -> None:
         """A stored key stays when the settings change: only the new audience or issuer refuses the token."""
         settings.SECURECORE = settings.SECURECORE | {"ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         keys.rotate(algorithm="ES256", lead=0, now=now)
@@ -125,7 +125,7 @@ class TestGoodSignatures:
         with pytest.raises(InvalidToken):
             tokens.verify(token, now=now)
 
-    def test_are_of_a_key_that_is_still_ours(self, held: Any, now: Any, settings: Any) -> None:
+    def test_good_signatures_are_of_a_key_that_is_still_ours(self, held: Any, now: Any, settings: Any) -> None:
         token = sign(header(), claims(now))
         tokens.verify(token, now=now)
         (key,) = settings.SECURECORE["TOKEN_SIGNING_KEYS"]
@@ -133,7 +133,7 @@ class TestGoodSignatures:
         with pytest.raises(InvalidToken):
             tokens.verify(token, now=now)
 
-    def test_hold_no_token(self, held: Any, now: Any) -> None:
+    def test_good_signatures_hold_no_token(self, held: Any, now: Any) -> None:
         token = sign(header(), claims(now))
         tokens.verify(token, now=now)
         assert token not in repr(held.__dict__)
@@ -163,14 +163,14 @@ class TestSignedSessions:
     def held(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         return emptied(monkeypatch, signatures, "_payloads")
 
-    def test_are_verified_once_and_read_anew(self, held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_signed_sessions_are_verified_once_and_read_anew(self, held: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         store = SessionStore()
         signed = store.encode({"cart": [1]})
         store.decode(signed)["cart"].append(2)
         monkeypatch.setattr(signing, "loads", None)
         assert store.decode(signed) == {"cart": [1]}
 
-    def test_are_ours_under_the_same_keys_only(self, held: Any, settings: Any) -> None:
+    def test_signed_sessions_are_ours_under_the_same_keys_only(self, held: Any, settings: Any) -> None:
         store = SessionStore()
         signed = store.encode({"who": "alice"})
         assert store.decode(signed) == {"who": "alice"}
@@ -179,7 +179,7 @@ class TestSignedSessions:
         settings.SECRET_KEY_FALLBACKS = []
         assert store.decode(signed) == {}
 
-    def test_are_those_of_a_session(self, held: Any) -> None:
+    def test_signed_sessions_are_those_of_a_session(self, held: Any) -> None:
         """A value that other code of the project signed opens no session, and a session's contents pass for no other
         value.
         """
@@ -188,14 +188,14 @@ class TestSignedSessions:
         with pytest.raises(signing.BadSignature):
             signatures.signed_payload(signed, "another salt")
 
-    def test_are_whole(self, held: Any) -> None:
+    def test_signed_sessions_are_whole(self, held: Any) -> None:
         store = SessionStore()
         signed = store.encode({"who": "alice"})
         for broken in (signed[:-1], signed + "A", signed.replace(":", ";"), "", "é", "\x00"):
             assert store.decode(broken) == {}
         assert len(held) == 0
 
-    def test_are_few_and_small(self, held: Any) -> None:
+    def test_signed_sessions_are_few_and_small(self, held: Any) -> None:
         store = SessionStore()
         for number in range(5):
             store.decode(store.encode({"number": number}))

@@ -34,19 +34,23 @@ def foreign(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
 class TestHeaderThatNobodyTakes:
     @pytest.mark.parametrize("view", ["certificate", "session"])
     @pytest.mark.parametrize("token", [Token(), Token("dpop"), Token("simplejwt"), Token(state="forged")], ids=repr)
-    def test_is_refused_though_the_caller_has_another_credential(self, stage: Stage, view: str, token: Token) -> None:
+    def test_header_that_nobody_takes_is_refused_though_the_caller_has_another_credential(
+        self, stage: Stage, view: str, token: Token
+    ) -> None:
         client = stage.client("alice", "good")
         for path in (f"/who/{view}", f"/public/{view}"):
             response = stage.get(client, path, token)
             assert (response.status_code, answer(response)) == (401, "invalid-token")
             assert response["WWW-Authenticate"].endswith('error="invalid_token"')
 
-    def test_is_refused_in_a_view_for_anybody_too(self, stage: Stage) -> None:
+    def test_header_that_nobody_takes_is_refused_in_a_view_for_anybody_too(self, stage: Stage) -> None:
         assert answer(stage.get(stage.client("alice"), "/public/bearer", Token("dpop"))) == "invalid-token"
         assert answer(stage.get(stage.client("alice"), "/public/bearer")) == ""
 
     @pytest.mark.parametrize("scheme", ["Basic", "Token", "Negotiate"])
-    def test_is_no_credential_with_a_scheme_that_is_not_ours(self, stage: Stage, scheme: str) -> None:
+    def test_header_that_nobody_takes_is_no_credential_with_a_scheme_that_is_not_ours(
+        self, stage: Stage, scheme: str
+    ) -> None:
         """A proxy in front of a staging service demands a password, and forwards it."""
         client = stage.client("alice", "good")
         for path in ("/who/certificate", "/who/session", "/who/tokens-first", "/plain"):
@@ -55,7 +59,7 @@ class TestHeaderThatNobodyTakes:
 
 
 class TestClassOfAnotherPackage:
-    def test_takes_the_header_wherever_it_stands(self, foreign: Stage) -> None:
+    def test_class_of_another_package_takes_the_header_wherever_it_stands(self, foreign: Stage) -> None:
         for view in ("foreign", "foreign-and-ours", "foreign-first"):
             path = f"/who/{view}"
             client = foreign.client("alice")
@@ -64,17 +68,17 @@ class TestClassOfAnotherPackage:
             assert foreign.get(client, path, Token("simplejwt", "expired")).status_code == 401
             assert answer(foreign.get(client, path)) == "alice"
 
-    def test_of_somebody_else_beside_a_certificate_is_refused(self, foreign: Stage) -> None:
+    def test_class_of_another_package_of_somebody_else_beside_a_certificate_is_refused(self, foreign: Stage) -> None:
         for path in ("/public/foreign", "/who/foreign", "/who/foreign-and-ours", "/who/foreign-first"):
             assert answer(foreign.get(foreign.client("bob"), path, Token("simplejwt"))) == "credentials-conflict"
             assert answer(foreign.get(foreign.client("nobody"), path, Token("simplejwt"))) == "alice"
 
-    def test_leaves_our_tokens_to_our_class(self, foreign: Stage) -> None:
+    def test_class_of_another_package_leaves_our_tokens_to_our_class(self, foreign: Stage) -> None:
         client = foreign.client("alice")
         assert answer(foreign.get(client, "/who/foreign-and-ours", Token())) == "alice"
         assert answer(foreign.get(client, "/who/foreign-and-ours", Token(state="revoked"))) == "invalid-token"
 
-    def test_with_a_password_is_asked_before_the_certificate(self, foreign: Stage) -> None:
+    def test_class_of_another_package_with_a_password_is_asked_before_the_certificate(self, foreign: Stage) -> None:
         """HTTP Basic, in a view that takes it."""
         alice = foreign.users["alice"]
         alice.set_password("secret")
@@ -91,7 +95,7 @@ class TestClassOfAnotherPackage:
 
 
 class TestSession:
-    def test_of_another_user_than_the_certificate_s_refuses_a_view_without_sessions(self, stage: Stage) -> None:
+    def test_session_of_another_user_than_the_certificate_s_refuses_a_view_without_sessions(self, stage: Stage) -> None:
         """The session was opened under this certificate, so its user is the caller. This view cannot know that user."""
         client = stage.client("bob", "good")
         assert answer(stage.get(client, "/who/certificate")) == "credentials-conflict"
@@ -99,14 +103,14 @@ class TestSession:
         assert answer(stage.get(client, "/who/tokens-last")) == "alice"
         assert answer(stage.get(stage.client("nobody", "good"), "/who/tokens-last")) == "alice"
 
-    def test_of_the_same_user_leaves_unsafe_requests_to_the_certificate(self, stage: Stage) -> None:
+    def test_session_of_the_same_user_leaves_unsafe_requests_to_the_certificate(self, stage: Stage) -> None:
         """Without a CSRF token, as clients with a certificate and a cookie have always sent requests."""
         client = stage.client("alice", "good", enforce_csrf_checks=True)
         assert answer(client.post("/who/tokens-last")) == "alice"
         other = stage.client("bob", "good", enforce_csrf_checks=True)
         assert other.post("/who/tokens-last").status_code == 403
 
-    def test_that_is_not_good_is_nobody_s(self, stage: Stage) -> None:
+    def test_session_that_is_not_good_is_nobody_s(self, stage: Stage) -> None:
         for session in ("stolen", "expired"):
             assert answer(
                 stage.get(stage.client("bob", session), "/who/tokens-last", Token("dpop", certificate="bob"))
@@ -114,7 +118,7 @@ class TestSession:
             assert answer(stage.get(stage.client("bob", session), "/who/tokens-last")) == "bob"
         assert answer(stage.get(stage.client("bob", "stolen"), "/who/session")) == "session-refused"
 
-    def test_beside_a_token_is_not_used(self, stage: Stage) -> None:
+    def test_session_beside_a_token_is_not_used(self, stage: Stage) -> None:
         """A request that a token authenticates does not extend the session."""
         client, token = stage.client("alice", "good"), Token()
         headers = stage.headers(token, "/who/tokens-last")
@@ -126,7 +130,7 @@ class TestSession:
         assert answer(client.get("/plain")) == "alice"
         assert Session.objects.get().last_seen_at != long_ago
 
-    def test_of_django_s_own_engine_is_compared_too(self, stage: Stage) -> None:
+    def test_session_of_django_s_own_engine_is_compared_too(self, stage: Stage) -> None:
         """Such a session has no binding, so its user must be the certificate's user."""
         ours, theirs = (
             "securecore.http.middleware.SessionMiddleware",
@@ -152,7 +156,7 @@ class TestClient:
     """A backend presents the DPoP tokens of its users under its own certificate."""
 
     @pytest.mark.parametrize("name", ["", "subject_dn:CN=bob"])
-    def test_may_present_the_tokens_of_its_users(self, stage: Stage, name: str) -> None:
+    def test_client_may_present_the_tokens_of_its_users(self, stage: Stage, name: str) -> None:
         Client.objects.create(
             client_id="payments", user=stage.users["bob"], certificate_name=name, created_at=clock.now()
         )
@@ -162,7 +166,7 @@ class TestClient:
         assert answer(stage.get(stage.client("bob"), "/who/tokens-last", other)) == "credentials-conflict"
 
     @pytest.mark.parametrize("name", ["", "subject_dn:CN=carol"])
-    def test_of_another_certificate_does_not_help(self, stage: Stage, name: str) -> None:
+    def test_client_of_another_certificate_does_not_help(self, stage: Stage, name: str) -> None:
         Client.objects.create(
             client_id="payments", user=stage.users["carol"], certificate_name=name, created_at=clock.now()
         )
@@ -178,7 +182,7 @@ class TestRefusal:
             ("alice", "bob", Token(), (BEARER, SESSION)),
         ],
     )
-    def test_tells_operators_what_it_keeps_from_callers(
+    def test_refusal_tells_operators_what_it_keeps_from_callers(
         self, stage: Stage, certificate: str, session: str, token: Token, pair: tuple[str, str]
     ) -> None:
         with recorded() as events:
@@ -197,7 +201,7 @@ class TestRefusal:
         assert event.session_user == (f"user:{stage.users['bob'].pk}" if session else None)
         assert event.thumbprint == stage.thumbprint(certificate)
 
-    def test_in_a_middleware_is_no_error_of_the_service(self, stage: Stage, settings: Any) -> None:
+    def test_refusal_in_a_middleware_is_no_error_of_the_service(self, stage: Stage, settings: Any) -> None:
         client = stage.client("alice", "good", raise_request_exception=False)
         client.handler = ClientHandler()
         settings.MIDDLEWARE = [

@@ -31,7 +31,7 @@ class TestARequestInFlight:
 
     @pytest.mark.parametrize("kind", ["bearer", "dpop"])
     @pytest.mark.parametrize("path", ["/dispatched", "/dispatched/plain"])
-    def test_has_no_effect_after_its_token_was_revoked(
+    def test_a_request_in_flight_has_no_effect_after_its_token_was_revoked(
         self, stage: Stage, before_the_check: Any, kind: str, path: str
     ) -> None:
         client, token = stage.client("alice"), Token(kind)
@@ -45,13 +45,17 @@ class TestARequestInFlight:
         before_the_check(revoke)
         assert answer(client.get(path, **headers)) == "permission-denied"
 
-    def test_has_no_effect_after_its_user_s_tokens_were_revoked(self, stage: Stage, before_the_check: Any) -> None:
+    def test_a_request_in_flight_has_no_effect_after_its_user_s_tokens_were_revoked(
+        self, stage: Stage, before_the_check: Any
+    ) -> None:
         client = stage.client("alice")
         headers = stage.headers(Token(), "/dispatched")
         before_the_check(lambda: revoke_user_tokens(stage.users["alice"]))
         assert answer(client.get("/dispatched", **headers)) == "permission-denied"
 
-    def test_without_a_token_is_its_certificate_s(self, stage: Stage, before_the_check: Any) -> None:
+    def test_a_request_in_flight_without_a_token_is_its_certificate_s(
+        self, stage: Stage, before_the_check: Any
+    ) -> None:
         before_the_check(lambda: revoke_user_tokens(stage.users["alice"]))
         assert answer(stage.get(stage.client("alice"), "/dispatched/plain")) == "alice"
 
@@ -64,11 +68,11 @@ class TestACertificateOfNobody:
         grant(principal=principals.certificate(stage.thumbprint("nobody")), permission=MAKE, now=clock.now())
 
     @pytest.mark.parametrize("path", ["/by-token/requires", "/by-token/granted", "/by-token/authorize"])
-    def test_does_not_take_the_place_of_a_token(self, stage: Stage, path: str) -> None:
+    def test_a_certificate_of_nobody_does_not_take_the_place_of_a_token(self, stage: Stage, path: str) -> None:
         client = stage.client("nobody")
         assert answer(stage.get(client, path)) == "authentication-required"
         assert answer(stage.get(client, path, Token("dpop"))) == "alice"
 
-    def test_acts_in_a_plain_view(self, stage: Stage) -> None:
+    def test_a_certificate_of_nobody_acts_in_a_plain_view(self, stage: Stage) -> None:
         (principal,) = stage.client("nobody").get("/requires").json()["principals"]
         assert principal == principals.certificate(stage.thumbprint("nobody"))

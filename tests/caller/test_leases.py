@@ -52,7 +52,7 @@ def leased(caller: Caller, settings: Any, time_of_leases: list[float], waits: li
 
 class TestLease:
     @pytest.mark.parametrize("path", PATHS)
-    def test_costs_no_statement(
+    def test_lease_costs_no_statement(
         self, leased: Caller, time_of_leases: list[float], django_assert_num_queries: Any, path: str
     ) -> None:
         with django_assert_num_queries(1):
@@ -64,17 +64,17 @@ class TestLease:
         assert first | {"leased": True} == second
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_ends(self, leased: Caller, time_of_leases: list[float], path: str) -> None:
+    def test_lease_ends(self, leased: Caller, time_of_leases: list[float], path: str) -> None:
         leased.get(path)
         for step in (0.5, 3_600):
             time_of_leases[0] += step
             assert leased.get(path).json()["leased"] is False
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_is_off_by_default(self, caller: Caller, path: str) -> None:
+    def test_lease_is_off_by_default(self, caller: Caller, path: str) -> None:
         assert [caller.get(path).json()["leased"] for _ in range(3)] == [False] * 3
 
-    def test_counts_from_the_beginning_of_its_read(self, leased: Caller, time_of_leases: list[float]) -> None:
+    def test_lease_counts_from_the_beginning_of_its_read(self, leased: Caller, time_of_leases: list[float]) -> None:
         """A query that took 0.4 s may return data from 0.4 s ago."""
 
         def slowly(execute: Any, *arguments: Any) -> Any:
@@ -87,7 +87,7 @@ class TestLease:
         time_of_leases[0] += 0.1
         assert not leased.get("/certificate").json()["leased"]
 
-    def test_is_of_what_was_presented_and_nothing_less(self, leased: Caller) -> None:
+    def test_lease_is_of_what_was_presented_and_nothing_less(self, leased: Caller) -> None:
         """The same certificate with another token is another caller."""
         leased.get("/token")
         other, _ = tokens.issue(
@@ -98,22 +98,22 @@ class TestLease:
         )
         assert not leased.get("/token", HTTP_AUTHORIZATION=f"Bearer {other}").json()["leased"]
 
-    def test_gives_each_request_a_user_of_its_own(self, leased: Caller) -> None:
+    def test_lease_gives_each_request_a_user_of_its_own(self, leased: Caller) -> None:
         assert leased.get("/writes").json()["first_name"] == "changed and not saved"
         assert leased.get("/certificate").json() == leased.get("/certificate").json() | {"first_name": ""}
 
-    def test_outlives_no_token(self, leased: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lease_outlives_no_token(self, leased: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
         """The expiry of a token is judged at each request."""
         assert leased.get("/token").status_code == 200
         late = leased.token.expires_at.timestamp() + 11
         monkeypatch.setattr(clock, "now", lambda: dt.datetime.fromtimestamp(late, dt.UTC))
         assert leased.get("/token").status_code == 401
 
-    def test_is_not_given_to_a_session_near_its_end(self, leased: Caller) -> None:
+    def test_lease_is_not_given_to_a_session_near_its_end(self, leased: Caller) -> None:
         Session.objects.update(expires_at=clock.now() + dt.timedelta(seconds=0.4))
         assert [leased.get("/session").json()["leased"] for _ in range(2)] == [False] * 2
 
-    def test_never_keeps_a_session_from_being_seen(self, leased: Caller) -> None:
+    def test_lease_never_keeps_a_session_from_being_seen(self, leased: Caller) -> None:
         """A request that is about to write "last seen" reads the row, so a lease does not hide
         another request's write.
         """
@@ -122,28 +122,28 @@ class TestLease:
         assert not leased.get("/session").json()["leased"]
         assert Session.objects.get().last_seen_at > long_ago
 
-    def test_bridges_a_database_that_is_away(self, leased: Caller, time_of_leases: list[float]) -> None:
+    def test_lease_bridges_a_database_that_is_away(self, leased: Caller, time_of_leases: list[float]) -> None:
         leased.get("/token")
         with away(OperationalError("gone")):
             assert leased.get("/token").status_code == 200
             time_of_leases[0] += 0.5
             assert is_503(leased.get("/token"))
 
-    def test_is_bounded(self, leased: Caller) -> None:
+    def test_lease_is_bounded(self, leased: Caller) -> None:
         for number in range(20):
             assert leased.get_with_a_token_of(f"client {number}").status_code == 200
         assert len(caller.presented._leased) == 8
 
 
 class TestNeverByALease:
-    def test_is_what_a_session_holds(self, leased: Caller) -> None:
+    def test_never_by_a_lease_is_what_a_session_holds(self, leased: Caller) -> None:
         """One request writes to the session, the next request of the same browser reads the value, at any worker."""
         leased.get("/session")
         for count in (1, 2, 3):
             assert leased.client.post("/basket").json() == {"count": count, "username": "alice"}
             assert leased.client.get("/basket").json()["count"] == count
 
-    def test_is_a_login(self, leased: Caller) -> None:
+    def test_never_by_a_lease_is_a_login(self, leased: Caller) -> None:
         leased.get("/certificate")
         User.objects.update(is_active=False)
         Session.objects.all().delete()
@@ -152,7 +152,7 @@ class TestNeverByALease:
         assert not Session.objects.exists()
 
     @pytest.mark.parametrize("grant", ["client_credentials", "urn:securecore:grant-type:certificate"])
-    def test_is_a_token(self, leased: Caller, grant: str) -> None:
+    def test_never_by_a_lease_is_a_token(self, leased: Caller, grant: str) -> None:
         """Otherwise the holder of a revoked certificate could obtain a token that outlives the revocation."""
         form = f"grant_type={grant}&client_id=alice"
         assert leased.client.post("/oauth/token", form, content_type=FORM).status_code == 200
@@ -160,7 +160,7 @@ class TestNeverByALease:
         answer = leased.client.post("/oauth/token", form, content_type=FORM)
         assert answer.status_code in (401, 403)
 
-    def test_is_what_a_transaction_reads(self, leased: Caller) -> None:
+    def test_never_by_a_lease_is_what_a_transaction_reads(self, leased: Caller) -> None:
         """The data may be rolled back, or come from an old snapshot."""
         certificate = caller.presented.PresentedCredentials(clock.now(), token=leased.token)
         with transaction.atomic():
@@ -169,7 +169,7 @@ class TestNeverByALease:
             transaction.set_rollback(True)
         assert len(caller.presented._leased) == 0
 
-    def test_is_introspection(self, leased: Caller) -> None:
+    def test_never_by_a_lease_is_introspection(self, leased: Caller) -> None:
         leased.get("/token")
         tokens.revoke(
             issuer=leased.token.issuer, jti=leased.token.jti, expires_at=leased.token.expires_at, now=clock.now()
@@ -203,7 +203,9 @@ class TestOutlast:
     }
 
     @pytest.mark.parametrize("way", WAYS)
-    def test_follows_everything_that_takes_something_back(self, leased: Caller, waits: list[bool], way: str) -> None:
+    def test_outlast_follows_everything_that_takes_something_back(
+        self, leased: Caller, waits: list[bool], way: str
+    ) -> None:
         """The wait comes after the commit, and at least once: a second revocation may find no row while the first still
         waits.
         """
@@ -215,11 +217,11 @@ class TestOutlast:
         assert waits
         assert not any(waits)
 
-    def test_is_not_made_for_a_login(self, leased: Caller, waits: list[bool]) -> None:
+    def test_outlast_is_not_made_for_a_login(self, leased: Caller, waits: list[bool]) -> None:
         leased.user.save(update_fields=["last_login"])
         assert not waits
 
-    def test_is_once_for_a_transaction(self, leased: Caller, waits: list[bool]) -> None:
+    def test_outlast_is_once_for_a_transaction(self, leased: Caller, waits: list[bool]) -> None:
         with transaction.atomic():
             leases.outlast()
             Session.objects.all().end()
@@ -228,7 +230,7 @@ class TestOutlast:
                 raise OperationalError
         assert waits == [False]
 
-    def test_is_not_lost_with_a_savepoint(self, leased: Caller, waits: list[bool]) -> None:
+    def test_outlast_is_not_lost_with_a_savepoint(self, leased: Caller, waits: list[bool]) -> None:
         with transaction.atomic():
             with pytest.raises(OperationalError), transaction.atomic():
                 leases.outlast()
@@ -236,13 +238,13 @@ class TestOutlast:
             leases.outlast()
         assert waits == [False]
 
-    def test_takes_longer_than_the_lease(self, caller: Caller, settings: Any) -> None:
+    def test_outlast_takes_longer_than_the_lease(self, caller: Caller, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LEASE_MS": 50}
         began = leases.clock()
         leases.outlast()
         assert leases.clock() - began > 0.06
 
-    def test_is_not_there_without_leases(self, caller: Caller, monkeypatch: Any) -> None:
+    def test_outlast_is_not_there_without_leases(self, caller: Caller, monkeypatch: Any) -> None:
         monkeypatch.setattr("time.sleep", pytest.fail)
         leases.outlast()
 

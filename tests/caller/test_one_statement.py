@@ -34,18 +34,20 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.caller.urls")]
 
 class TestEveryAuthentication:
     @pytest.mark.parametrize("path", ["/certificate", "/token", "/session", "/django"])
-    def test_costs_one_statement(self, caller: Caller, django_assert_num_queries: Any, path: str) -> None:
+    def test_every_authentication_costs_one_statement(
+        self, caller: Caller, django_assert_num_queries: Any, path: str
+    ) -> None:
         with django_assert_num_queries(1):
             assert caller.get(path).json()["username"] == "alice"
 
     @pytest.mark.parametrize("path", ["/certificate", "/token", "/session"])
-    def test_gives_a_complete_user(self, caller: Caller, path: str) -> None:
+    def test_every_authentication_gives_a_complete_user(self, caller: Caller, path: str) -> None:
         User.objects.update(email="alice@example.org", first_name="A")
         alice = User.objects.get()
         expected = {name: str(getattr(alice, name)) for name in ("pk", "username", "email", "first_name")}
         assert expected.items() <= caller.get(path).json().items()
 
-    def test_by_dpop_costs_one_and_the_claim_of_the_proof(
+    def test_every_authentication_by_dpop_costs_one_and_the_claim_of_the_proof(
         self, caller: Caller, mtls_client: Any, django_assert_num_queries: Any
     ) -> None:
         binding = f"jkt:{jwk_thumbprint(ES256.jwk)}"
@@ -61,11 +63,13 @@ class TestEveryAuthentication:
             with django_assert_num_queries(2):
                 assert client.get("/dpop", **headers).json()["username"] == "alice"
 
-    def test_costs_nothing_for_who_presents_nothing(self, mtls_client: Any, django_assert_num_queries: Any) -> None:
+    def test_every_authentication_costs_nothing_for_who_presents_nothing(
+        self, mtls_client: Any, django_assert_num_queries: Any
+    ) -> None:
         with django_assert_num_queries(0):
             assert mtls_client(None).get("/token").status_code == 401
 
-    def test_with_all_of_them_at_once_costs_no_more(
+    def test_every_authentication_with_all_of_them_at_once_costs_no_more(
         self, caller: Caller, users: Any, django_assert_num_queries: Any
     ) -> None:
         """A certificate and a session of one user, and a token of another: the same query reads all, and the request is
@@ -86,7 +90,7 @@ class TestEveryAuthentication:
 
 
 class TestStatement:
-    def test_is_a_function_that_the_server_plans_once(self, caller: Caller) -> None:
+    def test_statement_is_a_function_that_the_server_plans_once(self, caller: Caller) -> None:
         if connection.vendor != "postgresql":
             pytest.skip("only PostgreSQL has PL/pgSQL")
         assert server_functions.missing() == []
@@ -97,7 +101,7 @@ class TestStatement:
             assert _rows(caller) == called
         assert ["securecore_certificate" in query["sql"] for query in captured] == [True]
 
-    def test_needs_no_table_as_a_whole(self, caller: Caller) -> None:
+    def test_statement_needs_no_table_as_a_whole(self, caller: Caller) -> None:
         """The query finds every part by an index, so its cost does not depend on the number of rows."""
         if connection.vendor != "postgresql":
             pytest.skip("the plan is PostgreSQL's")
@@ -115,7 +119,7 @@ class TestStatement:
         assert "Index" in plan
         assert "Seq Scan" not in plan
 
-    def test_is_seen_by_who_watches(self, caller: Caller) -> None:
+    def test_statement_is_seen_by_who_watches(self, caller: Caller) -> None:
         seen: list[str] = []
 
         def watch(execute: Any, sql: str, *rest: Any) -> Any:
@@ -127,7 +131,7 @@ class TestStatement:
         assert len(seen) == 1
         assert all(table in seen[0] for table in ("securecore_certificate", "securecore_session", "auth_user"))
 
-    def test_that_fails_raises_what_django_raises(self) -> None:
+    def test_statement_that_fails_raises_what_django_raises(self) -> None:
         for threshold in (None, 5):
             if connection.vendor == "postgresql":
                 connection.ensure_connection()
@@ -137,14 +141,14 @@ class TestStatement:
         if connection.vendor == "postgresql":
             connection.connection.prepare_threshold = None
 
-    def test_uses_parameters_more_than_once_and_percent_signs(self) -> None:
+    def test_statement_uses_parameters_more_than_once_and_percent_signs(self) -> None:
         statement = Statement("SELECT %(a)s || '100%%' || %(b)s || %(a)s")
         assert statement.rows(connection, {"a": "x", "b": "y"}) == [("x100%yx",)]
 
 
 @pytest.mark.django_db(transaction=True)
 class TestAnswer:
-    def test_is_not_kept(self, caller: Caller) -> None:
+    def test_answer_is_not_kept(self, caller: Caller) -> None:
         """Each change is seen by the next request, and so is the change back."""
         for name in ("first", "second", "", "first"):
             User.objects.update(first_name=name)
@@ -153,7 +157,7 @@ class TestAnswer:
         User.objects.update(is_active=False)
         assert caller.get("/token").status_code == 401
 
-    def test_lets_a_model_query_while_its_users_are_built(self, caller: Caller) -> None:
+    def test_answer_lets_a_model_query_while_its_users_are_built(self, caller: Caller) -> None:
 
         def asks(instance: Any, **_: Any) -> None:
             instance.first_name = str(Group.objects.count())
@@ -167,7 +171,7 @@ class TestAnswer:
 
 
 class TestToken:
-    def test_of_a_certificate_that_was_revoked_is_nobody_s(
+    def test_token_of_a_certificate_that_was_revoked_is_nobody_s(
         self, caller: Caller, certificate_for: Any, now: dt.datetime
     ) -> None:
         """Also if no view asks for the certificate's user, and under any certificate."""
@@ -184,32 +188,32 @@ class TestToken:
 
 
 class TestSession:
-    def test_that_has_expired_opens_nothing(self, caller: Caller, now: dt.datetime) -> None:
+    def test_session_that_has_expired_opens_nothing(self, caller: Caller, now: dt.datetime) -> None:
         past = now - dt.timedelta(seconds=1)
         Session.objects.update(expires_at=past)
         assert caller.get("/session").status_code in (401, 403)
 
-    def test_of_a_changed_password_opens_nothing(self, caller: Caller) -> None:
+    def test_session_of_a_changed_password_opens_nothing(self, caller: Caller) -> None:
         caller.user.set_password("another")
         caller.user.save()
         assert caller.get("/django").json()["username"] == ""
         assert not Session.objects.exists()
 
-    def test_of_an_unknown_backend_opens_nothing(self, caller: Caller, settings: Any) -> None:
+    def test_session_of_an_unknown_backend_opens_nothing(self, caller: Caller, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
         assert caller.get("/django").json()["username"] == ""
 
-    def test_of_another_user_in_its_row_is_django_s_to_judge(self, caller: Caller, users: Any) -> None:
+    def test_session_of_another_user_in_its_row_is_django_s_to_judge(self, caller: Caller, users: Any) -> None:
         Session.objects.update(user=users["bob"])
         assert caller.get("/django").json()["username"] == "alice"
 
-    def test_goes_on_after_the_secret_key_was_changed(self, caller: Caller, settings: Any) -> None:
+    def test_session_goes_on_after_the_secret_key_was_changed(self, caller: Caller, settings: Any) -> None:
         settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another one"
         assert caller.get("/django").json()["username"] == "alice"
 
 
 class TestHasPerm:
-    def test_is_answered_from_the_statement(self, caller: Caller, django_assert_num_queries: Any) -> None:
+    def test_has_perm_is_answered_from_the_statement(self, caller: Caller, django_assert_num_queries: Any) -> None:
         for permission in ("transfers.create", "accounts.read"):
             grant(principal=principal_of(caller.user), permission=permission, now=clock.now())
         with django_assert_num_queries(1):
@@ -218,19 +222,19 @@ class TestHasPerm:
             assert caller.get("/may?permission=accounts.read").json() == {"may": True}
 
     @pytest.mark.parametrize("permission", ["transfers", "create", "transfers.creat", "", "transfers.create\naccounts"])
-    def test_is_no_for_what_was_not_granted(self, caller: Caller, permission: str) -> None:
+    def test_has_perm_is_no_for_what_was_not_granted(self, caller: Caller, permission: str) -> None:
         grant(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
         grant(principal="user:0", permission="accounts.read", now=clock.now())
         for asked in (permission, "accounts.read"):
             assert caller.client.get("/may", {"permission": asked}, **caller.headers).json() == {"may": False}
 
-    def test_is_no_at_the_next_request(self, caller: Caller) -> None:
+    def test_has_perm_is_no_at_the_next_request(self, caller: Caller) -> None:
         grant(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
         assert caller.get("/may?permission=transfers.create").json() == {"may": True}
         revoke(principal=principal_of(caller.user), permission="transfers.create", now=clock.now())
         assert caller.get("/may?permission=transfers.create").json() == {"may": False}
 
-    def test_knows_what_follows_from_group_role_and_certificate(
+    def test_has_perm_knows_what_follows_from_group_role_and_certificate(
         self, caller: Caller, django_assert_num_queries: Any
     ) -> None:
         group = Group.objects.create(name="clerks")
@@ -246,12 +250,12 @@ class TestHasPerm:
             with django_assert_num_queries(1):
                 assert caller.get(f"/may?permission={permission}").json() == {"may": True}
 
-    def test_is_no_for_what_is_denied(self, caller: Caller) -> None:
+    def test_has_perm_is_no_for_what_is_denied(self, caller: Caller) -> None:
         caller.user.user_permissions.add(Permission.objects.get(codename="add_user"))
         grant(principal=principal_of(caller.user), permission="auth.add_user", denies=True, now=clock.now())
         assert caller.get("/may?permission=auth.add_user").json() == {"may": False}
 
-    def test_knows_django_s_own_permissions_too(self, caller: Caller) -> None:
+    def test_has_perm_knows_django_s_own_permissions_too(self, caller: Caller) -> None:
         caller.user.user_permissions.add(Permission.objects.get(codename="add_user"))
         assert caller.get("/may?permission=auth.add_user").json() == {"may": True}
 

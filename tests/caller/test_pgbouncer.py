@@ -92,15 +92,19 @@ def test_gives_each_statement_any_of_its_connections(run_together: Any) -> None:
 
 class TestEveryAuthentication:
     @pytest.mark.parametrize("path", ["/certificate", "/token", "/session", "/django"])
-    def test_costs_one_statement(self, caller: Caller, django_assert_num_queries: Any, path: str) -> None:
+    def test_every_authentication_costs_one_statement(
+        self, caller: Caller, django_assert_num_queries: Any, path: str
+    ) -> None:
         with django_assert_num_queries(1):
             assert caller.get(path).json()["username"] == "alice"
 
-    def test_by_dpop_costs_one_and_the_claim_of_the_proof(self, caller: Caller, django_assert_num_queries: Any) -> None:
+    def test_every_authentication_by_dpop_costs_one_and_the_claim_of_the_proof(
+        self, caller: Caller, django_assert_num_queries: Any
+    ) -> None:
         with django_assert_num_queries(4):  # BEGIN, the claim and COMMIT
             assert caller.get("/dpop", **dpop(caller)).json()["username"] == "alice"
 
-    def test_answers_many_at_once(self, caller: Caller, run_together: Any) -> None:
+    def test_every_authentication_answers_many_at_once(self, caller: Caller, run_together: Any) -> None:
         paths = ["/certificate", "/token", "/session", "/django", "/dpop"]
 
         def ask(_: int) -> set[str]:
@@ -119,7 +123,7 @@ class TestAuthorize:
     def _gate(self, settings: Any, kind: str) -> None:
         settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "LOCK_TIMEOUT": 10.0}
 
-    def test_is_never_outrun_by_a_revocation(self, users: Any, run_together: Any, kind: str) -> None:
+    def test_authorize_is_never_outrun_by_a_revocation(self, users: Any, run_together: Any, kind: str) -> None:
         alice = principal_of(users["alice"])
         for _ in range(5):
             grant(principal=alice, permission=MAKE, now=clock.now())
@@ -145,7 +149,7 @@ class TestAuthorize:
             assert effects() == counted == before + sum(had)
         assert held() == 0
 
-    def test_uses_up_exactly_what_there_is(self, users: Any, run_together: Any, kind: str) -> None:
+    def test_authorize_uses_up_exactly_what_there_is(self, users: Any, run_together: Any, kind: str) -> None:
         alice = principal_of(users["alice"])
         grant(principal=alice, permission=MAKE, uses_limit=30, now=clock.now())
 

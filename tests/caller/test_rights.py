@@ -41,7 +41,7 @@ def give(principal: str, permission: str = MAKE, **more: Any) -> None:
 @pytest.mark.usefixtures("registered")
 class TestService:
     @pytest.mark.parametrize("token", USELESS, ids=repr)
-    def test_gives_nothing_by_a_token_that_is_not_accepted(self, stage: Stage, token: Token) -> None:
+    def test_service_gives_nothing_by_a_token_that_is_not_accepted(self, stage: Stage, token: Token) -> None:
         """H1: a good signature alone gave the rights of the token's client."""
         give(SERVICE)
         give(SERVICE, "auth.view_user")
@@ -54,7 +54,7 @@ class TestService:
             response = stage.get(client, "/admin/auth/user/", token)
             assert response.status_code in (302, 401, 403)
 
-    def test_gives_nothing_beside_the_session_of_a_plain_view(self, stage: Stage) -> None:
+    def test_service_gives_nothing_beside_the_session_of_a_plain_view(self, stage: Stage) -> None:
         """A good token of the same user, which no class has accepted here."""
         give(SERVICE)
         give(SERVICE, "auth.view_user")
@@ -65,7 +65,7 @@ class TestService:
         assert stage.get(client, "/requires", token).json()["code"] == "permission-denied"
 
     @pytest.mark.parametrize("kind", ["bearer", "dpop"])
-    def test_gives_what_it_has_by_a_token_that_is_accepted(self, stage: Stage, kind: str) -> None:
+    def test_service_gives_what_it_has_by_a_token_that_is_accepted(self, stage: Stage, kind: str) -> None:
         give(SERVICE)
         client, token = stage.client("alice", "good"), Token(kind)
         assert stage.get(client, "/who/tokens-last", token).json() == {
@@ -80,7 +80,7 @@ class TestService:
         assert stage.get(client, "/granted", token).json()["may"] is True
         assert stage.get(client, "/who/tokens-last").json()["may"] is False
 
-    def test_is_denied_what_it_is_denied(self, stage: Stage) -> None:
+    def test_service_is_denied_what_it_is_denied(self, stage: Stage) -> None:
         give(principal_of(stage.users["alice"]))
         give(SERVICE, denies=True)
         client = stage.client("alice")
@@ -89,7 +89,7 @@ class TestService:
 
 
 class TestUnregisteredClient:
-    def test_is_no_service(self, stage: Stage) -> None:
+    def test_unregistered_client_is_no_service(self, stage: Stage) -> None:
         """L2: a user with the name of a client gets tokens by certificate. Their client id is the user name."""
         give(SERVICE)
         client, token = stage.client("alice"), Token(client_id="payments")
@@ -98,7 +98,7 @@ class TestUnregisteredClient:
         assert SERVICE not in found["principals"]
         assert stage.get(client, "/granted", token).json()["code"] == "permission-denied"
 
-    def test_of_simplejwt_is_no_service(self, stage: Stage) -> None:
+    def test_unregistered_client_of_simplejwt_is_no_service(self, stage: Stage) -> None:
         """A registration of that name gives simplejwt's tokens no rights. It ends them, like all tokens of that id."""
         Client.objects.create(client_id="simplejwt", user=stage.users["carol"], created_at=clock.now())
         give(principals.service("simplejwt"))
@@ -107,7 +107,9 @@ class TestUnregisteredClient:
 
 class TestCertificate:
     @pytest.mark.parametrize("token", [None, Token(), Token("dpop"), Token("simplejwt")], ids=repr)
-    def test_gives_and_denies_beside_whatever_was_accepted_with_it(self, stage: Stage, token: Token | None) -> None:
+    def test_certificate_gives_and_denies_beside_whatever_was_accepted_with_it(
+        self, stage: Stage, token: Token | None
+    ) -> None:
         give(principals.certificate(stage.thumbprint("alice")))
         give(principals.certificate(stage.thumbprint("bob")), "auth.view_user")
         client = stage.client("alice", "good")
@@ -116,12 +118,12 @@ class TestCertificate:
         give(principals.certificate(stage.thumbprint("alice")), denies=True)
         assert stage.get(client, "/who/tokens-last", token).json()["may"] is False
 
-    def test_is_nothing_to_a_request_without_it(self, stage: Stage) -> None:
+    def test_certificate_is_nothing_to_a_request_without_it(self, stage: Stage) -> None:
         give(principals.certificate(stage.thumbprint("alice")))
         assert stage.get(stage.client(None, "good"), "/plain").json() == {"user": "alice", "may": False}
         assert stage.get(stage.client(), "/who/tokens-last", Token("dpop")).json()["may"] is False
 
-    def test_of_a_deactivated_user_is_not_nobody_s(self, stage: Stage) -> None:
+    def test_certificate_of_a_deactivated_user_is_not_nobody_s(self, stage: Stage) -> None:
         """Otherwise the holder of a stolen simplejwt token could send it under any certificate that
         was once enrolled.
         """
@@ -133,7 +135,7 @@ class TestCertificate:
 
 
 class TestUserObject:
-    def test_is_another_for_each_credential(self, stage: Stage) -> None:
+    def test_user_object_is_another_for_each_credential(self, stage: Stage) -> None:
         """A view that changes the user object of the token does not change that of the certificate."""
         response = stage.get(stage.client("alice", "good"), "/who/tokens-last", Token())
         request = response.wsgi_request
@@ -153,19 +155,19 @@ class TestDenial:
         give(principal_of(stage.users["alice"]))
         return lambda: User.objects.get(username="alice").has_perm(MAKE)
 
-    def test_holds_for_a_user_object_of_any_origin(self, stage: Stage, may: Any) -> None:
+    def test_denial_holds_for_a_user_object_of_any_origin(self, stage: Stage, may: Any) -> None:
         assert may() is True
         give(principal_of(stage.users["alice"]), denies=True)
         assert may() is False
 
-    def test_of_a_group_holds_too(self, stage: Stage, may: Any) -> None:
+    def test_denial_of_a_group_holds_too(self, stage: Stage, may: Any) -> None:
         group = Group.objects.create(name="suspended")
         stage.users["alice"].groups.add(group)
         give(principals.group(group), denies=True)
         assert may() is False
 
     @pytest.mark.parametrize("name", ["user", "certificate"])
-    def test_holds_at_the_first_request_after_the_secret_key_was_changed(
+    def test_denial_holds_at_the_first_request_after_the_secret_key_was_changed(
         self, stage: Stage, may: Any, name: str, settings: Any
     ) -> None:
         client = stage.client("alice", "good")
@@ -174,7 +176,7 @@ class TestDenial:
         settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another one"
         assert stage.get(client, "/plain").json() == {"user": "alice", "may": False}
 
-    def test_holds_for_a_user_that_another_backend_finds(self, stage: Stage, may: Any, settings: Any) -> None:
+    def test_denial_holds_for_a_user_that_another_backend_finds(self, stage: Stage, may: Any, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, "tests.caller.backends.OwnWay"]
         client = stage.client("alice", "good")
         session = client.session
@@ -184,11 +186,11 @@ class TestDenial:
         give(principals.certificate(stage.thumbprint("alice")), denies=True)
         assert stage.get(client, "/plain").json() == {"user": "alice", "may": False}
 
-    def test_is_read_once_for_a_user_object(self, stage: Stage, django_assert_num_queries: Any) -> None:
+    def test_denial_is_read_once_for_a_user_object(self, stage: Stage, django_assert_num_queries: Any) -> None:
         user = User.objects.get(username="alice")
         with django_assert_num_queries(1 + 2):  # and Django's own permissions, once
             assert not any(user.has_perm(MAKE) for _ in range(3))
 
-    def test_of_nobody_is_not_asked_for(self, db: None, django_assert_num_queries: Any) -> None:
+    def test_denial_of_nobody_is_not_asked_for(self, db: None, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
             assert AnonymousUser().has_perm(MAKE) is False

@@ -54,14 +54,14 @@ def send(stage: Stage) -> Signer:
 
 class TestSignature:
     @pytest.mark.parametrize("path", PLACES)
-    def test_by_the_certificate_of_the_caller(self, send: Signer, path: str) -> None:
+    def test_signature_by_the_certificate_of_the_caller(self, send: Signer, path: str) -> None:
         name = {"/signed": "", "/signed/handler": "alice"}[path]
         assert send(path, "alice") == name
         assert send(path, "alice", session="good") == "alice"
         assert send(path, "nobody", session="good") == "alice"  # the session is bound to this certificate
         assert send(path, "bob", session="good") == "alice"
 
-    def test_by_the_certificate_that_a_token_is_bound_to(self, send: Signer) -> None:
+    def test_signature_by_the_certificate_that_a_token_is_bound_to(self, send: Signer) -> None:
         for token, certificate in ((Token(), "alice"), (Token(certificate="bob"), "bob"), (Token("dpop"), "alice")):
             assert send("/signed/handler", certificate, token=token) == "alice"
         assert send("/signed/handler", "alice", token=Token("simplejwt")) == "alice"
@@ -76,18 +76,20 @@ class TestSignature:
         ],
         ids=repr,
     )
-    def test_by_a_certificate_that_is_not_the_caller_s(self, send: Signer, certificate: str, token: Token) -> None:
+    def test_signature_by_a_certificate_that_is_not_the_caller_s(
+        self, send: Signer, certificate: str, token: Token
+    ) -> None:
         """A backend under its own certificate, with a token of alice's that is bound to another key: she must sign."""
         assert send("/signed/handler", certificate, token=token) == "signature-key-unknown"
         assert send("/signed/handler", certificate, token=token, key=P256, keyid="alice's") == "alice"
 
-    def test_before_anybody_has_judged_the_token(self, send: Signer) -> None:
+    def test_signature_before_anybody_has_judged_the_token(self, send: Signer) -> None:
         """Around a view, another package's token may make another caller of it."""
         assert send("/signed", "nobody", token=Token("simplejwt")) == "signature-key-unknown"
         assert send("/signed", "nobody") == ""
 
     @pytest.mark.parametrize("path", PLACES)
-    def test_by_a_registered_key_of_somebody_else(self, send: Signer, path: str) -> None:
+    def test_signature_by_a_registered_key_of_somebody_else(self, send: Signer, path: str) -> None:
         assert send(path, "bob", key=P256, keyid="alice's") == "signature-key-unknown"
         assert send(path, "bob", session="bob", key=P256, keyid="alice's") == "signature-key-unknown"
         assert send(path, "bob", session="good", key=P256, keyid="alice's") == "alice"
@@ -95,7 +97,7 @@ class TestSignature:
 
 
 class TestProof:
-    def test_of_the_token_that_the_request_is_made_by(self, stage: Stage) -> None:
+    def test_proof_of_the_token_that_the_request_is_made_by(self, stage: Stage) -> None:
         def send(token: Token, certificate: str, session: str = "") -> str:
             client = stage.client(certificate, session)
             return answer(client.post("/proven", **stage.headers(token, "/proven", "POST")))
@@ -122,7 +124,7 @@ class TestProof:
             ("another key", "alice", "invalid-token"),
         ],
     )
-    def test_is_judged_in_a_plain_view_that_asks_for_no_user(
+    def test_proof_is_judged_in_a_plain_view_that_asks_for_no_user(
         self, stage: Stage, state: str, certificate: str | None, code: str
     ) -> None:
         headers = stage.headers(Token("dpop", state), "/proven/plain", "POST")
@@ -143,19 +145,19 @@ class TestNonce:
         }
         return answer(client.post("/once", **headers, **fresh))
 
-    def test_counts_for_a_user_whose_token_comes_under_any_certificate(self, stage: Stage) -> None:
+    def test_nonce_counts_for_a_user_whose_token_comes_under_any_certificate(self, stage: Stage) -> None:
         """A thief repeats the request under a certificate of nobody's, where the nonce would be new."""
         encoded = stage.encoded(Token("simplejwt"))
         assert self.once(stage, "alice", None, encoded) == "alice"
         for certificate in ("alice", "nobody", None):
             assert self.once(stage, certificate, None, encoded) == "nonce-reused"
 
-    def test_counts_for_a_certificate_by_itself(self, stage: Stage) -> None:
+    def test_nonce_counts_for_a_certificate_by_itself(self, stage: Stage) -> None:
         assert self.once(stage, "alice", None) == "alice"
         assert self.once(stage, "alice", Token()) == "nonce-reused"
         assert self.once(stage, "bob", None) == "bob"
 
-    def test_of_a_view_around_is_the_token_s(self, stage: Stage) -> None:
+    def test_nonce_of_a_view_around_is_the_token_s(self, stage: Stage) -> None:
         """The token is not judged yet, and a repeated request carries the same token."""
         encoded = stage.encoded(Token("simplejwt"))
         scopes = {scope_of(stage, certificate, encoded) for certificate in ("alice", "nobody", None)}

@@ -44,12 +44,12 @@ def test_has_a_row_for_every_pair_but_two_tokens() -> None:
 
 @pytest.mark.parametrize(("first", "second"), TABLE)
 class TestPair:
-    def test_of_two_users_is_a_conflict(self, first: str, second: str) -> None:
+    def test_pair_of_two_users_is_a_conflict(self, first: str, second: str) -> None:
         assert choose([ProvenCredential(second, BOB), ProvenCredential(first, ALICE)]).conflict == (first, second)
         assert choose([ProvenCredential(second, None), ProvenCredential(first, None)]).conflict == (first, second)
 
     @pytest.mark.parametrize("relation", [SAME_USER, BOUND, OBTAINED, CLIENT, NOBODY])
-    def test_is_accepted_by_a_relation_of_its_row(self, first: str, second: str, relation: str) -> None:
+    def test_pair_is_accepted_by_a_relation_of_its_row(self, first: str, second: str, relation: str) -> None:
         ties = frozenset({relation} & {BOUND, OBTAINED, CLIENT})
         stronger = ProvenCredential(first, ALICE, ties)
         weaker = ProvenCredential(second, ALICE if relation == SAME_USER else BOB, is_nobodys=relation == NOBODY)
@@ -61,11 +61,11 @@ class TestPair:
 
 
 class TestChoice:
-    def test_of_nothing_is_nobody(self) -> None:
+    def test_choice_of_nothing_is_nobody(self) -> None:
         assert choose([None, None]) == Choice()
         assert not choose([]).certificate_is_the_callers
 
-    def test_is_the_strongest_that_the_view_takes(self) -> None:
+    def test_choice_is_the_strongest_that_the_view_takes(self) -> None:
         token, session, certificate = (
             ProvenCredential(BEARER, ALICE, frozenset({BOUND})),
             ProvenCredential(SESSION, ALICE, frozenset({BOUND})),
@@ -77,7 +77,7 @@ class TestChoice:
         assert choose(everything, (CERTIFICATE,)).conflict == (BEARER, CERTIFICATE)
         assert choose([certificate], ()) == Choice()
 
-    def test_by_a_certificate_of_nobody_may_have_what_is_bound_to_it(self) -> None:
+    def test_choice_by_a_certificate_of_nobody_may_have_what_is_bound_to_it(self) -> None:
         """A plain Django view under a certificate that acts by itself, beside its token."""
         certificate = ProvenCredential(CERTIFICATE, None, is_nobodys=True)
         token = ProvenCredential(BEARER, ALICE, frozenset({BOUND}))
@@ -93,7 +93,7 @@ class TestChoice:
             ((), None, True, False, False),
         ],
     )
-    def test_says_whether_the_certificate_is_the_callers(
+    def test_choice_says_whether_the_certificate_is_the_callers(
         self, ties: set[str], owner: str | None, is_nobodys: bool, signs: bool, vouches: bool
     ) -> None:
         kind = SESSION if BOUND in ties else DPOP
@@ -102,6 +102,6 @@ class TestChoice:
         assert choice.conflict is None
         assert (choice.certificate_is_the_callers, choice.certificate_vouches) == (signs, vouches)
 
-    def test_of_a_certificate_alone_is_its_own(self) -> None:
+    def test_choice_of_a_certificate_alone_is_its_own(self) -> None:
         assert choose([ProvenCredential(CERTIFICATE, None, is_nobodys=True)]).certificate_vouches
         assert not choose([ProvenCredential(OTHER, ALICE)]).certificate_vouches

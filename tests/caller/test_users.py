@@ -75,7 +75,7 @@ def test_is_complete(django_assert_num_queries: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestOtherModels:
-    def test_are_complete(self, employee: Any) -> None:
+    def test_other_models_are_complete(self, employee: Any) -> None:
         """With a parent's table, a key that SQLite stores in another form, and fields with their own Python values."""
         kept = employee.everybody.create(name="50%", left="", hired={"since": [2026]})
         employee.everybody.create(name="other")
@@ -86,7 +86,9 @@ class TestOtherModels:
         assert (made.name, made.hired, made.pk) == ("50%", {"since": [2026]}, kept.pk)
 
     @pytest.mark.parametrize(("name", "left", "is_known"), [("1%", "", True), ("1%", "2025", False), ("1", "", False)])
-    def test_are_those_that_their_manager_knows(self, employee: Any, name: str, left: str, is_known: bool) -> None:
+    def test_other_models_are_those_that_their_manager_knows(
+        self, employee: Any, name: str, left: str, is_known: bool
+    ) -> None:
         """A manager that hides users from Django's ``get_user()`` hides them from securecore."""
         kept = employee.everybody.create(name=name, left=left)
         assert (selected(UserTable(employee, connection), kept.pk) is not None) == is_known

@@ -37,7 +37,7 @@ def history(tmp_path: Path) -> Any:
 
 
 class TestChecker:
-    def test_is_content_with_what_may_be(self, history: Any) -> None:
+    def test_checker_is_content_with_what_may_be(self, history: Any) -> None:
         lines = (STARTED, DONE, attempt("two", "denied"), attempt("three", "unknown"), REVOKED)
         assert judge(history(*lines), {"one": "alice"}).good
         assert not judge(history(STARTED), {}).good
@@ -52,7 +52,9 @@ class TestChecker:
             ("without permission", attempt("two", "denied"), ("one", "two")),
         ],
     )
-    def test_finds_a_violation(self, history: Any, problem: str, more: dict[str, Any], effects: tuple[str]) -> None:
+    def test_checker_finds_a_violation(
+        self, history: Any, problem: str, more: dict[str, Any], effects: tuple[str]
+    ) -> None:
         verdict = judge(history(STARTED, DONE, more, REVOKED), dict.fromkeys(effects, "alice"))
         assert verdict.problems[problem]
         assert not verdict.good

@@ -87,11 +87,11 @@ class TestMiddleware:
             ([], ["E101", "E102", "E201"]),
         ],
     )
-    def test_is_complete_and_in_order(self, settings: Any, middleware: list[str], ids: list[str]) -> None:
+    def test_middleware_is_complete_and_in_order(self, settings: Any, middleware: list[str], ids: list[str]) -> None:
         settings.MIDDLEWARE = middleware
         assert found() == ids
 
-    def test_reads_the_peer_before_anybody_writes_it(self, settings: Any) -> None:
+    def test_middleware_reads_the_peer_before_anybody_writes_it(self, settings: Any) -> None:
         rewriting = "tests.http.rewriting.ForwardedFor"
         honest = "django.middleware.security.SecurityMiddleware"
         settings.MIDDLEWARE = [honest, rewriting, CERTIFICATE, SESSION, REFUSAL]
@@ -103,7 +103,7 @@ class TestMiddleware:
         settings.SECURECORE |= {"TRUSTED_PROXIES": [], "PROXY_SECRETS": []}
         assert found() == []
 
-    def test_goes_with_the_engine(self, settings: Any) -> None:
+    def test_middleware_goes_with_the_engine(self, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         assert found() == ["E201"]
         settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
@@ -122,14 +122,14 @@ class TestTrust:
             ({"TRUSTED_PROXIES": ["10.0.0.0/8"]}, []),
         ],
     )
-    def test_in_nobody_is_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
+    def test_trust_in_nobody_is_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
         securecore(**given)
         assert found() == ids
 
 
 class TestProxySignatureKeys:
     @pytest.mark.parametrize("key", [P256, rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()])
-    def test_that_sign_are_good(self, securecore: Any, key: Any) -> None:
+    def test_proxy_signature_keys_that_sign_are_good(self, securecore: Any, key: Any) -> None:
         securecore(PROXY_SIGNATURE_KEYS=[{"keyid": "edge", "public_key": public_pem(key)}])
         assert found() == []
 
@@ -145,7 +145,7 @@ class TestProxySignatureKeys:
         ],
         ids=["nothing", "junk", "a private one", "X25519", "P-521", "a short one"],
     )
-    def test_that_verify_nothing_are_found(self, securecore: Any, presented: str) -> None:
+    def test_proxy_signature_keys_that_verify_nothing_are_found(self, securecore: Any, presented: str) -> None:
         good, bad = {"keyid": "a", "public_key": public_pem(P256)}, {"keyid": "b", "public_key": presented}
         securecore(PROXY_SIGNATURE_KEYS=[good, bad])
         assert found() == ["E106"]
@@ -172,7 +172,7 @@ class TestCookie:
             ("SESSION_SAVE_EVERY_REQUEST", True, ["W209"]),
         ],
     )
-    def test_belongs_to_this_host_over_tls(self, settings: Any, name: str, value: Any, ids: list[str]) -> None:
+    def test_cookie_belongs_to_this_host_over_tls(self, settings: Any, name: str, value: Any, ids: list[str]) -> None:
         setattr(settings, name, value)
         assert found() == ids
 
@@ -186,7 +186,7 @@ class TestTimeouts:
             ({"SESSION_IDLE_TIMEOUT": 60, "SESSION_ABSOLUTE_TIMEOUT": 600}, []),
         ],
     )
-    def test_beyond_aal2_are_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
+    def test_timeouts_beyond_aal2_are_warned_of(self, securecore: Any, given: dict[str, Any], ids: list[str]) -> None:
         securecore(**given)
         assert found() == ids
 
@@ -221,7 +221,7 @@ class TestSigningKeys:
         ],
     )
     @pytest.mark.parametrize("place", [0, 1])
-    def test_are_usable_every_one(
+    def test_signing_keys_are_usable_every_one(
         self, settings: Any, securecore: Any, algorithm: str, key: str, ids: list[str], place: int
     ) -> None:
         signing_keys = copy.copy(settings.SECURECORE["TOKEN_SIGNING_KEYS"])
@@ -229,21 +229,21 @@ class TestSigningKeys:
         securecore(TOKEN_SIGNING_KEYS=signing_keys)
         assert found() == ids
 
-    def test_are_not_printed(self, securecore: Any) -> None:
+    def test_signing_keys_are_not_printed(self, securecore: Any) -> None:
         key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0IQ==\n-----END PRIVATE KEY-----\n"
         securecore(TOKEN_SIGNING_KEYS=[{"kid": "k", "alg": "ES256", "private_key": key}])
         messages = [message for check in EVERY_CHECK for message in check()]
         assert len(messages) == 1
         assert "c2VjcmV0IQ" not in repr(messages)
 
-    def test_are_not_needed_without_tokens(self, securecore: Any) -> None:
+    def test_signing_keys_are_not_needed_without_tokens(self, securecore: Any) -> None:
         securecore(TOKEN_SIGNING_KEYS=[])
         assert found() == []
 
 
 class TestTokenLifetime:
     @pytest.mark.parametrize(("seconds", "ids"), [(1, []), (300, []), (900, []), (901, ["W302"]), (86_400, ["W302"])])
-    def test_is_minutes(self, securecore: Any, seconds: int, ids: list[str]) -> None:
+    def test_token_lifetime_is_minutes(self, securecore: Any, seconds: int, ids: list[str]) -> None:
         securecore(ACCESS_TOKEN_LIFETIME=seconds)
         assert found() == ids
 
@@ -266,26 +266,26 @@ class TestDatabase:
         ],
     )
     @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
-    def test_holds_a_check_and_its_effect_together(
+    def test_database_holds_a_check_and_its_effect_together(
         self, settings: Any, database: dict[str, Any], ids: list[str]
     ) -> None:
         settings.DATABASES = {"default": database}
         assert found() == ids
 
     @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
-    def test_is_the_one_with_our_tables(self, settings: Any, securecore: Any) -> None:
+    def test_database_is_the_one_with_our_tables(self, settings: Any, securecore: Any) -> None:
         settings.DATABASES = {"default": SQLITE, "effects": POSTGRESQL}
         securecore(DATABASE="effects")
         assert found() == []
 
-    def test_is_one_that_exists(self, securecore: Any) -> None:
+    def test_database_is_one_that_exists(self, securecore: Any) -> None:
         securecore(DATABASE="elsewhere")
         assert found() == ["E603"]
 
 
 class TestLeases:
     @pytest.mark.parametrize(("milliseconds", "ids"), [(0, []), (200, []), (1_000, []), (1_001, ["W701"])])
-    def test_do_not_make_everybody_wait(self, securecore: Any, milliseconds: int, ids: list[str]) -> None:
+    def test_leases_do_not_make_everybody_wait(self, securecore: Any, milliseconds: int, ids: list[str]) -> None:
         securecore(LEASE_MS=milliseconds)
         assert found() == ids
 
@@ -300,11 +300,11 @@ class TestCallers:
             ([OURS + "AccessTokenAuthentication", BASIC, OURS + "CertificateAuthentication"], ["W702"]),
         ],
     )
-    def test_are_compared_by_our_classes(self, settings: Any, classes: list[str], ids: list[str]) -> None:
+    def test_callers_are_compared_by_our_classes(self, settings: Any, classes: list[str], ids: list[str]) -> None:
         settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
         assert found() == ids
 
-    def test_are_compared_by_our_middleware(self, settings: Any) -> None:
+    def test_callers_are_compared_by_our_middleware(self, settings: Any) -> None:
         ours, theirs = "securecore.http.middleware.", "django.contrib.auth.middleware."
         settings.MIDDLEWARE = [
             f"{theirs}AuthenticationMiddleware" if each == f"{ours}AuthenticationMiddleware" else each

@@ -30,7 +30,9 @@ def htu(script: Script) -> str:
 
 
 class TestHostHeader:
-    def test_of_the_service_makes_no_service_of_another_host(self, call: Call, script: Script, other: Script) -> None:
+    def test_host_header_of_the_service_makes_no_service_of_another_host(
+        self, call: Call, script: Script, other: Script
+    ) -> None:
         """The program itself sets the header, but the URL decides where the connection goes."""
         caller = call(*ALL, idempotency_keys=True)
         caller.presented("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
@@ -38,26 +40,30 @@ class TestHostHeader:
         assert not OURS & received.headers.keys()
 
     @pytest.mark.parametrize("name", ["evil.example", "127.0.0.1:1", "", "localhost", "127.0.0.1"])
-    def test_of_another_host_is_refused_before_anything_is_sent(self, call: Call, script: Script, name: str) -> None:
+    def test_host_header_of_another_host_is_refused_before_anything_is_sent(
+        self, call: Call, script: Script, name: str
+    ) -> None:
         """The service would see another URL than the one in the proof."""
         with pytest.raises(ValueError, match="authority="):
             call(*ALL).request("GET", "/", headers={"Host": name or "x"})
         assert script.received == []
 
-    def test_that_repeats_the_url_is_no_other(self, call: Call, script: Script) -> None:
+    def test_host_header_that_repeats_the_url_is_no_other(self, call: Call, script: Script) -> None:
         caller = call(*ALL)
         caller.presented("GET", "/here", headers={"Host": host(script)})
         assert htu(script) == f"{script.url}/here"
 
     @pytest.mark.parametrize("headers", [{}, {"Host": "pay.example"}, {"Host": "PAY.example:80"}])
-    def test_may_be_named_for_the_service(self, call: Call, script: Script, headers: dict[str, str]) -> None:
+    def test_host_header_may_be_named_for_the_service(
+        self, call: Call, script: Script, headers: dict[str, str]
+    ) -> None:
         """Through a forwarded port the connection goes to the URL, and the service knows itself by another name."""
         caller = call(*ALL, authority="pay.example")
         caller.presented("POST", "/here?x=1", content=b"{}", headers=headers)
         assert script.received[0].headers["host"] == "pay.example"
         assert htu(script) == "http://pay.example/here"
 
-    def test_of_a_third_host_is_refused_beside_a_named_one(self, call: Call, script: Script) -> None:
+    def test_host_header_of_a_third_host_is_refused_beside_a_named_one(self, call: Call, script: Script) -> None:
         with pytest.raises(ValueError, match="evil"):
             call(*ALL, authority="pay.example").request("GET", "/", headers={"Host": "evil.example"})
 
@@ -65,7 +71,7 @@ class TestHostHeader:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 class TestRedirect:
-    def test_to_another_host_carries_nothing_of_ours(
+    def test_redirect_to_another_host_carries_nothing_of_ours(
         self, call: Call, script: Script, other: Script, status: int, method: str
     ) -> None:
         script.answers = [(status, {"Location": f"{other.url}/there"})]
@@ -75,7 +81,7 @@ class TestRedirect:
         [received] = other.received
         assert not OURS & received.headers.keys()
 
-    def test_to_another_host_under_the_name_of_the_service_carries_nothing(
+    def test_redirect_to_another_host_under_the_name_of_the_service_carries_nothing(
         self, call: Call, script: Script, other: Script, status: int, method: str
     ) -> None:
         """requests keeps a Host header that the program set, also after a redirect to another host."""
@@ -85,7 +91,7 @@ class TestRedirect:
         [received] = other.received
         assert not OURS & received.headers.keys()
 
-    def test_back_to_the_service_is_proven_anew(
+    def test_redirect_back_to_the_service_is_proven_anew(
         self, call: Call, script: Script, other: Script, status: int, method: str
     ) -> None:
         script.answers = [(status, {"Location": f"{other.url}/there"})]

@@ -10,6 +10,7 @@ import pytest
 
 from securecore.events import Event, HeaderForged, RequestRefused, emit, every_event, happened
 from tests.events.recorder import of_kind, recorded
+from tests.support.tree import files
 
 FORGED = HeaderForged(peer="203.0.113.9", headers=("HTTP_CLIENT_CERT",))
 
@@ -22,9 +23,16 @@ def example(kind: type[Event]) -> Event:
 EVERY_EVENT = [kind for kind in every_event() if kind.__module__.startswith("securecore.")]
 
 
+@pytest.mark.parametrize("kind", EVERY_EVENT, ids=lambda kind: kind.name)
+def test_code_emits_every_event(kind: type[Event]) -> None:
+    """An event that no code emits is a promise of the manual that nobody keeps."""
+    elsewhere = [path.read_text() for path in files(".py", under="securecore") if path.name != "events.py"]
+    assert any(f"events.{kind.__name__}(" in text for text in elsewhere)
+
+
 class TestEmit:
     @pytest.mark.parametrize("kind", EVERY_EVENT, ids=lambda kind: kind.name)
-    def test_logs_and_sends_every_event(self, kind: type[Event], caplog: pytest.LogCaptureFixture) -> None:
+    def test_emit_logs_and_sends_every_event(self, kind: type[Event], caplog: pytest.LogCaptureFixture) -> None:
         event = example(kind)
         with recorded() as events, caplog.at_level(logging.DEBUG, "securecore"):
             emit(event)
@@ -36,7 +44,7 @@ class TestEmit:
         assert record.getMessage().startswith(kind.name)
         assert not [name for name in dataclasses.asdict(event) if f"{name}=" not in record.getMessage()]
 
-    def test_writes_one_line_whatever_the_sender_sent(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_emit_writes_one_line_whatever_the_sender_sent(self, caplog: pytest.LogCaptureFixture) -> None:
         hostile = "/\r\nWARNING securecore.grants.grant-given principal='mallory' \x1b[2J\0\u2028"
         with caplog.at_level(logging.DEBUG, "securecore"):
             emit(RequestRefused(code="x", method=hostile, path=hostile, thumbprint=None, reason=hostile))
@@ -45,7 +53,7 @@ class TestEmit:
         assert "\x1b" not in message
         assert "\0" not in message
 
-    def test_is_not_changed_by_a_receiver_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_emit_is_not_changed_by_a_receiver_that_fails(self, caplog: pytest.LogCaptureFixture) -> None:
         def fail(**_: Any) -> None:
             raise ZeroDivisionError("a receiver's mistake")
 
@@ -58,7 +66,7 @@ class TestEmit:
         assert events == [FORGED]
         assert [record.levelname for record in caplog.records if "failed" in record.getMessage()]
 
-    def test_can_be_listened_to_by_kind(self) -> None:
+    def test_emit_can_be_listened_to_by_kind(self) -> None:
         heard: list[Event] = []
 
         def listen(*, event: Event, **_: Any) -> None:
@@ -75,7 +83,7 @@ class TestEmit:
 
 class TestEvent:
     @pytest.mark.parametrize("kind", EVERY_EVENT, ids=lambda kind: kind.name)
-    def test_cannot_be_changed(self, kind: type[Event]) -> None:
+    def test_event_cannot_be_changed(self, kind: type[Event]) -> None:
         event = example(kind)
         for field in dataclasses.fields(event):
             with pytest.raises(dataclasses.FrozenInstanceError):
@@ -83,7 +91,7 @@ class TestEvent:
 
 
 class TestRecorder:
-    def test_hears_only_what_happens_inside(self) -> None:
+    def test_recorder_hears_only_what_happens_inside(self) -> None:
         emit(FORGED)
         with recorded() as events:
             emit(FORGED)

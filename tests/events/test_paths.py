@@ -84,19 +84,19 @@ class TestWithoutSecrets:
             "X-Request-Timestamp is missing.",
         ],
     )
-    def test_leaves_an_address_as_it_is(self, path: str) -> None:
+    def test_without_secrets_leaves_an_address_as_it_is(self, path: str) -> None:
         assert without_secrets(path) == path
 
-    def test_takes_out_every_secret(self) -> None:
+    def test_without_secrets_takes_out_every_secret(self) -> None:
         for _ in range(2_000):
             secret = new_secret()
             for spelling in SPELLINGS.values():
                 assert without_secrets(f"/a/{spelling(secret)}/b") == "/a/-/b"
 
-    def test_is_bounded(self) -> None:
+    def test_without_secrets_is_bounded(self) -> None:
         assert len(without_secrets("/a" * 100_000)) < 300
 
-    def test_is_no_slower_than_linear(self) -> None:
+    def test_without_secrets_is_no_slower_than_linear(self) -> None:
         """Only the kept part of the path is searched, so a long path costs no more."""
         assert without_secrets("%25" * 100_000)
 
@@ -105,15 +105,15 @@ CONTROLS = "\x1b[2J\x1b]0;x\x07\x9b31m\r\nforged\tline\x00\x7f\u202e\u2066\u200f
 
 
 class TestShown:
-    def test_escapes_all_that_moves_a_cursor_or_forges_a_line(self) -> None:
+    def test_shown_escapes_all_that_moves_a_cursor_or_forges_a_line(self) -> None:
         assert shown(CONTROLS).isprintable()
         assert shown("\x1b[2J\u202e") == r"\x1b[2J\u202e"
 
-    def test_leaves_letters_of_every_script(self) -> None:
+    def test_shown_leaves_letters_of_every_script(self) -> None:
         for text in ("CN=alice,O=Caf\u00e9", "\u0645\u0631\u062d\u0628\u0627", "\u4f60\u597d", "a\\,b"):
             assert shown(text) == text
 
-    def test_takes_half_of_a_surrogate_pair(self) -> None:
+    def test_shown_takes_half_of_a_surrogate_pair(self) -> None:
         assert shown("\udcff") == r"\udcff"
 
 

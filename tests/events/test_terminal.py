@@ -37,19 +37,19 @@ def hostile(ca: Authority, db: None, now: Any) -> Issued:
 
 
 class TestCertificates:
-    def test_are_listed_one_a_line(self, hostile: Issued) -> None:
+    def test_certificates_are_listed_one_a_line(self, hostile: Issued) -> None:
         out = printed("securecore_certificates", "list")
         assert is_safe(out)
         assert out.count("\n") == 1
         assert out.count("\t") == 6
         assert r"\x1b[2J" in out
 
-    def test_that_wait_are_too(self, ca: Authority, db: None, now: Any, settings: Any) -> None:
+    def test_certificates_that_wait_are_too(self, ca: Authority, db: None, now: Any, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 2}
         assert present(certificate=parse_pem(ca.issue(CONTROLS[:60]).pem), now=now)
         assert is_safe(printed("securecore_certificates", "list", "--pending"))
 
-    def test_that_end_soon_are_too(self, hostile: Issued) -> None:
+    def test_certificates_that_end_soon_are_too(self, hostile: Issued) -> None:
         out = StringIO()
         with pytest.raises(SystemExit):
             call_command("securecore_certificates", "expiring", stdout=out)
@@ -66,7 +66,7 @@ class TestCertificates:
             ("securecore_edge", "check", CONTROLS),
         ],
     )
-    def test_a_mistake_that_quotes_is_safe(self, hostile: Issued, arguments: tuple[str, ...]) -> None:
+    def test_certificates_a_mistake_that_quotes_is_safe(self, hostile: Issued, arguments: tuple[str, ...]) -> None:
         with pytest.raises(CommandError) as error:
             printed(*arguments)
         assert is_safe(str(error.value))

@@ -33,49 +33,49 @@ def uses(principal: str, *amounts: int | None, now: dt.datetime = NOON) -> list[
 
 
 class TestUses:
-    def test_are_counted(self, alice: str, give: Give) -> None:
+    def test_uses_are_counted(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=2)
         assert uses(alice, None, None, None) == [True, True, False]
 
-    def test_begin_again_with_the_next_period(self, alice: str, give: Give) -> None:
+    def test_uses_begin_again_with_the_next_period(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=1, period=DAY)
         midnight = NOON + dt.timedelta(hours=12)
         assert uses(alice, None, None) == [True, False]
         assert uses(alice, None, now=midnight - dt.timedelta(microseconds=1)) == [False]
         assert uses(alice, None, None, now=midnight) == [True, False]
 
-    def test_of_what_was_rolled_back_are_not(self, alice: str, give: Give) -> None:
+    def test_uses_of_what_was_rolled_back_are_not(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=1)
         with pytest.raises(ZeroDivisionError), authorize(alice, MAKE, clock=lambda: NOON):
             raise ZeroDivisionError
         assert uses(alice, None, None) == [True, False]
 
-    def test_of_a_group_are_each_member_s_own(self, alice: str, group: Group, give: Give) -> None:
+    def test_uses_of_a_group_are_each_member_s_own(self, alice: str, group: Group, give: Give) -> None:
         bob = User.objects.create(username="bob of the grants")
         group.user_set.add(bob)
         give(principals.group(group), uses_limit=1)
         assert uses(alice, None, None) == [True, False]
         assert uses(principal_of(bob), None) == [True]
 
-    def test_are_not_counted_while_a_plain_grant_allows(self, alice: str, group: Group, give: Give) -> None:
+    def test_uses_are_not_counted_while_a_plain_grant_allows(self, alice: str, group: Group, give: Give) -> None:
         give(alice, uses_limit=1)
         give(principals.group(group))
         assert uses(alice, None, None, None) == [True, True, True]
         assert not GrantUse.objects.exists()
 
-    def test_of_one_grant_follow_those_of_another(self, alice: str, group: Group, give: Give) -> None:
+    def test_uses_of_one_grant_follow_those_of_another(self, alice: str, group: Group, give: Give) -> None:
         give(alice, uses_limit=1)
         give(principals.group(group), uses_limit=2)
         assert uses(alice, None, None, None, None) == [True, True, True, False]
 
-    def test_begin_again_with_a_new_grant(self, alice: str, give: Give) -> None:
+    def test_uses_begin_again_with_a_new_grant(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=1)
         assert uses(alice, None, None) == [True, False]
         Grant.objects.filter(principal=alice).update(revoked_at=NOON)
         give(alice, uses_limit=1)
         assert uses(alice, None) == [True]
 
-    def test_are_forgotten_with_their_grant(self, alice: str, give: Give) -> None:
+    def test_uses_are_forgotten_with_their_grant(self, alice: str, give: Give) -> None:
         give(alice, uses_limit=1)
         uses(alice, None)
         assert GrantUse.objects.count() == 1
@@ -84,23 +84,23 @@ class TestUses:
 
 
 class TestAmount:
-    def test_is_counted(self, alice: str, give: Give) -> None:
+    def test_amount_is_counted(self, alice: str, give: Give) -> None:
         give(alice, amount_limit=100)
         assert uses(alice, 60, 41, 40, 1) == [True, False, True, False]
 
-    def test_at_once_is_never_more_than_there_is(self, alice: str, give: Give) -> None:
+    def test_amount_at_once_is_never_more_than_there_is(self, alice: str, give: Give) -> None:
         give(alice, amount_limit=100)
         assert uses(alice, 101, 100) == [False, True]
 
-    def test_that_nobody_named_is_refused(self, alice: str, give: Give) -> None:
+    def test_amount_that_nobody_named_is_refused(self, alice: str, give: Give) -> None:
         give(alice, amount_limit=100)
         assert uses(alice, None) == [False]
 
-    def test_and_uses_are_counted_together(self, alice: str, give: Give) -> None:
+    def test_amount_and_uses_are_counted_together(self, alice: str, give: Give) -> None:
         give(alice, amount_limit=100, uses_limit=2)
         assert uses(alice, 90, 11, 1, 1) == [True, False, True, False]
 
-    def test_cannot_be_given_back_by_a_negative_one(self, alice: str, give: Give) -> None:
+    def test_amount_cannot_be_given_back_by_a_negative_one(self, alice: str, give: Give) -> None:
         give(alice, amount_limit=100)
         with pytest.raises(AmountRefused):
             uses(alice, -50)

@@ -37,19 +37,19 @@ def use(principal: str, amount: Any) -> None:
 @pytest.mark.parametrize("limits", LIMITS)
 class TestAmount:
     @pytest.mark.parametrize("amount", WRONG_TYPES, ids=repr)
-    def test_of_another_type_is_the_programmer_s(self, alice: str, give: Give, limits: Any, amount: Any) -> None:
+    def test_amount_of_another_type_is_the_programmer_s(self, alice: str, give: Give, limits: Any, amount: Any) -> None:
         give(alice, **limits)
         with pytest.raises(Misuse, match="an amount is an int"):
             use(alice, amount)
 
     @pytest.mark.parametrize("amount", OUT_OF_RANGE, ids=lambda amount: str(amount)[:20])
-    def test_out_of_range_is_the_caller_s(self, alice: str, give: Give, limits: Any, amount: Any) -> None:
+    def test_amount_out_of_range_is_the_caller_s(self, alice: str, give: Give, limits: Any, amount: Any) -> None:
         give(alice, **limits)
         with pytest.raises(AmountRefused):
             use(alice, amount)
 
     @pytest.mark.parametrize("amount", [2**31, 2**62, 2**62 + 1, LARGEST])
-    def test_up_to_the_largest_is_counted(self, alice: str, give: Give, limits: Any, amount: int) -> None:
+    def test_amount_up_to_the_largest_is_counted(self, alice: str, give: Give, limits: Any, amount: int) -> None:
         give(alice, **limits)
         for _ in range(2):
             try:
@@ -78,7 +78,7 @@ def test_the_counter_of_uses_never_overflows(alice: str, give: Give) -> None:
 @pytest.mark.parametrize("sent", NOT_SENT_RIGHT)
 @pytest.mark.parametrize("path", ["/spending", "/spending/late", "/spending/granted"])
 class TestSent:
-    def test_is_a_problem_and_has_no_effect(
+    def test_sent_is_a_problem_and_has_no_effect(
         self, mtls_client: Callable[..., MutualTLSClient], give: Give, path: str, sent: str
     ) -> None:
         client = mtls_client("alice", raise_request_exception=False)
@@ -142,7 +142,7 @@ UNSTORABLE = ["a\0b", "\0", "\ud800", "a\udcffb", "x" * 10_000]
 class TestTexts:
     @pytest.mark.parametrize("act", ["grant", "revoke", "check", "late"])
     @pytest.mark.parametrize("place", ["principal", "permission", "role", "object"])
-    def test_that_no_database_stores_are_refused(
+    def test_texts_that_no_database_stores_are_refused(
         self, alice: str, give: Give, group: Group, text: str, place: str, act: str
     ) -> None:
         principal = f"service:{text}" if place == "principal" else alice

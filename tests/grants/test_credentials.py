@@ -93,7 +93,7 @@ class TestNobodyInParticular:
     """An empty name would match every row without a name."""
 
     @pytest.mark.parametrize("more", [{}, {"user": None, "thumbprint": ""}, {"everybody": True, "thumbprint": "t"}])
-    def test_has_no_sessions_to_end(self, user: User, more: Any) -> None:
+    def test_nobody_in_particular_has_no_sessions_to_end(self, user: User, more: Any) -> None:
         logged_in(user)
         with pytest.raises(Misuse, match="everybody=True"):
             end_sessions(reason="test", **more)
@@ -114,7 +114,7 @@ class TestNobodyInParticular:
             lambda: Session.objects.of_certificate(""),
         ],
     )
-    def test_loses_nothing(self, user: User, revoke: Callable[[], Any]) -> None:
+    def test_nobody_in_particular_loses_nothing(self, user: User, revoke: Callable[[], Any]) -> None:
         logged_in(user)
         anonymous = SessionStore()
         anonymous["seen"] = 1
@@ -123,7 +123,7 @@ class TestNobodyInParticular:
             revoke()
         assert Session.objects.count() == 2
 
-    def test_of_everybody_has_to_be_said(self, user: User) -> None:
+    def test_nobody_in_particular_of_everybody_has_to_be_said(self, user: User) -> None:
         logged_in(user)
         assert end_sessions(everybody=True, reason="test") == 1
 

@@ -63,7 +63,7 @@ HOW = pytest.mark.parametrize("delete", [by_orm, by_sql])
 class TestClient:
     @HOW
     @pytest.mark.parametrize("disable", [lambda: disable_client("c"), disable_by_update, lambda: None])
-    def test_takes_its_tokens_along(
+    def test_client_takes_its_tokens_along(
         self, user: User, client: Client, disable: Callable[[], None], delete: Callable[[Any], None]
     ) -> None:
         token = token_of(user)
@@ -75,14 +75,14 @@ class TestClient:
         assert not is_good(token)
         assert is_good(token_of(user))
 
-    def test_that_was_disabled_for_a_while_has_no_tokens_from_before(self, user: User, client: Client) -> None:
+    def test_client_that_was_disabled_for_a_while_has_no_tokens_from_before(self, user: User, client: Client) -> None:
         token = token_of(user)
         disable_by_update()
         Client.objects.update(disabled_at=None)
         assert not is_good(token)
 
     @HOW
-    def test_leaves_a_later_one_no_grant(
+    def test_client_leaves_a_later_one_no_grant(
         self, user: User, client: Client, give: Any, delete: Callable[[Any], None]
     ) -> None:
         give(principals.service("c"))
@@ -91,7 +91,7 @@ class TestClient:
 
 
 class TestUser:
-    def test_leaves_a_later_one_neither_tokens_nor_grants(self, user: User, client: Client, give: Any) -> None:
+    def test_user_leaves_a_later_one_neither_tokens_nor_grants(self, user: User, client: Client, give: Any) -> None:
         token, key = token_of(user), user.pk
         give(principal_of(user))
         give(principal_of(user), "things.burn", denies=True)
@@ -118,36 +118,36 @@ class TestCertificate:
         revoke_certificate(thumbprint="t")
         return Certificate.objects.get()
 
-    def test_that_is_revoked_is_not_deleted(self, revoked: Certificate) -> None:
+    def test_certificate_that_is_revoked_is_not_deleted(self, revoked: Certificate) -> None:
         for delete in (revoked.delete, Certificate.objects.all().delete):
             with pytest.raises(Misuse, match="is its revocation"):
                 delete()
         assert Certificate.objects.get().revoked_at is not None
 
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's flush deletes row by row")
-    def test_that_is_revoked_is_not_deleted_by_sql(self, revoked: Certificate) -> None:
+    def test_certificate_that_is_revoked_is_not_deleted_by_sql(self, revoked: Certificate) -> None:
         with pytest.raises(IntegrityError, match="is the revocation"), transaction.atomic():
             by_sql(Certificate)
         assert Certificate.objects.get().revoked_at is not None
 
-    def test_that_has_expired_goes(self, revoked: Certificate, now: dt.datetime) -> None:
+    def test_certificate_that_has_expired_goes(self, revoked: Certificate, now: dt.datetime) -> None:
         Certificate.objects.update(not_after=now - HOUR)
         assert revoked.delete()[0] == 1
 
-    def test_that_is_not_revoked_goes(self, user: User, now: dt.datetime) -> None:
+    def test_certificate_that_is_not_revoked_goes(self, user: User, now: dt.datetime) -> None:
         Certificate.objects.create(thumbprint="t", user=user, not_after=now + HOUR, enrolled_at=now)
         assert Certificate.objects.all().delete()[0] == 1
 
 
 class TestEpoch:
     @pytest.mark.parametrize("change", [{"epoch": 0}, {"subject": "client:d"}])
-    def test_only_grows(self, change: dict[str, Any]) -> None:
+    def test_epoch_only_grows(self, change: dict[str, Any]) -> None:
         revoke_client_tokens("c")
         with pytest.raises(IntegrityError, match="only grows"), transaction.atomic():
             TokenEpoch.objects.update(**change)
         assert TokenEpoch.objects.get().epoch == 1
 
-    def test_of_everybody_only_grows(self, now: dt.datetime) -> None:
+    def test_epoch_of_everybody_only_grows(self, now: dt.datetime) -> None:
         revoke_tokens_before(now)
         for earlier in (None, now - HOUR):
             with pytest.raises(IntegrityError, match="only grows"), transaction.atomic():
@@ -156,7 +156,7 @@ class TestEpoch:
         assert TokenEpoch.objects.get().not_before == now + HOUR
 
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's flush deletes row by row")
-    def test_is_not_deleted(self) -> None:
+    def test_epoch_is_not_deleted(self) -> None:
         revoke_client_tokens("c")
         for delete in (by_orm, by_sql):
             with pytest.raises(IntegrityError, match="it is kept"), transaction.atomic():

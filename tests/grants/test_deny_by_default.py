@@ -59,7 +59,7 @@ class TestTheManual:
     )
 
     @pytest.mark.parametrize(("verb", "is_of_one", "permission"), ACTIONS)
-    def test_each_action_needs_its_grant(
+    def test_the_manual_each_action_needs_its_grant(
         self, client: MutualTLSClient, caller: str, give: Give, verb: str, is_of_one: bool, permission: str
     ) -> None:
         one = Group.objects.create(name="one")
@@ -70,17 +70,17 @@ class TestTheManual:
         assert send(client, verb, url).status_code in (200, 201, 204)
 
     @pytest.mark.parametrize("verb", ["get", "head"])
-    def test_none_opens_an_action(self, client: MutualTLSClient, verb: str) -> None:
+    def test_the_manual_none_opens_an_action(self, client: MutualTLSClient, verb: str) -> None:
         assert send(client, verb, "/accounts").status_code == 200
         assert send(MutualTLSClient(None), verb, "/accounts").status_code == 401
 
-    def test_an_extra_action_counts(self, client: MutualTLSClient, caller: str, give: Give) -> None:
+    def test_the_manual_an_extra_action_counts(self, client: MutualTLSClient, caller: str, give: Give) -> None:
         one = Group.objects.create(name="one")
         assert send(client, "get", f"/accounts/{one.pk}/statement").status_code == 403
         give(caller, "accounts.read")
         assert send(client, "get", f"/accounts/{one.pk}/statement").status_code == 200
 
-    def test_permission_classes_with_a_grant(self, client: MutualTLSClient, caller: str, give: Give) -> None:
+    def test_the_manual_permission_classes_with_a_grant(self, client: MutualTLSClient, caller: str, give: Give) -> None:
         assert send(client, "post", "/payouts").status_code == 403
         give(caller, "payouts.create")
         assert send(client, "post", "/payouts").status_code == 201
@@ -88,7 +88,7 @@ class TestTheManual:
 
 class TestAnUnnamedAction:
     @pytest.mark.parametrize(("verb", "is_of_one"), [("post", False), ("get", True), ("head", True)])
-    def test_of_a_viewset_is_refused(
+    def test_an_unnamed_action_of_a_viewset_is_refused(
         self, strict: MutualTLSClient, caller: str, give: Give, verb: str, is_of_one: bool
     ) -> None:
         one = Group.objects.create(name="one")
@@ -97,20 +97,22 @@ class TestAnUnnamedAction:
             send(strict, verb, f"/unnamed/{one.pk}" if is_of_one else "/unnamed")
         assert effects() == 1
 
-    def test_patch_goes_by_update(self, client: MutualTLSClient, caller: str, give: Give) -> None:
+    def test_an_unnamed_action_patch_goes_by_update(self, client: MutualTLSClient, caller: str, give: Give) -> None:
         one = Group.objects.create(name="one")
         assert send(client, "patch", f"/unnamed/{one.pk}").status_code == 403
         give(caller)
         assert send(client, "patch", f"/unnamed/{one.pk}").status_code == 200
 
     @pytest.mark.parametrize("url", ["/unnamed-methods", "/replaced", "/unlisted/unlisted"])
-    def test_of_any_other_view_is_refused(self, strict: MutualTLSClient, caller: str, give: Give, url: str) -> None:
+    def test_an_unnamed_action_of_any_other_view_is_refused(
+        self, strict: MutualTLSClient, caller: str, give: Give, url: str
+    ) -> None:
         give(caller)
         with pytest.raises(Misuse, match="grants"):
             send(strict, "post", url)
         assert effects() == 0
 
-    def test_is_found_at_start(self) -> None:
+    def test_an_unnamed_action_is_found_at_start(self) -> None:
         (found,) = e608_unnamed_actions()
         for name in ("Unnamed.create", "Unnamed.retrieve", "UnnamedMethods.post", "Replaced.post", "Unlisted.unlisted"):
             assert name in found.msg, name
@@ -120,35 +122,39 @@ class TestAnUnnamedAction:
 
 class TestAMisspeltName:
     @pytest.mark.parametrize(("verb", "url"), [("get", "/misspelt"), ("get", "/misspelt-method")])
-    def test_is_refused(self, strict: MutualTLSClient, caller: str, give: Give, verb: str, url: str) -> None:
+    def test_a_misspelt_name_is_refused(
+        self, strict: MutualTLSClient, caller: str, give: Give, verb: str, url: str
+    ) -> None:
         give(caller)
         with pytest.raises(Misuse, match=r"delete|retrieve"):
             send(strict, verb, url)
 
-    def test_is_found_at_start(self) -> None:
+    def test_a_misspelt_name_is_found_at_start(self) -> None:
         (found,) = e609_unknown_actions()
         assert "Misspelt.grants['delete']" in found.msg
         assert "MisspeltMethod.grants['retrieve']" in found.msg
         assert "Unnamed" not in found.msg
 
     @pytest.mark.parametrize("names", [{"list": ""}, {"list": 7}, {"list": "*"}, ["list"]])
-    def test_what_is_no_permission_is_refused_at_import(self, names: Any) -> None:
+    def test_a_misspelt_name_what_is_no_permission_is_refused_at_import(self, names: Any) -> None:
         with pytest.raises(Misuse):
             type("View", (GrantedView,), {"grants": names})
 
 
 class TestMethods:
     @pytest.mark.parametrize("verb", ["get", "head"])
-    def test_head_is_get(self, client: MutualTLSClient, caller: str, give: Give, verb: str) -> None:
+    def test_methods_head_is_get(self, client: MutualTLSClient, caller: str, give: Give, verb: str) -> None:
         assert (send(client, verb, "/named").status_code, effects()) == (403, 0)
         give(caller)
         assert (send(client, verb, "/named").status_code, effects()) == (200, 1)
 
-    def test_one_that_the_view_has_not_is_405(self, client: MutualTLSClient, caller: str) -> None:
+    def test_methods_one_that_the_view_has_not_is_405(self, client: MutualTLSClient, caller: str) -> None:
         urls = ("/named", "/accounts", "/payouts")
         assert [send(client, "delete", url).status_code for url in urls] == [405, 405, 403]
 
-    def test_options_is_closed_unless_it_is_named(self, client: MutualTLSClient, caller: str, give: Give) -> None:
+    def test_methods_options_is_closed_unless_it_is_named(
+        self, client: MutualTLSClient, caller: str, give: Give
+    ) -> None:
         give(caller)
         statuses = [client.options(url).status_code for url in ("/named", "/accounts", "/opened", "/classwide")]
         assert statuses == [405, 405, 200, 200]
@@ -156,21 +162,21 @@ class TestMethods:
 
 class TestASubclass:
     @pytest.mark.parametrize("url", ["/replaced-permissions", "/overridden-get-permissions"])
-    def test_that_replaces_permissions_keeps_the_grants(
+    def test_a_subclass_that_replaces_permissions_keeps_the_grants(
         self, client: MutualTLSClient, caller: str, give: Give, url: str
     ) -> None:
         assert (send(client, "post", url).status_code, effects()) == (403, 0)
         give(caller)
         assert (send(client, "post", url).status_code, effects()) == (200, 1)
 
-    def test_that_checks_nothing_is_refused(self, strict: MutualTLSClient, caller: str, give: Give) -> None:
+    def test_a_subclass_that_checks_nothing_is_refused(self, strict: MutualTLSClient, caller: str, give: Give) -> None:
         give(caller)
         with pytest.raises(Misuse, match="check_permissions"):
             send(strict, "post", "/overridden-check-permissions")
         assert effects() == 0, "and before it has an effect"
 
     @pytest.mark.parametrize("name", ["listed", "guarded", "decorated"])
-    def test_an_action_with_permissions_of_its_own_keeps_the_grant(
+    def test_a_subclass_an_action_with_permissions_of_its_own_keeps_the_grant(
         self, client: MutualTLSClient, caller: str, give: Give, name: str
     ) -> None:
         assert (send(client, "post", f"/extra/{name}").status_code, effects()) == (403, 0)
@@ -191,21 +197,25 @@ class TestLateWork:
 
     @pytest.mark.parametrize("way", ALL)
     @pytest.mark.parametrize("kind", ["stream", "file"])
-    def test_a_stream_is_refused(self, strict: MutualTLSClient, caller: str, give: Give, way: str, kind: str) -> None:
+    def test_late_work_a_stream_is_refused(
+        self, strict: MutualTLSClient, caller: str, give: Give, way: str, kind: str
+    ) -> None:
         give(caller)
         with pytest.raises(Misuse, match="streaming"):
             send(strict, "post", f"/late-work/{way}/{kind}", headers={"Idempotency-Key": "one"})
         assert effects() == 0
 
     @pytest.mark.parametrize("way", ["granted", "handler", "granted-keyed"])
-    def test_a_response_is_rendered_inside(self, client: MutualTLSClient, caller: str, give: Give, way: str) -> None:
+    def test_late_work_a_response_is_rendered_inside(
+        self, client: MutualTLSClient, caller: str, give: Give, way: str
+    ) -> None:
         give(caller)
         answer = send(client, "post", f"/late-work/{way}/lazy", headers={"Idempotency-Key": "one"})
         assert (answer.status_code, answer.json()[0]) == (200, "True")
 
     @pytest.mark.parametrize("way", ALL)
     @pytest.mark.parametrize("status", [400, 404, 409, 422, 500, 503])
-    def test_a_returned_error_takes_its_effects_back(
+    def test_late_work_a_returned_error_takes_its_effects_back(
         self, client: MutualTLSClient, caller: str, give: Give, way: str, status: int
     ) -> None:
         give(caller, uses_limit=1)
@@ -217,7 +227,7 @@ class TestLateWork:
         assert send(client, "post", f"/late-work/{way}/201", headers={"Idempotency-Key": "two"}).status_code == 201
         assert effects() == 1, "the error used nothing up"
 
-    def test_a_coroutine_is_refused(self) -> None:
+    def test_late_work_a_coroutine_is_refused(self) -> None:
         async def view(request: Any) -> None: ...
 
         with pytest.raises(Misuse, match="write def"):
@@ -228,7 +238,7 @@ class TestAnObjectThatIsNot:
     URLS = ("/about-one", "/about-one-or-404", "/about-one-late", "/by-name")
 
     @pytest.mark.parametrize("url", URLS)
-    def test_is_told_to_those_alone_who_may_on_all(
+    def test_an_object_that_is_not_is_told_to_those_alone_who_may_on_all(
         self, client: MutualTLSClient, caller: str, give: Give, url: str
     ) -> None:
         def statuses() -> list[int]:
@@ -246,7 +256,7 @@ class TestNames:
     BAD = ("", " ", "*", "role:", "two\nlines", "x" * 129, None, 7)
 
     @pytest.mark.parametrize("name", BAD)
-    def test_what_is_no_permission_is_refused_everywhere(self, caller: str, name: Any) -> None:
+    def test_names_what_is_no_permission_is_refused_everywhere(self, caller: str, name: Any) -> None:
         for call in (
             lambda: requires(name),
             lambda: HasGrant(name),
@@ -257,17 +267,17 @@ class TestNames:
             with pytest.raises((Misuse, TextRefused)):  # TextRefused for a text that may come from a request
                 call()
 
-    def test_a_bare_decorator_is_refused(self) -> None:
+    def test_names_a_bare_decorator_is_refused(self) -> None:
         with pytest.raises(Misuse, match=r"@requires\("):
             requires(lambda request: None)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("name", ["user:", "user:1\n2", "user:" + "9" * 160])
-    def test_what_is_no_principal_is_refused(self, name: str) -> None:
+    def test_names_what_is_no_principal_is_refused(self, name: str) -> None:
         with pytest.raises((Misuse, TextRefused)):
             grant(principal=name, permission=MAKE, now=clock.now())
 
     @pytest.mark.parametrize("is_of_role", [False, True])
-    def test_a_row_named_for_everything_grants_nothing(
+    def test_names_a_row_named_for_everything_grants_nothing(
         self, caller: str, client: MutualTLSClient, give: Give, is_of_role: bool
     ) -> None:
         """Written past ``grant()``: by SQL, by a migration, by an import."""
@@ -282,12 +292,14 @@ class TestNames:
         assert not request.certificate_user.has_perm(MAKE)
         assert not user.has_perm(MAKE)
 
-    def test_a_row_that_denies_everything_still_does(self, caller: str, client: MutualTLSClient, give: Give) -> None:
+    def test_names_a_row_that_denies_everything_still_does(
+        self, caller: str, client: MutualTLSClient, give: Give
+    ) -> None:
         give(caller)
         Grant.objects.create(principal=caller, permission="*", denies=True, granted_at=clock.now())
         assert send(client, "post", "/named").status_code == 403
 
-    def test_decide_by_hand(self, caller: str) -> None:
+    def test_names_decide_by_hand(self, caller: str) -> None:
         from django.db import transaction
 
         with transaction.atomic(), pytest.raises(Misuse, match="permission"):
@@ -295,15 +307,15 @@ class TestNames:
 
 
 class TestFreshMethods:
-    def test_a_misspelt_method_is_refused(self) -> None:
+    def test_fresh_methods_a_misspelt_method_is_refused(self) -> None:
         for methods in (("post",), ("POTS",), "POST", ()):
             with pytest.raises(Misuse, match="fresh_methods"):
                 type("View", (FreshMixin,), {"fresh_methods": methods})
 
-    def test_every_unsafe_method_is_fresh(self) -> None:
+    def test_fresh_methods_every_unsafe_method_is_fresh(self) -> None:
         assert FreshMixin.demands_freshness("PURGE")
         assert not FreshMixin.demands_freshness("GET")
 
-    def test_head_is_get(self) -> None:
+    def test_fresh_methods_head_is_get(self) -> None:
         view: Any = type("View", (FreshMixin,), {"fresh_methods": ("GET",)})
         assert view.demands_freshness("HEAD")

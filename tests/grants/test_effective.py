@@ -43,7 +43,7 @@ def reason(*names: str, permission: str = MAKE, obj: Any = None) -> str:
 
 
 class TestPrincipals:
-    def test_of_every_kind_can_be_granted_something(self, alice: str, group: Group, give: Give) -> None:
+    def test_principals_of_every_kind_can_be_granted_something(self, alice: str, group: Group, give: Give) -> None:
         service, certificate = principals.service("s"), principals.certificate("c" * 43)
         for name in (alice, service, certificate, principals.group(group), principals.role("maker")):
             give(name, f"by.{name.partition(':')[0]}")
@@ -54,16 +54,16 @@ class TestPrincipals:
         assert [kind for kind, answer in alone.items() if answer == "granted"] == ["user", "group", "role"]
 
     @pytest.mark.parametrize("name", ["", "alice", "user:", "robot:1", "1"])
-    def test_of_no_kind_are_misuse(self, name: str, give: Give) -> None:
+    def test_principals_of_no_kind_are_misuse(self, name: str, give: Give) -> None:
         with pytest.raises(Misuse, match="principal_of"):
             give(name)
 
     @pytest.mark.parametrize("name", ["group:1", "role:maker", "alice", ""])
-    def test_that_do_not_act_are_misuse(self, name: str) -> None:
+    def test_principals_that_do_not_act_are_misuse(self, name: str) -> None:
         with pytest.raises(Misuse, match="cannot be a caller"):
             decision(name)
 
-    def test_are_one_user_at_a_time(self, alice: str) -> None:
+    def test_principals_are_one_user_at_a_time(self, alice: str) -> None:
         with pytest.raises(Misuse, match="two users"):
             decision(alice, "user:2")
 
@@ -72,30 +72,32 @@ KINDS = ("user", "service", "certificate", "group", "role")
 
 
 class TestCallerState:
-    def test_of_a_user_who_is_not_active(self, alice: str, user: User, give: Give) -> None:
+    def test_caller_state_of_a_user_who_is_not_active(self, alice: str, user: User, give: Give) -> None:
         give(alice)
         User.objects.filter(pk=user.pk).update(is_active=False)
         assert reason(alice) == "user-inactive"
 
     @pytest.mark.parametrize("name", ["user:999999", "user:nobody"])
-    def test_of_a_user_who_is_not_there(self, name: str, give: Give) -> None:
+    def test_caller_state_of_a_user_who_is_not_there(self, name: str, give: Give) -> None:
         give(name)
         assert reason(name) == "user-inactive"
 
-    def test_of_a_revoked_certificate(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_caller_state_of_a_revoked_certificate(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
         Certificate.objects.create(thumbprint="t", not_after=now + HOUR, enrolled_at=now, revoked_at=now)
         assert reason(alice, principals.certificate("t")) == "certificate-revoked"
         assert reason(alice, principals.certificate("u")) == "granted"
 
-    def test_of_a_certificate_whose_user_is_not_active(self, user: User, give: Give, now: dt.datetime) -> None:
+    def test_caller_state_of_a_certificate_whose_user_is_not_active(
+        self, user: User, give: Give, now: dt.datetime
+    ) -> None:
         Certificate.objects.create(thumbprint="t", user=user, not_after=now + HOUR, enrolled_at=now)
         give(principals.certificate("t"))
         assert reason(principals.certificate("t")) == "granted"
         User.objects.filter(pk=user.pk).update(is_active=False)
         assert reason(principals.certificate("t")) == "user-inactive"
 
-    def test_of_a_disabled_service(self, alice: str, user: User, give: Give, now: dt.datetime) -> None:
+    def test_caller_state_of_a_disabled_service(self, alice: str, user: User, give: Give, now: dt.datetime) -> None:
         give(alice)
         Client.objects.create(client_id="s", user=user, created_at=now, disabled_at=now)
         assert reason(alice, principals.service("s")) == "service-disabled"
@@ -103,7 +105,7 @@ class TestCallerState:
 
 class TestDenial:
     @pytest.mark.parametrize("denied", ["user", "group", "role"])
-    def test_wins_wherever_it_comes_from(self, alice: str, group: Group, give: Give, denied: str) -> None:
+    def test_denial_wins_wherever_it_comes_from(self, alice: str, group: Group, give: Give, denied: str) -> None:
         sources = {"user": alice, "group": principals.group(group), "role": principals.role("maker")}
         give(alice, "role:maker")
         for name in sources.values():
@@ -112,14 +114,14 @@ class TestDenial:
         give(sources[denied], denies=True)
         assert reason(alice) == "denied"
 
-    def test_of_a_role_takes_what_the_role_gives(self, alice: str, group: Group, give: Give) -> None:
+    def test_denial_of_a_role_takes_what_the_role_gives(self, alice: str, group: Group, give: Give) -> None:
         give(principals.role("maker"))
         give(principals.group(group), "role:maker")
         assert reason(alice) == "granted"
         give(alice, "role:maker", denies=True)
         assert reason(alice) == "no-grant"
 
-    def test_is_lifted_by_revoking_it(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_denial_is_lifted_by_revoking_it(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
         give(alice, denies=True)
         assert revoke(principal=alice, permission=MAKE, denies=True, now=now)
@@ -127,21 +129,23 @@ class TestDenial:
 
 
 class TestObject:
-    def test_is_the_only_one_that_the_grant_is_about(self, alice: str, user: User, group: Group, give: Give) -> None:
+    def test_object_is_the_only_one_that_the_grant_is_about(
+        self, alice: str, user: User, group: Group, give: Give
+    ) -> None:
         other = Group.objects.create(name="others")
         give(alice, obj=group)
         assert [reason(alice, obj=obj) for obj in (group, other, user, None)] == ["granted", *["no-grant"] * 3]
 
-    def test_is_covered_by_a_grant_on_none(self, alice: str, group: Group, give: Give) -> None:
+    def test_object_is_covered_by_a_grant_on_none(self, alice: str, group: Group, give: Give) -> None:
         give(alice)
         assert reason(alice, obj=group) == "granted"
 
-    def test_can_be_excepted(self, alice: str, group: Group, give: Give) -> None:
+    def test_object_can_be_excepted(self, alice: str, group: Group, give: Give) -> None:
         give(alice)
         give(alice, obj=group, denies=True)
         assert (reason(alice, obj=group), reason(alice)) == ("denied", "granted")
 
-    def test_of_a_proxy_model_is_that_of_its_model(self, alice: str, group: Group, give: Give) -> None:
+    def test_object_of_a_proxy_model_is_that_of_its_model(self, alice: str, group: Group, give: Give) -> None:
         class Team(Group):
             class Meta:
                 proxy = True
@@ -150,11 +154,11 @@ class TestObject:
         give(alice, obj=group)
         assert reason(alice, obj=Team.objects.get(pk=group.pk)) == "granted"
 
-    def test_has_to_be_saved(self, alice: str) -> None:
+    def test_object_has_to_be_saved(self, alice: str) -> None:
         with pytest.raises(Misuse, match="saved"):
             decision(alice, obj=Group(name="new"))
 
-    def test_read_from_another_database_is_misuse(self, alice: str, group: Group) -> None:
+    def test_object_read_from_another_database_is_misuse(self, alice: str, group: Group) -> None:
         group._state.db = "replica"
         with pytest.raises(Misuse, match=r"DATABASES\['replica'\].*replica may"):
             decision(alice, obj=group)
@@ -165,19 +169,19 @@ class TestWindow:
         ("begins", "ends", "expected"),
         [(-1, 1, "granted"), (1, 2, "no-grant"), (-2, -1, "no-grant"), (None, 1, "granted"), (-1, None, "granted")],
     )
-    def test_decides(
+    def test_window_decides(
         self, alice: str, give: Give, now: dt.datetime, begins: int | None, ends: int | None, expected: str
     ) -> None:
         limits = {"valid_from": begins, "valid_until": ends}
         give(alice, **{name: None if hours is None else now + hours * HOUR for name, hours in limits.items()})
         assert reason(alice) == expected
 
-    def test_of_a_role_decides_what_it_gives(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_window_of_a_role_decides_what_it_gives(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(principals.role("maker"))
         give(alice, "role:maker", valid_until=now - HOUR)
         assert reason(alice) == "no-grant"
 
-    def test_ends_on_the_instant(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_window_ends_on_the_instant(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice, valid_until=now)
         with transaction.atomic():
             before = decide(alice, MAKE, clock=lambda: now - dt.timedelta(microseconds=1))
@@ -194,26 +198,28 @@ class TestDjangoPermissions:
     def permission(self) -> Permission:
         return Permission.objects.get(content_type__app_label="auth", codename="add_group")
 
-    def test_of_the_user_count(self, alice: str, user: User, permission: Permission) -> None:
+    def test_django_permissions_of_the_user_count(self, alice: str, user: User, permission: Permission) -> None:
         user.user_permissions.add(permission)
         assert [reason(alice, permission=f"auth.{name}_group") for name in ("add", "change")] == ["granted", "no-grant"]
 
-    def test_of_a_group_count(self, alice: str, group: Group, permission: Permission) -> None:
+    def test_django_permissions_of_a_group_count(self, alice: str, group: Group, permission: Permission) -> None:
         group.permissions.add(permission)
         assert reason(alice, permission="auth.add_group") == "granted"
 
-    def test_of_a_superuser_are_all(self, alice: str, user: User) -> None:
+    def test_django_permissions_of_a_superuser_are_all(self, alice: str, user: User) -> None:
         User.objects.create(username="carol", is_superuser=True)
         assert reason(alice, permission="any.thing") == "no-grant"
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         assert reason(alice, permission="any.thing") == "granted"
 
-    def test_are_denied_as_others_are(self, alice: str, user: User, give: Give) -> None:
+    def test_django_permissions_are_denied_as_others_are(self, alice: str, user: User, give: Give) -> None:
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         give(alice, denies=True)
         assert reason(alice) == "denied"
 
-    def test_do_not_count_unless_they_are_wanted(self, alice: str, user: User, settings: Any) -> None:
+    def test_django_permissions_do_not_count_unless_they_are_wanted(
+        self, alice: str, user: User, settings: Any
+    ) -> None:
         settings.SECURECORE = settings.SECURECORE | {"DJANGO_PERMISSIONS": False}
         User.objects.filter(pk=user.pk).update(is_superuser=True)
         assert reason(alice, permission="any.thing") == "no-grant"
@@ -236,12 +242,12 @@ class TestRules:
             ("sc_grant_role", {"permission": "role:b", "object_type": "auth.group", "object_id": "1"}),
         ],
     )
-    def test_hold(self, now: dt.datetime, rule: str, values: dict[str, Any]) -> None:
+    def test_rules_hold(self, now: dt.datetime, rule: str, values: dict[str, Any]) -> None:
         row = {"principal": "user:1", "permission": MAKE, "granted_at": now} | values
         with pytest.raises(IntegrityError, match=rule):
             Grant.objects.create(**row)
 
-    def test_hold_for_windows(self, now: dt.datetime) -> None:
+    def test_rules_hold_for_windows(self, now: dt.datetime) -> None:
         with pytest.raises(IntegrityError, match="sc_grant_window"):
             Grant.objects.create(principal="a", permission="b", granted_at=now, valid_from=now, valid_until=now - HOUR)
 

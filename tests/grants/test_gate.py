@@ -28,11 +28,11 @@ ADD = Function.of("test_add", "SELECT CAST(%(a)s AS integer) + 1", {"a": "intege
 
 
 class TestMisuse:
-    def test_in_autocommit_mode_teaches(self, alice: str, now: dt.datetime) -> None:
+    def test_misuse_in_autocommit_mode_teaches(self, alice: str, now: dt.datetime) -> None:
         with pytest.raises(Misuse, match="no transaction is open"):
             decide(alice, MAKE, clock=lambda: now)
 
-    def test_in_a_savepoint_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_misuse_in_a_savepoint_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
         for use in (
             lambda: decide(alice, MAKE, clock=lambda: now),
@@ -43,7 +43,7 @@ class TestMisuse:
             with pytest.raises(Misuse, match="savepoint"), transaction.atomic(), transaction.atomic():
                 use()
 
-    def test_where_nothing_is_committed_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_misuse_where_nothing_is_committed_teaches(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
         transaction.set_autocommit(False)
         try:
@@ -55,7 +55,7 @@ class TestMisuse:
 
     @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
     @pytest.mark.parametrize("kind", ["advisory", "row"])
-    def test_at_another_isolation_level_teaches(
+    def test_misuse_at_another_isolation_level_teaches(
         self, alice: str, give: Give, settings: Any, level: str, kind: str
     ) -> None:
         if connection.vendor == "sqlite":
@@ -67,7 +67,7 @@ class TestMisuse:
                 cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
             decide(alice, MAKE, clock=clock.now)
 
-    def test_of_a_deferred_transaction_on_sqlite_teaches(self, alice: str, monkeypatch: Any) -> None:
+    def test_misuse_of_a_deferred_transaction_on_sqlite_teaches(self, alice: str, monkeypatch: Any) -> None:
         if connection.vendor != "sqlite":
             return
         monkeypatch.setattr(connections["default"], "transaction_mode", "DEFERRED")
@@ -84,7 +84,7 @@ class TestStatements:
         with nullcontext() if is_function else without_functions():
             yield
 
-    def test_know_the_caller_and_the_permission(self, alice: str, group: Group, give: Give) -> None:
+    def test_statements_know_the_caller_and_the_permission(self, alice: str, group: Group, give: Give) -> None:
         service, other = principals.service("payments"), "certificate:" + "x" * 43
         give(principals.group(group), "role:clerk")
         give(principals.role("clerk"))
@@ -104,7 +104,7 @@ class TestStatements:
 
 
 class TestRows:
-    def test_that_are_not_there_yet_are_made_and_held(self, alice: str, give: Give, settings: Any) -> None:
+    def test_rows_that_are_not_there_yet_are_made_and_held(self, alice: str, give: Give, settings: Any) -> None:
         """On connections that may prepare and that may not, before and after the transaction has begun."""
         settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
         give(alice)
@@ -140,7 +140,7 @@ class TestRowsOfAStatement:
 
     @pytest.mark.parametrize("begins", [False, True])
     @pytest.mark.parametrize("names", [(), ("user:4711",), ("user:4711", "group:1")])
-    def test_are_returned_by_close(self, names: tuple[str, ...], begins: bool) -> None:
+    def test_rows_of_a_statement_are_returned_by_close(self, names: tuple[str, ...], begins: bool) -> None:
         with transaction.atomic():
             if begins:
                 Group.objects.exists()
@@ -148,7 +148,7 @@ class TestRowsOfAStatement:
             assert gate.close(*names) == []
 
     @pytest.mark.parametrize("begins", [False, True])
-    def test_are_returned_by_enter(self, begins: bool) -> None:
+    def test_rows_of_a_statement_are_returned_by_enter(self, begins: bool) -> None:
         with transaction.atomic():
             if begins:
                 Group.objects.exists()
@@ -159,7 +159,7 @@ class TestOneTurn:
     """A revocation that begins its transaction is one statement behind the gate, with the same result as in others."""
 
     @pytest.mark.parametrize("threshold", [5, None])
-    def test_takes_what_was_named_and_nothing_else(
+    def test_one_turn_takes_what_was_named_and_nothing_else(
         self, alice: str, group: Group, give: Give, threshold: int | None
     ) -> None:
         bob = "user:4711"
@@ -190,7 +190,9 @@ class TestOneTurn:
         connection.close()
 
     @pytest.mark.parametrize("threshold", [5, None])
-    def test_that_joined_a_transaction_goes_with_it(self, alice: str, give: Give, threshold: int | None) -> None:
+    def test_one_turn_that_joined_a_transaction_goes_with_it(
+        self, alice: str, give: Give, threshold: int | None
+    ) -> None:
         """Also where the revocation is the first statement of the transaction, and could have committed."""
         give(alice)
         connection.close()
@@ -206,7 +208,7 @@ class TestOneTurn:
 
 
 class TestDeadlock:
-    def test_is_told_from_a_wait_that_was_too_long(self) -> None:
+    def test_deadlock_is_told_from_a_wait_that_was_too_long(self) -> None:
         class Cause(Exception):
             sqlstate = "40P01"
 
@@ -217,7 +219,7 @@ class TestDeadlock:
         assert not database.is_deadlock(error)
         assert not database.is_deadlock(None)
 
-    def test_is_begun_once_more_and_no_more(self) -> None:
+    def test_deadlock_is_begun_once_more_and_no_more(self) -> None:
         tries = []
 
         class Cause(Exception):
@@ -238,12 +240,12 @@ class TestDeadlock:
 
 
 class TestChecks:
-    def test_e604_an_advisory_gate_without_advisory_locks(self, settings: Any) -> None:
+    def test_checks_e604_an_advisory_gate_without_advisory_locks(self, settings: Any) -> None:
         for kind, wrong in (("auto", False), ("row", False), ("advisory", connection.vendor == "sqlite")):
             settings.SECURECORE = settings.SECURECORE | {"GATE": kind}
             assert [problem.id for problem in e604_gate()] == ["securecore.E604"] * wrong
 
-    def test_e605_a_mirror(self, monkeypatch: Any) -> None:
+    def test_checks_e605_a_mirror(self, monkeypatch: Any) -> None:
         assert e605_replica() == []
         monkeypatch.setattr("securecore.checks.grants._database", lambda: {"TEST": {"MIRROR": "primary"}})
         assert [problem.id for problem in e605_replica()] == ["securecore.E605"]

@@ -78,7 +78,7 @@ RELATED = [
 
 @pytest.mark.parametrize(("parent", "child"), RELATED)
 class TestOneRow:
-    def test_that_is_denied_by_its_parent_is_denied(
+    def test_one_row_that_is_denied_by_its_parent_is_denied(
         self, alice: str, give: Any, of: Any, parent: str, child: str
     ) -> None:
         give(alice)
@@ -86,7 +86,7 @@ class TestOneRow:
         assert not may(alice, of(child))
         assert may(alice, of(child, 6))
 
-    def test_that_is_denied_is_denied_as_its_parent(
+    def test_one_row_that_is_denied_is_denied_as_its_parent(
         self, alice: str, give: Any, of: Any, parent: str, child: str
     ) -> None:
         """Otherwise a caller could avoid the denial by a view that fetches the row as the parent model."""
@@ -95,7 +95,7 @@ class TestOneRow:
         assert not may(alice, of(parent))
         assert may(alice, of(parent, 6))
 
-    def test_that_is_granted_as_its_parent_is_granted(
+    def test_one_row_that_is_granted_as_its_parent_is_granted(
         self, alice: str, give: Any, of: Any, parent: str, child: str
     ) -> None:
         give(alice, obj=of(parent))

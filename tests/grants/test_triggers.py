@@ -84,7 +84,7 @@ def certificate(user: User, now: dt.datetime) -> Certificate:
 
 
 class TestGrant:
-    def test_counts_when_it_is_given_changed_and_taken(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_grant_counts_when_it_is_given_changed_and_taken(self, alice: str, give: Give, now: dt.datetime) -> None:
         with Counted(alice):
             give(alice)
         rows = Grant.objects.filter(principal=alice)
@@ -97,35 +97,35 @@ class TestGrant:
         rows.delete()
         assert epoch(alice) == before, "history concerns nobody"
 
-    def test_counts_when_it_is_deleted(self, alice: str, give: Give) -> None:
+    def test_grant_counts_when_it_is_deleted(self, alice: str, give: Give) -> None:
         give(alice)
         with Counted(alice):
             sql("DELETE FROM securecore_grant")
 
-    def test_counts_for_both_when_it_moves(self, alice: str, give: Give) -> None:
+    def test_grant_counts_for_both_when_it_moves(self, alice: str, give: Give) -> None:
         give(alice)
         with Counted(alice, "user:4711"):
             Grant.objects.update(principal="user:4711")
 
-    def test_that_does_not_change_counts_nothing(self, alice: str, give: Give) -> None:
+    def test_grant_that_does_not_change_counts_nothing(self, alice: str, give: Give) -> None:
         give(alice)
         before = epoch(alice)
         Grant.objects.update(permission=MAKE)
         assert epoch(alice) == before
 
-    def test_that_has_run_out_is_purged_without_counting(self, alice: str, give: Give, now: dt.datetime) -> None:
+    def test_grant_that_has_run_out_is_purged_without_counting(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice, valid_until=now - HOUR)
         before = epoch(alice)
         sql("DELETE FROM securecore_grant")
         assert epoch(alice) == before
 
-    def test_of_a_group_counts_for_its_members(self, alice: str, group: Group, give: Give) -> None:
+    def test_grant_of_a_group_counts_for_its_members(self, alice: str, group: Group, give: Give) -> None:
         with Counted(alice, principals.group(group)):
             give(principals.group(group))
         with Counted(alice):
             Grant.objects.update(revoked_at=clock.now())
 
-    def test_of_a_role_counts_for_its_holders(self, alice: str, group: Group, give: Give) -> None:
+    def test_grant_of_a_role_counts_for_its_holders(self, alice: str, group: Group, give: Give) -> None:
         give(principals.group(group), "role:maker")
         give("certificate:t", "role:maker")
         with Counted(alice, principals.group(group), "certificate:t", "role:maker"):
@@ -135,7 +135,7 @@ class TestGrant:
         give("role:maker", "things.break")
         assert epoch(alice) == before
 
-    def test_given_in_bulk_ignoring_conflicts_counts(self, alice: str, now: dt.datetime) -> None:
+    def test_grant_given_in_bulk_ignoring_conflicts_counts(self, alice: str, now: dt.datetime) -> None:
         """On SQLite the statement's OR IGNORE also applies inside the trigger."""
         with Counted(alice):
             Grant.objects.bulk_create([Grant(principal=alice, permission="a", granted_at=now)], ignore_conflicts=True)
@@ -145,17 +145,17 @@ class TestGrant:
 
 class TestUser:
     @pytest.mark.parametrize("change", [{"is_active": False}, {"is_staff": True}, {"is_superuser": True}])
-    def test_by_update_counts(self, alice: str, user: User, change: dict[str, Any]) -> None:
+    def test_user_by_update_counts(self, alice: str, user: User, change: dict[str, Any]) -> None:
         with Counted(alice):
             User.objects.filter(pk=user.pk).update(**change)
 
-    def test_by_sql_counts(self, alice: str, user: User) -> None:
+    def test_user_by_sql_counts(self, alice: str, user: User) -> None:
         with Counted(alice):
             sql(f"UPDATE auth_user SET is_staff = NOT is_staff WHERE id = {user.pk}")
 
     @pytest.mark.parametrize("change", [{"is_active": False}, {"is_staff": True}, {"is_superuser": True}])
     @pytest.mark.parametrize("way", ["save", "update", "SQL"])
-    def test_counts_once_whichever_way_it_changes(
+    def test_user_counts_once_whichever_way_it_changes(
         self, alice: str, user: User, change: dict[str, Any], way: str
     ) -> None:
         before = epoch(alice)
@@ -169,12 +169,12 @@ class TestUser:
             sql(f"UPDATE auth_user SET {name} = {value} WHERE id = {user.pk}")
         assert epoch(alice) == before + 1
 
-    def test_that_only_logs_in_counts_nothing(self, alice: str, user: User, now: dt.datetime) -> None:
+    def test_user_that_only_logs_in_counts_nothing(self, alice: str, user: User, now: dt.datetime) -> None:
         before = epoch(alice)
         User.objects.filter(pk=user.pk).update(last_login=now)
         assert epoch(alice) == before
 
-    def test_deactivated_loses_what_it_had(
+    def test_user_deactivated_loses_what_it_had(
         self, alice: str, user: User, session: Session, family: RefreshFamily
     ) -> None:
         issued = tokens.epochs.current(alice)
@@ -185,13 +185,13 @@ class TestUser:
         assert abs(family.revoked_at - clock.now()) < dt.timedelta(minutes=1)
         assert tokens.epochs.current(alice) > issued
 
-    def test_deleted_leaves_no_session(self, user: User, session: Session) -> None:
+    def test_user_deleted_leaves_no_session(self, user: User, session: Session) -> None:
         sql(f"DELETE FROM auth_user WHERE id = {user.pk}")
         assert not Session.objects.exists()
 
 
 class TestMembership:
-    def test_counts_whichever_way_it_changes(self, alice: str, user: User) -> None:
+    def test_membership_counts_whichever_way_it_changes(self, alice: str, user: User) -> None:
         group = Group.objects.create(name="people")
         for change in (
             lambda: group.user_set.add(user),
@@ -205,7 +205,7 @@ class TestMembership:
             with Counted(alice):
                 change()
 
-    def test_counts_once(self, alice: str, user: User) -> None:
+    def test_membership_counts_once(self, alice: str, user: User) -> None:
         group = Group.objects.create(name="people")
         before = epoch(alice)
         user.groups.add(group)
@@ -213,7 +213,7 @@ class TestMembership:
         group.user_set.remove(user)
         assert epoch(alice) == before + 2
 
-    def test_from_before_the_triggers_counts_when_it_ends(self, alice: str, user: User) -> None:
+    def test_membership_from_before_the_triggers_counts_when_it_ends(self, alice: str, user: User) -> None:
         """SQLite's trigger for DELETE inserts no gate, so the gate must be there before."""
         triggers.remove()
         group = Group.objects.create(name="people")
@@ -224,7 +224,7 @@ class TestMembership:
 
 
 class TestDjangoPermission:
-    def test_of_a_user_and_of_a_group_counts(self, alice: str, user: User, group: Group) -> None:
+    def test_django_permission_of_a_user_and_of_a_group_counts(self, alice: str, user: User, group: Group) -> None:
         permission = Permission.objects.first()
         assert permission
         for holder in (user.user_permissions, group.permissions):
@@ -233,7 +233,7 @@ class TestDjangoPermission:
             with Counted(alice):
                 holder.through.objects.all().delete()
 
-    def test_that_is_deleted_counts(self, alice: str, group: Group) -> None:
+    def test_django_permission_that_is_deleted_counts(self, alice: str, group: Group) -> None:
         permission = Permission.objects.first()
         assert permission
         group.permissions.add(permission)
@@ -242,7 +242,7 @@ class TestDjangoPermission:
 
 
 class TestCertificate:
-    def test_revoked_by_update_ends_what_is_bound_to_it(
+    def test_certificate_revoked_by_update_ends_what_is_bound_to_it(
         self, certificate: Certificate, session: Session, family: RefreshFamily
     ) -> None:
         with Counted("certificate:t"):
@@ -250,16 +250,18 @@ class TestCertificate:
         assert not Session.objects.exists()
         assert not RefreshFamily.objects.filter(revoked_at=None).exists()
 
-    def test_given_to_another_counts(self, certificate: Certificate) -> None:
+    def test_certificate_given_to_another_counts(self, certificate: Certificate) -> None:
         with Counted("certificate:t"):
             Certificate.objects.update(user=None)
 
-    def test_inserted_as_revoked_ends_what_is_bound_to_it(self, session: Session, now: dt.datetime) -> None:
+    def test_certificate_inserted_as_revoked_ends_what_is_bound_to_it(self, session: Session, now: dt.datetime) -> None:
         with Counted("certificate:t"):
             Certificate.objects.create(thumbprint="t", not_after=now + HOUR, enrolled_at=now, revoked_at=now)
         assert not Session.objects.exists()
 
-    def test_that_expired_is_purged_without_counting(self, certificate: Certificate, now: dt.datetime) -> None:
+    def test_certificate_that_expired_is_purged_without_counting(
+        self, certificate: Certificate, now: dt.datetime
+    ) -> None:
         Certificate.objects.update(not_after=now - HOUR)
         before = epoch("certificate:t")
         Certificate.objects.all()._raw_delete(using="default")
@@ -280,11 +282,11 @@ def test_note_change_counts_what_no_trigger_sees(alice: str) -> None:
 
 
 class TestBeingThere:
-    def test_none_is_missing(self) -> None:
+    def test_being_there_none_is_missing(self) -> None:
         assert triggers.missing() == []
         assert w606_triggers(databases=["default"]) == []
 
-    def test_a_missing_one_is_named_and_comes_back(self) -> None:
+    def test_being_there_a_missing_one_is_named_and_comes_back(self) -> None:
         (table, name), *_ = triggers._dialect().installed()  # type: ignore[union-attr]
         sql(f'DROP TRIGGER {name} ON "{table}"' if connection.vendor == "postgresql" else f"DROP TRIGGER {name}")
         assert triggers.missing() == [name]
@@ -293,19 +295,19 @@ class TestBeingThere:
         triggers.install()
         assert triggers.missing() == []
 
-    def test_all_of_them_can_be_taken_away(self) -> None:
+    def test_being_there_all_of_them_can_be_taken_away(self) -> None:
         triggers.remove()
         assert len(triggers.missing()) == len(every_rule(triggers._dialect()))  # type: ignore[arg-type]
         triggers.install()
         assert triggers.missing() == []
 
-    def test_installing_what_is_there_is_one_query(self, django_assert_num_queries: Any) -> None:
+    def test_being_there_installing_what_is_there_is_one_query(self, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(1):
             triggers.install()
 
     @isolate_apps("django.contrib.auth")
     @pytest.mark.parametrize("dialect", [PostgreSQL, SQLite])
-    def test_follow_a_user_model_with_a_key_of_another_kind(self, dialect: Any, monkeypatch: Any) -> None:
+    def test_being_there_follow_a_user_model_with_a_key_of_another_kind(self, dialect: Any, monkeypatch: Any) -> None:
         class Account(models.Model):
             key = models.UUIDField(primary_key=True, db_column="account_key")
             is_active = models.BooleanField(default=True, db_column="enabled")
@@ -325,14 +327,14 @@ class TestBeingThere:
 
 @pytest.mark.django_db(transaction=True)
 class TestSurviving:
-    def test_a_flush(self, alice: str, give: Give) -> None:
+    def test_surviving_a_flush(self, alice: str, give: Give) -> None:
         give(alice)
         call_command("flush", verbosity=0, interactive=False)
         assert triggers.missing() == []
         assert not Gate.objects.exists()
 
     @pytest.mark.parametrize("model", [Gate, Session, Certificate])
-    def test_a_table_that_a_migration_rebuilds(self, model: type[models.Model]) -> None:
+    def test_surviving_a_table_that_a_migration_rebuilds(self, model: type[models.Model]) -> None:
         """SQLite creates another table and renames it, which fails if a trigger names the table."""
         name = model._meta.pk.name
         other = next(field for field in model._meta.concrete_fields if field.name != name and not field.is_relation)
@@ -347,7 +349,7 @@ class TestSurviving:
         triggers.after_migrate(using="default")
         assert triggers.missing() == []
 
-    def test_an_unapplied_app(self, user: User) -> None:
+    def test_surviving_an_unapplied_app(self, user: User) -> None:
         """The remaining triggers would name dropped tables, also if ``migrate`` fails halfway."""
         triggers.before_migrate(using="default")
         MigrationExecutor(connection).migrate([("securecore", None)])
@@ -357,7 +359,7 @@ class TestSurviving:
             call_command("migrate", "securecore", verbosity=0)
         assert triggers.missing() == []
 
-    def test_other_databases_are_left_alone(self) -> None:
+    def test_surviving_other_databases_are_left_alone(self) -> None:
         triggers.remove()
         triggers.after_migrate(using="another")
         assert triggers.missing()

@@ -241,12 +241,12 @@ def test_a_page_that_begins_a_session_is_not_kept(caller: Any) -> None:
 
 class TestPublicResponse:
     @pytest.mark.parametrize("url", ["/public", "/public/handler"])
-    def test_is_kept_for_everybody(self, caller: Any, url: str) -> None:
+    def test_public_response_is_kept_for_everybody(self, caller: Any, url: str) -> None:
         answers = [caller("certificate", name)(url) for name in ("alice", "bob", "alice")]
         assert len({answer.content for answer in answers}) == 1
         assert answers[0]["Cache-Control"] == "max-age=60"
 
-    def test_is_only_for_who_may_see_it(self, caller: Any, mtls_client: Any) -> None:
+    def test_public_response_is_only_for_who_may_see_it(self, caller: Any, mtls_client: Any) -> None:
         """The decorator stands above the handler, so that a stored page does not skip the authentication."""
         assert caller("certificate", "alice")("/public/handler").status_code == 200
         refused = mtls_client(None).get("/public/handler", HTTP_AUTHORIZATION="DPoP forged")
@@ -270,23 +270,23 @@ class TestSharedCaches:
             ("private, max-age=5", "private, max-age=5"),
         ],
     )
-    def test_keep_no_page_of_a_caller(self, caller: Any, kind: str, said: str, becomes: str) -> None:
+    def test_shared_caches_keep_no_page_of_a_caller(self, caller: Any, kind: str, said: str, becomes: str) -> None:
         answer = caller(kind, "alice")(f"/page?Cache-Control={said}" if said else "/page")
         assert answer["Cache-Control"] == becomes
         for name in ("CDN-Cache-Control", "X-Accel-Expires"):
             assert name not in caller(kind, "alice")(f"/page?{name}=60")
 
-    def test_are_told_by_what_the_page_varies(self, caller: Any) -> None:
+    def test_shared_caches_are_told_by_what_the_page_varies(self, caller: Any) -> None:
         answers = [caller(kind, "alice")("/page?Cache-Control=max-age=60")["Vary"] for kind in CALLERS[:3]]
         assert answers == ["Client-Cert", "Cookie", "Authorization, Dpop"]
 
-    def test_keep_a_page_of_nobody_as_the_view_says(self, caller: Any) -> None:
+    def test_shared_caches_keep_a_page_of_nobody_as_the_view_says(self, caller: Any) -> None:
         answer = caller("nobody", "")("/page?Cache-Control=public,max-age=60&X-Accel-Expires=60")
         assert (answer["Cache-Control"], answer["X-Accel-Expires"]) == ("public,max-age=60", "60")
         assert "Cache-Control" not in caller("nobody", "")("/page")
 
     @pytest.mark.parametrize("url", ["/oauth/jwks", "/.well-known/oauth-authorization-server"])
-    def test_keep_what_is_public(self, caller: Any, url: str) -> None:
+    def test_shared_caches_keep_what_is_public(self, caller: Any, url: str) -> None:
         assert caller("certificate", "alice")(url)["Cache-Control"] == "public, max-age=300"
 
 

@@ -64,7 +64,7 @@ class TestAway:
             ("DELETE", "/auth/sessions/00000000-0000-0000-0000-000000000000"),
         ],
     )
-    def test_is_503_at_every_statement(
+    def test_away_is_503_at_every_statement(
         self, client: MutualTLSClient, method: str, path: str, after: int, error: Exception
     ) -> None:
         with away(error, after=after), recorded() as events:
@@ -76,7 +76,7 @@ class TestAway:
         ("path", "after"),
         [("/users", 0), ("/users", 1), ("/auth/sessions", 0), ("/auth/sessions", 1), ("/token-only", 0)],
     )
-    def test_is_503_for_reads(self, client: MutualTLSClient, path: str, after: int) -> None:
+    def test_away_is_503_for_reads(self, client: MutualTLSClient, path: str, after: int) -> None:
         token = client.post(
             "/oauth/token", "grant_type=urn:securecore:grant-type:certificate", content_type=FORM
         ).json()
@@ -87,37 +87,37 @@ class TestAway:
             assert is_503(client.get(path, **sent))
 
     @pytest.mark.django_db(transaction=True)
-    def test_is_503_when_a_session_is_saved(self, client: MutualTLSClient) -> None:
+    def test_away_is_503_when_a_session_is_saved(self, client: MutualTLSClient) -> None:
         with away(GONE[0], after=1):  # certificate, session and user; then the write of the session
             answer = client.post("/session", {"value": "x"})
         assert is_503(answer)
         assert client.get("/session").json() == {"value": None, "user": "alice"}
 
     @pytest.mark.parametrize("after", [0, 1])
-    def test_is_503_for_a_revocation_which_did_not_happen(self, client: MutualTLSClient, after: int) -> None:
+    def test_away_is_503_for_a_revocation_which_did_not_happen(self, client: MutualTLSClient, after: int) -> None:
         answer = client.post("/oauth/token", "grant_type=urn:securecore:grant-type:certificate", content_type=FORM)
         token = answer.json()["access_token"]
         with away(GONE[0], after=after):
             assert is_503(client.post("/oauth/revoke", f"token={token}", content_type=FORM))
         assert client.get("/token-only", HTTP_AUTHORIZATION=f"Bearer {token}").status_code == 200
 
-    def test_is_not_noticed_by_who_needs_nothing(self, mtls_client: Clients) -> None:
+    def test_away_is_not_noticed_by_who_needs_nothing(self, mtls_client: Clients) -> None:
         with away(GONE[0]):
             assert mtls_client(None).get("/seen").status_code == 200
 
-    def test_is_over_when_it_is_back(self, client: MutualTLSClient) -> None:
+    def test_away_is_over_when_it_is_back(self, client: MutualTLSClient) -> None:
         with away(GONE[0]):
             assert is_503(client.get("/session"))
         assert client.get("/session").json()["user"] == "alice"
 
-    def test_is_503_when_a_middleware_asks(self, client: MutualTLSClient, settings: Any) -> None:
+    def test_away_is_503_when_a_middleware_asks(self, client: MutualTLSClient, settings: Any) -> None:
         settings.MIDDLEWARE = [*settings.MIDDLEWARE[:-1], "tests.http.urls.Asking", settings.MIDDLEWARE[-1]]
         client.handler.load_middleware()
         client.raise_request_exception = False
         with away(GONE[0], after=1):
             assert is_503(client.get("/seen"))
 
-    def test_is_503_when_csrf_tokens_live_in_the_session(self, client: MutualTLSClient, settings: Any) -> None:
+    def test_away_is_503_when_csrf_tokens_live_in_the_session(self, client: MutualTLSClient, settings: Any) -> None:
         settings.CSRF_USE_SESSIONS = True
         client.raise_request_exception = False
         with away(GONE[0], after=1):

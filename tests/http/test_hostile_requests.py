@@ -28,7 +28,7 @@ def sent(client: MutualTLSClient, path: str, body: bytes, content_type: str, **h
 class TestCharset:
     @pytest.mark.parametrize("name", ["punycode", "PunyCode", "idna", "undefined", "hex", "base64", "rot13", "zlib"])
     @pytest.mark.parametrize("path", ["/auth/login", "/oauth/token", "/views/idempotent", "/session"])
-    def test_that_is_no_text_or_takes_quadratic_time_is_refused(
+    def test_charset_that_is_no_text_or_takes_quadratic_time_is_refused(
         self, mtls_client: Clients, name: str, path: str
     ) -> None:
         """Python takes 17 s to decode a form of 600 KB in punycode, and Django decodes it for anonymous clients too."""
@@ -45,7 +45,7 @@ class TestCharset:
             "text/plain; a*=nothing''%41",  # Django decodes every parameter of this form
         ],
     )
-    def test_is_refused_before_django_decodes_the_query_in_it(
+    def test_charset_is_refused_before_django_decodes_the_query_in_it(
         self, client: MutualTLSClient, method: str, kind: str
     ) -> None:
         """Django decodes the query while it makes the request, before any middleware: the exception left the WSGI
@@ -54,7 +54,7 @@ class TestCharset:
         assert (answer.status_code, answer.json()["code"]) == (400, "charset-refused")
 
     @pytest.mark.parametrize("name", ["utf-8", "UTF-8", "iso-8859-1", "us-ascii", "utf-16", "koi8-r", "nothing", ""])
-    def test_that_is_text_is_not(self, client: MutualTLSClient, name: str) -> None:
+    def test_charset_that_is_text_is_not(self, client: MutualTLSClient, name: str) -> None:
         answer = sent(client, "/session", b"value=a", f"{FORM}; charset={name}")
         assert b"charset-refused" not in answer.content
 

@@ -34,7 +34,7 @@ def problem(answer: Any) -> Any:
 
 class TestRefused:
     @BOTH
-    def test_says_what_the_caller_may_know(self, client: Client, prefix: str) -> None:
+    def test_refused_says_what_the_caller_may_know(self, client: Client, prefix: str) -> None:
         answer = client.get(f"{prefix}/raises/refused")
         assert problem(answer) == {
             "type": "urn:securecore:problem:payment-required",
@@ -46,7 +46,7 @@ class TestRefused:
         assert (answer["X-Price"], answer["Cache-Control"]) == ("0", "no-store")
 
     @BOTH
-    def test_is_one_event(self, client: Client, prefix: str) -> None:
+    def test_refused_is_one_event(self, client: Client, prefix: str) -> None:
         with recorded() as events:
             client.get(f"{prefix}/raises/refused?q=secret")
         assert events == [
@@ -60,12 +60,12 @@ class TestRefused:
         ]
 
     @pytest.mark.parametrize("refusal", every_refusal(), ids=lambda refusal: refusal.code)
-    def test_of_every_kind_can_be_answered(self, rf: Any, refusal: Any) -> None:
+    def test_refused_of_every_kind_can_be_answered(self, rf: Any, refusal: Any) -> None:
         answer = problem_response(rf.get("/"), refusal())
         assert answer.status_code == refusal.status
         assert ("Retry-After" in answer) is (refusal.status == 503 or refusal.code == "idempotency-in-progress")
 
-    def test_keeps_the_cause_for_the_event(self, rf: Any) -> None:
+    def test_refused_keeps_the_cause_for_the_event(self, rf: Any) -> None:
         refusal = every_refusal()[0]()
         refusal.__cause__ = ValueError("the proxy sent nonsense")
         with recorded() as events:
@@ -76,7 +76,7 @@ class TestRefused:
 
 class TestDatabaseAway:
     @BOTH
-    def test_is_503_with_retry_after(self, client: Client, prefix: str) -> None:
+    def test_database_away_is_503_with_retry_after(self, client: Client, prefix: str) -> None:
         with recorded() as events:
             answer = client.get(f"{prefix}/raises/away")
         assert (answer.status_code, answer["Retry-After"]) == (503, "1")
@@ -85,54 +85,54 @@ class TestDatabaseAway:
         assert [event.path for event in of_kind(events, DatabaseAway)] == [f"{prefix}/raises/away"]
 
     @BOTH
-    def test_that_was_only_busy_says_so(self, client: Client, prefix: str) -> None:
+    def test_database_away_that_was_only_busy_says_so(self, client: Client, prefix: str) -> None:
         answer = client.get(f"{prefix}/raises/locked")
         assert (answer.status_code, answer["Retry-After"], problem(answer)["code"]) == (503, "1", "busy")
 
 
 class TestRestFramework:
-    def test_not_found_is_a_problem(self, client: Client) -> None:
+    def test_rest_framework_not_found_is_a_problem(self, client: Client) -> None:
         answer = client.get("/api/raises/not-found")
         assert (answer.status_code, problem(answer)["code"]) == (404, "not-found")
 
-    def test_permission_denied_is_a_problem(self, client: Client) -> None:
+    def test_rest_framework_permission_denied_is_a_problem(self, client: Client) -> None:
         answer = client.get("/api/raises/denied")
         assert (answer.status_code, problem(answer)["code"]) == (403, "permission-denied")
 
-    def test_throttled_keeps_its_header(self, client: Client) -> None:
+    def test_rest_framework_throttled_keeps_its_header(self, client: Client) -> None:
         answer = client.get("/api/raises/throttled")
         assert (answer.status_code, answer["Retry-After"], problem(answer)["code"]) == (429, "7", "throttled")
         assert "7" in problem(answer)["detail"]
 
-    def test_invalid_input_keeps_its_errors(self, client: Client) -> None:
+    def test_rest_framework_invalid_input_keeps_its_errors(self, client: Client) -> None:
         answer = client.get("/api/raises/invalid")
         assert (answer.status_code, problem(answer)["code"]) == (400, "invalid")
         assert problem(answer)["errors"] == {"amount": ["Too much."]}
 
-    def test_failed_authentication_keeps_its_header(self, client: Client) -> None:
+    def test_rest_framework_failed_authentication_keeps_its_header(self, client: Client) -> None:
         answer = client.get("/api/raises/failed")
         assert (answer.status_code, problem(answer)["code"]) == (401, "authentication-failed")
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
-    def test_missing_authentication_keeps_its_header(self, client: Client) -> None:
+    def test_rest_framework_missing_authentication_keeps_its_header(self, client: Client) -> None:
         answer = client.get("/protected")
         assert (answer.status_code, problem(answer)["code"]) == (401, "authentication-required")
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
-    def test_wrong_method_keeps_its_header(self, client: Client) -> None:
+    def test_rest_framework_wrong_method_keeps_its_header(self, client: Client) -> None:
         answer = client.post("/api/raises/refused")
         assert (answer.status_code, problem(answer)["code"]) == (405, "method-not-allowed")
         assert "GET" in answer["Allow"]
 
     @BOTH
-    def test_endless_recursion_stays_a_500(self, prefix: str) -> None:
+    def test_rest_framework_endless_recursion_stays_a_500(self, prefix: str) -> None:
         """Only the recursion in a JSON parser is the sender's fault."""
         client = MutualTLSClient()
         client.raise_request_exception = False
         assert client.get(f"{prefix}/raises/endless").status_code == 500
 
     @BOTH
-    def test_programming_mistake_stays_a_500(self, prefix: str) -> None:
+    def test_rest_framework_programming_mistake_stays_a_500(self, prefix: str) -> None:
         client = MutualTLSClient()
         client.raise_request_exception = False
         answer = client.get(f"{prefix}/raises/mistake")

@@ -30,26 +30,26 @@ def is_replay(response: Any) -> bool:
 
 class TestUnknownPlace:
     @pytest.mark.parametrize("name", [name for name in REFUSED if not name.startswith("declared")])
-    def test_refuses_a_key_under_the_middleware(self, post: Any, middleware: None, name: str) -> None:
+    def test_unknown_place_refuses_a_key_under_the_middleware(self, post: Any, middleware: None, name: str) -> None:
         response = post(f"/refused/{name}?let-me-in")
         assert (response.status_code, response.json().get("code")) == (400, "idempotency-not-supported")
         assert (effects(), IdempotencyRecord.objects.count()) == (0, 0)
 
     @pytest.mark.parametrize("name", [name for name in REFUSED if name.startswith("declared")])
-    def test_refuses_a_key_under_a_decorator_of_the_class(self, post: Any, name: str) -> None:
+    def test_unknown_place_refuses_a_key_under_a_decorator_of_the_class(self, post: Any, name: str) -> None:
         response = post(f"/refused/{name}?let-me-in")
         assert (response.status_code, response.json().get("code")) == (400, "idempotency-not-supported")
         assert (effects(), IdempotencyRecord.objects.count()) == (0, 0)
 
-    def test_runs_a_request_without_a_key(self, post: Any, middleware: None) -> None:
+    def test_unknown_place_runs_a_request_without_a_key(self, post: Any, middleware: None) -> None:
         assert post("/refused/wraps?let-me-in", key=None).status_code == 201
         assert post("/refused/handler-closure?let-me-in", key=None).status_code == 201
 
-    def test_of_an_action_refuses_a_key(self, post: Any, middleware: None) -> None:
+    def test_unknown_place_of_an_action_refuses_a_key(self, post: Any, middleware: None) -> None:
         assert post("/actions/checked?let-me-in").json()["code"] == "idempotency-not-supported"
         assert post("/actions/extra").status_code == 201
 
-    def test_is_reported_at_start(self, middleware: None, capsys: Any, monkeypatch: Any) -> None:
+    def test_unknown_place_is_reported_at_start(self, middleware: None, capsys: Any, monkeypatch: Any) -> None:
         monkeypatch.setattr("securecore.checks.idempotency._SHOWN", 100)
         call_command("check", "--tag", "security")
         reported = capsys.readouterr().err
@@ -62,14 +62,16 @@ class TestUnknownPlace:
 
 class TestKnownPlace:
     @pytest.mark.parametrize("name", SERVED)
-    def test_has_one_effect_and_passes_the_check_again(self, post: Any, middleware: None, name: str) -> None:
+    def test_known_place_has_one_effect_and_passes_the_check_again(
+        self, post: Any, middleware: None, name: str
+    ) -> None:
         url = f"/served/{name}?let-me-in"
         assert post(url).status_code == 201
         assert is_replay(post(url))
         refused = post(url.partition("?")[0])
         assert (refused.status_code, effects()) == (500 if name == "raising" else 403, 1)
 
-    def test_of_a_view_that_another_view_calls_is_the_outer_one(self, post: Any, middleware: None) -> None:
+    def test_known_place_of_a_view_that_another_view_calls_is_the_outer_one(self, post: Any, middleware: None) -> None:
         """Both classes are served, but one request has one claim."""
         assert post("/inner").status_code == 201
         assert is_replay(post("/inner"))
@@ -77,7 +79,7 @@ class TestKnownPlace:
         assert effects() == 2
 
     @pytest.mark.parametrize(("name", "retention"), [("derived", 5), ("redeclared", 9)])
-    def test_has_the_policy_that_the_class_declares(
+    def test_known_place_has_the_policy_that_the_class_declares(
         self, post: Any, middleware: None, name: str, retention: int
     ) -> None:
         assert post(f"/served/{name}?let-me-in").status_code == 201
@@ -85,13 +87,13 @@ class TestKnownPlace:
         assert (record.expires_at - record.created_at).total_seconds() == retention
 
     @pytest.mark.parametrize("method", ["CHECK_PERMISSIONS", "INITIAL", "HANDLE_EXCEPTION", "DISPATCH"])
-    def test_is_no_other_method_of_the_class(self, mtls_client: Any, middleware: None, method: str) -> None:
+    def test_known_place_is_no_other_method_of_the_class(self, mtls_client: Any, middleware: None, method: str) -> None:
         """HTTP allows such methods, and the name of the method is the name of the handler."""
         response = mtls_client("alice").generic(method, "/actions/extra", headers={"Idempotency-Key": "k"})
         assert response.status_code == 405
         assert not IdempotencyRecord.objects.exists()
 
-    def test_runs_under_atomic_requests(self, post: Any, middleware: None) -> None:
+    def test_known_place_runs_under_atomic_requests(self, post: Any, middleware: None) -> None:
         connection.settings_dict["ATOMIC_REQUESTS"] = True
         try:
             assert post("/served/class?let-me-in").status_code == 201
@@ -115,21 +117,21 @@ class TestWrongPlace:
             idempotent,
         ],
     )
-    def test_outside_another_decorator_is_told_at_import(self, around: Any) -> None:
+    def test_wrong_place_outside_another_decorator_is_told_at_import(self, around: Any) -> None:
         with pytest.raises(Misuse, match="under every other decorator"):
             idempotent(around(view))
 
     @pytest.mark.parametrize("of", [View.as_view(), APIView.as_view(), api_view(["POST"])(view), APIView.dispatch])
-    def test_outside_dispatch_is_told_at_import(self, of: Any) -> None:
+    def test_wrong_place_outside_dispatch_is_told_at_import(self, of: Any) -> None:
         with pytest.raises(Misuse, match="on the class"):
             idempotent(of)
 
-    def test_of_a_partial_is_told_at_import(self) -> None:
+    def test_wrong_place_of_a_partial_is_told_at_import(self) -> None:
         with pytest.raises(Misuse, match="partial"):
             idempotent(partial(view))
 
     @pytest.mark.parametrize("name", ["post", "dispatch"])
-    def test_of_method_decorator_is_told_at_the_first_request(
+    def test_wrong_place_of_method_decorator_is_told_at_the_first_request(
         self, mtls_client: Any, users: dict[str, User], name: str
     ) -> None:
         with pytest.raises(Misuse, match="on the class"):

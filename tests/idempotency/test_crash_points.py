@@ -65,7 +65,9 @@ class TestOneTransaction:
     @pytest.mark.parametrize(
         "point", ["before-claim", "after-claim", "after-effect", "before-store", "after-store", "before-commit"]
     )
-    def test_crash_before_the_commit_leaves_nothing(self, here: Place, url: str, key: str, point: str) -> None:
+    def test_one_transaction_crash_before_the_commit_leaves_nothing(
+        self, here: Place, url: str, key: str, point: str
+    ) -> None:
         crash(here, url, key, point)
         assert rows(here, key) == 0
         first, second = retry(here, url, key), retry(here, url, key)
@@ -73,7 +75,7 @@ class TestOneTransaction:
         assert first.body == second.body
         assert rows(here, key) == 1
 
-    def test_crash_after_the_commit_leaves_all(self, here: Place, url: str, key: str) -> None:
+    def test_one_transaction_crash_after_the_commit_leaves_all(self, here: Place, url: str, key: str) -> None:
         crash(here, url, key, "after-commit")
         assert rows(here, key) == 1
         first, second = retry(here, url, key), retry(here, url, key)
@@ -97,7 +99,7 @@ class TestLease:
             ("after-store", 1, 1),
         ],
     )
-    def test_crash_is_survived(self, here: Place, key: str, point: str, attempts: int, calls: int) -> None:
+    def test_lease_crash_is_survived(self, here: Place, key: str, point: str, attempts: int, calls: int) -> None:
         crash(here, "/leased", key, point)
         told = json.loads(retry(here, "/leased", key).body)
         assert told["attempt"] == attempts

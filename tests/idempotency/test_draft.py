@@ -39,7 +39,7 @@ def _parsed(vector: dict[str, Any]) -> str | None:
 
 class TestSection2_1Syntax:
     @pytest.mark.parametrize("name", ITEM_FILES)
-    def test_is_an_item_whose_value_is_a_string(self, name: str) -> None:
+    def test_section2_1_syntax_is_an_item_whose_value_is_a_string(self, name: str) -> None:
         """Every valid String of 1 to 255 characters gives its value; every broken one is refused."""
         vectors = _items(name)
         assert vectors
@@ -51,11 +51,11 @@ class TestSection2_1Syntax:
                 assert _parsed(vector) is None, vector["name"]
 
     @pytest.mark.parametrize("name", ["boolean", "binary", "date", "display-string"])
-    def test_no_other_kind_of_item_is_a_key(self, name: str) -> None:
+    def test_section2_1_syntax_no_other_kind_of_item_is_a_key(self, name: str) -> None:
         for vector in _items(name):
             assert _parsed(vector) is None, vector["name"]
 
-    def test_a_token_or_a_number_is_the_bare_key_that_clients_send(self) -> None:
+    def test_section2_1_syntax_a_token_or_a_number_is_the_bare_key_that_clients_send(self) -> None:
         """Beyond the draft, as Stripe, Adyen and PayPal accept it: quoted or not, it is one key."""
         for vector in [*_items("token"), *_items("number")]:
             if not vector.get("must_fail") and vector["raw"][0][:1].isalnum():
@@ -63,55 +63,57 @@ class TestSection2_1Syntax:
                 assert _parsed(vector) == raw == parse_key(f'"{raw}"'), vector["name"]
 
     @pytest.mark.parametrize("parameters", [";a=1", "; a", ';a="x;y";b=?1;c=:aGk=:;d=tok/en;e=-1.5;f=@1'])
-    def test_parameters_of_the_item_mean_nothing(self, parameters: str) -> None:
+    def test_section2_1_syntax_parameters_of_the_item_mean_nothing(self, parameters: str) -> None:
         assert parse_key(f'"k"{parameters}') == "k"
 
     @pytest.mark.parametrize("parameters", [";", ";A=1", "a=1", ";a=", ";a=1,", ';a="open'])
-    def test_broken_parameters_break_the_item(self, parameters: str) -> None:
+    def test_section2_1_syntax_broken_parameters_break_the_item(self, parameters: str) -> None:
         with pytest.raises(IdempotencyKeyMalformed):
             parse_key(f'"k"{parameters}')
 
-    def test_two_fields_in_one_request_are_refused(self, post: Any) -> None:
+    def test_section2_1_syntax_two_fields_in_one_request_are_refused(self, post: Any) -> None:
         for joined in ('"a", "b"', "a,b", '"a","a"'):
             assert post(URL, key=joined).json()["code"] == "idempotency-key-malformed"
         assert effects() == 0
 
 
 class TestSection2_2Uniqueness:
-    def test_another_payload_needs_another_key(self, post: Any) -> None:
+    def test_section2_2_uniqueness_another_payload_needs_another_key(self, post: Any) -> None:
         assert post(URL, {"a": 1}).status_code == 201
         assert post(URL, {"a": 2}).status_code == 422
         assert post(URL, {"a": 2}, key="k-2").status_code == 201
 
-    def test_a_uuid_is_a_key(self, post: Any) -> None:
+    def test_section2_2_uniqueness_a_uuid_is_a_key(self, post: Any) -> None:
         assert post(URL, key='"8e03978e-40d5-43e8-bc93-6894a57f9324"').status_code == 201
 
 
 class TestSection2_3ValidityAndExpiry:
-    def test_the_policy_of_expiry_is_published(self) -> None:
+    def test_section2_3_validity_and_expiry_the_policy_of_expiry_is_published(self) -> None:
         assert "| `retention` | 86400, a day |" in Path(ROOT / "docs" / "idempotency.md").read_text()
 
-    def test_a_key_that_expired_is_a_new_one(self, post: Any, now: Any) -> None:
+    def test_section2_3_validity_and_expiry_a_key_that_expired_is_a_new_one(self, post: Any, now: Any) -> None:
         first = post(URL)
         IdempotencyRecord.objects.update(expires_at=now)
         assert post(URL).content != first.content
 
 
 class TestSection2_4Fingerprint:
-    def test_is_a_checksum_of_the_entire_payload(self, post: Any) -> None:
+    def test_section2_4_fingerprint_is_a_checksum_of_the_entire_payload(self, post: Any) -> None:
         post(URL, {"a": 1})
         assert len(bytes(IdempotencyRecord.objects.get().fingerprint)) == 32
         assert post(f"{URL}?b=1", {"a": 1}).status_code == 422
 
 
 class TestSection2_6EnforcementScenarios:
-    def test_the_first_request_is_processed_normally(self, post: Any) -> None:
+    def test_section2_6_enforcement_scenarios_the_first_request_is_processed_normally(self, post: Any) -> None:
         first = post(URL)
         assert first.status_code == 201
         assert "Idempotency-Replayed" not in first
 
     @pytest.mark.parametrize("body", [{}, {"outcome": "refused"}])
-    def test_a_retry_gets_the_result_success_or_error(self, post: Any, body: Any) -> None:
+    def test_section2_6_enforcement_scenarios_a_retry_gets_the_result_success_or_error(
+        self, post: Any, body: Any
+    ) -> None:
         first, retry = post(URL, body), post(URL, body)
         assert (retry.status_code, retry.content) == (first.status_code, first.content)
 
@@ -119,10 +121,10 @@ class TestSection2_6EnforcementScenarios:
 class TestSection2_7ErrorScenarios:
     """The 409 for a request that is still running is tested in tests/races and test_lease.py."""
 
-    def test_a_missing_key_is_400(self, post: Any) -> None:
+    def test_section2_7_error_scenarios_a_missing_key_is_400(self, post: Any) -> None:
         self._expect_problem(post(URL, key=None), 400)
 
-    def test_a_reused_key_is_422(self, post: Any) -> None:
+    def test_section2_7_error_scenarios_a_reused_key_is_422(self, post: Any) -> None:
         post(URL, {"a": 1})
         self._expect_problem(post(URL, {"a": 2}), 422)
 
@@ -135,11 +137,13 @@ class TestSection2_7ErrorScenarios:
 
 class TestSection5SecurityConsiderations:
     @pytest.mark.parametrize("key", ["'; DROP TABLE--", "../../etc/passwd", "a b", "{}", "é"])
-    def test_the_key_is_validated_before_any_request_is_processed(self, post: Any, key: str) -> None:
+    def test_section5_security_considerations_the_key_is_validated_before_any_request_is_processed(
+        self, post: Any, key: str
+    ) -> None:
         assert post(URL, key=key).json()["code"] == "idempotency-key-malformed"
         assert effects() == 0
 
-    def test_the_lookup_key_is_composite(self, post: Any) -> None:
+    def test_section5_security_considerations_the_lookup_key_is_composite(self, post: Any) -> None:
         """A guessed key of another caller has no record: the principal, the method and the route are part of the
         lookup.
         """

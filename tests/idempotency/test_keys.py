@@ -8,7 +8,7 @@ from securecore.idempotency import fingerprint_of, is_final, parse_key
 
 class TestParseKey:
     @pytest.mark.parametrize("presented", [None, ""])
-    def test_refuses_a_missing_one(self, presented: str | None) -> None:
+    def test_parse_key_refuses_a_missing_one(self, presented: str | None) -> None:
         with pytest.raises(IdempotencyKeyMissing):
             parse_key(presented)
 
@@ -25,7 +25,7 @@ class TestParseKey:
             ("x" * 255, "x" * 255),
         ],
     )
-    def test_takes_the_quoted_and_the_bare_spelling_for_one_key(self, presented: str, key: str) -> None:
+    def test_parse_key_takes_the_quoted_and_the_bare_spelling_for_one_key(self, presented: str, key: str) -> None:
         assert parse_key(presented) == key
 
     @pytest.mark.parametrize(
@@ -45,17 +45,17 @@ class TestParseKey:
             " ",
         ],
     )
-    def test_refuses_anything_else(self, presented: str) -> None:
+    def test_parse_key_refuses_anything_else(self, presented: str) -> None:
         with pytest.raises(IdempotencyKeyMalformed):
             parse_key(presented)
 
 
 class TestFingerprint:
-    def test_is_of_the_parts(self) -> None:
+    def test_fingerprint_is_of_the_parts(self) -> None:
         assert fingerprint_of(["a", "b"]) == fingerprint_of([b"a", "b"])
 
     @pytest.mark.parametrize("parts", [["a"], ["ab"], ["a", "b", ""], ["", "ab"], ["b", "a"], []])
-    def test_tells_apart_how_they_are_divided(self, parts: list[str]) -> None:
+    def test_fingerprint_tells_apart_how_they_are_divided(self, parts: list[str]) -> None:
         assert fingerprint_of(["a", "b"]) != fingerprint_of(parts)
 
 

@@ -86,7 +86,7 @@ def paying(bank: FarSide, *outcomes: Any) -> Any:
 
 
 class TestLease:
-    def test_is_committed_before_the_effect(self, ask: Any) -> None:
+    def test_lease_is_committed_before_the_effect(self, ask: Any) -> None:
         @idempotent(lease=LEASE)
         def view(request: Any) -> HttpResponse:
             assert not connection.in_atomic_block
@@ -97,7 +97,7 @@ class TestLease:
 
         assert ask(view).status_code == 200
 
-    def test_has_one_effect_and_equal_answers(self, ask: Any, bank: FarSide) -> None:
+    def test_lease_has_one_effect_and_equal_answers(self, ask: Any, bank: FarSide) -> None:
         view = paying(bank)
         first, second = ask(view), ask(view)
         assert first.content == second.content
@@ -105,7 +105,7 @@ class TestLease:
         assert len(bank.calls) == 1
         assert IdempotencyRecord.objects.get().leased_until is None
 
-    def test_of_a_process_that_died_keeps_others_out(self, ask: Any, at: Any, bank: FarSide) -> None:
+    def test_lease_of_a_process_that_died_keeps_others_out(self, ask: Any, at: Any, bank: FarSide) -> None:
         view = paying(bank, Crash())
         with pytest.raises(Crash):
             ask(view)
@@ -115,7 +115,7 @@ class TestLease:
                 ask(view)
         assert len(bank.calls) == 1
 
-    def test_that_ran_out_is_taken_over_with_the_same_key_for_the_far_side(
+    def test_lease_that_ran_out_is_taken_over_with_the_same_key_for_the_far_side(
         self, ask: Any, at: Any, bank: FarSide
     ) -> None:
         """At the other service at least once; once, since both requests have one key."""
@@ -130,7 +130,7 @@ class TestLease:
         assert (len(bank.calls), bank.effects) == (2, 1)
         assert [event.name for event in events] == ["securecore.idempotency.lease-taken-over"]
 
-    def test_stands_for_one_request(self, ask: Any, at: Any, bank: FarSide) -> None:
+    def test_lease_stands_for_one_request(self, ask: Any, at: Any, bank: FarSide) -> None:
         view = paying(bank, Crash())
         with pytest.raises(Crash):
             ask(view)
@@ -139,7 +139,7 @@ class TestLease:
             ask(view, '{"another": 1}')
 
     @pytest.mark.parametrize("outcome", [ZeroDivisionError(), HttpResponse(status=503)])
-    def test_is_given_back_when_there_is_no_final_answer(self, ask: Any, bank: FarSide, outcome: Any) -> None:
+    def test_lease_is_given_back_when_there_is_no_final_answer(self, ask: Any, bank: FarSide, outcome: Any) -> None:
         view = paying(bank, outcome)
         if isinstance(outcome, Exception):
             with pytest.raises(ZeroDivisionError):
@@ -149,22 +149,22 @@ class TestLease:
         assert ask(view).status_code == 201
         assert bank.effects == 1
 
-    def test_ends_with_a_final_refusal(self, ask: Any, bank: FarSide) -> None:
+    def test_lease_ends_with_a_final_refusal(self, ask: Any, bank: FarSide) -> None:
         view = paying(bank, OutOfPaper())
         assert [ask(view).status_code for _ in range(2)] == [422, 422]
         assert len(bank.calls) == 1
 
-    def test_inside_a_transaction_is_misuse(self, ask: Any, bank: FarSide) -> None:
+    def test_lease_inside_a_transaction_is_misuse(self, ask: Any, bank: FarSide) -> None:
         with pytest.raises(Misuse, match="commit by itself"), transaction.atomic():
             ask(paying(bank))
 
-    def test_needs_no_care_under_atomic_requests(self) -> None:
+    def test_lease_needs_no_care_under_atomic_requests(self) -> None:
         view: Any = idempotent(lease=LEASE)(lambda request: None)
         assert "default" in view._non_atomic_requests
 
 
 class TestFence:
-    def test_keeps_out_the_answer_of_whoever_lost_the_lease(self, ask: Any, at: Any, bank: FarSide) -> None:
+    def test_fence_keeps_out_the_answer_of_whoever_lost_the_lease(self, ask: Any, at: Any, bank: FarSide) -> None:
         """The first attempt is only slow. Its response must not replace the second's, so it gets
         the second's itself.
         """
@@ -181,7 +181,9 @@ class TestFence:
         assert firsts_answer.content == seconds_answer[0].content == ask(fast).content
         assert firsts_answer["Idempotency-Replayed"] == "true"
 
-    def test_asks_whoever_lost_it_to_come_again_while_the_second_runs(self, ask: Any, at: Any, bank: FarSide) -> None:
+    def test_fence_asks_whoever_lost_it_to_come_again_while_the_second_runs(
+        self, ask: Any, at: Any, bank: FarSide
+    ) -> None:
         crashing = paying(bank, Crash())
 
         @idempotent(lease=LEASE)
@@ -198,7 +200,7 @@ class TestFence:
         assert row.leased_until is not None
         assert row.leased_until > clock.now()  # the first attempt did not end the second's lease
 
-    def test_holds_beyond_the_retention(self, now: dt.datetime) -> None:
+    def test_fence_holds_beyond_the_retention(self, now: dt.datetime) -> None:
         """A claim from before the record expired does not match the claim after it."""
         names: dict[str, Any] = {"record": IdempotencyRecord._meta.pk.to_python("0" * 32), "fingerprint": b"f"}
         old = claim_lease(**names, now=now, lease=LEASE, retention=60)

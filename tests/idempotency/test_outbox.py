@@ -105,24 +105,24 @@ def shop(users: dict[str, User]) -> Iterator[Shop]:
 
 
 class TestOutbox:
-    def test_delivers_at_once(self, shop: Shop) -> None:
+    def test_outbox_delivers_at_once(self, shop: Shop) -> None:
         assert shop.order().status_code == 202
         assert shop.bank.payments == Order.objects.count() == 1
         assert not Outbox.objects.filter(delivered_at=None).exists()
 
-    def test_delivers_once_to_all_who_repeat_the_order(self, shop: Shop) -> None:
+    def test_outbox_delivers_once_to_all_who_repeat_the_order(self, shop: Shop) -> None:
         first, second = shop.order(), shop.order()
         shop.deliver_what_is_left()
         assert first.content == second.content
         assert len(shop.bank.calls) == Order.objects.count() == 1
 
-    def test_outlasts_a_bank_that_is_down(self, shop: Shop) -> None:
+    def test_outbox_outlasts_a_bank_that_is_down(self, shop: Shop) -> None:
         shop.bank.fails_with.append(ConnectionError())
         assert shop.order().status_code == 202
         shop.deliver_what_is_left()
         assert (len(shop.bank.calls), shop.bank.payments) == (2, 1)
 
-    def test_outlasts_the_process(self, shop: Shop) -> None:
+    def test_outbox_outlasts_the_process(self, shop: Shop) -> None:
         """The process dies after the bank paid and before this was stored: the same key is sent again."""
         shop.bank.fails_with.append(Died())
         with pytest.raises(Died):
@@ -132,7 +132,7 @@ class TestOutbox:
         assert (len(shop.bank.calls), shop.bank.payments) == (2, 1)
         assert Order.objects.count() == 1
 
-    def test_pays_another_order_again(self, shop: Shop) -> None:
+    def test_outbox_pays_another_order_again(self, shop: Shop) -> None:
         shop.order("one")
         shop.order("two")
         assert shop.bank.payments == 2

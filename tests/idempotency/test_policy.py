@@ -42,19 +42,19 @@ def was_replayed(response: Any) -> bool:
 
 
 class TestRequired:
-    def test_may_be_left_to_the_client(self, ask: Any) -> None:
+    def test_required_may_be_left_to_the_client(self, ask: Any) -> None:
         view = idempotent(required=False)(make)
         assert ask(view, key=None).content != ask(view, key=None).content
         assert ask(view).content == ask(view).content
 
 
 class TestRetention:
-    def test_is_how_long_a_response_is_repeated(self, ask: Any) -> None:
+    def test_retention_is_how_long_a_response_is_repeated(self, ask: Any) -> None:
         ask(idempotent(retention=60)(make))
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(seconds=60)
 
-    def test_is_a_day_by_default(self, ask: Any) -> None:
+    def test_retention_is_a_day_by_default(self, ask: Any) -> None:
         ask(idempotent(make))
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(days=1)
@@ -63,13 +63,13 @@ class TestRetention:
     @pytest.mark.parametrize(
         "value", [0, -1, "60", True, float("nan"), float("inf"), 1e300, dt.timedelta(1), Decimal(1)]
     )
-    def test_that_is_no_number_of_seconds_is_misuse(self, name: str, value: Any) -> None:
+    def test_retention_that_is_no_number_of_seconds_is_misuse(self, name: str, value: Any) -> None:
         with pytest.raises(Misuse, match=name):
             idempotent(**{name: value})
 
 
 class TestStores:
-    def test_what_the_view_says(self, ask: Any) -> None:
+    def test_stores_what_the_view_says(self, ask: Any) -> None:
         view = idempotent(stores=lambda status: status == 201)(make)
         assert not was_replayed(ask(view, "/?status=404"))
         assert not was_replayed(ask(view, "/?status=404"))
@@ -77,17 +77,17 @@ class TestStores:
         assert was_replayed(ask(view, "/?status=201"))
         assert effects() == 1
 
-    def test_more_than_by_default(self, ask: Any) -> None:
+    def test_stores_more_than_by_default(self, ask: Any) -> None:
         view = idempotent(stores=lambda status: True)(make)
         assert [was_replayed(ask(view, "/?status=500")) for _ in range(2)] == [False, True]
 
 
 class TestMaxBody:
-    def test_may_be_larger(self, ask: Any) -> None:
+    def test_max_body_may_be_larger(self, ask: Any) -> None:
         view = idempotent(max_body=100_000)(lambda request: HttpResponse(b"x" * 100_000))
         assert ask(view).content == ask(view).content
 
-    def test_takes_the_effect_back_when_exceeded(self, ask: Any) -> None:
+    def test_max_body_takes_the_effect_back_when_exceeded(self, ask: Any) -> None:
         """If the response cannot be repeated, the effect must not commit."""
         with pytest.raises(Misuse, match="max_body"):
             ask(idempotent(max_body=10)(make))
@@ -96,13 +96,13 @@ class TestMaxBody:
 
 class TestFingerprint:
     @pytest.mark.parametrize("other", ["/?a=2&b=1", "/?a=1", "/?a=1&b=2&b=2"])
-    def test_is_the_whole_request(self, ask: Any, other: str) -> None:
+    def test_fingerprint_is_the_whole_request(self, ask: Any, other: str) -> None:
         view = idempotent(make)
         ask(view, "/?a=1&b=2")
         with pytest.raises(IdempotencyKeyReused):
             ask(view, other)
 
-    def test_does_not_mind_the_order_of_the_query(self, ask: Any) -> None:
+    def test_fingerprint_does_not_mind_the_order_of_the_query(self, ask: Any) -> None:
         view = idempotent(make)
         assert ask(view, "/?a=1&b=2").content == ask(view, "/?b=2&a=1").content
         assert ask(view, "/?a=1&b=2&a=3", key="two").content == ask(view, "/?b=2&a=1&a=3", key="two").content
@@ -119,19 +119,21 @@ class TestFingerprint:
             ("a=1", "a=1&a=1"),
         ],
     )
-    def test_minds_the_order_of_one_name_s_values_and_every_byte(self, ask: Any, first: str, second: str) -> None:
+    def test_fingerprint_minds_the_order_of_one_name_s_values_and_every_byte(
+        self, ask: Any, first: str, second: str
+    ) -> None:
         view = idempotent(make)
         ask(view, f"/?{first}")
         with pytest.raises(IdempotencyKeyReused):
             ask(view, f"/?{second}")
 
-    def test_may_leave_parts_out(self, ask: Any) -> None:
+    def test_fingerprint_may_leave_parts_out(self, ask: Any) -> None:
         view = idempotent(fingerprint=("body",))(make)
         assert ask(view, "/?trace=1").content == ask(view, "/?trace=2").content
         with pytest.raises(IdempotencyKeyReused):
             ask(view, body='{"a": 1}')
 
-    def test_may_be_a_function_of_the_request(self, ask: Any) -> None:
+    def test_fingerprint_may_be_a_function_of_the_request(self, ask: Any) -> None:
         view = idempotent(fingerprint=lambda request: request.GET["to"])(make)
         assert ask(view, "/?to=bob&at=1", "x").content == ask(view, "/?to=bob&at=2", "y").content
         with pytest.raises(IdempotencyKeyReused):
@@ -139,7 +141,7 @@ class TestFingerprint:
 
 
 class TestClaim:
-    def test_is_told_to_the_view_with_the_key_for_the_next_service(self, ask: Any) -> None:
+    def test_claim_is_told_to_the_view_with_the_key_for_the_next_service(self, ask: Any) -> None:
         seen: list[str] = []
 
         def view(request: Any) -> HttpResponse:
@@ -162,7 +164,7 @@ class TestEncryption:
 
         return use
 
-    def test_leaves_nothing_to_read_in_the_table(self, ask: Any, use: Any) -> None:
+    def test_encryption_leaves_nothing_to_read_in_the_table(self, ask: Any, use: Any) -> None:
         use(Fernet.generate_key())
 
         def view(request: HttpRequest) -> HttpResponse:
@@ -175,7 +177,7 @@ class TestEncryption:
         assert b"secret" not in bytes(row["body"])
         assert "secret" not in str(row["headers"])
 
-    def test_rotates(self, ask: Any, use: Any) -> None:
+    def test_encryption_rotates(self, ask: Any, use: Any) -> None:
         old, new = Fernet.generate_key(), Fernet.generate_key()
         use(old)
         first = ask(idempotent(make))
@@ -188,12 +190,12 @@ class TestEncryption:
             ask(idempotent(make))
         assert effects() == 2  # the effect is not repeated only because the response cannot be read
 
-    def test_reads_what_was_stored_before_it(self, ask: Any, use: Any) -> None:
+    def test_encryption_reads_what_was_stored_before_it(self, ask: Any, use: Any) -> None:
         first = ask(idempotent(make))
         use(Fernet.generate_key())
         assert ask(idempotent(make)).content == first.content
 
-    def test_binds_the_response_to_its_key(self, ask: Any, use: Any) -> None:
+    def test_encryption_binds_the_response_to_its_key(self, ask: Any, use: Any) -> None:
         """An attacker with write access to the table cannot make one key return the response of another."""
         use(Fernet.generate_key())
         ask(idempotent(make), key="one")

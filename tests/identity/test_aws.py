@@ -69,7 +69,7 @@ class TestVerify:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "aws-alb"}
 
     @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-    def test_leaf_is_read(self, ca: Authority, spell: Callable[[str], str]) -> None:
+    def test_verify_leaf_is_read(self, ca: Authority, spell: Callable[[str], str]) -> None:
         issued = with_plus(lambda: ca.issue("new"))
         value = as_documented(issued)
         assert value.startswith(BEGIN)
@@ -80,19 +80,19 @@ class TestVerify:
         assert not [name for name in seen["meta"] if "MTLS" in name]
         assert of_kind(events, HeaderForged) == []
 
-    def test_what_else_it_says_is_no_identity(self, alice: Issued) -> None:
+    def test_verify_what_else_it_says_is_no_identity(self, alice: Issued) -> None:
         assert whoami(PRINTED).json()["thumbprint"] is None
 
-    def test_words_of_the_other_mode_are_forged(self, alice: Issued) -> None:
+    def test_verify_words_of_the_other_mode_are_forged(self, alice: Issued) -> None:
         with recorded() as events:
             assert whoami({"X-Amzn-Mtls-Clientcert": as_documented(alice)}).json()["user"] is None
         assert [event.headers for event in of_kind(events, HeaderForged)] == [("HTTP_X_AMZN_MTLS_CLIENTCERT",)]
 
-    def test_chain_is_no_leaf(self, alice: Issued, ca: Authority) -> None:
+    def test_verify_chain_is_no_leaf(self, alice: Issued, ca: Authority) -> None:
         headers = {"X-Amzn-Mtls-Clientcert-Leaf": as_documented(alice, ca.issue("other"))}
         assert refusal_of(whoami(headers)) == (400, "certificate-malformed")
 
-    def test_address_alone_is_nobody(self, alice: Issued) -> None:
+    def test_verify_address_alone_is_nobody(self, alice: Issued) -> None:
         """The balancer can send no secret of the application. The program between the balancer and the application
         sends one.
         """
@@ -114,7 +114,9 @@ class TestPassthrough:
 
     @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
     @pytest.mark.parametrize("with_root", [True, False])
-    def test_chain_is_read_and_verified(self, chain: Chain, spell: Callable[[str], str], with_root: bool) -> None:
+    def test_passthrough_chain_is_read_and_verified(
+        self, chain: Chain, spell: Callable[[str], str], with_root: bool
+    ) -> None:
         """The documentation says that the chain includes the root. Most clients send it without the root."""
         issued = with_plus(lambda: chain.issue("new"))
         value = as_documented(issued, chain.intermediate, *([chain.root] if with_root else []))
@@ -122,7 +124,7 @@ class TestPassthrough:
         seen = whoami({"X-Amzn-Mtls-Clientcert": spell(value)}).json()
         assert seen["thumbprint"] == parse_pem(issued.pem).thumbprint
 
-    def test_another_authority_vouches_for_nothing(self, chain: Chain) -> None:
+    def test_passthrough_another_authority_vouches_for_nothing(self, chain: Chain) -> None:
         other = Chain()
         for presented in (
             [other.issue("alice"), other.intermediate, other.root],
@@ -133,13 +135,13 @@ class TestPassthrough:
             headers = {"X-Amzn-Mtls-Clientcert": as_documented(*presented)}
             assert refusal_of(whoami(headers)) == (403, "certificate-not-verified")
 
-    def test_expired_is_refused(self, chain: Chain) -> None:
+    def test_passthrough_expired_is_refused(self, chain: Chain) -> None:
         now = chain.authority.now
         old = chain.issue("alice", not_before=now - DAY, not_after=now - DAY / 2)
         headers = {"X-Amzn-Mtls-Clientcert": as_documented(old, chain.intermediate)}
         assert refusal_of(whoami(headers)) == (403, "certificate-expired")
 
-    def test_words_of_the_other_mode_are_forged(self, chain: Chain, alice: Issued) -> None:
+    def test_passthrough_words_of_the_other_mode_are_forged(self, chain: Chain, alice: Issued) -> None:
         with recorded() as events:
             seen = whoami({"X-Amzn-Mtls-Clientcert-Leaf": as_documented(alice), **PRINTED}).json()
         assert seen["user"] is None

@@ -96,25 +96,25 @@ NOT_CERTIFICATES = not_certificates()
 
 
 class TestThumbprint:
-    def test_is_the_one_of_rfc_8705(self) -> None:
+    def test_thumbprint_is_the_one_of_rfc_8705(self) -> None:
         example = vectors.load("rfc_thumbprints.json")["rfc8705"]
         assert parse_pem(example["pem"]).thumbprint == example["x5t#S256"]
 
-    def test_is_of_the_bytes_of_rfc_9440(self) -> None:
+    def test_thumbprint_is_of_the_bytes_of_rfc_9440(self) -> None:
         example = vectors.load("rfc9440.json")
         der = base64.b64decode(example["client_cert"].strip(":"))
         assert parse_pem(example["pem"][0]).thumbprint == base64url(hashlib.sha256(der).digest())
 
     @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-    def test_does_not_depend_on_how_the_text_is_broken(self, alice: Issued, newline: str) -> None:
+    def test_thumbprint_does_not_depend_on_how_the_text_is_broken(self, alice: Issued, newline: str) -> None:
         assert parse_pem(alice.pem.replace("\n", newline)) == parse_pem(alice.pem)
 
-    def test_of_every_certificate_is_another(self, ca: Authority) -> None:
+    def test_thumbprint_of_every_certificate_is_another(self, ca: Authority) -> None:
         assert len({parse_pem(ca.issue("same name").pem).thumbprint for _ in range(8)}) == 8
 
 
 class TestParsePem:
-    def test_reads_what_the_certificate_says(self, ca: Authority) -> None:
+    def test_parse_pem_reads_what_the_certificate_says(self, ca: Authority) -> None:
         issued = ca.issue(
             "alice",
             not_before=ca.now,
@@ -145,7 +145,7 @@ class TestParsePem:
             not_after=ca.now + SECOND,
         )
 
-    def test_reads_the_certificate_of_rfc_9440(self) -> None:
+    def test_parse_pem_reads_the_certificate_of_rfc_9440(self) -> None:
         certificate = parse_pem(vectors.load("rfc9440.json")["pem"][0])
         assert (certificate.subject, certificate.serial_number, certificate.sans) == (
             "CN=BC",
@@ -162,24 +162,24 @@ class TestParsePem:
         ],
         ids=["P-384", "Ed25519", "RSA"],
     )
-    def test_reads_every_kind_of_key(self, ca: Authority, key: Any) -> None:
+    def test_parse_pem_reads_every_kind_of_key(self, ca: Authority, key: Any) -> None:
         assert parse_pem(ca.issue("alice", key=key).pem).subject == "CN=alice"
 
     @pytest.mark.parametrize("name", ["Zo\xeb", "\u674e\u96f7", "a,b+c=d<e>;f", "a\0b", "line\nbreak", " "])
-    def test_reads_every_name(self, ca: Authority, name: str) -> None:
+    def test_parse_pem_reads_every_name(self, ca: Authority, name: str) -> None:
         subject = parse_pem(ca.issue(name).pem).subject
         assert subject.startswith("CN=")
         assert "\0" not in subject  # PostgreSQL accepts no NUL in a text
 
     @pytest.mark.parametrize("text", NOT_CERTIFICATES.values(), ids=NOT_CERTIFICATES)
-    def test_refuses_what_is_not_one_certificate(self, text: str) -> None:
+    def test_parse_pem_refuses_what_is_not_one_certificate(self, text: str) -> None:
         with pytest.raises(CertificateMalformed):
             parse_pem(text)
 
     @pytest.mark.parametrize(
         "filler", ["\n", " ", "A", "A\n", "-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\n"]
     )
-    def test_refuses_a_long_text_at_once(self, filler: str) -> None:
+    def test_parse_pem_refuses_a_long_text_at_once(self, filler: str) -> None:
         text = "-----BEGIN CERTIFICATE-----\n" + filler * (16_384 // len(filler))
         started = time.process_time()
         with pytest.raises(CertificateMalformed):
@@ -188,27 +188,27 @@ class TestParsePem:
 
 
 class TestParseEscapedPem:
-    def test_reads_what_nginx_escapes(self, alice: Issued) -> None:
+    def test_parse_escaped_pem_reads_what_nginx_escapes(self, alice: Issued) -> None:
         assert parse_escaped_pem(alice.escaped) == parse_pem(alice.pem)
 
-    def test_reads_what_nginx_was_recorded_to_send(self) -> None:
+    def test_parse_escaped_pem_reads_what_nginx_was_recorded_to_send(self) -> None:
         recorded = vectors.load("front_headers.json")
         headers = dict(recorded["fronts"]["nginx"]["client-a"]["headers"])
         assert parse_escaped_pem(headers["X-SSL-Client-Cert"]) == parse_pem(recorded["leaf_pem"])
 
-    def test_takes_a_plus_for_itself(self) -> None:
+    def test_parse_escaped_pem_takes_a_plus_for_itself(self) -> None:
         authority = Authority()  # one certificate in 400 lacks such a character
         pem = next(pem for pem in (authority.issue("alice").pem for _ in range(100)) if "+" in pem)
         assert parse_escaped_pem(quote(pem, safe="+")) == parse_pem(pem)
 
     @pytest.mark.parametrize("text", NOT_CERTIFICATES.values(), ids=NOT_CERTIFICATES)
-    def test_refuses_what_is_not_one_certificate(self, text: str) -> None:
+    def test_parse_escaped_pem_refuses_what_is_not_one_certificate(self, text: str) -> None:
         with pytest.raises(CertificateMalformed):
             parse_escaped_pem(quote(text, safe="", errors="surrogatepass"))
 
     @pytest.mark.parametrize("garbage", ["%", "%%", "%0", "%zz", "%ff", "%00", "%u0041", "\xff"])
     @pytest.mark.parametrize("place", ["before", "inside", "behind"])
-    def test_refuses_percent_garbage(self, alice: Issued, garbage: str, place: str) -> None:
+    def test_parse_escaped_pem_refuses_percent_garbage(self, alice: Issued, garbage: str, place: str) -> None:
         half = len(alice.escaped) // 2
         spoilt = {
             "before": garbage + alice.escaped,
@@ -218,11 +218,11 @@ class TestParseEscapedPem:
         with pytest.raises(CertificateMalformed):
             parse_escaped_pem(spoilt[place])
 
-    def test_escapes_once(self, alice: Issued) -> None:
+    def test_parse_escaped_pem_escapes_once(self, alice: Issued) -> None:
         with pytest.raises(CertificateMalformed):
             parse_escaped_pem(quote(alice.escaped, safe=""))
 
-    def test_refuses_one_byte_too_many(self, alice: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_parse_escaped_pem_refuses_one_byte_too_many(self, alice: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(encodings, "MAX_BYTES", len(alice.escaped))
         assert parse_escaped_pem(alice.escaped).subject == "CN=alice"
         with pytest.raises(CertificateTooLarge):
@@ -230,14 +230,14 @@ class TestParseEscapedPem:
 
 
 class TestCache:
-    def test_is_bounded(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
+    def test_cache_is_bounded(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
         smaller_cache(4)
         for number in range(12):
             parse_escaped_pem(ca.issue(f"client {number}").escaped)
             assert len(encodings.parsed) <= 4
         assert len(encodings.parsed) == 4
 
-    def test_forgets_and_reads_again(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
+    def test_cache_forgets_and_reads_again(self, ca: Authority, smaller_cache: Callable[[int], None]) -> None:
         smaller_cache(2)
         first, *others = (ca.issue(f"client {number}") for number in range(5))
         before = parse_escaped_pem(first.escaped)
@@ -245,7 +245,7 @@ class TestCache:
             assert parse_escaped_pem(other.escaped) != before
         assert parse_escaped_pem(first.escaped) == before
 
-    def test_keeps_no_garbage(self, alice: Issued, smaller_cache: Callable[[int], None]) -> None:
+    def test_cache_keeps_no_garbage(self, alice: Issued, smaller_cache: Callable[[int], None]) -> None:
         smaller_cache(3)
         held = len(encodings.parsed)
         for number in range(9):
@@ -260,10 +260,10 @@ class TestCheckValidity:
         return parse_pem(ca.issue("alice", not_before=ca.now, not_after=ca.now + SECOND).pem)
 
     @pytest.mark.parametrize("after", [0, 500_000, 1_000_000])
-    def test_accepts_both_ends(self, certificate: ClientCertificate, after: int) -> None:
+    def test_check_validity_accepts_both_ends(self, certificate: ClientCertificate, after: int) -> None:
         certificate.check_validity(certificate.not_before + dt.timedelta(microseconds=after))
 
     @pytest.mark.parametrize("after", [-86_400_000_000, -1, 1_000_001, 86_400_000_000])
-    def test_refuses_what_lies_outside(self, certificate: ClientCertificate, after: int) -> None:
+    def test_check_validity_refuses_what_lies_outside(self, certificate: ClientCertificate, after: int) -> None:
         with pytest.raises(CertificateExpired):
             certificate.check_validity(certificate.not_before + dt.timedelta(microseconds=after))

@@ -51,23 +51,23 @@ def is_believed(certificate: ClientCertificate, now: dt.datetime) -> bool:
 
 
 class TestRoots:
-    def test_chain_to_one_is_believed(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_chain_to_one_is_believed(self, trust: Trust, now: dt.datetime) -> None:
         pki = Chain()
         trust(pki.root)
         assert is_believed(presented(pki.issue("alice"), pki.intermediate), now)
 
-    def test_chain_may_lack_what_we_know(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_chain_may_lack_what_we_know(self, trust: Trust, now: dt.datetime) -> None:
         """nginx forwards no chain, so the settings hold the intermediate authorities."""
         pki = Chain()
         trust(pki.root, intermediates=(pki.intermediate,))
         assert is_believed(presented(pki.issue("alice")), now)
 
-    def test_chain_with_a_gap_is_not(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_chain_with_a_gap_is_not(self, trust: Trust, now: dt.datetime) -> None:
         pki = Chain()
         trust(pki.root)
         assert not is_believed(presented(pki.issue("alice")), now)
 
-    def test_chain_to_another_is_not(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_chain_to_another_is_not(self, trust: Trust, now: dt.datetime) -> None:
         """The other root has the same name and another key."""
         pki, other = Chain(), Chain()
         trust(pki.root)
@@ -75,7 +75,7 @@ class TestRoots:
         assert not is_believed(presented(other.issue("alice"), pki.intermediate), now)
         assert not is_believed(presented(other.issue("alice"), other.intermediate, other.root), now)
 
-    def test_chain_is_not_longer_than_allowed(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_chain_is_not_longer_than_allowed(self, trust: Trust, now: dt.datetime) -> None:
         pki = Chain()
         below = Chain()
         lower = pki.issue("Intermediate", *authority_extensions(below.authority.key), key=below.authority.key)
@@ -86,7 +86,7 @@ class TestRoots:
         third = below.issue("Intermediate", *authority_extensions(lowest.authority.key), key=lowest.authority.key)
         assert not is_believed(presented(lowest.issue("alice"), third, lower, pki.intermediate), now)
 
-    def test_dates_of_an_authority_count(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_dates_of_an_authority_count(self, trust: Trust, now: dt.datetime) -> None:
         """A certificate of ten days by an authority of one day: on the second day the chain is expired."""
         pki = Chain()
         certificate = presented(pki.issue("alice", not_after=now + 10 * DAY), pki.intermediate)
@@ -94,10 +94,10 @@ class TestRoots:
         assert is_believed(certificate, now)
         assert not is_believed(certificate, now + 2 * DAY)
 
-    def test_are_not_asked_when_there_are_none(self, now: dt.datetime) -> None:
+    def test_roots_are_not_asked_when_there_are_none(self, now: dt.datetime) -> None:
         assert is_believed(presented(Chain().issue("alice")), now)
 
-    def test_say_nothing_of_what_is_enrolled_as_self_signed(self, trust: Trust, now: dt.datetime) -> None:
+    def test_roots_say_nothing_of_what_is_enrolled_as_self_signed(self, trust: Trust, now: dt.datetime) -> None:
         pki = Chain()
         trust(pki.root)
         assert is_believed(dataclasses.replace(presented(Chain().issue("alice")), is_verified=False), now)
@@ -127,7 +127,7 @@ class TestPurpose:
             (x509.BasicConstraints(ca=True, path_length=0), False),
         ],
     )
-    def test_is_a_client_s(self, trust: Trust, now: dt.datetime, extension: Any, believed: bool) -> None:
+    def test_purpose_is_a_client_s(self, trust: Trust, now: dt.datetime, extension: Any, believed: bool) -> None:
         pki = Chain()
         trust(pki.root)
         assert is_believed(presented(pki.issue("alice", extension), pki.intermediate), now) is believed
@@ -146,7 +146,7 @@ class TestNameConstraints:
             (x509.UniformResourceIdentifier("ours.example"), {"uris": ["spiffe://ours.example/a"]}, False),
         ],
     )
-    def test_of_an_authority_hold(
+    def test_name_constraints_of_an_authority_hold(
         self, trust: Trust, now: dt.datetime, permitted: x509.GeneralName, names: dict[str, Any], believed: bool
     ) -> None:
         pki = Chain(x509.NameConstraints([permitted], None))
@@ -155,7 +155,7 @@ class TestNameConstraints:
 
 
 class TestIssuers:
-    def test_that_are_listed_are_believed(self, trust: Trust, now: dt.datetime) -> None:
+    def test_issuers_that_are_listed_are_believed(self, trust: Trust, now: dt.datetime) -> None:
         certificate = presented(Chain().issue("alice"))
         trust(CERTIFICATE_ISSUERS=["CN=Another", "CN=Intermediate"])
         assert is_believed(certificate, now)
@@ -175,7 +175,7 @@ KEYS = {
 
 class TestKeyTypes:
     @pytest.mark.parametrize("key_type", KEYS)
-    def test_are_named_by_kind_and_size(self, key_type: str) -> None:
+    def test_key_types_are_named_by_kind_and_size(self, key_type: str) -> None:
         assert presented(Chain().issue("alice", key=KEYS[key_type])).key_type == key_type
 
     @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ class TestKeyTypes:
             (["RSA-4096"], set()),
         ],
     )
-    def test_that_are_listed_are_believed(
+    def test_key_types_that_are_listed_are_believed(
         self, trust: Trust, now: dt.datetime, wanted: list[str], believed: set[str]
     ) -> None:
         trust(CERTIFICATE_KEY_TYPES=wanted)

@@ -51,13 +51,13 @@ def file_of(tmp_path: Path) -> Callable[[Issued], str]:
 
 
 class TestEnroll:
-    def test_maps_a_file_to_a_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
+    def test_enroll_maps_a_file_to_a_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
         issued = ca.issue("alice")
         [fields] = run("enroll", "alice", file_of(issued))
         assert caller.user_of_certificate(parse_pem(issued.pem)) == alice
         assert fields[:4] == [parse_pem(issued.pem).thumbprint, "thumbprint", "enrolled", "alice"]
 
-    def test_maps_a_name_to_a_user(
+    def test_enroll_maps_a_name_to_a_user(
         self, ca: Authority, alice: User, file_of: Callable[[Issued], str], settings: Any
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-uri"]}
@@ -65,20 +65,20 @@ class TestEnroll:
         run("enroll", "alice", file_of(first), "--match", "san-uri")
         assert caller.user_of_certificate(parse_pem(second.pem)) == alice
 
-    def test_needs_no_file_for_a_name(self, ca: Authority, alice: User, settings: Any) -> None:
+    def test_enroll_needs_no_file_for_a_name(self, ca: Authority, alice: User, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["san-dns"]}
         run("enroll", "alice", "--match", "san-dns", "--issuer", "CN=Test CA", "--value", "a.example")
         issued = ca.issue("alice", dns_names=["a.example"])
         assert caller.user_of_certificate(parse_pem(issued.pem)) == alice
 
-    def test_needs_no_file_for_a_key(self, ca: Authority, alice: User, settings: Any) -> None:
+    def test_enroll_needs_no_file_for_a_key(self, ca: Authority, alice: User, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["public-key"]}
         shown = (parse_pem(ca.issue("alice").pem) for _ in itertools.count())
         certificate = next(each for each in shown if each.key_thumbprint.startswith("-"))
         run("enroll", "alice", "--match", "public-key", "--value", certificate.key_thumbprint)
         assert caller.user_of_certificate(certificate) == alice
 
-    def test_admits_what_waits(self, hyphened: Issued, alice: User, settings: Any, now: dt.datetime) -> None:
+    def test_enroll_admits_what_waits(self, hyphened: Issued, alice: User, settings: Any, now: dt.datetime) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5}
         certificate = parse_pem(hyphened.pem)
         assert present(certificate=certificate, now=now)
@@ -99,19 +99,21 @@ class TestEnroll:
             ("alice", "A" * 43),
         ],
     )
-    def test_says_what_is_wrong(self, alice: User, arguments: tuple[str, ...]) -> None:
+    def test_enroll_says_what_is_wrong(self, alice: User, arguments: tuple[str, ...]) -> None:
         with pytest.raises(CommandError):
             run("enroll", *arguments)
         assert not Certificate.objects.exists()
 
-    def test_reads_one_certificate_and_nothing_else(
+    def test_enroll_reads_one_certificate_and_nothing_else(
         self, ca: Authority, alice: User, tmp_path: Path, file_of: Callable[[Issued], str]
     ) -> None:
         (tmp_path / "two.pem").write_text(ca.issue("alice").pem + ca.issue("bob").pem)
         with pytest.raises(CommandError, match="exactly one"):
             run("enroll", "alice", str(tmp_path / "two.pem"))
 
-    def test_gives_nothing_to_another_user(self, ca: Authority, alice: User, file_of: Callable[[Issued], str]) -> None:
+    def test_enroll_gives_nothing_to_another_user(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str]
+    ) -> None:
         User.objects.create(username="bob")
         path = file_of(ca.issue("alice"))
         run("enroll", "alice", path)
@@ -122,7 +124,7 @@ class TestEnroll:
 @pytest.mark.django_db(transaction=True)
 class TestRevoke:
     @pytest.mark.parametrize("how", ["file", "thumbprint"])
-    def test_refuses_from_now_on(
+    def test_revoke_refuses_from_now_on(
         self, hyphened: Issued, alice: User, file_of: Callable[[Issued], str], how: str
     ) -> None:
         certificate = parse_pem(hyphened.pem)
@@ -131,7 +133,7 @@ class TestRevoke:
         with pytest.raises(CertificateRevoked):
             caller.user_of_certificate(certificate)
 
-    def test_of_a_match_refuses_every_certificate(
+    def test_revoke_of_a_match_refuses_every_certificate(
         self, ca: Authority, alice: User, file_of: Callable[[Issued], str], settings: Any
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["subject"]}
@@ -142,7 +144,7 @@ class TestRevoke:
 
 
 class TestExpiring:
-    def test_lists_what_is_in_use_and_ends_soon(
+    def test_expiring_lists_what_is_in_use_and_ends_soon(
         self, ca: Authority, alice: User, file_of: Callable[[Issued], str], now: dt.datetime
     ) -> None:
         for days in (3, 5, 40):
@@ -154,7 +156,7 @@ class TestExpiring:
         assert code.value.code == 1
         assert [line.split("\t")[5] for line in out.getvalue().splitlines()] == ["CN=in 3 days", "CN=in 5 days"]
 
-    def test_says_nothing_of_what_nobody_uses(
+    def test_expiring_says_nothing_of_what_nobody_uses(
         self, ca: Authority, alice: User, file_of: Callable[[Issued], str], now: dt.datetime
     ) -> None:
         paths = [file_of(ca.issue(name, not_after=now + DAY)) for name in ("revoked", "left")]

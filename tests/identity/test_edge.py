@@ -82,27 +82,27 @@ def test_a_trap_set_in_ours_is_found(shipped: Path, file: str, old: str, new: st
 
 
 class TestHeaders:
-    def test_are_inherited_where_there_are_no_others(self, configure: Configure) -> None:
+    def test_headers_are_inherited_where_there_are_no_others(self, configure: Configure) -> None:
         assert codes(configure(TLS + HEADERS + f"location / {{ {PASS} }}")) == []
         assert codes(configure(TLS + f"location / {{ {PASS} }}", http=HEADERS)) == []
 
-    def test_are_dropped_by_one_innocent_line(self, configure: Configure) -> None:
+    def test_headers_are_dropped_by_one_innocent_line(self, configure: Configure) -> None:
         path = configure(TLS + HEADERS + f"location / {{ proxy_set_header Host $host; {PASS} }}")
         found = nginx.check(path)
         assert {finding.code for finding in found} == {"N09"}
         assert all("drop all inherited" in finding.problem for finding in found)
 
     @pytest.mark.parametrize("inner", ["location /a {{ {} }}", "if ($arg_a) {{ {} }}", "limit_except GET {{ {} }}"])
-    def test_are_followed_into_blocks(self, configure: Configure, inner: str) -> None:
+    def test_headers_are_followed_into_blocks(self, configure: Configure, inner: str) -> None:
         good = TLS + f"location / {{ {HEADERS} {inner.format(PASS)} }}"
         assert codes(configure(good)) == []
         bad = TLS + HEADERS + f"location / {{ proxy_set_header Host $host; {inner.format(PASS)} }}"
         assert codes(configure(bad)) == ["N09", "N09"]
 
-    def test_are_written_in_any_case(self, configure: Configure) -> None:
+    def test_headers_are_written_in_any_case(self, configure: Configure) -> None:
         assert codes(configure(TLS + HEADERS.replace("X-SSL", "x-Ssl") + f"location / {{ {PASS} }}")) == []
 
-    def test_of_another_way_to_the_same_application_count(self, configure: Configure) -> None:
+    def test_headers_of_another_way_to_the_same_application_count(self, configure: Configure) -> None:
         """Port 80 requests no certificate and forwards to the same application. So a client can forge the headers
         there.
         """
@@ -112,7 +112,7 @@ class TestHeaders:
         empty = 'proxy_set_header X-SSL-Client-Verify ""; proxy_set_header X-SSL-Client-Cert "";'
         assert codes(configure(server, http.replace(PASS, PASS + empty))) == []
 
-    def test_of_other_applications_do_not(self, configure: Configure) -> None:
+    def test_headers_of_other_applications_do_not(self, configure: Configure) -> None:
         http = "server { listen 80; location / { proxy_pass http://127.0.0.1:9000; } }"
         assert codes(configure(TLS + HEADERS + f"location / {{ {PASS} }}", http)) == []
 
@@ -126,7 +126,7 @@ class TestSecret:
             ("", ["N10"]),
         ],
     )
-    def test_is_needed_over_tcp(self, configure: Configure, upstream: str, found: list[str]) -> None:
+    def test_secret_is_needed_over_tcp(self, configure: Configure, upstream: str, found: list[str]) -> None:
         server = TLS + HEADERS + "location / { proxy_pass http://app/x; }"
         assert codes(configure(server, upstream)) == found
         secret = 'proxy_set_header X-Proxy-Auth "a secret of the proxy and of the application";'
@@ -134,7 +134,7 @@ class TestSecret:
 
 
 class TestCommand:
-    def test_says_what_to_write_and_fails(self, configure: Configure) -> None:
+    def test_command_says_what_to_write_and_fails(self, configure: Configure) -> None:
         out = StringIO()
         path = configure(TLS.replace("ssl_session_cache off", "ssl_session_cache shared:a:1m"))
         with pytest.raises(SystemExit) as code:
@@ -143,17 +143,17 @@ class TestCommand:
         assert "N04" in out.getvalue()
         assert "Write: ssl_session_cache off;" in out.getvalue()
 
-    def test_is_content_with_ours(self, shipped: Path) -> None:
+    def test_command_is_content_with_ours(self, shipped: Path) -> None:
         out = StringIO()
         call_command("securecore_edge", "check", str(shipped / "nginx.conf"), stdout=out)
         assert out.getvalue() == "No known trap.\n"
 
     @pytest.mark.parametrize("text", ["http {", "}", "events {}", "include missing.conf; http { }", "\0"])
-    def test_says_what_cannot_be_read(self, tmp_path: Path, text: str) -> None:
+    def test_command_says_what_cannot_be_read(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "nginx.conf").write_text(text)
         with pytest.raises(CommandError):
             call_command("securecore_edge", "check", str(tmp_path / "nginx.conf"))
 
-    def test_says_that_there_is_no_file(self, tmp_path: Path) -> None:
+    def test_command_says_that_there_is_no_file(self, tmp_path: Path) -> None:
         with pytest.raises(CommandError):
             call_command("securecore_edge", "check", str(tmp_path / "nginx.conf"))

@@ -65,7 +65,7 @@ def certificate(by: Authority, **changed: Any) -> ClientCertificate:
 
 @pytest.mark.parametrize("mode", MODES)
 class TestEveryMode:
-    def test_a_renewed_certificate_keeps_its_user(
+    def test_every_mode_a_renewed_certificate_keeps_its_user(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         matching(mode)
@@ -74,7 +74,7 @@ class TestEveryMode:
         assert first.thumbprint != second.thumbprint
         assert caller.user_of_certificate(first) == caller.user_of_certificate(second) == alice
 
-    def test_holds_while_the_settings_have_it(
+    def test_every_mode_holds_while_the_settings_have_it(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         enroll_match(match=match_of(certificate(ca), mode), user=alice, now=now)
@@ -82,7 +82,7 @@ class TestEveryMode:
         matching(*(other for other in MODES if other != mode))
         assert caller.user_of_certificate(certificate(ca)) is None
 
-    def test_is_about_one_issuer(
+    def test_every_mode_is_about_one_issuer(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         """Another trusted authority can write the same names. Only the holder has the key, so a key needs no issuer."""
@@ -91,7 +91,7 @@ class TestEveryMode:
         other = certificate(Authority("Another CA"))
         assert caller.user_of_certificate(other) == (alice if mode == "public-key" else None)
 
-    def test_is_about_one_name(
+    def test_every_mode_is_about_one_name(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         matching(mode)
@@ -105,7 +105,7 @@ class TestEveryMode:
         }
         assert caller.user_of_certificate(certificate(ca, **others[mode])) is None
 
-    def test_of_what_nobody_vouches_for_says_nothing(
+    def test_every_mode_of_what_nobody_vouches_for_says_nothing(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         """The holder of a self-signed certificate can write any name into it."""
@@ -115,7 +115,7 @@ class TestEveryMode:
         enroll(certificate=own, user=None, now=now, is_self_signed=True)
         assert caller.user_of_certificate(own) is None
 
-    def test_that_is_revoked_refuses(
+    def test_every_mode_that_is_revoked_refuses(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         matching(*MODES)
@@ -127,7 +127,7 @@ class TestEveryMode:
             with pytest.raises(CertificateRevoked):
                 caller.user_of_certificate(each)
 
-    def test_does_not_bring_a_revoked_certificate_back(
+    def test_every_mode_does_not_bring_a_revoked_certificate_back(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         matching(mode)
@@ -138,7 +138,7 @@ class TestEveryMode:
             caller.user_of_certificate(lost)
         assert caller.user_of_certificate(certificate(ca)) == alice
 
-    def test_is_one_statement(
+    def test_every_mode_is_one_statement(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str, request: Any
     ) -> None:
         matching(*MODES)
@@ -148,7 +148,7 @@ class TestEveryMode:
 
 
 class TestTwoUsers:
-    def test_of_one_certificate_are_nobody(
+    def test_two_users_of_one_certificate_are_nobody(
         self, ca: Authority, alice: User, bob: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         matching("san-uri", "san-dns")
@@ -156,7 +156,7 @@ class TestTwoUsers:
         enroll_match(match=match_of(certificate(ca), "san-dns"), user=bob, now=now)
         assert caller.user_of_certificate(certificate(ca)) is None
 
-    def test_yield_to_the_certificate_s_own_enrolment(
+    def test_two_users_yield_to_the_certificate_s_own_enrolment(
         self, ca: Authority, alice: User, bob: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         matching("san-uri")
@@ -165,13 +165,13 @@ class TestTwoUsers:
         enroll(certificate=own, user=bob, now=now)
         assert caller.user_of_certificate(own) == bob
 
-    def test_cannot_have_one_match(self, ca: Authority, alice: User, bob: User, now: dt.datetime) -> None:
+    def test_two_users_cannot_have_one_match(self, ca: Authority, alice: User, bob: User, now: dt.datetime) -> None:
         match = match_of(certificate(ca), "san-uri")
         enroll_match(match=match, user=alice, now=now)
         with pytest.raises(Misuse, match="another user"):
             enroll_match(match=match, user=bob, now=now)
 
-    def test_that_are_deactivated_are_nobody(
+    def test_two_users_that_are_deactivated_are_nobody(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         matching("subject")
@@ -190,7 +190,7 @@ class TestTooManyNames:
         return certificate(ca, dns_names=[f"h{number}.example" for number in range(names)], **changed)
 
     @pytest.mark.parametrize("mode", ["public-key", "san-uri", "subject"])
-    def test_do_not_hide_a_revoked_key_or_name(
+    def test_too_many_names_do_not_hide_a_revoked_key_or_name(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime, mode: str
     ) -> None:
         matching("san-dns", mode)
@@ -201,7 +201,7 @@ class TestTooManyNames:
             with pytest.raises(refusal):
                 caller.user_of_certificate(own)
 
-    def test_are_more_than_thirty_two_of_the_kinds_that_count(
+    def test_too_many_names_are_more_than_thirty_two_of_the_kinds_that_count(
         self, ca: Authority, matching: Callable[..., None]
     ) -> None:
         matching("san-dns")
@@ -211,12 +211,12 @@ class TestTooManyNames:
         matching("subject", "public-key", "san-uri")
         assert len(identifiers(self.of(ca, 100))) == 4
 
-    def test_do_not_matter_without_matches(self, ca: Authority, alice: User, now: dt.datetime) -> None:
+    def test_too_many_names_do_not_matter_without_matches(self, ca: Authority, alice: User, now: dt.datetime) -> None:
         own = self.of(ca, 100)
         enroll(certificate=own, user=alice, now=now)
         assert caller.user_of_certificate(own) == alice
 
-    def test_are_told_and_reported(
+    def test_too_many_names_are_told_and_reported(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         matching("san-dns")
@@ -234,7 +234,7 @@ class TestKeyOfASelfSignedCertificate:
     self-signed certificate too.
     """
 
-    def test_that_is_revoked_refuses(
+    def test_key_of_a_self_signed_certificate_that_is_revoked_refuses(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         own = dataclasses.replace(certificate(ca), is_verified=False)
@@ -247,7 +247,7 @@ class TestKeyOfASelfSignedCertificate:
         with pytest.raises(CertificateRevoked):
             caller.user_of_certificate(own)
 
-    def test_vouches_for_nobody(
+    def test_key_of_a_self_signed_certificate_vouches_for_nobody(
         self, ca: Authority, alice: User, matching: Callable[..., None], now: dt.datetime
     ) -> None:
         matching("public-key")
@@ -258,14 +258,14 @@ class TestKeyOfASelfSignedCertificate:
 
 
 class TestMatch:
-    def test_hosts_are_compared_without_regard_to_case(self, ca: Authority) -> None:
+    def test_match_hosts_are_compared_without_regard_to_case(self, ca: Authority) -> None:
         one, other = (
             certificate(ca, dns_names=[name], emails=[f"alice@{name}"]) for name in ("a.example", "A.Example")
         )
         for mode in ("san-dns", "san-email"):
             assert match_of(one, mode) == match_of(other, mode)
 
-    def test_identifiers_do_not_run_together(self) -> None:
+    def test_match_identifiers_do_not_run_together(self) -> None:
         made = {Match(*parts).identifier for parts in (("ab", "c", "d"), ("a", "bc", "d"), ("ab", "cd", ""))}
         assert len(made) == 3
         assert {len(identifier) for identifier in made} == {43}
@@ -273,16 +273,18 @@ class TestMatch:
     @pytest.mark.parametrize(
         "match", [Match("san-uri", "", "spiffe://a/b"), Match("subject", "CN=x", ""), Match("public-key", "CN=x", "y")]
     )
-    def test_that_is_no_name_of_anybody_is_not_enrolled(self, alice: User, now: dt.datetime, match: Match) -> None:
+    def test_match_that_is_no_name_of_anybody_is_not_enrolled(
+        self, alice: User, now: dt.datetime, match: Match
+    ) -> None:
         with pytest.raises(Misuse):
             enroll_match(match=match, user=alice, now=now)
 
     @pytest.mark.parametrize("names", [[], ["spiffe://a/b", "spiffe://a/c"]])
-    def test_must_be_the_only_one_to_be_taken(self, ca: Authority, names: list[str]) -> None:
+    def test_match_must_be_the_only_one_to_be_taken(self, ca: Authority, names: list[str]) -> None:
         with pytest.raises(Misuse, match=str(len(names))):
             match_of(certificate(ca, uris=names), "san-uri")
 
-    def test_outlives_a_purge(self, ca: Authority, alice: User, now: dt.datetime) -> None:
+    def test_match_outlives_a_purge(self, ca: Authority, alice: User, now: dt.datetime) -> None:
         enroll_match(match=match_of(certificate(ca), "subject"), user=alice, now=now)
         purge(now=now + 4000 * DAY)
         assert Certificate.objects.count() == 1

@@ -57,7 +57,7 @@ def good(ca: Authority) -> bytes:
 
 
 class TestMutations:
-    def test_of_der_are_a_value_or_a_refusal(self, good: bytes) -> None:
+    def test_mutations_of_der_are_a_value_or_a_refusal(self, good: bytes) -> None:
         values: list[ClientCertificate] = []
         refused = 0
         with warnings.catch_warnings():
@@ -76,7 +76,7 @@ class TestMutations:
 
     @pytest.mark.django_db
     @pytest.mark.urls("tests.http.urls")
-    def test_of_the_header_are_never_alice(
+    def test_mutations_of_the_header_are_never_alice(
         self, mtls_client: Callable[..., MutualTLSClient], certificate_for: Callable[[str], Issued]
     ) -> None:
         client = mtls_client("alice")
@@ -94,5 +94,5 @@ class TestMutations:
                 # Some characters of PEM mean nothing. Then the mutation is Alice's own certificate, bit by bit.
                 assert base64.b64decode(unquote(text).split("-----")[2]) == der
 
-    def test_differ_from_each_other(self, good: bytes) -> None:
+    def test_mutations_differ_from_each_other(self, good: bytes) -> None:
         assert len(set(mutations(good, 4000))) > 3800

@@ -47,26 +47,30 @@ def user(client: MutualTLSClient) -> Any:
 
 
 class TestSocket:
-    def test_of_the_unix_family_is_the_proxy_s(self, alice: Issued, unix: socket.socket) -> None:
+    def test_socket_of_the_unix_family_is_the_proxy_s(self, alice: Issued, unix: socket.socket) -> None:
         for address in ("", "203.0.113.9", "10.1.2.3"):
             assert user(MutualTLSClient(alice, **{"gunicorn.socket": unix, "REMOTE_ADDR": address})) == "alice"
 
-    def test_of_another_family_is_not(self, alice: Issued, tcp: socket.socket) -> None:
+    def test_socket_of_another_family_is_not(self, alice: Issued, tcp: socket.socket) -> None:
         with recorded() as events:
             assert user(MutualTLSClient(alice, **{"gunicorn.socket": tcp, "REMOTE_ADDR": ""})) is None
         assert of_kind(events, HeaderForged)
 
     @pytest.mark.parametrize("connection", ["", "unix", 1, object()])
-    def test_that_is_none_is_not(self, alice: Issued, connection: Any) -> None:
+    def test_socket_that_is_none_is_not(self, alice: Issued, connection: Any) -> None:
         assert user(MutualTLSClient(alice, **{"gunicorn.socket": connection, "REMOTE_ADDR": ""})) is None
 
-    def test_is_trusted_where_the_settings_say_so(self, alice: Issued, unix: socket.socket, settings: Any) -> None:
+    def test_socket_is_trusted_where_the_settings_say_so(
+        self, alice: Issued, unix: socket.socket, settings: Any
+    ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         for secret in ("", SECRET):
             headers = {"gunicorn.socket": unix, "REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": secret}
             assert user(MutualTLSClient(alice, **headers)) is None
 
-    def test_over_tcp_is_the_proxy_s_by_its_network_and_its_secret(self, alice: Issued, tcp: socket.socket) -> None:
+    def test_socket_over_tcp_is_the_proxy_s_by_its_network_and_its_secret(
+        self, alice: Issued, tcp: socket.socket
+    ) -> None:
         headers = {"gunicorn.socket": tcp, "REMOTE_ADDR": "10.1.2.3", "HTTP_X_PROXY_AUTH": SECRET}
         assert user(MutualTLSClient(alice, **headers)) == "alice"
 

@@ -90,7 +90,7 @@ def reason_of(fields: Fields, **how: Any) -> str:
 
 
 class TestAppendixB3:
-    def test_is_verified(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_appendix_b3_is_verified(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """The example's certificate expired three months before. A refusal for its date proves that the signature was
         accepted.
         """
@@ -129,23 +129,23 @@ class TestGood:
             ("client-cert", "@request-target", "@authority", "@method", "@scheme"),
         ],
     )
-    def test_is_believed(self, alice: Issued, covered: tuple[str, ...]) -> None:
+    def test_good_is_believed(self, alice: Issued, covered: tuple[str, ...]) -> None:
         seen = get(by_proxy(client_cert(alice), covered)).json()
         assert (seen["user"], seen["thumbprint"]) == ("alice", parse_pem(alice.pem).thumbprint)
 
-    def test_may_say_more(self, alice: Issued) -> None:
+    def test_good_may_say_more(self, alice: Issued) -> None:
         now = int(clock.now().timestamp())
         more: Any = {"expires": now + 5, "nonce": "x", "tag": "mtls", "alg": "ecdsa-p256-sha256"}
         assert get(by_proxy(client_cert(alice), **more)).json()["user"] == "alice"
 
-    def test_may_be_by_any_key_during_a_rotation(self, alice: Issued) -> None:
+    def test_good_may_be_by_any_key_during_a_rotation(self, alice: Issued) -> None:
         assert get(by_proxy(client_cert(alice), key=ED25519, keyid="edge-2")).json()["user"] == "alice"
 
-    def test_is_not_needed_where_nobody_is_claimed(self) -> None:
+    def test_good_is_not_needed_where_nobody_is_claimed(self) -> None:
         for fields in ({}, {"client-cert": ""}):
             assert get(fields).json()["thumbprint"] is None
 
-    def test_is_about_one_request_and_may_come_again_with_that(self, alice: Issued) -> None:
+    def test_good_is_about_one_request_and_may_come_again_with_that(self, alice: Issued) -> None:
         """Note [Why no nonce]: a request that must not come twice is the job of @fresh."""
         fields = by_proxy(client_cert(alice), nonce="the same, twice")
         for _ in range(2):
@@ -153,7 +153,7 @@ class TestGood:
         for other in ({"path": "/seen?a=1"}, {"path": "/protected"}, {"method": "post"}):
             assert refusal_of(get(fields, **other)) == REFUSED
 
-    def test_covers_the_chain_too(self, chained: tuple[Issued, Issued, Issued]) -> None:
+    def test_good_covers_the_chain_too(self, chained: tuple[Issued, Issued, Issued]) -> None:
         leaf, intermediate, _ = chained
         fields = client_cert(leaf) | {"client-cert-chain": f":{intermediate.base64}:"}
         assert get(by_proxy(fields, (*COVERED, "client-cert-chain"))).json()["thumbprint"]
@@ -164,17 +164,17 @@ class TestGood:
 
 
 class TestRefused:
-    def test_without_a_signature(self, alice: Issued) -> None:
+    def test_refused_without_a_signature(self, alice: Issued) -> None:
         assert "one readable" in reason_of(client_cert(alice))
         for missing in ("signature", "signature-input"):
             assert "one readable" in reason_of({**by_proxy(client_cert(alice)), missing: ""})
 
     @pytest.mark.parametrize("left_out", COVERED)
-    def test_that_does_not_cover_it_all(self, alice: Issued, left_out: str) -> None:
+    def test_refused_that_does_not_cover_it_all(self, alice: Issued, left_out: str) -> None:
         covered = tuple(name for name in COVERED if name != left_out)
         assert "must cover" in reason_of(by_proxy(client_cert(alice), covered))
 
-    def test_that_covers_a_part_of_the_query(self, alice: Issued) -> None:
+    def test_refused_that_covers_a_part_of_the_query(self, alice: Issued) -> None:
         part = ("@path", ("@query-param", {"name": "a"}), "@method", "@authority", "client-cert")
         fields = by_proxy(client_cert(alice), part, url=f"{URL}?a=1&b=2")
         assert "must cover" in reason_of(fields, path="/seen?a=1&b=2")
@@ -189,13 +189,13 @@ class TestRefused:
             ({"created": 0, "expires": -1}, "expire after"),
         ],
     )
-    def test_outside_its_time(self, alice: Issued, parameters: dict[str, Any], reason: str) -> None:
+    def test_refused_outside_its_time(self, alice: Issued, parameters: dict[str, Any], reason: str) -> None:
         now = int(clock.now().timestamp())
         dates = {name: value if value is ABSENT else now + value for name, value in parameters.items()}
         assert reason in reason_of(by_proxy(client_cert(alice), **dates))
 
     @pytest.mark.parametrize("created", [-55, +5])
-    def test_not_by_clocks_that_differ_a_little(self, alice: Issued, created: int) -> None:
+    def test_refused_not_by_clocks_that_differ_a_little(self, alice: Issued, created: int) -> None:
         fields = by_proxy(client_cert(alice), created=int(clock.now().timestamp()) + created)
         assert get(fields).json()["user"] == "alice"
 
@@ -214,10 +214,10 @@ class TestRefused:
             {"created": True},
         ],
     )
-    def test_by_another_key_or_in_other_words(self, alice: Issued, how: dict[str, Any]) -> None:
+    def test_refused_by_another_key_or_in_other_words(self, alice: Issued, how: dict[str, Any]) -> None:
         assert reason_of(by_proxy(client_cert(alice), **how))
 
-    def test_with_another_certificate(self, alice: Issued, ca: Authority) -> None:
+    def test_refused_with_another_certificate(self, alice: Issued, ca: Authority) -> None:
         fields = by_proxy(client_cert(ca.certificate_for("bob"))) | client_cert(alice)
         assert "for another request" in reason_of(fields)
 
@@ -225,21 +225,21 @@ class TestRefused:
         "other",
         [{"method": "put"}, {"path": "/seen/"}, {"path": "/seen?a=1"}, {"path": "/protected"}],
     )
-    def test_with_another_method_or_url(self, alice: Issued, other: dict[str, str]) -> None:
+    def test_refused_with_another_method_or_url(self, alice: Issued, other: dict[str, str]) -> None:
         assert "for another request" in reason_of(by_proxy(client_cert(alice)), **other)
 
-    def test_for_another_host(self, alice: Issued) -> None:
+    def test_refused_for_another_host(self, alice: Issued) -> None:
         assert reason_of(by_proxy(client_cert(alice)) | {"host": "localhost"})
 
     @pytest.mark.parametrize(
         "value", ["ttrp", "ttrp=1", "ttrp=()", "ttrp=:AA==:", "=", "\xff", "ttrp=()" + " " * 4_096]
     )
-    def test_that_cannot_be_read(self, alice: Issued, value: str) -> None:
+    def test_refused_that_cannot_be_read(self, alice: Issued, value: str) -> None:
         assert reason_of(by_proxy(client_cert(alice)) | {"signature-input": value})
         assert get({"signature-input": value, "signature": value}).status_code == 200
 
     @pytest.mark.parametrize("name", ["client-cert", "signature-input", "signature"])
-    def test_in_no_broken_words(self, alice: Issued, name: str) -> None:
+    def test_refused_in_no_broken_words(self, alice: Issued, name: str) -> None:
         """A broken header gives a refusal, or the same signed value in another spelling, and never
         another exception.
         """
@@ -254,11 +254,11 @@ class TestRefused:
 
 
 class TestPeer:
-    def test_must_be_trusted_all_the_same(self, alice: Issued) -> None:
+    def test_peer_must_be_trusted_all_the_same(self, alice: Issued) -> None:
         for peer in ("203.0.113.9", "127.0.0.1", "10.1.2.3"):
             assert get(by_proxy(client_cert(alice)), peer=peer).json()["user"] is None
 
-    def test_needs_no_secret_over_tcp_where_none_is_set(self, alice: Issued, settings: Any) -> None:
+    def test_peer_needs_no_secret_over_tcp_where_none_is_set(self, alice: Issued, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PROXY_SECRETS": [], "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         fields = by_proxy(client_cert(alice))
         assert get(fields, peer="10.1.2.3").json()["user"] == "alice"
@@ -312,11 +312,11 @@ class TestBesideTheClientsOwn:
         answer = get(fields, "/signature", method="post", data=BODY, content_type="application/json")
         return answer.status_code, answer.json().get("code")
 
-    def test_each_is_found(self, alice: Issued) -> None:
+    def test_beside_the_clients_own_each_is_found(self, alice: Issued) -> None:
         assert self.post(self.by_both(alice))[0] == 201
         assert self.post(self.by_both(alice)) == (409, "nonce-reused")
 
-    def test_the_label_says_nothing(self, alice: Issued) -> None:
+    def test_beside_the_clients_own_the_label_says_nothing(self, alice: Issued) -> None:
         """The client's signature has the label "sig", which the proxy may use as well, and the other way round."""
         renamed = {
             name: value.replace("sig=", "ttrp=") for name, value in self.by_client(alice).items() if "signature" in name
@@ -324,10 +324,10 @@ class TestBesideTheClientsOwn:
         ours = by_proxy(client_cert(alice), label="sig", method="POST", url=self.URL)
         assert self.post(joined({**self.by_client(alice), **renamed}, ours))[0] == 201
 
-    def test_one_label_for_both_is_refused(self, alice: Issued) -> None:
+    def test_beside_the_clients_own_one_label_for_both_is_refused(self, alice: Issued) -> None:
         assert self.post(self.by_both(alice, label="sig")) == REFUSED
 
-    def test_the_clients_is_never_the_proxys(self, alice: Issued, ca: Authority) -> None:
+    def test_beside_the_clients_own_the_clients_is_never_the_proxys(self, alice: Issued, ca: Authority) -> None:
         """A client's signature never counts as the proxy's, for any components and any key."""
         covered = (*self.COVERED, "client-cert")
         assert self.post(self.by_client(alice, covered)) == REFUSED
@@ -341,7 +341,7 @@ class TestBesideTheClientsOwn:
         stolen = self.by_client(ca.certificate_for("bob"), covered, keyid="edge-1") | client_cert(alice)
         assert self.post(stolen) == REFUSED
 
-    def test_the_proxys_is_never_the_clients(self, alice: Issued) -> None:
+    def test_beside_the_clients_own_the_proxys_is_never_the_clients(self, alice: Issued) -> None:
         """The proxy's signature never counts as the client's, even if it covers everything that a
         client's must cover.
         """

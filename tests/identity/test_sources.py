@@ -80,19 +80,19 @@ class TestRecorded:
         return vectors.load("front_headers.json")
 
     @pytest.mark.parametrize("front", ["nginx", "haproxy", "caddy", "traefik", "envoy"])
-    def test_certificate_is_read(self, recorded: Any, front: str) -> None:
+    def test_recorded_certificate_is_read(self, recorded: Any, front: str) -> None:
         headers = recorded["fronts"][front]["client-a"]["headers"]
         certificate = read(front, headers)
         assert certificate == parse_pem(recorded["leaf_pem"])
 
     @pytest.mark.parametrize("front", ["nginx", "haproxy", "caddy", "traefik", "envoy"])
     @pytest.mark.parametrize("case", ["none", "none+spoof"])
-    def test_absence_is_read(self, recorded: Any, front: str, case: str) -> None:
+    def test_recorded_absence_is_read(self, recorded: Any, front: str, case: str) -> None:
         assert read(front, recorded["fronts"][front][case]["headers"]) is None
 
     @pytest.mark.parametrize("source", sorted(CERTIFICATE))
     @pytest.mark.parametrize("front", ["nginx", "haproxy", "caddy", "traefik", "envoy"])
-    def test_words_of_another_proxy_are_not_understood(self, recorded: Any, source: str, front: str) -> None:
+    def test_recorded_words_of_another_proxy_are_not_understood(self, recorded: Any, source: str, front: str) -> None:
         """Except two proxies that write the same header in the same spelling: only the operator
         knows which proxy runs.
         """
@@ -107,7 +107,7 @@ class TestRFC9440:
     def example(self) -> Any:
         return vectors.load("rfc9440.json")
 
-    def test_example_is_read(self, example: Any) -> None:
+    def test_rfc9440_example_is_read(self, example: Any) -> None:
         certificate = read(
             "rfc9440",
             [("Client-Cert", example["client_cert"]), ("Client-Cert-Chain", example["client_cert_chain"])],
@@ -118,48 +118,48 @@ class TestRFC9440:
             parse_pem(pem).subject for pem in example["pem"]
         ]
 
-    def test_chain_may_come_in_several_lines(self, example: Any) -> None:
+    def test_rfc9440_chain_may_come_in_several_lines(self, example: Any) -> None:
         headers = [("Client-Cert", example["client_cert"])]
         headers += [("Client-Cert-Chain", part) for part in example["client_cert_chain"].split(", ")]
         certificate = read("rfc9440", headers)
         assert certificate is not None
         assert len(certificate.chain) == 3
 
-    def test_chain_alone_is_refused(self, example: Any) -> None:
+    def test_rfc9440_chain_alone_is_refused(self, example: Any) -> None:
         with pytest.raises(CertificateMalformed):
             read("rfc9440", [("Client-Cert-Chain", example["client_cert_chain"])])
 
     @pytest.mark.parametrize("value", ["::", ":AAAA:", "AAAA", '"AAAA"', "?1", "1", "(:AAAA:)", ":AAAA:, ::"])
-    def test_chain_of_something_else_is_refused(self, example: Any, value: str) -> None:
+    def test_rfc9440_chain_of_something_else_is_refused(self, example: Any, value: str) -> None:
         with pytest.raises(CertificateMalformed):
             read("rfc9440", [("Client-Cert", example["client_cert"]), ("Client-Cert-Chain", value)])
 
-    def test_empty_byte_sequence_is_no_certificate(self) -> None:
+    def test_rfc9440_empty_byte_sequence_is_no_certificate(self) -> None:
         with pytest.raises(CertificateMalformed):
             read("rfc9440", [("Client-Cert", "::")])
 
     @pytest.mark.parametrize("spoil", [":{};a=1", "{}:", ":{}", "{}", ":{}:;a", ":{}:, :{}:", ":{}\t:", '":{}:"'])
-    def test_item_of_another_shape_is_refused(self, alice: Issued, spoil: str) -> None:
+    def test_rfc9440_item_of_another_shape_is_refused(self, alice: Issued, spoil: str) -> None:
         with pytest.raises(CertificateMalformed):
             read("rfc9440", [("Client-Cert", spoil.replace("{}", alice.base64))])
 
 
 @pytest.mark.parametrize("source", sorted(CERTIFICATE))
 class TestEverySource:
-    def test_reads_its_own_words(self, alice: Issued, source: str) -> None:
+    def test_every_source_reads_its_own_words(self, alice: Issued, source: str) -> None:
         assert read(source, sent(source, encoded(source, alice))) == parse_pem(alice.pem)
 
-    def test_reads_nothing_in_nothing(self, source: str) -> None:
+    def test_every_source_reads_nothing_in_nothing(self, source: str) -> None:
         assert read(source, []) is None
 
-    def test_refuses_a_doubled_certificate(self, alice: Issued, ca: Authority, source: str) -> None:
+    def test_every_source_refuses_a_doubled_certificate(self, alice: Issued, ca: Authority, source: str) -> None:
         """Refused for either order of the two, and also if they are equal."""
         own, other = encoded(source, alice), encoded(source, ca.certificate_for("bob"))
         for pair in ((own, own), (own, other), (other, own)):
             with pytest.raises(CertificateMalformed):
                 read(source, [*sent(source, pair[0]), (CERTIFICATE[source], pair[1])])
 
-    def test_refuses_a_huge_certificate(self, alice: Issued, source: str) -> None:
+    def test_every_source_refuses_a_huge_certificate(self, alice: Issued, source: str) -> None:
         value = encoded(source, alice)
         huge = value + "%0A" * 8_000 if source != "envoy" else value.replace('";', "%0A" * 8_000 + '";')
         with pytest.raises(CertificateTooLarge):
@@ -168,11 +168,11 @@ class TestEverySource:
     @pytest.mark.parametrize(
         "value", [" ", "%", "%00", "\0", "\xff\xfe", "(null)", "-", "0", "," * 100, ":", ":::", "="]
     )
-    def test_refuses_what_is_no_certificate(self, source: str, value: str) -> None:
+    def test_every_source_refuses_what_is_no_certificate(self, source: str, value: str) -> None:
         with pytest.raises(CertificateMalformed):
             read(source, sent(source, value))
 
-    def test_refuses_other_encodings(self, alice: Issued, source: str) -> None:
+    def test_every_source_refuses_other_encodings(self, alice: Issued, source: str) -> None:
         own = encoded(source, alice)
         for text in (alice.pem, alice.escaped, alice.base64, f":{alice.base64}:", alice.der.hex(), f'"{alice.base64}"'):
             if text == own or (source.startswith(("aws", "nginx")) and text in (alice.pem, alice.escaped)):
@@ -185,25 +185,25 @@ class TestSuccess:
     """HAProxy reports success as a number. test_proxy.py has nginx's form."""
 
     @pytest.mark.parametrize("verify", ["", "1", "10", "18", "23", "255"])
-    def test_is_needed_beside_a_certificate(self, alice: Issued, verify: str) -> None:
+    def test_success_is_needed_beside_a_certificate(self, alice: Issued, verify: str) -> None:
         with pytest.raises(CertificateNotVerified):
             read("haproxy", sent("haproxy", encoded("haproxy", alice), verify=verify))
 
     @pytest.mark.parametrize("verify", ["0,0", "00,0", "1,0", "0 ", "+0", "-0", "0.0", "SUCCESS", "\u0660", "0x0"])
-    def test_is_zero_and_nothing_else(self, alice: Issued, verify: str) -> None:
+    def test_success_is_zero_and_nothing_else(self, alice: Issued, verify: str) -> None:
         with pytest.raises(CertificateMalformed):
             read("haproxy", sent("haproxy", encoded("haproxy", alice), verify=verify))
 
-    def test_is_no_certificate(self) -> None:
+    def test_success_is_no_certificate(self) -> None:
         assert read("haproxy", [("X-SSL-Client-Verify", "0")]) is None
 
-    def test_is_not_what_failed(self) -> None:
+    def test_success_is_not_what_failed(self) -> None:
         with pytest.raises(CertificateNotVerified):
             read("haproxy", [("X-SSL-Client-Verify", "10")])
 
 
 class TestTraefik:
-    def test_chain_is_kept(self, chained: tuple[Issued, Issued, Issued]) -> None:
+    def test_traefik_chain_is_kept(self, chained: tuple[Issued, Issued, Issued]) -> None:
         leaf, intermediate, _ = chained
         certificate = read("traefik", [(CERTIFICATE["traefik"], f"{leaf.base64},{intermediate.base64}")])
         assert certificate is not None
@@ -213,7 +213,7 @@ class TestTraefik:
             intermediate.certificate.subject,
         ]
 
-    def test_chain_must_hang_together(self, chained: tuple[Issued, Issued, Issued], alice: Issued) -> None:
+    def test_traefik_chain_must_hang_together(self, chained: tuple[Issued, Issued, Issued], alice: Issued) -> None:
         """The client's own header and Traefik's would be one list, in which the client's certificate comes first."""
         leaf, intermediate, _ = chained
         for others in ((alice, leaf), (alice, intermediate), (intermediate, leaf), (leaf, intermediate, alice)):
@@ -253,12 +253,12 @@ class TestEnvoy:
             ]
         )
 
-    def test_element_is_whole_and_the_only_one(self, spoilt: Iterator[str]) -> None:
+    def test_envoy_element_is_whole_and_the_only_one(self, spoilt: Iterator[str]) -> None:
         for value in spoilt:
             with pytest.raises(CertificateMalformed):
                 read("envoy", [(CERTIFICATE["envoy"], value)])
 
-    def test_subject_may_hold_anything(self, alice: Issued) -> None:
+    def test_envoy_subject_may_hold_anything(self, alice: Issued) -> None:
         value = f'By=spiffe://a/b;Subject="CN=\\"x\\",Cert=y;Hash=z";{encoded("envoy", alice)}'.replace(
             ';Subject="CN=alice,O=x"', ""
         )
@@ -266,7 +266,7 @@ class TestEnvoy:
         assert certificate is not None
         assert certificate.subject == "CN=alice"
 
-    def test_chain_is_kept(self, chained: tuple[Issued, Issued, Issued]) -> None:
+    def test_envoy_chain_is_kept(self, chained: tuple[Issued, Issued, Issued]) -> None:
         leaf, intermediate, _ = chained
         whole = quote(leaf.pem + intermediate.pem, safe="")
         certificate = read("envoy", [(CERTIFICATE["envoy"], f'Cert="{leaf.escaped}";Chain="{whole}"')])

@@ -65,18 +65,18 @@ def family(*, expires_at: dt.datetime) -> RefreshFamily:
 
 
 class TestPurge:
-    def test_deletes_what_has_expired_and_nothing_else(self, now: Any) -> None:
+    def test_purge_deletes_what_has_expired_and_nothing_else(self, now: Any) -> None:
         nonces(3, now - HOUR)
         nonces(2, now + HOUR)
         assert purge(now=now).rows[NONCES] == 3
         assert SeenNonce.objects.count() == 2
 
-    def test_knows_every_table_that_grows(self, now: Any) -> None:
+    def test_purge_knows_every_table_that_grows(self, now: Any) -> None:
         longest = dt.timedelta(days=1000)
         one_of_each(now - longest)
         assert purge(now=now).rows == {each.table: 1 for each in expiring()} | {"securecore_gate": 0}
 
-    def test_takes_the_gates_of_unknown_certificates(self, now: Any) -> None:
+    def test_purge_takes_the_gates_of_unknown_certificates(self, now: Any) -> None:
         """Each certificate of the authority leaves one under the row gate, also by a refused request."""
         Grant.objects.create(principal="certificate:granted", permission="x", granted_at=now)
         Certificate.objects.create(thumbprint="enrolled", not_after=now + HOUR, enrolled_at=now)
@@ -88,7 +88,7 @@ class TestPurge:
         assert purge(now=now, batch_size=1).rows["securecore_gate"] == 2
         assert list(Gate.objects.order_by("principal").values_list("principal", flat=True)) == known
 
-    def test_leaves_no_table_out(self) -> None:
+    def test_purge_leaves_no_table_out(self) -> None:
         """A new model must be purged, or say here why it is bounded without."""
         bounded = {Gate, TokenEpoch, Client, SignatureKey}  # one row a principal; a subject; a registration
         from django.apps import apps
@@ -96,26 +96,26 @@ class TestPurge:
         grows: set[type[models.Model]] = set(apps.get_app_config("securecore").get_models())
         assert grows - bounded == {each.model for each in expiring()}
 
-    def test_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
+    def test_purge_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
         Grant.objects.create(principal="user:1", permission="x", granted_at=now - 10_000 * HOUR)
         Certificate.objects.create(thumbprint="x", not_after=now + HOUR, enrolled_at=now - 10_000 * HOUR)
         purge(now=now)
         assert Grant.objects.exists()
         assert Certificate.objects.exists()
 
-    def test_keeps_a_revoked_grant_as_history(self, now: Any, settings: Any) -> None:
+    def test_purge_keeps_a_revoked_grant_as_history(self, now: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"GRANT_RETENTION": 3_600}
         Grant.objects.create(principal="user:1", permission="x", granted_at=now, revoked_at=now)
         for seconds, rows in ((3_609, 0), (3_610, 1)):  # an hour and the clock skew
             assert purge(now=now + dt.timedelta(seconds=seconds)).rows["securecore_grant"] == rows
 
-    def test_keeps_the_signing_key_that_has_no_successor(self, now: Any) -> None:
+    def test_purge_keeps_the_signing_key_that_has_no_successor(self, now: Any) -> None:
         long_ago = now - 10_000 * HOUR
         SigningKey.objects.create(kid="newest", created_at=long_ago, signs_at=long_ago)
         purge(now=now)
         assert SigningKey.objects.exists()
 
-    def test_takes_a_family_without_its_tokens_and_tokens_without_their_family(self, now: Any) -> None:
+    def test_purge_takes_a_family_without_its_tokens_and_tokens_without_their_family(self, now: Any) -> None:
         dead, alive = family(expires_at=now - HOUR), family(expires_at=now + HOUR)
         for each, expires_at in ((dead, now + HOUR), (alive, now - HOUR), (alive, now + HOUR)):
             RefreshToken.objects.create(id=uuid.uuid4(), family=each, expires_at=expires_at)
@@ -124,34 +124,34 @@ class TestPurge:
         assert RefreshFamily.objects.get() == alive
         assert {token.family_id for token in RefreshToken.objects.all()} == {dead.pk, alive.pk}
 
-    def test_keeps_a_family_as_long_as_its_last_access_token_lives(self, now: Any) -> None:
+    def test_purge_keeps_a_family_as_long_as_its_last_access_token_lives(self, now: Any) -> None:
         family(expires_at=now)
         assert purge(now=now + dt.timedelta(seconds=309)).rows["securecore_refresh_family"] == 0
         assert purge(now=now + dt.timedelta(seconds=311)).rows["securecore_refresh_family"] == 1
 
-    def test_waits_for_a_host_with_a_slow_clock(self, now: Any) -> None:
+    def test_purge_waits_for_a_host_with_a_slow_clock(self, now: Any) -> None:
         nonces(1, now - dt.timedelta(seconds=9))
         assert purge(now=now).rows[NONCES] == 0
         assert purge(now=now + dt.timedelta(seconds=1)).rows[NONCES] == 1
 
-    def test_works_in_bounded_batches(self, now: Any) -> None:
+    def test_purge_works_in_bounded_batches(self, now: Any) -> None:
         nonces(10, now - HOUR)
         seen: list[tuple[str, int]] = []
         purge(now=now, batch_size=4, progress=lambda table, rows: seen.append((table, rows)))
         assert [rows for table, rows in seen if table == NONCES] == [4, 8, 10]
 
-    def test_stops_in_time_and_says_so(self, now: Any) -> None:
+    def test_purge_stops_in_time_and_says_so(self, now: Any) -> None:
         nonces(10, now - HOUR)
         purged = purge(now=now, batch_size=1, max_seconds=0)
         assert (purged.finished, SeenNonce.objects.count()) == (False, 10)
         assert purge(now=now, batch_size=1).finished
 
-    def test_is_safe_to_repeat(self, now: Any) -> None:
+    def test_purge_is_safe_to_repeat(self, now: Any) -> None:
         nonces(3, now - HOUR)
         purge(now=now)
         assert set(purge(now=now).rows.values()) == {0}
 
-    def test_does_not_run_in_a_transaction(self, now: Any) -> None:
+    def test_purge_does_not_run_in_a_transaction(self, now: Any) -> None:
         with pytest.raises(Misuse), transaction.atomic():
             purge(now=now)
 
@@ -163,33 +163,33 @@ class TestCommand:
         lines = [line.split() for line in out.getvalue().splitlines() if line.startswith("securecore_")]
         return {line[0]: int(line[1].replace(",", "")) for line in lines}
 
-    def test_counts_each_table(self) -> None:
+    def test_command_counts_each_table(self) -> None:
         nonces(1200, clock.now() - HOUR)
         tables = [*(each.table for each in expiring()), "securecore_gate"]
         assert self.run() == {table: 1200 if table == NONCES else 0 for table in tables}
         assert not SeenNonce.objects.exists()
 
-    def test_deletes_nothing_in_a_dry_run(self) -> None:
+    def test_command_deletes_nothing_in_a_dry_run(self) -> None:
         nonces(5, clock.now() - HOUR)
         assert self.run("--dry-run")[NONCES] == 5
         assert SeenNonce.objects.count() == 5
 
-    def test_tells_the_same_dry_as_wet(self) -> None:
+    def test_command_tells_the_same_dry_as_wet(self) -> None:
         one_of_each(clock.now() - dt.timedelta(days=1000))
         assert self.run("--dry-run") == self.run()
 
-    def test_says_when_its_time_was_too_short(self) -> None:
+    def test_command_says_when_its_time_was_too_short(self) -> None:
         out = io.StringIO()
         nonces(2, clock.now() - HOUR)
         call_command("securecore_purge", "--max-seconds", "0", stdout=out)
         assert "run it again" in out.getvalue()
 
     @pytest.mark.parametrize("arguments", [("--batch-size", "0"), ("--batch-size", "-1"), ("--batch-size", "many")])
-    def test_refuses_a_batch_of_nothing(self, arguments: tuple[str, str]) -> None:
+    def test_command_refuses_a_batch_of_nothing(self, arguments: tuple[str, str]) -> None:
         with pytest.raises(CommandError):
             self.run(*arguments)
 
-    def test_draws_progress_on_a_terminal_only(self) -> None:
+    def test_command_draws_progress_on_a_terminal_only(self) -> None:
         class Terminal(io.StringIO):
             def isatty(self) -> bool:
                 return True

@@ -166,7 +166,7 @@ def given(revocation: Revocation) -> Person:
 
 
 class TestEveryRevocation:
-    def test_waits_for_an_effect_whose_check_passed(self) -> None:
+    def test_every_revocation_waits_for_an_effect_whose_check_passed(self) -> None:
         for way, revocation in {**THROUGH_US, **ROUND_US}.items():
             person, before = given(revocation), effects()
             effect = Held(enter(person))
@@ -178,7 +178,7 @@ class TestEveryRevocation:
             assert effects() == before + 1, way
             assert check(person) == "denied", way
 
-    def test_is_seen_by_a_check_that_came_after_it(self) -> None:
+    def test_every_revocation_is_seen_by_a_check_that_came_after_it(self) -> None:
         for way, revocation in ROUND_US.items():
             person = given(revocation)
             before = effects()
@@ -189,7 +189,7 @@ class TestEveryRevocation:
             assert checking.result() == "denied", way
             assert effects() == before, way
 
-    def test_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
+    def test_every_revocation_through_us_closes_the_gate_before_it_changes_anything(self) -> None:
         for way, revocation in THROUGH_US.items():
             if way in OF_MANY and not isinstance(gate.gates(), AdvisoryGates):
                 continue  # such a revocation reaches the rows of members later, and waits there
@@ -205,7 +205,7 @@ class TestEveryRevocation:
             assert checking.result() == "denied", way
             assert effects() == before, way
 
-    def test_that_is_rolled_back_changes_nothing(self) -> None:
+    def test_every_revocation_that_is_rolled_back_changes_nothing(self) -> None:
         person = given(ROUND_US["a membership by SQL"])
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             ROUND_US["a membership by SQL"].take(person)
@@ -214,7 +214,7 @@ class TestEveryRevocation:
 
 
 class TestSavepoint:
-    def test_that_rolls_back_inside_the_block_keeps_the_gate(self) -> None:
+    def test_savepoint_that_rolls_back_inside_the_block_keeps_the_gate(self) -> None:
         person = given(THROUGH_US["a grant"])
 
         def work() -> None:
@@ -229,7 +229,7 @@ class TestSavepoint:
         effect.let_go()
         assert revoking.result()
 
-    def test_by_hand_may_not_be_open_when_the_gate_is_taken(self) -> None:
+    def test_savepoint_by_hand_may_not_be_open_when_the_gate_is_taken(self) -> None:
         """A rollback to the savepoint would drop the lock, and the rest of the transaction would commit without it."""
         person = given(THROUGH_US["a grant"])
         for ask in (enter(person), lambda: check(person)):
@@ -240,7 +240,7 @@ class TestSavepoint:
                 make_effect()
         assert effects() == 1  # the effect of ``given``
 
-    def test_that_is_over_is_no_hindrance(self) -> None:
+    def test_savepoint_that_is_over_is_no_hindrance(self) -> None:
         person, before = given(THROUGH_US["a grant"]), effects()
         with transaction.atomic():
             transaction.savepoint_commit(transaction.savepoint())
@@ -255,7 +255,7 @@ class TestSavepoint:
 
 
 class TestLateGate:
-    def test_undoes_an_effect_whose_permission_went_meanwhile(self) -> None:
+    def test_late_gate_undoes_an_effect_whose_permission_went_meanwhile(self) -> None:
         for way in ("a grant of a role", "a membership", "a user", "a certificate"):
             person = given(revocation := THROUGH_US[way])
             before = effects()
@@ -265,7 +265,7 @@ class TestLateGate:
                 Thread(lambda r=revocation, p=person: r.take(p)).result()  # type: ignore[misc]
             assert effects() == before, way
 
-    def test_makes_a_revocation_wait_for_its_commit_only(self) -> None:
+    def test_late_gate_makes_a_revocation_wait_for_its_commit_only(self) -> None:
         person = given(THROUGH_US["a grant"])
         before = effects()
         with late_gate(person.names, clock=clock.now) as late:
@@ -279,7 +279,7 @@ class TestLateGate:
 
 
 class TestJoining:
-    def test_of_a_group_while_the_gate_is_waited_for_is_noticed(self) -> None:
+    def test_joining_of_a_group_while_the_gate_is_waited_for_is_noticed(self) -> None:
         """The locked names were read before the wait, the permission after it. So the check must lock new names too."""
         person = Person()
         person.group.user_set.remove(person.user)
@@ -298,13 +298,13 @@ class TestJoining:
 
 
 class TestClock:
-    def test_is_read_after_the_wait(self) -> None:
+    def test_clock_is_read_after_the_wait(self) -> None:
         """Otherwise a grant that expired during the wait would still be live for the waiting check."""
         person = given(THROUGH_US["a grant"])
         mine = Grant.objects.filter(principal=person.own)
         assert check_during(person, lambda: mine.update(valid_until=clock.now())) == "denied"
 
-    def test_has_a_denial_begin_that_came_during_the_wait(self) -> None:
+    def test_clock_has_a_denial_begin_that_came_during_the_wait(self) -> None:
         person = given(THROUGH_US["a grant"])
 
         def deny() -> None:
@@ -354,18 +354,20 @@ class TestSemaphore:
         time.sleep(0.2)  # long enough for the other threads to reach the gate as well
         return threads
 
-    def test_keeps_the_others_from_the_gate_and_lets_all_through(self, closed: Held, waiting: list[Thread]) -> None:
+    def test_semaphore_keeps_the_others_from_the_gate_and_lets_all_through(
+        self, closed: Held, waiting: list[Thread]
+    ) -> None:
         assert blocked() == semaphore.AT_ONCE
         before = effects()
         closed.let_go()
         assert [thread.result() for thread in waiting] == ["done"] * self.MANY
         assert effects() == before + self.MANY
 
-    def test_is_of_one_caller(self, waiting: list[Thread]) -> None:
+    def test_semaphore_is_of_one_caller(self, waiting: list[Thread]) -> None:
         assert waiting
         assert check(given(THROUGH_US["a grant"])) == "done"
 
-    def test_is_not_waited_at_by_who_may_hold_locks(self, person: Person, waiting: list[Thread]) -> None:
+    def test_semaphore_is_not_waited_at_by_who_may_hold_locks(self, person: Person, waiting: list[Thread]) -> None:
         """PostgreSQL finds a deadlock only among sessions that wait in PostgreSQL."""
         assert waiting
 
@@ -378,14 +380,14 @@ class TestSemaphore:
         wait_until_blocked(semaphore.AT_ONCE + 1, "the gate")
         assert late.is_alive()
 
-    def test_is_not_waited_at_for_ever(self, person: Person, waiting: list[Thread], settings: Any) -> None:
+    def test_semaphore_is_not_waited_at_for_ever(self, person: Person, waiting: list[Thread], settings: Any) -> None:
         assert waiting
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         with pytest.raises(Busy):
             Thread(lambda: check(person)).result()
         assert blocked() == semaphore.AT_ONCE  # the threads before it still wait
 
-    def test_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_semaphore_are_few(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(semaphore._semaphores, "size", 3)
         for _ in range(5):
             given(THROUGH_US["a grant"])
@@ -393,7 +395,7 @@ class TestSemaphore:
 
 
 class TestDeadlock:
-    def test_of_two_gates_in_opposite_order_ends_one_and_loses_nothing(self) -> None:
+    def test_deadlock_of_two_gates_in_opposite_order_ends_one_and_loses_nothing(self) -> None:
         """Two checks in one transaction with a change between them deadlock. PostgreSQL ends one, and the client gets a
         503.
         """
@@ -417,7 +419,7 @@ class TestDeadlock:
         assert sorted(thread.result() for thread in threads) == ["busy", "done"]
         assert effects() == before + 1
 
-    def test_at_the_gate_is_tried_once_more(self) -> None:
+    def test_deadlock_at_the_gate_is_tried_once_more(self) -> None:
         person = given(THROUGH_US["a grant"])
         first, second = in_lock_order(person)
         backwards = threading.Event()
@@ -439,13 +441,13 @@ class TestDeadlock:
 
 
 class TestAllowance:
-    def test_of_a_hundred_uses_is_used_a_hundred_times(self, run_together: Any) -> None:
+    def test_allowance_of_a_hundred_uses_is_used_a_hundred_times(self, run_together: Any) -> None:
         person, before = Person(), effects()
         grants.grant(principal=person.own, permission=MAKE, uses_limit=100, now=clock.now())
         assert sum(run_together(64, lambda _: use_up(person))) == 100
         assert effects() == before + 100
 
-    def test_of_an_amount_is_used_up_exactly(self, run_together: Any) -> None:
+    def test_allowance_of_an_amount_is_used_up_exactly(self, run_together: Any) -> None:
         person, before = Person(), effects()
         grants.grant(principal=person.own, permission=MAKE, amount_limit=500, period=86_400 * 365, now=clock.now())
         assert sum(run_together(16, lambda _: use_up(person, 10))) == 50

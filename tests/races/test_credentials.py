@@ -131,7 +131,7 @@ def restore(caller: Caller) -> None:
 
 
 class TestEveryRevocation:
-    def test_waits_for_an_effect_whose_check_passed(self, alice: Any) -> None:
+    def test_every_revocation_waits_for_an_effect_whose_check_passed(self, alice: Any) -> None:
         for kind, way, take in WAYS:
             caller, name, before = alice(kind), f"{kind}: {way}", effects()
             Stop.next_at("inside")
@@ -148,7 +148,7 @@ class TestEveryRevocation:
             assert kind == "session, plainly" or caller.pay() in (401, 403), name
             restore(caller)
 
-    def test_that_returned_before_the_check_lets_no_effect_pass(self, alice: Any) -> None:
+    def test_every_revocation_that_returned_before_the_check_lets_no_effect_pass(self, alice: Any) -> None:
         late = [("session, late", way, take) for way, take in OF_SESSIONS.items()]
         for kind, way, take in [*WAYS, *late]:
             caller, name, before = alice(kind), f"{kind}: {way}", effects()
@@ -161,7 +161,7 @@ class TestEveryRevocation:
             assert effects() == before, name
             restore(caller)
 
-    def test_of_another_s_credential_is_no_hindrance(self, alice: Any, mtls_client: Any) -> None:
+    def test_every_revocation_of_another_s_credential_is_no_hindrance(self, alice: Any, mtls_client: Any) -> None:
         """The token beside the session did not authenticate the request, so its revocation changes nothing."""
         caller, beside = alice("session"), alice("Bearer")
         _revoke_token(beside)
@@ -200,7 +200,7 @@ def test_a_token_of_a_user_s_own_client_is_waited_for(
 
 
 class TestSignatureKey:
-    def test_that_is_revoked_stops_what_it_signed(self, alice: Any) -> None:
+    def test_signature_key_that_is_revoked_stops_what_it_signed(self, alice: Any) -> None:
         user = alice("session").user
         pem = P256.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         for order in ("effect first", "revocation first"):

@@ -51,7 +51,7 @@ class TestLogin:
 
         return request
 
-    def test_that_came_first_is_ended(self, enrolled: Any, request_of: Any) -> None:
+    def test_login_that_came_first_is_ended(self, enrolled: Any, request_of: Any) -> None:
         user = enrolled("alice")
         ends = self.ENDS | {"everybody": lambda user: end_sessions(everybody=True, reason="test")}
         for way, end in ends.items():
@@ -63,7 +63,7 @@ class TestLogin:
             restore()
             assert not Session.objects.exists(), way
 
-    def test_that_was_authenticated_before_it_opens_nothing(self, enrolled: Any, request_of: Any) -> None:
+    def test_login_that_was_authenticated_before_it_opens_nothing(self, enrolled: Any, request_of: Any) -> None:
         for way, end in self.ENDS.items():
             user = enrolled("alice")
             end(User.objects.get(pk=user.pk))
@@ -98,7 +98,7 @@ class TestTokenRequest:
             "refresh_token": refresh,
         }
 
-    def test_that_came_first_is_ended(self, browser: Any, asks: Any, monkeypatch: Any) -> None:
+    def test_token_request_that_came_first_is_ended(self, browser: Any, asks: Any, monkeypatch: Any) -> None:
         for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
                 name, request = f"{grant_type}, {way}", prepare()
@@ -120,7 +120,9 @@ class TestTokenRequest:
                     assert not works(browser, answer.json()["access_token"]), name
                 assert not RefreshFamily.objects.filter(revoked_at=None).exists(), name
 
-    def test_that_was_authenticated_before_it_gets_nothing(self, browser: Any, asks: Any, monkeypatch: Any) -> None:
+    def test_token_request_that_was_authenticated_before_it_gets_nothing(
+        self, browser: Any, asks: Any, monkeypatch: Any
+    ) -> None:
         for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
                 name, request = f"{grant_type}, {way}", prepare()

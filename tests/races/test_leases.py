@@ -129,7 +129,7 @@ def was_leased(made: Load) -> bool:
 
 
 class TestRevocation:
-    def test_is_never_outrun(self, running: Workers, new_caller: Callable[[str], Caller]) -> None:
+    def test_revocation_is_never_outrun(self, running: Workers, new_caller: Callable[[str], Caller]) -> None:
         """Each revocation runs while eight clients send requests. After its return no request is accepted."""
         for number in range(ROUNDS):
             for way, (path, revoke) in WAYS.items():
@@ -144,7 +144,7 @@ class TestRevocation:
                 later = made.after(returned)
                 assert not any(map(is_accepted, later)), way
 
-    def test_is_not_outrun_by_a_worker_that_was_stopped(
+    def test_revocation_is_not_outrun_by_a_worker_that_was_stopped(
         self, running: Workers, new_caller: Callable[[str], Caller]
     ) -> None:
         """One worker sleeps for two seconds between check and response, and wakes up with its old lease."""

@@ -32,7 +32,7 @@ ROUNDS = 10
 
 
 class TestIdempotencyKey:
-    def test_of_sixteen_threads_has_one_effect_and_sixteen_equal_answers(
+    def test_idempotency_key_of_sixteen_threads_has_one_effect_and_sixteen_equal_answers(
         self, run_together: Any, mtls_client: Any, users: Any
     ) -> None:
         grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())
@@ -47,7 +47,7 @@ class TestIdempotencyKey:
                 assert effects() == before + 1
                 assert sum("Idempotency-Replayed" not in answer for answer in answers) == 1
 
-    def test_is_free_again_when_the_first_twin_fails(self, run_together: Any, mtls_client: Any) -> None:
+    def test_idempotency_key_is_free_again_when_the_first_twin_fails(self, run_together: Any, mtls_client: Any) -> None:
         """The first request rolls back. Then the twin that waited for it runs the view itself: no effect is lost or
         doubled.
         """
@@ -63,7 +63,7 @@ class TestIdempotencyKey:
         assert effects() == 1
         assert IdempotencyRecord.objects.count() == 1
 
-    def test_answers_409_to_a_twin_that_waited_too_long(self, mtls_client: Any, settings: Any) -> None:
+    def test_idempotency_key_answers_409_to_a_twin_that_waited_too_long(self, mtls_client: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         client = mtls_client("alice")
         entered, leave = threading.Event(), threading.Event()
@@ -100,7 +100,7 @@ def _post_and_close(client: Any, answers: list[Any]) -> None:
 
 
 class TestNonce:
-    def test_presented_by_sixteen_threads_has_one_winner(self, run_together: Any, now: Any) -> None:
+    def test_nonce_presented_by_sixteen_threads_has_one_winner(self, run_together: Any, now: Any) -> None:
         def claim(nonce: str) -> bool:
             try:
                 claim_nonce(nonce, scope="alice", made_at=now, now=now)
@@ -111,7 +111,7 @@ class TestNonce:
         for number in range(ROUNDS):
             assert sum(run_together(THREADS, lambda _, n=number: claim(f"nonce-number-{n:04}"))) == 1
 
-    def test_that_expired_is_taken_over_by_one(self, run_together: Any, now: Any) -> None:
+    def test_nonce_that_expired_is_taken_over_by_one(self, run_together: Any, now: Any) -> None:
         later = now + dt.timedelta(minutes=5)
 
         def claim(_: int) -> bool:
@@ -124,7 +124,7 @@ class TestNonce:
         claim_nonce("nonce-number-0000", scope="alice", made_at=now, now=now)
         assert sum(run_together(THREADS, claim)) == 1
 
-    def test_is_claimed_once_through_the_view(self, run_together: Any, mtls_client: Any, now: Any) -> None:
+    def test_nonce_is_claimed_once_through_the_view(self, run_together: Any, mtls_client: Any, now: Any) -> None:
         clients = [mtls_client("alice") for _ in range(THREADS)]
         headers = {"X-Request-Timestamp": str(int(now.timestamp())), "X-Request-Nonce": "nonce-of-the-view"}
         answers = run_together(THREADS, lambda i: clients[i].post("/fresh", headers=headers))
@@ -140,7 +140,7 @@ def people(db: None) -> None:
 
 @pytest.mark.usefixtures("people")
 class TestGrantRevokedUnderLoad:
-    def test_is_never_outrun(self, run_together: Any, now: Any) -> None:
+    def test_grant_revoked_under_load_is_never_outrun(self, run_together: Any, now: Any) -> None:
         """Sixteen threads make effects while another revokes. After its return the number of effects does not grow."""
         for _ in range(ROUNDS):
             Grant.objects.all().delete()
@@ -159,7 +159,7 @@ class TestGrantRevokedUnderLoad:
             assert counted == [effects()]
 
     @pytest.mark.parametrize("first", ["effect", "revocation"])
-    def test_in_both_interleavings(self, now: Any, first: str) -> None:
+    def test_grant_revoked_under_load_in_both_interleavings(self, now: Any, first: str) -> None:
         """The transaction that takes the gate first makes the other wait until its commit."""
         grant(principal=ALICE, permission=MAKE, now=now)
         inside, leave = threading.Event(), threading.Event()
@@ -201,7 +201,7 @@ class TestGrantRevokedUnderLoad:
         assert sorted(order) == (["effect", "revoked"] if first == "effect" else ["denied", "revoked"])
         assert effects() == (1 if first == "effect" else 0)
 
-    def test_waits_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
+    def test_grant_revoked_under_load_waits_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
         """The revocation waits for another change of the same principal, which it does not end
         (test_waiting_revocations.py).
         """
@@ -226,7 +226,7 @@ class TestGrantRevokedUnderLoad:
             holder.join(30)
         assert Grant.objects.not_revoked().filter(permission=MAKE).exists()
 
-    def test_makes_a_check_wait_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
+    def test_grant_revoked_under_load_makes_a_check_wait_no_longer_than_it_may(self, now: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         grant(principal=ALICE, permission=MAKE, now=now)
         inside, leave = threading.Event(), threading.Event()
@@ -248,7 +248,7 @@ class TestGrantRevokedUnderLoad:
             changing.join(30)
         assert effects() == 0
 
-    def test_does_not_hold_up_anybody_else(self, now: Any, settings: Any) -> None:
+    def test_grant_revoked_under_load_does_not_hold_up_anybody_else(self, now: Any, settings: Any) -> None:
         settings.SECURECORE = settings.SECURECORE | {"LOCK_TIMEOUT": 0.2}
         grant(principal=ALICE, permission=MAKE, now=now)
         grant(principal=BOB, permission=MAKE, now=now)
@@ -263,7 +263,7 @@ class TestGrantRevokedUnderLoad:
 
 
 class TestGrant:
-    def test_given_by_sixteen_threads_is_given_once(self, run_together: Any, now: Any) -> None:
+    def test_grant_given_by_sixteen_threads_is_given_once(self, run_together: Any, now: Any) -> None:
         for number in range(ROUNDS):
             given = run_together(THREADS, lambda _, n=number: grant(principal=f"user:{n}", permission=MAKE, now=now))
             assert sum(given) == 1
@@ -276,7 +276,7 @@ def test_a_token_revoked_by_sixteen_threads_is_revoked_once(run_together: Any, n
 
 
 class TestPurge:
-    def test_runs_twice_at_once_and_deletes_each_row_once(self, run_together: Any, now: Any) -> None:
+    def test_purge_runs_twice_at_once_and_deletes_each_row_once(self, run_together: Any, now: Any) -> None:
         expired = now - dt.timedelta(hours=1)
         SeenNonce.objects.bulk_create(SeenNonce(id=uuid.uuid4(), expires_at=expired) for _ in range(5000))
         purges = run_together(4, lambda _: purge(now=now, batch_size=100))
@@ -284,7 +284,7 @@ class TestPurge:
         assert sum(each.rows["securecore_seen_nonce"] for each in purges) <= 5000
         assert not SeenNonce.objects.exists()
 
-    def test_lets_no_nonce_in_twice_while_it_runs(self, run_together: Any, now: Any) -> None:
+    def test_purge_lets_no_nonce_in_twice_while_it_runs(self, run_together: Any, now: Any) -> None:
         """Requests claim live nonces while purges delete expired rows."""
         expired = now - dt.timedelta(hours=1)
         SeenNonce.objects.bulk_create(SeenNonce(id=uuid.uuid4(), expires_at=expired) for _ in range(2000))

@@ -17,7 +17,7 @@ LOGINS = 32
 
 class TestLimit:
     @pytest.mark.parametrize("limit", [1, 5])
-    def test_holds_when_logins_come_at_once(
+    def test_limit_holds_when_logins_come_at_once(
         self, run_together: Any, mtls_client: Any, settings: Any, limit: int
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "SESSION_LIMIT": limit, "LOCK_TIMEOUT": 30.0}
@@ -29,7 +29,9 @@ class TestLimit:
 
 
 class TestRotation:
-    def test_of_one_session_has_one_winner_and_logs_nobody_out(self, run_together: Any, mtls_client: Any) -> None:
+    def test_rotation_of_one_session_has_one_winner_and_logs_nobody_out(
+        self, run_together: Any, mtls_client: Any
+    ) -> None:
         browser = mtls_client("alice")
         key = log_in(browser)
         requests = [mtls_client("alice") for _ in range(LOGINS)]

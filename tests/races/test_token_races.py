@@ -62,7 +62,7 @@ def live(family_id: Any) -> int:
 
 
 class TestRefreshToken:
-    def test_of_sixteen_threads_never_has_two_live_successors(
+    def test_refresh_token_of_sixteen_threads_never_has_two_live_successors(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
         for _ in range(ROUNDS):
@@ -76,7 +76,7 @@ class TestRefreshToken:
             # The token itself, its successor, and the successors that later threads voided.
             assert RefreshToken.objects.filter(family=family).count() == 1 + len(successors)
 
-    def test_of_sixteen_threads_outside_the_retry_window_has_none(
+    def test_refresh_token_of_sixteen_threads_outside_the_retry_window_has_none(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
         """One of the threads is a thief, so the family ends in every order."""
@@ -90,7 +90,9 @@ class TestRefreshToken:
             assert sum(outcome.reused for outcome in outcomes) == 1
             assert live(family) == 0
 
-    def test_of_a_thief_and_its_owner_ends_the_family(self, run_together: Any, alice: User, now: dt.datetime) -> None:
+    def test_refresh_token_of_a_thief_and_its_owner_ends_the_family(
+        self, run_together: Any, alice: User, now: dt.datetime
+    ) -> None:
         """Half of the threads lack the binding. One second use by any of them ends the family."""
         for _ in range(ROUNDS):
             family, token = start(alice, now)
@@ -102,7 +104,7 @@ class TestRefreshToken:
             run_together(THREADS, present)
             assert live(family) == 0
 
-    def test_that_was_voided_ends_the_family_whoever_is_first(
+    def test_refresh_token_that_was_voided_ends_the_family_whoever_is_first(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
         """Sixteen threads each present another successor, of which one is not voided. No successor
@@ -116,7 +118,7 @@ class TestRefreshToken:
             run_together(THREADS, lambda index, held=held: redeem(str(held[index])))
             assert live(family) == 0
 
-    def test_of_a_chain_of_refreshes_and_retries_never_has_two_live_heads(
+    def test_refresh_token_of_a_chain_of_refreshes_and_retries_never_has_two_live_heads(
         self, run_together: Any, alice: User, now: dt.datetime
     ) -> None:
         for _ in range(LONG_ROUNDS):
@@ -133,7 +135,9 @@ class TestRefreshToken:
             run_together(THREADS, go_on)
             assert live(family) <= 1
 
-    def test_through_the_endpoint_has_one_live_successor(self, run_together: Any, mtls_client: Any) -> None:
+    def test_refresh_token_through_the_endpoint_has_one_live_successor(
+        self, run_together: Any, mtls_client: Any
+    ) -> None:
         for _ in range(LONG_ROUNDS):
             clients = [mtls_client("alice") for _ in range(THREADS)]
             token = given(clients[0])["refresh_token"]
@@ -151,7 +155,7 @@ class TestRefreshToken:
 class TestRevocation:
     @pytest.mark.parametrize("way", ["family", "user"])
     @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
-    def test_leaves_nothing_alive_of_a_family_that_sixteen_threads_refresh(
+    def test_revocation_leaves_nothing_alive_of_a_family_that_sixteen_threads_refresh(
         self, run_together: Any, alice: User, rotates: bool, way: str
     ) -> None:
         for _ in range(LONG_ROUNDS):
@@ -174,19 +178,19 @@ class TestRevocation:
             assert live(family) == 0
             assert not [each for each in issued if is_accepted(each)]
 
-    def test_by_two_at_once_is_news_once(self, run_together: Any, alice: User, now: dt.datetime) -> None:
+    def test_revocation_by_two_at_once_is_news_once(self, run_together: Any, alice: User, now: dt.datetime) -> None:
         for _ in range(ROUNDS):
             family, _ = start(alice, now)
             assert sum(run_together(4, lambda _, family=family: revoke_family(family))) == 1
 
-    def test_of_a_user_by_sixteen_threads_counts_sixteen(self, run_together: Any, alice: User) -> None:
+    def test_revocation_of_a_user_by_sixteen_threads_counts_sixteen(self, run_together: Any, alice: User) -> None:
         run_together(THREADS, lambda _: revoke_user_tokens(alice))
         assert tokens.epochs.current(tokens.epochs.user_subject(str(alice.pk))) == [THREADS]
 
 
 class TestCertificate:
     @pytest.mark.parametrize("way", ["thumbprint", "public-key", "subject"])
-    def test_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
+    def test_certificate_revoked_while_tokens_are_obtained_under_it_leaves_none_of_them(
         self, run_together: Any, mtls_client: Any, ca: Authority, enrolled: Any, settings: Any, way: str
     ) -> None:
         """Eight clients request tokens under the old certificate, with a proof key that the new certificate opens too.
@@ -266,7 +270,7 @@ def is_accepted(encoded: str) -> bool:
 
 
 class TestOneTimeToken:
-    def test_of_sixteen_threads_has_one_winner(self, run_together: Any, now: dt.datetime) -> None:
+    def test_one_time_token_of_sixteen_threads_has_one_winner(self, run_together: Any, now: dt.datetime) -> None:
         for _ in range(ROUNDS):
             token = one_time.issue(purpose="reset", subject="alice", lifetime=60, now=now)
             won = run_together(THREADS, lambda _, token=token: one_time.consume(token, purpose="reset", now=now))
@@ -274,7 +278,7 @@ class TestOneTimeToken:
 
 
 class TestSigningKey:
-    def test_rotated_by_many_at_once_leaves_one_that_signs(self, run_together: Any, settings: Any) -> None:
+    def test_signing_key_rotated_by_many_at_once_leaves_one_that_signs(self, run_together: Any, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         kids = run_together(4, lambda _: tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now()))
         assert SigningKey.objects.count() == len(set(kids)) == 4

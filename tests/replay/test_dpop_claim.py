@@ -26,31 +26,31 @@ def replayed(proof: Proof, *, now: dt.datetime = NOW) -> bool:
 
 @pytest.mark.django_db
 class TestClaimProof:
-    def test_accepts_a_proof_once(self) -> None:
+    def test_claim_proof_accepts_a_proof_once(self) -> None:
         proof = verify(ES256.proof())
         claim_proof(proof, now=NOW)
         assert replayed(proof)
 
-    def test_knows_the_jti_again_in_another_proof(self) -> None:
+    def test_claim_proof_knows_the_jti_again_in_another_proof(self) -> None:
         claim_proof(verify(ES256.proof()), now=NOW)
         assert replayed(verify(ES256.proof(iat=IAT + 1, htu=URL + "?page=2", extra=1)))
 
     @pytest.mark.parametrize("different", [{"jti": "other"}, {"jkt": "other"}, {"url": "https://api.example/other"}])
-    def test_keeps_jti_key_and_url_apart(self, different: dict[str, Any]) -> None:
+    def test_claim_proof_keeps_jti_key_and_url_apart(self, different: dict[str, Any]) -> None:
         proof = verify(ES256.proof())
         claim_proof(proof, now=NOW)
         claim_proof(dataclasses.replace(proof, **different), now=NOW)
 
-    def test_keeps_two_clients_with_one_jti_apart(self) -> None:
+    def test_claim_proof_keeps_two_clients_with_one_jti_apart(self) -> None:
         claim_proof(verify(ES256.proof()), now=NOW)
         claim_proof(verify(ED25519.proof()), now=NOW)
 
-    def test_is_not_confused_with_a_nonce(self) -> None:
+    def test_claim_proof_is_not_confused_with_a_nonce(self) -> None:
         claim_nonce("x" * 16, scope="a", made_at=NOW, now=NOW)
         claim_proof(Proof(jkt="a", jti="x" * 16, issued_at=NOW, nonce=None, url=""), now=NOW)
 
     @pytest.mark.parametrize("offset", [-60, -59.5, 0, 9.5, 10])
-    def test_remembers_it_for_as_long_as_its_iat_is_accepted(self, offset: float) -> None:
+    def test_claim_proof_remembers_it_for_as_long_as_its_iat_is_accepted(self, offset: float) -> None:
         presented = ES256.proof(iat=IAT + offset)
         proof = verify(presented)
         claim_proof(proof, now=NOW)
@@ -61,23 +61,23 @@ class TestClaimProof:
         # A host with a clock ten seconds slow reads its last instant when this host's clock is ten seconds further.
         assert replayed(proof, now=last_accepted + 10 * SECOND)
 
-    def test_follows_the_settings(self) -> None:
+    def test_claim_proof_follows_the_settings(self) -> None:
         with override_settings(SECURECORE={"REPLAY_WINDOW": 300}):
             proof = verify(ES256.proof(iat=IAT - 300))
             claim_proof(proof, now=NOW)
         assert SeenNonce.objects.get().expires_at == proof.issued_at + 311 * SECOND
 
-    def test_forgets_it_afterwards(self) -> None:
+    def test_claim_proof_forgets_it_afterwards(self) -> None:
         proof = verify(ES256.proof())
         claim_proof(proof, now=NOW)
         claim_proof(proof, now=NOW + 72 * SECOND)
         assert SeenNonce.objects.count() == 1
 
-    def test_stores_no_jti(self) -> None:
+    def test_claim_proof_stores_no_jti(self) -> None:
         claim_proof(verify(ES256.proof()), now=NOW)
         assert "one-of-many" not in str(SeenNonce.objects.values().get())
 
-    def test_teaches_when_a_transaction_would_undo_it(self) -> None:
+    def test_claim_proof_teaches_when_a_transaction_would_undo_it(self) -> None:
         proof = verify(ES256.proof())
         with pytest.raises(Misuse, match="non_atomic_requests"), transaction.atomic():
             claim_proof(proof, now=NOW)

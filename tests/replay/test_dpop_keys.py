@@ -17,15 +17,15 @@ PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 class Test7PublicKeyOnly:
     @pytest.mark.parametrize("signer", ACCEPTED, ids=lambda signer: signer.alg)
     @pytest.mark.parametrize("name", PRIVATE)
-    def test_refuses_private_members(self, signer: Signer, name: str) -> None:
+    def test_7_public_key_only_refuses_private_members(self, signer: Signer, name: str) -> None:
         assert refuses(signer.proof({"jwk": {**signer.jwk, name: "AQAB"}}), "private key")
 
-    def test_refuses_a_whole_private_key(self) -> None:
+    def test_7_public_key_only_refuses_a_whole_private_key(self) -> None:
         described = ES256.scheme.to_jwk(ES256.private, as_dict=True)
         assert refuses(ES256.proof({"jwk": described}), "private key")
 
     @pytest.mark.parametrize("jwk", [ABSENT, None, "", "x", [], 1, [{"kty": "EC"}]])
-    def test_refuses_what_is_no_key(self, jwk: Any) -> None:
+    def test_7_public_key_only_refuses_what_is_no_key(self, jwk: Any) -> None:
         assert refuses(ES256.proof({"jwk": jwk}), "must be a public key")
 
 

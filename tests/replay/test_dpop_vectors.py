@@ -24,20 +24,20 @@ THUMBPRINTS = vectors.load("rfc_thumbprints.json")["thumbprints"]
 
 class TestRfc9449:
     @pytest.mark.parametrize("number", range(3))
-    def test_accepts_its_examples(self, number: int) -> None:
+    def test_rfc9449_accepts_its_examples(self, number: int) -> None:
         example = EXAMPLES["proofs"][number]
         proof = example_verified(number)
         assert (proof.jkt, proof.jti) == (EXAMPLES["jkt"], example["claims"]["jti"])
 
     @pytest.mark.parametrize("number", range(3))
-    def test_refuses_them_today(self, number: int) -> None:
+    def test_rfc9449_refuses_them_today(self, number: int) -> None:
         with pytest.raises(InvalidDPoPProof):
             example_verified(number, now=NOW)
 
-    def test_hashes_its_access_token(self) -> None:
+    def test_rfc9449_hashes_its_access_token(self) -> None:
         assert access_token_hash(EXAMPLES["resource_access_token"]) == EXAMPLES["resource_ath"]
 
-    def test_refuses_its_proof_with_another_token(self) -> None:
+    def test_rfc9449_refuses_its_proof_with_another_token(self) -> None:
         with pytest.raises(InvalidDPoPProof, match="ath"):
             example_verified(2, access_token=EXAMPLES["access_token_jwt"])
 
@@ -101,9 +101,9 @@ def test_published_signatures_are_there() -> None:
 
 class TestThumbprint:
     @pytest.mark.parametrize("example", THUMBPRINTS, ids=lambda each: each["rfc"])
-    def test_is_that_of_the_published_examples(self, example: dict[str, Any]) -> None:
+    def test_thumbprint_is_that_of_the_published_examples(self, example: dict[str, Any]) -> None:
         assert digests.jwk_thumbprint(example["jwk"]) == example["thumbprint"]
 
-    def test_knows_no_other_kind_of_key(self) -> None:
+    def test_thumbprint_knows_no_other_kind_of_key(self) -> None:
         with pytest.raises(KeyError):
             digests.jwk_thumbprint({"kty": "oct", "k": "AQAB"})

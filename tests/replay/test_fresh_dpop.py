@@ -31,43 +31,49 @@ def post(client: Any, path: str, **headers: str) -> Any:
 
 @pytest.mark.parametrize("path", PLACES)
 class TestFreshByProof:
-    def test_serves_a_request_once(self, client: Any, token: str, path: str) -> None:
+    def test_fresh_by_proof_serves_a_request_once(self, client: Any, token: str, path: str) -> None:
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token)}
         assert post(client, path, **headers).status_code == 201
         assert refusal(post(client, path, **headers)) == "invalid_dpop_proof"
         assert effects() == 1
 
-    def test_serves_another_proof(self, client: Any, token: str, path: str) -> None:
+    def test_fresh_by_proof_serves_another_proof(self, client: Any, token: str, path: str) -> None:
         for _ in range(2):
             headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token)}
             assert post(client, path, **headers).status_code == 201
 
-    def test_needs_a_proof(self, client: Any, token: str, path: str) -> None:
+    def test_fresh_by_proof_needs_a_proof(self, client: Any, token: str, path: str) -> None:
         assert refusal(post(client, path, Authorization=f"DPoP {token}")) == "invalid_dpop_proof"
 
-    def test_needs_the_token_with_it(self, client: Any, path: str) -> None:
+    def test_fresh_by_proof_needs_the_token_with_it(self, client: Any, path: str) -> None:
         """A proof alone proves some key, and every client can make a key."""
         assert refusal(post(client, path, DPoP=prove(path, "POST"))) == "invalid_dpop_proof"
 
     @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "DPoPx", ""])
-    def test_needs_the_scheme_that_says_so(self, client: Any, token: str, path: str, scheme: str) -> None:
+    def test_fresh_by_proof_needs_the_scheme_that_says_so(
+        self, client: Any, token: str, path: str, scheme: str
+    ) -> None:
         """Under the Bearer scheme the token is not compared with the proof (RFC 9449 section 7.2)."""
         for proof in (prove(path, "POST"), prove(path, "POST", token=token)):
             answer = post(client, path, Authorization=f"{scheme} {token}", DPoP=proof)
             assert (refusal(answer) == "invalid_dpop_proof") if path == "/dpop" else (answer.status_code == 401)
         assert effects() == 0
 
-    def test_needs_the_proof_of_the_token_s_key(self, client: Any, token: str, path: str) -> None:
+    def test_fresh_by_proof_needs_the_proof_of_the_token_s_key(self, client: Any, token: str, path: str) -> None:
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token, by=ED25519)}
         assert refusal(post(client, path, **headers)) == "invalid_token"
         assert effects() == 0
 
     @pytest.mark.parametrize(("claim", "value"), [("iat", 1), ("htm", "GET"), ("ath", "A" * 43)])
-    def test_refuses_a_wrong_or_stale_proof(self, client: Any, token: str, path: str, claim: str, value: Any) -> None:
+    def test_fresh_by_proof_refuses_a_wrong_or_stale_proof(
+        self, client: Any, token: str, path: str, claim: str, value: Any
+    ) -> None:
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token, **{claim: value})}
         assert refusal(post(client, path, **headers)) == "invalid_dpop_proof"
 
-    def test_gives_the_nonce_that_it_wants(self, client: Any, token: str, path: str, settings: Any, now: Any) -> None:
+    def test_fresh_by_proof_gives_the_nonce_that_it_wants(
+        self, client: Any, token: str, path: str, settings: Any, now: Any
+    ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "DPOP_NONCE_REQUIRED": True}
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token)}
         first = post(client, path, **headers)

@@ -77,12 +77,12 @@ def answer(response: Any) -> tuple[int, str | None]:
 
 @pytest.mark.parametrize("path", PLACES)
 class TestEveryPlace:
-    def test_serves_a_request_once(self, send: Send, path: str) -> None:
+    def test_every_place_serves_a_request_once(self, send: Send, path: str) -> None:
         assert send(path).status_code == 201
         assert answer(send(path)) == (409, "nonce-reused")
         assert effects() == 1
 
-    def test_serves_another_nonce(self, send: Send, path: str) -> None:
+    def test_every_place_serves_another_nonce(self, send: Send, path: str) -> None:
         assert send(path).status_code == 201
         assert send(path, nonce="another-of-very-many").status_code == 201
 
@@ -99,7 +99,9 @@ class TestEveryPlace:
             ({"fields": {"content-digest": content_digest(b"another body")}}, 400, "content-digest-mismatch"),
         ],
     )
-    def test_says_what_is_wrong(self, send: Send, path: str, how: dict[str, Any], status: int, code: str) -> None:
+    def test_every_place_says_what_is_wrong(
+        self, send: Send, path: str, how: dict[str, Any], status: int, code: str
+    ) -> None:
         response = send(path, **how)
         assert answer(response) == (status, code)
         assert response["Content-Type"] == "application/problem+json"
@@ -132,17 +134,17 @@ def test_signs_the_path_and_query_as_they_are_on_the_wire(send: Send) -> None:
 
 
 class TestMixin:
-    def test_leaves_safe_methods_alone(self, mtls_client: Any) -> None:
+    def test_mixin_leaves_safe_methods_alone(self, mtls_client: Any) -> None:
         assert mtls_client("alice").get("/signature/mixin").status_code == 200
 
-    def test_claims_nothing_for_who_may_not_come_in(self, send: Send, mtls_client: Any) -> None:
+    def test_mixin_claims_nothing_for_who_may_not_come_in(self, send: Send, mtls_client: Any) -> None:
         assert send("/signature/mixin", name=None).status_code == 401
         headers = {"X-Request-Timestamp": str(int(clock.now().timestamp())), "X-Request-Nonce": "one-of-very-many"}
         assert mtls_client(None).post("/nonce/mixin", headers=headers).status_code == 401
         assert mtls_client("alice").post("/nonce/mixin", headers=headers).status_code == 201
         assert mtls_client("alice").post("/nonce/mixin", headers=headers).status_code == 409
 
-    def test_teaches_its_words(self) -> None:
+    def test_mixin_teaches_its_words(self) -> None:
         with pytest.raises(Misuse, match="'dpop'"):
             type("Wrong", (FreshMixin,), {"freshness": "jwt"})
         with pytest.raises(Misuse, match="'signature'"):
@@ -166,23 +168,23 @@ class TestRegisteredKeys:
         return "alice-laptop"
 
     @pytest.mark.parametrize("path", PLACES)
-    def test_signs_for_its_user(self, send: Send, keyid: str, path: str) -> None:
+    def test_registered_keys_signs_for_its_user(self, send: Send, keyid: str, path: str) -> None:
         assert send(path, keyid=keyid, key=ED25519).status_code == 201
         assert answer(send(path, keyid=keyid, key=ED25519)) == (409, "nonce-reused")
 
     @pytest.mark.parametrize("path", PLACES)
-    def test_signs_for_nobody_else(self, send: Send, keyid: str, path: str) -> None:
+    def test_registered_keys_signs_for_nobody_else(self, send: Send, keyid: str, path: str) -> None:
         """RFC 9421 section 7.3.3: a good signature of another party does not count."""
         assert answer(send(path, name="bob", keyid=keyid, key=ED25519)) == (401, "signature-key-unknown")
 
-    def test_is_dead_when_its_revocation_returned(self, send: Send, keyid: str) -> None:
+    def test_registered_keys_is_dead_when_its_revocation_returned(self, send: Send, keyid: str) -> None:
         with recorded() as events:
             assert revoke_signature_key(keyid)
             assert not revoke_signature_key(keyid)
         assert [event.name for event in events] == ["securecore.replay.signature-key-revoked"]
         assert answer(send("/signature", keyid=keyid, key=ED25519)) == (401, "signature-key-unknown")
 
-    def test_is_dead_with_its_user(self, send: Send, keyid: str, users: Any) -> None:
+    def test_registered_keys_is_dead_with_its_user(self, send: Send, keyid: str, users: Any) -> None:
         User.objects.filter(username="alice").update(is_active=False)
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
         with pytest.raises(SignatureKeyUnknown):  # for every caller
@@ -190,27 +192,27 @@ class TestRegisteredKeys:
         User.objects.filter(username="alice").delete()
         assert send("/signature", keyid=keyid, key=ED25519).status_code == 401
 
-    def test_needs_a_caller_who_is_known(self, send: Send, keyid: str) -> None:
+    def test_registered_keys_needs_a_caller_who_is_known(self, send: Send, keyid: str) -> None:
         assert answer(send("/signature", name=None, keyid=keyid, key=ED25519)) == (401, "authentication-required")
 
-    def test_a_name_is_given_once(self, keyid: str, users: Any) -> None:
+    def test_registered_keys_a_name_is_given_once(self, keyid: str, users: Any) -> None:
         revoke_signature_key(keyid)
         with pytest.raises(Misuse, match="another keyid"):
             signature_keys.register(keyid=keyid, user=users["bob"], public_key=public_pem(P256), now=clock.now())
 
     @pytest.mark.parametrize("pem", ["", "junk", "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"])
-    def test_junk_is_no_key(self, users: Any, pem: str) -> None:
+    def test_registered_keys_junk_is_no_key(self, users: Any, pem: str) -> None:
         with pytest.raises(Misuse, match="no public key"):
             signature_keys.register(keyid="x", user=users["bob"], public_key=pem, now=clock.now())
 
 
 class TestCertificateKey:
-    def test_another_s_certificate_signs_nothing(self, send: Send, ca: Any) -> None:
+    def test_certificate_key_another_s_certificate_signs_nothing(self, send: Send, ca: Any) -> None:
         bob = ca.certificate_for("bob")
         keyid = parse_pem(bob.pem).thumbprint
         assert answer(send("/signature", key=bob.key, keyid=keyid)) == (401, "signature-key-unknown")
 
-    def test_is_revoked_with_the_certificate(self, send: Send, ca: Any) -> None:
+    def test_certificate_key_is_revoked_with_the_certificate(self, send: Send, ca: Any) -> None:
         assert send("/signature").status_code == 201
         revoke_certificate(thumbprint=parse_pem(ca.certificate_for("alice").pem).thumbprint)
         assert answer(send("/signature", nonce="another-of-very-many")) == (403, "certificate-revoked")

@@ -23,19 +23,19 @@ ASYMMETRIC = [rfc9421.B_2_1, rfc9421.B_2_2, rfc9421.B_2_3, rfc9421.B_2_4, rfc942
 
 @pytest.mark.parametrize("vector", ASYMMETRIC, ids=["b21", "b22", "b23", "b24", "b26"])
 class TestAppendixB2:
-    def test_is_verified(self, vector: Any) -> None:
+    def test_appendix_b2_is_verified(self, vector: Any) -> None:
         message, key, signature_input, signature = vector
         covered, value = read(signature_input, signature)
         assert is_signed(signature_base(covered, message), value, key)
 
-    def test_is_refused_with_one_bit_changed(self, vector: Any) -> None:
+    def test_appendix_b2_is_refused_with_one_bit_changed(self, vector: Any) -> None:
         message, key, signature_input, signature = vector
         covered, value = read(signature_input, signature)
         changed = bytes([value[0] ^ 1, *value[1:]])
         assert not is_signed(signature_base(covered, message), changed, key)
         assert not is_signed(signature_base(covered, message) + b" ", value, key)
 
-    def test_is_written_again_as_it_was_read(self, vector: Any) -> None:
+    def test_appendix_b2_is_written_again_as_it_was_read(self, vector: Any) -> None:
         _, _, signature_input, signature = vector
         assert str(read(signature_input, signature)[0]) == signature_input
 

@@ -54,26 +54,26 @@ def cache(request: Any, settings: Any, server: ValkeyServer) -> Any:
 
 @pytest.mark.django_db
 class TestCache:
-    def test_accepts_a_record_once(self, cache: Any) -> None:
+    def test_cache_accepts_a_record_once(self, cache: Any) -> None:
         record, other = uuid.uuid4(), uuid.uuid4()
         assert claim(record, made_at=NOW, now=NOW, kind="it")
         assert not claim(record, made_at=NOW, now=NOW, kind="it")
         assert claim(other, made_at=NOW, now=NOW, kind="it")
 
-    def test_leaves_the_table_alone(self, cache: Any) -> None:
+    def test_cache_leaves_the_table_alone(self, cache: Any) -> None:
         claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
         with pytest.raises(NonceReused):
             claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
         assert not SeenNonce.objects.exists()
 
-    def test_holds_for_every_kind_of_proof(self, cache: Any) -> None:
+    def test_cache_holds_for_every_kind_of_proof(self, cache: Any) -> None:
         proof = verify_proof(ES256.proof())
         claim_proof(proof, now=PROVED_AT)
         with pytest.raises(InvalidDPoPProof, match="received before"):
             claim_proof(proof, now=PROVED_AT)
 
     @pytest.mark.parametrize(("offset", "seconds"), [(-60, 11), (0, 71), (60, 131)])
-    def test_keeps_it_for_as_long_as_its_instant_is_accepted(
+    def test_cache_keeps_it_for_as_long_as_its_instant_is_accepted(
         self, cache: Any, server: ValkeyServer, offset: int, seconds: int
     ) -> None:
         record = uuid.uuid4()
@@ -81,17 +81,17 @@ class TestCache:
         left = server.client().pttl(cache.make_key(f"securecore:seen:{record.hex}"))
         assert seconds * 1000 - 2000 < left <= seconds * 1000
 
-    def test_stores_no_raw_nonce(self, cache: Any, server: ValkeyServer) -> None:
+    def test_cache_stores_no_raw_nonce(self, cache: Any, server: ValkeyServer) -> None:
         claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
         [key] = server.client().keys()
         assert NONCE not in f"{key}{server.client().get(key)}"
 
-    def test_teaches_as_the_database_does(self, cache: Any) -> None:
+    def test_cache_teaches_as_the_database_does(self, cache: Any) -> None:
         """Otherwise views would break on the day the project removes the cache."""
         with pytest.raises(Misuse, match="non_atomic_requests"), transaction.atomic():
             claim_nonce(NONCE, scope="alice", made_at=NOW, now=NOW)
 
-    def test_lets_one_of_sixteen_win(self, cache: Any) -> None:
+    def test_cache_lets_one_of_sixteen_win(self, cache: Any) -> None:
         """The claim alone, from threads with separate connections to Redis."""
         for _ in range(5):
             record, barrier = uuid.uuid4(), Barrier(16)
@@ -110,7 +110,7 @@ class TestCache:
 class TestAway:
     """Without a reply of Redis, securecore cannot know whether the request is new."""
 
-    def test_is_503_and_no_effect(self, settings: Any, mtls_client: Any, backend: str) -> None:
+    def test_away_is_503_and_no_effect(self, settings: Any, mtls_client: Any, backend: str) -> None:
         with ValkeyServer() as gone:
             cached(settings, gone.connection_url, backend)
             assert post(mtls_client, "first-of-very-many").status_code == 201
@@ -122,7 +122,7 @@ class TestAway:
         assert refused["Retry-After"]
         assert effects() == 1
 
-    def test_is_503_when_the_server_is_full(self, settings: Any, mtls_client: Any, backend: str) -> None:
+    def test_away_is_503_when_the_server_is_full(self, settings: Any, mtls_client: Any, backend: str) -> None:
         """With `noeviction`, the default. Under any other policy a full server evicts live claims."""
         with ValkeyServer(maxmemory="1") as full:
             cached(settings, full.connection_url, backend)

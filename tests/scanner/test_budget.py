@@ -14,7 +14,7 @@ from tests.scanner.service import Answer, answer_200, serving
 
 
 class TestCounting:
-    def test_requests_are_counted(self) -> None:
+    def test_counting_requests_are_counted(self) -> None:
         with serving(answer_200) as service, open_transport(service.url, requests=3) as transport:
             for _ in range(3):
                 transport.send(Request("GET", "/"))
@@ -22,24 +22,24 @@ class TestCounting:
                 transport.send(Request("GET", "/"))
             assert len(service.asked) == 3
 
-    def test_concurrent_copies_are_counted(self) -> None:
+    def test_counting_concurrent_copies_are_counted(self) -> None:
         with serving(answer_200) as service, open_transport(service.url, requests=4) as transport:
             with pytest.raises(Stopped):
                 transport.send_together([Request("POST", "/", (), b"{}")] * 8)
             assert len(service.asked) <= 4
 
-    def test_more_than_16_concurrent_requests_are_refused(self) -> None:
+    def test_counting_more_than_16_concurrent_requests_are_refused(self) -> None:
         with open_transport("http://localhost:1") as transport, pytest.raises(ValueError, match="16"):
             transport.send_together([Request("GET", "/")] * 17)
 
-    def test_scan_stops_after_max_seconds(self) -> None:
+    def test_counting_scan_stops_after_max_seconds(self) -> None:
         budget = Budget(10, 0.05)
         budget.spend()
         time.sleep(0.06)
         with pytest.raises(Stopped, match="seconds"):
             budget.spend()
 
-    def test_room_for_more_requests_is_estimated_from_those_so_far(self) -> None:
+    def test_counting_room_for_more_requests_is_estimated_from_those_so_far(self) -> None:
         budget = Budget(100, 10.0, sent=10, _began=time.monotonic() - 1)
         assert budget.has_room_for(50)
         assert not budget.has_room_for(91)
@@ -47,7 +47,7 @@ class TestCounting:
 
 
 class TestStopping:
-    def test_burst_of_5xx_stops_the_scan(self) -> None:
+    def test_stopping_burst_of_5xx_stops_the_scan(self) -> None:
         budget = Budget(1000, 60)
         for _ in range(BURST - 1):
             budget.record_answer(503)
@@ -56,13 +56,13 @@ class TestStopping:
         with pytest.raises(Stopped, match="5xx"):
             budget.spend()
 
-    def test_scattered_5xx_do_not_stop_the_scan(self) -> None:
+    def test_stopping_scattered_5xx_do_not_stop_the_scan(self) -> None:
         budget = Budget(1000, 60)
         for number in range(200):
             budget.record_answer(500 if number % 3 == 0 else 200)
             budget.spend()
 
-    def test_failing_service_gets_few_requests(self) -> None:
+    def test_stopping_failing_service_gets_few_requests(self) -> None:
         def broken(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
             return 500, {}, {}
 
@@ -72,12 +72,12 @@ class TestStopping:
         assert "5xx" in run.content["stopped"]
         assert len(service.asked) <= WINDOW
 
-    def test_scan_of_a_closed_port_is_incomplete(self) -> None:
+    def test_stopping_scan_of_a_closed_port_is_incomplete(self) -> None:
         run = scanned("http://localhost:1")
         assert run.code == 3
         assert "no response from http://localhost:1" in run.content["stopped"]
 
-    def test_failed_connections_in_a_row_stop_the_scan(self) -> None:
+    def test_stopping_failed_connections_in_a_row_stop_the_scan(self) -> None:
         with open_transport("http://localhost:1") as transport:
             for _ in range(UNREACHABLE):
                 with pytest.raises(httpx.ConnectError):

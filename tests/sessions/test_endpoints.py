@@ -49,7 +49,7 @@ def put(client: MutualTLSClient, value: str) -> Any:
 
 
 class TestLogin:
-    def test_opens_a_session_for_the_certificate_s_user(self, mtls_client: Clients) -> None:
+    def test_login_opens_a_session_for_the_certificate_s_user(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         assert user_of(client) == ""
         answer = client.post("/auth/login")
@@ -58,25 +58,25 @@ class TestLogin:
         row = Session.objects.get()
         assert (row.user, row.binding.partition(":")[0]) == (User.objects.get(), "x5t#S256")
 
-    def test_sets_a_cookie_that_only_this_host_gets_over_tls(self, mtls_client: Clients) -> None:
+    def test_login_sets_a_cookie_that_only_this_host_gets_over_tls(self, mtls_client: Clients) -> None:
         cookie = mtls_client("alice").post("/auth/login").cookies[COOKIE]
         assert cookie["secure"]
         assert cookie["httponly"]
         assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")
 
-    def test_is_not_cached(self, mtls_client: Clients) -> None:
+    def test_login_is_not_cached(self, mtls_client: Clients) -> None:
         answer = mtls_client("alice").post("/auth/login")
         assert "no-store" in answer["Cache-Control"]
         assert "Cookie" in answer["Vary"]
 
     @pytest.mark.parametrize("planted", PLANTED)
-    def test_does_not_adopt_a_planted_id(self, mtls_client: Clients, planted: str) -> None:
+    def test_login_does_not_adopt_a_planted_id(self, mtls_client: Clients, planted: str) -> None:
         answer = mtls_client("alice").post("/auth/login", HTTP_COOKIE=cookie(planted))
         assert answer.cookies[COOKIE].value != planted
         assert Session.objects.count() == 1
         assert mtls_client("alice").get("/session", HTTP_COOKIE=cookie(planted)).json()["user"] == ""
 
-    def test_changes_the_id_of_an_anonymous_session(self, mtls_client: Clients) -> None:
+    def test_login_changes_the_id_of_an_anonymous_session(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         before = put(client, "cart").cookies[COOKIE].value
         after = log_in(client)
@@ -85,7 +85,7 @@ class TestLogin:
         client.cookies[COOKIE] = before
         assert user_of(client) == ""
 
-    def test_gives_a_new_id_to_the_same_user_again(self, mtls_client: Clients, now: dt.datetime) -> None:
+    def test_login_gives_a_new_id_to_the_same_user_again(self, mtls_client: Clients, now: dt.datetime) -> None:
         client = mtls_client("alice")
         ids = [log_in(client) for _ in range(3)]
         assert len(set(ids)) == 3
@@ -95,7 +95,9 @@ class TestLogin:
             client.cookies[COOKIE] = dead
             assert user_of(client) == ""
 
-    def test_of_another_user_keeps_nothing_of_the_first(self, mtls_client: Clients, users: dict[str, User]) -> None:
+    def test_login_of_another_user_keeps_nothing_of_the_first(
+        self, mtls_client: Clients, users: dict[str, User]
+    ) -> None:
         client = mtls_client("alice")
         before = log_in(client)
         put(client, "of Alice")
@@ -108,7 +110,7 @@ class TestLogin:
         assert user_of(client) == ""
         assert Session.objects.count() == 1
 
-    def test_restarts_the_absolute_timeout(self, mtls_client: Clients, now: dt.datetime) -> None:
+    def test_login_restarts_the_absolute_timeout(self, mtls_client: Clients, now: dt.datetime) -> None:
         client = mtls_client("alice")
         log_in(client)
         soon = now + dt.timedelta(minutes=5)
@@ -118,37 +120,37 @@ class TestLogin:
         assert row.ends_at >= now + dt.timedelta(days=1)
         assert row.expires_at >= now + dt.timedelta(hours=1)
 
-    def test_after_the_session_was_ended_opens_another(self, mtls_client: Clients) -> None:
+    def test_login_after_the_session_was_ended_opens_another(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         log_in(client)
         Session.objects.all().delete()
         log_in(client)
         assert user_of(client) == "alice"
 
-    def test_needs_a_certificate(self, mtls_client: Clients) -> None:
+    def test_login_needs_a_certificate(self, mtls_client: Clients) -> None:
         answer = mtls_client(None).post("/auth/login")
         assert (answer.status_code, answer.json()["code"]) == (403, "certificate-required")
         assert COOKIE not in answer.cookies
 
-    def test_needs_an_enrolled_certificate(self, ca: Authority) -> None:
+    def test_login_needs_an_enrolled_certificate(self, ca: Authority) -> None:
         answer = MutualTLSClient(ca.issue("alice")).post("/auth/login")
         assert (answer.status_code, answer.json()["code"]) == (403, "certificate-unknown")
         assert Session.objects.count() == 0
 
     @pytest.mark.parametrize("name", ["username", "user", "password"])
-    def test_takes_no_name(self, mtls_client: Clients, users: dict[str, User], name: str) -> None:
+    def test_login_takes_no_name(self, mtls_client: Clients, users: dict[str, User], name: str) -> None:
         client = mtls_client("alice")
         body = json.dumps({name: "bob"})
         answer = client.post(f"/auth/login?{name}=bob", body, content_type="application/json")
         assert answer.json() == {"user": "alice"}
 
-    def test_is_not_a_get(self, mtls_client: Clients) -> None:
+    def test_login_is_not_a_get(self, mtls_client: Clients) -> None:
         assert mtls_client("alice").get("/auth/login").status_code == 405
         assert Session.objects.count() == 0
 
 
 class TestLogout:
-    def test_ends_the_session_and_takes_the_cookie(self, mtls_client: Clients) -> None:
+    def test_logout_ends_the_session_and_takes_the_cookie(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         key = log_in(client)
         answer = client.post("/auth/logout")
@@ -159,23 +161,23 @@ class TestLogout:
         client.cookies[COOKIE] = key
         assert user_of(client) == ""
 
-    def test_ends_this_session_only(self, mtls_client: Clients) -> None:
+    def test_logout_ends_this_session_only(self, mtls_client: Clients) -> None:
         here, there = mtls_client("alice"), mtls_client("alice")
         log_in(here)
         log_in(there)
         here.post("/auth/logout")
         assert (user_of(here), user_of(there)) == ("", "alice")
 
-    def test_without_a_session_is_fine(self, mtls_client: Clients) -> None:
+    def test_logout_without_a_session_is_fine(self, mtls_client: Clients) -> None:
         assert mtls_client("alice").post("/auth/logout").status_code == 204
 
-    def test_then_login_gives_a_new_id(self, mtls_client: Clients) -> None:
+    def test_logout_then_login_gives_a_new_id(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         before = log_in(client)
         client.post("/auth/logout")
         assert log_in(client) != before
 
-    def test_needs_a_certificate(self, mtls_client: Clients) -> None:
+    def test_logout_needs_a_certificate(self, mtls_client: Clients) -> None:
         assert mtls_client(None).post("/auth/logout").json()["code"] == "certificate-required"
 
 
@@ -195,11 +197,11 @@ class TestStolenId:
         client.cookies[COOKIE] = alice.cookies[COOKIE].value
         return client
 
-    def test_opens_nothing(self, alice: MutualTLSClient, thief: MutualTLSClient) -> None:
+    def test_stolen_id_opens_nothing(self, alice: MutualTLSClient, thief: MutualTLSClient) -> None:
         assert thief.get("/session").json() == {"value": None, "user": ""}
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
 
-    def test_is_reported(self, alice: MutualTLSClient, thief: MutualTLSClient) -> None:
+    def test_stolen_id_is_reported(self, alice: MutualTLSClient, thief: MutualTLSClient) -> None:
         stolen = str(alice.cookies[COOKIE].value)
         with recorded() as events:
             thief.get("/session")
@@ -209,23 +211,25 @@ class TestStolenId:
         assert event.presented != event.bound_to
         assert stolen not in repr(events)
 
-    def test_is_not_reported_by_its_owner(self, alice: MutualTLSClient) -> None:
+    def test_stolen_id_is_not_reported_by_its_owner(self, alice: MutualTLSClient) -> None:
         with recorded() as events:
             assert user_of(alice) == "alice"
         assert events == []
 
     @pytest.mark.parametrize("path", ["/session", "/flush", "/auth/logout", "/auth/login", "/ended-meanwhile"])
-    def test_ends_nothing(self, alice: MutualTLSClient, thief: MutualTLSClient, path: str) -> None:
+    def test_stolen_id_ends_nothing(self, alice: MutualTLSClient, thief: MutualTLSClient, path: str) -> None:
         thief.post(path, {"value": "of Mallory"})
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
 
-    def test_is_not_used_for_the_thief_s_own_session(self, alice: MutualTLSClient, thief: MutualTLSClient) -> None:
+    def test_stolen_id_is_not_used_for_the_thief_s_own_session(
+        self, alice: MutualTLSClient, thief: MutualTLSClient
+    ) -> None:
         stolen = alice.cookies[COOKIE].value
         put(thief, "of Mallory")
         assert thief.cookies[COOKIE].value != stolen
         assert thief.get("/session").json()["value"] == "of Mallory"
 
-    def test_is_worth_nothing_under_a_renewed_certificate(
+    def test_stolen_id_is_worth_nothing_under_a_renewed_certificate(
         self, alice: MutualTLSClient, ca: Authority, now: dt.datetime
     ) -> None:
         renewed = ca.issue("alice")
@@ -234,7 +238,7 @@ class TestStolenId:
         client.cookies[COOKIE] = alice.cookies[COOKIE].value
         assert user_of(client) == ""
 
-    def test_is_dead_once_the_certificate_is_revoked(
+    def test_stolen_id_is_dead_once_the_certificate_is_revoked(
         self, alice: MutualTLSClient, certificate_for: Callable[[str], Issued]
     ) -> None:
         revoke_certificate(thumbprint=parse_pem(certificate_for("alice").pem).thumbprint)
@@ -246,7 +250,7 @@ class TestIdElsewhere:
     """In the query, a header or the body an id is an ordinary parameter."""
 
     @pytest.mark.parametrize("name", [COOKIE, "sessionid", "session_key", "session", "jsessionid"])
-    def test_is_never_used(self, mtls_client: Clients, name: str) -> None:
+    def test_id_elsewhere_is_never_used(self, mtls_client: Clients, name: str) -> None:
         client = mtls_client("alice")
         key = log_in(client)
         client.cookies.clear()
@@ -260,13 +264,13 @@ class TestHostileCookie:
     @pytest.mark.parametrize(
         "value", [*PLANTED, "a" * 5_000_000, "\x01\x02\x03\x04\x05\x06\x07\x08", '"quoted; value"']
     )
-    def test_is_never_a_500(self, mtls_client: Clients, value: str) -> None:
+    def test_hostile_cookie_is_never_a_500(self, mtls_client: Clients, value: str) -> None:
         client = mtls_client("alice", HTTP_COOKIE=f"{cookie(value)}; {cookie(value)}; =; ;;{COOKIE}")
         for answer in (client.get("/session"), client.post("/session", {"value": "x"}), client.post("/auth/login")):
             assert answer.status_code == 200
         assert Session.objects.count() > 0
 
-    def test_that_is_stale_does_not_lock_out(self, mtls_client: Clients, settings: Any) -> None:
+    def test_hostile_cookie_that_is_stale_does_not_lock_out(self, mtls_client: Clients, settings: Any) -> None:
         settings.SESSION_SAVE_EVERY_REQUEST = True
         client = mtls_client("alice")
         log_in(client)
@@ -277,26 +281,28 @@ class TestHostileCookie:
 
 
 class TestEndedMeanwhile:
-    def test_is_refused_and_not_written_back(self, mtls_client: Clients) -> None:
+    def test_ended_meanwhile_is_refused_and_not_written_back(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         log_in(client)
         assert client.get("/ended-meanwhile").status_code == 400
         assert Session.objects.count() == 0
 
-    def test_says_so_when_the_user_is_deleted(self, mtls_client: Clients) -> None:
+    def test_ended_meanwhile_says_so_when_the_user_is_deleted(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         log_in(client)
         User.objects.get(username="alice").delete()
         assert user_of(client) == ""
 
-    def test_says_so_when_the_user_is_deactivated(self, mtls_client: Clients) -> None:
+    def test_ended_meanwhile_says_so_when_the_user_is_deactivated(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         log_in(client)
         User.objects.update(is_active=False)
         assert user_of(client) == ""
 
     @pytest.mark.parametrize("column", ["expires_at", "ends_at"])
-    def test_says_so_when_its_time_is_over(self, mtls_client: Clients, now: dt.datetime, column: str) -> None:
+    def test_ended_meanwhile_says_so_when_its_time_is_over(
+        self, mtls_client: Clients, now: dt.datetime, column: str
+    ) -> None:
         client = mtls_client("alice")
         log_in(client)
         Session.objects.update(**{"expires_at": now, column: now})
@@ -304,7 +310,7 @@ class TestEndedMeanwhile:
 
 
 class TestSessions:
-    def test_lists_one_s_own(self, mtls_client: Clients) -> None:
+    def test_sessions_lists_one_s_own(self, mtls_client: Clients) -> None:
         first, second, other = mtls_client("alice"), mtls_client("alice"), mtls_client("bob")
         keys = [log_in(client) for client in (first, second, other)]
         answer = first.get("/auth/sessions")
@@ -315,13 +321,13 @@ class TestSessions:
         assert "no-store" in answer["Cache-Control"]
         assert not [key for key in keys if key in answer.content.decode()]
 
-    def test_lists_only_live_ones(self, mtls_client: Clients, now: dt.datetime) -> None:
+    def test_sessions_lists_only_live_ones(self, mtls_client: Clients, now: dt.datetime) -> None:
         client = mtls_client("alice")
         log_in(client)
         Session.objects.update(expires_at=now)
         assert client.get("/auth/sessions").json() == {"results": []}
 
-    def test_ends_one_s_own(self, mtls_client: Clients) -> None:
+    def test_sessions_ends_one_s_own(self, mtls_client: Clients) -> None:
         here, there = mtls_client("alice"), mtls_client("alice")
         log_in(here)
         mine = str(Session.objects.get().pk)
@@ -330,7 +336,7 @@ class TestSessions:
         assert (user_of(here), user_of(there)) == ("", "alice")
         assert there.delete(f"/auth/sessions/{mine}").status_code == 404
 
-    def test_does_not_end_somebody_else_s(self, mtls_client: Clients) -> None:
+    def test_sessions_does_not_end_somebody_else_s(self, mtls_client: Clients) -> None:
         alice, bob = mtls_client("alice"), mtls_client("bob")
         log_in(alice)
         somebody_else_s = alice.get("/auth/sessions").json()["results"][0]["id"]
@@ -340,7 +346,7 @@ class TestSessions:
         assert user_of(alice) == "alice"
 
     @pytest.mark.parametrize("name", ["1", "null", "%27%20OR%201=1", "%00", "../login", "a" * 5_000])
-    def test_has_no_other_names(self, mtls_client: Clients, name: str) -> None:
+    def test_sessions_has_no_other_names(self, mtls_client: Clients, name: str) -> None:
         client = mtls_client("alice")
         log_in(client)
         assert client.delete(f"/auth/sessions/{name}").status_code in (404, 405)
@@ -349,13 +355,13 @@ class TestSessions:
     @pytest.mark.parametrize(
         ("method", "path"), [("get", "/auth/sessions"), ("delete", f"/auth/sessions/{uuid.UUID(int=1)}")]
     )
-    def test_needs_a_certificate(self, mtls_client: Clients, method: str, path: str) -> None:
+    def test_sessions_needs_a_certificate(self, mtls_client: Clients, method: str, path: str) -> None:
         answer = getattr(mtls_client(None), method)(path)
         assert (answer.status_code, answer.json()["code"]) == (403, "certificate-required")
 
 
 class TestCost:
-    def test_of_a_request_with_a_session_is_one_statement(
+    def test_cost_of_a_request_with_a_session_is_one_statement(
         self, mtls_client: Clients, django_assert_num_queries: Any
     ) -> None:
         client = mtls_client("alice")
@@ -363,7 +369,7 @@ class TestCost:
         with django_assert_num_queries(1):  # certificate, session, the session's user
             assert user_of(client) == "alice"
 
-    def test_of_a_request_with_a_dead_id_is_one_more(
+    def test_cost_of_a_request_with_a_dead_id_is_one_more(
         self, mtls_client: Clients, django_assert_num_queries: Any
     ) -> None:
         """The query for a dead id comes after the others: whether the id was replaced in the last ten seconds."""
@@ -372,7 +378,7 @@ class TestCost:
         with django_assert_num_queries(2):
             client.get("/session")
 
-    def test_of_a_request_without_one_is_one_statement(
+    def test_cost_of_a_request_without_one_is_one_statement(
         self, mtls_client: Clients, django_assert_num_queries: Any
     ) -> None:
         client = mtls_client("alice")

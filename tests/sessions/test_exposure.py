@@ -36,7 +36,7 @@ def alice(mtls_client: Clients) -> MutualTLSClient:
 
 class TestExposedId:
     @pytest.mark.parametrize("place", ["query", "path", "header", "body", "form"])
-    def test_that_is_live_is_reported_and_not_read(
+    def test_exposed_id_that_is_live_is_reported_and_not_read(
         self, alice: MutualTLSClient, mtls_client: Clients, place: str
     ) -> None:
         key = str(alice.cookies[COOKIE].value)
@@ -60,13 +60,13 @@ class TestExposedId:
         assert b"alice" not in answer.content
 
     @pytest.mark.parametrize("name", ["sessionid", COOKIE, "jsessionid", "PHPSESSID", "sid"])
-    def test_that_only_looks_like_one_is_reported(self, mtls_client: Clients, name: str) -> None:
+    def test_exposed_id_that_only_looks_like_one_is_reported(self, mtls_client: Clients, name: str) -> None:
         with recorded() as events:
             mtls_client(None).get(f"/seen?{name}=0123456789abcdef0123456789abcdef")
         assert [(event.live, event.user) for event in of_kind(events, SessionIdExposed)] == [(False, None)]
 
     @pytest.mark.parametrize("query", ["a=1", "session=yes", f"x={'a' * 43}", "inside=0123456789abcdef"])
-    def test_that_is_something_else_is_not(self, mtls_client: Clients, query: str) -> None:
+    def test_exposed_id_that_is_something_else_is_not(self, mtls_client: Clients, query: str) -> None:
         with recorded() as events:
             mtls_client(None).get(f"/seen?{query}")
         assert of_kind(events, SessionIdExposed) == []
@@ -80,7 +80,7 @@ class TestBody:
         return str(alice.cookies[COOKIE].value)
 
     @pytest.mark.parametrize("how", ["fields", "handlers", "pieces", "lines", "body", "nothing"])
-    def test_of_several_parts_is_reported(self, mtls_client: Clients, key: str, how: str) -> None:
+    def test_body_of_several_parts_is_reported(self, mtls_client: Clients, key: str, how: str) -> None:
         file = BytesIO(b"\0" * 5_000)
         file.name = "file"
         answer, exposed = upload(mtls_client, how, {"comment": "x", "sessionid": key, "file": file})
@@ -97,7 +97,7 @@ class TestBody:
     @pytest.mark.parametrize("before", [5_000, 65_500, 65_536, 200_000])
     @pytest.mark.parametrize("how", ["pieces", "body"])
     @pytest.mark.parametrize("content_type", [FORM, JSON, "text/plain"])
-    def test_of_any_size_is_reported(
+    def test_body_of_any_size_is_reported(
         self, mtls_client: Clients, key: str, content_type: str, how: str, before: int
     ) -> None:
         body = "a" * before + f"&session_key={key.replace('-', '%2D') if content_type == FORM else key}&b=1"
@@ -105,12 +105,12 @@ class TestBody:
         assert answer == {"bytes": len(body)}
         assert [event.live for event in exposed] == [True]
 
-    def test_that_is_large_and_read_by_nobody_is_left_alone(self, mtls_client: Clients, key: str) -> None:
+    def test_body_that_is_large_and_read_by_nobody_is_left_alone(self, mtls_client: Clients, key: str) -> None:
         """No view received such a body, and it may have gigabytes."""
         assert upload(mtls_client, "nothing", f"sessionid={key}&a=" + "a" * 70_000, FORM)[1] == []
 
     @pytest.mark.parametrize("limit", [10, None])
-    def test_that_is_too_large_for_the_project_is_refused_as_ever(
+    def test_body_that_is_too_large_for_the_project_is_refused_as_ever(
         self, mtls_client: Clients, settings: Any, limit: int | None
     ) -> None:
         settings.DATA_UPLOAD_MAX_MEMORY_SIZE = limit
@@ -118,7 +118,7 @@ class TestBody:
         statuses = [client.post(f"/upload?how={how}", "a=" + "b" * 20, FORM).status_code for how in ("nothing", "body")]
         assert statuses == [200, 400 if limit else 200]
 
-    def test_that_names_something_else_is_not(self, mtls_client: Clients) -> None:
+    def test_body_that_names_something_else_is_not(self, mtls_client: Clients) -> None:
         for body in ({"session": "yes"}, {"inside": KEY}, {"sidebar": KEY}, {"x": KEY}):
             assert upload(mtls_client, "fields", body)[1] == []
 
@@ -136,7 +136,7 @@ def watched(body: bytes, content_type: str = FORM) -> WatchedBody:
 
 
 class TestWatchedBody:
-    def test_finds_the_same_however_it_is_read(self) -> None:
+    def test_watched_body_finds_the_same_however_it_is_read(self) -> None:
         chance = random.Random(20261122)
         for _ in range(60):
             names = chance.choices(["sid=", "__Host-sessionid=", "jsessionid%3D", "x_session_key="], k=3)
@@ -149,7 +149,7 @@ class TestWatchedBody:
                     pass
                 assert stream.named_ids() == keys
 
-    def test_cuts_no_name_and_no_value_in_two(self) -> None:
+    def test_watched_body_cuts_no_name_and_no_value_in_two(self) -> None:
         """At every position around the end of a block: never half an id, never half a name that
         looks like a whole one.
         """
@@ -162,7 +162,7 @@ class TestWatchedBody:
             stream.read()
             assert stream.named_ids() == []
 
-    def test_is_otherwise_the_stream_that_it_watches(self) -> None:
+    def test_watched_body_is_otherwise_the_stream_that_it_watches(self) -> None:
         """Each version of Django uses another part of the stream's interface."""
         stream = watched(b"a")
         assert stream.seekable()
@@ -170,7 +170,7 @@ class TestWatchedBody:
         with pytest.raises(ValueError, match="closed"):
             stream.read()
 
-    def test_extends_its_block_in_place(self) -> None:
+    def test_watched_body_extends_its_block_in_place(self) -> None:
         """An immutable block would be copied for each line: 2 GB of copies for a block of empty lines."""
         stream = watched(b"\n" * 200_000)
         block = stream._pending
@@ -178,7 +178,7 @@ class TestWatchedBody:
             assert stream._pending is block
         assert len(block) < 65_536
 
-    def test_holds_a_block_and_eight_ids(self) -> None:
+    def test_watched_body_holds_a_block_and_eight_ids(self) -> None:
         stream = watched(b"".join(b"sid=%043d&" % number for number in range(200_000)))
         tracemalloc.start()
         while stream.read(8_192):

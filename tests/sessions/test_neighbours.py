@@ -40,7 +40,7 @@ class TestAllauth:
         )
 
     @pytest.mark.parametrize("name", ["erin", None])
-    def test_logs_in_with_a_new_bound_id(self, dave: User, mtls_client: Clients, name: str | None) -> None:
+    def test_allauth_logs_in_with_a_new_bound_id(self, dave: User, mtls_client: Clients, name: str | None) -> None:
         client = mtls_client(name)
         before = put(client, "cart").cookies[COOKIE].value
         answer = self.log_in(client)
@@ -50,14 +50,14 @@ class TestAllauth:
         assert (row.authenticated_at is not None, bool(row.binding)) == (True, name is not None)
         assert client.get("/session").json() == {"value": "cart", "user": "dave"}
 
-    def test_logs_out(self, dave: User, mtls_client: Clients) -> None:
+    def test_allauth_logs_out(self, dave: User, mtls_client: Clients) -> None:
         client = mtls_client(None)
         self.log_in(client)
         client.post("/accounts/logout/")
         assert user_of(client) == ""
         assert not Session.objects.filter(user=dave).exists()
 
-    def test_changes_the_password_and_the_id(self, dave: User, mtls_client: Clients) -> None:
+    def test_allauth_changes_the_password_and_the_id(self, dave: User, mtls_client: Clients) -> None:
         client = mtls_client(None)
         self.log_in(client)
         before = client.cookies[COOKIE].value
@@ -68,7 +68,7 @@ class TestAllauth:
 
 
 class TestAdmin:
-    def test_logs_in_with_a_new_id(self, dave: User, mtls_client: Clients) -> None:
+    def test_admin_logs_in_with_a_new_id(self, dave: User, mtls_client: Clients) -> None:
         client = mtls_client("erin")
         before = put(client, "x").cookies[COOKIE].value
         answer = client.post("/admin/login/?next=/admin/", {"username": "dave", "password": "a long secret"})
@@ -81,7 +81,7 @@ class TestAdmin:
 
 
 class TestRestFramework:
-    def test_knows_the_session_and_demands_a_csrf_token(self, mtls_client: Clients) -> None:
+    def test_rest_framework_knows_the_session_and_demands_a_csrf_token(self, mtls_client: Clients) -> None:
         client = mtls_client("alice", enforce_csrf_checks=True)
         log_in(client)
         assert client.get("/by-their-session").json() == "alice"
@@ -99,7 +99,7 @@ class TestLiveServer:
         settings.SESSION_COOKIE_NAME = "sessionid"
         settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = False
 
-    def test_keeps_a_session(self, live_server: Any, dave: User) -> None:
+    def test_live_server_keeps_a_session(self, live_server: Any, dave: User) -> None:
         jar = http.cookiejar.CookieJar()
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}))
         form = browser.open(f"{live_server.url}/admin/login/")
@@ -109,7 +109,7 @@ class TestLiveServer:
         browser.open(f"{live_server.url}/admin/login/", urllib.parse.urlencode(fields).encode())
         assert b'"dave"' in browser.open(f"{live_server.url}/session").read()
 
-    def test_takes_a_forced_login_of_the_test_client(self, live_server: Any, dave: User) -> None:
+    def test_live_server_takes_a_forced_login_of_the_test_client(self, live_server: Any, dave: User) -> None:
         client = Client()
         client.force_login(dave)
         request = urllib.request.Request(f"{live_server.url}/session")

@@ -56,17 +56,21 @@ class TestBindingToTheKey:
         enroll(certificate=parse_pem(issued.pem), user=enrolled("alice"), now=ca.now)
         return MutualTLSClient(issued)
 
-    def test_survives_a_renewed_certificate(self, alice: MutualTLSClient, renewed: MutualTLSClient) -> None:
+    def test_binding_to_the_key_survives_a_renewed_certificate(
+        self, alice: MutualTLSClient, renewed: MutualTLSClient
+    ) -> None:
         renewed.cookies[COOKIE] = alice.cookies[COOKIE].value
         assert user_of(renewed) == "alice"
 
     @pytest.mark.parametrize("name", ["mallory", None])
-    def test_refuses_another_key(self, alice: MutualTLSClient, mtls_client: Clients, name: str | None) -> None:
+    def test_binding_to_the_key_refuses_another_key(
+        self, alice: MutualTLSClient, mtls_client: Clients, name: str | None
+    ) -> None:
         thief = mtls_client(name)
         thief.cookies[COOKIE] = alice.cookies[COOKIE].value
         assert (user_of(thief), user_of(alice)) == ("", "alice")
 
-    def test_keeps_sessions_from_before_the_setting_changed(
+    def test_binding_to_the_key_keeps_sessions_from_before_the_setting_changed(
         self, alice: MutualTLSClient, renewed: MutualTLSClient, securecore: Any
     ) -> None:
         securecore(SESSION_BINDING="thumbprint")
@@ -75,7 +79,7 @@ class TestBindingToTheKey:
         renewed.cookies[COOKIE] = alice.cookies[COOKIE].value
         assert user_of(renewed) == "alice"  # rotated, and still bound to the certificate of its login
 
-    def test_ends_when_its_certificate_is_revoked(
+    def test_binding_to_the_key_ends_when_its_certificate_is_revoked(
         self, alice: MutualTLSClient, certificate_for: Callable[[str], Issued]
     ) -> None:
         revoke_certificate(thumbprint=thumbprint(certificate_for("alice")))
@@ -90,14 +94,14 @@ class TestMismatch:
         return client
 
     @pytest.mark.parametrize("path", ["/by-session", "/by-their-session"])
-    def test_is_401_for_an_api(self, thief: MutualTLSClient, alice: MutualTLSClient, path: str) -> None:
+    def test_mismatch_is_401_for_an_api(self, thief: MutualTLSClient, alice: MutualTLSClient, path: str) -> None:
         with recorded() as events:
             answer = thief.get(path)
         assert (answer.status_code, answer.json()["code"]) == (401, "session-refused")
         assert len(of_kind(events, SessionBindingMismatch)) == 1
         assert alice.get(path).json() == "alice"
 
-    def test_is_a_clean_new_session_for_a_page(self, thief: MutualTLSClient, alice: MutualTLSClient) -> None:
+    def test_mismatch_is_a_clean_new_session_for_a_page(self, thief: MutualTLSClient, alice: MutualTLSClient) -> None:
         assert put(thief, "x").status_code == 200
         assert thief.cookies[COOKIE].value != alice.cookies[COOKIE].value
         assert (user_of(thief), user_of(alice)) == ("", "alice")
@@ -105,7 +109,9 @@ class TestMismatch:
 
 class TestRecentAuthentication:
     @pytest.mark.parametrize("path", ["/recent", "/api/recent"])
-    def test_is_demanded_by_the_database(self, alice: MutualTLSClient, now: dt.datetime, path: str) -> None:
+    def test_recent_authentication_is_demanded_by_the_database(
+        self, alice: MutualTLSClient, now: dt.datetime, path: str
+    ) -> None:
         assert alice.get(path).status_code == 200
         Session.objects.update(authenticated_at=now - dt.timedelta(seconds=301))
         answer = alice.get(path)
@@ -116,13 +122,17 @@ class TestRecentAuthentication:
 
     @pytest.mark.parametrize("path", ["/recent", "/api/recent"])
     @pytest.mark.parametrize("name", ["alice", None])
-    def test_is_not_the_certificate_alone(self, mtls_client: Clients, name: str | None, path: str) -> None:
+    def test_recent_authentication_is_not_the_certificate_alone(
+        self, mtls_client: Clients, name: str | None, path: str
+    ) -> None:
         client = mtls_client(name)
         put(client, "x")
         assert client.get(path).status_code == 401
 
     @pytest.mark.parametrize("path", ["/recent", "/api/recent"])
-    def test_ends_with_the_password(self, alice: MutualTLSClient, enrolled: Any, path: str) -> None:
+    def test_recent_authentication_ends_with_the_password(
+        self, alice: MutualTLSClient, enrolled: Any, path: str
+    ) -> None:
         """The row still says when alice logged in, and the session logs nobody in any more."""
         assert alice.get(path).status_code == 200
         user = enrolled("alice")
@@ -130,7 +140,9 @@ class TestRecentAuthentication:
         user.save()
         assert alice.get(path).status_code == 401
 
-    def test_is_not_renewed_by_use_or_rotation(self, alice: MutualTLSClient, now: dt.datetime) -> None:
+    def test_recent_authentication_is_not_renewed_by_use_or_rotation(
+        self, alice: MutualTLSClient, now: dt.datetime
+    ) -> None:
         Session.objects.update(authenticated_at=now - dt.timedelta(seconds=301))
         alice.get("/rotate")
         put(alice, "x")
@@ -144,14 +156,14 @@ class TestLimit:
             log_in(client)
         return clients
 
-    def test_ends_the_oldest(self, mtls_client: Clients, securecore: Any) -> None:
+    def test_limit_ends_the_oldest(self, mtls_client: Clients, securecore: Any) -> None:
         securecore(SESSION_LIMIT=2)
         with recorded() as events:
             clients = self.sessions(mtls_client, 4)
         assert [user_of(client) for client in clients] == ["", "", "alice", "alice"]
         assert [event.count for event in of_kind(events, SessionsEnded)] == [1, 1]
 
-    def test_counts_only_the_user_s_own_live_ones(
+    def test_limit_counts_only_the_user_s_own_live_ones(
         self, mtls_client: Clients, securecore: Any, now: dt.datetime
     ) -> None:
         securecore(SESSION_LIMIT=1)
@@ -163,7 +175,7 @@ class TestLimit:
 
 
 class TestOwnSessions:
-    def test_say_where_they_were_opened(
+    def test_own_sessions_say_where_they_were_opened(
         self, alice: MutualTLSClient, certificate_for: Callable[[str], Issued], mtls_client: Clients
     ) -> None:
         log_in(mtls_client("alice"))
@@ -172,14 +184,14 @@ class TestOwnSessions:
         assert mine["certificate"] == thumbprint(certificate_for("alice"))
         assert not newest["current"]
 
-    def test_can_all_be_ended_but_this_one(self, alice: MutualTLSClient, mtls_client: Clients) -> None:
+    def test_own_sessions_can_all_be_ended_but_this_one(self, alice: MutualTLSClient, mtls_client: Clients) -> None:
         others, bob = [mtls_client("alice") for _ in range(3)], mtls_client("bob")
         for client in (*others, bob):
             log_in(client)
         assert alice.delete("/auth/sessions").json() == {"ended": 3}
         assert [user_of(client) for client in (alice, bob, *others)] == ["alice", "bob", "", "", ""]
 
-    def test_can_be_ended_without_a_certificate(self, mtls_client: Clients) -> None:
+    def test_own_sessions_can_be_ended_without_a_certificate(self, mtls_client: Clients) -> None:
         User.objects.create_user("dave", password="secret")
         dave = mtls_client(None)
         dave.post("/login/password", {"username": "dave", "password": "secret"}, JSON)
@@ -189,7 +201,7 @@ class TestOwnSessions:
 
 
 class TestEnding:
-    def test_by_command(self, alice: MutualTLSClient, mtls_client: Clients, certificate_for: Any) -> None:
+    def test_ending_by_command(self, alice: MutualTLSClient, mtls_client: Clients, certificate_for: Any) -> None:
         bob, carol = mtls_client("bob"), mtls_client("carol")
         log_in(bob)
         log_in(carol)
@@ -200,19 +212,19 @@ class TestEnding:
         call_command("securecore_sessions", "end", "--all")
         assert user_of(carol) == ""
 
-    def test_by_command_takes_any_thumbprint(self) -> None:
+    def test_ending_by_command_takes_any_thumbprint(self) -> None:
         out = StringIO()
         call_command("securecore_sessions", "end", "--certificate", "-" + 42 * "v", stdout=out)
         assert out.getvalue() == "0 sessions were ended.\n"
 
     @pytest.mark.parametrize("given", [[], ["--user", "nobody"], ["--certificate", ""], ["--all", "--user", "alice"]])
-    def test_by_command_must_name_whose(self, alice: MutualTLSClient, given: list[str]) -> None:
+    def test_ending_by_command_must_name_whose(self, alice: MutualTLSClient, given: list[str]) -> None:
         with pytest.raises(CommandError):
             call_command("securecore_sessions", "end", *given)
         assert user_of(alice) == "alice"
 
     @pytest.mark.parametrize("has_triggers", [True, False])
-    def test_of_a_user_who_is_deactivated(self, alice: MutualTLSClient, has_triggers: bool) -> None:
+    def test_ending_of_a_user_who_is_deactivated(self, alice: MutualTLSClient, has_triggers: bool) -> None:
         if not has_triggers:  # a database without securecore's triggers
             triggers.remove()
         user = User.objects.get(username="alice")
@@ -225,7 +237,7 @@ class TestEnding:
             user.save()
         assert not of_kind(events, SessionsEnded)
 
-    def test_in_the_admin(self, alice: MutualTLSClient, mtls_client: Clients, settings: Any) -> None:
+    def test_ending_in_the_admin(self, alice: MutualTLSClient, mtls_client: Clients, settings: Any) -> None:
         settings.ROOT_URLCONF = "tests.urls"
         root = mtls_client("root")
         User.objects.filter(username="root").update(is_staff=True, is_superuser=True)
@@ -239,7 +251,7 @@ class TestEnding:
         assert [event.count for event in of_kind(events, SessionsEnded)] == [1]
         assert list(Session.objects.values_list("user__username", flat=True)) == ["root"]
 
-    def test_in_the_admin_needs_the_permission(self, alice: MutualTLSClient, mtls_client: Clients) -> None:
+    def test_ending_in_the_admin_needs_the_permission(self, alice: MutualTLSClient, mtls_client: Clients) -> None:
         helper = mtls_client("helper")
         User.objects.filter(username="helper").update(is_staff=True)
         log_in(helper)
@@ -255,7 +267,7 @@ class TestLogin:
             user.set_password(f"{name}'s password")
             user.save()
 
-    def test_by_certificate_and_password(self, mtls_client: Clients) -> None:
+    def test_login_by_certificate_and_password(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         for wrong in ({}, {"password": "x"}, {"password": "bob's password"}, {"password": ["alice's password"]}):
             answer = client.post("/login/both", wrong, JSON)
@@ -266,7 +278,7 @@ class TestLogin:
         assert user_of(client) == "alice"
         assert mtls_client(None).post("/login/both", named, JSON).json()["code"] == "certificate-required"
 
-    def test_by_password_where_the_route_allows_it(self, mtls_client: Clients) -> None:
+    def test_login_by_password_where_the_route_allows_it(self, mtls_client: Clients) -> None:
         client = mtls_client(None)
         right = {"username": "alice", "password": "alice's password"}
         for wrong in ({}, {"username": "alice"}, {**right, "password": "x"}, {**right, "username": {}}):
@@ -276,13 +288,13 @@ class TestLogin:
         assert user_of(client) == "alice"
         assert Session.objects.get().binding == ""
 
-    def test_by_password_under_somebody_else_s_certificate_is_refused(self, mtls_client: Clients) -> None:
+    def test_login_by_password_under_somebody_else_s_certificate_is_refused(self, mtls_client: Clients) -> None:
         answer = mtls_client("bob").post("/login/password", {"username": "alice", "password": "alice's password"}, JSON)
         assert answer.json()["code"] == "credentials-refused"
         assert mtls_client("bob").get("/log-in?ours").json()["code"] == "credentials-refused"
 
     @pytest.mark.parametrize("path", ["/log-in", "/log-in?ours"])
-    def test_by_django_s_own_function_is_protected_too(
+    def test_login_by_django_s_own_function_is_protected_too(
         self, mtls_client: Clients, securecore: Any, path: str, now: dt.datetime
     ) -> None:
         securecore(SESSION_LIMIT=1)

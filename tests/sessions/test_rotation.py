@@ -57,22 +57,24 @@ class TestPrivilegeChange:
     def user(self, alice: MutualTLSClient) -> User:
         return User.objects.get(username="alice")
 
-    def test_of_nothing_keeps_the_id(self, alice: MutualTLSClient) -> None:
+    def test_privilege_change_of_nothing_keeps_the_id(self, alice: MutualTLSClient) -> None:
         assert not changes(alice)
 
-    def test_by_a_grant(self, alice: MutualTLSClient, user: User, now: dt.datetime) -> None:
+    def test_privilege_change_by_a_grant(self, alice: MutualTLSClient, user: User, now: dt.datetime) -> None:
         grant(principal=principal_of(user), permission="x", now=now)
         assert changes(alice)
         revoke_grant(principal=principal_of(user), permission="x")
         assert changes(alice)
 
-    def test_by_a_grant_to_somebody_else_does_not(
+    def test_privilege_change_by_a_grant_to_somebody_else_does_not(
         self, alice: MutualTLSClient, users: dict[str, User], now: dt.datetime
     ) -> None:
         grant(principal=principal_of(users["bob"]), permission="x", now=now)
         assert not changes(alice)
 
-    def test_by_a_grant_before_the_login_does_not(self, mtls_client: Clients, user: User, now: dt.datetime) -> None:
+    def test_privilege_change_by_a_grant_before_the_login_does_not(
+        self, mtls_client: Clients, user: User, now: dt.datetime
+    ) -> None:
         grant(principal=principal_of(user), permission="x", now=now)
         client = mtls_client("alice")
         log_in(client)
@@ -89,12 +91,12 @@ class TestPrivilegeChange:
             lambda user, group: (user.groups.add(group), group.user_set.clear()),
         ],
     )
-    def test_by_a_role(self, alice: MutualTLSClient, user: User, change: Any) -> None:
+    def test_privilege_change_by_a_role(self, alice: MutualTLSClient, user: User, change: Any) -> None:
         change(user, Group.objects.create(name="tellers"))
         assert changes(alice)
 
     @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
-    def test_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
+    def test_privilege_change_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
         setattr(user, name, True)
         user.save()
         assert changes(alice)
@@ -102,7 +104,7 @@ class TestPrivilegeChange:
         assert not changes(alice)
 
     @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
-    def test_by_a_saved_flag_costs_one_statement(
+    def test_privilege_change_by_a_saved_flag_costs_one_statement(
         self, alice: MutualTLSClient, user: User, name: str, django_assert_num_queries: Any
     ) -> None:
         setattr(user, name, True)
@@ -111,14 +113,14 @@ class TestPrivilegeChange:
         assert changes(alice)
 
     @pytest.mark.parametrize("name", ["is_staff", "is_superuser"])
-    def test_round_every_signal_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
+    def test_privilege_change_round_every_signal_by_a_flag(self, alice: MutualTLSClient, user: User, name: str) -> None:
         User.objects.filter(pk=user.pk).update(**{name: True})
         assert changes(alice)
         with connection.cursor() as cursor:
             cursor.execute(f"UPDATE auth_user SET {name} = %s WHERE id = %s", [False, user.pk])
         assert changes(alice)
 
-    def test_round_every_signal_by_a_grant_or_a_role(
+    def test_privilege_change_round_every_signal_by_a_grant_or_a_role(
         self, alice: MutualTLSClient, user: User, now: dt.datetime
     ) -> None:
         Grant.objects.bulk_create([Grant(principal=principal_of(user), permission="x", granted_at=now)])
@@ -129,38 +131,38 @@ class TestPrivilegeChange:
         User.groups.through.objects.bulk_create([User.groups.through(user=user, group=group)])
         assert changes(alice)
 
-    def test_of_the_password(self, alice: MutualTLSClient) -> None:
+    def test_privilege_change_of_the_password(self, alice: MutualTLSClient) -> None:
         before = key_of(alice)
         alice.post("/password")
         assert key_of(alice) != before
         assert user_of(alice) == "alice"
 
-    def test_on_demand_and_stepping_up(self, alice: MutualTLSClient) -> None:
+    def test_privilege_change_on_demand_and_stepping_up(self, alice: MutualTLSClient) -> None:
         assert changes(alice, "/rotate")
         assert changes(alice, "/step-up")
 
-    def test_keeps_the_contents(self, alice: MutualTLSClient) -> None:
+    def test_privilege_change_keeps_the_contents(self, alice: MutualTLSClient) -> None:
         alice.get("/rotate")
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
 
 
 class TestInFlight:
-    def test_is_served(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_is_served(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/rotate")
         assert in_flight.get("/session").json() == {"value": "of Alice", "user": "alice"}
 
-    def test_gets_no_cookie(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_gets_no_cookie(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/rotate")
         for answer in (in_flight.get("/session"), put(in_flight, "x"), in_flight.get("/rotate")):
             assert COOKIE not in answer.cookies
 
-    def test_writes_nothing(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_writes_nothing(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/rotate")
         assert put(in_flight, "late").status_code == 200
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
         assert Session.objects.count() == 1
 
-    def test_that_had_read_before_writes_nothing_either(self, alice: MutualTLSClient, settings: Any) -> None:
+    def test_in_flight_that_had_read_before_writes_nothing_either(self, alice: MutualTLSClient, settings: Any) -> None:
         settings.SESSION_SAVE_EVERY_REQUEST = True
         key = key_of(alice)
         original = SessionStore.save
@@ -176,7 +178,7 @@ class TestInFlight:
         assert Session.objects.get(user__username="alice").predecessor is not None
         assert alice.get("/session").json()["value"] == "of Alice"
 
-    def test_is_too_late_after_ten_seconds(
+    def test_in_flight_is_too_late_after_ten_seconds(
         self, alice: MutualTLSClient, in_flight: MutualTLSClient, now: dt.datetime
     ) -> None:
         alice.get("/rotate")
@@ -185,14 +187,16 @@ class TestInFlight:
         assert user_of(alice) == "alice"
 
     @pytest.mark.parametrize("name", ["mallory", None])
-    def test_needs_the_same_certificate(self, alice: MutualTLSClient, mtls_client: Clients, name: str | None) -> None:
+    def test_in_flight_needs_the_same_certificate(
+        self, alice: MutualTLSClient, mtls_client: Clients, name: str | None
+    ) -> None:
         thief = mtls_client(name)
         thief.cookies[COOKIE] = key_of(alice)
         alice.get("/rotate")
         assert user_of(thief) == ""
         assert user_of(alice) == "alice"
 
-    def test_of_before_the_login_is_nobody_and_keeps_the_cookie(self, mtls_client: Clients) -> None:
+    def test_in_flight_of_before_the_login_is_nobody_and_keeps_the_cookie(self, mtls_client: Clients) -> None:
         """An attacker who planted the id before the login knows it. Without certificates the server cannot tell the two
         apart.
         """
@@ -206,18 +210,18 @@ class TestInFlight:
         assert answer.json() == {"value": None, "user": ""}
         assert COOKIE not in answer.cookies
 
-    def test_may_log_in_anew(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_may_log_in_anew(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/rotate")
         log_in(in_flight)
         assert (user_of(in_flight), user_of(alice)) == ("alice", "alice")
         assert key_of(in_flight) != key_of(alice)
 
-    def test_may_log_out(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_may_log_out(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/rotate")
         in_flight.post("/auth/logout")
         assert user_of(alice) == ""
 
-    def test_is_not_recently_authenticated(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
+    def test_in_flight_is_not_recently_authenticated(self, alice: MutualTLSClient, in_flight: MutualTLSClient) -> None:
         alice.get("/step-up")
         assert (alice.get("/recent").status_code, in_flight.get("/recent").status_code) == (200, 401)
 
@@ -225,7 +229,9 @@ class TestInFlight:
 class TestFailedRequest:
     @pytest.mark.parametrize("path", ["/rotate", "/step-up", "/password", "/log-in", "/log-in?ours"])
     @pytest.mark.parametrize("outcome", ["status=500", "status=503", "raises"])
-    def test_leaves_the_browser_with_a_living_id(self, alice: MutualTLSClient, path: str, outcome: str) -> None:
+    def test_failed_request_leaves_the_browser_with_a_living_id(
+        self, alice: MutualTLSClient, path: str, outcome: str
+    ) -> None:
         before = key_of(alice)
         answer = alice.post(f"{path}{'&' if '?' in path else '?'}{outcome}")
         assert answer.status_code >= 500
@@ -234,7 +240,7 @@ class TestFailedRequest:
         assert user_of(alice) == ("alice" if path != "/password" else "")
 
     @pytest.mark.parametrize("outcome", ["status=500", "raises"])
-    def test_logs_out_all_the_same(self, alice: MutualTLSClient, outcome: str) -> None:
+    def test_failed_request_logs_out_all_the_same(self, alice: MutualTLSClient, outcome: str) -> None:
         key = key_of(alice)
         alice.post(f"/log-out?{outcome}")
         alice.cookies[COOKIE] = key
@@ -250,14 +256,14 @@ class TestAtomicRequests:
         connections["default"].settings_dict["ATOMIC_REQUESTS"] = False
 
     @pytest.mark.parametrize("path", ["/rotate", "/step-up", "/password", "/log-in"])
-    def test_rolled_back_leaves_the_old_id(self, alice: MutualTLSClient, path: str) -> None:
+    def test_atomic_requests_rolled_back_leaves_the_old_id(self, alice: MutualTLSClient, path: str) -> None:
         before = key_of(alice)
         answer = alice.post(f"{path}?raises")
         assert (answer.status_code, COOKIE in answer.cookies) == (500, False)
         assert key_of(alice) == before
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
 
-    def test_rolled_back_with_a_4xx_leaves_the_old_id(self, mtls_client: Clients) -> None:
+    def test_atomic_requests_rolled_back_with_a_4xx_leaves_the_old_id(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         before = put(client, "anonymous").cookies[COOKIE].value
         assert client.post("/invalid").status_code == 400
@@ -265,10 +271,10 @@ class TestAtomicRequests:
         assert client.get("/session").json() == {"value": "anonymous", "user": ""}
         assert COOKIE not in mtls_client("alice").post("/invalid").cookies
 
-    def test_committed_changes_the_id(self, alice: MutualTLSClient) -> None:
+    def test_atomic_requests_committed_changes_the_id(self, alice: MutualTLSClient) -> None:
         assert changes(alice, "/rotate")
 
-    def test_rolled_back_logout_holds(self, alice: MutualTLSClient) -> None:
+    def test_atomic_requests_rolled_back_logout_holds(self, alice: MutualTLSClient) -> None:
         key = key_of(alice)
         assert alice.post("/log-out?raises").status_code == 500
         assert Session.objects.count() == 0
@@ -277,7 +283,7 @@ class TestAtomicRequests:
 
 
 class TestAnonymousContents:
-    def test_are_kept_as_in_django(self, mtls_client: Clients) -> None:
+    def test_anonymous_contents_are_kept_as_in_django(self, mtls_client: Clients) -> None:
         client = mtls_client("alice")
         put(client, "cart")
         log_in(client)

@@ -13,6 +13,8 @@ from typing import TypeVar
 from securecore import conf
 from securecore.errors import every_refusal
 from securecore.events import every_event
+from securecore.http.request import SAFE_METHODS
+from securecore_client import exchange
 from tests.support.tree import ROOT, files, relative
 
 Kind = TypeVar("Kind")
@@ -160,3 +162,8 @@ def test_every_name_that_a_package_hands_on_has_a_user() -> None:
         ]
         used |= {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
         assert not [name for name in handed_on if name not in used and name not in PUBLIC.get(package, ())], package
+
+
+def test_client_and_service_agree_on_the_safe_methods() -> None:
+    """The client repeats a safe request without a key, and the service demands no proof of it."""
+    assert frozenset(exchange._SAFE_METHODS) == SAFE_METHODS

@@ -69,25 +69,27 @@ def revoked(token: AccessToken) -> bool:
 
 class TestToken:
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
-    def test_is_accepted_under_its_certificate(self, client: MutualTLSClient, token: str, scheme: str) -> None:
+    def test_token_is_accepted_under_its_certificate(self, client: MutualTLSClient, token: str, scheme: str) -> None:
         answer = get(client, token, scheme=scheme)
         assert (answer.status_code, answer.json()) == (200, {"user": "alice", "auth": "AccessToken"})
 
-    def test_goes_before_the_certificate(self, client: MutualTLSClient, token: str) -> None:
+    def test_token_goes_before_the_certificate(self, client: MutualTLSClient, token: str) -> None:
         assert get(client, token, path="/protected").json()["auth"] == "AccessToken"
         assert client.get("/protected").json()["auth"] == "ClientCertificate"
 
-    def test_that_is_bad_is_not_replaced_by_the_certificate(self, client: MutualTLSClient, token: str) -> None:
+    def test_token_that_is_bad_is_not_replaced_by_the_certificate(self, client: MutualTLSClient, token: str) -> None:
         assert is_refused(get(client, token[:-8] + "AAAAAAAA", path="/protected"))
 
     @pytest.mark.parametrize("scheme", ["", "Basic", "Token", "Bear", "Bearerx"])
-    def test_of_another_scheme_is_none(self, client: MutualTLSClient, token: str, scheme: str) -> None:
+    def test_token_of_another_scheme_is_none(self, client: MutualTLSClient, token: str, scheme: str) -> None:
         answer = get(client, token, scheme=scheme)
         assert (answer.status_code, answer.json()["code"]) == (401, "authentication-required")
         assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
     @pytest.mark.parametrize("scheme", ["DPoP", "dpop", "Bearer:", "Bearer,", "Bearer\t"])
-    def test_of_a_scheme_that_no_class_takes_is_refused(self, client: MutualTLSClient, token: str, scheme: str) -> None:
+    def test_token_of_a_scheme_that_no_class_takes_is_refused(
+        self, client: MutualTLSClient, token: str, scheme: str
+    ) -> None:
         """The certificate does not authenticate the request in place of the token."""
         for path in ("/token-only", "/protected"):
             answer = get(client, token, scheme=scheme, path=path)
@@ -95,20 +97,22 @@ class TestToken:
             assert answer["WWW-Authenticate"].endswith('error="invalid_token"')
 
     @pytest.mark.parametrize("value", ["Bearer", "Bearer ", "Bearer  ", "bearer \t"])
-    def test_that_is_empty_is_refused(self, client: MutualTLSClient, value: str) -> None:
+    def test_token_that_is_empty_is_refused(self, client: MutualTLSClient, value: str) -> None:
         assert is_refused(client.get("/token-only", HTTP_AUTHORIZATION=value))
 
     @pytest.mark.parametrize("second", ["same", "other"])
-    def test_that_is_doubled_is_refused(self, client: MutualTLSClient, token: str, second: str) -> None:
+    def test_token_that_is_doubled_is_refused(self, client: MutualTLSClient, token: str, second: str) -> None:
         assert is_refused(get(client, f"{token},Bearer {token if second == 'same' else 'x'}"))
         assert is_refused(get(client, f"{token} {token}"))
 
-    def test_costs_one_statement(self, client: MutualTLSClient, token: str, django_assert_num_queries: Any) -> None:
+    def test_token_costs_one_statement(
+        self, client: MutualTLSClient, token: str, django_assert_num_queries: Any
+    ) -> None:
         with django_assert_num_queries(1):  # the certificate, the token, its revocation and its user
             get(client, token)
 
     @pytest.mark.parametrize("place", ["body", "cookie", "header"])
-    def test_elsewhere_is_none(self, client: MutualTLSClient, token: str, place: str) -> None:
+    def test_token_elsewhere_is_none(self, client: MutualTLSClient, token: str, place: str) -> None:
         if place == "body":
             answer = client.post("/token-only", {"access_token": token})
         elif place == "cookie":
@@ -119,24 +123,24 @@ class TestToken:
 
 
 class TestBinding:
-    def test_to_another_certificate_is_refused(self, mtls_client: Clients, token: str) -> None:
+    def test_binding_to_another_certificate_is_refused(self, mtls_client: Clients, token: str) -> None:
         assert is_refused(get(mtls_client("bob"), token))
 
-    def test_is_refused_without_a_certificate(self, mtls_client: Clients, token: str) -> None:
+    def test_binding_is_refused_without_a_certificate(self, mtls_client: Clients, token: str) -> None:
         assert is_refused(get(mtls_client(None), token))
 
-    def test_is_to_the_certificate_and_not_to_its_user(
+    def test_binding_is_to_the_certificate_and_not_to_its_user(
         self, ca: Authority, client: MutualTLSClient, token: str
     ) -> None:
         assert is_refused(get(MutualTLSClient(ca.issue("alice")), token))
 
-    def test_is_refused_where_nobody_vouches_for_the_certificate(
+    def test_binding_is_refused_where_nobody_vouches_for_the_certificate(
         self, certificate_for: Callable[[str], Issued], token: str
     ) -> None:
         assert is_refused(get(MutualTLSClient(certificate_for("alice"), REMOTE_ADDR="203.0.113.9"), token))
 
     @pytest.mark.parametrize("cut", [slice(-1), slice(1, None), slice(0)])
-    def test_is_to_the_whole_thumbprint(
+    def test_binding_is_to_the_whole_thumbprint(
         self, client: MutualTLSClient, thumbprint: str, now: dt.datetime, cut: slice
     ) -> None:
         alice = User.objects.get(username="alice")
@@ -144,7 +148,7 @@ class TestBinding:
         assert not is_refused(get(client, sign(header(), good)))
         assert is_refused(get(client, sign(header(), good | {"cnf": {"x5t#S256": thumbprint[cut]}})))
 
-    def test_ends_with_the_certificate(self, client: MutualTLSClient, token: str, thumbprint: str) -> None:
+    def test_binding_ends_with_the_certificate(self, client: MutualTLSClient, token: str, thumbprint: str) -> None:
         revoke_certificate(thumbprint=thumbprint)
         assert get(client, token).json()["code"] == "certificate-revoked"
 
@@ -153,7 +157,7 @@ class TestSubject:
     @pytest.mark.parametrize(
         "subject", ["0", "-1", "9" * 30, "nobody", "alice", "1.0", " ", "\0", "1\0", "' OR 1=1 --", "\ud800", "\u2603"]
     )
-    def test_that_is_nobody_is_refused(
+    def test_subject_that_is_nobody_is_refused(
         self, client: MutualTLSClient, thumbprint: str, now: dt.datetime, subject: str
     ) -> None:
         bound = {"x5t#S256": thumbprint}
@@ -161,7 +165,7 @@ class TestSubject:
 
     @pytest.mark.parametrize("value", ["\0", "\ud800", "\u2603", "' OR 1=1 --", "x" * 3_000])
     @pytest.mark.parametrize("name", ["jti", "client_id"])
-    def test_may_have_the_strangest_names(
+    def test_subject_may_have_the_strangest_names(
         self, client: MutualTLSClient, thumbprint: str, now: dt.datetime, name: str, value: str
     ) -> None:
         alice = str(User.objects.get(username="alice").pk)
@@ -172,14 +176,14 @@ class TestSubject:
         assert impossible or not refused
 
     @pytest.mark.parametrize("bound_to", ["\0", "\ud800", "\u2603", "' OR 1=1 --", "x" * 3_000])
-    def test_may_not_be_bound_to_the_strangest_thing(
+    def test_subject_may_not_be_bound_to_the_strangest_thing(
         self, client: MutualTLSClient, now: dt.datetime, bound_to: str
     ) -> None:
         alice = str(User.objects.get(username="alice").pk)
         assert is_refused(get(client, sign(header(), claims(now, sub=alice, cnf={"x5t#S256": bound_to}))))
 
     @pytest.mark.parametrize("end", ["deactivated", "deleted"])
-    def test_that_is_gone_is_refused(self, client: MutualTLSClient, token: str, end: str) -> None:
+    def test_subject_that_is_gone_is_refused(self, client: MutualTLSClient, token: str, end: str) -> None:
         alice = User.objects.get(username="alice")
         if end == "deleted":
             alice.delete()
@@ -187,7 +191,7 @@ class TestSubject:
             User.objects.update(is_active=False)
         assert is_refused(get(client, token))
 
-    def test_that_was_gone_when_it_was_issued_is_refused(
+    def test_subject_that_was_gone_when_it_was_issued_is_refused(
         self, client: MutualTLSClient, thumbprint: str, now: dt.datetime
     ) -> None:
         """The revocation of the user's tokens ran before the token was issued. Only the inactive user shows it."""
@@ -199,7 +203,7 @@ class TestSubject:
 
 
 class TestTimes:
-    def test_end_a_token(self, client: MutualTLSClient, token: str, now: dt.datetime, monkeypatch: Any) -> None:
+    def test_times_end_a_token(self, client: MutualTLSClient, token: str, now: dt.datetime, monkeypatch: Any) -> None:
         for seconds, refused in ((299, False), (300, False), (308, False), (311, True), (3_600, True), (-12, True)):
             later = now + dt.timedelta(seconds=seconds)
             monkeypatch.setattr("securecore.clock.now", lambda later=later: later)
@@ -207,19 +211,21 @@ class TestTimes:
 
 
 class TestRevocation:
-    def test_is_in_effect_at_once(self, client: MutualTLSClient, issued: tuple[str, AccessToken]) -> None:
+    def test_revocation_is_in_effect_at_once(self, client: MutualTLSClient, issued: tuple[str, AccessToken]) -> None:
         encoded, token = issued
         assert not is_refused(get(client, encoded))
         assert revoked(token) is True
         assert is_refused(get(client, encoded))
         assert is_refused(get(client, encoded, path="/protected"))
 
-    def test_twice_is_no_news(self, client: MutualTLSClient, issued: tuple[str, AccessToken]) -> None:
+    def test_revocation_twice_is_no_news(self, client: MutualTLSClient, issued: tuple[str, AccessToken]) -> None:
         assert (revoked(issued[1]), revoked(issued[1])) == (True, False)
         assert RevokedToken.objects.count() == 1
         assert is_refused(get(client, issued[0]))
 
-    def test_is_of_one_token(self, client: MutualTLSClient, issued: tuple[str, AccessToken], thumbprint: str) -> None:
+    def test_revocation_is_of_one_token(
+        self, client: MutualTLSClient, issued: tuple[str, AccessToken], thumbprint: str
+    ) -> None:
         alice = User.objects.get(username="alice")
         now = issued[1].expires_at - dt.timedelta(seconds=300)
         other, _ = tokens.issue(subject=str(alice.pk), client_id="alice", binding=f"x5t#S256:{thumbprint}", now=now)
@@ -227,7 +233,7 @@ class TestRevocation:
         assert is_refused(get(client, issued[0]))
         assert not is_refused(get(client, other))
 
-    def test_is_of_the_name_and_not_of_the_text(
+    def test_revocation_is_of_the_name_and_not_of_the_text(
         self, client: MutualTLSClient, issued: tuple[str, AccessToken], thumbprint: str, now: dt.datetime
     ) -> None:
         """A revocation names the `jti`, so every other spelling or signature of the same token is revoked too."""
@@ -240,11 +246,11 @@ class TestRevocation:
         revoked(token)
         assert all(is_refused(get(client, spelling)) for spelling in spellings)
 
-    def test_keeps_no_name(self, issued: tuple[str, AccessToken]) -> None:
+    def test_revocation_keeps_no_name(self, issued: tuple[str, AccessToken]) -> None:
         revoked(issued[1])
         assert issued[1].jti not in repr(RevokedToken.objects.values().get())
 
-    def test_is_kept_as_long_as_the_token_could_be_accepted(
+    def test_revocation_is_kept_as_long_as_the_token_could_be_accepted(
         self, client: MutualTLSClient, issued: tuple[str, AccessToken], monkeypatch: Any
     ) -> None:
         encoded, token = issued
@@ -254,7 +260,7 @@ class TestRevocation:
             monkeypatch.setattr("securecore.clock.now", lambda later=later: later)
             assert is_refused(get(client, encoded))
 
-    def test_does_not_reach_the_same_name_of_another_issuer(
+    def test_revocation_does_not_reach_the_same_name_of_another_issuer(
         self, client: MutualTLSClient, issued: tuple[str, AccessToken]
     ) -> None:
         encoded, token = issued

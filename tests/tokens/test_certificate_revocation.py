@@ -46,7 +46,7 @@ def works_with_a_proof(client: MutualTLSClient, token: str) -> bool:
 
 class TestAccessToken:
     @pytest.mark.parametrize("grant", ["client_credentials", "urn:securecore:grant-type:certificate"])
-    def test_of_a_proof_key_is_refused_under_every_certificate(
+    def test_access_token_of_a_proof_key_is_refused_under_every_certificate(
         self, client: MutualTLSClient, renewed: Renewed, thumbprint: str, grant: str
     ) -> None:
         token = given(client, grant, proof=to_the_token_endpoint())["access_token"]
@@ -54,13 +54,15 @@ class TestAccessToken:
         revoke_certificate(thumbprint=thumbprint)
         assert not works_with_a_proof(renewed[0], token)
 
-    def test_of_another_certificate_goes_on(self, client: MutualTLSClient, renewed: Renewed, thumbprint: str) -> None:
+    def test_access_token_of_another_certificate_goes_on(
+        self, client: MutualTLSClient, renewed: Renewed, thumbprint: str
+    ) -> None:
         token = given(renewed[0], proof=to_the_token_endpoint())["access_token"]
         assert works_with_a_proof(client, token)
         revoke_certificate(thumbprint=thumbprint)
         assert works_with_a_proof(renewed[0], token)
 
-    def test_is_refused_to_other_services(
+    def test_access_token_is_refused_to_other_services(
         self, client: MutualTLSClient, mtls_client: Callable[..., MutualTLSClient], register: Any, thumbprint: str
     ) -> None:
         register("service", user="bob", may_introspect=True)
@@ -74,44 +76,44 @@ class TestAccessToken:
         revoke_certificate(thumbprint=thumbprint)
         assert not is_active()
 
-    def test_is_checked_in_the_one_statement(
+    def test_access_token_is_checked_in_the_one_statement(
         self, client: MutualTLSClient, django_assert_num_queries: Any, thumbprint: str
     ) -> None:
         token = given(client, proof=to_the_token_endpoint())["access_token"]
         with django_assert_num_queries(2):  # the proof; everything else
             assert works_with_a_proof(client, token)
 
-    def test_says_the_certificate_once(self, client: MutualTLSClient, thumbprint: str) -> None:
+    def test_access_token_says_the_certificate_once(self, client: MutualTLSClient, thumbprint: str) -> None:
         assert "certificate" not in said(given(client)["access_token"])
         assert said(given(client, proof=to_the_token_endpoint())["access_token"])["certificate"] == thumbprint
 
     @pytest.mark.parametrize("junk", [ABSENT, None, "", 1, [], {}])
-    def test_of_a_proof_key_without_one_is_refused(self, client: MutualTLSClient, junk: Any) -> None:
+    def test_access_token_of_a_proof_key_without_one_is_refused(self, client: MutualTLSClient, junk: Any) -> None:
         good = said(given(client, proof=to_the_token_endpoint())["access_token"])
         assert works_with_a_proof(client, sign(header(), good))
         forged = claims(clock.now(), **{**good, "certificate": junk})
         assert not works_with_a_proof(client, sign(header(), forged))
 
-    def test_of_a_proof_key_is_not_issued_without_one(self) -> None:
+    def test_access_token_of_a_proof_key_is_not_issued_without_one(self) -> None:
         with pytest.raises(Misuse, match="certificate"):
             tokens.issue(subject="1", client_id="alice", binding="jkt:key", now=clock.now())
 
 
 class TestFamily:
-    def test_of_a_proof_key_ends(self, client: MutualTLSClient, renewed: Renewed, thumbprint: str) -> None:
+    def test_family_of_a_proof_key_ends(self, client: MutualTLSClient, renewed: Renewed, thumbprint: str) -> None:
         token = given(client, proof=to_the_token_endpoint())["refresh_token"]
         revoke_certificate(thumbprint=thumbprint)
         assert RefreshFamily.objects.get().revoked_at is not None
         assert error_of(refreshed(renewed[0], token, proof=to_the_token_endpoint())) == INVALID_GRANT
 
-    def test_ends_in_a_database_without_triggers(self, client: MutualTLSClient, thumbprint: str) -> None:
+    def test_family_ends_in_a_database_without_triggers(self, client: MutualTLSClient, thumbprint: str) -> None:
         triggers.remove()
         given(client, proof=to_the_token_endpoint())
         revoke_certificate(thumbprint=thumbprint)
         assert RefreshFamily.objects.get().revoked_at is not None
 
     @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
-    def test_of_a_registered_client_ends(
+    def test_family_of_a_registered_client_ends(
         self, client: MutualTLSClient, renewed: Renewed, register: Any, thumbprint: str, rotates: bool
     ) -> None:
         register("payments", rotates_refresh_tokens=rotates)
@@ -120,7 +122,7 @@ class TestFamily:
         assert error_of(refreshed(renewed[0], held["refresh_token"], client_id="payments")) == INVALID_GRANT
 
     @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
-    def test_that_was_redeemed_under_the_renewed_certificate_goes_on(
+    def test_family_that_was_redeemed_under_the_renewed_certificate_goes_on(
         self, client: MutualTLSClient, renewed: Renewed, register: Any, thumbprint: str, rotates: bool
     ) -> None:
         register("payments", rotates_refresh_tokens=rotates)
@@ -133,7 +135,7 @@ class TestFamily:
         assert given(renewed[0], "refresh_token", refresh_token=token, client_id="payments")
         assert not works_with_a_proof(renewed[0], old["access_token"])
 
-    def test_that_was_redeemed_under_it_last_ends(
+    def test_family_that_was_redeemed_under_it_last_ends(
         self, client: MutualTLSClient, renewed: Renewed, register: Any
     ) -> None:
         """Also a family that was obtained under another certificate and last redeemed under this one."""
@@ -143,7 +145,7 @@ class TestFamily:
         revoke_certificate(thumbprint=renewed[1])
         assert error_of(refreshed(client, token, client_id="payments")) == INVALID_GRANT
 
-    def test_begun_while_it_was_being_revoked_is_dead(
+    def test_family_begun_while_it_was_being_revoked_is_dead(
         self, client: MutualTLSClient, renewed: Renewed, thumbprint: str
     ) -> None:
         """The request was accepted before the revocation, which did not see its row. The row names the certificate."""
@@ -157,7 +159,7 @@ class TestFamily:
         assert isinstance(outcome, refresh.NotRedeemed)
         assert outcome.reason == "revoked"
 
-    def test_of_a_refused_attempt_keeps_its_certificate(
+    def test_family_of_a_refused_attempt_keeps_its_certificate(
         self, client: MutualTLSClient, renewed: Renewed, register: Any, thumbprint: str
     ) -> None:
         """Otherwise a client that cannot redeem the token could choose the certificate that ends it."""

@@ -50,13 +50,15 @@ def sql(statement: str) -> None:
 class TestUserCertificateClient:
     """The user of a certificate as its own client: its client id is the user name, without a registration."""
 
-    def test_holds_nothing_of_a_service(self, client: MutualTLSClient, register: Register) -> None:
+    def test_user_certificate_client_holds_nothing_of_a_service(
+        self, client: MutualTLSClient, register: Register
+    ) -> None:
         give("service:alice")
         assert not may(client, given(client, "client_credentials")["access_token"])
         register("alice")
         assert may(client, given(client, "client_credentials")["access_token"])
 
-    def test_goes_by_no_service_name(self, client: MutualTLSClient, register: Register) -> None:
+    def test_user_certificate_client_goes_by_no_service_name(self, client: MutualTLSClient, register: Register) -> None:
         def names() -> tuple[str, ...]:
             token = given(client, "client_credentials")["access_token"]
             return tuple(client.get("/names", HTTP_AUTHORIZATION=f"Bearer {token}").json()["names"])
@@ -65,7 +67,7 @@ class TestUserCertificateClient:
         register("alice")
         assert "service:alice" in names()
 
-    def test_s_tokens_end_when_a_client_of_that_name_is_registered(
+    def test_user_certificate_client_s_tokens_end_when_a_client_of_that_name_is_registered(
         self, client: MutualTLSClient, register: Register
     ) -> None:
         held = given(client, proof=proof())
@@ -77,7 +79,9 @@ class TestUserCertificateClient:
         assert error_of(refresh(client, held["refresh_token"], proof=proof())) == INVALID_GRANT
         assert not RefreshFamily.objects.filter(revoked_at=None).exists()
 
-    def test_gets_no_family_of_a_user_who_had_its_name(self, client: MutualTLSClient, ca: Authority) -> None:
+    def test_user_certificate_client_gets_no_family_of_a_user_who_had_its_name(
+        self, client: MutualTLSClient, ca: Authority
+    ) -> None:
         """A DPoP key is accepted under any certificate, so the client name alone must not open the family."""
         token = given(client, proof=proof())["refresh_token"]
         User.objects.filter(username="alice").update(username="former-alice")
@@ -89,7 +93,7 @@ class TestUserCertificateClient:
         assert post(newcomer, f"token={token}", "/oauth/introspect").json() == {"active": False}
         assert not RefreshFamily.objects.exclude(revoked_at=None).exists()
 
-    def test_learns_nothing_of_an_access_token_of_a_user_who_had_its_name(
+    def test_user_certificate_client_learns_nothing_of_an_access_token_of_a_user_who_had_its_name(
         self, client: MutualTLSClient, ca: Authority
     ) -> None:
         token = given(client)["access_token"]
@@ -103,14 +107,14 @@ class TestUserCertificateClient:
 
 
 class TestRegistration:
-    def test_under_the_name_of_another_user_is_refused(self, users: dict[str, User]) -> None:
+    def test_registration_under_the_name_of_another_user_is_refused(self, users: dict[str, User]) -> None:
         """Resource servers that read ``client_id`` would take the client for that user."""
         with pytest.raises(ValidationError, match="bob"):
             clients.register(client_id="bob", user=users["alice"], now=clock.now())
         clients.register(client_id="alice", user=users["alice"], now=clock.now())
         assert Client.objects.get().pk == "alice"
 
-    def test_of_a_client_that_a_user_is_renamed_to_is_not_the_user_s(
+    def test_registration_of_a_client_that_a_user_is_renamed_to_is_not_the_user_s(
         self, client: MutualTLSClient, register: Register
     ) -> None:
         register("billing", user="bob")
@@ -120,7 +124,7 @@ class TestRegistration:
 
 class TestDeletedClient:
     @pytest.mark.parametrize("way", ["instance", "queryset", "sql"])
-    def test_leaves_no_grant_to_the_next_of_its_name(
+    def test_deleted_client_leaves_no_grant_to_the_next_of_its_name(
         self, client: MutualTLSClient, register: Register, way: str
     ) -> None:
         row = register("payments")
@@ -139,7 +143,9 @@ class TestDeletedClient:
         register("payments")
         assert not may(client, given(client, "client_credentials", client_id="payments")["access_token"])
 
-    def test_leaves_no_token_to_the_next_of_its_name(self, client: MutualTLSClient, register: Register) -> None:
+    def test_deleted_client_leaves_no_token_to_the_next_of_its_name(
+        self, client: MutualTLSClient, register: Register
+    ) -> None:
         row = register("payments", rotates_refresh_tokens=True)
         held = given(client, client_id="payments")
         row.delete()
@@ -147,7 +153,7 @@ class TestDeletedClient:
         assert not works(client, held["access_token"], path="/token")
         assert error_of(refresh(client, held["refresh_token"], client_id="payments")) == INVALID_GRANT
 
-    def test_under_another_name_takes_nothing_along_and_leaves_nothing(
+    def test_deleted_client_under_another_name_takes_nothing_along_and_leaves_nothing(
         self, client: MutualTLSClient, register: Register
     ) -> None:
         """``QuerySet.update()`` of the client id frees one name and takes another."""
@@ -164,7 +170,7 @@ class TestDeletedClient:
 
 class TestDeletedUser:
     @pytest.mark.parametrize("way", ["instance", "sql"])
-    def test_leaves_no_grant_to_the_next_with_its_key(self, users: dict[str, User], way: str) -> None:
+    def test_deleted_user_leaves_no_grant_to_the_next_with_its_key(self, users: dict[str, User], way: str) -> None:
         bob = User.objects.create(username="dora")
         name, key = principal_of(bob), bob.pk
         give(name)
@@ -179,7 +185,7 @@ class TestDeletedUser:
 
 class TestDeletedGroup:
     @pytest.mark.parametrize("way", ["instance", "sql"])
-    def test_leaves_no_grant_to_the_next_with_its_key(self, users: dict[str, User], way: str) -> None:
+    def test_deleted_group_leaves_no_grant_to_the_next_with_its_key(self, users: dict[str, User], way: str) -> None:
         group = Group.objects.create(name="tellers")
         give(principals.group(group))
         give(principals.group(group), principals.role("clerk"))

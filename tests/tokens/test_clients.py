@@ -46,7 +46,7 @@ def credentials(issued: Issued | MutualTLSClient, client_id: str | None = None, 
 
 
 class TestImplicit:
-    def test_is_the_certificate_s_user(self, client: MutualTLSClient) -> None:
+    def test_implicit_is_the_certificate_s_user(self, client: MutualTLSClient) -> None:
         for parameters in ({}, {"client_id": "alice"}, {"client_id": ""}):
             token = said(given(client, "client_credentials", **parameters)["access_token"])
             assert (token["client_id"], token["sub"]) == ("alice", str(User.objects.get(username="alice").pk))
@@ -69,17 +69,17 @@ class TestImplicit:
             "x" * 10_000,
         ],
     )
-    def test_is_nobody_else(self, client: MutualTLSClient, users: dict[str, User], client_id: str) -> None:
+    def test_implicit_is_nobody_else(self, client: MutualTLSClient, users: dict[str, User], client_id: str) -> None:
         assert invalid_client(credentials(client, client_id))
 
-    def test_has_no_scope_and_may_not_introspect(self, client: MutualTLSClient) -> None:
+    def test_implicit_has_no_scope_and_may_not_introspect(self, client: MutualTLSClient) -> None:
         assert error_of(credentials(client, scope="anything")) == (400, "invalid_scope")
 
-    def test_is_nobody_for_an_unknown_certificate(self, ca: Authority, users: dict[str, User]) -> None:
+    def test_implicit_is_nobody_for_an_unknown_certificate(self, ca: Authority, users: dict[str, User]) -> None:
         assert invalid_client(credentials(ca.issue("alice"), "alice"))
         assert invalid_client(credentials(ca.issue("alice")))
 
-    def test_is_replaced_by_a_registered_client_of_its_name(
+    def test_implicit_is_replaced_by_a_registered_client_of_its_name(
         self, client: MutualTLSClient, register: Register, mtls_client: Any
     ) -> None:
         register("alice", user="bob")
@@ -88,7 +88,7 @@ class TestImplicit:
         token = said(given(mtls_client("bob"), "client_credentials", client_id="alice")["access_token"])
         assert token["sub"] == str(User.objects.get(username="bob").pk)
 
-    def test_does_not_inherit_refresh_tokens_by_name(
+    def test_implicit_does_not_inherit_refresh_tokens_by_name(
         self, client: MutualTLSClient, register: Register, mtls_client: Any
     ) -> None:
         """Refresh tokens of the user `alice` do not pass to a client that is registered as `alice` later."""
@@ -99,7 +99,7 @@ class TestImplicit:
 
 
 class TestByEnrolment:
-    def test_is_proven_by_every_certificate_of_its_user(
+    def test_by_enrolment_is_proven_by_every_certificate_of_its_user(
         self, client: MutualTLSClient, register: Register, ca: Authority
     ) -> None:
         register("payments", user="alice")
@@ -110,14 +110,14 @@ class TestByEnrolment:
                 said(given(each, "client_credentials", client_id="payments")["access_token"])["client_id"] == "payments"
             )
 
-    def test_is_not_proven_by_another_s(self, register: Register, mtls_client: Any, ca: Authority) -> None:
+    def test_by_enrolment_is_not_proven_by_another_s(self, register: Register, mtls_client: Any, ca: Authority) -> None:
         register("payments", user="alice")
         assert invalid_client(credentials(mtls_client("bob"), "payments"))
         assert invalid_client(credentials(ca.issue("payments"), "payments"))
         assert invalid_client(credentials(ca.issue("alice"), "payments"))
         assert invalid_client(credentials(mtls_client(None), "payments"))
 
-    def test_must_be_asked_for(self, client: MutualTLSClient, register: Register) -> None:
+    def test_by_enrolment_must_be_asked_for(self, client: MutualTLSClient, register: Register) -> None:
         """Without `client_id` the request speaks for the certificate's user, never for a client of the user."""
         register("payments", user="alice")
         assert said(given(client)["access_token"])["client_id"] == "alice"
@@ -175,7 +175,7 @@ class TestByName:
         assert invalid_client(credentials(named, "payments"))
 
     @pytest.mark.parametrize("kind", ["DNS", "URI", "email", "IP", "subject_dn"])
-    def test_is_of_one_kind(self, ca: Authority, register: Register, kind: str) -> None:
+    def test_by_name_is_of_one_kind(self, ca: Authority, register: Register, kind: str) -> None:
         """The same text as another kind of name proves nothing."""
         issued = {
             "DNS": ca.issue("x", dns_names=["name.example"]),
@@ -195,18 +195,18 @@ class TestByName:
         register(certificate_name="subject_dn:CN=payments,O=example")
         assert invalid_client(credentials(ca.issue("payments,O=example"), "payments"))
 
-    def test_survives_a_renewal(self, ca: Authority, register: Register) -> None:
+    def test_by_name_survives_a_renewal(self, ca: Authority, register: Register) -> None:
         register(certificate_name="DNS:payments.example")
         for _ in range(2):
             renewed = ca.issue("whatever", dns_names=["payments.example"])
             assert not invalid_client(credentials(renewed, "payments"))
 
-    def test_is_not_what_its_users_certificate_says(self, client: MutualTLSClient, register: Register) -> None:
+    def test_by_name_is_not_what_its_users_certificate_says(self, client: MutualTLSClient, register: Register) -> None:
         """A client that is known by a name of the certificate is not also known by an enrolment."""
         register(user="alice", certificate_name="DNS:payments.example")
         assert invalid_client(credentials(client, "payments"))
 
-    def test_is_as_good_as_the_authority_that_the_proxy_trusts(self, register: Register) -> None:
+    def test_by_name_is_as_good_as_the_authority_that_the_proxy_trusts(self, register: Register) -> None:
         """Any trusted authority may write the name (RFC 8705 section 7.4), so the proxy must trust few."""
         register(certificate_name="DNS:payments.example")
         other = Authority("Other CA").issue("x", dns_names=["payments.example"])
@@ -215,7 +215,7 @@ class TestByName:
         assert credentials(failed, "payments").json()["code"] == "certificate-not-verified"
 
     @pytest.mark.parametrize("name", ["DNS:payments.example", "subject_dn:CN=payments"])
-    def test_is_not_what_a_self_signed_certificate_says_of_itself(
+    def test_by_name_is_not_what_a_self_signed_certificate_says_of_itself(
         self, ca: Authority, register: Register, enrolled: Any, configure: Any, name: str
     ) -> None:
         """The holder wrote that name. The enrolment proves the key, not the name."""
@@ -227,7 +227,7 @@ class TestByName:
         assert said(given(client)["access_token"])["client_id"] == "mallory"
         assert invalid_client(credentials(client, "payments"))
 
-    def test_still_acts_for_the_certificate_s_user_alone(
+    def test_by_name_still_acts_for_the_certificate_s_user_alone(
         self, register: Register, named: Issued, enrolled: Any
     ) -> None:
         register(certificate_name="DNS:payments.example")
@@ -241,7 +241,7 @@ class TestByName:
 class TestDisabled:
     @pytest.mark.parametrize("fields", [{}, {"certificate_name": "DNS:payments.example"}])
     @pytest.mark.parametrize("how", ["disabled", "deactivated"])
-    def test_is_no_client(
+    def test_disabled_is_no_client(
         self, ca: Authority, register: Register, enrolled: Any, fields: dict[str, str], how: str
     ) -> None:
         issued = ca.issue("x", dns_names=["payments.example"])
@@ -268,7 +268,7 @@ class TestScope:
             ("  ", None),
         ],
     )
-    def test_is_what_was_asked_for(
+    def test_scope_is_what_was_asked_for(
         self, client: MutualTLSClient, register: Register, wanted: str, granted: str | None
     ) -> None:
         register(scope="read write  admin")
@@ -280,11 +280,13 @@ class TestScope:
         "wanted", ["more", "read more", "READ", "rea", "read,write", "*", "read\u00a0x", "x" * 5_000]
     )
     @pytest.mark.parametrize("grant_type", ["client_credentials", "urn:securecore:grant-type:certificate"])
-    def test_is_never_more(self, client: MutualTLSClient, register: Register, wanted: str, grant_type: str) -> None:
+    def test_scope_is_never_more(
+        self, client: MutualTLSClient, register: Register, wanted: str, grant_type: str
+    ) -> None:
         register(scope="read write")
         assert error_of(ask(client, grant_type, client_id="payments", scope=wanted)) == (400, "invalid_scope")
 
-    def test_can_be_narrowed_at_a_refresh_and_is_whole_again_at_the_next(
+    def test_scope_can_be_narrowed_at_a_refresh_and_is_whole_again_at_the_next(
         self, client: MutualTLSClient, register: Register
     ) -> None:
         """RFC 6749 section 6: only the access token is narrowed; the refresh token keeps its scope."""
@@ -297,7 +299,7 @@ class TestScope:
             token = answer["refresh_token"]
 
     @pytest.mark.parametrize("wanted", ["admin", "read admin", "read write more"])
-    def test_is_not_widened_at_a_refresh(self, client: MutualTLSClient, register: Register, wanted: str) -> None:
+    def test_scope_is_not_widened_at_a_refresh(self, client: MutualTLSClient, register: Register, wanted: str) -> None:
         register(scope="read write admin", rotates_refresh_tokens=True)
         token = given(client, client_id="payments", scope="read write")["refresh_token"]
         answer = refresh(client, token, client_id="payments", scope=wanted)
@@ -305,7 +307,7 @@ class TestScope:
         # A wrong scope is a mistake and no theft, so the refresh token is good for another try.
         assert given(client, "refresh_token", refresh_token=token, client_id="payments")["scope"] == "read write"
 
-    def test_ends_when_the_registration_loses_it(self, client: MutualTLSClient, register: Register) -> None:
+    def test_scope_ends_when_the_registration_loses_it(self, client: MutualTLSClient, register: Register) -> None:
         register(scope="read write")
         token = given(client, client_id="payments", scope="read write")["refresh_token"]
         Client.objects.update(scope="read")
@@ -327,7 +329,7 @@ class TestCheckName:
             ("URI:urn:x", "URI:urn:x"),
         ],
     )
-    def test_gives_what_a_certificate_can_match(self, name: str, stored: str) -> None:
+    def test_check_name_gives_what_a_certificate_can_match(self, name: str, stored: str) -> None:
         assert clients.check_name(name) == stored
 
     @pytest.mark.parametrize(
@@ -352,7 +354,7 @@ class TestCheckName:
             ":",
         ],
     )
-    def test_refuses_what_could_match_nothing(self, name: str) -> None:
+    def test_check_name_refuses_what_could_match_nothing(self, name: str) -> None:
         with pytest.raises(ValidationError):
             clients.check_name(name)
 
@@ -372,7 +374,7 @@ def test_strange_ids_are_nobody(certificate_for: Callable[[str], Issued], enroll
 
 
 class TestRegister:
-    def test_makes_a_client_that_its_certificate_proves(self, users: dict[str, User], now: Any) -> None:
+    def test_register_makes_a_client_that_its_certificate_proves(self, users: dict[str, User], now: Any) -> None:
         clients.register(client_id="billing", user=users["bob"], certificate_name="DNS:billing.internal", now=now)
         row = Client.objects.get(pk="billing")
         assert (row.user, row.certificate_name, row.rotates_refresh_tokens) == (
@@ -382,7 +384,7 @@ class TestRegister:
         )
 
     @pytest.mark.parametrize("name", ["billing.internal", "CN:billing", "DNS:", "subject_dn:nonsense"])
-    def test_refuses_a_name_that_matches_nothing(self, users: dict[str, User], now: Any, name: str) -> None:
+    def test_register_refuses_a_name_that_matches_nothing(self, users: dict[str, User], now: Any, name: str) -> None:
         with pytest.raises(ValidationError):
             clients.register(client_id="billing", user=users["bob"], certificate_name=name, now=now)
         assert not Client.objects.exists()

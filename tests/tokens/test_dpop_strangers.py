@@ -63,7 +63,7 @@ def rows() -> int:
 class TestStranger:
     @pytest.mark.parametrize("path", PATHS)
     @pytest.mark.parametrize("method", ["GET", "POST"])
-    def test_costs_no_row_and_no_arithmetic(
+    def test_stranger_costs_no_row_and_no_arithmetic(
         self, mtls_client: Clients, path: str, method: str, verifications: list[Any]
     ) -> None:
         client = mtls_client(None, raise_request_exception=False)
@@ -74,7 +74,9 @@ class TestStranger:
         assert rows() == 0
         assert len(verifications) == 0
 
-    def test_costs_no_row_at_the_token_endpoint(self, mtls_client: Clients, ca: Any, verifications: list[Any]) -> None:
+    def test_stranger_costs_no_row_at_the_token_endpoint(
+        self, mtls_client: Clients, ca: Any, verifications: list[Any]
+    ) -> None:
         for client in (mtls_client(None), MutualTLSClient(ca.issue("stranger"))):
             for grant in (CERTIFICATE_GRANT, "refresh_token", "client_credentials", "x"):
                 for path in ("/oauth/token", "/oauth/revoke", "/oauth/introspect"):
@@ -84,7 +86,7 @@ class TestStranger:
         assert rows() == 0
         assert len(verifications) == 0
 
-    def test_with_somebody_s_token_costs_no_row(self, mtls_client: Clients, token: str) -> None:
+    def test_stranger_with_somebody_s_token_costs_no_row(self, mtls_client: Clients, token: str) -> None:
         """An attacker who saw the token does not have its key."""
         before = rows()
         for path in PATHS:
@@ -97,7 +99,7 @@ class TestStranger:
         assert rows() == before
 
     @pytest.mark.parametrize("end", ["token", "user", "inactive"])
-    def test_with_a_token_that_has_ended_costs_no_row(
+    def test_stranger_with_a_token_that_has_ended_costs_no_row(
         self, mtls_client: Clients, token: str, end: str, now: Any
     ) -> None:
         alice = User.objects.get(username="alice")
@@ -121,13 +123,13 @@ class TestStranger:
 
 class TestCaller:
     @pytest.mark.parametrize("path", ["/proof-only", "/both"])
-    def test_of_a_live_token_claims_once(self, mtls_client: Clients, token: str, path: str) -> None:
+    def test_caller_of_a_live_token_claims_once(self, mtls_client: Clients, token: str, path: str) -> None:
         before, proof = rows(), prove(path, token=token)
         answers = [get(mtls_client(None), token, path, scheme="DPoP", proof=proof) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 401, 401]
         assert rows() == before + 1
 
-    def test_stays_claimed_when_the_view_fails(self, mtls_client: Clients, token: str) -> None:
+    def test_caller_stays_claimed_when_the_view_fails(self, mtls_client: Clients, token: str) -> None:
         path = "/replay/dpop"
         headers = {"Authorization": f"DPoP {token}", "DPoP": prove(path, "POST", token=token, by=ES256)}
         client = mtls_client(None, raise_request_exception=False)

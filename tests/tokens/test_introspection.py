@@ -31,7 +31,9 @@ def introspect(client: MutualTLSClient, token: str, client_id: str = "") -> Any:
 
 
 class TestAccessToken:
-    def test_says_what_rfc_7662_names(self, client: MutualTLSClient, register: Any, thumbprint: str) -> None:
+    def test_access_token_says_what_rfc_7662_names(
+        self, client: MutualTLSClient, register: Any, thumbprint: str
+    ) -> None:
         register(scope="read write")
         token = given(client, client_id="payments", scope="read")["access_token"]
         claimed = said(token)
@@ -50,7 +52,7 @@ class TestAccessToken:
             "cnf": {"x5t#S256": thumbprint},
         }
 
-    def test_says_which_proof_key_it_needs(self, client: MutualTLSClient) -> None:
+    def test_access_token_says_which_proof_key_it_needs(self, client: MutualTLSClient) -> None:
         from securecore.digests import jwk_thumbprint
 
         answer = introspect(client, given(client, proof=prove("/oauth/token", "POST"))["access_token"])
@@ -68,7 +70,7 @@ class TestAccessToken:
         ],
         ids=["revoked", "family", "deactivated", "certificate"],
     )
-    def test_that_is_refused_is_inactive(
+    def test_access_token_that_is_refused_is_inactive(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any, grant: str, end: Any
     ) -> None:
         """Another service asks, which sees neither securecore's middleware nor the revoked certificate of the
@@ -80,7 +82,9 @@ class TestAccessToken:
         end(token)
         assert introspect(mtls_client("bob"), token, "service") == INACTIVE
 
-    def test_that_has_expired_is_inactive(self, client: MutualTLSClient, now: dt.datetime, thumbprint: str) -> None:
+    def test_access_token_that_has_expired_is_inactive(
+        self, client: MutualTLSClient, now: dt.datetime, thumbprint: str
+    ) -> None:
         alice = str(User.objects.get(username="alice").pk)
         good = claims(now, sub=alice, cnf={"x5t#S256": thumbprint})
         assert introspect(client, sign(header(), good))["active"] is True
@@ -88,7 +92,7 @@ class TestAccessToken:
 
 
 class TestRefreshToken:
-    def test_is_active_until_it_is_used(self, client: MutualTLSClient) -> None:
+    def test_refresh_token_is_active_until_it_is_used(self, client: MutualTLSClient) -> None:
         first = given(client)["refresh_token"]
         answer = introspect(client, first)
         created_at = int(RefreshFamily.objects.get().created_at.timestamp())
@@ -113,7 +117,7 @@ class TestRefreshToken:
         ],
         ids=["revoked", "idle", "old", "deactivated"],
     )
-    def test_that_is_dead_is_inactive(
+    def test_refresh_token_that_is_dead_is_inactive(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any, end: Any
     ) -> None:
         register("service", user="bob", may_introspect=True)
@@ -125,13 +129,13 @@ class TestRefreshToken:
 
 class TestCaller:
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-    def test_that_is_another_client_learns_nothing(self, mtls_client: Clients, kind: str) -> None:
+    def test_caller_that_is_another_client_learns_nothing(self, mtls_client: Clients, kind: str) -> None:
         token = given(mtls_client("alice"))[kind]
         assert introspect(mtls_client("bob"), token) == INACTIVE
         assert introspect(mtls_client("alice"), token)["active"] is True
 
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-    def test_needs_the_permission_for_other_clients_tokens(
+    def test_caller_needs_the_permission_for_other_clients_tokens(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any, kind: str
     ) -> None:
         register("service", user="bob")
@@ -140,23 +144,23 @@ class TestCaller:
         Client.objects.update(may_introspect=True)
         assert introspect(mtls_client("bob"), token, "service")["active"] is True
 
-    def test_must_be_a_client(self, client: MutualTLSClient, mtls_client: Clients) -> None:
+    def test_caller_must_be_a_client(self, client: MutualTLSClient, mtls_client: Clients) -> None:
         token = given(client)["access_token"]
         assert error_of(post(mtls_client(None), f"token={token}", "/oauth/introspect")) == (401, "invalid_client")
         answer = post(mtls_client(None), f"token={token}", "/oauth/introspect", HTTP_AUTHORIZATION=f"Bearer {token}")
         assert error_of(answer) == (401, "invalid_client")
 
     @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "%FF", "x" * 100_000, "eyJ.eyJ.eyJ"])
-    def test_learns_nothing_about_nonsense(self, client: MutualTLSClient, token: str) -> None:
+    def test_caller_learns_nothing_about_nonsense(self, client: MutualTLSClient, token: str) -> None:
         assert introspect(client, token) == INACTIVE
 
     @pytest.mark.parametrize("body", ["", "token=", "token=x&token=y", "token=%00"])
-    def test_must_name_one_token(self, client: MutualTLSClient, body: str) -> None:
+    def test_caller_must_name_one_token(self, client: MutualTLSClient, body: str) -> None:
         assert error_of(post(client, body, "/oauth/introspect")) == (400, "invalid_request")
 
 
 class TestDisabledClient:
-    def test_has_no_live_token_for_other_services(
+    def test_disabled_client_has_no_live_token_for_other_services(
         self, client: MutualTLSClient, mtls_client: Clients, register: Any
     ) -> None:
         """Disabled in the admin or by SQL, where no function ends the client's authorizations."""
@@ -175,12 +179,12 @@ class TestParameters:
     """RFC 6749 section 3.2, on which RFC 7662 section 2.1 builds."""
 
     @pytest.mark.parametrize("name", ["token", "token_type_hint", "client_id"])
-    def test_are_sent_once(self, client: MutualTLSClient, name: str) -> None:
+    def test_parameters_are_sent_once(self, client: MutualTLSClient, name: str) -> None:
         sent = {"token": given(client)["access_token"], "token_type_hint": "x", "client_id": "alice"}
         twice = "&".join(f"{each}={value}" for each, value in [*sent.items(), (name, sent[name])])
         assert error_of(post(client, twice, "/oauth/introspect")) == (400, "invalid_request")
 
-    def test_that_are_unknown_are_ignored(self, client: MutualTLSClient) -> None:
+    def test_parameters_that_are_unknown_are_ignored(self, client: MutualTLSClient) -> None:
         token = given(client)["access_token"]
         answer = post(client, f"token={token}&resource=a&resource=b&extra=%00", "/oauth/introspect")
         assert answer.json()["active"] is True

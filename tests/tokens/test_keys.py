@@ -64,32 +64,32 @@ def accepted(token: str, now: dt.datetime) -> bool:
 @pytest.mark.usefixtures("encryption_key")
 class TestRotate:
     @pytest.mark.parametrize("algorithm", STORED_ALGORITHMS)
-    def test_signs_and_verifies(self, now: dt.datetime, algorithm: str) -> None:
+    def test_rotate_signs_and_verifies(self, now: dt.datetime, algorithm: str) -> None:
         kid = rotate(now, algorithm=algorithm)
         token = issue(now)
         assert jwt.get_unverified_header(token) == {"typ": "at+jwt", "alg": algorithm, "kid": kid}
         assert tokens.verify(token, now=now).stored_key == kid
 
-    def test_prefers_a_stored_key_to_the_settings(self, now: dt.datetime) -> None:
+    def test_rotate_prefers_a_stored_key_to_the_settings(self, now: dt.datetime) -> None:
         before = issue(now)
         assert signer(now) == "test"
         assert signer(now) != rotate(now) == signer(now)
         assert accepted(before, now)
 
-    def test_waits_for_its_lead(self, now: dt.datetime) -> None:
+    def test_rotate_waits_for_its_lead(self, now: dt.datetime) -> None:
         old, new = rotate(now), rotate(now, lead=LEAD)
         assert signer(now) == old
         assert signer(now + (LEAD - 1) * SECOND) == old
         assert signer(now + LEAD * SECOND) == new
 
-    def test_of_the_first_key_needs_no_lead(self, now: dt.datetime) -> None:
+    def test_rotate_of_the_first_key_needs_no_lead(self, now: dt.datetime) -> None:
         assert rotate(now, lead=LEAD) == signer(now)
 
-    def test_publishes_a_key_before_it_signs(self, now: dt.datetime) -> None:
+    def test_rotate_publishes_a_key_before_it_signs(self, now: dt.datetime) -> None:
         old, new = rotate(now), rotate(now, lead=LEAD)
         assert {key["kid"] for key in keys.public_jwks(now)["keys"]} == {"test", old, new}
 
-    def test_invalidates_no_token(self, now: dt.datetime) -> None:
+    def test_rotate_invalidates_no_token(self, now: dt.datetime) -> None:
         """A token that the old key signed at its last moment, on a host that is late, is good until it expires."""
         rotate(now)
         rotate(now, lead=LEAD)
@@ -99,7 +99,7 @@ class TestRotate:
         assert accepted(last, late + LIFETIME * SECOND)
         assert not accepted(last, late + (LIFETIME + SKEW) * SECOND)
 
-    def test_forgets_the_old_key_in_the_end(self, now: dt.datetime) -> None:
+    def test_rotate_forgets_the_old_key_in_the_end(self, now: dt.datetime) -> None:
         old, new = rotate(now), rotate(now, lead=LEAD)
         later = now + (LEAD + LIFETIME + 2 * SKEW + 1) * SECOND
         assert {key["kid"] for key in keys.public_jwks(later)["keys"]} == {"test", new}
@@ -107,7 +107,7 @@ class TestRotate:
 
     @pytest.mark.parametrize("leads", [(600, 600), (600, 300), (600, 0), (0, 600), (0, 0), (300, 600)])
     @pytest.mark.parametrize("pause", [1, 200, 700])
-    def test_twice_leaves_no_gap_and_skips_no_lead(self, now: dt.datetime, leads: Any, pause: int) -> None:
+    def test_rotate_twice_leaves_no_gap_and_skips_no_lead(self, now: dt.datetime, leads: Any, pause: int) -> None:
         """The key that signs at any instant was published for its lead time, and verifies for the lifetime of its
         tokens.
         """
@@ -125,7 +125,7 @@ class TestRotate:
             assert at >= published[kid] + allowed[kid] * SECOND
         assert signer(again + leads[1] * SECOND) == newest
 
-    def test_of_an_unknown_algorithm_is_a_mistake(self, now: dt.datetime) -> None:
+    def test_rotate_of_an_unknown_algorithm_is_a_mistake(self, now: dt.datetime) -> None:
         for algorithm in ("HS256", "none", "ES512", ""):
             with pytest.raises(Misuse, match="ES256"):
                 rotate(now, algorithm=algorithm)
@@ -138,7 +138,7 @@ def signing(now: dt.datetime) -> keys.SigningKey:
 
 @pytest.mark.usefixtures("encryption_key")
 class TestRetire:
-    def test_is_in_effect_at_once(self, client: MutualTLSClient, now: dt.datetime) -> None:
+    def test_retire_is_in_effect_at_once(self, client: MutualTLSClient, now: dt.datetime) -> None:
         old = rotate(now)
         token = given(client)["access_token"]
         assert works(client, token)
@@ -150,7 +150,7 @@ class TestRetire:
         assert of_kind(events, KeyRetired) == [KeyRetired(kid=old)]
         assert works(client, given(client)["access_token"])
 
-    def test_reaches_a_worker_that_has_just_verified(self, client: MutualTLSClient, now: dt.datetime) -> None:
+    def test_retire_reaches_a_worker_that_has_just_verified(self, client: MutualTLSClient, now: dt.datetime) -> None:
         """The SELECT that reads the user judges the key too, also if the worker has the key in its cache."""
         from securecore import caller
 
@@ -161,7 +161,7 @@ class TestRetire:
         with pytest.raises(InvalidToken):
             caller.user_of_token(token, now=clock.now())
 
-    def test_is_in_effect_on_a_host_with_a_slow_clock(self, now: dt.datetime) -> None:
+    def test_retire_is_in_effect_on_a_host_with_a_slow_clock(self, now: dt.datetime) -> None:
         kid = rotate(now - LEAD * SECOND)
         token = issue(now)
         retire_key(kid)
@@ -169,17 +169,17 @@ class TestRetire:
         assert keys.public_jwks(now - (SKEW - 1) * SECOND)["keys"][0]["kid"] == "test"
         assert len(keys.public_jwks(now - (SKEW - 1) * SECOND)["keys"]) == 1
 
-    def test_of_the_newest_lets_the_key_before_it_sign(self, now: dt.datetime) -> None:
+    def test_retire_of_the_newest_lets_the_key_before_it_sign(self, now: dt.datetime) -> None:
         old, new = rotate(now - SECOND), rotate(now)
         assert signer(now) == new
         retire_key(new)
         assert signer(clock.now()) == old
 
-    def test_of_all_lets_the_settings_sign(self, now: dt.datetime) -> None:
+    def test_retire_of_all_lets_the_settings_sign(self, now: dt.datetime) -> None:
         retire_key(rotate(now))
         assert signer(clock.now()) == "test"
 
-    def test_is_news_once(self, now: dt.datetime) -> None:
+    def test_retire_is_news_once(self, now: dt.datetime) -> None:
         kid = rotate(now)
         with recorded() as events:
             assert [retire_key(kid), retire_key(kid), retire_key("unknown"), retire_key("test")] == [
@@ -190,7 +190,7 @@ class TestRetire:
             ]
         assert len(of_kind(events, KeyRetired)) == 1
 
-    def test_refuses_no_other_key_s_tokens(self, now: dt.datetime) -> None:
+    def test_retire_refuses_no_other_key_s_tokens(self, now: dt.datetime) -> None:
         rotate(now)
         token = issue(now)
         retire_key(rotate(now))
@@ -199,7 +199,7 @@ class TestRetire:
 
 class TestSecrecy:
     @pytest.mark.parametrize("algorithm", STORED_ALGORITHMS)
-    def test_no_column_of_the_database_holds_a_private_key(
+    def test_secrecy_no_column_of_the_database_holds_a_private_key(
         self, encryption_key: str, now: dt.datetime, algorithm: str
     ) -> None:
         rotate(now, algorithm=algorithm)
@@ -213,7 +213,7 @@ class TestSecrecy:
         assert signing(now).kid in stored
         assert not [trace for trace in traces if trace in stored]
 
-    def test_is_kept_by_repr(self, encryption_key: str, now: dt.datetime) -> None:
+    def test_secrecy_is_kept_by_repr(self, encryption_key: str, now: dt.datetime) -> None:
         kid = rotate(now)
         assert repr(signing(now)) == f"SigningKey(kid='{kid}', algorithm='ES256', is_stored=True)"
         assert "encrypted" not in str(SigningKey.objects.get())
@@ -229,7 +229,7 @@ def everything_in_the_database() -> str:
 
 
 class TestEncryption:
-    def test_with_rotated_keys_reads_what_the_older_one_wrote(
+    def test_encryption_with_rotated_keys_reads_what_the_older_one_wrote(
         self, encryption_key: str, configure: Any, now: dt.datetime
     ) -> None:
         old = rotate(now)
@@ -243,7 +243,7 @@ class TestEncryption:
             assert b"PRIVATE KEY" in encryption.decrypt(sealed, purpose="signing key", keys=(key,))
 
     @pytest.mark.parametrize("others", [0, 1, 2])
-    def test_without_the_right_key_teaches(
+    def test_encryption_without_the_right_key_teaches(
         self, encryption_key: str, configure: Any, now: dt.datetime, others: int
     ) -> None:
         kid = rotate(now)
@@ -253,12 +253,12 @@ class TestEncryption:
             with pytest.raises(Misuse, match=f"{re.escape(kid)}.*ENCRYPTION_KEYS"):
                 use()
 
-    def test_without_a_key_makes_none(self, now: dt.datetime) -> None:
+    def test_encryption_without_a_key_makes_none(self, now: dt.datetime) -> None:
         with pytest.raises(Misuse, match=r"ENCRYPTION_KEYS.*Fernet"):
             rotate(now)
         assert not SigningKey.objects.exists()
 
-    def test_refuses_a_row_that_was_tampered_with(self, encryption_key: str, now: dt.datetime) -> None:
+    def test_encryption_refuses_a_row_that_was_tampered_with(self, encryption_key: str, now: dt.datetime) -> None:
         rotate(now)
         row = SigningKey.objects.get()
         SigningKey.objects.update(encrypted_private_key=row.encrypted_private_key[:-8] + "AAAAAAA=")
@@ -276,7 +276,7 @@ class TestAlgorithms:
     )
 
     @pytest.mark.parametrize(("algorithm", "private_key"), CONFIGURED, ids=lambda value: value[:5])
-    def test_publish_no_secret(self, client: Any, configure: Any, algorithm: str, private_key: str) -> None:
+    def test_algorithms_publish_no_secret(self, client: Any, configure: Any, algorithm: str, private_key: str) -> None:
         configure(TOKEN_SIGNING_KEYS=[{"kid": "k", "alg": algorithm, "private_key": private_key}])
         answer = client.get("/oauth/jwks")
         published = answer.json()["keys"]
@@ -289,7 +289,7 @@ class TestAlgorithms:
         assert secret not in answer.content.decode()
 
     @pytest.mark.parametrize(("algorithm", "private_key"), CONFIGURED[:-1], ids=lambda value: value[:5])
-    def test_verify_with_what_is_published(
+    def test_algorithms_verify_with_what_is_published(
         self, client: Any, configure: Any, now: dt.datetime, algorithm: str, private_key: str
     ) -> None:
         configure(TOKEN_SIGNING_KEYS=[{"kid": "k", "alg": algorithm, "private_key": private_key}])
@@ -299,7 +299,7 @@ class TestAlgorithms:
 
     @pytest.mark.parametrize("algorithm", STORED_ALGORITHMS)
     @pytest.mark.usefixtures("encryption_key")
-    def test_of_stored_keys_publish_no_secret(self, client: Any, now: dt.datetime, algorithm: str) -> None:
+    def test_algorithms_of_stored_keys_publish_no_secret(self, client: Any, now: dt.datetime, algorithm: str) -> None:
         kid = rotate(now, algorithm=algorithm)
         published = {jwk["kid"]: jwk for jwk in client.get("/oauth/jwks").json()["keys"]}
         assert published.keys() == {"test", kid}
@@ -307,7 +307,7 @@ class TestAlgorithms:
         assert published[kid]["alg"] == algorithm
 
     @pytest.mark.parametrize("name", ["EdDSA", "Ed25519"])
-    def test_of_ed25519_has_two_names(self, configure: Any, now: dt.datetime, name: str) -> None:
+    def test_algorithms_of_ed25519_has_two_names(self, configure: Any, now: dt.datetime, name: str) -> None:
         """RFC 9864 section 2.2."""
         key = ed25519.Ed25519PrivateKey.generate()
         configure(TOKEN_SIGNING_KEYS=[{"kid": "k", "alg": "EdDSA", "private_key": pem(key)}])
@@ -317,7 +317,7 @@ class TestAlgorithms:
         assert not accepted(good[:-6] + "AAAAAA", now)
 
     @pytest.mark.parametrize("name", ["Ed25519", "EdDSA", "Ed448"])
-    def test_of_another_key_do_not_have_that_name(self, now: dt.datetime, name: str) -> None:
+    def test_algorithms_of_another_key_do_not_have_that_name(self, now: dt.datetime, name: str) -> None:
         signing_input = f"{segment({'typ': 'at+jwt', 'alg': name, 'kid': 'test'})}.{segment(claims(now))}"
         signature = jwt.get_algorithm_by_name("ES256").sign(signing_input.encode(), signing(now).private)
         assert not accepted(f"{signing_input}.{segment(signature)}", now)
@@ -325,14 +325,14 @@ class TestAlgorithms:
 
 class TestKid:
     @pytest.mark.parametrize("kid", ["", "x" * 65, "x" * 100_000, "\0", "\ud800", "' OR 1=1 --", "%", "\u2603"])
-    def test_that_is_nobody_s_is_refused(self, now: dt.datetime, kid: str) -> None:
+    def test_kid_that_is_nobody_s_is_refused(self, now: dt.datetime, kid: str) -> None:
         assert not accepted(forged(now, kid), now)
 
     @pytest.mark.parametrize("kid", [None, 1, True, [], {}, ["test"]])
-    def test_that_is_no_text_is_refused(self, now: dt.datetime, kid: Any) -> None:
+    def test_kid_that_is_no_text_is_refused(self, now: dt.datetime, kid: Any) -> None:
         assert keys.verification_key(kid, now) is None
 
-    def test_of_the_settings_may_be_long(self, configure: Any, settings: Any, now: dt.datetime) -> None:
+    def test_kid_of_the_settings_may_be_long(self, configure: Any, settings: Any, now: dt.datetime) -> None:
         key = {**settings.SECURECORE["TOKEN_SIGNING_KEYS"][0], "kid": "k" * 100}
         configure(TOKEN_SIGNING_KEYS=[key])
         assert accepted(issue(now), now)
@@ -349,7 +349,7 @@ class TestCommand:
         return out.getvalue()
 
     @pytest.mark.usefixtures("encryption_key")
-    def test_lists_rotates_and_retires(self) -> None:
+    def test_command_lists_rotates_and_retires(self) -> None:
         assert re.fullmatch(r"\* test +ES256 +in settings\n", self.run("list"))
         kid = str(re.findall(r"Made (\S+)\.", self.run("rotate", "--algorithm", "EdDSA"))[0])
         assert re.search(rf"^\* {kid} +EdDSA +no successor yet$", self.run("list"), re.MULTILINE)
@@ -362,7 +362,7 @@ class TestCommand:
         assert kid not in self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")
-    def test_every_name_can_be_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_command_every_name_can_be_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("secrets.token_bytes", lambda size: b"\xf8" * size)  # in base64url "-Pj4..."
         kid = str(re.findall(r"Made (\S+)\.", self.run("rotate"))[0])
         self.run("retire", kid)
@@ -370,21 +370,21 @@ class TestCommand:
 
     @pytest.mark.usefixtures("encryption_key")
     @pytest.mark.parametrize("kid", ["unknown", "test", ""])
-    def test_retires_no_key_that_there_is_not(self, kid: str) -> None:
+    def test_command_retires_no_key_that_there_is_not(self, kid: str) -> None:
         with pytest.raises(CommandError, match="no key"):
             self.run("retire", kid)
 
-    def test_teaches_how_to_encrypt(self) -> None:
+    def test_command_teaches_how_to_encrypt(self) -> None:
         with pytest.raises(CommandError, match="ENCRYPTION_KEYS"):
             self.run("rotate")
 
-    def test_teaches_how_to_get_a_key(self, configure: Any) -> None:
+    def test_command_teaches_how_to_get_a_key(self, configure: Any) -> None:
         configure(TOKEN_SIGNING_KEYS=[])
         with pytest.raises(CommandError, match="securecore_keys rotate"):
             self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")
-    def test_teaches_how_to_decrypt(self, configure: Any) -> None:
+    def test_command_teaches_how_to_decrypt(self, configure: Any) -> None:
         self.run("rotate")
         configure(ENCRYPTION_KEYS=[])
         with pytest.raises(CommandError, match="ENCRYPTION_KEYS"):
@@ -393,7 +393,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         "arguments", [(), ("lose",), ("rotate", "--algorithm", "HS256"), ("rotate", "--lead", "x")]
     )
-    def test_refuses_other_verbs(self, arguments: tuple[str, ...]) -> None:
+    def test_command_refuses_other_verbs(self, arguments: tuple[str, ...]) -> None:
         with pytest.raises(CommandError):
             self.run(*arguments)
 

@@ -77,14 +77,16 @@ def is_active(client: MutualTLSClient, token: str) -> bool:
 @pytest.mark.parametrize("mode", MODES)
 class TestEveryMode:
     @pytest.mark.parametrize("grant", ["client_credentials", "urn:securecore:grant-type:certificate"])
-    def test_ends_access_tokens_of_a_proof_key(self, old: Holder, new: Holder, mode: str, grant: str) -> None:
+    def test_every_mode_ends_access_tokens_of_a_proof_key(
+        self, old: Holder, new: Holder, mode: str, grant: str
+    ) -> None:
         token = given(old.client, grant, proof=to_the_token_endpoint())["access_token"]
         assert works_with_a_proof(new.client, token)
         old.revoke(mode)
         assert not works_with_a_proof(new.client, token)
         assert not is_active(new.client, token)
 
-    def test_ends_access_tokens_of_the_certificate_for_other_services(
+    def test_every_mode_ends_access_tokens_of_the_certificate_for_other_services(
         self, old: Holder, new: Holder, mode: str
     ) -> None:
         """A service that introspects sees no certificate, so introspection must report its revocation."""
@@ -93,7 +95,7 @@ class TestEveryMode:
         old.revoke(mode)
         assert not is_active(new.client, token)
 
-    def test_ends_families_of_a_proof_key(self, old: Holder, new: Holder, mode: str) -> None:
+    def test_every_mode_ends_families_of_a_proof_key(self, old: Holder, new: Holder, mode: str) -> None:
         held = given(old.client, proof=to_the_token_endpoint())
         old.revoke(mode)
         assert RefreshFamily.objects.get().revoked_at is not None
@@ -101,7 +103,7 @@ class TestEveryMode:
         assert error_of(answer) == INVALID_GRANT
 
     @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "static"])
-    def test_ends_families_of_a_registered_client(
+    def test_every_mode_ends_families_of_a_registered_client(
         self, old: Holder, new: Holder, register: Any, mode: str, rotates: bool
     ) -> None:
         register("payments", rotates_refresh_tokens=rotates)
@@ -110,7 +112,7 @@ class TestEveryMode:
         assert error_of(refreshed(new.client, held["refresh_token"], client_id="payments")) == INVALID_GRANT
         assert not is_active(new.client, held["access_token"])
 
-    def test_ends_sessions_of_the_key(self, old: Holder, ca: Authority, configure: Any, mode: str) -> None:
+    def test_every_mode_ends_sessions_of_the_key(self, old: Holder, ca: Authority, configure: Any, mode: str) -> None:
         """The renewed certificate has the same key, so the session goes on, and another name."""
         configure(CERTIFICATE_MATCHES=MODES, SESSION_BINDING="public-key")
         renewed = Holder(ca, "renewed", key=KEY)
@@ -121,7 +123,7 @@ class TestEveryMode:
         assert not Session.objects.exists()
 
     @pytest.mark.parametrize("way", ["insert", "update"])
-    def test_ends_them_by_sql_too(self, old: Holder, new: Holder, mode: str, way: str) -> None:
+    def test_every_mode_ends_them_by_sql_too(self, old: Holder, new: Holder, mode: str, way: str) -> None:
         given(old.client, proof=to_the_token_endpoint())
         old.client.post("/auth/login")
         new.client.post("/auth/login")
@@ -134,7 +136,7 @@ class TestEveryMode:
         assert RefreshFamily.objects.get().revoked_at is not None
         assert [session.certificate for session in Session.objects.all()] == [new.certificate.thumbprint]
 
-    def test_ends_them_in_a_database_without_triggers(self, old: Holder, new: Holder, mode: str) -> None:
+    def test_every_mode_ends_them_in_a_database_without_triggers(self, old: Holder, new: Holder, mode: str) -> None:
         triggers.remove()
         given(old.client, proof=to_the_token_endpoint())
         old.client.post("/auth/login")
@@ -143,13 +145,13 @@ class TestEveryMode:
         assert RefreshFamily.objects.get().revoked_at is not None
         assert [session.certificate for session in Session.objects.all()] == [new.certificate.thumbprint]
 
-    def test_leaves_what_was_obtained_under_another_one(self, old: Holder, new: Holder, mode: str) -> None:
+    def test_every_mode_leaves_what_was_obtained_under_another_one(self, old: Holder, new: Holder, mode: str) -> None:
         held = given(new.client, proof=to_the_token_endpoint())
         old.revoke(mode)
         assert works_with_a_proof(new.client, held["access_token"])
         assert given(new.client, "refresh_token", refresh_token=held["refresh_token"], proof=to_the_token_endpoint())
 
-    def test_leaves_a_family_that_was_redeemed_under_another_one_since(
+    def test_every_mode_leaves_a_family_that_was_redeemed_under_another_one_since(
         self, old: Holder, new: Holder, register: Any, mode: str
     ) -> None:
         register("payments")
@@ -158,7 +160,7 @@ class TestEveryMode:
         old.revoke(mode)
         assert given(new.client, "refresh_token", refresh_token=token, client_id="payments")
 
-    def test_ends_a_family_that_was_redeemed_under_one_of_that_name_last(
+    def test_every_mode_ends_a_family_that_was_redeemed_under_one_of_that_name_last(
         self, old: Holder, new: Holder, register: Any, mode: str
     ) -> None:
         register("payments")
@@ -167,7 +169,7 @@ class TestEveryMode:
         old.revoke(mode)
         assert error_of(refreshed(new.client, token, client_id="payments")) == INVALID_GRANT
 
-    def test_reaches_a_family_that_is_begun_while_it_is_being_revoked(
+    def test_every_mode_reaches_a_family_that_is_begun_while_it_is_being_revoked(
         self, old: Holder, new: Holder, mode: str
     ) -> None:
         """The request was accepted before the revocation, which did not see its row."""
@@ -185,7 +187,7 @@ class TestEveryMode:
 
 
 class TestEndSessions:
-    def test_of_a_match_ends_those_of_its_certificates(self, old: Holder, new: Holder) -> None:
+    def test_end_sessions_of_a_match_ends_those_of_its_certificates(self, old: Holder, new: Holder) -> None:
         old.client.post("/auth/login")
         new.client.post("/auth/login")
         assert end_sessions(thumbprint=old.match("subject").identifier, reason="test") == 1
@@ -193,7 +195,7 @@ class TestEndSessions:
 
 
 class TestKey:
-    def test_is_remembered_without_any_setting(self, old: Holder, new: Holder, configure: Any) -> None:
+    def test_key_is_remembered_without_any_setting(self, old: Holder, new: Holder, configure: Any) -> None:
         """A stolen key is noticed after the tokens were issued. Then an operator enables the match and revokes it."""
         configure(CERTIFICATE_MATCHES=())
         held = given(old.client, proof=to_the_token_endpoint())
@@ -205,7 +207,7 @@ class TestKey:
         assert error_of(answer) == INVALID_GRANT
         assert not Session.objects.exists()
 
-    def test_of_a_self_signed_certificate_is_remembered_and_no_name_of_it(self, old: Holder) -> None:
+    def test_key_of_a_self_signed_certificate_is_remembered_and_no_name_of_it(self, old: Holder) -> None:
         import dataclasses
 
         own = dataclasses.replace(old.certificate, is_verified=False)
@@ -215,7 +217,7 @@ class TestKey:
 
 
 class TestRows:
-    def test_are_one_for_each_name_however_much_is_obtained(self, old: Holder) -> None:
+    def test_rows_are_one_for_each_name_however_much_is_obtained(self, old: Holder) -> None:
         for _ in range(3):
             given(old.client)
             old.client.post("/auth/login")
@@ -224,7 +226,9 @@ class TestRows:
         assert len(rows) == len(MODES)
         assert {row.certificate for row in rows} == {old.certificate.thumbprint}
 
-    def test_outlive_what_is_obtained_at_the_last_moment_and_are_purged_then(self, old: Holder, configure: Any) -> None:
+    def test_rows_outlive_what_is_obtained_at_the_last_moment_and_are_purged_then(
+        self, old: Holder, configure: Any
+    ) -> None:
         configure(CERTIFICATE_MATCHES=MODES, REFRESH_ABSOLUTE_TIMEOUT=30 * 86_400)
         given(old.client)
         last = old.certificate.not_after + 30 * DAY
@@ -233,14 +237,14 @@ class TestRows:
         purge(now=last + DAY)
         assert not CertificateIdentifier.objects.exists()
 
-    def test_follow_a_timeout_that_was_made_longer(self, old: Holder, configure: Any) -> None:
+    def test_rows_follow_a_timeout_that_was_made_longer(self, old: Holder, configure: Any) -> None:
         given(old.client)
         before = {row.expires_at for row in CertificateIdentifier.objects.all()}
         configure(CERTIFICATE_MATCHES=MODES, REFRESH_ABSOLUTE_TIMEOUT=30 * 86_400)
         given(old.client)
         assert {row.expires_at - dt.timedelta(days=16) for row in CertificateIdentifier.objects.all()} == before
 
-    def test_are_read_in_the_one_statement(self, old: Holder, new: Holder, django_assert_num_queries: Any) -> None:
+    def test_rows_are_read_in_the_one_statement(self, old: Holder, new: Holder, django_assert_num_queries: Any) -> None:
         token = given(old.client, proof=to_the_token_endpoint())["access_token"]
         with django_assert_num_queries(2):  # the proof; everything else
             assert works_with_a_proof(new.client, token)

@@ -85,18 +85,18 @@ def token(client: MutualTLSClient) -> str:
 
 
 class TestFunctions:
-    def test_accept_none_of_five_thousand_tokens(self, token: str, now: dt.datetime) -> None:
+    def test_functions_accept_none_of_five_thousand_tokens(self, token: str, now: dt.datetime) -> None:
         assert accepts_token(token, now)
         assert [mutated for mutated in mutations(token, 5_000) if accepts_token(mutated, now)] == []
 
-    def test_accept_none_of_five_thousand_proofs(self, token: str, now: dt.datetime) -> None:
+    def test_functions_accept_none_of_five_thousand_proofs(self, token: str, now: dt.datetime) -> None:
         proof = prove("/both", token=token)
         assert accepts_proof(proof, token, now)
         assert [mutated for mutated in mutations(proof, 5_000) if accepts_proof(mutated, token, now)] == []
 
     @pytest.mark.parametrize("padding", ["=", "==", "===", "====", "%3D", " "])
     @pytest.mark.parametrize("part", [0, 1, 2])
-    def test_accept_one_spelling(self, token: str, now: dt.datetime, part: int, padding: str) -> None:
+    def test_functions_accept_one_spelling(self, token: str, now: dt.datetime, part: int, padding: str) -> None:
         parts = token.split(".")
         parts[part] += padding
         assert not accepts_token(".".join(parts), now)
@@ -127,31 +127,31 @@ def status(client: MutualTLSClient) -> Iterator[Callable[[str, str], int]]:
 
 
 class TestRequests:
-    def test_with_a_mutated_token_are_refused(self, status: Callable[[str, str], int], token: str) -> None:
+    def test_requests_with_a_mutated_token_are_refused(self, status: Callable[[str, str], int], token: str) -> None:
         """Each request has a proof of the right key for the mutated text, so that only the token is wrong."""
         assert status(token, prove("/both", token=token)) == 200
         for mutated in mutations(token, REQUESTS // 2, SEED + 1):
             assert status(mutated, prove("/both", token=mutated.strip())) == 401
 
-    def test_with_a_mutated_proof_are_refused(self, status: Callable[[str, str], int], token: str) -> None:
+    def test_requests_with_a_mutated_proof_are_refused(self, status: Callable[[str, str], int], token: str) -> None:
         for mutated in mutations(prove("/both", token=token), REQUESTS // 2, SEED + 2):
             assert status(token, mutated) == 401
 
-    def test_with_both_mutated_are_refused(self, client: MutualTLSClient, token: str) -> None:
+    def test_requests_with_both_mutated_are_refused(self, client: MutualTLSClient, token: str) -> None:
         proof = prove("/both", token=token)
         pairs = zip(mutations(token, 50, SEED + 3), mutations(proof, 50, SEED + 4), strict=True)
         for mutated, mutated_proof in pairs:
             assert get(client, mutated, scheme="DPoP", proof=mutated_proof).status_code == 401
 
-    def test_for_a_token_with_a_mutated_proof_are_refused(self, client: MutualTLSClient) -> None:
+    def test_requests_for_a_token_with_a_mutated_proof_are_refused(self, client: MutualTLSClient) -> None:
         for mutated in mutations(prove("/oauth/token", "POST"), 50, SEED + 5):
             assert ask(client, proof=mutated).status_code == 400
 
-    def test_with_a_mutated_bearer_token_are_refused(self, client: MutualTLSClient) -> None:
+    def test_requests_with_a_mutated_bearer_token_are_refused(self, client: MutualTLSClient) -> None:
         for mutated in mutations(given(client)["access_token"], 100, SEED + 6):
             assert get(client, mutated).status_code == 401
 
-    def test_with_a_mutated_refresh_token_are_refused(self, client: MutualTLSClient) -> None:
+    def test_requests_with_a_mutated_refresh_token_are_refused(self, client: MutualTLSClient) -> None:
         good = given(client)["refresh_token"]
         for mutated in mutations(good, 50, SEED + 7):
             assert ask(client, "refresh_token", refresh_token=mutated).status_code == 400

@@ -36,7 +36,7 @@ class TestGrant:
             CERTIFICATE + "&client_id=alice&scope=&extra=1",
         ],
     )
-    def test_gives_a_token_to_the_holder_of_the_certificate(
+    def test_grant_gives_a_token_to_the_holder_of_the_certificate(
         self, client: MutualTLSClient, thumbprint: str, body: str
     ) -> None:
         answer = post(client, body)
@@ -51,23 +51,23 @@ class TestGrant:
         assert token["cnf"] == {"x5t#S256": thumbprint}
         assert works(client, body_said["access_token"])
 
-    def test_of_a_certificate_gives_a_refresh_token_too(self, client: MutualTLSClient) -> None:
+    def test_grant_of_a_certificate_gives_a_refresh_token_too(self, client: MutualTLSClient) -> None:
         answer = given(client)
         assert answer.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
         assert len(answer["refresh_token"]) == 43
         assert said(answer["access_token"])["family"] == RefreshFamily.objects.get().pk.hex
 
-    def test_of_client_credentials_gives_none(self, client: MutualTLSClient) -> None:
+    def test_grant_of_client_credentials_gives_none(self, client: MutualTLSClient) -> None:
         """RFC 6749 section 4.4.3."""
         assert given(client, "client_credentials").keys() == {"access_token", "token_type", "expires_in"}
         assert not RefreshToken.objects.exists()
 
-    def test_is_another_each_time(self, client: MutualTLSClient) -> None:
+    def test_grant_is_another_each_time(self, client: MutualTLSClient) -> None:
         first, second = given(client), given(client)
         assert first["access_token"] != second["access_token"]
         assert first["refresh_token"] != second["refresh_token"]
 
-    def test_of_a_user_who_is_deactivated_meanwhile_is_refused(self, client: MutualTLSClient) -> None:
+    def test_grant_of_a_user_who_is_deactivated_meanwhile_is_refused(self, client: MutualTLSClient) -> None:
         token = given(client)["refresh_token"]
         User.objects.update(is_active=False)
         assert error_of(ask(client, "refresh_token", refresh_token=token)) == (401, "invalid_client")
@@ -87,19 +87,23 @@ class TestSecondAuthentication:
             "client_assertion_type=x",
         ],
     )
-    def test_in_the_body_is_refused(self, client: MutualTLSClient, endpoint: str, more: str) -> None:
+    def test_second_authentication_in_the_body_is_refused(
+        self, client: MutualTLSClient, endpoint: str, more: str
+    ) -> None:
         answer = post(client, f"{CLIENT_CREDENTIALS}&token=x&{more}", endpoint)
         assert error_of(answer) == (400, "invalid_request")
 
     @pytest.mark.parametrize("endpoint", ENDPOINTS)
     @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
-    def test_in_a_header_is_refused(self, client: MutualTLSClient, endpoint: str, scheme: str) -> None:
+    def test_second_authentication_in_a_header_is_refused(
+        self, client: MutualTLSClient, endpoint: str, scheme: str
+    ) -> None:
         """The header names payments, the certificate alice: the response would be about the wrong one of the two."""
         header = f"{scheme} cGF5bWVudHM6c2VjcmV0"
         answer = post(client, "grant_type=client_credentials&token=x", endpoint, HTTP_AUTHORIZATION=header)
         assert error_of(answer) == (400, "invalid_request")
 
-    def test_is_no_empty_parameter(self, client: MutualTLSClient) -> None:
+    def test_second_authentication_is_no_empty_parameter(self, client: MutualTLSClient) -> None:
         """RFC 6749 section 3.2: a parameter without a value counts as omitted."""
         assert post(client, f"{CLIENT_CREDENTIALS}&client_secret=").status_code == 200
 
@@ -149,7 +153,7 @@ class TestError:
         ],
         ids=lambda value: str(value)[:60],
     )
-    def test_is_one_of_rfc_6749(self, client: MutualTLSClient, body: str, error: tuple[int, str]) -> None:
+    def test_error_is_one_of_rfc_6749(self, client: MutualTLSClient, body: str, error: tuple[int, str]) -> None:
         with recorded() as events:
             assert error_of(post(client, body)) == error
         assert [event.code for event in of_kind(events, RequestRefused)] == [error[1]]
@@ -169,28 +173,30 @@ class TestError:
     )
     @pytest.mark.parametrize("body", ["", json.dumps({"grant_type": "client_credentials", "client_id": "alice"})])
     @pytest.mark.parametrize("path", ENDPOINTS)
-    def test_of_what_is_no_form(self, client: MutualTLSClient, path: str, body: str, content_type: str) -> None:
+    def test_error_of_what_is_no_form(self, client: MutualTLSClient, path: str, body: str, content_type: str) -> None:
         assert error_of(post(client, body, path, content_type)) == (400, "invalid_request")
 
     @pytest.mark.parametrize("encoding", ["hex", "utf-16", "undefined"])
-    def test_is_never_a_500_for_an_encoding(self, client: MutualTLSClient, encoding: str) -> None:
+    def test_error_is_never_a_500_for_an_encoding(self, client: MutualTLSClient, encoding: str) -> None:
         answer = post(client, CERTIFICATE, content_type=f"{FORM}; charset={encoding}")
         assert answer.status_code in (200, 400)
 
     @pytest.mark.parametrize("encoding", ["hex", "undefined", "idna", "punycode"])
     @pytest.mark.parametrize("path", ENDPOINTS)
-    def test_of_what_is_no_text_is_the_middleware_s(self, client: MutualTLSClient, path: str, encoding: str) -> None:
+    def test_error_of_what_is_no_text_is_the_middleware_s(
+        self, client: MutualTLSClient, path: str, encoding: str
+    ) -> None:
         answer = post(client, CERTIFICATE, path, f"{FORM}; charset={encoding}")
         assert (answer.status_code, answer.json()["code"]) == (400, "charset-refused")
 
-    def test_of_parameters_in_the_url(self, client: MutualTLSClient) -> None:
+    def test_error_of_parameters_in_the_url(self, client: MutualTLSClient) -> None:
         assert error_of(post(client, "", f"/oauth/token?{CERTIFICATE}")) == (400, "invalid_request")
         answer = post(client, "grant_type=client_credentials", "/oauth/token?client_id=bob&scope=x")
         assert said(answer.json()["access_token"])["client_id"] == "alice"
         assert post(client, REFRESH, "/oauth/token?refresh_token=x").json()["code"] == "token-in-url"
         assert error_of(post(client, "", "/oauth/revoke?token=x")) == (400, "invalid_request")
 
-    def test_of_a_session_or_a_token_instead_of_a_certificate(
+    def test_error_of_a_session_or_a_token_instead_of_a_certificate(
         self, client: MutualTLSClient, mtls_client: Clients
     ) -> None:
         token = given(client)["access_token"]
@@ -199,24 +205,26 @@ class TestError:
 
     @pytest.mark.parametrize("body", [CLIENT_CREDENTIALS, CERTIFICATE, f"{REFRESH}&refresh_token=x"])
     @pytest.mark.parametrize("who", ["nobody", "unknown", "deactivated"])
-    def test_of_who_is_no_client(self, mtls_client: Clients, ca: Authority, who: str, body: str) -> None:
+    def test_error_of_who_is_no_client(self, mtls_client: Clients, ca: Authority, who: str, body: str) -> None:
         client = mtls_client("alice" if who == "deactivated" else None)
         if who == "unknown":
             client = MutualTLSClient(ca.issue("alice"))
         User.objects.update(is_active=False)
         assert error_of(post(client, body)) == (401, "invalid_client")
 
-    def test_of_a_revoked_certificate(self, client: MutualTLSClient, certificate_for: Callable[[str], Issued]) -> None:
+    def test_error_of_a_revoked_certificate(
+        self, client: MutualTLSClient, certificate_for: Callable[[str], Issued]
+    ) -> None:
         revoke_certificate(thumbprint=parse_pem(certificate_for("alice").pem).thumbprint)
         assert post(client, CERTIFICATE).json()["code"] == "certificate-revoked"
 
     @pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
     @pytest.mark.parametrize("path", ENDPOINTS)
-    def test_of_another_method(self, client: MutualTLSClient, method: str, path: str) -> None:
+    def test_error_of_another_method(self, client: MutualTLSClient, method: str, path: str) -> None:
         answer = getattr(client, method)(path)
         assert (answer.status_code, answer["Cache-Control"]) == (405, "no-store")
 
-    def test_of_another_site(self, client: MutualTLSClient) -> None:
+    def test_error_of_another_site(self, client: MutualTLSClient) -> None:
         answer = post(client, CERTIFICATE, HTTP_ORIGIN="https://evil.example")
         assert answer.json()["code"] == "cross-site"
 

@@ -52,17 +52,17 @@ def live_tokens(now: dt.datetime) -> int:
 
 
 class TestStart:
-    def test_stores_only_a_digest(self, begin: Any) -> None:
+    def test_start_stores_only_a_digest(self, begin: Any) -> None:
         token = begin()
         assert len(token) == 43
         assert token not in str(list(RefreshToken.objects.values())) + str(list(RefreshFamily.objects.values()))
 
-    def test_gives_every_family_its_own_token(self, begin: Any) -> None:
+    def test_start_gives_every_family_its_own_token(self, begin: Any) -> None:
         assert begin() != begin()
 
 
 class TestRedeem:
-    def test_replaces_the_token(self, begin: Any, now: Any) -> None:
+    def test_redeem_replaces_the_token(self, begin: Any, now: Any) -> None:
         first = begin()
         second = succeed(first, now)
         third = succeed(second, now)
@@ -70,16 +70,16 @@ class TestRedeem:
         assert live_tokens(now) == 1
 
     @pytest.mark.parametrize("junk", ["", "x", "ü", "\x00", "\ud800", "a" * 10_000])
-    def test_knows_no_other_token(self, begin: Any, now: Any, junk: str) -> None:
+    def test_redeem_knows_no_other_token(self, begin: Any, now: Any, junk: str) -> None:
         begin()
         assert reason(redeem(junk, now)) == "unknown"
 
-    def test_refuses_another_clients_token(self, begin: Any, now: Any) -> None:
+    def test_redeem_refuses_another_clients_token(self, begin: Any, now: Any) -> None:
         token = begin()
         assert reason(redeem(token, now, client_id="bob")) == "another client's"
         succeed(token, now)
 
-    def test_refuses_another_binding_and_lets_the_owner_go_on(self, begin: Any, now: Any) -> None:
+    def test_redeem_refuses_another_binding_and_lets_the_owner_go_on(self, begin: Any, now: Any) -> None:
         token = begin()
         assert reason(redeem(token, now, binding="x5t#S256:bob")) == "another binding"
         assert reason(redeem(token, now, binding="")) == "another binding"
@@ -87,22 +87,22 @@ class TestRedeem:
 
 
 class TestLifetime:
-    def test_ends_when_it_is_not_used(self, begin: Any, now: Any) -> None:
+    def test_lifetime_ends_when_it_is_not_used(self, begin: Any, now: Any) -> None:
         token = begin()
         assert reason(redeem(token, now + dt.timedelta(days=1))) == "expired"
 
-    def test_follows_the_setting(self, begin: Any, now: Any, configure: Any) -> None:
+    def test_lifetime_follows_the_setting(self, begin: Any, now: Any, configure: Any) -> None:
         configure(REFRESH_IDLE_TIMEOUT=60)
         succeed(begin(), now + 59 * SECOND)
         assert reason(redeem(begin(), now + 60 * SECOND)) == "expired"
 
-    def test_is_extended_by_use(self, begin: Any, now: Any) -> None:
+    def test_lifetime_is_extended_by_use(self, begin: Any, now: Any) -> None:
         almost = dt.timedelta(days=1) - SECOND
         token = succeed(begin(), now + almost)
         succeed(token, now + 2 * almost)
 
     @pytest.mark.parametrize("rotates", [True, False])
-    def test_ends_absolutely(self, begin: Any, now: Any, rotates: bool) -> None:
+    def test_lifetime_ends_absolutely(self, begin: Any, now: Any, rotates: bool) -> None:
         token = begin(rotates=rotates)
         for day in range(1, 28):
             outcome = redeem(token, now + day * dt.timedelta(hours=12))
@@ -110,7 +110,7 @@ class TestLifetime:
             token = outcome.token or token
         assert reason(redeem(token, now + dt.timedelta(days=14))) == "expired"
 
-    def test_is_never_beyond_the_familys(self, begin: Any, now: Any) -> None:
+    def test_lifetime_is_never_beyond_the_familys(self, begin: Any, now: Any) -> None:
         token = begin()
         RefreshFamily.objects.update(expires_at=now + 5 * SECOND)
         succeed(token, now)
@@ -120,7 +120,7 @@ class TestLifetime:
 class TestHonestRetry:
     """See Note [Refresh retry]."""
 
-    def test_of_the_predecessor_gets_a_successor_again(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_of_the_predecessor_gets_a_successor_again(self, begin: Any, now: Any) -> None:
         first = begin()
         lost = succeed(first, now)
         second = succeed(first, now + 30 * SECOND)
@@ -131,7 +131,7 @@ class TestHonestRetry:
     @pytest.mark.parametrize("seconds", [0, 30, 3600])
     @pytest.mark.parametrize("retries", [1, 3])
     @pytest.mark.parametrize("who", [{}, {"binding": "x5t#S256:thief"}, {"client_id": "bob"}], ids=str)
-    def test_voids_the_lost_successor_whose_use_ends_the_family(
+    def test_honest_retry_voids_the_lost_successor_whose_use_ends_the_family(
         self, begin: Any, now: Any, seconds: int, retries: int, who: dict[str, str]
     ) -> None:
         """Each voided token, the first as well as the last: its use proves that two parties hold
@@ -143,7 +143,9 @@ class TestHonestRetry:
         assert reason(redeem(held[-1], now + seconds * SECOND)) == "revoked"
         assert live_tokens(now) == 0
 
-    def test_leaves_voided_successors_for_as_long_as_their_family_lives(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_leaves_voided_successors_for_as_long_as_their_family_lives(
+        self, begin: Any, now: Any
+    ) -> None:
         """Later than an unused token would expire: a thief keeps the family alive meanwhile."""
         first = begin()
         voided, newest = succeed(first, now), succeed(first, now)
@@ -152,13 +154,13 @@ class TestHonestRetry:
         purge(now=now + dt.timedelta(hours=80))
         assert reason(redeem(voided, now + dt.timedelta(hours=80))) == "reused"
 
-    def test_may_be_repeated_but_its_window_does_not_slide(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_may_be_repeated_but_its_window_does_not_slide(self, begin: Any, now: Any) -> None:
         first = begin()
         for seconds in (0, 10, 20, 30):
             succeed(first, now + seconds * SECOND)
         assert reason(redeem(first, now + 31 * SECOND)) == "reused"
 
-    def test_ends_with_the_first_use_of_the_successor(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_ends_with_the_first_use_of_the_successor(self, begin: Any, now: Any) -> None:
         first = begin()
         second = succeed(first, now)
         third = succeed(second, now)
@@ -166,20 +168,20 @@ class TestHonestRetry:
         assert reason(redeem(third, now)) == "revoked"
         assert live_tokens(now) == 0
 
-    def test_is_for_the_immediate_predecessor_only(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_is_for_the_immediate_predecessor_only(self, begin: Any, now: Any) -> None:
         first = begin()
         second = succeed(first, now)
         succeed(second, now)
         assert reason(redeem(first, now + SECOND)) == "reused"
 
-    def test_needs_the_same_binding(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_needs_the_same_binding(self, begin: Any, now: Any) -> None:
         first = begin()
         second = succeed(first, now)
         outcome = redeem(first, now + SECOND, binding="x5t#S256:thief")
         assert reason(outcome) == "reused"
         assert reason(redeem(second, now + SECOND)) == "revoked"
 
-    def test_by_another_client_shows_that_it_leaked(self, begin: Any, now: Any) -> None:
+    def test_honest_retry_by_another_client_shows_that_it_leaked(self, begin: Any, now: Any) -> None:
         first = begin()
         second = succeed(first, now)
         assert reason(redeem(first, now + SECOND, client_id="bob")) == "reused"
@@ -187,7 +189,7 @@ class TestHonestRetry:
 
 
 class TestStaticPolicy:
-    def test_keeps_the_token(self, begin: Any, now: Any) -> None:
+    def test_static_policy_keeps_the_token(self, begin: Any, now: Any) -> None:
         token = begin(rotates=False)
         for _ in range(3):
             outcome = redeem(token, now)
@@ -195,14 +197,14 @@ class TestStaticPolicy:
             assert outcome.token is None
         assert live_tokens(now) == 1
 
-    def test_is_bound_all_the_same(self, begin: Any, now: Any) -> None:
+    def test_static_policy_is_bound_all_the_same(self, begin: Any, now: Any) -> None:
         token = begin(rotates=False)
         assert reason(redeem(token, now, binding="x5t#S256:thief")) == "another binding"
 
 
 class TestRevokeFamily:
     @pytest.mark.parametrize("rotates", [True, False])
-    def test_ends_every_token_of_it(self, begin: Any, now: Any, rotates: bool) -> None:
+    def test_revoke_family_ends_every_token_of_it(self, begin: Any, now: Any, rotates: bool) -> None:
         token, other = begin(rotates=rotates), begin()
         family = refresh.family_of(token)
         assert family is not None

@@ -38,7 +38,7 @@ def first_used_before(interval: dt.timedelta) -> None:
 
 
 class TestRotation:
-    def test_replaces_the_token(self, client: MutualTLSClient) -> None:
+    def test_rotation_replaces_the_token(self, client: MutualTLSClient) -> None:
         first = given(client)
         second = given(client, "refresh_token", refresh_token=first["refresh_token"])
         assert second.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
@@ -46,7 +46,7 @@ class TestRotation:
         assert works(client, first["access_token"])
         assert works(client, second["access_token"])
 
-    def test_answers_an_honest_retry(self, client: MutualTLSClient) -> None:
+    def test_rotation_answers_an_honest_retry(self, client: MutualTLSClient) -> None:
         """The response was lost on the way, and the same client sends the request again at once."""
         first = given(client)["refresh_token"]
         lost = given(client, "refresh_token", refresh_token=first)
@@ -55,7 +55,7 @@ class TestRotation:
         assert works(client, again["access_token"])
         assert given(client, "refresh_token", refresh_token=again["refresh_token"])
 
-    def test_is_kept_through_a_hundred_uses(self, client: MutualTLSClient) -> None:
+    def test_rotation_is_kept_through_a_hundred_uses(self, client: MutualTLSClient) -> None:
         token = given(client)["refresh_token"]
         for _ in range(100):
             token = given(client, "refresh_token", refresh_token=token)["refresh_token"]
@@ -75,7 +75,9 @@ class TestReuse:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.usefixtures("atomic_requests")
-    def test_revokes_the_family_and_its_access_tokens_and_that_is_committed(self, client: MutualTLSClient) -> None:
+    def test_reuse_revokes_the_family_and_its_access_tokens_and_that_is_committed(
+        self, client: MutualTLSClient
+    ) -> None:
         first = given(client)
         second = given(client, "refresh_token", refresh_token=first["refresh_token"])
         other = given(client)
@@ -95,7 +97,7 @@ class TestReuse:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.usefixtures("atomic_requests")
-    def test_of_an_ancestor_is_no_retry(self, client: MutualTLSClient) -> None:
+    def test_reuse_of_an_ancestor_is_no_retry(self, client: MutualTLSClient) -> None:
         first = given(client)["refresh_token"]
         second = given(client, "refresh_token", refresh_token=first)["refresh_token"]
         third = given(client, "refresh_token", refresh_token=second)
@@ -103,7 +105,7 @@ class TestReuse:
         assert not works(client, third["access_token"])
 
     @pytest.mark.parametrize("waits", [dt.timedelta(0), MINUTE], ids=["at once", "later"])
-    def test_of_a_thief_who_retries_in_the_owner_s_place_is_noticed_by_the_owner(
+    def test_reuse_of_a_thief_who_retries_in_the_owner_s_place_is_noticed_by_the_owner(
         self, client: MutualTLSClient, waits: dt.timedelta
     ) -> None:
         """The thief has the binding too, so its retry is accepted. Then the owner presents a token
@@ -119,7 +121,7 @@ class TestReuse:
         assert not works(client, thiefs["access_token"])
         assert error_of(refresh(client, thiefs["refresh_token"])) == INVALID_GRANT
 
-    def test_by_another_certificate_of_the_user_is_no_retry(self, client: MutualTLSClient, ca: Authority) -> None:
+    def test_reuse_by_another_certificate_of_the_user_is_no_retry(self, client: MutualTLSClient, ca: Authority) -> None:
         first = given(client)["refresh_token"]
         second = given(client, "refresh_token", refresh_token=first)
         stolen_with = ca.issue("thief")
@@ -127,7 +129,7 @@ class TestReuse:
         assert error_of(refresh(MutualTLSClient(stolen_with), first)) == INVALID_GRANT
         assert not works(client, second["access_token"])
 
-    def test_is_still_noticed_when_the_stolen_token_would_have_expired(self, client: MutualTLSClient) -> None:
+    def test_reuse_is_still_noticed_when_the_stolen_token_would_have_expired(self, client: MutualTLSClient) -> None:
         """The thief was first, and the owner comes back after the weekend. Then the thief's tokens must end."""
         stolen = given(client)["refresh_token"]
         thiefs = given(client, "refresh_token", refresh_token=stolen)
@@ -142,7 +144,7 @@ class TestReuse:
 
 
 class TestTheft:
-    def test_without_the_certificate_gets_nothing_and_ends_nothing(
+    def test_theft_without_the_certificate_gets_nothing_and_ends_nothing(
         self, client: MutualTLSClient, mtls_client: Any, ca: Authority
     ) -> None:
         token = given(client)["refresh_token"]
@@ -153,7 +155,7 @@ class TestTheft:
         assert [event.reason for event in of_kind(events, RefreshTokenRefused)] == ["another client's"]
         assert given(client, "refresh_token", refresh_token=token)
 
-    def test_after_revocation_of_the_certificate_gets_nothing(
+    def test_theft_after_revocation_of_the_certificate_gets_nothing(
         self, client: MutualTLSClient, thumbprint: str, ca: Authority
     ) -> None:
         token = given(client)
@@ -170,13 +172,13 @@ class TestStaticPolicy:
         register("payments", scope="read")
         return str(given(client, client_id="payments", scope="read")["refresh_token"])
 
-    def test_keeps_the_token(self, client: MutualTLSClient, token: str) -> None:
+    def test_static_policy_keeps_the_token(self, client: MutualTLSClient, token: str) -> None:
         for _ in range(3):
             answer = given(client, "refresh_token", refresh_token=token, client_id="payments")
             assert answer.keys() == {"access_token", "token_type", "expires_in", "scope"}
             assert works(client, answer["access_token"])
 
-    def test_goes_on_after_a_renewal_of_the_certificate(
+    def test_static_policy_goes_on_after_a_renewal_of_the_certificate(
         self, client: MutualTLSClient, token: str, ca: Authority
     ) -> None:
         renewed = ca.issue("alice")
@@ -185,7 +187,7 @@ class TestStaticPolicy:
         assert works(MutualTLSClient(renewed), answer["access_token"])
         assert not works(client, answer["access_token"])
 
-    def test_is_no_less_bound_to_the_client(
+    def test_static_policy_is_no_less_bound_to_the_client(
         self, client: MutualTLSClient, mtls_client: Any, register: Register, token: str
     ) -> None:
         assert error_of(refresh(mtls_client("bob"), token)) == INVALID_GRANT
@@ -195,13 +197,13 @@ class TestStaticPolicy:
         # The certificate's user as its own client, which is not the registered one.
         assert error_of(refresh(client, token)) == INVALID_GRANT
 
-    def test_ends_when_the_client_is_disabled(self, client: MutualTLSClient, token: str) -> None:
+    def test_static_policy_ends_when_the_client_is_disabled(self, client: MutualTLSClient, token: str) -> None:
         access = given(client, "refresh_token", refresh_token=token, client_id="payments")["access_token"]
         Client.objects.update(disabled_at=clock.now())
         assert not works(client, access)
         assert error_of(refresh(client, token, client_id="payments")) == (401, "invalid_client")
 
-    def test_is_the_client_s_choice(self, client: MutualTLSClient, register: Register) -> None:
+    def test_static_policy_is_the_client_s_choice(self, client: MutualTLSClient, register: Register) -> None:
         register("rotating", rotates_refresh_tokens=True)
         token = given(client, client_id="rotating")["refresh_token"]
         answer = given(client, "refresh_token", refresh_token=token, client_id="rotating")
@@ -211,26 +213,26 @@ class TestStaticPolicy:
 class TestProofKey:
     """A DPoP key binds the refresh tokens that were issued for it (RFC 9449 section 5)."""
 
-    def test_is_needed_at_each_refresh(self, client: MutualTLSClient) -> None:
+    def test_proof_key_is_needed_at_each_refresh(self, client: MutualTLSClient) -> None:
         token = given(client, proof=prove("/oauth/token", "POST"))["refresh_token"]
         for proof in (None, prove("/oauth/token", "POST", by=ED25519)):
             assert error_of(refresh(client, token, proof=proof)) == INVALID_GRANT
         answer = given(client, "refresh_token", refresh_token=token, proof=prove("/oauth/token", "POST", by=ES256))
         assert answer["token_type"] == "DPoP"
 
-    def test_outlives_the_certificate(self, client: MutualTLSClient, ca: Authority) -> None:
+    def test_proof_key_outlives_the_certificate(self, client: MutualTLSClient, ca: Authority) -> None:
         token = given(client, proof=prove("/oauth/token", "POST"))["refresh_token"]
         renewed = ca.issue("alice")
         enroll(certificate=parse_pem(renewed.pem), user=User.objects.get(username="alice"), now=clock.now())
         proof = prove("/oauth/token", "POST")
         assert given(MutualTLSClient(renewed), "refresh_token", refresh_token=token, proof=proof)
 
-    def test_is_not_taken_on_later(self, client: MutualTLSClient) -> None:
+    def test_proof_key_is_not_taken_on_later(self, client: MutualTLSClient) -> None:
         token = given(client)["refresh_token"]
         assert error_of(refresh(client, token, proof=prove("/oauth/token", "POST"))) == INVALID_GRANT
         assert given(client, "refresh_token", refresh_token=token)["token_type"] == "Bearer"
 
-    def test_of_somebody_else_at_a_second_use_ends_the_family(self, client: MutualTLSClient) -> None:
+    def test_proof_key_of_somebody_else_at_a_second_use_ends_the_family(self, client: MutualTLSClient) -> None:
         token = given(client, proof=prove("/oauth/token", "POST"))["refresh_token"]
         given(client, "refresh_token", refresh_token=token, proof=prove("/oauth/token", "POST"))
         with recorded() as events:

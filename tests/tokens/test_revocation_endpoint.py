@@ -32,7 +32,7 @@ def is_done(answer: Any) -> bool:
 
 
 class TestAccessToken:
-    def test_is_dead_at_once_and_alone(self, client: MutualTLSClient) -> None:
+    def test_access_token_is_dead_at_once_and_alone(self, client: MutualTLSClient) -> None:
         held, other = given(client), given(client)
         with recorded() as events:
             assert is_done(revoke(client, held["access_token"]))
@@ -40,20 +40,20 @@ class TestAccessToken:
         assert of_kind(events, TokenRevoked) == [TokenRevoked(jti=said(held["access_token"])["jti"])]
         assert works(client, given(client, "refresh_token", refresh_token=held["refresh_token"])["access_token"])
 
-    def test_twice_is_answered_alike(self, client: MutualTLSClient) -> None:
+    def test_access_token_twice_is_answered_alike(self, client: MutualTLSClient) -> None:
         token = given(client)["access_token"]
         with recorded() as events:
             assert [is_done(revoke(client, token)) for _ in range(2)] == [True, True]
         assert len(of_kind(events, TokenRevoked)) == 1
         assert RevokedToken.objects.count() == 1
 
-    def test_has_no_other_spelling(self, client: MutualTLSClient) -> None:
+    def test_access_token_has_no_other_spelling(self, client: MutualTLSClient) -> None:
         token = given(client)["access_token"]
         assert is_done(revoke(client, token + "%3D%3D"))
         assert works(client, token)
         assert not works(client, token + "==")
 
-    def test_is_kept_only_as_a_digest_of_its_name(self, client: MutualTLSClient, now: dt.datetime) -> None:
+    def test_access_token_is_kept_only_as_a_digest_of_its_name(self, client: MutualTLSClient, now: dt.datetime) -> None:
         token = given(client)["access_token"]
         found = tokens.verify(token, now=now)
         revoke(client, token)
@@ -64,7 +64,7 @@ class TestAccessToken:
 
 
 class TestRefreshToken:
-    def test_takes_its_family_along(self, client: MutualTLSClient) -> None:
+    def test_refresh_token_takes_its_family_along(self, client: MutualTLSClient) -> None:
         """RFC 7009 section 2.1: the access tokens of the same grant too."""
         first = given(client)
         second = given(client, "refresh_token", refresh_token=first["refresh_token"])
@@ -74,13 +74,13 @@ class TestRefreshToken:
         assert [works(client, each["access_token"]) for each in (first, second)] == [False, False]
         assert error_of(refresh(client, second["refresh_token"])) == (400, "invalid_grant")
 
-    def test_that_was_replaced_takes_its_family_along(self, client: MutualTLSClient) -> None:
+    def test_refresh_token_that_was_replaced_takes_its_family_along(self, client: MutualTLSClient) -> None:
         first = given(client)
         second = given(client, "refresh_token", refresh_token=first["refresh_token"])
         assert is_done(revoke(client, first["refresh_token"]))
         assert not works(client, second["access_token"])
 
-    def test_of_a_registered_client_ends_too(self, client: MutualTLSClient, register: Any) -> None:
+    def test_refresh_token_of_a_registered_client_ends_too(self, client: MutualTLSClient, register: Any) -> None:
         register()
         token = given(client, client_id="payments")["refresh_token"]
         assert is_done(revoke(client, token))  # the certificate's user is another client
@@ -92,21 +92,21 @@ class TestRefreshToken:
 class TestHint:
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
     @pytest.mark.parametrize("hint", ["access_token", "refresh_token", ""])
-    def test_is_no_more_than_that(self, client: MutualTLSClient, kind: str, hint: str) -> None:
+    def test_hint_is_no_more_than_that(self, client: MutualTLSClient, kind: str, hint: str) -> None:
         held = given(client)
         assert is_done(revoke(client, held[kind], hint))
         assert not works(client, held["access_token"])
 
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
     @pytest.mark.parametrize("hint", ["id_token", "ACCESS_TOKEN", "x", "urn:ietf:params:oauth:token-type:jwt"])
-    def test_that_is_unknown_is_ignored(self, client: MutualTLSClient, kind: str, hint: str) -> None:
+    def test_hint_that_is_unknown_is_ignored(self, client: MutualTLSClient, kind: str, hint: str) -> None:
         """RFC 7009 section 2.1: an invalid hint must not keep a token alive."""
         held = given(client)
         assert is_done(revoke(client, held[kind], hint))
         answer = post(client, f"token={held[kind]}", "/oauth/introspect")
         assert answer.json() == {"active": False}
 
-    def test_twice_is_refused(self, client: MutualTLSClient) -> None:
+    def test_hint_twice_is_refused(self, client: MutualTLSClient) -> None:
         """RFC 6749 section 3.2: a parameter is sent once, also a parameter that decides nothing."""
         token = given(client)["access_token"]
         assert error_of(revoke(client, token, "x&token_type_hint=x")) == (400, "invalid_request")
@@ -114,7 +114,7 @@ class TestHint:
 
 
 class TestNothing:
-    def test_is_revoked_of_somebody_else_s_and_that_is_not_told(self, mtls_client: Clients) -> None:
+    def test_nothing_is_revoked_of_somebody_else_s_and_that_is_not_told(self, mtls_client: Clients) -> None:
         client, bob = mtls_client("alice"), mtls_client("bob")
         held = given(client)
         for token in (held["access_token"], held["refresh_token"], given(bob)["access_token"], "nonsense"):
@@ -125,14 +125,14 @@ class TestNothing:
     @pytest.mark.parametrize(
         "token", ["nonsense", "a.b.c", "%FF", "+", "eyJ", "x" * 100_000, "%ED%A0%80", "token%3Dtoken"]
     )
-    def test_is_revoked_of_nonsense(self, client: MutualTLSClient, token: str) -> None:
+    def test_nothing_is_revoked_of_nonsense(self, client: MutualTLSClient, token: str) -> None:
         assert is_done(revoke(client, token))
         assert not RevokedToken.objects.exists()
 
     @pytest.mark.parametrize(
         "changed", [{"exp": 1}, {"iss": "https://other"}, {"aud": "https://other"}, {"jti": ABSENT}]
     )
-    def test_is_revoked_of_what_is_not_accepted_anyway(
+    def test_nothing_is_revoked_of_what_is_not_accepted_anyway(
         self, client: MutualTLSClient, now: dt.datetime, changed: dict[str, Any]
     ) -> None:
         assert is_done(revoke(client, sign(header(), claims(now, **changed))))
@@ -141,11 +141,11 @@ class TestNothing:
     @pytest.mark.parametrize(
         "body", ["", "token", "token=", "Token=x", "access_token=x", "token=x&token=x", "token=x&token=", "token=%00"]
     )
-    def test_is_revoked_without_one_token(self, client: MutualTLSClient, body: str) -> None:
+    def test_nothing_is_revoked_without_one_token(self, client: MutualTLSClient, body: str) -> None:
         assert error_of(post(client, body, "/oauth/revoke")) == (400, "invalid_request")
 
     @pytest.mark.parametrize("body", ["token=x", ""])
-    def test_is_revoked_without_a_certificate(self, mtls_client: Clients, body: str) -> None:
+    def test_nothing_is_revoked_without_a_certificate(self, mtls_client: Clients, body: str) -> None:
         assert error_of(post(mtls_client(None), body, "/oauth/revoke")) == (401, "invalid_client")
 
 
@@ -154,7 +154,7 @@ class TestUnavailable:
 
     @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
     @pytest.mark.parametrize("message", ["database is locked", "server closed the connection unexpectedly"])
-    def test_is_503_and_nothing_is_revoked(self, client: MutualTLSClient, kind: str, message: str) -> None:
+    def test_unavailable_is_503_and_nothing_is_revoked(self, client: MutualTLSClient, kind: str, message: str) -> None:
         held = given(client)
 
         def refuse(execute: Any, sql: str, *arguments: Any) -> Any:
@@ -171,7 +171,7 @@ class TestUnavailable:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no row locks")
-    def test_is_503_when_a_lock_is_held_too_long(self, client: MutualTLSClient, configure: Any) -> None:
+    def test_unavailable_is_503_when_a_lock_is_held_too_long(self, client: MutualTLSClient, configure: Any) -> None:
         configure(LOCK_TIMEOUT=0.2)
         token = given(client)["refresh_token"]
         held, done = threading.Event(), threading.Event()

@@ -59,12 +59,12 @@ def resigned(token: str, key: str = KEY, algorithm: str = "HS256", **changed: An
 
 
 class TestAccess:
-    def test_is_accepted_without_a_certificate(self, anybody: MutualTLSClient, alice: User) -> None:
+    def test_access_is_accepted_without_a_certificate(self, anybody: MutualTLSClient, alice: User) -> None:
         token = str(AccessToken.for_user(alice))
         answer = get(anybody, token, "/migration")
         assert (answer.status_code, answer.json()) == (200, {"user": "alice", "auth": "AccessToken"})
 
-    def test_says_what_a_revocation_needs(self, alice: User) -> None:
+    def test_access_says_what_a_revocation_needs(self, alice: User) -> None:
         made = RefreshToken.for_user(alice).access_token
         token = simplejwt.verify(str(made), now=clock.now())
         assert (token.jti, token.subject, token.issuer) == (made["jti"], str(alice.pk), simplejwt.ISSUER)
@@ -72,10 +72,12 @@ class TestAccess:
         assert token.binding == ""
 
     @pytest.mark.parametrize("kind", [RefreshToken, SlidingToken])
-    def test_is_not_another_kind_of_token(self, anybody: MutualTLSClient, alice: User, kind: Any) -> None:
+    def test_access_is_not_another_kind_of_token(self, anybody: MutualTLSClient, alice: User, kind: Any) -> None:
         assert not works_there(anybody, str(kind.for_user(alice)))
 
-    def test_is_not_accepted_where_no_key_is_set(self, anybody: MutualTLSClient, alice: User, settings: Any) -> None:
+    def test_access_is_not_accepted_where_no_key_is_set(
+        self, anybody: MutualTLSClient, alice: User, settings: Any
+    ) -> None:
         token = str(AccessToken.for_user(alice))
         settings.SIMPLE_JWT = {"SIGNING_KEY": ""}
         assert not works_there(anybody, token)
@@ -83,12 +85,12 @@ class TestAccess:
         unkeyed = hmac.digest(b"", signing_input.encode(), "sha256")
         assert not works_there(anybody, f"{signing_input}.{segment(unkeyed)}")
 
-    def test_is_not_accepted_by_views_for_bound_tokens(self, client: MutualTLSClient) -> None:
+    def test_access_is_not_accepted_by_views_for_bound_tokens(self, client: MutualTLSClient) -> None:
         token = str(AccessToken.for_user(User.objects.get(username="alice")))
         for path in ("/both", "/token-only", "/protected"):
             assert not works(client, token, path=path)
 
-    def test_with_an_algorithm_of_public_keys_is_verified_with_the_public_one(
+    def test_access_with_an_algorithm_of_public_keys_is_verified_with_the_public_one(
         self, anybody: MutualTLSClient, alice: User, settings: Any
     ) -> None:
         private = rsa.generate_private_key(65537, 2048)
@@ -103,7 +105,7 @@ class TestAccess:
         confused = hmac.digest(public.encode(), signing_input.encode(), "sha256")
         assert not works_there(anybody, f"{signing_input}.{segment(confused)}")
 
-    def test_follows_the_user_id_claim(self, anybody: MutualTLSClient, alice: User, settings: Any) -> None:
+    def test_access_follows_the_user_id_claim(self, anybody: MutualTLSClient, alice: User, settings: Any) -> None:
         token = str(AccessToken.for_user(alice))
         other = resigned(token, user_id=None, sub=str(alice.pk))
         assert not works_there(anybody, other)
@@ -113,11 +115,11 @@ class TestAccess:
 
 class TestRefusal:
     @pytest.mark.parametrize("key", ["another secret that has at least 32 bytes too", KEY + "x", KEY.upper()])
-    def test_of_another_key(self, anybody: MutualTLSClient, alice: User, key: str) -> None:
+    def test_refusal_of_another_key(self, anybody: MutualTLSClient, alice: User, key: str) -> None:
         assert not works_there(anybody, resigned(str(AccessToken.for_user(alice)), key))
 
     @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS384", "HS512", "RS256", "", None, 0])
-    def test_of_another_algorithm(self, anybody: MutualTLSClient, alice: User, algorithm: Any) -> None:
+    def test_refusal_of_another_algorithm(self, anybody: MutualTLSClient, alice: User, algorithm: Any) -> None:
         token = str(AccessToken.for_user(alice))
         _, payload, signature = token.split(".")
         head = segment({"alg": algorithm, "typ": "JWT"})
@@ -151,15 +153,15 @@ class TestRefusal:
         ],
         ids=repr,
     )
-    def test_of_other_claims(self, anybody: MutualTLSClient, alice: User, changed: dict[str, Any]) -> None:
+    def test_refusal_of_other_claims(self, anybody: MutualTLSClient, alice: User, changed: dict[str, Any]) -> None:
         assert not works_there(anybody, resigned(str(AccessToken.for_user(alice)), **changed))
 
     @pytest.mark.parametrize("token", ["", "x", "a.b.c", "." * 9_000, "eyJ.eyJ.eyJ", "\xff"])
-    def test_of_nonsense(self, anybody: MutualTLSClient, token: str) -> None:
+    def test_refusal_of_nonsense(self, anybody: MutualTLSClient, token: str) -> None:
         assert not works_there(anybody, token)
 
     @pytest.mark.parametrize("end", ["deactivated", "deleted"])
-    def test_of_a_user_who_is_gone(self, anybody: MutualTLSClient, alice: User, end: str) -> None:
+    def test_refusal_of_a_user_who_is_gone(self, anybody: MutualTLSClient, alice: User, end: str) -> None:
         token = str(AccessToken.for_user(alice))
         if end == "deleted":
             alice.delete()
@@ -167,14 +169,14 @@ class TestRefusal:
             User.objects.update(is_active=False)
         assert not works_there(anybody, token)
 
-    def test_is_the_one_of_every_token(self, anybody: MutualTLSClient) -> None:
+    def test_refusal_is_the_one_of_every_token(self, anybody: MutualTLSClient) -> None:
         answer = get(anybody, "x", "/migration")
         assert answer["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
         assert answer.json()["code"] == "invalid-token"
 
 
 class TestTimes:
-    def test_are_judged_without_a_skew(self, alice: User, now: dt.datetime) -> None:
+    def test_times_are_judged_without_a_skew(self, alice: User, now: dt.datetime) -> None:
         """simplejwt does the same, and has its own setting LEEWAY."""
         now = now.replace(microsecond=0)
         for seconds, accepted in ((1, True), (0, False), (-9, False)):
@@ -182,7 +184,7 @@ class TestTimes:
             with contextlib.nullcontext() if accepted else pytest.raises(InvalidToken):
                 simplejwt.verify(token, now=now)
 
-    def test_of_birth_may_be_missing(self, anybody: MutualTLSClient, alice: User) -> None:
+    def test_times_of_birth_may_be_missing(self, anybody: MutualTLSClient, alice: User) -> None:
         token = resigned(str(AccessToken.for_user(alice)), iat=None)
         assert works_there(anybody, token)
         revoke_tokens_before(clock.now() - 10_000 * SECOND)
@@ -190,7 +192,7 @@ class TestTimes:
 
 
 class TestRevocation:
-    def test_by_name_is_in_effect_at_once(self, anybody: MutualTLSClient, alice: User) -> None:
+    def test_revocation_by_name_is_in_effect_at_once(self, anybody: MutualTLSClient, alice: User) -> None:
         token, other = str(AccessToken.for_user(alice)), str(AccessToken.for_user(alice))
         found = simplejwt.verify(token, now=clock.now())
         assert works_there(anybody, token)
@@ -206,13 +208,15 @@ class TestRevocation:
         ],
         ids=["user", "client", "everything"],
     )
-    def test_of_all_is_in_effect_at_once(self, anybody: MutualTLSClient, alice: User, way: Any) -> None:
+    def test_revocation_of_all_is_in_effect_at_once(self, anybody: MutualTLSClient, alice: User, way: Any) -> None:
         token = str(AccessToken.for_user(alice))
         assert works_there(anybody, token)
         way(alice)
         assert not works_there(anybody, token)
 
-    def test_costs_one_statement(self, anybody: MutualTLSClient, alice: User, django_assert_num_queries: Any) -> None:
+    def test_revocation_costs_one_statement(
+        self, anybody: MutualTLSClient, alice: User, django_assert_num_queries: Any
+    ) -> None:
         token = str(AccessToken.for_user(alice))
         with django_assert_num_queries(1):
             assert works_there(anybody, token)
@@ -221,14 +225,16 @@ class TestRevocation:
 class TestBesideOurs:
     """A view that accepts both kinds while its clients move."""
 
-    def test_each_kind_is_judged_by_its_own_rules(self, client: MutualTLSClient, anybody: MutualTLSClient) -> None:
+    def test_beside_ours_each_kind_is_judged_by_its_own_rules(
+        self, client: MutualTLSClient, anybody: MutualTLSClient
+    ) -> None:
         old = str(AccessToken.for_user(User.objects.get(username="alice")))
         new = given(client)["access_token"]
         assert works(anybody, old, path="/old-and-new")
         assert works(client, new, path="/old-and-new")
         assert not works(anybody, new, path="/old-and-new")
 
-    def test_no_token_is_mended_by_the_certificate(self, client: MutualTLSClient) -> None:
+    def test_beside_ours_no_token_is_mended_by_the_certificate(self, client: MutualTLSClient) -> None:
         old = str(AccessToken.for_user(User.objects.get(username="alice")))
         new = given(client)["access_token"]
         for token in (old, new):
@@ -236,14 +242,16 @@ class TestBesideOurs:
         assert client.get("/old-and-new").json()["auth"] == "ClientCertificate"
 
     @pytest.mark.parametrize("path", ["/old-and-new", "/new-and-old"])
-    def test_the_order_of_the_classes_does_not_matter(self, client: MutualTLSClient, path: str) -> None:
+    def test_beside_ours_the_order_of_the_classes_does_not_matter(self, client: MutualTLSClient, path: str) -> None:
         old = str(AccessToken.for_user(User.objects.get(username="alice")))
         assert works(client, old, path=path)
         assert works(client, given(client)["access_token"], path=path)
         assert not works(client, "x", path=path)
         assert client.get(path, HTTP_AUTHORIZATION="Bearer").status_code == 401
 
-    def test_an_old_token_cannot_call_itself_one_of_ours(self, client: MutualTLSClient, alice_signed: str) -> None:
+    def test_beside_ours_an_old_token_cannot_call_itself_one_of_ours(
+        self, client: MutualTLSClient, alice_signed: str
+    ) -> None:
         assert not works(client, alice_signed, path="/old-and-new")
         assert not works(client, alice_signed, path="/both")
 
@@ -252,7 +260,7 @@ class TestBesideOurs:
         said = AccessToken.for_user(User.objects.get(username="alice")).payload
         return jwt.encode(said, KEY, "HS256", headers={"typ": "at+jwt", "kid": "test"})
 
-    def test_ours_is_not_one_of_theirs(self, client: MutualTLSClient) -> None:
+    def test_beside_ours_ours_is_not_one_of_theirs(self, client: MutualTLSClient) -> None:
         with pytest.raises(InvalidToken):
             simplejwt.verify(given(client)["access_token"], now=clock.now())
         assert tokens.simplejwt.ISSUER != "https://testserver"

@@ -86,7 +86,7 @@ def issued(user: User, **changed: Any) -> str:
 
 class TestUser:
     @pytest.mark.parametrize("field", ["username", "email"])
-    def test_is_found_by_their_field(self, both: Both, alice: User, root: User, field: str) -> None:
+    def test_user_is_found_by_their_field(self, both: Both, alice: User, root: User, field: str) -> None:
         """M13: alice's token, which names her by a text, opened the administrator's account."""
         both.set(USER_ID_FIELD=field)
         assert both.judge(issued(alice)) == alice.username
@@ -94,7 +94,7 @@ class TestUser:
         assert both.judge(issued(alice, user_id=str(root.pk))) in (alice.username, "refused")
 
     @pytest.mark.parametrize("field", ["id", "pk"])
-    def test_by_primary_key_costs_no_statement_more(
+    def test_user_by_primary_key_costs_no_statement_more(
         self, both: Both, alice: User, field: str, django_assert_num_queries: Any
     ) -> None:
         both.set(USER_ID_FIELD=field)
@@ -103,11 +103,11 @@ class TestUser:
             assert both.ours(token) == alice.username
 
     @pytest.mark.parametrize("value", ["\0", [], {}, 10**30, None, True], ids=repr)
-    def test_of_nonsense_is_refused(self, both: Both, alice: User, value: Any) -> None:
+    def test_user_of_nonsense_is_refused(self, both: Both, alice: User, value: Any) -> None:
         both.set(USER_ID_FIELD="username")
         assert both.ours(issued(alice, user_id=value)) == "refused"
 
-    def test_of_two_is_refused(self, both: Both, alice: User, root: User) -> None:
+    def test_user_of_two_is_refused(self, both: Both, alice: User, root: User) -> None:
         both.set(USER_ID_FIELD="email")
         User.objects.filter(pk=root.pk).update(email=alice.email)
         assert both.ours(issued(alice)) == "refused"
@@ -120,7 +120,7 @@ class TestUser:
         revoke_user_tokens(alice)
         assert both.ours(token) == "refused"
 
-    def test_that_their_rule_refuses_is_refused(self, both: Both, alice: User, root: User) -> None:
+    def test_user_that_their_rule_refuses_is_refused(self, both: Both, alice: User, root: User) -> None:
         both.set(USER_AUTHENTICATION_RULE=lambda user: user.is_superuser)
         assert both.ours(issued(alice)) == "refused"
         assert both.ours(issued(root)) == "root"
@@ -128,7 +128,7 @@ class TestUser:
         assert both.ours(issued(root)) == "refused"
         assert "USER_AUTHENTICATION_RULE" in e303_simplejwt()[0].msg
 
-    def test_that_is_inactive_is_refused(self, both: Both, alice: User) -> None:
+    def test_user_that_is_inactive_is_refused(self, both: Both, alice: User) -> None:
         token = issued(alice)
         User.objects.update(is_active=False)
         assert both.judge(token) == "refused"
@@ -147,7 +147,7 @@ class TestClaims:
             (None, "elsewhere", True),
         ],
     )
-    def test_of_the_audience(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
+    def test_claims_of_the_audience(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
         both.set(AUDIENCE=wanted)
         assert both.judge(issued(alice, aud=said)) == (alice.username if accepted else "refused")
 
@@ -155,11 +155,11 @@ class TestClaims:
         ("wanted", "said", "accepted"),
         [("us", "us", True), ("us", "them", False), ("us", None, False), (None, "them", True)],
     )
-    def test_of_the_issuer(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
+    def test_claims_of_the_issuer(self, both: Both, alice: User, wanted: Any, said: Any, accepted: bool) -> None:
         both.set(ISSUER=wanted)
         assert both.judge(issued(alice, iss=said)) == (alice.username if accepted else "refused")
 
-    def test_of_the_password(self, both: Both, alice: User) -> None:
+    def test_claims_of_the_password(self, both: Both, alice: User) -> None:
         both.set(CHECK_REVOKE_TOKEN=True)
         token = issued(alice)
         assert both.judge(token) == alice.username
@@ -171,32 +171,32 @@ class TestClaims:
         both.set(CHECK_REVOKE_TOKEN=False)
         assert both.judge(token) == alice.username
 
-    def test_of_the_password_under_another_name(self, both: Both, alice: User) -> None:
+    def test_claims_of_the_password_under_another_name(self, both: Both, alice: User) -> None:
         both.set(CHECK_REVOKE_TOKEN=True, REVOKE_TOKEN_CLAIM="pw")
         assert both.judge(issued(alice)) == alice.username
         both.set(REVOKE_TOKEN_CLAIM="hash_password")
         assert both.judge(resigned(str(AccessToken.for_user(alice)), hash_password=None)) == "refused"
 
-    def test_of_type_and_name_are_called_as_they_say(self, both: Both, alice: User) -> None:
+    def test_claims_of_type_and_name_are_called_as_they_say(self, both: Both, alice: User) -> None:
         usual = issued(alice)
         both.set(TOKEN_TYPE_CLAIM="kind", JTI_CLAIM="id")
         assert both.judge(issued(alice)) == alice.username
         assert both.judge(issued(alice, kind="refresh")) == "refused"
         assert both.judge(usual) == "refused"
 
-    def test_of_no_type_is_still_no_refresh_token(self, both: Both, alice: User) -> None:
+    def test_claims_of_no_type_is_still_no_refresh_token(self, both: Both, alice: User) -> None:
         both.set(TOKEN_TYPE_CLAIM=None)
         assert both.judge(str(AccessToken.for_user(alice))) == alice.username
         assert both.ours(str(RefreshToken.for_user(alice))) == "refused"
 
-    def test_of_a_blacklisted_refresh_token_says_nothing_of_access(self, both: Both, alice: User) -> None:
+    def test_claims_of_a_blacklisted_refresh_token_says_nothing_of_access(self, both: Both, alice: User) -> None:
         """simplejwt's blacklist lists refresh and sliding tokens only."""
         assert both.judge(str(RefreshToken.for_user(alice).access_token)) == alice.username
 
 
 class TestTimes:
     @pytest.mark.parametrize("leeway", [0, None, 5, 5.0, dt.timedelta(seconds=5)], ids=repr)
-    def test_are_judged_with_their_leeway(self, both: Both, alice: User, leeway: Any) -> None:
+    def test_times_are_judged_with_their_leeway(self, both: Both, alice: User, leeway: Any) -> None:
         both.set(LEEWAY=leeway)
         now, long = int(clock.now().timestamp()), bool(leeway)
         for claims, accepted in (
@@ -210,7 +210,7 @@ class TestTimes:
         ):
             assert both.judge(issued(alice, **claims)) == (alice.username if accepted else "refused"), claims
 
-    def test_are_not_judged_with_more_than_our_skew(self, both: Both, alice: User) -> None:
+    def test_times_are_not_judged_with_more_than_our_skew(self, both: Both, alice: User) -> None:
         """securecore stores a revocation until ``clock.SKEW`` after the token's end."""
         both.set(LEEWAY=3_600)
         assert both.ours(issued(alice, exp=int(clock.now().timestamp()) - 15)) == "refused"
@@ -231,7 +231,9 @@ class TestProblem:
         ],
         ids=repr,
     )
-    def test_is_found_at_start_and_accepts_nothing(self, both: Both, alice: User, settings: Any, theirs: Any) -> None:
+    def test_problem_is_found_at_start_and_accepts_nothing(
+        self, both: Both, alice: User, settings: Any, theirs: Any
+    ) -> None:
         token = issued(alice)
         assert both.ours(token) == alice.username
         assert e303_simplejwt() == []
@@ -239,14 +241,14 @@ class TestProblem:
         assert both.ours(token) == "refused"
         assert {error.id for error in e303_simplejwt()} == {"securecore.E303"}
 
-    def test_of_keys_from_an_address(self, both: Both, settings: Any) -> None:
+    def test_problem_of_keys_from_an_address(self, both: Both, settings: Any) -> None:
         settings.SIMPLE_JWT = {"SIGNING_KEY": KEY, "JWK_URL": "https://keys.example"}
         assert e303_simplejwt() == []
         settings.SIMPLE_JWT = {"ALGORITHM": "RS256", "VERIFYING_KEY": "a key", "JWK_URL": "https://keys.example"}
         (error,) = e303_simplejwt()
         assert "JWK_URL" in error.msg
 
-    def test_is_none_with_the_classes_themselves(self, both: Both, alice: User, settings: Any) -> None:
+    def test_problem_is_none_with_the_classes_themselves(self, both: Both, alice: User, settings: Any) -> None:
         settings.SIMPLE_JWT = {
             "SIGNING_KEY": KEY,
             "AUTH_TOKEN_CLASSES": [AccessToken],
@@ -254,7 +256,7 @@ class TestProblem:
         }
         assert both.ours(issued(alice)) == alice.username
 
-    def test_without_their_settings_is_the_missing_key(self, both: Both, alice: User, settings: Any) -> None:
+    def test_problem_without_their_settings_is_the_missing_key(self, both: Both, alice: User, settings: Any) -> None:
         token = issued(alice)
         del settings.SIMPLE_JWT
         assert both.ours(token) == "refused"
@@ -262,7 +264,7 @@ class TestProblem:
         assert "SIGNING_KEY" in error.msg
 
     @pytest.mark.urls("tests.urls")
-    def test_concerns_projects_that_use_the_class(self, settings: Any) -> None:
+    def test_problem_concerns_projects_that_use_the_class(self, settings: Any) -> None:
         """A project may use simplejwt's own class, with settings that securecore could not follow."""
         settings.SIMPLE_JWT = {"AUTH_HEADER_TYPES": ("JWT",)}
         assert e303_simplejwt() == []

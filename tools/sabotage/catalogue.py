@@ -11,7 +11,7 @@ An entry names a definition and a change inside it, for example::
     within = "authorization._decided"
     replace = "gate.enter(names)"
     by = "None"
-    test = "tests/races/test_races.py::TestGrantRevokedUnderLoad::test_is_never_outrun"
+    test = "tests/races/test_races.py::TestGrantRevokedUnderLoad::test_grant_revoked_under_load_is_never_outrun"
     database = "postgresql"
 
 ``within`` is the end of the dotted name of exactly one definition, so a moved file needs no new entry. ``replace``

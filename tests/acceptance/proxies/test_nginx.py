@@ -43,7 +43,7 @@ class TestNginx(Contract):
     def edge(open_edge: Callable[..., Edge]) -> Edge:
         return start(open_edge("nginx"))
 
-    def test_underscores_end_at_gunicorn(self, edge: Edge) -> None:
+    def test_nginx_underscores_end_at_gunicorn(self, edge: Edge) -> None:
         """nginx drops such names itself. Behind a trusted proxy that forwards them, they must not reach the
         application.
         """
@@ -56,7 +56,7 @@ class TestNginx(Contract):
             assert answer.body["user"] == ("alice" if "-" in verify else None)
 
     @pytest.mark.parametrize(("size", "by_us"), [(17_000, True), (30_000, True), (40_000, False)])
-    def test_oversized_header_is_431(self, edge: Edge, size: int, by_us: bool) -> None:
+    def test_nginx_oversized_header_is_431(self, edge: Edge, size: int, by_us: bool) -> None:
         """The application refuses it, with its own code and event, since gunicorn's bound is above securecore's."""
         answer = edge.ask_directly(
             [("X-Proxy-Auth", SECRET), ("X-SSL-Client-Verify", "SUCCESS"), ("X-SSL-Client-Cert", "%0A" * (size // 3))]

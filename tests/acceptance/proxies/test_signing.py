@@ -57,7 +57,9 @@ class TestSigning(Contract):
         sign(message, OneKey(pem(key)), keyid)
         return [*message.headers.items(), ("X-Forwarded-Proto", "https")]
 
-    def test_past_the_hop_nothing_is_believed_unsigned(self, edge: Edge, key: ec.EllipticCurvePrivateKey) -> None:
+    def test_signing_past_the_hop_nothing_is_believed_unsigned(
+        self, edge: Edge, key: ec.EllipticCurvePrivateKey
+    ) -> None:
         good = self.signed(edge, key)
         assert past_the_hop(edge, good).body["user"] == "alice"
         unsigned = [(name, value) for name, value in good if not name.startswith("Signature")]
@@ -67,7 +69,7 @@ class TestSigning(Contract):
             assert (answer.status, answer.body["code"]) == (403, "proxy-signature-refused")
 
     @pytest.mark.parametrize("label", ["sig", "ttrp"])
-    def test_what_the_client_signs_is_its_own(self, edge: Edge, label: str) -> None:
+    def test_signing_what_the_client_signs_is_its_own(self, edge: Edge, label: str) -> None:
         own = [
             ("Signature-Input", f'{label}=("@method");created=1;keyid="hers"'),
             ("Signature", f"{label}=:AAAA:"),
