@@ -35,7 +35,7 @@ class TestHostHeader:
     ) -> None:
         """The program itself sets the header, but the URL decides where the connection goes."""
         caller = call(*ALL, idempotency_keys=True)
-        caller.presented("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
+        caller.request("POST", f"{other.url}/x", content=b"{}", headers={"Host": host(script)})
         [received] = other.received
         assert not OURS & received.headers.keys()
 
@@ -50,7 +50,7 @@ class TestHostHeader:
 
     def test_host_header_that_repeats_the_url_is_no_other(self, call: Call, script: Script) -> None:
         caller = call(*ALL)
-        caller.presented("GET", "/here", headers={"Host": host(script)})
+        caller.request("GET", "/here", headers={"Host": host(script)})
         assert htu(script) == f"{script.url}/here"
 
     @pytest.mark.parametrize("headers", [{}, {"Host": "pay.example"}, {"Host": "PAY.example:80"}])
@@ -59,7 +59,7 @@ class TestHostHeader:
     ) -> None:
         """Through a forwarded port the connection goes to the URL, and the service knows itself by another name."""
         caller = call(*ALL, authority="pay.example")
-        caller.presented("POST", "/here?x=1", content=b"{}", headers=headers)
+        caller.request("POST", "/here?x=1", content=b"{}", headers=headers)
         assert script.received[0].headers["host"] == "pay.example"
         assert htu(script) == "http://pay.example/here"
 
@@ -76,7 +76,7 @@ class TestRedirect:
     ) -> None:
         script.answers = [(status, {"Location": f"{other.url}/there"})]
         caller = call(*ALL, idempotency_keys=True)
-        caller.presented(method, "/here", content=b"{}")
+        caller.request(method, "/here", content=b"{}")
         assert OURS - {"idempotency-key"} <= script.received[0].headers.keys()
         [received] = other.received
         assert not OURS & received.headers.keys()
@@ -87,7 +87,7 @@ class TestRedirect:
         """requests keeps a Host header that the program set, also after a redirect to another host."""
         script.answers = [(status, {"Location": f"{other.url}/there"})]
         caller = call(*ALL)
-        caller.presented(method, "/here", content=b"{}", headers={"Host": host(script)})
+        caller.request(method, "/here", content=b"{}", headers={"Host": host(script)})
         [received] = other.received
         assert not OURS & received.headers.keys()
 

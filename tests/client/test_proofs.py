@@ -51,7 +51,7 @@ class TestTimestampNonce:
     def test_timestamp_nonce_is_new_every_time(self, call: Call, script: Script) -> None:
         caller = call(TimestampNonce())
         for _ in range(3):
-            caller.presented("GET", "/")
+            caller.request("GET", "/")
         assert len({received.headers["x-request-nonce"] for received in script.received}) == 3
 
 
@@ -81,7 +81,7 @@ class TestMessageSignature:
     def test_message_signature_covers_the_key_and_the_token_that_go_with_it(self, call: Call, script: Script) -> None:
         key = KEYS["Ed25519"]
         caller = call(DPoP(KEYS["P-256"], "a.token"), MessageSignature(key, "k1"), idempotency_keys=True)
-        caller.presented("POST", "/", content=b"{}")
+        caller.request("POST", "/", content=b"{}")
         [received] = script.received
         assert verified(received, script, key)
         for name in ("idempotency-key", "authorization"):
@@ -126,7 +126,7 @@ class TestDPoP:
         tokens = iter(["first.token", "second.token"])
         caller = call(DPoP(KEYS["P-256"], lambda: next(tokens)))
         for token in ("first.token", "second.token"):
-            caller.presented("GET", "/")
+            caller.request("GET", "/")
             assert self.verified(script.received[-1], script, token)
 
     @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ class TestDPoP:
         """
         script.answers = [wanted]
         caller = call(DPoP(KEYS["P-256"], "a.token"))
-        assert caller.presented("POST", "/", content=b"{}").status_code == 200
+        assert caller.request("POST", "/", content=b"{}").status_code == 200
         first, second = [
             jwt.decode(each.headers["dpop"], options={"verify_signature": False}) for each in script.received
         ]
@@ -161,9 +161,9 @@ class TestDPoP:
         """RFC 9449 section 8.2."""
         script.answers = [(status, {"DPoP-Nonce": NONCE})]
         caller = call(DPoP(KEYS["P-256"], "a.token"))
-        caller.presented("POST", "/")
+        caller.request("POST", "/")
         assert len(script.received) == 1
-        caller.presented("POST", "/")
+        caller.request("POST", "/")
         assert jwt.decode(script.received[1].headers["dpop"], options={"verify_signature": False})["nonce"] == NONCE
 
 
@@ -180,9 +180,9 @@ class TestElsewhere:
     def test_elsewhere_a_redirect_is_proven_anew(self, call: Call, script: Script, proof: Proof) -> None:
         script.answers = [(307, {"Location": f"{script.url}/there"})]
         caller = call(proof)
-        response = caller.presented("GET", "/here")
+        response = caller.request("GET", "/here")
         if response.status_code == 307:  # httpx follows a redirect only on demand
-            response = caller.presented("GET", "/there")
+            response = caller.request("GET", "/there")
         assert response.status_code == 200
         first, second = (each.headers for each in script.received)
         names = {"x-request-nonce", "signature", "dpop"} & first.keys()

@@ -28,7 +28,7 @@ class TestSafe:
     def test_safe_a_passing_refusal_is_asked_again(self, call: Call, script: Script, method: str, status: int) -> None:
         script.answers = [(status, {})] * 2
         caller = call()
-        assert caller.presented(method, "/").status_code == 200
+        assert caller.request(method, "/").status_code == 200
         assert len(script.received) == 3
         assert len(caller.waits) == 2
 
@@ -81,14 +81,14 @@ class TestUnsafe:
     def test_unsafe_keys_are_made_where_the_service_is_said_to_honour_them(self, call: Call, script: Script) -> None:
         script.answers = [None]
         caller = call(idempotency_keys=True)
-        assert caller.presented("POST", "/").status_code == 200
+        assert caller.request("POST", "/").status_code == 200
         first, second = (each.headers["idempotency-key"] for each in script.received)
         assert first == second
-        caller.presented("POST", "/")
+        caller.request("POST", "/")
         assert script.received[2].headers["idempotency-key"] != first
-        caller.presented("POST", "/", headers=KEY)
+        caller.request("POST", "/", headers=KEY)
         assert script.received[3].headers["idempotency-key"] == KEY["Idempotency-Key"]
-        caller.presented("GET", "/")
+        caller.request("GET", "/")
         assert "idempotency-key" not in script.received[4].headers
 
 
@@ -107,7 +107,7 @@ class TestBounds:
     def test_bounds_retry_after_is_honoured(self, call: Call, script: Script) -> None:
         script.answers = [(503, {"Retry-After": "7"})]
         caller = call()
-        caller.presented("GET", "/")
+        caller.request("GET", "/")
         [wait] = caller.waits
         assert 7 <= wait <= 7.25
 
@@ -115,13 +115,13 @@ class TestBounds:
         date = format_datetime(clock.now() + dt.timedelta(seconds=9), usegmt=True)
         script.answers = [(503, {"Retry-After": date})]
         caller = call()
-        caller.presented("GET", "/")
+        caller.request("GET", "/")
         assert 5 < caller.waits[0] <= 9.25
 
     def test_bounds_who_asks_for_too_long_a_wait_gets_none(self, call: Call, script: Script) -> None:
         script.answers = [(503, {"Retry-After": "3600"})]
         caller = call()
-        assert caller.presented("GET", "/").status_code == 503
+        assert caller.request("GET", "/").status_code == 503
         assert caller.waits == []
 
     @pytest.mark.parametrize("junk", ["soon", "-1", "1.5", "٣", "Mon, 99 Foo 2026", ""])
