@@ -30,7 +30,7 @@ django.setup()
 
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, connections  # noqa: E402
-from django.test.utils import setup_databases, teardown_databases  # noqa: E402
+from django.test.utils import override_settings, setup_databases, teardown_databases  # noqa: E402
 
 from securecore import clock, replay  # noqa: E402
 
@@ -60,6 +60,11 @@ def securecore_purge() -> None:
     call_command("securecore_purge", stdout=io.StringIO())
 
 
+def django_clearsessions() -> None:
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.db"):
+        call_command("clearsessions", verbosity=0)
+
+
 #: By the name of the peer: the table, the statement that fills it, and the purge.
 PEERS: dict[str, tuple[str, str, Callable[[], None]]] = {
     "one DELETE": ("securecore_seen_nonce", NONCES, one_delete),
@@ -68,7 +73,7 @@ PEERS: dict[str, tuple[str, str, Callable[[], None]]] = {
         NONCES,
         lambda: call_command("securecore_purge", stdout=io.StringIO()),
     ),
-    "Django clearsessions": ("django_session", SESSIONS, lambda: call_command("clearsessions", verbosity=0)),
+    "Django clearsessions": ("django_session", SESSIONS, django_clearsessions),
     "simplejwt flushexpiredtokens": (
         "token_blacklist_outstandingtoken",
         TOKENS,
