@@ -22,7 +22,7 @@ ONLY_ON_SQLITE = {
 #: Beginnings of node ids below tests/, and why PostgreSQL alone is enough.
 ONLY_ON_POSTGRESQL = {
     "acceptance/clients/": "Libraries of other projects read responses, which are the same on each database.",
-    "acceptance/test_client.py": "securecore.client reads responses, which are the same on each database.",
+    "acceptance/test_client.py": "securecore_client reads responses, which are the same on each database.",
     "acceptance/test_fixation.py": "tests/sessions shows the life of a session id on both databases.",
     "acceptance/test_identity.py": "nginx reports a certificate; tests/identity finds its row on both databases.",
     "acceptance/test_scan.py": "The scan of the demo on SQLite is 50 times in `make soak`.",
