@@ -7,7 +7,8 @@ does not accept the header returns None, wherever the accepting class stands in 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
@@ -19,6 +20,7 @@ from securecore.errors import (
     CertificateUnknown,
     InvalidDPoPProof,
     InvalidToken,
+    Misuse,
     SessionRefused,
     UseDPoPNonce,
 )
@@ -84,10 +86,11 @@ class CertificateAuthentication(OwnAuthentication):
         return user, certificate
 
 
-class TokenAuthentication(OwnAuthentication):
-    """Authenticate by an access token in the Authorization header only (RFC 6750 section 2.1).
+class TokenAuthentication(OwnAuthentication, ABC):
+    """The base of the classes that authenticate by an access token.
 
-    ``request.auth`` is the ``AccessToken``. Each reason for a refusal gives the same response.
+    The token is taken from the Authorization header only (RFC 6750 section 2.1). ``request.auth`` is the
+    ``AccessToken``. Each reason for a refusal gives the same response. Raises ``Misuse`` if a view names this base.
     """
 
     scheme: ClassVar[str]
@@ -95,6 +98,14 @@ class TokenAuthentication(OwnAuthentication):
     #: If a view has two classes for one scheme, the class with True accepts the tokens with the type ``at+jwt``, and
     #: the class with False accepts all other tokens.
     takes_our_own: ClassVar[bool] = True
+
+    def __new__(cls) -> Self:
+        if cls is TokenAuthentication:
+            raise Misuse(
+                "TokenAuthentication is a base class. Write AccessTokenAuthentication (Authorization: Bearer), "
+                "DPoPAuthentication (Authorization: DPoP) or SimpleJWTAuthentication in authentication_classes."
+            )
+        return super().__new__(cls)
 
     def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
         of_django = django_request(request)
@@ -129,9 +140,9 @@ class TokenAuthentication(OwnAuthentication):
         return True
 
     @staticmethod
+    @abstractmethod
     def _identify(request: SecureRequest) -> tuple[AnyUser, AccessToken]:
         """Return the user and the token of the Authorization header. Raises the refusals of a token."""
-        raise NotImplementedError
 
 
 class AccessTokenAuthentication(TokenAuthentication):

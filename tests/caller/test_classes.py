@@ -12,7 +12,9 @@ from django.test.client import ClientHandler
 from securecore import clock, tokens
 from securecore.caller.credential_table import BEARER, OTHER, SESSION
 from securecore.conf import django_settings
+from securecore.errors import Misuse
 from securecore.events import CredentialsConflicting
+from securecore.http.authentication import TokenAuthentication
 from securecore.sessions import Session
 from securecore.tokens import Client
 from tests.caller.stage import KEY, Stage, Token, answer
@@ -225,3 +227,9 @@ def test_what_needs_no_caller_is_served_whatever_the_header_says(stage: Stage) -
         assert client.post("/auth/login", **headers).status_code == 200
         assert client.get("/oauth/jwks", **headers).status_code == 200
     assert tokens.verify(response.json()["access_token"], now=clock.now()).subject == str(stage.users["alice"].pk)
+
+
+def test_the_base_class_in_a_view_names_the_classes_to_write() -> None:
+    """Its name is that of REST framework's own class."""
+    with pytest.raises(Misuse, match="AccessTokenAuthentication"):
+        TokenAuthentication()  # type: ignore[abstract]  # as REST framework does with a class of a view
