@@ -32,7 +32,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import clock
 from securecore.caches import BoundedCache
-from securecore.database.statements import BoundStatement, Rows
+from securecore.database.statements import Rows
 from securecore.errors import Busy
 
 #: Every function's name begins with this prefix.
@@ -108,8 +108,8 @@ class Function:
             _rows(connection, statement, parameters)
         return _rows(connection, self.query, parameters)
 
-    def bind(self, parameters: Mapping[str, Any]) -> BoundStatement:
-        return BoundStatement(self, parameters)
+    def bind(self, parameters: Mapping[str, Any]) -> BoundFunction:
+        return BoundFunction(self, parameters)
 
     def definition(self, types: list[str]) -> str:
         """Return the CREATE FUNCTION of a function whose columns have these ``types``."""
@@ -134,6 +134,18 @@ class Function:
             oids = [column.type_code for column in cursor.description]
             cursor.execute(_TYPE_NAMES, [oids])
             return [name for (name,) in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundFunction:
+    """A function with the values of its parameters, for one run."""
+
+    function: Function
+    parameters: Mapping[str, Any]
+
+    def rows(self, connection: BaseDatabaseWrapper) -> Rows:
+        """Return the rows of the query."""
+        return self.function.rows(connection, self.parameters)
 
 
 class _Known(NamedTuple):

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Rows = list[tuple[Any, ...]]
-
-
-class Runnable(Protocol):
-    """A ``Statement``, or a ``Function`` that PostgreSQL keeps (``database.functions``)."""
-
-    def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,7 @@ class Statement:
 class BoundStatement:
     """A statement with the values of its parameters, for one run."""
 
-    statement: Runnable
+    statement: Statement
     parameters: Mapping[str, Any]
 
     def rows(self, connection: BaseDatabaseWrapper) -> Rows:

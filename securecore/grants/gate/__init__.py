@@ -34,6 +34,7 @@ from django.db import InternalError
 from securecore import database
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows
+from securecore.database.functions import BoundFunction
 from securecore.errors import Busy
 from securecore.grants.gate import eviction, semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
@@ -57,7 +58,7 @@ def gates() -> Gates:
     return RowGates(connection)
 
 
-def enter(names: tuple[str, ...], group_names: Collection[str], query: BoundStatement) -> Rows:
+def enter(names: tuple[str, ...], group_names: Collection[str], query: BoundFunction) -> Rows:
     """Enter the gates of a check, run the permission query ``query`` behind them, and return its rows.
 
     ``names`` are the caller's own names, ``group_names`` its groups and roles as the last check read them. If the query

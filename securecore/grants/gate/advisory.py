@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import cast
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import database
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows, Statement
-from securecore.database.functions import Function
+from securecore.database.functions import BoundFunction, Function
 from securecore.grants.gate import transaction
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.lock_numbers import EVERY_NUMBER, EXCLUSIVE, SHARED, lock_sql
@@ -35,9 +34,10 @@ _TYPES = {"sc_gates": "text[]", "sc_timeout": "text", "sc_idle": "text"}
 class AdvisoryGates(Gates):
     """A check takes shared locks of the caller's own names, groups and roles; a change takes exclusive ones."""
 
-    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
-        function = cast("Function", query.statement)
-        rows = behind_locks(function).rows(self.connection, {**query.parameters, **_entering({*names, *group_names})})
+    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundFunction) -> Rows:
+        rows = behind_locks(query.function).rows(
+            self.connection, {**query.parameters, **_entering({*names, *group_names})}
+        )
         transaction.require_current(*rows[0][:2])
         return [row[2:] for row in rows]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.database import BoundStatement, Rows
+from securecore.database.functions import BoundFunction
 
 
 class Gates(ABC):
@@ -21,7 +22,7 @@ class Gates(ABC):
         self.connection = connection
 
     @abstractmethod
-    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
+    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundFunction) -> Rows:
         """Wait for changes of these principals, let no other change begin, then run ``query`` and return its rows.
 
         ``names`` are the caller's own names, ``group_names`` its groups and roles. Raises ``Misuse`` where ``query``

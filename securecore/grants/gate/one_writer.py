@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from securecore.database import BoundStatement, Rows
+from securecore.database.functions import BoundFunction
 from securecore.errors import Misuse
 from securecore.grants.gate.interface import Gates
 
@@ -12,7 +13,7 @@ from securecore.grants.gate.interface import Gates
 class OneWriterGates(Gates):
     """Refuses a transaction that did not begin IMMEDIATE, and locks nothing more."""
 
-    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
+    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundFunction) -> Rows:
         self._require_immediate()
         return query.rows(self.connection)
 

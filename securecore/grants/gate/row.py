@@ -13,6 +13,7 @@ from django.db.models import F, QuerySet
 from securecore import database
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows
+from securecore.database.functions import BoundFunction
 from securecore.grants.gate import advisory, transaction
 from securecore.grants.gate.interface import Gates
 from securecore.grants.models import Gate
@@ -21,7 +22,7 @@ from securecore.grants.models import Gate
 class RowGates(Gates):
     """A check locks the rows of the caller's own names. A change of a group or role writes the rows of its members."""
 
-    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundStatement) -> Rows:
+    def enter(self, names: Collection[str], group_names: Collection[str], query: BoundFunction) -> Rows:
         transaction.prepare_check(self.connection)
         for name in sorted(names):
             lock_row(name)

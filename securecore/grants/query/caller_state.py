@@ -17,8 +17,8 @@ from django.contrib.auth import get_user_model
 
 from securecore import database
 from securecore.database.arrays import array_parameter, elements_sql
-from securecore.database.functions import Function
-from securecore.database.statements import BoundStatement, Rows
+from securecore.database.functions import BoundFunction, Function
+from securecore.database.statements import Rows
 from securecore.grants.principals import user_key
 from securecore.grants.query import effective
 from securecore.grants.query.effective import EffectiveGrant
@@ -86,8 +86,8 @@ def state(rows: Rows, *, now: dt.datetime) -> CallerState:
 
 def query(
     names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
-) -> BoundStatement:
-    """Return the bound statement whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
+) -> BoundFunction:
+    """Return the bound query whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
     connection = database.connection()
     key = user_key(names)
     given = {
