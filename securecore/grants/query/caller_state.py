@@ -21,8 +21,8 @@ from securecore.database.functions import Function
 from securecore.database.statements import BoundStatement, Rows
 from securecore.grants.principals import user_key
 from securecore.grants.query import effective
+from securecore.grants.query.auth_tables import EVERYTHING
 from securecore.grants.query.effective import EffectiveGrant
-from securecore.grants.query.user_tables import EVERYTHING
 
 
 class Condition(NamedTuple):
