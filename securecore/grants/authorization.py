@@ -20,7 +20,7 @@ from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import Target, names_of, target_of
 from securecore.grants.query import caller_state, effective
-from securecore.grants.query.caller_state import CallerState, Credential
+from securecore.grants.query.caller_state import BoundCondition, CallerState
 from securecore.grants.query.effective import EffectiveGrant
 
 Principal = str | tuple[str, ...]
@@ -39,7 +39,7 @@ class Decision:
     """The result of a check, with its reason. A decision that allows is true in a condition.
 
     ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
-    ``service-disabled``, or the ``refusal`` of a ``Credential``. ``grants`` are the grants that allow the action. If
+    ``service-disabled``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow the action. If
     only consumable grants allow it, call ``spend()`` too.
     """
 
@@ -84,7 +84,7 @@ def authorize(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     consume: int | None = None,
     clock: Clock,
 ) -> Iterator[Decision]:
@@ -95,13 +95,13 @@ def authorize(
         with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
-    ``credentials`` authenticated the request, and must be live until the commit too. A consumable grant loses one use
-    and ``consume`` of its amount. Opens or joins the outermost transaction, and holds the gate until the transaction
-    ends. Raises ``PermissionDenied`` and ``AllowanceExhausted`` (403), ``Busy`` (503) after ``LOCK_TIMEOUT`` at the
-    gate, and ``Misuse`` where the read permission could be out of date, for example on a replica. Keep calls to other
-    systems out of the block: a revocation of this principal waits for the block.
+    None of ``conditions`` may hold until the commit: they state that a credential of the request has ended. A
+    consumable grant loses one use and ``consume`` of its amount. Opens or joins the outermost transaction, and holds
+    the gate until the transaction ends. Raises ``PermissionDenied`` and ``AllowanceExhausted`` (403), ``Busy`` (503)
+    after ``LOCK_TIMEOUT`` at the gate, and ``Misuse`` where the read permission could be out of date, for example on a
+    replica. Keep calls to other systems out of the block: a revocation of this principal waits for the block.
     """
-    with allowed(principal, permission, obj, credentials=credentials, clock=clock) as decision:
+    with allowed(principal, permission, obj, conditions=conditions, clock=clock) as decision:
         decision.spend(amount=consume, now=clock())
         yield decision
 
@@ -112,13 +112,13 @@ def allowed(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     clock: Clock,
 ) -> Iterator[Decision]:
     """Like ``authorize``, but the block calls ``decision.spend()`` itself."""
 
     def first() -> Decision:
-        return decide(principal, permission, obj, credentials=credentials, clock=clock)
+        return decide(principal, permission, obj, conditions=conditions, clock=clock)
 
     with database.outermost_transaction_from("authorize()", first) as decision:
         if decision:
@@ -133,7 +133,7 @@ def decide(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     clock: Clock,
 ) -> Decision:
     """Decide whether ``principal`` has ``permission``, so that the decision holds until the transaction ends.
@@ -142,15 +142,15 @@ def decide(
     reads the permission in a second statement. ``has_perm()`` would not do: its cache was filled before the wait. The
     check reads the clock after the wait too, so a grant that ended during the wait counts as ended.
     """
-    return decide_all(principal, [(permission, _object(obj))], credentials=credentials, clock=clock)[0]
+    return decide_all(principal, [(permission, _object(obj))], conditions=conditions, clock=clock)[0]
 
 
 def decide_all(
-    principal: Principal, required: Sequence[Required], *, credentials: Sequence[Credential] = (), clock: Clock
+    principal: Principal, required: Sequence[Required], *, conditions: Sequence[BoundCondition] = (), clock: Clock
 ) -> list[Decision]:
     """Decide about several permissions in the two statements of ``decide``. The objects are ``Target`` values."""
     checked = [(require_permission(permission), on) for permission, on in required]
-    return _decided(names_of(principal), checked, tuple(credentials), clock)
+    return _decided(names_of(principal), checked, tuple(conditions), clock)
 
 
 class Judge:
@@ -171,7 +171,7 @@ class Judge:
 
 
 def judge(
-    principal: Principal, permissions: Sequence[str], *, credentials: Sequence[Credential] = (), clock: Clock
+    principal: Principal, permissions: Sequence[str], *, conditions: Sequence[BoundCondition] = (), clock: Clock
 ) -> Judge:
     """Enter the gates of ``principal``, read its grants of ``permissions``, and return a judge of them.
 
@@ -179,34 +179,34 @@ def judge(
     outermost transaction.
     """
     names = names_of(principal)
-    state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
+    state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(conditions), clock)
     return Judge(names, permissions, state)
 
 
 def _decided(
-    names: tuple[str, ...], required: Sequence[Required], credentials: tuple[Credential, ...], clock: Clock
+    names: tuple[str, ...], required: Sequence[Required], conditions: tuple[BoundCondition, ...], clock: Clock
 ) -> list[Decision]:
     permissions = tuple(dict.fromkeys(permission for permission, _ in required))
-    state = _read_behind_gates(names, permissions, credentials, clock)
+    state = _read_behind_gates(names, permissions, conditions, clock)
     return [_judged(state, names, permission, on) for permission, on in required]
 
 
 def _read_behind_gates(
-    names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
+    names: tuple[str, ...], permissions: tuple[str, ...], conditions: tuple[BoundCondition, ...], clock: Clock
 ) -> CallerState:
-    """Enter the gates of the caller and of its credentials, then read its state and grants in a second statement."""
+    """Enter the gates of the caller and of its conditions, then read its state and grants in a second statement."""
     database.require_outermost_transaction("decide()")
     began = clock()
-    query = caller_state.query(names, permissions, credentials, now=began)
+    query = caller_state.query(names, permissions, conditions, now=began)
     known = _groups.get(names) or frozenset()
-    gates = tuple(dict.fromkeys([*names, *(name for credential in credentials for name in credential.gates)]))
+    gates = tuple(dict.fromkeys([*names, *(name for condition in conditions for name in condition.gates)]))
     rows = gate.enter(gates, known, query)
     now = clock()  # after the wait
     state, locked = caller_state.state(rows, now=now), known
     # The caller joined these groups and roles during the wait, or since ``_groups`` kept the names.
     while (joined := state.groups(names) - locked) and gate.enter_also(joined):
         locked |= joined
-        state = caller_state.read(names, permissions, credentials, now=clock())
+        state = caller_state.read(names, permissions, conditions, now=clock())
     if (groups := state.groups(names)) != known:
         _groups.put(names, groups)
     return state
@@ -236,12 +236,12 @@ class LateGate:
     def __init__(
         self,
         names: tuple[str, ...],
-        credentials: tuple[Credential, ...],
+        conditions: tuple[BoundCondition, ...],
         clock: Clock,
         note: Callable[[str, Any], None] | None = None,
     ) -> None:
         self._names = names
-        self._credentials = credentials
+        self._conditions = conditions
         self._clock = clock
         self._note = note
         self._required: list[tuple[Required, int | None]] = []
@@ -251,7 +251,7 @@ class LateGate:
         """Raise ``PermissionDenied`` (403) unless the caller may do this now. ``close()`` checks it again."""
         on, consume = _object(obj), checked_amount(consume)
         require_permission(permission)
-        state = caller_state.read(self._names, [permission], self._credentials, now=self._clock())
+        state = caller_state.read(self._names, [permission], self._conditions, now=self._clock())
         _judged(state, self._names, permission, on).require()
         self._required.append(((permission, on), consume))
         if self._note:
@@ -269,7 +269,7 @@ class LateGate:
         """Enter the gate and check every required permission again, in two statements for any number of them."""
         if not self._required:
             return
-        decisions = _decided(self._names, [required for required, _ in self._required], self._credentials, self._clock)
+        decisions = _decided(self._names, [required for required, _ in self._required], self._conditions, self._clock)
         for decision, (_, consume) in zip(decisions, self._required, strict=True):
             decision.require()
             if self._spends:
@@ -280,7 +280,7 @@ class LateGate:
 def late_gate(
     principal: Principal,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     clock: Clock,
     note: Callable[[str, Any], None] | None = None,
 ) -> Iterator[LateGate]:
@@ -298,7 +298,7 @@ def late_gate(
     outermost transaction. ``note`` is called with each permission and object that ``require()`` granted.
     """
     with database.outermost_transaction("late_gate()"):
-        late = LateGate(names_of(principal), tuple(credentials), clock, note)
+        late = LateGate(names_of(principal), tuple(conditions), clock, note)
         yield late
         late.close()
 

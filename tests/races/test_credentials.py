@@ -209,7 +209,7 @@ class TestSignatureKey:
             before = effects()
 
             def work(signed: Any = signed) -> None:
-                grants.decide(principal_of(user), MAKE, credentials=signed, clock=clock.now).require()
+                grants.decide(principal_of(user), MAKE, conditions=signed, clock=clock.now).require()
                 make_effect()
 
             if order == "effect first":
@@ -223,7 +223,7 @@ class TestSignatureKey:
                 assert revoke_signature_key(order)
             with (
                 pytest.raises(PermissionDenied),
-                authorize(principal_of(user), MAKE, credentials=signed, clock=clock.now),
+                authorize(principal_of(user), MAKE, conditions=signed, clock=clock.now),
             ):
                 make_effect()
         assert not SignatureKey.objects.filter(revoked_at=None).exists()
