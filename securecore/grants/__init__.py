@@ -13,16 +13,15 @@ from securecore.grants import principals
 from securecore.grants.authorization import (
     Decision,
     Judge,
-    LateGate,
     allowed,
     authorize,
     decide,
     decide_all,
     enter,
     judge,
-    late_gate,
 )
 from securecore.grants.gate import take_gate
+from securecore.grants.late import LateGate, late_gate
 from securecore.grants.models import Gate, Grant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of

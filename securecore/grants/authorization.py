@@ -1,6 +1,7 @@
 """Check and effect as one atomic step: ``authorize`` and its parts.
 
-``gate`` locks, ``query`` reads the grants, ``allowance`` counts uses. This module puts them in order.
+``gate`` locks, ``query`` reads the grants, ``allowance`` counts uses. This module puts them in order. ``late`` does so
+for a long view.
 """
 
 from __future__ import annotations
@@ -142,15 +143,17 @@ def decide(
     reads the permission in a second statement. ``has_perm()`` would not do: its cache was filled before the wait. The
     check reads the clock after the wait too, so a grant that ended during the wait counts as ended.
     """
-    return decide_all(principal, [(permission, _object(obj))], conditions=conditions, clock=clock)[0]
+    return decide_all(principal, [(permission, checked_target(obj))], conditions=conditions, clock=clock)[0]
 
 
 def decide_all(
     principal: Principal, required: Sequence[Required], *, conditions: Sequence[BoundCondition] = (), clock: Clock
 ) -> list[Decision]:
     """Decide about several permissions in the two statements of ``decide``. The objects are ``Target`` values."""
-    checked = [(require_permission(permission), on) for permission, on in required]
-    return _decided(names_of(principal), checked, tuple(conditions), clock)
+    names = names_of(principal)
+    permissions = tuple(dict.fromkeys(require_permission(permission) for permission, _ in required))
+    state = _read_behind_gates(names, permissions, tuple(conditions), clock)
+    return [decision_of(state, names, permission, on) for permission, on in required]
 
 
 class Judge:
@@ -167,7 +170,7 @@ class Judge:
 
     def decide(self, permission: str, obj: Any = None) -> Decision:
         """Decide without a statement. The grants of ``permission`` must have been read (see ``knows``)."""
-        return _judged(self._state, self._names, permission, _object(obj))
+        return decision_of(self._state, self._names, permission, checked_target(obj))
 
 
 def judge(
@@ -181,14 +184,6 @@ def judge(
     names = names_of(principal)
     state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(conditions), clock)
     return Judge(names, permissions, state)
-
-
-def _decided(
-    names: tuple[str, ...], required: Sequence[Required], conditions: tuple[BoundCondition, ...], clock: Clock
-) -> list[Decision]:
-    permissions = tuple(dict.fromkeys(permission for permission, _ in required))
-    state = _read_behind_gates(names, permissions, conditions, clock)
-    return [_judged(state, names, permission, on) for permission, on in required]
 
 
 def _read_behind_gates(
@@ -230,86 +225,15 @@ def enter(principal: Principal, *, clock: Clock) -> str:
 _groups: BoundedCache[frozenset[str]] = BoundedCache()
 
 
-class LateGate:
-    """The permissions that a long view requires before it enters the gate; see ``late_gate``."""
-
-    def __init__(
-        self,
-        names: tuple[str, ...],
-        conditions: tuple[BoundCondition, ...],
-        clock: Clock,
-        note: Callable[[str, Any], None] | None = None,
-    ) -> None:
-        self._names = names
-        self._conditions = conditions
-        self._clock = clock
-        self._note = note
-        self._required: list[tuple[Required, int | None]] = []
-        self._spends = True
-
-    def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may do this now. ``close()`` checks it again."""
-        on, consume = _object(obj), checked_amount(consume)
-        require_permission(permission)
-        state = caller_state.read(self._names, [permission], self._conditions, now=self._clock())
-        _judged(state, self._names, permission, on).require()
-        self._required.append(((permission, on), consume))
-        if self._note:
-            self._note(permission, obj)
-
-    def spend_nothing(self) -> None:
-        """Let ``close()`` count no use of an allowance, since the block had no effect."""
-        self._spends = False
-
-    def abandon(self) -> None:
-        """Forget the required permissions, since the caller rolls the transaction back."""
-        self._required.clear()
-
-    def close(self) -> None:
-        """Enter the gate and check every required permission again, in two statements for any number of them."""
-        if not self._required:
-            return
-        decisions = _decided(self._names, [required for required, _ in self._required], self._conditions, self._clock)
-        for decision, (_, consume) in zip(decisions, self._required, strict=True):
-            decision.require()
-            if self._spends:
-                decision.spend(amount=consume, now=self._clock())
-
-
-@contextmanager
-def late_gate(
-    principal: Principal,
-    *,
-    conditions: Sequence[BoundCondition] = (),
-    clock: Clock,
-    note: Callable[[str, Any], None] | None = None,
-) -> Iterator[LateGate]:
-    """Run a long block that enters the gate only at its end, so that a revocation need not wait for the whole block.
-
-    ::
-
-        with late_gate(principal_of(user), clock=clock.now) as late:
-            late.require("reports.create")
-            ...  # slow
-            Report.objects.create(...)
-
-    Each ``require()`` reads the permission at once, without a lock. The last statements before the commit enter the
-    gate and read every permission again; if one was revoked in between, the transaction rolls back. Opens or joins the
-    outermost transaction. ``note`` is called with each permission and object that ``require()`` granted.
-    """
-    with database.outermost_transaction("late_gate()"):
-        late = LateGate(names_of(principal), tuple(conditions), clock, note)
-        yield late
-        late.close()
-
-
-def _judged(state: CallerState, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+def decision_of(state: CallerState, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+    """Decide from a state that was read already."""
     denied, allowing = effective.deciding(state.grants, permission, on)
     reason = state.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
     return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
 
 
-def _object(obj: Any) -> Target:
+def checked_target(obj: Any) -> Target:
+    """Return the target of a permission. Raises ``Misuse`` for an object that was read from another database."""
     alias = getattr(getattr(obj, "_state", None), "db", None)
     if alias not in (None, settings.DATABASE):
         raise Misuse(
