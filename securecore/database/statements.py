@@ -19,7 +19,7 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement whose ``text`` names its parameters ``%(name)s``."""
+    """A statement. ``text`` names its parameters ``%(name)s``."""
 
     text: str
 

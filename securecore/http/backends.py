@@ -21,10 +21,10 @@ class CertificateBackend(ModelBackend):
     """Authenticate the certificate's user, and decide ``has_perm()`` by grants.
 
     For the user of a request, ``has_perm()`` uses the grants that the one query read: the grants of the user, of the
-    client certificate, and of the registered client whose access token a REST framework class accepted. For another
+    client certificate, and of the registered client of the token that a REST framework class accepted. For another
     user object the first ``has_perm()`` reads the user's grants and keeps them with the object. A denial wins over all
-    other backends. Use ``has_perm()`` to decide which buttons or links to show. Before an effect use ``authorize()``,
-    whose decision holds until the effect has committed.
+    other backends. Use ``has_perm()`` to decide which buttons or links to show. Before an effect use ``authorize()``:
+    its decision holds until the effect has committed.
     """
 
     def authenticate(

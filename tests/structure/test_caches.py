@@ -13,7 +13,7 @@ from tests.support.tree import files, relative
 #: Values of these are str, bytes, int, datetime, tuple or frozenset, or a frozen dataclass of such values.
 IMMUTABLE = {
     "grants/authorization.py:_groups": "a frozenset of names; the check reads them again behind the gate",
-    "identity/encodings.py:parsed": "ClientCertificate and x509.Certificate: what the key says, parsed",
+    "identity/encodings.py:parsed": "ClientCertificate and x509.Certificate: the parsed form of the key",
     "sessions/signatures.py:_payloads": "bytes; each session decodes them into objects of its own",
     "tokens/access.py:_good": "AccessToken: what the signed bytes say; whether its key is stored is read each time",
     "tokens/keys.py:_known": "SigningKey; whether this database stores it is read each time",

@@ -83,7 +83,7 @@ def state(rows: Rows, *, now: dt.datetime) -> CallerState:
 def query(
     names: Sequence[str], permissions: Sequence[str], conditions: Sequence[BoundCondition] = (), *, now: dt.datetime
 ) -> BoundStatement:
-    """Return the bound statement whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
+    """Return the bound statement for ``state``. It may run after ``now``, behind the wait for the gate."""
     connection = database.connection()
     key = user_key(names)
     given = {

@@ -27,9 +27,9 @@ from securecore.tokens import AccessToken
 def caller_of(request: AnyRequest) -> Caller:
     """Return the caller of a Django or REST framework request, with the credential that authenticated it.
 
-    The principals are those of the user, of the registered client whose access token authenticated the request, and of
-    the client certificate. A certificate that is enrolled for nobody acts by itself in a plain Django view only: in a
-    REST framework view some class must accept the caller, and no class accepts such a certificate.
+    The principals are those of the user, of the client certificate, and of the registered client of the access token
+    that authenticated the request. A certificate that is enrolled for nobody acts by itself in a plain Django view
+    only: in a REST framework view some class must accept the caller, and no class accepts such a certificate.
 
     Raises ``AuthenticationRequired`` (401) for a request without a caller, and ``CredentialsConflict`` if a class of
     another package authenticated one user and the certificate or session belongs to another user.
