@@ -31,10 +31,8 @@ def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
     section 3).
     """
     token, certificate = request.credentials.good_token(), request.client_certificate
-    # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
-    # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError. The comparison also
-    # refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
-    if certificate is None or token.binding != f"x5t#S256:{certificate.thumbprint}":
+    # This also refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
+    if certificate is None or not token.is_bound_to_certificate(certificate.thumbprint):
         raise InvalidToken
     return request.credentials.user_of_token(), token
 
