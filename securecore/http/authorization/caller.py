@@ -58,15 +58,12 @@ def choice_of(request: AnyRequest) -> Choice:
     ``dispatch``, a token counts too, because a class of the view may accept the token later. Raises ``InvalidToken``
     and ``CredentialsConflict``.
     """
-    return _choice(request, django_request(request))
-
-
-def _choice(request: AnyRequest, of_django: SecureRequest) -> Choice:
+    of_django = django_request(request)
     if not isinstance(request, Request):
         return choose(of_django, own_token(of_django))
     token = None
-    is_by_session = isinstance(request.successful_authenticator, SessionAuthentication)
-    if request.user.is_authenticated and not is_by_session and not isinstance(request.auth, ClientCertificate):
+    is_by_token = not _is_by_session_class(request) and not isinstance(request.auth, ClientCertificate)
+    if request.user.is_authenticated and is_by_token:
         token = accepted_token(of_django, request.user, request.auth)
     return choose(of_django, token)
 
@@ -80,7 +77,7 @@ def nonce_scope(request: AnyRequest) -> str:
     of_django = django_request(request)
     if _holds_unjudged_token(request, of_django):
         return f"token:{digests.record_id('nonce scope', authorization_of(of_django).value)}"
-    choice, certificate = _choice(request, of_django), of_django.client_certificate
+    choice, certificate = choice_of(request), of_django.client_certificate
     if certificate is not None and choice.certificate_vouches:
         return f"x5t#S256:{certificate.thumbprint}"
     return choice.credential.user or "anonymous" if choice.credential else "anonymous"
@@ -89,7 +86,7 @@ def nonce_scope(request: AnyRequest) -> str:
 def is_signed_by_certificate(request: AnyRequest) -> bool:
     """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
     of_django = django_request(request)
-    choice = _choice(request, of_django)
+    choice = choice_of(request)
     if _holds_unjudged_token(request, of_django) and of_django.credentials.certificate_is_nobodys():
         return False  # if a class of the view accepts the token, the token's user is the caller
     return choice.certificate_is_the_callers
@@ -117,7 +114,7 @@ def _user(request: AnyRequest, of_django: SecureRequest) -> User | None:
     if not isinstance(request, Request):
         user = user if user.is_authenticated else of_django.certificate_user
     elif user is not None and user.is_authenticated:
-        _choice(request, of_django)  # for its refusals
+        choice_of(request)  # for its refusals
     return user if user is not None and user.is_authenticated else None
 
 
@@ -128,9 +125,9 @@ def _certificates(request: SecureRequest) -> tuple[str, ...]:
 
 def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
-    credentials: PresentedCredentials | None = (
-        None if isinstance(request, Request) else getattr(request, "credentials", None)
-    )
+    if isinstance(request, Request):
+        return None
+    credentials: PresentedCredentials | None = getattr(request, "credentials", None)
     return credentials.token if credentials is not None else None
 
 
@@ -139,11 +136,13 @@ def _session(request: AnyRequest) -> tuple[UUID, Any] | None:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
         return None
-    if isinstance(request, Request):
-        is_by_session = isinstance(request.successful_authenticator, SessionAuthentication)
-    else:  # in a plain Django view only the session sets request.user
-        is_by_session = request.user.is_authenticated
+    # In a plain Django view only the session sets request.user.
+    is_by_session = _is_by_session_class(request) if isinstance(request, Request) else request.user.is_authenticated
     return (record_id(session.session_key or ""), request.user.pk) if is_by_session else None
+
+
+def _is_by_session_class(request: Request) -> bool:
+    return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def _holds_unjudged_token(request: AnyRequest, of_django: SecureRequest) -> bool:
