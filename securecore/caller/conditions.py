@@ -33,13 +33,13 @@ def token_condition() -> Condition:
 def session_condition() -> Condition:
     """Return the condition that a session has ended."""
     user = str(_USER.rel_db_type(database.connection()))
-    ended = f"NOT ({session_statements.LIVES})"
+    ended = f"NOT ({session_statements.IS_LIVE})"
     return _condition("session-ended", ended, {"session_id": "uuid", "session_user": user})
 
 
 def signature_key_condition() -> Condition:
     """Return the condition that a registered key was revoked."""
-    return _condition("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": "text"})
+    return _condition("signature-key-revoked", f"NOT ({signature_keys.IS_LIVE})", {"signature_keyid": "text"})
 
 
 def every_combination() -> list[tuple[Condition, ...]]:
