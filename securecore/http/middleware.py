@@ -96,7 +96,7 @@ class ClientCertificateMiddleware:
             request.dpop_proof.claim_for_token()
 
     def _keep(self, certificate: ClientCertificate) -> None:
-        if identity.present(certificate=certificate, now=clock.now()):
+        if identity.present(certificate=certificate):
             events.emit(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
 
 

@@ -46,7 +46,7 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
     return _enroll(match.identifier, user, now, is_self_signed=False, **described)
 
 
-def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
+def present(*, certificate: ClientCertificate) -> bool:
     """Store an unknown certificate as pending, for an operator to admit; return whether a row was added.
 
     At most ``PENDING_CERTIFICATES`` rows are pending: a client with many certificates of a trusted authority must not
