@@ -33,8 +33,7 @@ class CertificateBackend(ModelBackend):
         # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        of_django = django_request(request)
-        return certificate_user_now(of_django) if hasattr(of_django, "credentials") else None
+        return certificate_user_now(django_request(request))
 
     def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:

@@ -12,13 +12,21 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from securecore import digests, identity
-from securecore.caller import Caller, PresentedCredentials
+from securecore.caller import Caller
 from securecore.caller.credential_table import Choice
 from securecore.errors import AuthenticationRequired
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
-from securecore.http.request import AnyRequest, SecureRequest, User, certificate_of, django_request, state_of
+from securecore.http.request import (
+    AnyRequest,
+    SecureRequest,
+    User,
+    certificate_of,
+    credentials_of,
+    django_request,
+    state_of,
+)
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
@@ -95,12 +103,15 @@ def is_signed_by_certificate(request: AnyRequest) -> bool:
 def certificate_user_now(request: SecureRequest) -> User | None:
     """Return ``request.certificate_user``, read from the database again if it comes from a lease.
 
-    Use this function in a view that issues a session or a token, which lives longer than the request. Raises
-    ``CertificateRevoked``.
+    Use this function in a view that issues a session or a token, which lives longer than the request. Returns None if
+    ``ClientCertificateMiddleware`` has not run. Raises ``CertificateRevoked``.
     """
-    if request.credentials.is_leased:
-        request.credentials.renew()
-        request.certificate_user = request.credentials.user_of_certificate()
+    credentials = credentials_of(request)
+    if credentials is None:
+        return None
+    if credentials.is_leased:
+        credentials.renew()
+        request.certificate_user = credentials.user_of_certificate()
     return request.certificate_user
 
 
@@ -127,7 +138,7 @@ def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
     if isinstance(request, Request):
         return None
-    credentials: PresentedCredentials | None = getattr(request, "credentials", None)
+    credentials = credentials_of(request)
     return credentials.token if credentials is not None else None
 
 

@@ -15,7 +15,7 @@ from securecore.caller.credential_table import Choice, ProvenCredential
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.freshness.dpop import proof_for_token
-from securecore.http.request import AnyUser, SecureRequest, User
+from securecore.http.request import AnyUser, SecureRequest, User, certificate_of
 from securecore.http.sessions.session_user import session_user, user_beside
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken, simplejwt
@@ -116,7 +116,7 @@ def _is_bound_session(request: SecureRequest) -> bool:
 
 
 def _certificate(request: SecureRequest) -> ProvenCredential | None:
-    if getattr(request, "client_certificate", None) is None:
+    if certificate_of(request) is None:
         return None
     is_nobodys = request.credentials.certificate_is_nobodys()
     return ProvenCredential.of(credential_table.CERTIFICATE, request.certificate_user, is_nobodys=is_nobodys)
