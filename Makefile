@@ -2,7 +2,7 @@
 #
 #   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
 #   make tour        five attacks on the protected routes and on their unprotected twins
-#   make test        what CI runs: lint, types, Django's own suites, ours on SQLite with the newest Django, on PostgreSQL
+#   make test        the checks of CI: lint, types, Django's own suites, ours on SQLite with the newest Django, on PostgreSQL
 #                    with the oldest; six to eight minutes on two cores
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
@@ -18,7 +18,7 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 SSLYZE := .venv-sslyze/.installed
-# A file stays in one process: its tests share what is slow to make. Of three processes on two cores one may wait for a
+# A file stays in one process: its tests share objects that are slow to make. Of three processes on two cores one may wait for a
 # lock, a server or a browser.
 IN_THREE_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
@@ -27,8 +27,8 @@ PROJECTS := pyproject.toml client/pyproject.toml scanner/pyproject.toml
 # .venv has the oldest Django that is supported, .venv-newest the newest.
 OLDEST_DJANGO := Django==5.2.*
 
-# For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out is what no
-# version answers otherwise, and what starts nginx and a browser.
+# For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out are the tests
+# that give the same result on each version, and those that start nginx and a browser.
 PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
     --ignore=tests/acceptance
 
@@ -51,7 +51,7 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-# The first line keeps both cores busy; what they print comes out target by target.
+# The first line keeps both cores busy, and prints the output of each target in one piece.
 test: $(DEV) $(NEWEST) $(SSLYZE)
 	@$(MAKE) --jobs 2 --output-sync=target lint checks test-django
 	@$(MAKE) test-sqlite
@@ -88,7 +88,7 @@ test-sqlite: $(DEV) $(NEWEST) $(SSLYZE)
 
 # The races are named, so that they fail where there is no PostgreSQL, instead of being left out.
 test-postgresql: $(DEV)
-	$(say) "what touches a database, on PostgreSQL, races included"
+	$(say) "tests that use a database, on PostgreSQL, races included"
 	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(IN_THREE_PROCESSES) --once \
 	    tests tests/races tests/acceptance/clients/races
 

@@ -3,7 +3,7 @@
     python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FILE]
 
 Run this on an idle machine: it takes about an hour. ``--quick`` makes a few rounds of each, to see that each program
-works; its figures mean nothing. A program whose peer or tool is missing is named, and the rest goes on.
+works; its figures mean nothing. If the peer or tool of a program is missing, the run names the program and goes on.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     python -m tests.support.postgres -- python -m benchmarks.purge [--rows 1000000 10000000] [--rounds N] [--json]
 
 In each round every peer gets a table with that many expired rows, and a tenth as many live ones: securecore's nonces,
-Django's sessions, and simplejwt's outstanding tokens. Each purge runs in a process of its own, whose largest memory is
-measured. The yardstick is one DELETE of the same expired nonces in one transaction. While a purge runs, another process
-claims nonces, one after the other, and measures each claim; it does the same before on an idle database.
+Django's sessions, and simplejwt's outstanding tokens. Each purge runs in a process of its own, for the measurement of
+its largest memory. The yardstick is one DELETE of the same expired nonces in one transaction. While a purge runs,
+another process claims nonces, one after the other, and measures each claim; it does the same before on an idle
+database.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class SecurecoreConfig(AppConfig):
 
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
-        from securecore import checks, conf, events, server_functions
+        from securecore import checks, conf, django_logs, server_functions
         from securecore.grants import triggers
         from securecore.http import caching
         from securecore.http.edge import receivers as request_receivers
@@ -26,7 +26,7 @@ class SecurecoreConfig(AppConfig):
         checks.register()
         request_receivers.connect()
         session_receivers.connect()
-        events.filter_django_logs()
+        django_logs.filter_paths()
         caching.connect()
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

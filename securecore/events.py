@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeGuard
+from typing import ClassVar
 
 from django.dispatch import Signal
 
@@ -311,30 +311,6 @@ def emit(event: Event) -> None:
     for receiver, outcome in happened.send_robust(sender=type(event), event=event):
         if isinstance(outcome, Exception):
             logger.error("receiver %r of %s failed", receiver, event.name, exc_info=outcome)
-
-
-class PathFilter(logging.Filter):
-    """Removes secrets from the paths that Django itself logs for a response of 400 and above."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(without_secrets(each) if _is_path(each) else each for each in record.args)
-        return True
-
-
-def _is_path(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and value.startswith("/")
-
-
-#: Where Django writes the path of a request: "Not Found: /page;jsessionid=...".
-_DJANGO_LOGGERS = ("django.request", "django.security.csrf")
-_path_filter = PathFilter()
-
-
-def filter_django_logs() -> None:
-    """Remove secrets from the paths in Django's request logs. Other loggers are the project's own."""
-    for name in _DJANGO_LOGGERS:
-        logging.getLogger(name).addFilter(_path_filter)
 
 
 def every_event(base: type[Event] = Event) -> list[type[Event]]:

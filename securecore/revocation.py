@@ -317,8 +317,10 @@ def _owners(*rows: QuerySet[Any]) -> set[str]:
 
 
 def _close_for_token(subject: str, client_id: str) -> None:
-    """Close the gate of the user that a token names, else of its client, else everybody's. Simplejwt's tokens enter no
-    gate of a client: all users have that one, and their checks would pass a row gate one at a time.
+    """Close the gate of the user that a token names, else of its client, else all gates.
+
+    The tokens of simplejwt enter no gate of a client. They all have one client, so their checks would pass its row gate
+    one at a time.
     """
     is_alone = client_id not in ("", tokens.simplejwt.CLIENT_ID)
     named = (principals.user(subject) if subject else None) or (principals.service(client_id) if is_alone else None)

@@ -26,8 +26,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 def log_in(request: Any, user: User) -> None:
     """Make the session of this request the session of ``user``."""
-    # The flaw, part 2: Django's login() would cycle the key here. This code does not, so an anonymous session whose id
-    # an attacker may know becomes the user's session. Nor does it record the certificate of the login.
+    # The flaw, part 2: Django's login() would cycle the key here. This code does not, so an anonymous session becomes
+    # the user's session under an id that an attacker may know. Nor does it record the certificate of the login.
     request.session["user"] = user.get_username()
 
 

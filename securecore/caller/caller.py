@@ -12,7 +12,7 @@ from uuid import UUID
 
 from securecore.caller import conditions
 from securecore.errors import AuthenticationRequired
-from securecore.grants import Credential
+from securecore.grants import BoundCondition
 from securecore.tokens import AccessToken
 
 
@@ -22,7 +22,7 @@ class Caller:
 
     A permission check takes ``principals`` and ``conditions``::
 
-        grants.decide(caller.principals, "transfers.create", credentials=caller.conditions, clock=clock.now)
+        grants.decide(caller.principals, "transfers.create", conditions=caller.conditions, clock=clock.now)
     """
 
     #: The names to which permissions of this caller may have been granted, for example ``("user:7",)``. Groups and
@@ -44,7 +44,7 @@ class Caller:
         return self.user
 
     @cached_property
-    def conditions(self) -> tuple[Credential, ...]:
+    def conditions(self) -> tuple[BoundCondition, ...]:
         """Return a condition for each credential that may end before the effect commits.
 
         A check refuses the caller if one of these credentials has ended. The client certificate needs no condition,

@@ -11,14 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from securecore import database
-from securecore.grants import Credential, principals
+from securecore.grants import BoundCondition, principals
 from securecore.grants.query.caller_state import Condition
 from securecore.identity import obtained
 from securecore.models import Session
 from securecore.replay import signature_keys
-from securecore.sessions import statements
+from securecore.sessions import statements as session_statements
 from securecore.tokens import AccessToken, simplejwt
-from securecore.tokens import statements as of_tokens
+from securecore.tokens import statements as token_statements
 
 _ID: Any = Session._meta.get_field("id")
 _USER: Any = Session._meta.get_field("user")
@@ -26,19 +26,20 @@ _USER: Any = Session._meta.get_field("user")
 
 def token_condition() -> Condition:
     """Return the condition that a token has ended: see ``of_token``."""
-    ended = f"{of_tokens.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
-    return _condition("token-revoked", ended, of_tokens.TYPES | {"obtained_under": "text"})
+    ended = f"{token_statements.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
+    return _condition("token-revoked", ended, token_statements.TYPES | {"obtained_under": "text"})
 
 
 def session_condition() -> Condition:
     """Return the condition that a session has ended."""
     user = str(_USER.rel_db_type(database.connection()))
-    return _condition("session-ended", f"NOT ({statements.LIVES})", {"session_id": "uuid", "session_user": user})
+    ended = f"NOT ({session_statements.IS_LIVE})"
+    return _condition("session-ended", ended, {"session_id": "uuid", "session_user": user})
 
 
 def signature_key_condition() -> Condition:
     """Return the condition that a registered key was revoked."""
-    return _condition("signature-key-revoked", f"NOT ({signature_keys.STANDS})", {"signature_keyid": "text"})
+    return _condition("signature-key-revoked", f"NOT ({signature_keys.IS_LIVE})", {"signature_keyid": "text"})
 
 
 def every_combination() -> list[tuple[Condition, ...]]:
@@ -48,7 +49,7 @@ def every_combination() -> list[tuple[Condition, ...]]:
     return [(*by_key, *by) for by_key in ((), (signed,)) for by in authenticated]
 
 
-def of_token(token: AccessToken) -> Credential:
+def of_token(token: AccessToken) -> BoundCondition:
     """Return the condition that this access token has ended.
 
     The condition reads the revocation of the token, the epochs of its user and client, its family, the certificate
@@ -64,23 +65,23 @@ def of_token(token: AccessToken) -> Credential:
         gates.append(principals.service(token.client_id))
     if token.certificate:
         gates.append(principals.certificate(token.certificate))
-    given = of_tokens.parameters(token, database.connection()) | {"obtained_under": token.certificate}
-    return _credential(token_condition(), given, tuple(gates))
+    given = token_statements.parameters(token, database.connection()) | {"obtained_under": token.certificate}
+    return _bound(token_condition(), given, tuple(gates))
 
 
-def of_session(session_id: UUID, *, user_id: Any) -> Credential:
+def of_session(session_id: UUID, *, user_id: Any) -> BoundCondition:
     """Return the condition that the session with this record id, in which this user is logged in, has ended."""
     connection = database.connection()
     parameters = {
         "session_id": _ID.get_db_prep_value(session_id, connection),
         "session_user": _USER.get_db_prep_save(user_id, connection),
     }
-    return _credential(session_condition(), parameters)
+    return _bound(session_condition(), parameters)
 
 
-def of_signature_key(keyid: str) -> Credential:
+def of_signature_key(keyid: str) -> BoundCondition:
     """Return the condition that the registered key that signed the request was revoked."""
-    return _credential(signature_key_condition(), {"signature_keyid": keyid})
+    return _bound(signature_key_condition(), {"signature_keyid": keyid})
 
 
 def _condition(refusal: str, ended: str, types: dict[str, str]) -> Condition:
@@ -88,6 +89,5 @@ def _condition(refusal: str, ended: str, types: dict[str, str]) -> Condition:
     return Condition(refusal, ended, tuple((name, types[name]) for name in sorted(used - {"now"})))
 
 
-def _credential(condition: Condition, parameters: dict[str, Any], gates: tuple[str, ...] = ()) -> Credential:
-    given = tuple((name, parameters[name]) for name, _ in condition.types)
-    return Credential(condition.refusal, condition.ended, given, gates, condition.types)
+def _bound(condition: Condition, parameters: dict[str, Any], gates: tuple[str, ...] = ()) -> BoundCondition:
+    return BoundCondition(condition, {name: parameters[name] for name, _ in condition.types}, gates)

@@ -118,7 +118,7 @@ class PresentedCredentials:
         if certificate is None:
             return ()
         ties = {
-            credential_table.BOUND: token.binding == f"x5t#S256:{certificate.thumbprint}",
+            credential_table.BOUND: token.is_bound_to_certificate(certificate.thumbprint),
             credential_table.OBTAINED: token.certificate == certificate.thumbprint,
             credential_table.CLIENT: client is not None and self._proves(client),
         }

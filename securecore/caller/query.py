@@ -29,7 +29,7 @@ from securecore.caller.user_table import UserTable
 from securecore.conf import settings
 from securecore.database.arrays import array_parameter, elements_sql, in_array_sql
 from securecore.database.functions import Function
-from securecore.grants.query import effective, user_tables
+from securecore.grants.query import auth_tables, effective
 from securecore.identity import obtained
 from securecore.identity import statements as of_certificates
 from securecore.models import Session
@@ -154,7 +154,7 @@ def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWra
     Each grant carries the name of its principal. Here only the signature of a token is judged. So a user object gets
     the grants of a client or certificate only once that credential is proven (see ``PresentedCredentials``).
     """
-    names = [user_tables.name_sql(users.key), *([of_tokens.SERVICE] if "token" in kinds else [])]
+    names = [auth_tables.name_sql(users.key), *([of_tokens.SERVICE] if "token" in kinds else [])]
     more = ""
     if "certificate" in kinds:
         identifiers = elements_sql("certificates", database, "identifier")

@@ -1,6 +1,6 @@
 """``UserTable``: the SQL of the user model for the one query, and the user objects built from its columns.
 
-The SQL of a user's groups and permissions is in ``grants.query.user_tables``.
+The SQL of a user's groups and permissions is in ``grants.query.auth_tables``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from securecore.database.locks import (
     limit_waits,
     lock_timeout,
     refused_when_locked,
-    wait_for_turn,
+    take_advisory_lock,
 )
 from securecore.database.rows import claim, delete_batch, update
 from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own

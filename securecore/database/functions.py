@@ -112,7 +112,7 @@ class Function:
         return BoundFunction(self, parameters)
 
     def definition(self, types: list[str]) -> str:
-        """Return the CREATE FUNCTION of a function whose columns have these ``types``."""
+        """Return the CREATE FUNCTION of a function with columns of these ``types``."""
         columns = [f"column_{number}" for number in range(len(types))]
         # A cast keeps the function right after a migration changed the type of a column, until ``migrate`` ends.
         cast = ", ".join(f"CAST({name} AS {each})" for name, each in zip(columns, types, strict=True))

@@ -13,11 +13,11 @@ from securecore.errors import Refused
 
 #: PostgreSQL: lock_not_available, deadlock_detected, query_canceled by statement_timeout.
 _WAIT_STATES = {"55P03", "40P01", "57014"}
-#: The class of the advisory locks of ``wait_for_turn``. The gates of principals use two other classes.
-_TURNS = 1_589_641_219
+#: The class of the advisory locks of ``take_advisory_lock``. The gates of principals use two other classes.
+_NUMBERED = 1_589_641_219
 
 
-def wait_for_turn(number: int) -> None:
+def take_advisory_lock(number: int) -> None:
     """Take the exclusive advisory lock ``number`` until the transaction ends; wait while another transaction holds it.
 
     The next statement reads the rows that the previous holder committed. A statement that took the lock itself would
@@ -27,7 +27,7 @@ def wait_for_turn(number: int) -> None:
     database = connection()
     if database.vendor == "postgresql":
         with database.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_TURNS, number])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_NUMBERED, number])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement whose ``text`` names its parameters ``%(name)s``."""
+    """A statement. ``text`` names its parameters ``%(name)s``."""
 
     text: str
 

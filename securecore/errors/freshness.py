@@ -61,7 +61,7 @@ class SignatureMalformed(Refused):
 class SignatureIncomplete(Refused):
     code = "signature-incomplete"
     status = 400
-    title = "The HTTP message signature does not cover what it must."
+    title = "The HTTP message signature does not cover each required part."
 
 
 class SignatureStale(Refused):

@@ -12,7 +12,7 @@ class PermissionDenied(Refused):
 
 class AllowanceExhausted(PermissionDenied):
     code = "allowance-exhausted"
-    title = "You have used up what you may do of this."
+    title = "You have used up your allowance of this."
 
 
 class AmountRefused(Refused):

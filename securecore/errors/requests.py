@@ -12,7 +12,7 @@ class BodyIncomplete(Refused):
 
 
 class ContentLengthMalformed(Refused):
-    """RFC 9112 section 6.3: a message whose ``Content-Length`` is no number has no known end."""
+    """RFC 9112 section 6.3: a message has no known end if its ``Content-Length`` is no number."""
 
     code = "content-length-malformed"
     status = 400

@@ -5,27 +5,27 @@ transaction. ``revoke`` closes the same gate. So ``revoke`` waits for each effec
 check reads the revocation: once a revocation has returned, no effect of the revoked grant commits. A change outside
 securecore, in the admin, by ``QuerySet.update()`` or in SQL, closes the gate by a trigger.
 
-The package knows neither requests nor tokens. A caller passes its credentials as SQL conditions (``Credential``).
+The package knows neither requests nor tokens. A check takes the end of each credential as an SQL
+condition (``BoundCondition``).
 """
 
 from securecore.grants import principals
 from securecore.grants.authorization import (
     Decision,
     Judge,
-    LateGate,
     allowed,
     authorize,
     decide,
     decide_all,
     enter,
     judge,
-    late_gate,
 )
 from securecore.grants.gate import take_gate
+from securecore.grants.late import LateGate, late_gate
 from securecore.grants.models import Gate, Grant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
-from securecore.grants.query.caller_state import Credential
+from securecore.grants.query.caller_state import BoundCondition
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
 __all__ = ["Grant", "decide", "grant", "note_change", "principal_of", "principals", "revoke"]

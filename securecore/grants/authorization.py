@@ -1,6 +1,7 @@
 """Check and effect as one atomic step: ``authorize`` and its parts.
 
-``gate`` locks, ``query`` reads the grants, ``allowance`` counts uses. This module puts them in order.
+``gate`` locks, ``query`` reads the grants, ``allowance`` counts uses. This module puts them in order. ``late`` does so
+for a long view.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import Target, names_of, target_of
 from securecore.grants.query import caller_state, effective
-from securecore.grants.query.caller_state import CallerState, Credential
+from securecore.grants.query.caller_state import BoundCondition, CallerState
 from securecore.grants.query.effective import EffectiveGrant
 
 Principal = str | tuple[str, ...]
@@ -39,7 +40,7 @@ class Decision:
     """The result of a check, with its reason. A decision that allows is true in a condition.
 
     ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
-    ``service-disabled``, or the ``refusal`` of a ``Credential``. ``grants`` are the grants that allow the action. If
+    ``service-disabled``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow the action. If
     only consumable grants allow it, call ``spend()`` too.
     """
 
@@ -84,7 +85,7 @@ def authorize(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     consume: int | None = None,
     clock: Clock,
 ) -> Iterator[Decision]:
@@ -95,13 +96,13 @@ def authorize(
         with authorize(principal_of(user), "transfers.create", account, consume=amount, clock=clock.now):
             Transfer.objects.create(...)
 
-    ``credentials`` authenticated the request, and must be live until the commit too. A consumable grant loses one use
-    and ``consume`` of its amount. Opens or joins the outermost transaction, and holds the gate until the transaction
-    ends. Raises ``PermissionDenied`` and ``AllowanceExhausted`` (403), ``Busy`` (503) after ``LOCK_TIMEOUT`` at the
-    gate, and ``Misuse`` where the read permission could be out of date, for example on a replica. Keep calls to other
-    systems out of the block: a revocation of this principal waits for the block.
+    None of ``conditions`` may hold until the commit: they state that a credential of the request has ended. A
+    consumable grant loses one use and ``consume`` of its amount. Opens or joins the outermost transaction, and holds
+    the gate until the transaction ends. Raises ``PermissionDenied`` and ``AllowanceExhausted`` (403), ``Busy`` (503)
+    after ``LOCK_TIMEOUT`` at the gate, and ``Misuse`` where the read permission could be out of date, for example on a
+    replica. Keep calls to other systems out of the block: a revocation of this principal waits for the block.
     """
-    with allowed(principal, permission, obj, credentials=credentials, clock=clock) as decision:
+    with allowed(principal, permission, obj, conditions=conditions, clock=clock) as decision:
         decision.spend(amount=consume, now=clock())
         yield decision
 
@@ -112,13 +113,13 @@ def allowed(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     clock: Clock,
 ) -> Iterator[Decision]:
     """Like ``authorize``, but the block calls ``decision.spend()`` itself."""
 
     def first() -> Decision:
-        return decide(principal, permission, obj, credentials=credentials, clock=clock)
+        return decide(principal, permission, obj, conditions=conditions, clock=clock)
 
     with database.outermost_transaction_from("authorize()", first) as decision:
         if decision:
@@ -133,7 +134,7 @@ def decide(
     permission: str,
     obj: Any = None,
     *,
-    credentials: Sequence[Credential] = (),
+    conditions: Sequence[BoundCondition] = (),
     clock: Clock,
 ) -> Decision:
     """Decide whether ``principal`` has ``permission``, so that the decision holds until the transaction ends.
@@ -142,15 +143,17 @@ def decide(
     reads the permission in a second statement. ``has_perm()`` would not do: its cache was filled before the wait. The
     check reads the clock after the wait too, so a grant that ended during the wait counts as ended.
     """
-    return decide_all(principal, [(permission, _object(obj))], credentials=credentials, clock=clock)[0]
+    return decide_all(principal, [(permission, checked_target(obj))], conditions=conditions, clock=clock)[0]
 
 
 def decide_all(
-    principal: Principal, required: Sequence[Required], *, credentials: Sequence[Credential] = (), clock: Clock
+    principal: Principal, required: Sequence[Required], *, conditions: Sequence[BoundCondition] = (), clock: Clock
 ) -> list[Decision]:
     """Decide about several permissions in the two statements of ``decide``. The objects are ``Target`` values."""
-    checked = [(require_permission(permission), on) for permission, on in required]
-    return _decided(names_of(principal), checked, tuple(credentials), clock)
+    names = names_of(principal)
+    permissions = tuple(dict.fromkeys(require_permission(permission) for permission, _ in required))
+    state = _read_behind_gates(names, permissions, tuple(conditions), clock)
+    return [decision_of(state, names, permission, on) for permission, on in required]
 
 
 class Judge:
@@ -167,11 +170,11 @@ class Judge:
 
     def decide(self, permission: str, obj: Any = None) -> Decision:
         """Decide without a statement. The grants of ``permission`` must have been read (see ``knows``)."""
-        return _judged(self._state, self._names, permission, _object(obj))
+        return decision_of(self._state, self._names, permission, checked_target(obj))
 
 
 def judge(
-    principal: Principal, permissions: Sequence[str], *, credentials: Sequence[Credential] = (), clock: Clock
+    principal: Principal, permissions: Sequence[str], *, conditions: Sequence[BoundCondition] = (), clock: Clock
 ) -> Judge:
     """Enter the gates of ``principal``, read its grants of ``permissions``, and return a judge of them.
 
@@ -179,34 +182,26 @@ def judge(
     outermost transaction.
     """
     names = names_of(principal)
-    state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(credentials), clock)
+    state = _read_behind_gates(names, tuple(map(require_permission, permissions)), tuple(conditions), clock)
     return Judge(names, permissions, state)
 
 
-def _decided(
-    names: tuple[str, ...], required: Sequence[Required], credentials: tuple[Credential, ...], clock: Clock
-) -> list[Decision]:
-    permissions = tuple(dict.fromkeys(permission for permission, _ in required))
-    state = _read_behind_gates(names, permissions, credentials, clock)
-    return [_judged(state, names, permission, on) for permission, on in required]
-
-
 def _read_behind_gates(
-    names: tuple[str, ...], permissions: tuple[str, ...], credentials: tuple[Credential, ...], clock: Clock
+    names: tuple[str, ...], permissions: tuple[str, ...], conditions: tuple[BoundCondition, ...], clock: Clock
 ) -> CallerState:
-    """Enter the gates of the caller and of its credentials, then read its state and grants in a second statement."""
+    """Enter the gates of the caller and of its conditions, then read its state and grants in a second statement."""
     database.require_outermost_transaction("decide()")
     began = clock()
-    query = caller_state.query(names, permissions, credentials, now=began)
+    query = caller_state.query(names, permissions, conditions, now=began)
     known = _groups.get(names) or frozenset()
-    gates = tuple(dict.fromkeys([*names, *(name for credential in credentials for name in credential.gates)]))
+    gates = tuple(dict.fromkeys([*names, *(name for condition in conditions for name in condition.gates)]))
     rows = gate.enter(gates, known, query)
     now = clock()  # after the wait
     state, locked = caller_state.state(rows, now=now), known
     # The caller joined these groups and roles during the wait, or since ``_groups`` kept the names.
     while (joined := state.groups(names) - locked) and gate.enter_also(joined):
         locked |= joined
-        state = caller_state.read(names, permissions, credentials, now=clock())
+        state = caller_state.read(names, permissions, conditions, now=clock())
     if (groups := state.groups(names)) != known:
         _groups.put(names, groups)
     return state
@@ -230,86 +225,15 @@ def enter(principal: Principal, *, clock: Clock) -> str:
 _groups: BoundedCache[frozenset[str]] = BoundedCache()
 
 
-class LateGate:
-    """The permissions that a long view requires before it enters the gate; see ``late_gate``."""
-
-    def __init__(
-        self,
-        names: tuple[str, ...],
-        credentials: tuple[Credential, ...],
-        clock: Clock,
-        note: Callable[[str, Any], None] | None = None,
-    ) -> None:
-        self._names = names
-        self._credentials = credentials
-        self._clock = clock
-        self._note = note
-        self._required: list[tuple[Required, int | None]] = []
-        self._spends = True
-
-    def require(self, permission: str, obj: Any = None, *, consume: int | None = None) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may do this now. ``close()`` checks it again."""
-        on, consume = _object(obj), checked_amount(consume)
-        require_permission(permission)
-        state = caller_state.read(self._names, [permission], self._credentials, now=self._clock())
-        _judged(state, self._names, permission, on).require()
-        self._required.append(((permission, on), consume))
-        if self._note:
-            self._note(permission, obj)
-
-    def spend_nothing(self) -> None:
-        """Let ``close()`` count no use of an allowance, since the block had no effect."""
-        self._spends = False
-
-    def abandon(self) -> None:
-        """Forget the required permissions, since the caller rolls the transaction back."""
-        self._required.clear()
-
-    def close(self) -> None:
-        """Enter the gate and check every required permission again, in two statements for any number of them."""
-        if not self._required:
-            return
-        decisions = _decided(self._names, [required for required, _ in self._required], self._credentials, self._clock)
-        for decision, (_, consume) in zip(decisions, self._required, strict=True):
-            decision.require()
-            if self._spends:
-                decision.spend(amount=consume, now=self._clock())
-
-
-@contextmanager
-def late_gate(
-    principal: Principal,
-    *,
-    credentials: Sequence[Credential] = (),
-    clock: Clock,
-    note: Callable[[str, Any], None] | None = None,
-) -> Iterator[LateGate]:
-    """Run a long block that enters the gate only at its end, so that a revocation need not wait for the whole block.
-
-    ::
-
-        with late_gate(principal_of(user), clock=clock.now) as late:
-            late.require("reports.create")
-            ...  # slow
-            Report.objects.create(...)
-
-    Each ``require()`` reads the permission at once, without a lock. The last statements before the commit enter the
-    gate and read every permission again; if one was revoked in between, the transaction rolls back. Opens or joins the
-    outermost transaction. ``note`` is called with each permission and object that ``require()`` granted.
-    """
-    with database.outermost_transaction("late_gate()"):
-        late = LateGate(names_of(principal), tuple(credentials), clock, note)
-        yield late
-        late.close()
-
-
-def _judged(state: CallerState, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+def decision_of(state: CallerState, names: tuple[str, ...], permission: str, on: Target) -> Decision:
+    """Decide from a state that was read already."""
     denied, allowing = effective.deciding(state.grants, permission, on)
     reason = state.refusal or ("denied" if denied else GRANTED if allowing else "no-grant")
     return Decision(names, permission, on, reason, tuple(allowing) if reason == GRANTED else ())
 
 
-def _object(obj: Any) -> Target:
+def checked_target(obj: Any) -> Target:
+    """Return the target of a permission. Raises ``Misuse`` for an object that was read from another database."""
     alias = getattr(getattr(obj, "_state", None), "db", None)
     if alias not in (None, settings.DATABASE):
         raise Misuse(

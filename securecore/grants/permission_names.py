@@ -7,7 +7,7 @@ from typing import Any
 
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
-from securecore.grants.query.user_tables import EVERYTHING
+from securecore.grants.query.auth_tables import EVERYTHING
 from securecore.texts import storable
 
 LONGEST: int = Grant._meta.get_field("permission").max_length or 0

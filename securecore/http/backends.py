@@ -21,10 +21,10 @@ class CertificateBackend(ModelBackend):
     """Authenticate the certificate's user, and decide ``has_perm()`` by grants.
 
     For the user of a request, ``has_perm()`` uses the grants that the one query read: the grants of the user, of the
-    client certificate, and of the registered client whose access token a REST framework class accepted. For another
+    client certificate, and of the registered client of the token that a REST framework class accepted. For another
     user object the first ``has_perm()`` reads the user's grants and keeps them with the object. A denial wins over all
-    other backends. Use ``has_perm()`` to decide which buttons or links to show. Before an effect use ``authorize()``,
-    whose decision holds until the effect has committed.
+    other backends. Use ``has_perm()`` to decide which buttons or links to show. Before an effect use ``authorize()``:
+    its decision holds until the effect has committed.
     """
 
     def authenticate(
@@ -33,8 +33,7 @@ class CertificateBackend(ModelBackend):
         # A call with a user name or a password is for another backend.
         if request is None or username is not None or password is not None or kwargs:
             return None
-        of_django = django_request(request)
-        return certificate_user_now(of_django) if hasattr(of_django, "credentials") else None
+        return certificate_user_now(django_request(request))
 
     def has_perm(self, user_obj: AnyUser, perm: str, obj: Model | None = None) -> bool:
         if user_obj.pk is None:

@@ -97,7 +97,7 @@ def _run(
     amount: Callable[[], int | None],
     view: Callable[[], HttpResponseBase],
 ) -> HttpResponseBase:
-    allowed = grants.allowed(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
+    allowed = grants.allowed(caller.principals, permission, obj, conditions=caller.conditions, clock=clock.now)
     with allowed as decision:
         response = view()
         if not roll_back_error(response) and not is_replay(response):
@@ -131,7 +131,7 @@ def _target(caller: Caller, permission: str, find: Callable[[], Model | None]) -
     try:
         return find()
     except (Http404, NotFound, ObjectDoesNotExist) as missing:
-        with grants.allowed(caller.principals, permission, credentials=caller.conditions, clock=clock.now):
+        with grants.allowed(caller.principals, permission, conditions=caller.conditions, clock=clock.now):
             pass
         if isinstance(missing, ObjectDoesNotExist):
             raise Http404 from missing

@@ -33,7 +33,7 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
-from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, state_of
+from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, credentials_of, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
@@ -96,7 +96,7 @@ class ClientCertificateMiddleware:
             request.dpop_proof.claim_for_token()
 
     def _keep(self, certificate: ClientCertificate) -> None:
-        if identity.present(certificate=certificate, now=clock.now()):
+        if identity.present(certificate=certificate):
             events.emit(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
 
 
@@ -110,7 +110,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
     def process_request(self, request: SecureRequest) -> None:  # type: ignore[override]  # the type of Django's request
         report_exposed_id(request)
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
-        credentials: caller.PresentedCredentials | None = getattr(request, "credentials", None)
+        credentials = credentials_of(request)
         bindings = proven(credentials.certificate if credentials is not None else None)
         request.session = self.SessionStore(presented_key, *bindings)  # securecore's engine (securecore.E201)
         if credentials is not None and isinstance(request.session, SessionStore):

@@ -52,7 +52,7 @@ def authorize(
     checked = _caller(caller)
     _note_permission(caller, permission, obj)
     return grants.authorize(
-        checked.principals, permission, obj, credentials=checked.conditions, consume=consume, clock=clock.now
+        checked.principals, permission, obj, conditions=checked.conditions, consume=consume, clock=clock.now
     )
 
 
@@ -61,7 +61,7 @@ def late_gate(caller: Requester) -> AbstractContextManager[LateGate]:
     checked = _caller(caller)
     return grants.late_gate(
         checked.principals,
-        credentials=checked.conditions,
+        conditions=checked.conditions,
         clock=clock.now,
         note=lambda permission, obj: _note_permission(caller, permission, obj),
     )

@@ -78,6 +78,12 @@ def certificate_of(request: AnyRequest) -> ClientCertificate | None:
     return certificate
 
 
+def credentials_of(request: AnyRequest) -> PresentedCredentials | None:
+    """Return the presented credentials; None if ``ClientCertificateMiddleware`` has not run or has refused."""
+    credentials: PresentedCredentials | None = getattr(request, "credentials", None)
+    return credentials
+
+
 @dataclass(slots=True)
 class RequestState:
     """The values that the parts of securecore pass to each other on one request."""

@@ -20,7 +20,7 @@ from securecore.identity.models import Certificate
 
 #: The assumed lifetime, ten years, of a certificate that is revoked without having been presented.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
-#: The number of the lock for inserts of pending certificates (``database.wait_for_turn``).
+#: The number of the lock for inserts of pending certificates (``database.take_advisory_lock``).
 _PENDING = 1
 
 
@@ -46,7 +46,7 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
     return _enroll(match.identifier, user, now, is_self_signed=False, **described)
 
 
-def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
+def present(*, certificate: ClientCertificate) -> bool:
     """Store an unknown certificate as pending, for an operator to admit; return whether a row was added.
 
     At most ``PENDING_CERTIFICATES`` rows are pending: a client with many certificates of a trusted authority must not
@@ -58,7 +58,7 @@ def present(*, certificate: ClientCertificate, now: dt.datetime) -> bool:
         return False
     with database.refused_when_locked(Busy), transaction.atomic(using=settings.DATABASE):
         database.limit_waits(settings.LOCK_TIMEOUT)
-        database.wait_for_turn(_PENDING)
+        database.take_advisory_lock(_PENDING)
         if not _has_room():
             return False
         _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))

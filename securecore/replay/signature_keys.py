@@ -14,7 +14,7 @@ from securecore_client.wire.message_signatures import PublicKey, SignatureError,
 
 #: The condition that the request's key is not revoked, for the permission query of ``grants``. Unlike ``find`` it does
 #: not check the user.
-STANDS = "EXISTS (SELECT 1 FROM securecore_signature_key WHERE keyid = %(signature_keyid)s AND revoked_at IS NULL)"
+IS_LIVE = "EXISTS (SELECT 1 FROM securecore_signature_key WHERE keyid = %(signature_keyid)s AND revoked_at IS NULL)"
 
 
 def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> SignatureKey:

@@ -32,7 +32,7 @@ _REPLACED = (
 _BY = (
     "SELECT 1 FROM securecore_session WHERE {} = %(session_id)s AND user_id = %(session_user)s AND expires_at > %(now)s"
 )
-LIVES = f"EXISTS ({_BY.format('id')}) OR EXISTS ({_BY.format('predecessor')})"
+IS_LIVE = f"EXISTS ({_BY.format('id')}) OR EXISTS ({_BY.format('predecessor')})"
 
 _WRITE = """
     UPDATE securecore_session SET data = %s, user_id = %s, principal = %s, last_seen_at = %s,

@@ -1,6 +1,6 @@
 """The states of a session in one request.
 
-``session.state`` is the state. No other attribute says what the request may do with its session.
+``session.state`` is the state. It alone decides the rights of the request over its session.
 
     state           the presented id                                     contents   changes   cookie
     UNREAD          no statement has read it yet                         unknown    written   set

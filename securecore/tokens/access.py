@@ -80,6 +80,16 @@ class AccessToken:
     def __hash__(self) -> int:
         return hash(self.jti)  # each request hashes its token, and equal tokens have equal ``jti``
 
+    def is_bound_to_certificate(self, thumbprint: str) -> bool:
+        """Say whether the caller must prove the certificate with this thumbprint (RFC 8705 section 3)."""
+        # A plain comparison, here and below: a thumbprint is no secret, so the duration reveals nothing. The binding
+        # may be any string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError.
+        return self.binding == f"x5t#S256:{thumbprint}"
+
+    def is_bound_to_key(self, jkt: str) -> bool:
+        """Say whether the caller must prove the DPoP key with this thumbprint (RFC 9449 section 6)."""
+        return self.binding == f"jkt:{jkt}"
+
     @property
     def token_type(self) -> str:
         """The scheme under which a client presents the token: ``DPoP`` (RFC 9449 section 5) or ``Bearer``."""

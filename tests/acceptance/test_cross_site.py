@@ -1,4 +1,4 @@
-"""A real browser with a client certificate opens the page of an attacker, whose script sends requests.
+"""A real browser with a client certificate opens the page of an attacker; its script sends requests.
 
 The browser adds the certificate by itself. The unprotected twin carries the requests out; the service refuses them.
 """

@@ -81,8 +81,8 @@ def lenient() -> Iterator[Stack]:
         tls = running.var / "nginx" / "tls.conf"
         strict = tls.read_text()
         assert "ssl_verify_client optional;" in strict
-        # With a CRL nginx refuses every certificate whose authority has none, so only securecore's list can revoke
-        # here.
+        # With a CRL nginx refuses the certificate of every authority without one, so only securecore's list can
+        # revoke here.
         lines = strict.replace("ssl_verify_client optional;", "ssl_verify_client optional_no_ca;").splitlines()
         tls.write_text("\n".join(line for line in lines if not line.startswith("ssl_crl ")))
         running.reload_nginx()

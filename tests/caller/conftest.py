@@ -40,7 +40,7 @@ class Caller:
 
 @pytest.fixture
 def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drop the leases of this test at its end: other tests use the same certificates, whose rows are gone then."""
+    """Drop the leases of this test at its end: the rows of its certificates are gone then."""
     held: Any = BoundedCache(size=64, seconds=leases.seconds, clock=leases.clock)
     monkeypatch.setattr(presented, "_leased", held)
 

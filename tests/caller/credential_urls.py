@@ -73,7 +73,7 @@ def required(request: HttpRequest) -> HttpResponse:
 
 
 class BeforeTheCheck:
-    """What happens after the request was authenticated and before it is checked."""
+    """The events after the authentication of the request and before its check."""
 
     @staticmethod
     def happens() -> None:

@@ -154,14 +154,18 @@ class TestSession:
             )
 
 
+def register_payments(stage: Stage, *, user: str, certificate_name: str) -> None:
+    Client.objects.create(
+        client_id="payments", user=stage.users[user], certificate_name=certificate_name, created_at=clock.now()
+    )
+
+
 class TestClient:
     """A backend presents the DPoP tokens of its users under its own certificate."""
 
     @pytest.mark.parametrize("name", ["", "subject_dn:CN=bob"])
     def test_client_may_present_the_tokens_of_its_users(self, stage: Stage, name: str) -> None:
-        Client.objects.create(
-            client_id="payments", user=stage.users["bob"], certificate_name=name, created_at=clock.now()
-        )
+        register_payments(stage, user="bob", certificate_name=name)
         token = Token("dpop", certificate="carol")
         assert answer(stage.get(stage.client("bob"), "/who/tokens-last", token)) == "alice"
         other = Token("dpop", certificate="carol", client_id="another")
@@ -169,9 +173,7 @@ class TestClient:
 
     @pytest.mark.parametrize("name", ["", "subject_dn:CN=carol"])
     def test_client_of_another_certificate_does_not_help(self, stage: Stage, name: str) -> None:
-        Client.objects.create(
-            client_id="payments", user=stage.users["carol"], certificate_name=name, created_at=clock.now()
-        )
+        register_payments(stage, user="carol", certificate_name=name)
         token = Token("dpop", certificate="carol")
         assert answer(stage.get(stage.client("bob"), "/who/tokens-last", token)) == "credentials-conflict"
 

@@ -44,9 +44,9 @@ class TestCertificates:
         assert out.count("\t") == 6
         assert r"\x1b[2J" in out
 
-    def test_certificates_that_wait_are_too(self, ca: Authority, db: None, now: Any, settings: Any) -> None:
+    def test_certificates_that_wait_are_too(self, ca: Authority, db: None, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 2}
-        assert present(certificate=parse_pem(ca.issue(CONTROLS[:60]).pem), now=now)
+        assert present(certificate=parse_pem(ca.issue(CONTROLS[:60]).pem))
         assert is_safe(printed("securecore_certificates", "list", "--pending"))
 
     def test_certificates_that_end_soon_are_too(self, hostile: Issued) -> None:

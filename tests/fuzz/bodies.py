@@ -1,4 +1,4 @@
-"""Bodies: what each route takes, and what none takes."""
+"""Bodies that one route takes, and bodies that no route takes."""
 
 from __future__ import annotations
 

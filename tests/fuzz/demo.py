@@ -33,7 +33,7 @@ from securecore_client.wire.thumbprints import thumbprint
 from tests.fuzz.headers import encoded
 
 HOST = "localhost"
-#: Whose certificates prove a user. "expired", "revoked" and "stranger" have certificates too, which prove nobody.
+#: Users with good certificates. "expired", "revoked" and "stranger" have certificates too, which prove nobody.
 USERS = ("alice", "bob", "carol", "service")
 NAMES = (*USERS, "revoked", "expired", "stranger")
 FORM = "application/x-www-form-urlencoded"

@@ -1,4 +1,4 @@
-"""What is true of the answer to any request, and of what the request did."""
+"""The properties of every answer, and of the effects of its request."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Fuzzer:
         got_request_exception.connect(self._note_failure)
 
     def request(self, data: bytes) -> None:
-        """Send what ``data`` says. Raises ``Finding``, or what came out of the application."""
+        """Send the requests in ``data``. Raises ``Finding``, and each exception of the application."""
         if self.sent_in_all % RENEWAL == RENEWAL - 1:
             self.demo.renew()
         self.sent_in_all += 1
@@ -108,7 +108,7 @@ class Fuzzer:
         elif path == "/oauth/introspect" and answer.json["active"]:
             require(answer.json["sub"] == self.demo.user_ids.get(sent.certificate), "somebody else's token is shown")
         elif path.startswith("/api/admin/grants/"):
-            require("carol" in sent.callers, "a grant by somebody who is no administrator")
+            require("carol" in sent.callers, "a grant by a user that is no administrator")
             said = answer.json
             if said["permission"] == TRANSFER:
                 (self._may_transfer.add if said["granted"] else self._may_transfer.discard)(said["principal"])

@@ -104,7 +104,7 @@ def _freshness(sent: Sent, choices: Choices, demo: Demo, user: str) -> None:
 def _changes(sent: Sent, choices: Choices, demo: Demo, user: str) -> None:
     """Change some headers: credentials in them may stay good, or be read otherwise."""
     for _ in range(choices.one((0, 0, 1, 1, 3))):
-        # The proxy's own word about the certificate is not changed: it decides what the request proves.
+        # The proxy's header about the certificate is not changed: it decides whether the request proves a user.
         names = {name for name in sent.environ if name.startswith("HTTP_")} - {"HTTP_X_SSL_CLIENT_VERIFY"}
         if not names:
             return

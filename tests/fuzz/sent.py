@@ -27,7 +27,7 @@ class Sent:
     is_by_token: bool = False
     #: The user of a session, which opens under the user's certificate only.
     session: str = ""
-    #: The user whose DPoP key has signed a good proof.
+    #: The user with the DPoP key that has signed a good proof.
     proof: str = ""
     is_signed: bool = False
     is_fresh: bool = False
@@ -61,7 +61,7 @@ class Sent:
 
 
 class Breaking(io.BytesIO):
-    """A body whose client hangs up."""
+    """A body of a client that hangs up."""
 
     def read(self, size: int | None = -1) -> bytes:
         found = super().read(size)

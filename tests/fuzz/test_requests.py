@@ -38,7 +38,7 @@ def test_no_request_is_a_5xx_or_somebody_else() -> None:
     tally: Counter[str] = Counter()
     for output in outputs:
         tally.update(json.loads(output.splitlines()[-1])["tally"])
-    # A fuzzer whose requests are all refused finds nothing.
+    # If every request is refused, the fuzzer finds nothing.
     assert tally["effects"] >= REQUESTS // 100
     assert sum(number for answer, number in tally.items() if answer.startswith("GET /api/whoami 2")) >= REQUESTS // 400
     assert min(tally[status] for status in ("400", "401", "403", "409")) >= REQUESTS // 100

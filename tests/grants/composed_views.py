@@ -1,4 +1,4 @@
-"""Views whose grant stands inside another permission class: ``A & HasGrant(...)``, ``A | HasGrant(...)``."""
+"""Views with a grant inside another permission class: ``A & HasGrant(...)``, ``A | HasGrant(...)``."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def token(user: User) -> tokens.AccessToken:
 def is_allowed(request: Any) -> bool:
     try:
         caller = caller_of(request)
-        with grants.authorize(caller.principals, MAKE, credentials=caller.conditions, clock=clock.now):
+        with grants.authorize(caller.principals, MAKE, conditions=caller.conditions, clock=clock.now):
             return True
     except PermissionDenied:
         return False

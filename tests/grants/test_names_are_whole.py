@@ -10,7 +10,7 @@ from django.db.models import CharField
 
 from securecore import clock
 from securecore.grants.query import effective
-from securecore.grants.query.user_tables import as_text
+from securecore.grants.query.auth_tables import as_text
 
 pytestmark = pytest.mark.django_db
 LONG = "a" * 300

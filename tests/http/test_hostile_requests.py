@@ -88,7 +88,7 @@ def test_a_body_is_read_up_to_the_limit_of_the_project(
 
 
 class HangingUp(io.BytesIO):
-    """A body whose client closes the connection before it has sent anything."""
+    """A body of a client that closes the connection before it has sent anything."""
 
     def read(self, size: int | None = -1) -> bytes:
         raise ConnectionResetError

@@ -54,7 +54,7 @@ def whoami(headers: dict[str, str], **peer: str) -> Any:
 
 
 def with_plus(issue: Callable[[], Issued]) -> Issued:
-    """A certificate whose base64 has all three safe characters. Some certificates lack ``+``, ``/`` or padding."""
+    """A certificate with all three safe characters in its base64. Some certificates lack ``+``, ``/`` or padding."""
     return next(each for each in (issue() for _ in range(200)) if set("+/=") <= set(each.base64))
 
 

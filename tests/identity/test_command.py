@@ -78,10 +78,10 @@ class TestEnroll:
         run("enroll", "alice", "--match", "public-key", "--value", certificate.key_thumbprint)
         assert caller.user_of_certificate(certificate) == alice
 
-    def test_enroll_admits_what_waits(self, hyphened: Issued, alice: User, settings: Any, now: dt.datetime) -> None:
+    def test_enroll_admits_a_pending_certificate(self, hyphened: Issued, alice: User, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5}
         certificate = parse_pem(hyphened.pem)
-        assert present(certificate=certificate, now=now)
+        assert present(certificate=certificate)
         [waiting] = run("list", "--pending")
         assert waiting[2:4] == ["pending", "-"]
         run("enroll", "alice", waiting[0])

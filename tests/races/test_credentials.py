@@ -168,9 +168,9 @@ class TestEveryRevocation:
         assert caller.pay() == 201
 
 
-@pytest.mark.parametrize("what", ["the token of a user", "the token of a client", "its user's", "its client's"])
+@pytest.mark.parametrize("revoked", ["the token of a user", "the token of a client", "its user's", "its client's"])
 def test_a_token_of_a_user_s_own_client_is_waited_for(
-    mtls_client: Any, enrolled: Any, settings: Any, what: str
+    mtls_client: Any, enrolled: Any, settings: Any, revoked: str
 ) -> None:
     """Its caller holds nothing of ``service:NAME``, and enters the gate of that name."""
     settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
@@ -188,9 +188,9 @@ def test_a_token_of_a_user_s_own_client_is_waited_for(
     Stop.next_at("inside")
     paying = Thread(caller.pay)
     assert Stop.reached.wait(30)
-    revoking = Thread(lambda: OF_TOKENS[what](caller))
+    revoking = Thread(lambda: OF_TOKENS[revoked](caller))
     try:
-        wait_until_blocked(1, what)
+        wait_until_blocked(1, revoked)
         assert revoking.is_alive()
     finally:
         Stop.go.set()
@@ -209,7 +209,7 @@ class TestSignatureKey:
             before = effects()
 
             def work(signed: Any = signed) -> None:
-                grants.decide(principal_of(user), MAKE, credentials=signed, clock=clock.now).require()
+                grants.decide(principal_of(user), MAKE, conditions=signed, clock=clock.now).require()
                 make_effect()
 
             if order == "effect first":
@@ -223,7 +223,7 @@ class TestSignatureKey:
                 assert revoke_signature_key(order)
             with (
                 pytest.raises(PermissionDenied),
-                authorize(principal_of(user), MAKE, credentials=signed, clock=clock.now),
+                authorize(principal_of(user), MAKE, conditions=signed, clock=clock.now),
             ):
                 make_effect()
         assert not SignatureKey.objects.filter(revoked_at=None).exists()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from securecore import clock
 from securecore.events import CertificatePending
 from securecore.identity import Certificate, parse_pem, present
 from tests.events.recorder import of_kind, recorded
@@ -35,6 +34,6 @@ def test_one_that_comes_many_times_at_once_is_kept_once(run_together: Any, ca: A
     settings.SECURECORE = {**settings.SECURECORE, "PENDING_CERTIFICATES": 5, "LOCK_TIMEOUT": 30.0}
     for number in range(3):
         certificate = parse_pem(ca.issue(f"new {number}").pem)
-        kept = run_together(AT_ONCE, lambda _, one=certificate: present(certificate=one, now=clock.now()))
+        kept = run_together(AT_ONCE, lambda _, one=certificate: present(certificate=one))
         assert Counter(kept) == {True: 1, False: AT_ONCE - 1}
         assert Certificate.objects.count() == number + 1

@@ -76,7 +76,7 @@ def alg_of(jws: Any) -> Any:
 
 
 def signature_accepted(jwk: dict[str, Any], jws: str) -> bool:
-    """Return securecore's verdict on key, algorithm and signature, whose payload is no set of claims."""
+    """Return securecore's verdict on key, algorithm and signature of a payload that is no set of claims."""
     algorithm, (signing_input, _, signature) = alg_of(jws), jws.rpartition(".")
     try:
         raw, _ = from_base64url(signature), from_base64url(signing_input.partition(".")[2])

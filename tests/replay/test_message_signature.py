@@ -81,9 +81,9 @@ class Test2_1_FieldComponents:
 
 
 class Test2_2_DerivedComponents:
-    @pytest.mark.parametrize(("other", "what"), [("PUT", "method"), ("https://api.example/v1/orders?urgent=2", "url")])
-    def test_2_2_derived_components_the_request_must_be_the_one_that_was_signed(self, other: str, what: str) -> None:
-        assert refused(replace(signed(), **{what: other})) == "signature-invalid"  # type: ignore[arg-type]
+    @pytest.mark.parametrize(("other", "field"), [("PUT", "method"), ("https://api.example/v1/orders?urgent=2", "url")])
+    def test_2_2_derived_components_the_request_must_be_the_one_that_was_signed(self, other: str, field: str) -> None:
+        assert refused(replace(signed(), **{field: other})) == "signature-invalid"  # type: ignore[arg-type]
 
     def test_2_2_derived_components_2_2_3_authority_is_lower_case_without_a_default_port(self) -> None:
         for url in ("https://API.example:443/", "https://api.example/"):

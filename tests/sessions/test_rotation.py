@@ -197,8 +197,8 @@ class TestInFlight:
         assert user_of(alice) == "alice"
 
     def test_in_flight_of_before_the_login_is_nobody_and_keeps_the_cookie(self, mtls_client: Clients) -> None:
-        """An attacker who planted the id before the login knows it. Without certificates the server cannot tell the two
-        apart.
+        """An attacker planted the id before the login, so the attacker knows it. Without certificates the server cannot
+        tell the two apart.
         """
         victim, attacker = mtls_client(None), mtls_client(None)
         User.objects.create_user("dave", password="secret")

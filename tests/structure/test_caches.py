@@ -13,7 +13,7 @@ from tests.support.tree import files, relative
 #: Values of these are str, bytes, int, datetime, tuple or frozenset, or a frozen dataclass of such values.
 IMMUTABLE = {
     "grants/authorization.py:_groups": "a frozenset of names; the check reads them again behind the gate",
-    "identity/encodings.py:parsed": "ClientCertificate and x509.Certificate: what the key says, parsed",
+    "identity/encodings.py:parsed": "ClientCertificate and x509.Certificate: the parsed form of the key",
     "sessions/signatures.py:_payloads": "bytes; each session decodes them into objects of its own",
     "tokens/access.py:_good": "AccessToken: what the signed bytes say; whether its key is stored is read each time",
     "tokens/keys.py:_known": "SigningKey; whether this database stores it is read each time",
@@ -23,8 +23,8 @@ IMMUTABLE = {
     "http/sessions/session_user.py:_is_ours": "bool",
     "database/rows.py:_claim_sql": "str",
     "database/rows.py:_update_sql": "str",
-    "grants/query/user_tables.py:_groups": "str",
-    "grants/query/user_tables.py:_permissions": "str",
+    "grants/query/auth_tables.py:_groups": "str",
+    "grants/query/auth_tables.py:_permissions": "str",
     "grants/query/caller_state.py:_active_users": "str",
     "grants/principals.py:_relatives": "models and their labels",
     "http/authorization/granted_view.py:_require_known_names": "None",

@@ -59,7 +59,7 @@ def test_every_check_has_an_id_of_its_own() -> None:
 
 
 def rows_of(page: str) -> list[list[str]]:
-    """Return the cells of each row of the manual's tables whose first cell is one name in backticks."""
+    """Return the cells of each row with one name in backticks first, in the tables of a page of the manual."""
     lines = (ROOT / "docs" / page).read_text().splitlines()
     return [[cell.strip() for cell in line.split(" | ")] for line in lines if re.match(r"\| `[\w.]+` \|", line)]
 

@@ -1,5 +1,5 @@
-"""Tokens that were obtained under a certificate end with it, whatever their binding and the certificate that presents
-them.
+"""Tokens that were obtained under a certificate end with it, also if they are bound to another key or presented under
+another certificate.
 """
 
 from __future__ import annotations

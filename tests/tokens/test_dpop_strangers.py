@@ -87,7 +87,7 @@ class TestStranger:
         assert len(verifications) == 0
 
     def test_stranger_with_somebody_s_token_costs_no_row(self, mtls_client: Clients, token: str) -> None:
-        """An attacker who saw the token does not have its key."""
+        """An attacker that saw the token does not have its key."""
         before = rows()
         for path in PATHS:
             for method in ("GET", "POST"):

@@ -204,10 +204,12 @@ class TestError:
         assert error_of(answer) == (401, "invalid_client")
 
     @pytest.mark.parametrize("body", [CLIENT_CREDENTIALS, CERTIFICATE, f"{REFRESH}&refresh_token=x"])
-    @pytest.mark.parametrize("who", ["nobody", "unknown", "deactivated"])
-    def test_error_of_who_is_no_client(self, mtls_client: Clients, ca: Authority, who: str, body: str) -> None:
-        client = mtls_client("alice" if who == "deactivated" else None)
-        if who == "unknown":
+    @pytest.mark.parametrize("caller", ["nobody", "unknown", "deactivated"])
+    def test_error_of_a_caller_that_is_no_client(
+        self, mtls_client: Clients, ca: Authority, caller: str, body: str
+    ) -> None:
+        client = mtls_client("alice" if caller == "deactivated" else None)
+        if caller == "unknown":
             client = MutualTLSClient(ca.issue("alice"))
         User.objects.update(is_active=False)
         assert error_of(post(client, body)) == (401, "invalid_client")

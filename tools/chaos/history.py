@@ -14,7 +14,7 @@ from typing import Any, Self
 class History:
     """Append events to ``path`` from any number of threads.
 
-    The member ``what`` of a line names the event, ``at`` the second of the run.
+    In each line ``what`` is the event, and ``at`` is the second of the run.
     """
 
     def __init__(self, path: Path) -> None:

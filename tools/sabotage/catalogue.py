@@ -8,7 +8,7 @@ An entry names a definition and a change inside it, for example::
     [[sabotage]]
     name = "grants: a check takes no gate"
     promise = "after a revocation returned no effect commits under it"
-    within = "authorization._decided"
+    within = "authorization.decide_all"
     replace = "gate.enter(names)"
     by = "None"
     test = "tests/races/test_races.py::TestGrantRevokedUnderLoad::test_grant_revoked_under_load_is_never_outrun"

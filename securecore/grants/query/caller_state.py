@@ -8,7 +8,7 @@ imports none of them. The first statement, which locks, is in ``gate``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -21,43 +21,39 @@ from securecore.database.functions import BoundFunction, Function
 from securecore.database.statements import Rows
 from securecore.grants.principals import user_key
 from securecore.grants.query import effective
+from securecore.grants.query.auth_tables import EVERYTHING
 from securecore.grants.query.effective import EffectiveGrant
-from securecore.grants.query.user_tables import EVERYTHING
 
 
 class Condition(NamedTuple):
-    """The end of a kind of credential: the code of the refusal, the SQL condition, and the types of its parameters."""
+    """The condition that a credential of one kind has ended, in SQL: this package knows neither tokens nor sessions.
 
-    refusal: str
-    ended: str
-    types: tuple[tuple[str, str], ...]
-
-
-#: The SQL types of the parameters, beside those of the credentials and of the user's key.
-TYPES = {"sc_names": "text[]", "sc_permissions": "text[]", "now": "timestamptz"}
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """The session, token or key that authenticated a request, as the condition that it has ended.
-
-    If the condition holds, a check of that request allows nothing. ``ended`` is the condition in SQL, with
-    ``parameters`` and perhaps ``%(now)s``: this package knows neither tokens nor sessions. The check also enters
-    ``gates``: a revocation of this credential closes them beside the gates of the caller's own names. Example: for a
-    token the check also enters the gate of the certificate under which the token was obtained.
+    ``ended`` names the parameters in ``types``, and perhaps ``%(now)s``.
     """
 
     #: The reason of the refusal: ``session-ended``, ``token-revoked`` or ``signature-key-revoked``.
     refusal: str
     ended: str
-    parameters: tuple[tuple[str, Any], ...]
-    gates: tuple[str, ...] = ()
     #: The SQL type of each parameter.
-    types: tuple[tuple[str, str], ...] = ()
+    types: tuple[tuple[str, str], ...]
 
-    @property
-    def condition(self) -> Condition:
-        return Condition(self.refusal, self.ended, self.types)
+
+#: The SQL types of the parameters, beside those of the conditions and of the user's key.
+TYPES = {"sc_names": "text[]", "sc_permissions": "text[]", "now": "timestamptz"}
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCondition:
+    """A condition with the values of its parameters: one session, token or key, which authenticated a request.
+
+    If the condition holds, a check of that request allows nothing. The check also enters ``gates``: a revocation of
+    this credential closes them beside the gates of the caller's own names. Example: for a token the check also enters
+    the gate of the certificate under which the token was obtained.
+    """
+
+    condition: Condition
+    parameters: Mapping[str, Any]
+    gates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +68,10 @@ class CallerState:
 
 
 def read(
-    names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
+    names: Sequence[str], permissions: Sequence[str], conditions: Sequence[BoundCondition] = (), *, now: dt.datetime
 ) -> CallerState:
-    """Query the state of the caller with these own names and ``credentials``, and its grants of ``permissions``."""
-    return state(query(names, permissions, credentials, now=now).rows(database.connection()), now=now)
+    """Query the state of the caller with these own names and ``conditions``, and its grants of ``permissions``."""
+    return state(query(names, permissions, conditions, now=now).rows(database.connection()), now=now)
 
 
 def state(rows: Rows, *, now: dt.datetime) -> CallerState:
@@ -85,9 +81,9 @@ def state(rows: Rows, *, now: dt.datetime) -> CallerState:
 
 
 def query(
-    names: Sequence[str], permissions: Sequence[str], credentials: Sequence[Credential] = (), *, now: dt.datetime
+    names: Sequence[str], permissions: Sequence[str], conditions: Sequence[BoundCondition] = (), *, now: dt.datetime
 ) -> BoundFunction:
-    """Return the bound query whose rows ``state`` reads. It may run after ``now``, behind the wait for the gate."""
+    """Return the bound query for ``state``. It may run after ``now``, behind the wait for the gate."""
     connection = database.connection()
     key = user_key(names)
     given = {
@@ -95,14 +91,14 @@ def query(
         "sc_permissions": array_parameter((*permissions, EVERYTHING), connection),
         "sc_user": None if key is None else get_user_model()._meta.pk.get_db_prep_value(key, connection),
     }
-    for credential in credentials:
-        given |= dict(credential.parameters)
-    function = function_of(tuple(credential.condition for credential in credentials))
+    for bound in conditions:
+        given |= bound.parameters
+    function = function_of(tuple(bound.condition for bound in conditions))
     return function.bind(given | effective.parameters(now, connection))
 
 
 def function_of(conditions: tuple[Condition, ...]) -> Function:
-    """Return the query for callers with credentials of these conditions."""
+    """Return the query for callers with these conditions."""
     return _function(conditions, effective.surroundings())
 
 

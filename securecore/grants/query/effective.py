@@ -27,8 +27,8 @@ from securecore.database.statements import Statement
 from securecore.grants.live import is_live, live_sql, not_ended_sql
 from securecore.grants.models import ROLE
 from securecore.grants.principals import Target
-from securecore.grants.query import user_tables
-from securecore.grants.query.user_tables import EVERYTHING
+from securecore.grants.query import auth_tables
+from securecore.grants.query.auth_tables import EVERYTHING
 
 _COLUMNS = (
     "id",
@@ -113,13 +113,13 @@ def effective_sql(*, names: str, user: str, permissions: str = "", bounds: bool 
     if bounds:
         of_role += "".join(f", {table}.{column} AS {table}_{column}" for table in "gr" for column in _BOUNDS)
     live = not_ended_sql if bounds else live_sql
-    base = " UNION ALL ".join(filter(None, [names, user_tables.groups_sql(user)]))
+    base = " UNION ALL ".join(filter(None, [names, auth_tables.groups_sql(user)]))
     ours = (
         f"SELECT n.name, {of_name}, {of_role} FROM ({base}) n "  # noqa: S608
         f"LEFT JOIN securecore_grant g ON g.principal = n.name AND {live('g')} AND {_names_one('g')} "
         f"AND ({among['g']} OR {_is_role('g')}) {_of_role_sql()} AND {live('r')} AND {_names_one('r')} AND {among['r']}"
     )
-    django = user_tables.permissions_sql(user) if settings.DJANGO_PERMISSIONS else ""
+    django = auth_tables.permissions_sql(user) if settings.DJANGO_PERMISSIONS else ""
     if not django:
         return ours
     nulls = ", NULL" * (_WIDTH + 2 * len(_BOUNDS) * bounds)
@@ -147,18 +147,18 @@ def granted_sql(*, names: Sequence[str], user: str, more: str = "") -> str:
     """
     is_postgresql = database.connection().vendor == "postgresql"
     columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
-    selects = [*(f"SELECT CAST({name} AS varchar)" for name in names), more, user_tables.groups_sql(user)]
+    selects = [*(f"SELECT CAST({name} AS varchar)" for name in names), more, auth_tables.groups_sql(user)]
     among = f"IN ({' UNION ALL '.join(filter(None, selects))})"
     own = ", ".join(names)
     if is_postgresql:  # one scan of the index instead of a join
-        arrays = [f"ARRAY({select})" for select in (more, user_tables.groups_sql(user)) if select]
+        arrays = [f"ARRAY({select})" for select in (more, auth_tables.groups_sql(user)) if select]
         among = f"= ANY(CAST({' || '.join([f'ARRAY[{own}]', *arrays])} AS varchar[]))"
     rows = (
         f"SELECT {', '.join(f'{column} AS granted{index}' for index, column in enumerate(columns))} "  # noqa: S608
         f"FROM securecore_grant g {_of_role_sql()} AND {live_sql('r')} AND {_names_one('r')} "
         f"WHERE g.principal {among} AND {live_sql('g')} AND {_names_one('g')}"
     )
-    if settings.DJANGO_PERMISSIONS and (django := user_tables.permissions_sql(user)):
+    if settings.DJANGO_PERMISSIONS and (django := auth_tables.permissions_sql(user)):
         deciding = ", ".join(f"d.{column}" for column in _DECIDING)
         nulls = ", NULL" * len(_DECIDING)
         rows += f" UNION ALL SELECT 'user', {deciding}{nulls} FROM ({django}) d"  # noqa: S608

@@ -9,7 +9,7 @@ from django.apps import apps
 
 from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE
-from securecore.grants.query.user_tables import Through, as_text, through
+from securecore.grants.query.auth_tables import Through, as_text, through
 from securecore.grants.triggers.dialect import Dialect
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from django.contrib.auth import get_user_model
 
 from securecore.grants.live import not_revoked_sql
-from securecore.grants.query.user_tables import Through, as_text, through
+from securecore.grants.query.auth_tables import Through, as_text, through
 from securecore.grants.triggers.conditions import Conditions
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Event, Rule
 from securecore.grants.triggers.jobs import Jobs, group_key

@@ -69,7 +69,7 @@ def require_grants(owner: str, grants: object) -> None:
 def unnamed_actions(view: type[APIView], grants: Grants, actions: Actions) -> list[str]:
     """Return the actions of a route that are always refused, because no permission is known for them.
 
-    The caller passes a view whose permission classes contain no ``HasGrant``. For a view that overrides
+    The caller passes a view without ``HasGrant`` in its permission classes. For a view that overrides
     ``get_permissions`` the permissions are known only at the first request, so the result is empty.
     """
     if view.get_permissions is not APIView.get_permissions:

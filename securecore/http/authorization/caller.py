@@ -12,13 +12,21 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from securecore import digests, identity
-from securecore.caller import Caller, PresentedCredentials
+from securecore.caller import Caller
 from securecore.caller.credential_table import Choice
 from securecore.errors import AuthenticationRequired
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
-from securecore.http.request import AnyRequest, SecureRequest, User, certificate_of, django_request, state_of
+from securecore.http.request import (
+    AnyRequest,
+    SecureRequest,
+    User,
+    certificate_of,
+    credentials_of,
+    django_request,
+    state_of,
+)
 from securecore.identity import ClientCertificate
 from securecore.sessions import SessionStore, record_id
 from securecore.tokens import AccessToken
@@ -27,9 +35,9 @@ from securecore.tokens import AccessToken
 def caller_of(request: AnyRequest) -> Caller:
     """Return the caller of a Django or REST framework request, with the credential that authenticated it.
 
-    The principals are those of the user, of the registered client whose access token authenticated the request, and of
-    the client certificate. A certificate that is enrolled for nobody acts by itself in a plain Django view only: in a
-    REST framework view some class must accept the caller, and no class accepts such a certificate.
+    The principals are those of the user, of the client certificate, and of the registered client of the access token
+    that authenticated the request. A certificate that is enrolled for nobody acts by itself in a plain Django view
+    only: in a REST framework view some class must accept the caller, and no class accepts such a certificate.
 
     Raises ``AuthenticationRequired`` (401) for a request without a caller, and ``CredentialsConflict`` if a class of
     another package authenticated one user and the certificate or session belongs to another user.
@@ -58,15 +66,12 @@ def choice_of(request: AnyRequest) -> Choice:
     ``dispatch``, a token counts too, because a class of the view may accept the token later. Raises ``InvalidToken``
     and ``CredentialsConflict``.
     """
-    return _choice(request, django_request(request))
-
-
-def _choice(request: AnyRequest, of_django: SecureRequest) -> Choice:
+    of_django = django_request(request)
     if not isinstance(request, Request):
         return choose(of_django, own_token(of_django))
     token = None
-    is_by_session = isinstance(request.successful_authenticator, SessionAuthentication)
-    if request.user.is_authenticated and not is_by_session and not isinstance(request.auth, ClientCertificate):
+    is_by_token = not _is_by_session_class(request) and not isinstance(request.auth, ClientCertificate)
+    if request.user.is_authenticated and is_by_token:
         token = accepted_token(of_django, request.user, request.auth)
     return choose(of_django, token)
 
@@ -80,7 +85,7 @@ def nonce_scope(request: AnyRequest) -> str:
     of_django = django_request(request)
     if _holds_unjudged_token(request, of_django):
         return f"token:{digests.record_id('nonce scope', authorization_of(of_django).value)}"
-    choice, certificate = _choice(request, of_django), of_django.client_certificate
+    choice, certificate = choice_of(request), of_django.client_certificate
     if certificate is not None and choice.certificate_vouches:
         return f"x5t#S256:{certificate.thumbprint}"
     return choice.credential.user or "anonymous" if choice.credential else "anonymous"
@@ -89,7 +94,7 @@ def nonce_scope(request: AnyRequest) -> str:
 def is_signed_by_certificate(request: AnyRequest) -> bool:
     """Return whether a signature by the key of the request's client certificate is a signature of the caller."""
     of_django = django_request(request)
-    choice = _choice(request, of_django)
+    choice = choice_of(request)
     if _holds_unjudged_token(request, of_django) and of_django.credentials.certificate_is_nobodys():
         return False  # if a class of the view accepts the token, the token's user is the caller
     return choice.certificate_is_the_callers
@@ -98,12 +103,15 @@ def is_signed_by_certificate(request: AnyRequest) -> bool:
 def certificate_user_now(request: SecureRequest) -> User | None:
     """Return ``request.certificate_user``, read from the database again if it comes from a lease.
 
-    Use this function in a view that issues a session or a token, which lives longer than the request. Raises
-    ``CertificateRevoked``.
+    Use this function in a view that issues a session or a token, which lives longer than the request. Returns None if
+    ``ClientCertificateMiddleware`` has not run. Raises ``CertificateRevoked``.
     """
-    if request.credentials.is_leased:
-        request.credentials.renew()
-        request.certificate_user = request.credentials.user_of_certificate()
+    credentials = credentials_of(request)
+    if credentials is None:
+        return None
+    if credentials.is_leased:
+        credentials.renew()
+        request.certificate_user = credentials.user_of_certificate()
     return request.certificate_user
 
 
@@ -117,7 +125,7 @@ def _user(request: AnyRequest, of_django: SecureRequest) -> User | None:
     if not isinstance(request, Request):
         user = user if user.is_authenticated else of_django.certificate_user
     elif user is not None and user.is_authenticated:
-        _choice(request, of_django)  # for its refusals
+        choice_of(request)  # for its refusals
     return user if user is not None and user.is_authenticated else None
 
 
@@ -128,9 +136,9 @@ def _certificates(request: SecureRequest) -> tuple[str, ...]:
 
 def _token_of_plain_view(request: AnyRequest) -> AccessToken | None:
     """Return the access token of a Django request, which a class of the view may accept behind the gate."""
-    credentials: PresentedCredentials | None = (
-        None if isinstance(request, Request) else getattr(request, "credentials", None)
-    )
+    if isinstance(request, Request):
+        return None
+    credentials = credentials_of(request)
     return credentials.token if credentials is not None else None
 
 
@@ -139,11 +147,13 @@ def _session(request: AnyRequest) -> tuple[UUID, Any] | None:
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
         return None
-    if isinstance(request, Request):
-        is_by_session = isinstance(request.successful_authenticator, SessionAuthentication)
-    else:  # in a plain Django view only the session sets request.user
-        is_by_session = request.user.is_authenticated
+    # In a plain Django view only the session sets request.user.
+    is_by_session = _is_by_session_class(request) if isinstance(request, Request) else request.user.is_authenticated
     return (record_id(session.session_key or ""), request.user.pk) if is_by_session else None
+
+
+def _is_by_session_class(request: Request) -> bool:
+    return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def _holds_unjudged_token(request: AnyRequest, of_django: SecureRequest) -> bool:

@@ -15,7 +15,7 @@ from securecore.caller.credential_table import Choice, ProvenCredential
 from securecore.errors import CredentialsConflict, InvalidDPoPProof, InvalidToken, UseDPoPNonce
 from securecore.http.authorization.header import CHALLENGES, DPOP, authorization_of, challenged
 from securecore.http.freshness.dpop import proof_for_token
-from securecore.http.request import AnyUser, SecureRequest, User
+from securecore.http.request import AnyUser, SecureRequest, User, certificate_of
 from securecore.http.sessions.session_user import session_user, user_beside
 from securecore.sessions import SessionStore
 from securecore.tokens import AccessToken, simplejwt
@@ -31,10 +31,8 @@ def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
     section 3).
     """
     token, certificate = request.credentials.good_token(), request.client_certificate
-    # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
-    # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError. The comparison also
-    # refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
-    if certificate is None or token.binding != f"x5t#S256:{certificate.thumbprint}":
+    # This also refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
+    if certificate is None or not token.is_bound_to_certificate(certificate.thumbprint):
         raise InvalidToken
     return request.credentials.user_of_token(), token
 
@@ -118,7 +116,7 @@ def _is_bound_session(request: SecureRequest) -> bool:
 
 
 def _certificate(request: SecureRequest) -> ProvenCredential | None:
-    if getattr(request, "client_certificate", None) is None:
+    if certificate_of(request) is None:
         return None
     is_nobodys = request.credentials.certificate_is_nobodys()
     return ProvenCredential.of(credential_table.CERTIFICATE, request.certificate_user, is_nobodys=is_nobodys)

@@ -179,8 +179,7 @@ class GrantedView:
         # The gates are entered here and not in the handler. @idempotent may run the handler in a savepoint, and a
         # rollback to that savepoint would release a gate that was entered in it.
         if caller is not None:
-            conditions = caller.conditions
-            self._judge = grants.judge(caller.principals, permissions, credentials=conditions, clock=clock.now)
+            self._judge = grants.judge(caller.principals, permissions, conditions=caller.conditions, clock=clock.now)
 
     def _caller(self, request: Request) -> Caller:
         view: Any = self
@@ -193,7 +192,7 @@ class GrantedView:
         if self._judge is not None and request.method == self._method and self._judge.knows(permission):
             return self._judge.decide(permission, obj)
         caller = caller_of(request)
-        return grants.decide(caller.principals, permission, obj, credentials=caller.conditions, clock=clock.now)
+        return grants.decide(caller.principals, permission, obj, conditions=caller.conditions, clock=clock.now)
 
     def _named(self, request: Request) -> str | None:
         """Return the permission that ``grants`` names for this action, or None.

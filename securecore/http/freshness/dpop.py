@@ -68,7 +68,7 @@ class PresentedProof:
     def _is_of(self, token: AccessToken) -> bool:
         """Return whether the key of the token has made the proof."""
         proof = self.verified()
-        return proof is not None and token.binding == f"jkt:{proof.jkt}"
+        return proof is not None and token.is_bound_to_key(proof.jkt)
 
     @cached_property
     def _verified(self) -> dpop.Proof | InvalidDPoPProof | UseDPoPNonce | None:
@@ -113,9 +113,7 @@ def proof_for_token(request: SecureRequest) -> None:
     proof = request.dpop_proof.verified()
     if proof is None:
         raise InvalidDPoPProof
-    # A plain comparison: a thumbprint is no secret, so the duration reveals nothing. The token's binding may be any
-    # string, also one with lone surrogates, for which hmac.compare_digest would raise TypeError.
-    if token.binding != f"jkt:{proof.jkt}":
+    if not token.is_bound_to_key(proof.jkt):
         raise InvalidToken
     request.credentials.user_of_token()
     request.dpop_proof.claimed()

@@ -122,7 +122,7 @@ def _claim_and_run_joined(keyed: KeyedRequest) -> HttpResponse:
 
 
 def _require_effects(response: HttpResponse) -> None:
-    """Raise ``Misuse`` for a success whose effects are marked for rollback.
+    """Raise ``Misuse`` if the effects of a success are marked for rollback.
 
     Otherwise each repeat of the key would get a success response without the effect.
     """

@@ -35,7 +35,7 @@ _NOT_STORED |= {"authentication-info", "content-length", "keep-alive", "server",
 
 @dataclass(frozen=True)
 class KeyedRequest:
-    """One request whose handler runs under a key. ``api_view`` is the handler's REST framework view, or None."""
+    """One request to a handler that runs under a key. ``api_view`` is the handler's REST framework view, or None."""
 
     policy: Policy
     request: AnyRequest

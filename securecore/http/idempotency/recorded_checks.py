@@ -48,7 +48,7 @@ class RecordedChecks:
         self._permissions[permission, *object_of(obj)] = None
 
     def note_object(self, obj: object, lookup: Lookup) -> None:
-        """Record an object whose permissions were checked and granted."""
+        """Record an object after the check of its permissions has passed."""
         is_row = isinstance(obj, Model) and obj.pk is not None
         name = object_of(obj) if is_row else ("", "")
         self._objects[name] = self._objects.get(name, False) if lookup is False else lookup

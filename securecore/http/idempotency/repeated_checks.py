@@ -34,7 +34,7 @@ def repeat_checks(headers: Mapping[str, str], request: AnyRequest, api_view: API
         if permissions:
             checks = [(permission, target_named(kind, key)) for permission, kind, key in permissions]
             caller = caller_of(request)
-            decisions = grants.decide_all(caller.principals, checks, credentials=caller.conditions, clock=clock.now)
+            decisions = grants.decide_all(caller.principals, checks, conditions=caller.conditions, clock=clock.now)
             for decision in decisions:
                 decision.require()
         for kind, key, lookup in objects:

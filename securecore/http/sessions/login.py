@@ -27,8 +27,7 @@ def login(request: HttpRequest, user: User, backend: str | None = None) -> None:
     Raises ``CredentialsRefused`` (401) if the request's certificate is enrolled for another user,
     ``Busy`` (503) if other logins of the user hold the lock for too long.
     """
-    of_django = django_request(request)
-    owner = certificate_user_now(of_django) if hasattr(of_django, "credentials") else None
+    owner = certificate_user_now(django_request(request))
     if owner is not None and owner.pk != user.pk:
         raise CredentialsRefused
     django_login(request, user, backend)

@@ -13,7 +13,7 @@ from django.utils.crypto import constant_time_compare
 
 from securecore.caller import PresentedCredentials
 from securecore.conf import django_settings
-from securecore.http.request import AnyUser, SecureRequest, User
+from securecore.http.request import AnyUser, SecureRequest, User, credentials_of
 from securecore.sessions import SessionStore
 from securecore.sessions.statements import SessionRow
 
@@ -32,7 +32,7 @@ def session_user(request: SecureRequest) -> AnyUser:
     change of the password or the secret key.
     """
     session = request.session
-    credentials: PresentedCredentials | None = getattr(request, "credentials", None)
+    credentials = credentials_of(request)
     if credentials is None or not isinstance(session, SessionStore):
         return get_user(request)
     user: User | None = credentials.user_of_session()
@@ -52,7 +52,7 @@ def user_beside(request: SecureRequest) -> User | None:
     """
     session = getattr(request, "session", None)
     if isinstance(session, SessionStore):
-        credentials: PresentedCredentials | None = getattr(request, "credentials", None)
+        credentials = credentials_of(request)
         row = credentials.session if credentials else None
         contents = _contents(session, row) if row and row.user_id is not None else {}
         if credentials is None or not contents:

@@ -43,7 +43,7 @@ class SessionUnknown(Refused):
 
 @idempotency_exempt  # cookies are never stored with a response, so a replayed login would open no session
 class PrivateView(APIView):
-    """A view whose responses no cache may keep."""
+    """A view with responses that no cache may keep."""
 
     def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
         add_never_cache_headers(response)

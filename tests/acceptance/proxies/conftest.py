@@ -18,7 +18,7 @@ from tests.acceptance.proxies.edge import Edge, Ground
 
 collect_ignore_glob = ["test_*.py"] if os.environ.get("TEST_DATABASE_URL") else []
 
-#: Users whose certificates a test revokes while it runs, one for each edge.
+#: Users with a certificate that a test revokes while it runs, one for each edge.
 EDGES = ("nginx", "nginx-that-resumes", "haproxy", "caddy", "traefik", "envoy", "gunicorn", "signing")
 REVOKED_MEANWHILE = [f"{edge}-{how}" for edge in EDGES for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
 
@@ -35,7 +35,7 @@ call_command("securecore_certificates", "revoke", {pki!r} + "/revoked.pem")
 
 @pytest.fixture(scope="session")
 def ground() -> Iterator[Ground]:
-    # Not pytest's folders, whose names are long: a unix socket's path ends at 107 bytes.
+    # Not pytest's folders, which have long names: a unix socket's path ends at 107 bytes.
     with tempfile.TemporaryDirectory(prefix="edge-") as var:
         ground = Ground(Path(var))
         pki.prepare(ground.pki, now=clock.now())

@@ -1,4 +1,4 @@
-"""SQL fragments over Django's own tables: the principal of a user, its groups and its permissions.
+"""SQL fragments over the tables of ``django.contrib.auth``: the principal of a user, its groups and its permissions.
 
 Other modules compose statements of these fragments. The functions work with every user model; ``user`` is the SQL
 expression of the user's primary key. ``caller.user_table`` has the columns of the user model itself.
