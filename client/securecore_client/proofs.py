@@ -89,9 +89,17 @@ class MessageSignature:
 
     @classmethod
     def of_certificate(cls, certificate: str | Path, key: PrivateKey | str | Path) -> MessageSignature:
-        """Sign with the key of the client certificate (a PEM file), which the service knows from the connection."""
+        """Sign with the key of the client certificate (a PEM file), which the service knows from the connection.
+
+        Raises ``ValueError`` if ``key`` is not the key of the certificate.
+        """
         loaded = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
-        return cls(key, thumbprint(loaded.public_bytes(Encoding.DER)))
+        signature = cls(key, thumbprint(loaded.public_bytes(Encoding.DER)))
+        if signature._key.public_key() != loaded.public_key():
+            raise ValueError(
+                f"The key is not that of the certificate {certificate}. Give the key file that belongs to it."
+            )
+        return signature
 
     def headers(self, request: Outgoing) -> dict[str, str]:
         added = {"Content-Digest": content_digest(request.body)} if request.body else {}

@@ -1,7 +1,7 @@
 """gunicorn 27 or newer ends TLS itself: SECURECORE = {"CERTIFICATE_SOURCE": "gunicorn"}, no proxy and no header.
 
-For services inside a cluster, where every peer is known. What faces the internet has a proxy in front, which takes slow
-clients and large requests off the application.
+For services inside a cluster, where every peer is known. A service that faces the internet has a proxy in front,
+which takes slow clients and large requests off the application.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ bind = ["0.0.0.0:8443"]
 certfile = "/etc/securecore/server.pem"
 keyfile = "/etc/securecore/server.key"
 ca_certs = "/etc/securecore/ca.pem"
-# Who shows no certificate is answered by the application. With CERT_NONE nobody would ever have one.
+# The application answers a client without a certificate. With CERT_NONE no client would ever have one.
 cert_reqs = ssl.CERT_OPTIONAL
 
 
 def ssl_context(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """What gunicorn has no setting for."""
+    """Return the TLS context with the options for which gunicorn has no setting."""
     context = default()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
@@ -41,7 +41,7 @@ threads = 8
 # X_SSL_Client_Verify and X-SSL-Client-Verify become one WSGI variable. A name with an underscore is dropped.
 header_map = "drop"
 forwarder_headers = ""
-# There is no proxy: nobody may say which scheme a request came by.
+# There is no proxy, so no peer may name the scheme of a request.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 

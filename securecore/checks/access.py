@@ -11,6 +11,7 @@ from securecore import conf, database, server_functions
 from securecore.caller import why_not_leased
 from securecore.conf import django_settings
 from securecore.http.authentication import OwnAuthentication
+from securecore.models import Grant
 
 _LONGEST_LEASE = 1_000
 _DJANGO_S = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -105,16 +106,17 @@ def e705_row_level_security(databases: Sequence[str] | None = None, **_: Any) ->
 def w706_functions(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Report missing functions: the plain statements do the same, but PostgreSQL plans them for each request.
 
-    The check queries the database, so it runs with ``manage.py check --database default`` only.
+    The check queries the database, so it runs with ``manage.py check --database default`` only. ``migrate`` runs it
+    too: on a new database there is nothing to report, since the same ``migrate`` creates tables and functions.
     """
     if conf.settings.DATABASE not in (databases or ()):
         return []
     missing = server_functions.missing()
-    if not missing:
+    if not missing or Grant._meta.db_table not in database.connection().introspection.table_names():
         return []
     return [
         Warning(
-            f"PostgreSQL plans the statements of every request anew: {len(missing)} functions are missing, for example "
+            f"PostgreSQL plans the statements of every request anew. Missing functions: {len(missing)}, for example "
             f"{missing[0]}.",
             hint="Run manage.py migrate with the settings of the service: it creates the functions whenever it ends. "
             "The role of the service needs the right to call them (GRANT EXECUTE).",

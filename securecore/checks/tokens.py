@@ -17,19 +17,20 @@ _LONGEST_LIFETIME = 900
 
 
 def e301_signing_keys(**_: Any) -> list[CheckMessage]:
-    if not conf.settings.TOKEN_SIGNING_KEYS:
-        return []
-    try:
-        keys.configured()
-    except (ValueError, TypeError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
-        return [
-            Error(
-                f"A signing key cannot be used: {error}",
-                hint="'private_key' must be an unencrypted PEM private key that fits 'alg'.",
-                id="securecore.E301",
+    found: list[CheckMessage] = []
+    for given in conf.settings.TOKEN_SIGNING_KEYS:
+        try:
+            keys.load_configured(given)
+        except (ValueError, TypeError, UnsupportedAlgorithm, jwt.PyJWTError) as error:
+            found.append(
+                Error(
+                    f"The signing key {given['kid']!r} cannot be used for {given['alg']}: {error}",
+                    hint="'private_key' must be an unencrypted PEM private key that fits 'alg': for ES256 make one by "
+                    "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256.",
+                    id="securecore.E301",
+                )
             )
-        ]
-    return []
+    return found
 
 
 def w302_token_lifetime(**_: Any) -> list[CheckMessage]:

@@ -86,8 +86,15 @@ def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def require_principal(principal: str) -> str:
     """Return ``principal`` if it can get grants. Raises ``Misuse``, and ``TextRefused`` (400)."""
-    storable(principal, longest=_LONGEST_PRINCIPAL)
-    if not principal.startswith(OWN + DERIVED) or principal.endswith(":") or not _NAME.fullmatch(principal):
+    is_text = isinstance(principal, str)
+    if is_text:
+        storable(principal, longest=_LONGEST_PRINCIPAL)
+    if (
+        not is_text
+        or not principal.startswith(OWN + DERIVED)
+        or principal.endswith(":")
+        or not _NAME.fullmatch(principal)
+    ):
         raise Misuse(
             f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
             f"or role()."

@@ -33,7 +33,7 @@ from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.permissions import late_gate, require_recent_authentication
 from securecore.http.request import AnyRequest, View, django_request
-from securecore.http.view_arguments import request_of, rest_view
+from securecore.http.view_arguments import request_of, require_function, rest_view
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
 
@@ -62,6 +62,8 @@ def requires(
     grants.require_permission(permission)
 
     def decorate(view: View) -> View:
+        on_class = f'write it on each handler, or @method_decorator(requires("{permission}"), name="dispatch")'
+        require_function(view, decorator="@requires", on_class=on_class)
         if iscoroutinefunction(view):
             raise Misuse("@requires needs a transaction, which Django has for synchronous views only: write def.")
 

@@ -112,6 +112,8 @@ def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
         return _problem(code=missing.code, status=response.status_code, title=missing.title)
     code = getattr(error, "default_code", "not-found" if response.status_code == 404 else "permission-denied")
     title = str(getattr(error, "default_detail", response.reason_phrase))
+    if "{" in title:  # a template such as 'Method "{method}" not allowed.', of which only ``error.detail`` is the text
+        title = response.reason_phrase
     problem = _problem(code=str(code).replace("_", "-"), status=response.status_code, title=title)
     if isinstance(error, exceptions.ValidationError):
         problem["errors"] = _writable(error.detail)

@@ -18,6 +18,12 @@ def request_of(arguments: tuple[object, ...]) -> tuple[object | None, HttpReques
     raise Misuse("This decorator goes on a view function, on a handler method, or with method_decorator on dispatch().")
 
 
+def require_function(view: object, *, decorator: str, on_class: str) -> None:
+    """Raise ``Misuse`` for a class, which would become a function without ``as_view()``. ``on_class`` is the remedy."""
+    if isinstance(view, type):
+        raise Misuse(f"{decorator} goes on a view function or on a handler method. For {view.__name__} {on_class}.")
+
+
 def rest_view(request: HttpRequest | Request, instance: object) -> APIView | None:
     """Return the REST framework view of ``request``, or None for a plain Django view.
 

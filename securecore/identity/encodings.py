@@ -1,8 +1,8 @@
 """Parse the certificates that proxies write into headers.
 
 Every function accepts hostile text. It returns a ``ClientCertificate`` (or a chain) or raises ``CertificateMalformed``
-(400) or, above ``MAX_BYTES``, ``CertificateTooLarge`` (431). No other exception leaves a function. Which
-header is trusted is decided in ``securecore.http``.
+(400) or, above ``MAX_BYTES``, ``CertificateTooLarge`` (431). No other exception leaves a function that gets a
+text. Which header is trusted is decided in ``securecore.http``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from securecore.caches import BoundedCache
-from securecore.errors import CertificateMalformed, CertificateTooLarge
+from securecore.errors import CertificateMalformed, CertificateTooLarge, Misuse
 from securecore.identity.certificates import ClientCertificate, read
 
 Chain = tuple[x509.Certificate, ...]
@@ -40,7 +40,9 @@ _PEMS = re.compile(rf"(?:{_BLOCK})+\s*", re.ASCII)
 
 
 def parse_pem(pem: str) -> ClientCertificate:
-    """Return the one certificate in ``pem``."""
+    """Return the one certificate in ``pem``. Raises ``Misuse`` for bytes, which no header contains."""
+    if not isinstance(pem, str):
+        raise Misuse('parse_pem() takes text: parse_pem(Path("alice.pem").read_text()).')
     return _refusing(_one_pem, pem)
 
 

@@ -150,9 +150,14 @@ def configured() -> dict[str, SigningKey]:
     given, known = _configured
     if given is not settings.TOKEN_SIGNING_KEYS:
         given = settings.TOKEN_SIGNING_KEYS
-        known = {key["kid"]: _load(key["kid"], key["alg"], key["private_key"]) for key in given}
+        known = {key["kid"]: load_configured(key) for key in given}
         _configured = given, known
     return known
+
+
+def load_configured(given: dict[str, str]) -> SigningKey:
+    """Decode one entry of ``TOKEN_SIGNING_KEYS``. Does not catch the exceptions of its decoding."""
+    return _load(given["kid"], given["alg"], given["private_key"])
 
 
 #: The last value of the setting and its decoded keys, because every request with a token needs them.

@@ -21,6 +21,7 @@ from psycopg import IsolationLevel
 
 from securecore.checks import EVERY_CHECK
 from securecore.checks.identity import e106_proxy_signature_keys
+from securecore.checks.tokens import e301_signing_keys
 from tests.replay.signing import public_pem
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
@@ -228,6 +229,13 @@ class TestSigningKeys:
         signing_keys.insert(place, {"kid": "another", "alg": algorithm, "private_key": key})
         securecore(TOKEN_SIGNING_KEYS=signing_keys)
         assert found() == ids
+
+    def test_signing_keys_that_cannot_be_used_are_named(self, securecore: Any) -> None:
+        given = [{"kid": kid, "alg": "RS256", "private_key": pem(P256)} for kid in ("first", "second")]
+        securecore(TOKEN_SIGNING_KEYS=given)
+        messages = [message.msg for message in e301_signing_keys()]
+        assert ["first" in messages[0], "second" in messages[1]] == [True, True]
+        assert all("RS256" in message for message in messages)
 
     def test_signing_keys_are_not_printed(self, securecore: Any) -> None:
         key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0IQ==\n-----END PRIVATE KEY-----\n"

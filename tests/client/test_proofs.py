@@ -97,6 +97,13 @@ class TestMessageSignature:
         call(signature).request("GET", "/")
         assert verified(script.received[0], script, alice.key).keyid == parse_pem(alice.pem).thumbprint
 
+    def test_key_of_another_certificate_is_refused(
+        self, tmp_path: Path, certificate_for: Callable[[str], Issued]
+    ) -> None:
+        (tmp_path / "alice.pem").write_text(certificate_for("alice").pem)
+        with pytest.raises(ValueError, match=r"alice\.pem"):
+            MessageSignature.of_certificate(tmp_path / "alice.pem", KEYS["P-256"])
+
 
 class TestDPoP:
     def verified(self, received: Received, script: Script, token: str | None, *, nonce: bool = False) -> Any:

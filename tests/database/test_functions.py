@@ -212,6 +212,17 @@ def test_a_missing_function_is_reported() -> None:
     assert server_functions.missing() == []
 
 
+def test_no_function_is_missing_before_the_first_migrate() -> None:
+    """The first ``migrate`` of a database runs this check, and then creates the tables and the functions."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA still_empty")
+            cursor.execute("SET LOCAL search_path TO still_empty")
+        assert server_functions.missing()
+        assert w706_functions(databases=["default"]) == []
+        transaction.set_rollback(True)
+
+
 def test_migrate_leaves_no_function_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """After ``migrate securecore zero`` there is nothing to select from."""
     nowhere = Function.of("test_nowhere", "SELECT 1 FROM nowhere", {})

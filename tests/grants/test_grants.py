@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.views import View
 
 from securecore import clock
 from securecore.errors import Misuse, PermissionDenied
 from securecore.events import GrantGiven, GrantRevoked, happened
 from securecore.grants import Gate, Grant, authorize, grant, principal_of, revoke
+from securecore.http.decorators import requires
 from securecore.revocation import disable_client, revoke_all_grants, revoke_grant
 from tests.events.recorder import recorded
 from tests.support.functions import without_functions
@@ -134,6 +136,10 @@ class TestGrant:
         revoke(principal=ALICE, permission=MAKE, now=now)
         assert Gate.objects.get(principal=ALICE).epoch == 2
 
+    def test_user_in_place_of_a_principal_teaches_the_call(self, now: Any) -> None:
+        with pytest.raises(Misuse, match="principal_of"):
+            grant(principal=User.objects.first(), permission=MAKE, now=now)  # type: ignore[arg-type]
+
 
 class TestRevokeGrant:
     def test_revoke_grant_holds_at_once(self, granted: None) -> None:
@@ -174,6 +180,10 @@ class TestRevokeGrant:
 
 @pytest.mark.urls("tests.support.views")
 class TestRequires:
+    def test_on_a_class_teaches_its_place(self) -> None:
+        with pytest.raises(Misuse, match="method_decorator"):
+            requires(MAKE)(View)  # type: ignore[arg-type]
+
     def test_requires_serves_who_holds_the_permission(self, mtls_client: Any, users: Any) -> None:
         grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())
         assert mtls_client("alice").post("/guarded").status_code == 201

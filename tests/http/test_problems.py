@@ -124,6 +124,12 @@ class TestRestFramework:
         assert (answer.status_code, problem(answer)["code"]) == (405, "method-not-allowed")
         assert "GET" in answer["Allow"]
 
+    def test_rest_framework_template_of_a_message_is_no_title(self, client: Client) -> None:
+        """The class holds 'Method "{method}" not allowed.', and only the instance has the method."""
+        answer = client.post("/api/raises/refused")
+        assert problem(answer)["title"] == "Method Not Allowed"
+        assert problem(answer)["detail"] == 'Method "POST" not allowed.'
+
     @BOTH
     def test_rest_framework_endless_recursion_stays_a_500(self, prefix: str) -> None:
         """Only the recursion in a JSON parser is the sender's fault."""

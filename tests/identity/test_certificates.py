@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securecore.caches import BoundedCache
-from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge
+from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge, Misuse
 from securecore.identity import ClientCertificate, encodings, parse_escaped_pem, parse_pem
 from securecore_client.wire.thumbprints import base64url
 from tests.support import vectors
@@ -99,6 +99,10 @@ class TestThumbprint:
     def test_thumbprint_is_the_one_of_rfc_8705(self) -> None:
         example = vectors.load("rfc_thumbprints.json")["rfc8705"]
         assert parse_pem(example["pem"]).thumbprint == example["x5t#S256"]
+
+    def test_bytes_in_place_of_a_text_teach_the_call(self, alice: Issued) -> None:
+        with pytest.raises(Misuse, match="read_text"):
+            parse_pem(alice.pem.encode())  # type: ignore[arg-type]
 
     def test_thumbprint_is_of_the_bytes_of_rfc_9440(self) -> None:
         example = vectors.load("rfc9440.json")

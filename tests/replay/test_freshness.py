@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.test import override_settings
+from django.views import View as DjangoView
 
 from securecore import clock
 from securecore.errors import (
@@ -17,6 +18,7 @@ from securecore.errors import (
     TimestampMissing,
     TimestampStale,
 )
+from securecore.http.decorators import fresh
 from securecore.replay import SeenNonce, claim_nonce, parse_timestamp
 from tests.support.views import effects
 
@@ -206,6 +208,20 @@ def test_fresh_on_a_handler_teaches_under_atomic_requests(mtls_client: Any) -> N
             mtls_client("alice").post("/fresh/handler", headers=headers)
     finally:
         connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+
+def test_fresh_on_a_class_teaches_its_place() -> None:
+    with pytest.raises(Misuse, match="FreshMixin"):
+        fresh(DjangoView)  # type: ignore[arg-type]
+
+
+async def coroutine(request: Any) -> None: ...
+
+
+def test_fresh_on_a_coroutine_teaches_its_place() -> None:
+    """Django would refuse its response, after the nonce was claimed."""
+    with pytest.raises(Misuse, match="write def"):
+        fresh(coroutine)  # type: ignore[arg-type]
 
 
 @pytest.mark.django_db

@@ -358,7 +358,7 @@ class TestCommand:
         listed = self.run("list")
         assert re.search(rf"^\* {kid} .*verifies until", listed, re.MULTILINE)
         assert re.search(rf"^  {newer} +ES256 +signs from .*, no successor yet$", listed, re.MULTILINE)
-        self.run("retire", kid)
+        assert "No token of this key" in self.run("retire", kid)
         assert kid not in self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")
@@ -373,6 +373,11 @@ class TestCommand:
     def test_command_retires_no_key_that_there_is_not(self, kid: str) -> None:
         with pytest.raises(CommandError, match="no key"):
             self.run("retire", kid)
+
+    @pytest.mark.usefixtures("encryption_key")
+    def test_command_teaches_how_to_retire_a_key_of_the_settings(self) -> None:
+        with pytest.raises(CommandError, match="remove it from SECURECORE"):
+            self.run("retire", "test")
 
     def test_command_teaches_how_to_encrypt(self) -> None:
         with pytest.raises(CommandError, match="ENCRYPTION_KEYS"):

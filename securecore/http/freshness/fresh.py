@@ -16,6 +16,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial, wraps
+from inspect import iscoroutinefunction
 from typing import Any, ClassVar, overload
 
 from django.db import transaction
@@ -46,7 +47,7 @@ from securecore.http.authorization.header import DPOP, authorization_of, challen
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
 from securecore.http.request import SAFE_METHODS, AnyRequest, View, django_request, state_of
-from securecore.http.view_arguments import request_of
+from securecore.http.view_arguments import request_of, require_function
 from securecore.replay import signature_keys
 from securecore_client.wire.message_signatures import PublicKey, Request
 
@@ -73,6 +74,11 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View | Callable[
 
 
 def _decorated(view: View, *, proof: str) -> View:
+    on_class = 'use FreshMixin (REST framework), or @method_decorator(fresh, name="dispatch")'
+    require_function(view, decorator="@fresh", on_class=on_class)
+    if iscoroutinefunction(view):
+        raise Misuse("@fresh queries the database before the view, and so serves synchronous views only: write def.")
+
     @wraps(view)
     def claimed(*args: object, **kwargs: object) -> HttpResponseBase:
         _, request = request_of(args)

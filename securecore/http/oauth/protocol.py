@@ -91,7 +91,7 @@ class OAuthView(APIView):
                 method=str(self.request.method),
                 path=self.request.path,
                 thumbprint=certificate.thumbprint if certificate else None,
-                reason=repr(error.__cause__ or ""),
+                reason=repr(error.__cause__) if error.__cause__ else "",
             )
         )
         return Response({"error": error.error}, status=error.status, headers=error.headers)

@@ -59,5 +59,11 @@ class Command(TerminalCommand):
 
     def _retire(self, options: dict[str, Any]) -> None:
         if not retire_key(options["kid"]):
-            raise CommandError(f"There is no key {options['kid']!r} in the database that verifies.")
+            raise CommandError(self._why_not_retired(options["kid"]))
         self.say("No token of this key is accepted any more.")
+
+    def _why_not_retired(self, kid: str) -> str:
+        why = f"There is no key {kid!r} in the database that verifies."
+        if any(key["kid"] == kid for key in settings.TOKEN_SIGNING_KEYS):
+            why += " To retire it, remove it from SECURECORE['TOKEN_SIGNING_KEYS'] and restart the service."
+        return why
