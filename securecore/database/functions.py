@@ -55,8 +55,9 @@ _INSTALLED = """
     WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype
     AND pronamespace = current_schema()::regnamespace
 """
+# Without -1 the name of "char(n)" is "character" and that of "bit(n)" is "bit", which CAST cuts to one character.
 _TYPE_NAMES = (
-    "SELECT format_type(oid, NULL) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
+    "SELECT format_type(oid, -1) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
 )
 
 
@@ -87,7 +88,9 @@ class Function:
 
     @cached_property
     def call(self) -> str:
-        return f"SELECT * FROM {self.name}({', '.join(['%s'] * len(self.parameters))})"  # noqa: S608
+        # Without a CAST PostgreSQL reads a small number as an integer, and finds no function with a smallint parameter.
+        given = ", ".join(f"CAST(%s AS {each})" for each in self.parameters.values())
+        return f"SELECT * FROM {self.name}({given})"  # noqa: S608
 
     def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows:
         """Return the rows of ``query``, by one round trip where the function is installed.

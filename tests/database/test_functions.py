@@ -111,6 +111,28 @@ def test_an_error_of_the_statement_is_raised_as_it_is() -> None:
         function.rows(connection, {"a": 0})
 
 
+@pytest.mark.parametrize(
+    ("column", "key_type", "value"),
+    [
+        ("CAST('abc' AS character(5))", "integer", 1),
+        ("CAST('101' AS bit(3))", "integer", 1),
+        ("CAST('{ab}' AS character(2)[])", "integer", 1),
+        ("1", "smallint", 1),
+        ("1", "character(5)", "abc"),
+        ("1", "bigint", 2**62),
+    ],
+)
+def test_every_type_is_as_in_the_plain_statement(column: str, key_type: str, value: object) -> None:
+    """A small number is an integer for PostgreSQL, and CAST(... AS character) cuts to one character."""
+    function = Function("test_types", f"SELECT {column}, CAST(%(a)s AS {key_type})", {"a": key_type})
+    functions.missing([function], connection)
+    plain = function.rows(connection, {"a": value})
+    functions.install([function], connection)
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        assert function.rows(connection, {"a": value}) == plain
+    assert function.name in captured.captured_queries[0]["sql"]
+
+
 def test_a_text_that_differs_has_another_name() -> None:
     other = Function(ADD.job, ADD.query + " ", ADD.parameters)
     assert other.name != ADD.name
