@@ -21,7 +21,7 @@ import datetime as dt
 import math
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -67,24 +67,33 @@ class Function:
 
     ``job`` is a word for the name of the function, for example ``gate``. ``query`` names its parameters
     ``%(name)s``; ``parameters`` gives the SQL type of each. ``first`` are SELECT statements that run before ``query``,
-    for their locks: ``query`` then sees the commits that they waited for, as in READ COMMITTED.
+    for their locks: ``query`` then sees the commits that they waited for, as in READ COMMITTED. ``columns`` are the SQL
+    types of those columns that the project declares: where one changes, the function has another name.
     """
 
     job: str
     query: str
     parameters: Mapping[str, str]
     first: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, job: str, query: str, types: Mapping[str, str], first: tuple[str, ...] = ()) -> Function:
+    def of(
+        cls,
+        job: str,
+        query: str,
+        types: Mapping[str, str],
+        first: tuple[str, ...] = (),
+        columns: tuple[str, ...] = (),
+    ) -> Function:
         """Return a function of those parameters in ``types`` that its statements name."""
         used = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join((*first, query))))
-        return cls(job, query, {name: types.get(name, "text") for name in used}, first)
+        return cls(job, query, {name: types.get(name, "text") for name in used}, first, columns)
 
     @cached_property
     def name(self) -> str:
-        digest = sha256(repr((self.first, self.query, sorted(self.parameters.items()))).encode()).hexdigest()[:16]
-        return f"{PREFIX}{self.job}_{digest}"
+        text = self._definition("", self.columns)
+        return f"{PREFIX}{self.job}_{sha256(text.encode()).hexdigest()[:16]}"
 
     @cached_property
     def call(self) -> str:
@@ -114,16 +123,19 @@ class Function:
     def bind(self, parameters: Mapping[str, Any]) -> BoundStatement:
         return BoundStatement(self, parameters)
 
-    def definition(self, types: list[str]) -> str:
+    def definition(self, types: Sequence[str]) -> str:
         """Return the CREATE FUNCTION of a function whose columns have these ``types``."""
+        return self._definition(self.name, types)
+
+    def _definition(self, name: str, types: Sequence[str]) -> str:
         columns = [f"column_{number}" for number in range(len(types))]
         # A cast keeps the function right after a migration changed the type of a column, until ``migrate`` ends.
-        cast = ", ".join(f"CAST({name} AS {each})" for name, each in zip(columns, types, strict=True))
+        cast = ", ".join(f"CAST({column} AS {each})" for column, each in zip(columns, types, strict=True))
         returned = ", ".join(f"result_{number} {each}" for number, each in enumerate(types))
-        given = ", ".join(f"given_{name} {each}" for name, each in self.parameters.items())
+        given = ", ".join(f"given_{parameter} {each}" for parameter, each in self.parameters.items())
         locks = "".join(f"PERFORM {_in_function(each).strip().removeprefix('SELECT ')}; " for each in self.first)
         return (
-            f"CREATE FUNCTION {self.name}({given}) RETURNS TABLE ({returned}) LANGUAGE plpgsql "  # noqa: S608
+            f"CREATE FUNCTION {name}({given}) RETURNS TABLE ({returned}) LANGUAGE plpgsql "  # noqa: S608
             f"{'VOLATILE' if self.first else 'STABLE'} ROWS 1 SET plan_cache_mode = force_generic_plan "
             f"AS $securecore$ BEGIN {locks}RETURN QUERY SELECT {cast} FROM ({_in_function(self.query)}) "
             f"selected ({', '.join(columns)}); END $securecore$"
