@@ -32,6 +32,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import clock
 from securecore.caches import BoundedCache
+from securecore.database.locks import MIGRATE, wait_for_turn
 from securecore.database.statements import BoundStatement, Rows
 from securecore.errors import Busy
 
@@ -51,7 +52,11 @@ _VISIBLE = """
     AND pg_function_is_visible(oid) AND has_function_privilege(oid, 'EXECUTE')
 """
 _INSTALLED = """
-    SELECT proname, oid::regprocedure::text, obj_description(oid, 'pg_proc') FROM pg_proc
+    SELECT proname, oid::regprocedure::text, obj_description(oid, 'pg_proc'), ARRAY(
+        SELECT format_type(argument.type, -1)
+        FROM unnest(proallargtypes, proargmodes) WITH ORDINALITY argument (type, mode, place)
+        WHERE mode = 't' ORDER BY place)
+    FROM pg_proc
     WHERE starts_with(proname, %s) AND prorettype <> 'trigger'::regtype
     AND pronamespace = current_schema()::regnamespace
 """
@@ -197,19 +202,26 @@ def _key(connection: BaseDatabaseWrapper) -> tuple[str, str]:
 def install(wanted: Collection[Function], connection: BaseDatabaseWrapper) -> None:
     """Create the wanted functions, and drop those that no version has wanted for ``KEPT`` days.
 
-    Needs the right to create functions in the current schema, which the role of ``migrate`` has.
+    Needs the right to create functions in the current schema, which the role of ``migrate`` has. Two ``migrate`` at
+    once, for example of two containers that start, create one after the other.
     """
     if connection.vendor != "postgresql":
         return
-    installed = {name: (call, comment) for name, call, comment in _rows(connection, _INSTALLED, [PREFIX])}
     names = {function.name for function in wanted}
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        wait_for_turn(MIGRATE)
+        installed = {row[0]: row[1:] for row in _rows(connection, _INSTALLED, [PREFIX])}
         for function in wanted:
-            if function.name not in installed:
-                cursor.execute(function.definition(function.column_types(connection)))
-            elif installed[function.name][1]:
-                cursor.execute(f"COMMENT ON FUNCTION {installed[function.name][0]} IS NULL")
-        for name, (call, comment) in installed.items():
+            types = function.column_types(connection)
+            call, comment, has_types = installed.get(function.name, (None, None, types))
+            if call is not None and has_types != types:  # ``migrate APP`` created it before the migration of a column
+                cursor.execute(f"DROP FUNCTION {call}")
+                call = None
+            if call is None:
+                cursor.execute(function.definition(types))
+            elif comment:
+                cursor.execute(f"COMMENT ON FUNCTION {call} IS NULL")
+        for name, (call, comment, _) in installed.items():
             if name in names:
                 continue
             since = _unused_since(comment)

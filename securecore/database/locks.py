@@ -15,6 +15,8 @@ from securecore.errors import Refused
 _WAIT_STATES = {"55P03", "40P01", "57014"}
 #: The class of the advisory locks of ``wait_for_turn``. The gates of principals use two other classes.
 _TURNS = 1_589_641_219
+#: The number of the lock for triggers and functions, which ``migrate`` creates (``wait_for_turn``).
+MIGRATE = 2
 
 
 def wait_for_turn(number: int) -> None:

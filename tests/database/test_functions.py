@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection, connections, transaction
@@ -15,6 +15,7 @@ from securecore.checks.access import w706_functions
 from securecore.database import functions
 from securecore.database.functions import Function
 from securecore.errors import Busy
+from securecore.grants import triggers
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -243,3 +244,64 @@ def test_migrate_leaves_no_function_without_tables(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     server_functions.after_migrate(using="default")
     assert server_functions.missing() == []
+
+
+def test_migrate_leaves_no_function_for_a_user_of_other_columns() -> None:
+    """``migrate APP`` ends while the migration of the user model has not run."""
+    drop_every_function()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE auth_user RENAME COLUMN last_name TO renamed")
+        try:
+            server_functions.after_migrate(using="default")
+            assert server_functions.missing() != []
+        finally:
+            cursor.execute("ALTER TABLE auth_user RENAME COLUMN renamed TO last_name")
+    server_functions.after_migrate(using="default")
+    assert server_functions.missing() == []
+
+
+def test_migrate_replaces_a_function_of_other_types() -> None:
+    """``migrate APP`` created it from the tables of before the migration that the models know already."""
+    function = Function("test_wide", "SELECT n FROM sc_wide WHERE n > %(least)s", {"least": "integer"})
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE sc_wide (n integer); INSERT INTO sc_wide VALUES (1)")
+        try:
+            functions.install([function], connection)
+            assert function.rows(connection, {"least": 0}) == [(1,)]
+            cursor.execute("ALTER TABLE sc_wide ALTER COLUMN n TYPE bigint; UPDATE sc_wide SET n = 5000000000")
+            functions.install([function], connection)
+            assert function.rows(connection, {"least": 0}) == [(5_000_000_000,)]
+        finally:
+            cursor.execute("DROP TABLE sc_wide")
+
+
+@pytest.mark.parametrize("install", [lambda: server_functions.after_migrate(using="default"), triggers.install])
+def test_two_migrate_at_once_create_once(install: Callable[[], None]) -> None:
+    drop_every_function()
+    triggers.remove()
+    errors: list[Exception] = []
+    both = threading.Barrier(2)
+
+    def migrate() -> None:
+        connections["default"].ensure_connection()
+        both.wait()
+        try:
+            install()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections["default"].close()
+
+    threads = [threading.Thread(target=migrate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    triggers.install()
+    assert errors == []
+
+
+def drop_every_function() -> None:
+    with connection.cursor() as cursor:
+        for function in server_functions.every_function():
+            cursor.execute(f"DROP FUNCTION IF EXISTS {function.name}")
