@@ -61,9 +61,7 @@ _INSTALLED = """
     AND pronamespace = current_schema()::regnamespace
 """
 # Without -1 the name of "char(n)" is "character" and that of "bit(n)" is "bit", which CAST cuts to one character.
-_TYPE_NAMES = (
-    "SELECT format_type(oid, -1) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
-)
+_TYPE_NAMES = "SELECT format_type(oid, -1) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
 
 
 @dataclass(frozen=True, eq=False)
