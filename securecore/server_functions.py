@@ -9,10 +9,14 @@ from securecore import database
 from securecore.caller import conditions, query
 from securecore.caller.user_table import user_table
 from securecore.conf import settings
-from securecore.database import functions
+from securecore.database import function_installation
 from securecore.database.functions import Function
 from securecore.grants.gate import advisory
 from securecore.grants.query import caller_state
+
+#: PostgreSQL: undefined_table, undefined_column, undefined_function (which no operator is too) and datatype_mismatch.
+#: The tables are not those of the models, for example because ``migrate APP`` has migrated one app.
+_OTHER_TABLES = ("42P01", "42703", "42883", "42804")
 
 
 def every_function() -> list[Function]:
@@ -23,17 +27,21 @@ def every_function() -> list[Function]:
 
 def missing() -> list[str]:
     """Return the names of functions that the role of this connection cannot call."""
-    return functions.missing(every_function(), database.connection())
+    return function_installation.missing(every_function(), database.connection())
 
 
 def after_migrate(*, using: str, **_: object) -> None:
-    """Create the functions after ``migrate``. Without all tables, as after ``migrate securecore zero``, create none."""
+    """Create the functions after ``migrate``.
+
+    If the tables are not those of the models, create none: for example after ``migrate securecore zero``, or after
+    ``migrate APP`` while another app adds a column to the user. Without functions the plain statements run.
+    """
     if using != settings.DATABASE:
         return
     try:
         with transactions.atomic(using=using):
-            functions.install(every_function(), database.connection())
+            function_installation.install(every_function(), database.connection())
     except ProgrammingError as error:
-        if getattr(error.__cause__, "sqlstate", None) != "42P01":  # undefined_table
+        if getattr(error.__cause__, "sqlstate", None) not in _OTHER_TABLES:
             raise
-        functions.install([], database.connection())
+        function_installation.install([], database.connection())

@@ -145,7 +145,7 @@ def _query(kinds: tuple[str, ...], users: UserTable, condition: str, _django_per
         f"LEFT JOIN {users.source} ON {users.key} {among}{condition}"
     )
     name = "request_" + "".join(kind[0] for kind in kinds)
-    return Function.of(name, text, _TYPES | {"subject": users.key_type})
+    return Function.of(name, text, _TYPES | {"subject": users.key_type}, columns=users.column_types)
 
 
 def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWrapper) -> str:

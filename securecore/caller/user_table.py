@@ -44,6 +44,8 @@ class UserTable:
         self.key = columns[self.key_index]
         #: The SQL type of a reference to a user.
         self.key_type = str(model._meta.pk.rel_db_type(database))
+        #: The SQL types of the columns, as the model declares them.
+        self.column_types = tuple(str(field.db_type(database)) for field in fields)
         self.is_filtered = _may_filter(model._default_manager)
         self._attributes = [field.attname for field in fields]
         self._converters = []

@@ -15,6 +15,8 @@ from securecore.errors import Refused
 _WAIT_STATES = {"55P03", "40P01", "57014"}
 #: The class of the advisory locks of ``take_advisory_lock``. The gates of principals use two other classes.
 _NUMBERED = 1_589_641_219
+#: The number of the lock for triggers and functions, which ``migrate`` creates.
+MIGRATE = 2
 
 
 def take_advisory_lock(number: int) -> None:

@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import OperationalError, connection, transaction
+from django.test.utils import isolate_apps
 
 from securecore import caller, clock, leases, revocation, tokens
 from securecore.caches import BoundedCache
 from securecore.errors import InvalidToken
+from securecore.http.sessions import receivers
 from securecore.sessions import Session, SessionStore
 from tests.caller.conftest import Caller
 from tests.http.test_database_away import away, is_503
@@ -216,6 +218,35 @@ class TestOutlast:
         self.WAYS[way](leased)
         assert waits
         assert not any(waits)
+
+    def test_outlast_follows_a_save_of_the_same_row_by_another_model(
+        self, leased: Caller, waits: list[bool], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With multi-table inheritance a parent and a child of the user model save the same ``is_active``."""
+        with isolate_apps("tests"):
+
+            class Clerk(User):
+                class Meta:
+                    app_label = "tests"
+
+        with connection.schema_editor() as editor:
+            editor.create_model(Clerk)
+        try:
+            values = {field.attname: getattr(leased.user, field.attname) for field in User._meta.concrete_fields}
+            clerk = Clerk(user_ptr_id=leased.user.pk, **values | {"is_active": False})
+            waits.clear()
+            clerk.save()
+            assert waits, "the row of the child is new, the user is not"
+            monkeypatch.setattr(receivers, "get_user_model", lambda: Clerk)
+            waits.clear()
+            User.objects.get(pk=clerk.pk).save()
+            assert waits, "the parent has the user's is_active"
+            waits.clear()
+            User.objects.create(username="new")
+            assert not waits
+        finally:
+            with connection.schema_editor() as editor:
+                editor.delete_model(Clerk)
 
     def test_outlast_is_not_made_for_a_login(self, leased: Caller, waits: list[bool]) -> None:
         leased.user.save(update_fields=["last_login"])

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission, User
 from django.db import connection, models
 from django.test.utils import isolate_apps
 
+from securecore.caller import query
 from securecore.caller.user_table import UserTable
 from securecore.sessions import Session
 from tests.caller.rows import selected
@@ -106,6 +107,20 @@ def test_keys_are_spelled_as_the_database_has_them() -> None:
     spelled = UserTable(Session, connection).key_of(str(key))
     assert spelled == (key if connection.features.has_native_uuid_field else key.hex)
     assert UserTable(Permission, connection).key_of("7") == 7
+
+
+@pytest.mark.django_db
+def test_another_type_of_a_column_needs_another_function() -> None:
+    """The function of a column that was an integer refuses a user with a larger number."""
+
+    def named(field: Any) -> str:
+        with isolate_apps("tests"):
+            meta = type("Meta", (), {"app_label": "tests"})
+            model = type("Person", (models.Model,), {"__module__": __name__, "Meta": meta, "points": field})
+            return query.query(("certificate",), UserTable(model, connection)).name
+
+    assert named(models.IntegerField()) == named(models.IntegerField())
+    assert len({named(models.IntegerField()), named(models.BigIntegerField()), named(models.TextField())}) == 3
 
 
 def _attributes(model: Any) -> list[str]:

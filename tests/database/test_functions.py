@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection, connections, transaction
@@ -12,9 +12,10 @@ from django.test.utils import CaptureQueriesContext
 
 from securecore import clock, server_functions
 from securecore.checks.access import w706_functions
-from securecore.database import functions
+from securecore.database import callable_functions, function_installation
 from securecore.database.functions import Function
 from securecore.errors import Busy
+from securecore.grants import triggers
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -31,7 +32,7 @@ def clean() -> Iterator[None]:
     connection.close()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE %s", [f"{functions.PREFIX}test%"]
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE %s", [f"{callable_functions.PREFIX}test%"]
         )
         for (call,) in cursor.fetchall():
             cursor.execute(f"DROP FUNCTION {call}")
@@ -60,20 +61,20 @@ def exists(name: str) -> bool:
 
 
 def test_an_installed_function_is_called_by_one_statement() -> None:
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
     (sql,) = statements(ADD)
     assert ADD.name in sql
 
 
 def test_a_missing_function_is_the_plain_statement() -> None:
-    functions.missing([ADD], connection)
+    function_installation.missing([ADD], connection)
     (sql,) = statements(ADD)
     assert ADD.name not in sql
-    assert functions.missing([ADD], connection) == [ADD.name]
+    assert function_installation.missing([ADD], connection) == [ADD.name]
 
 
 def test_a_function_that_vanished_is_the_plain_statement() -> None:
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP FUNCTION {ADD.name}")
     assert len(statements(ADD)) == 2, "the call that failed, and the plain statement"
@@ -81,7 +82,7 @@ def test_a_function_that_vanished_is_the_plain_statement() -> None:
 
 
 def test_a_function_that_vanished_ends_a_transaction_with_503() -> None:
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP FUNCTION {ADD.name}")
     with pytest.raises(Busy), transaction.atomic():
@@ -91,12 +92,12 @@ def test_a_function_that_vanished_ends_a_transaction_with_503() -> None:
 
 
 def test_a_function_that_the_role_must_not_call_is_the_plain_statement() -> None:
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
     with connection.cursor() as cursor:
         cursor.execute(f"REVOKE EXECUTE ON FUNCTION {ADD.name} FROM PUBLIC; DROP ROLE IF EXISTS sc_application")
         cursor.execute("CREATE ROLE sc_application; SET ROLE sc_application")
         try:
-            functions.missing([], connection)
+            function_installation.missing([], connection)
             assert ADD.name not in statements(ADD)[0]
         finally:
             cursor.execute("RESET ROLE; DROP ROLE sc_application")
@@ -104,43 +105,65 @@ def test_a_function_that_the_role_must_not_call_is_the_plain_statement() -> None
 
 def test_an_error_of_the_statement_is_raised_as_it_is() -> None:
     function = Function("test_error", "SELECT 1 / CAST(%(a)s AS integer)", {"a": "integer"})
-    functions.install([function], connection)
+    function_installation.install([function], connection)
     from django.db import DataError
 
     with pytest.raises(DataError, match="division by zero"):
         function.rows(connection, {"a": 0})
 
 
+@pytest.mark.parametrize(
+    ("column", "key_type", "value"),
+    [
+        ("CAST('abc' AS character(5))", "integer", 1),
+        ("CAST('101' AS bit(3))", "integer", 1),
+        ("CAST('{ab}' AS character(2)[])", "integer", 1),
+        ("1", "smallint", 1),
+        ("1", "character(5)", "abc"),
+        ("1", "bigint", 2**62),
+    ],
+)
+def test_every_type_is_as_in_the_plain_statement(column: str, key_type: str, value: object) -> None:
+    """A small number is an integer for PostgreSQL, and CAST(... AS character) cuts to one character."""
+    function = Function("test_types", f"SELECT {column}, CAST(%(a)s AS {key_type})", {"a": key_type})
+    function_installation.missing([function], connection)
+    plain = function.rows(connection, {"a": value})
+    function_installation.install([function], connection)
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        assert function.rows(connection, {"a": value}) == plain
+    assert function.name in captured.captured_queries[0]["sql"]
+
+
 def test_a_text_that_differs_has_another_name() -> None:
     other = Function(ADD.job, ADD.query + " ", ADD.parameters)
     assert other.name != ADD.name
-    functions.install([ADD, other], connection)
-    assert functions.missing([ADD, other], connection) == []
+    function_installation.install([ADD, other], connection)
+    assert function_installation.missing([ADD, other], connection) == []
 
 
 def test_migrate_keeps_a_function_that_an_older_version_may_still_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    functions.install([ADD], connection)
-    functions.install([], connection)
+    function_installation.install([ADD], connection)
+    function_installation.install([], connection)
     assert str(comment(ADD.name)).startswith("securecore: unused since ")
-    functions.install([], connection)
+    function_installation.install([], connection)
     assert exists(ADD.name)
-    later = clock.now() + dt.timedelta(days=functions.KEPT, hours=1)
+    later = clock.now() + dt.timedelta(days=function_installation.KEPT, hours=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    functions.install([], connection)
+    function_installation.install([], connection)
     assert not exists(ADD.name)
 
 
 def test_a_function_that_is_wanted_again_is_kept() -> None:
-    functions.install([ADD], connection)
-    functions.install([], connection)
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
+    function_installation.install([], connection)
+    function_installation.install([ADD], connection)
     assert comment(ADD.name) is None
 
 
 def test_migrate_leaves_functions_of_the_project_alone() -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE OR REPLACE FUNCTION other_test() RETURNS int LANGUAGE sql AS 'SELECT 1'")
-        functions.install([], connection)
+        function_installation.install([], connection)
         assert exists("other_test")
         assert comment("other_test") is None
         cursor.execute("DROP FUNCTION other_test()")
@@ -156,7 +179,7 @@ def test_the_second_statement_sees_a_commit_that_the_first_waited_for() -> None:
         {"least": "integer"},
         ("SELECT pg_advisory_xact_lock_shared(77)",),
     )
-    functions.install([read], connection)
+    function_installation.install([read], connection)
     found: list[object] = []
 
     def check() -> None:
@@ -191,7 +214,7 @@ def wait_until_blocked(cursor: object) -> None:
 
 def test_the_plan_is_kept_for_the_session() -> None:
     """A plan for the values of each call would be planned at each call."""
-    functions.install([ADD], connection)
+    function_installation.install([ADD], connection)
     with connection.cursor() as cursor:
         cursor.execute("SELECT proconfig FROM pg_proc WHERE proname = %s", [ADD.name])
         assert cursor.fetchone() == (["plan_cache_mode=force_generic_plan"],)
@@ -232,3 +255,64 @@ def test_migrate_leaves_no_function_without_tables(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     server_functions.after_migrate(using="default")
     assert server_functions.missing() == []
+
+
+def test_migrate_leaves_no_function_for_a_user_of_other_columns() -> None:
+    """``migrate APP`` ends while the migration of the user model has not run."""
+    drop_every_function()
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE auth_user RENAME COLUMN last_name TO renamed")
+        try:
+            server_functions.after_migrate(using="default")
+            assert server_functions.missing() != []
+        finally:
+            cursor.execute("ALTER TABLE auth_user RENAME COLUMN renamed TO last_name")
+    server_functions.after_migrate(using="default")
+    assert server_functions.missing() == []
+
+
+def test_migrate_replaces_a_function_of_other_types() -> None:
+    """``migrate APP`` created it from the tables of before the migration that the models know already."""
+    function = Function("test_wide", "SELECT n FROM sc_wide WHERE n > %(least)s", {"least": "integer"})
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE sc_wide (n integer); INSERT INTO sc_wide VALUES (1)")
+        try:
+            function_installation.install([function], connection)
+            assert function.rows(connection, {"least": 0}) == [(1,)]
+            cursor.execute("ALTER TABLE sc_wide ALTER COLUMN n TYPE bigint; UPDATE sc_wide SET n = 5000000000")
+            function_installation.install([function], connection)
+            assert function.rows(connection, {"least": 0}) == [(5_000_000_000,)]
+        finally:
+            cursor.execute("DROP TABLE sc_wide")
+
+
+@pytest.mark.parametrize("install", [lambda: server_functions.after_migrate(using="default"), triggers.install])
+def test_two_migrate_at_once_create_once(install: Callable[[], None]) -> None:
+    drop_every_function()
+    triggers.remove()
+    errors: list[Exception] = []
+    both = threading.Barrier(2)
+
+    def migrate() -> None:
+        connections["default"].ensure_connection()
+        both.wait()
+        try:
+            install()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections["default"].close()
+
+    threads = [threading.Thread(target=migrate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    triggers.install()
+    assert errors == []
+
+
+def drop_every_function() -> None:
+    with connection.cursor() as cursor:
+        for function in server_functions.every_function():
+            cursor.execute(f"DROP FUNCTION IF EXISTS {function.name}")

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, database
 from securecore.checks.grants import e604_gate, e605_replica
+from securecore.database import Statement
 from securecore.database.functions import Function
 from securecore.errors import Busy, Misuse
 from securecore.grants import Gate, Grant, authorize, decide, gate, late_gate, principals, revoke
@@ -144,7 +145,7 @@ class TestRowsOfAStatement:
         with transaction.atomic():
             if begins:
                 Group.objects.exists()
-            assert gate.close(*names, statement=ADD.bind({"a": 1})) == [(2,)]
+            assert gate.close(*names, statement=Statement(ADD.query).bind({"a": 1})) == [(2,)]
             assert gate.close(*names) == []
 
     @pytest.mark.parametrize("begins", [False, True])

@@ -53,6 +53,19 @@ def with_the_name(view: Any) -> Any:
     return check
 
 
+def of_the_same_name(view: Any) -> Any:
+    def post(*args: Any) -> Any:
+        return view(*args) if is_allowed(args[-1]) else HttpResponse(status=403)
+
+    return post
+
+
+def with_every_name(view: Any) -> Any:
+    check = with_the_name(view)
+    check.__qualname__ = view.__qualname__
+    return check
+
+
 def raising(view: Any) -> Any:
     @wraps(view)
     def check(request: HttpRequest) -> Any:
@@ -217,6 +230,8 @@ REFUSED: dict[str, Any] = {
     "handler-wraps": as_view(handled_by(with_wraps)),
     "handler-closure": as_view(handled_by(without_wraps)),
     "handler-name": as_view(handled_by(with_the_name)),
+    "handler-every-name": as_view(handled_by(with_every_name)),
+    "handler-same-name": as_view(handled_by(of_the_same_name)),
     "handler-login": as_view(handled_by(method_decorator(login_required), View)),
     "handler-requires": as_view(handled_by(requires("things.make"))),
     "handler-partial": as_view(handled_by(lambda view: staticmethod(partial(without_wraps(view), None)))),
@@ -227,6 +242,7 @@ REFUSED: dict[str, Any] = {
     "handler-async-declared": as_view(idempotent(copy_of(AsyncHandler))),
     "declared-class-wraps": as_view(idempotent(handled_by(with_wraps))),
     "declared-class-closure": as_view(idempotent(handled_by(without_wraps))),
+    "declared-class-every-name": as_view(idempotent(handled_by(with_every_name))),
     "declared-class-login": as_view(idempotent(handled_by(method_decorator(login_required), View))),
     "dispatch-only": as_view(DispatchOnly),
 }

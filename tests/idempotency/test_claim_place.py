@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from securecore.errors import Misuse
 from securecore.http.decorators import fresh, idempotent, recently_authenticated, requires
 from securecore.idempotency import IdempotencyRecord
-from tests.idempotency.claim_place_views import REFUSED, SERVED
+from tests.idempotency.claim_place_views import REFUSED, SERVED, with_every_name
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.urls("tests.idempotency.claim_place_views"), pytest.mark.django_db(transaction=True)]
@@ -115,6 +115,7 @@ class TestWrongPlace:
             fresh,
             recently_authenticated(within=60),
             idempotent,
+            with_every_name,
         ],
     )
     def test_wrong_place_outside_another_decorator_is_told_at_import(self, around: Any) -> None:

@@ -36,7 +36,7 @@ INTERNAL = {
     "caller/query.py:places": "where a column is",
     "caller/query.py:_query": "SQL",
     "grants/gate/advisory.py:behind_locks": "SQL",
-    "database/functions.py:_known": "names of functions of the database",
+    "database/callable_functions.py:_known": "names of functions of the database",
     "grants/gate/semaphore.py:_semaphores": "a semaphore, shared on purpose; tenants that share it wait longer",
     "grants/query/caller_state.py:_function": "SQL",
     "identity/chain.py:_authorities": "certificates of the settings",

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from securecore.database import functions
+from securecore.database import callable_functions, function_installation
 
 
 @contextmanager
 def without_functions() -> Iterator[None]:
     """Let the block find no function, as where ``migrate`` has not created them."""
-    functions.forget_callable(connection)
+    callable_functions.forget_callable(connection)
     try:
         yield
     finally:
-        functions.missing([], connection)
+        function_installation.missing([], connection)

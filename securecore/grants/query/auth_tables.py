@@ -98,9 +98,9 @@ def _permissions(user_model: Any, vendor: str) -> str:
             f"{row.replace('<permission>', dotted)} FROM auth_permission p JOIN django_content_type t "
             f"ON t.id = p.content_type_id WHERE p.id IN ({' UNION '.join(permissions)})"
         )
-    if any(field.name == "is_superuser" for field in user_model._meta.concrete_fields):
+    for flag in (field.column for field in user_model._meta.concrete_fields if field.name == "is_superuser"):
         table, key = user_model._meta.db_table, user_model._meta.pk.column
         everything = row.replace("<permission>", f"'{EVERYTHING}'")
         # The alias must be new: <user> may be a column of the same table in the statement around this SELECT.
-        selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su.is_superuser')
+        selects.append(f'{everything} FROM "{table}" su WHERE su."{key}" = <user> AND su."{flag}"')
     return " UNION ALL ".join(selects)

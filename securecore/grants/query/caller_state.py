@@ -158,6 +158,6 @@ def _active_user(key: str) -> str:
 
 @lru_cache(maxsize=4)
 def _active_users(user: Any) -> str:
-    active = any(field.name == "is_active" for field in user._meta.concrete_fields)
+    active = [f' AND u."{field.column}"' for field in user._meta.concrete_fields if field.name == "is_active"]
     table, column = f'"{user._meta.db_table}"', f'"{user._meta.pk.column}"'
-    return f"SELECT 1 FROM {table} u WHERE u.{column} = <user>" + (" AND u.is_active" if active else "")  # noqa: S608
+    return f"SELECT 1 FROM {table} u WHERE u.{column} = <user>{''.join(active)}"  # noqa: S608

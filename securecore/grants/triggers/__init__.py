@@ -23,6 +23,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore import database
 from securecore.conf import settings
+from securecore.database.locks import MIGRATE
 from securecore.grants.triggers.dialect import Dialect, Rule
 from securecore.grants.triggers.postgresql import PostgreSQL
 from securecore.grants.triggers.rules import TABLES, every_rule, principals_in_rows
@@ -48,6 +49,7 @@ def install() -> None:
     wanted = _wanted(dialect)
     tables = {rule.table for rule in wanted}
     with transaction.atomic(using=settings.DATABASE):
+        database.take_advisory_lock(MIGRATE)  # another ``migrate`` may run
         _remove(dialect)
         for rule in wanted:
             _run(dialect.create(rule))

@@ -69,14 +69,14 @@ def accepts_key(cls: type[DjangoView], handler: object) -> bool:
 def is_as_defined(cls: type[DjangoView], handler: object) -> bool:
     """Return whether ``handler`` is a method as ``cls``, or a class that it inherits from, defines it.
 
-    A decorator with ``functools.wraps`` names the function that it wraps, and a function that a decorator without
-    ``wraps`` returned has a name of its own: ``check.<locals>.wrapper`` is not ``Transfers.post``. The key needs a
-    transaction, so the method must not be ``async``.
+    The function that a decorator returned was compiled in that decorator: its code is named ``check.<locals>.wrapper``
+    and not ``Transfers.post``, also if the decorator copied the names of the handler, as ``functools.wraps`` does. The
+    key needs a transaction, so the method must not be ``async``.
     """
     function: object = getattr(handler, "__func__", handler)
-    if type(function) is not FunctionType or hasattr(function, "__wrapped__") or iscoroutinefunction(function):
+    if type(function) is not FunctionType or iscoroutinefunction(function):
         return False
-    name, full_name = function.__name__, function.__qualname__
+    name, full_name = function.__code__.co_name, function.__code__.co_qualname
     return any(vars(each).get(name) is function and full_name == f"{each.__qualname__}.{name}" for each in cls.__mro__)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from asyncio import iscoroutinefunction
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar, cast, overload
 
 from django.db import transaction
@@ -91,13 +92,18 @@ def _require_innermost(view: Callable[..., object]) -> None:
         )
     if isinstance(view, functools.partial):
         raise Misuse("@idempotent goes on the handler or on the class itself, without method_decorator or partial.")
-    if hasattr(view, "__wrapped__"):
+    if hasattr(view, "__wrapped__") or _has_a_copied_name(view):
         raise Misuse(
             "Put @idempotent under every other decorator, directly on the function. @requires, and each decorator that "
             "may check, stand outside @idempotent, so that a replay passes them again."
         )
     if iscoroutinefunction(view):
         raise Misuse("@idempotent needs a transaction, which Django has for synchronous views only: write def.")
+
+
+def _has_a_copied_name(view: object) -> bool:
+    """Return whether a decorator has given ``view`` the name of another function. Its code keeps its own name."""
+    return isinstance(view, FunctionType) and view.__qualname__ != view.__code__.co_qualname
 
 
 def _decorated_class(cls: type[DjangoView], policy: Policy) -> type[DjangoView]:

@@ -71,9 +71,11 @@ def follow_user(
     """Report the sessions that ended because the user was saved as inactive, and wait for the leases.
 
     Any save of the password or of a privilege waits, changed or not: to compare them would cost a query for each save.
-    No lease knows a new user, so its first save does not wait.
+    No lease knows a new user, so its first save does not wait. A new row of a child of the user model may belong to a
+    user that exists, with multi-table inheritance, so it waits.
     """
-    if created or not _concerns_privileges(sender, update_fields, raw):
+    is_new = created and issubclass(get_user_model(), sender)
+    if is_new or not _concerns_privileges(sender, update_fields, raw):
         return
     if ending := instance.__dict__.pop(_ENDING, 0):
         _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
@@ -101,8 +103,12 @@ def connect() -> None:
 
 
 def _concerns_privileges(sender: type[Model], update_fields: Fields, raw: bool) -> bool:
-    """Return whether this save may change a user's privileges. A login saves ``last_login`` only."""
-    if raw or not issubclass(sender, get_user_model()):
+    """Return whether this save may change a user's privileges. A login saves ``last_login`` only.
+
+    A parent of the user model may have these columns, so its rows are saved like those of the user model.
+    """
+    user = get_user_model()
+    if raw or not (issubclass(sender, user) or issubclass(user, sender)):
         return False
     return update_fields is None or bool(_PRIVILEGES.intersection(update_fields))
 
