@@ -14,4 +14,5 @@ Nothing here reads headers or cookies. ``http.authorization.credentials`` judges
 
 from securecore.caller import credential_table
 from securecore.caller.caller import Caller
-from securecore.caller.presented import PresentedCredentials, user_of_certificate, user_of_token, why_not_leased
+from securecore.caller.leased_snapshots import why_not_leased
+from securecore.caller.presented import PresentedCredentials, user_of_certificate, user_of_token

@@ -8,16 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.functional import cached_property
 
-from securecore import clock, database, identity, leases, tokens
-from securecore.caches import BoundedCache
-from securecore.caller import credential_table
+from securecore import clock, identity, tokens
+from securecore.caller import credential_table, leased_snapshots
 from securecore.caller.query import Lookup
 from securecore.caller.snapshot import Snapshot, read
-from securecore.caller.user_table import user_table
-from securecore.conf import settings
 from securecore.errors import InvalidToken
 from securecore.grants import principals
 from securecore.grants.query.effective import Granted
@@ -26,9 +22,6 @@ from securecore.sessions import record_id
 from securecore.sessions.statements import SessionRow
 from securecore.tokens import AccessToken, clients
 from securecore.tokens.statements import Registration
-
-#: Snapshots of the last ``LEASE_MS``, by the credentials of the request and the search path; see ``leases``.
-_leased: BoundedCache[Snapshot] = BoundedCache(seconds=leases.seconds, clock=leases.clock)
 
 
 class PresentedCredentials:
@@ -167,23 +160,7 @@ class PresentedCredentials:
 
     @cached_property
     def _snapshot(self) -> Snapshot:
-        # A snapshot that was read in a transaction is not leased: it may hold uncommitted rows, or rows as they were
-        # when the transaction began.
-        connection = database.connection()
-        if not settings.LEASE_MS or connection.in_atomic_block or why_not_leased(connection):
-            return read(self._lookup, self._now)
-        name = self._lookup, _search_path(connection)
-        leased = _leased.get(name)
-        if leased is not None:
-            self.is_leased = True
-            return leased
-        began = leases.clock()
-        snapshot = read(self._lookup, self._now)
-        if snapshot.may_be_shared:
-            # Two keys if the read opened the connection, since only an open connection reports its search path. The
-            # next request may come with an open connection or without.
-            for key in {name, (self._lookup, _search_path(connection))}:
-                _leased.put(key, snapshot, since=began)
+        snapshot, self.is_leased = leased_snapshots.read_or_lease(self._lookup, self._now)
         return snapshot
 
     @property
@@ -212,32 +189,6 @@ class PresentedCredentials:
             user.securecore_granted = Granted(snapshot.granted[key], names)
             self._users[name] = user
         return self._users[name] if self._users[name].is_active else None
-
-
-def why_not_leased(connection: BaseDatabaseWrapper) -> str:
-    """Return the reason that forbids leases in this project, or an empty string.
-
-    The key of a lease names the request's credentials. If a manager or a database backend chooses a tenant for each
-    request, that tenant is not in the key, and one tenant could get the rows of another.
-    """
-    table = user_table()
-    if table.is_filtered:
-        return f"{type(table.model._default_manager).__name__} may filter the users of each request"
-    if not database.is_djangos_own(connection):
-        return f"the database backend {type(connection).__module__} may switch to a schema of a tenant"
-    return ""
-
-
-def _search_path(connection: Any) -> str | None:
-    """Return the schemas in which the next statement looks for tables, or None if they are not known.
-
-    PostgreSQL 18 reports each change of the search path, so reading it costs no round trip. An older PostgreSQL does
-    not report it, and neither does a connection that is not open yet.
-    """
-    if connection.vendor != "postgresql" or connection.connection is None:
-        return None
-    reported: str | None = connection.connection.info.parameter_status("search_path")
-    return reported
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from securecore import clock, leases, tokens
 from securecore.caches import BoundedCache
-from securecore.caller import presented
+from securecore.caller import leased_snapshots
 from securecore.identity import parse_pem
 from securecore.tokens import AccessToken
 from tests.caller.stage import KEY, Stage
@@ -42,7 +42,7 @@ class Caller:
 def own_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drop the leases of this test at its end: the rows of its certificates are gone then."""
     held: Any = BoundedCache(size=64, seconds=leases.seconds, clock=leases.clock)
-    monkeypatch.setattr(presented, "_leased", held)
+    monkeypatch.setattr(leased_snapshots, "_leased", held)
 
 
 @pytest.fixture

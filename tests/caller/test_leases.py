@@ -32,7 +32,7 @@ def time_of_leases(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The instant on the clock of the leases, which moves only when a test adds to it."""
     instant = [1_000.0]
     held: Any = BoundedCache(size=8, seconds=leases.seconds, clock=lambda: instant[0])
-    monkeypatch.setattr(caller.presented, "_leased", held)
+    monkeypatch.setattr(caller.leased_snapshots, "_leased", held)
     monkeypatch.setattr(leases, "clock", lambda: instant[0])
     return instant
 
@@ -134,7 +134,7 @@ class TestLease:
     def test_lease_is_bounded(self, leased: Caller) -> None:
         for number in range(20):
             assert leased.get_with_a_token_of(f"client {number}").status_code == 200
-        assert len(caller.presented._leased) == 8
+        assert len(caller.leased_snapshots._leased) == 8
 
 
 class TestNeverByALease:
@@ -169,7 +169,7 @@ class TestNeverByALease:
             User.objects.update(first_name="rolled back")
             certificate.user_of_token()
             transaction.set_rollback(True)
-        assert len(caller.presented._leased) == 0
+        assert len(caller.leased_snapshots._leased) == 0
 
     def test_never_by_a_lease_is_introspection(self, leased: Caller) -> None:
         leased.get("/token")

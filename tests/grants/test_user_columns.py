@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection, models
 from django.test.utils import isolate_apps
-from securecore.grants.query.user_tables import EVERYTHING
 
-from securecore.grants.query import caller_state, user_tables
+from securecore.grants.query import auth_tables, caller_state
+from securecore.grants.query.auth_tables import EVERYTHING
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +30,7 @@ def account(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Any]:
                 app_label = "tests"
 
     settings.SECURECORE = settings.SECURECORE | {"DJANGO_PERMISSIONS": True}
-    for module in (caller_state, user_tables):
+    for module in (caller_state, auth_tables):
         monkeypatch.setattr(module, "get_user_model", lambda: Account)
     caller_state._function.cache_clear()
     with connection.schema_editor() as editor:

@@ -31,7 +31,7 @@ IMMUTABLE = {
 }
 #: Objects that only securecore's own code holds; a view reaches none of them.
 INTERNAL = {
-    "caller/presented.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
+    "caller/leased_snapshots.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
     "caller/user_table.py:_table": "the names of a table's columns",
     "caller/query.py:places": "where a column is",
     "caller/query.py:_query": "SQL",
