@@ -106,6 +106,6 @@ class TestLease:
         assert rows(here, told["key"]) == calls
 
     def test_crash_keeps_twins_out_while_the_lease_lasts(self, here: Place, key: str) -> None:
-        crash(here, "/leased", key, "after-effect")
-        twin = post(here, "/leased", key)
+        crash(here, "/long-leased", key, "after-effect")
+        twin = post(here, "/long-leased", key)
         assert (twin.status, twin.headers["retry-after"]) == (409, "1")

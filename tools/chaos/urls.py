@@ -48,9 +48,7 @@ class Once(APIView):
         return Response(effect(request.data["key"]), status=201)
 
 
-@csrf_exempt
-@idempotent(lease=0.5)
-def leased(request: Any) -> HttpResponse:
+def call_elsewhere(request: Any) -> HttpResponse:
     """Treat ``chaos_effect`` as another service: the row commits at once, under the key for that service."""
     done = effect(request.idempotency.key_for("elsewhere"))
     return JsonResponse(done | {"attempt": request.idempotency.attempt}, status=201)
@@ -61,5 +59,6 @@ urlpatterns = [
     path("bare", bare),
     path("once", once),
     path("rest/once", Once.as_view()),
-    path("leased", leased),
+    path("leased", csrf_exempt(idempotent(lease=0.5)(call_elsewhere))),
+    path("long-leased", csrf_exempt(idempotent(lease=60)(call_elsewhere))),
 ]
