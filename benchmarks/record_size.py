@@ -28,9 +28,10 @@ from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken  # noqa: E402
 from rest_framework_simplejwt.tokens import RefreshToken  # noqa: E402
 
-from securecore import clock, database, digests  # noqa: E402
+from securecore import clock, digests  # noqa: E402
 from securecore.conf import settings  # noqa: E402
 from securecore.models import SeenNonce  # noqa: E402
+from securecore.replay.store import CLAIM  # noqa: E402
 
 BATCH = 5_000
 
@@ -43,7 +44,7 @@ def nonces(rows: int, rate: int) -> None:
             made_at = start + dt.timedelta(seconds=number // rate)
             until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
             record = digests.record_id("nonce", f"x5t#S256:{number % 1000}", digests.new_identifier())
-            assert database.claim(SeenNonce, now=start, id=record, expires_at=until)
+            assert CLAIM.take(now=start, id=record, expires_at=until)
 
 
 def simplejwt(rows: int, rate: int) -> None:

@@ -13,7 +13,11 @@ from securecore.database import function_installation
 from securecore.database.functions import Function
 from securecore.grants.gate import advisory
 from securecore.grants.query import caller_state
+from securecore.idempotency import record
+from securecore.replay import store
+from securecore.tokens import revoked
 
+_CLAIMS = (store.CLAIM, revoked.CLAIM, record.CLAIM, record.LEASED_CLAIM)
 #: PostgreSQL: undefined_table, undefined_column, undefined_function (which no operator is too) and datatype_mismatch.
 #: The tables are not those of the models, for example because ``migrate APP`` has migrated one app.
 _OTHER_TABLES = ("42P01", "42703", "42883", "42804")
@@ -22,7 +26,8 @@ _OTHER_TABLES = ("42P01", "42703", "42883", "42804")
 def every_function() -> list[Function]:
     """Return the functions for the user model and the settings of now."""
     checks = [caller_state.function_of(each) for each in conditions.every_combination()]
-    return [*query.every_query(user_table()), *checks, *advisory.every_function(checks)]
+    claims = [claim.function for claim in _CLAIMS]
+    return [*query.every_query(user_table()), *checks, *advisory.every_function(checks), *claims]
 
 
 def missing() -> list[str]:

@@ -65,7 +65,7 @@ PLACES = (
     ),
     Place("find where a nonce expires", "def claim(record: uuid.UUID", "`expires_at`: timestamp, window, skew, 1 s"),
     Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
-    Place("change a claim", "def claim(model: type[models.Model]", "`INSERT ... ON CONFLICT ... RETURNING`"),
+    Place("change a claim", "class ClaimStatement:", "`INSERT ... ON CONFLICT ... RETURNING`"),
     Place("change the one query", "def every_query(", "and docs/caller.md; a query count is asserted in the tests"),
     Place(
         "find where the caller is decided",

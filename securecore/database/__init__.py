@@ -1,10 +1,11 @@
 """Transactions, locks and statements: the operations of which the features are built.
 
 ``transactions`` opens the outermost transaction and refuses a savepoint where a lock could be lost. ``locks`` limits
-each wait. ``rows`` claims, updates and deletes rows, one statement each. ``statements`` are SELECTs written by
-hand, and ``functions`` lets PostgreSQL keep the plans of some. No table of a feature is named here.
+each wait. ``claims`` claims a row, ``rows`` updates and deletes rows, one statement each. ``statements`` are SELECTs
+written by hand, and ``functions`` lets PostgreSQL keep the plans of some. No table of a feature is named here.
 """
 
+from securecore.database.claims import ClaimStatement
 from securecore.database.connections import connection
 from securecore.database.locks import (
     bounded_wait,
@@ -15,7 +16,7 @@ from securecore.database.locks import (
     refused_when_locked,
     take_advisory_lock,
 )
-from securecore.database.rows import claim, delete_batch, update
+from securecore.database.rows import delete_batch, update
 from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own
 from securecore.database.transactions import (
     committed_transaction,

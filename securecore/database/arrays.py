@@ -25,3 +25,13 @@ def elements_sql(name: str, database: BaseDatabaseWrapper, column: str) -> str:
     if database.vendor == "postgresql":
         return f"{column} FROM unnest(CAST(%({name})s AS text[])) {column}"
     return f"value AS {column} FROM json_each(%({name})s)"
+
+
+def array_literal(values: Sequence[str | None]) -> str:
+    """Return ``values`` in the text form of a PostgreSQL array, for example ``{"a","it\\"s",NULL}``."""
+    return f"{{{','.join('NULL' if value is None else _element(value) for value in values)}}}"
+
+
+def _element(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

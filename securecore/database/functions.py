@@ -6,6 +6,9 @@ Note [Plans live in PostgreSQL]
     statements of a PL/pgSQL function once for each session. So securecore calls a function with the same text: 0.43 of
     the time of the plain statement, without any setting.
 
+    A function has one parameter, an array of texts, and declares a variable of the right type for each text. To bind
+    thirteen values one by one took 80 of 350 microseconds in Django's cursor and in the planner, to bind one array 23.
+
     ``migrate`` creates the functions (``function_installation``), since the role of the application need not be allowed
     to create anything. The name of a function ends with a digest of its text, so two versions of securecore work side
     by side during a deployment. ``migrate`` marks a function that this version does not call, and drops it 30 days
@@ -18,16 +21,19 @@ Note [Plans live in PostgreSQL]
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from django.db import ProgrammingError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from securecore.database.arrays import array_literal
 from securecore.database.callable_functions import PREFIX, forget_callable, is_callable
 from securecore.database.statements import Rows, Statement
 from securecore.errors import Busy
@@ -35,13 +41,25 @@ from securecore.errors import Busy
 #: PostgreSQL: undefined_function, and insufficient_privilege.
 _CANNOT_CALL = ("42883", "42501")
 
+#: The text form of each type of parameter, which PostgreSQL reads as the SQL type of the parameter.
+_AS_TEXT: dict[type, Callable[[Any], str | None]] = {
+    type(None): lambda _: None,
+    str: str,
+    int: str,
+    bool: str,
+    UUID: str,
+    dt.datetime: str,
+    list: array_literal,
+    bytes: lambda value: f"\\x{value.hex()}",
+}
+
 # Without -1 the name of "char(n)" is "character" and that of "bit(n)" is "bit", which CAST cuts to one character.
 _TYPE_NAMES = "SELECT format_type(oid, -1) FROM unnest(%s::oid[]) WITH ORDINALITY AS given (oid, place) ORDER BY place"
 
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """A SELECT that PostgreSQL plans once for each session.
+    """A SELECT, or an INSERT with ``RETURNING 1``, that PostgreSQL plans once for each session.
 
     ``job`` is a word for the name of the function, for example ``gate``. ``query`` names its parameters
     ``%(name)s``; ``parameters`` gives the SQL type of each. ``first`` are SELECT statements that run before ``query``,
@@ -75,19 +93,19 @@ class Function:
 
     @cached_property
     def call(self) -> str:
-        # Without a CAST PostgreSQL reads a small number as an integer, and finds no function with a smallint parameter.
-        given = ", ".join(f"CAST(%s AS {each})" for each in self.parameters.values())
-        return f"SELECT * FROM {self.name}({given})"  # noqa: S608
+        return f"SELECT * FROM {self.name}(%s)"  # noqa: S608
 
     def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows:
         """Return the rows of ``query``, by one round trip where the function is installed.
 
-        ``parameters`` have the form of the database (``get_db_prep_value``). Raises ``Busy`` (503) if another process
+        ``parameters`` have the form of the database (``get_db_prep_value``). A parameter without a text form, for
+        example a key of a project's own type, needs the plain statements. Raises ``Busy`` (503) if another process
         dropped the function during a transaction; the next call runs the plain statements.
         """
-        if is_callable(self.name, connection):
+        texts = self._texts(parameters) if is_callable(self.name, connection) else None
+        if texts is not None:
             try:
-                return self._called(connection, parameters)
+                return self._called(connection, texts)
             except ProgrammingError as error:
                 if getattr(error.__cause__, "sqlstate", None) not in _CANNOT_CALL:
                     raise
@@ -98,9 +116,15 @@ class Function:
             Statement(statement).rows(connection, parameters)
         return Statement(self.query).rows(connection, parameters)
 
-    def _called(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows:
+    def _texts(self, parameters: Mapping[str, Any]) -> str | None:
+        values = [parameters[name] for name in self.parameters]
+        if not all(type(value) in _AS_TEXT for value in values):
+            return None
+        return array_literal([_AS_TEXT[type(value)](value) for value in values])
+
+    def _called(self, connection: BaseDatabaseWrapper, texts: str) -> Rows:
         with connection.cursor() as cursor:
-            cursor.execute(self.call, [parameters[name] for name in self.parameters])
+            cursor.execute(self.call, [texts])
             return list(cursor.fetchall())
 
     def bind(self, parameters: Mapping[str, Any]) -> BoundFunction:
@@ -110,22 +134,38 @@ class Function:
         """Return the CREATE FUNCTION of a function with columns of these ``types``."""
         return self._definition(self.name, types)
 
+    @property
+    def _is_insert(self) -> bool:
+        return self.query.startswith("INSERT")
+
     def _definition(self, name: str, types: Sequence[str]) -> str:
-        columns = [f"column_{number}" for number in range(len(types))]
-        # A cast keeps the function right after a migration changed the type of a column, until ``migrate`` ends.
-        cast = ", ".join(f"CAST({column} AS {each})" for column, each in zip(columns, types, strict=True))
         returned = ", ".join(f"result_{number} {each}" for number, each in enumerate(types))
-        given = ", ".join(f"given_{parameter} {each}" for parameter, each in self.parameters.items())
-        locks = "".join(f"PERFORM {_in_function(each).strip().removeprefix('SELECT ')}; " for each in self.first)
-        return (
-            f"CREATE FUNCTION {name}({given}) RETURNS TABLE ({returned}) LANGUAGE plpgsql "  # noqa: S608
-            f"{'VOLATILE' if self.first else 'STABLE'} ROWS 1 SET plan_cache_mode = force_generic_plan "
-            f"AS $securecore$ BEGIN {locks}RETURN QUERY SELECT {cast} FROM ({_in_function(self.query)}) "
-            f"selected ({', '.join(columns)}); END $securecore$"
+        given = "".join(
+            f"given_{parameter} {each} := given[{place}]; "
+            for place, (parameter, each) in enumerate(self.parameters.items(), start=1)
         )
+        locks = "".join(f"PERFORM {_in_function(each).strip().removeprefix('SELECT ')}; " for each in self.first)
+        query = _in_function(self.query) if self._is_insert else self._cast_query(types)
+        return (
+            f"CREATE FUNCTION {name}(given text[]) RETURNS TABLE ({returned}) LANGUAGE plpgsql "
+            f"{'VOLATILE' if self.first or self._is_insert else 'STABLE'} ROWS 1 "
+            "SET plan_cache_mode = force_generic_plan "
+            f"AS $securecore$ DECLARE {given}BEGIN {locks}RETURN QUERY {query}; END $securecore$"
+        )
+
+    def _cast_query(self, types: Sequence[str]) -> str:
+        """Return the query with its columns cast to ``types``.
+
+        The cast keeps the function right after a migration changed the type of a column, until ``migrate`` ends.
+        """
+        columns = [f"column_{number}" for number in range(len(types))]
+        cast = ", ".join(f"CAST({column} AS {each})" for column, each in zip(columns, types, strict=True))
+        return f"SELECT {cast} FROM ({_in_function(self.query)}) selected ({', '.join(columns)})"  # noqa: S608
 
     def column_types(self, connection: BaseDatabaseWrapper) -> list[str]:
         """Return the SQL types of the columns of ``query``, as this database has them."""
+        if self._is_insert:
+            return ["integer"]
         nulls = re.sub(r"%\((\w+)\)s", lambda match: f"CAST(NULL AS {self.parameters[match[1]]})", self.query)
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM ({nulls.replace('%%', '%')}) selected LIMIT 0")  # noqa: S608

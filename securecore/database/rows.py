@@ -1,8 +1,7 @@
-"""The three operations on rows, one statement each: claim, update, delete in batches.
+"""Two operations on rows, one statement each: update, and delete in batches. ``claims`` has the third, the claim.
 
-*Claim*: an insert; its row count decides which of several callers has the row. *Update*: its row count shows whether
-the row exists. *Delete*: in batches that hold no lock for long. No code above this module reads a row to decide a
-write.
+*Update*: its row count shows whether the row exists. *Delete*: in batches that hold no lock for long. No code above
+this package reads a row to decide a write.
 """
 
 from __future__ import annotations
@@ -15,43 +14,6 @@ from django.db import connections, models, transaction
 
 from securecore.conf import settings
 from securecore.database.connections import connection
-from securecore.database.locks import lock_timeout
-
-
-def claim(model: type[models.Model], *, now: dt.datetime, wait: float | None = None, **values: Any) -> bool:
-    """Insert a row with ``values`` and say whether this call inserted it. The unique index decides between two calls.
-
-    ``values`` must hold the primary key and ``expires_at``. The claim takes over an expired row, so a purge never
-    decides anything. If another transaction claims the same key at the same time, this call waits for that transaction:
-    it returns False after a commit, and True after a rollback. ``wait`` limits this wait and each later wait for a lock
-    in the transaction, in seconds, without a statement of its own.
-    """
-    database = connection()
-    bounded = wait is not None and database.vendor == "postgresql"
-    meta: Any = model._meta
-    parameters = [meta.get_field(name).get_db_prep_save(value, database) for name, value in values.items()]
-    if bounded:
-        parameters.append(lock_timeout(wait or 0))
-    parameters.append(meta.get_field("expires_at").get_db_prep_value(now, database))
-    with database.cursor() as cursor:
-        cursor.execute(_claim_sql(model, tuple(values), settings.DATABASE, bounded), parameters)
-        return bool(cursor.rowcount == 1)
-
-
-@lru_cache(maxsize=64)
-def _claim_sql(model: type[models.Model], names: tuple[str, ...], alias: str, bounded: bool) -> str:
-    quote = connections[alias].ops.quote_name
-    meta: Any = model._meta
-    table, expires_at = quote(meta.db_table), quote(meta.get_field("expires_at").column)
-    columns = ", ".join(quote(meta.get_field(name).column) for name in names)
-    # A row that is taken over is as new: each column that is not among the values gets its default.
-    renewed = ", ".join(f"{column} = excluded.{column}" for column in (quote(f.column) for f in meta.concrete_fields))
-    # The WHERE is for SQLite, which would parse ON CONFLICT as the ON of a join.
-    condition = "set_config('lock_timeout', %s, true) IS NOT NULL" if bounded else "true"
-    return (
-        f"INSERT INTO {table} ({columns}) SELECT {', '.join(['%s'] * len(names))} WHERE {condition} "
-        f"ON CONFLICT ({quote(meta.pk.column)}) DO UPDATE SET {renewed} WHERE {table}.{expires_at} <= %s"
-    )
 
 
 def update(model: type[models.Model], *, pk: Any, **values: Any) -> bool:

@@ -23,6 +23,11 @@ _RETENTION = 86_400
 #: names its URL. A view may name its own ``max_body``.
 _MAX_BODY = 65_536
 
+_COLUMNS = ("id", "fingerprint", "created_at", "expires_at")
+#: The claims of a key: in the transaction of the effect, and with a lease.
+CLAIM = database.ClaimStatement(IdempotencyRecord, _COLUMNS, is_bounded=True)
+LEASED_CLAIM = database.ClaimStatement(IdempotencyRecord, (*_COLUMNS, "leased_until"), is_bounded=True)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -82,9 +87,8 @@ def insert(
     leased_until: dt.datetime | None = None,
 ) -> bool:
     """Insert the row of a claim, or replace an expired row; return False if another claim has the key."""
-    lease = {"leased_until": leased_until} if leased_until else {}
-    return database.claim(
-        IdempotencyRecord,
+    chosen, lease = (LEASED_CLAIM, {"leased_until": leased_until}) if leased_until else (CLAIM, {})
+    return chosen.take(
         now=now,
         wait=wait,
         id=record,

@@ -18,6 +18,9 @@ from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
 
+#: The claim of a nonce, proof or signature.
+CLAIM = database.ClaimStatement(SeenNonce, ("id", "expires_at"))
+
 
 def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: str) -> bool:
     """Claim ``record`` and say whether it was new. Of concurrent calls in the cluster exactly one returns True.
@@ -31,7 +34,7 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: st
     until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
-    return database.claim(SeenNonce, now=now, id=record, expires_at=until)
+    return CLAIM.take(now=now, id=record, expires_at=until)
 
 
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:

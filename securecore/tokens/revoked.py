@@ -8,6 +8,9 @@ from uuid import UUID
 from securecore import clock, database, digests
 from securecore.tokens.models import RevokedToken
 
+#: The claim of the revocation of a token: it tells whether the token was revoked before.
+CLAIM = database.ClaimStatement(RevokedToken, ("id", "expires_at"))
+
 
 def revocation_id(*, issuer: str, jti: str) -> UUID:
     """Return the primary key for the revocation of ``jti``.
@@ -25,4 +28,4 @@ def revoke(*, issuer: str, jti: str, expires_at: dt.datetime, now: dt.datetime) 
     effect when the surrounding transaction commits.
     """
     until = expires_at + dt.timedelta(seconds=clock.SKEW)
-    return database.claim(RevokedToken, now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)
+    return CLAIM.take(now=now, id=revocation_id(issuer=issuer, jti=jti), expires_at=until)

@@ -134,6 +134,28 @@ def test_every_type_is_as_in_the_plain_statement(column: str, key_type: str, val
     assert function.name in captured.captured_queries[0]["sql"]
 
 
+@pytest.mark.parametrize(
+    "text", ["", " ", "NULL", 'a "quoted" word', "a\\b\\", "{a,b}", ",", "'", "%s", "\n", "Zoë \U0001f512"]
+)
+@pytest.mark.parametrize("sql_type", ["text", "text[]"])
+def test_every_text_is_as_in_the_plain_statement(text: str, sql_type: str) -> None:
+    function = Function("test_texts", f"SELECT CAST(%(a)s AS {sql_type}), %(b)s", {"a": sql_type, "b": "text"})
+    value = [text, text] if sql_type == "text[]" else text
+    function_installation.install([function], connection)
+    with CaptureQueriesContext(connection) as captured:
+        assert function.rows(connection, {"a": value, "b": None}) == [(value, None)]
+    assert function.name in captured.captured_queries[0]["sql"]
+
+
+def test_a_parameter_without_a_text_form_needs_the_plain_statement() -> None:
+    """A project's user may have a key of a type that only its own adapter can write."""
+    function = Function("test_key", "SELECT CAST(%(a)s AS bytea)", {"a": "bytea"})
+    function_installation.install([function], connection)
+    with CaptureQueriesContext(connection) as captured:
+        assert [bytes(value) for ((value,),) in [function.rows(connection, {"a": bytearray(b"key")})]] == [b"key"]
+    assert function.name not in captured.captured_queries[0]["sql"]
+
+
 def test_a_text_that_differs_has_another_name() -> None:
     other = Function(ADD.job, ADD.query + " ", ADD.parameters)
     assert other.name != ADD.name

@@ -13,10 +13,12 @@ from typing import Any
 
 from django.db import connection
 
+#: The beginnings of the statements. PostgreSQL runs the claim as a function.
 _KINDS = {
-    "claim": 'INSERT INTO "securecore_idempotency_record"',
-    "effect": "INSERT INTO chaos_effect",
-    "store": 'UPDATE "securecore_idempotency_record" SET "status"',
+    'INSERT INTO "securecore_idempotency_record"': "claim",
+    "SELECT * FROM securecore_claim_idempotencyrecord_": "claim",
+    "INSERT INTO chaos_effect": "effect",
+    'UPDATE "securecore_idempotency_record" SET "status"': "store",
 }
 
 
@@ -47,7 +49,7 @@ def _dying_at(point: str) -> Iterator[None]:
     commit: Callable[[], None] = connection._commit  # type: ignore[attr-defined]
 
     def statement(execute: Any, sql: str, *rest: Any) -> Any:
-        kind = next((kind for kind, start in _KINDS.items() if sql.startswith(start)), "other")
+        kind = next((kind for start, kind in _KINDS.items() if sql.startswith(start)), "other")
         if point == f"before-{kind}":
             die()
         result = execute(sql, *rest)
