@@ -2,7 +2,7 @@
 
     python -m tests.support.postgres -- python -m benchmarks.auth_cost [--rounds N] [--json] [--svg docs/auth_cost.svg]
     python -m tests.support.postgres -- python -m benchmarks.auth_cost --rows 0 1000000 10000000
-    python -m tests.support.postgres -- python -m benchmarks.auth_cost --prepared        with prepare_threshold
+    python -m tests.support.postgres -- python -m benchmarks.auth_cost --prepared        prepared on the server
     python -m tests.support.postgres -- python -m benchmarks.auth_cost --pgbouncer       behind a real PgBouncer
 
 One process and one PostgreSQL. All peers run in turn within each round, so that a slow machine slows all of them. Each
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--pgbouncer", action="store_true")
     arguments = parser.parse_args()
     if arguments.prepared:
-        connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
+        connection.settings_dict.setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
     databases = setup_databases(verbosity=0, interactive=False)
     try:
         everybody = peers(User.objects.create_user("alice"), clock.now())
