@@ -45,7 +45,9 @@ class Run:
 
 RUNS = (
     Run("Authentication of a request, with Django's default settings", "auth_cost"),
-    Run("Authentication of a request, with `server_side_binding` and `prepare_threshold`", "auth_cost", ("--prepared",)),
+    Run(
+        "Authentication of a request, with `server_side_binding` and `prepare_threshold`", "auth_cost", ("--prepared",)
+    ),
     Run("Authentication of a request, behind PgBouncer", "auth_cost", ("--pgbouncer",)),
     Run("A session", "session_cost"),
     Run("An idempotency key", "idempotency_cost", quick=("--rounds", "1", "--keys", "0")),

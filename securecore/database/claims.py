@@ -63,7 +63,9 @@ def _function(model: type[models.Model], names: Sequence[str], is_bounded: bool,
     table, expires_at = quote(meta.db_table), quote(meta.get_field("expires_at").column)
     columns = ", ".join(quote(meta.get_field(name).column) for name in names)
     # A row that is taken over is as new: each column that is not among the values gets its default.
-    renewed = ", ".join(f"{column} = excluded.{column}" for column in (quote(f.column) for f in meta.concrete_fields))
+    # No primary key is updated: a distributed database spreads the rows by it.
+    others = [quote(field.column) for field in meta.concrete_fields if not field.primary_key]
+    renewed = ", ".join(f"{column} = excluded.{column}" for column in others)
     # VALUES, and not SELECT: a distributed PostgreSQL reported one row for each copy of an INSERT ... SELECT.
     text = (
         f"INSERT INTO {table} ({columns}) VALUES ({', '.join(f'%({name})s' for name in names)}) "  # noqa: S608

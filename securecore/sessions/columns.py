@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.core.exceptions import SuspiciousOperation, ValidationError
-from django.db.models import BooleanField, Case, DateTimeField, F, OuterRef, Subquery, Value, When
+from django.db.models import DateTimeField, F, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Least
 
@@ -39,14 +39,14 @@ def at_login(now: dt.datetime, data: dict[str, Any]) -> dict[str, Any]:
     return {"authenticated_at": now, "ends_at": absolute_timeout(now), "epoch": epoch}
 
 
-def at_rotation(now: dt.datetime, *, old: UUID, new: UUID) -> dict[str, Any]:
-    was_user = Case(When(user_id=None, then=Value(False)), default=Value(True), output_field=BooleanField())
+def at_rotation(now: dt.datetime, row: Session, *, new: UUID) -> dict[str, Any]:
+    """Return the columns in which the row of a rotated session differs from ``row``, the row before the rotation."""
     return {
         "id": new,
-        "predecessor": old,
-        "predecessor_was_user": was_user,
+        "predecessor": row.pk,
+        "predecessor_was_user": row.user_id is not None,
         "rotated_at": now,
-        "epoch": _epoch(OuterRef("gate_id")),
+        "epoch": _epoch(Value(row.gate_id)),
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.db import transaction
 
 from securecore import clock, database, digests, events
 from securecore.conf import settings
@@ -136,11 +137,11 @@ class SessionLifecycle(SignedSession):
         row = (known[0] if known else find(key, now=now)) or find_replaced(key, now=now)
         self.state = SessionState.of_row(row, self.proven)
         if row is not None and self.state is SessionState.REFUSED:
-            self._report_refusal(key, row)
+            self._report_refusal(row)
             return None
         return row
 
-    def _report_refusal(self, key: str, row: SessionRow) -> None:
+    def _report_refusal(self, row: SessionRow) -> None:
         # The session stays live: otherwise a thief with the cookie could log the owner out.
         user = None if row.user_id is None else str(row.user_id)
         presented = " ".join(self.proven)
@@ -153,12 +154,19 @@ class SessionLifecycle(SignedSession):
         return self._named().live(now)
 
     def _move(self) -> bool:
-        """Give the live session a new id by one UPDATE of its primary key; return False if none is live."""
-        now = clock.now()
-        new_key = digests.new_secret()
-        moved = columns.at_rotation(now, old=record_id(str(self.session_key)), new=record_id(new_key))
-        if not self._live(now).update(**moved):
-            return False
+        """Give the live session a new id by a new row in place of the old; return False if no session is live.
+
+        A primary key is never updated, since a distributed database spreads the rows by it.
+        """
+        now, new_key = clock.now(), digests.new_secret()
+        with transaction.atomic(using=settings.DATABASE):
+            row = self._live(now).select_for_update().first()
+            if row is None:
+                return False
+            rows().filter(pk=row.pk).delete()
+            for name, value in columns.at_rotation(now, row, new=record_id(new_key)).items():
+                setattr(row, name, value)
+            row.save(using=settings.DATABASE, force_insert=True)
         self._note_transaction()
         self._session_key, self.state, self.modified = new_key, SessionState.CURRENT, True
         return True

@@ -93,3 +93,11 @@ def test_limit_holds_for_the_transaction(way: str) -> None:
         take(CLAIM, uuid.uuid4(), wait=3)
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("3s",)
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_primary_key_is_never_updated(claim: ClaimStatement) -> None:
+    """A distributed database spreads the rows by their primary key, and refuses its change."""
+    _, _, renewed = claim.function.query.partition("DO UPDATE SET ")
+    assert renewed.startswith('"')
+    assert '"id" =' not in renewed

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from securecore.grants import Grant, grant, principal_of
 from securecore.revocation import revoke_grant
@@ -144,6 +145,20 @@ class TestPrivilegeChange:
     def test_privilege_change_keeps_the_contents(self, alice: MutualTLSClient) -> None:
         alice.get("/rotate")
         assert alice.get("/session").json() == {"value": "of Alice", "user": "alice"}
+
+    def test_rotation_is_a_new_row(self, alice: MutualTLSClient, user: User) -> None:
+        """A distributed database spreads the rows by their primary key, and refuses its change."""
+        before = Session.objects.get()
+        User.objects.filter(pk=user.pk).update(is_staff=True)
+        with CaptureQueriesContext(connection) as captured:
+            assert changes(alice)
+        texts = [query["sql"] for query in captured.captured_queries if "securecore_session" in query["sql"]]
+        assert any(text.startswith("INSERT INTO") for text in texts)
+        assert not any(text.startswith("UPDATE") and 'SET "id"' in text for text in texts)
+        after = Session.objects.get()
+        assert after.pk != before.pk
+        assert after.predecessor == before.pk
+        assert (after.created_at, after.ends_at, after.binding) == (before.created_at, before.ends_at, before.binding)
 
 
 class TestInFlight:
