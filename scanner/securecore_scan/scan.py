@@ -58,12 +58,12 @@ def exit_code(report: Report, fail_on: Severity) -> int:
     """Return the exit code. A finding outranks an incomplete scan."""
     if report.findings(fail_on):
         return FINDINGS
-    return CLEAN if report.is_complete else INCOMPLETE
+    return CLEAN if report.is_complete and not report.not_judged else INCOMPLETE
 
 
 def _scan(target: Target, checks: list[Check], options: argparse.Namespace, progress: Progress) -> Report:
     results: list[Result] = []
-    stopped = ""
+    began, stopped = dt.datetime.now(dt.UTC), ""
     reproduce = reproduce_command(options)
     try:
         try:
@@ -86,7 +86,7 @@ def _scan(target: Target, checks: list[Check], options: argparse.Namespace, prog
         target.transport.close()
     budget = target.transport.budget
     stopped = stopped or budget.stopped
-    return Report(options.url, tuple(results), budget.elapsed, budget.sent, stopped, dict(target.routes))
+    return Report(options.url, tuple(results), budget.elapsed, budget.sent, stopped, dict(target.routes), began=began)
 
 
 def _summary(report: Report) -> str:

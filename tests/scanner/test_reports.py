@@ -193,7 +193,8 @@ def test_text_shows_verdict_score_and_remedy() -> None:
         "FAIL",
         "ACCEPTED",
         "50 of 100",
-        "not decided",
+        "not judged (0 of 2 decided)",
+        "Mend first",
         "remedy:",
         "with securecore:",
         "repeat:",
@@ -203,7 +204,7 @@ def test_text_shows_verdict_score_and_remedy() -> None:
 
 
 def test_json_states_its_version() -> None:
-    assert json.loads(written("json"))["format"] == "securecore-scan/1"
+    assert json.loads(written("json"))["format"] == "securecore-scan/2"
     assert set(FORMATS) == {"text", "json", "sarif", "junit", "html"}
 
 

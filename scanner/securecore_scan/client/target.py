@@ -95,6 +95,15 @@ class Target:
         return True
 
 
+    def is_alive(self) -> bool:
+        """Say whether the service answers the owner."""
+        try:
+            self.get("/")
+        except (httpx.HTTPError, Skipped):
+            return False
+        return True
+
+
 def _environment(target: Target) -> dict[str, str]:
     names = environment_names(target.plan)
     if missing := sorted(names - set(os.environ)):

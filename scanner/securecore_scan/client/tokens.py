@@ -18,7 +18,7 @@ from securecore_scan.client.responses import (
     status_text,
 )
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
 from securecore_scan.plan import Call
 
 #: Names of the tokens in a token response: OAuth 2, simplejwt, knox and REST framework.
@@ -53,7 +53,7 @@ def request_family(target: Target, role: str = "owner") -> TokenPair:
         raise Skipped("no refresh tokens: the plan names none ([tokens] family, refresh)")
     pair = read_tokens(target, target.call(call, role))
     if pair.refresh is None:
-        raise Skipped(f"{call} gives no refresh token")
+        raise NotApplicable(f"{call} gives no refresh token")
     return pair
 
 

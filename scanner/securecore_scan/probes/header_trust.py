@@ -21,7 +21,7 @@ from securecore_scan.client import sessions
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of, passed
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of, passed
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -85,6 +85,8 @@ def at_the_application(target: Target) -> Iterator[Outcome]:
             answers[name] = target.transport.visit(None, Request("GET", url, headers))
         except httpx.HTTPError:
             unanswered += 1
+    if not answers:
+        raise Inconclusive(f"nothing answers at {address}: no connection of {unanswered}")
     believed = [name for name, answer in answers.items() if not is_refused(answer)]
     silence = f"{unanswered} of {unanswered + len(answers)} requests were not answered"
     yield _outcome(f"GET {url}", answers, believed, silence)
@@ -118,7 +120,7 @@ def _forged_headers(target: Target) -> dict[str, Headers]:
 def _header_groups(target: Target) -> dict[str, Headers]:
     identity = target.transport.identity("second")
     if identity is None:
-        raise Skipped("plain http has no certificates")
+        raise NotApplicable("plain http has no certificates")
     certificate = x509.load_pem_x509_certificate(identity.cert.read_bytes())
     pem, name = certificate.public_bytes(Encoding.PEM).decode(), target.name("second")
     der = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()

@@ -9,7 +9,7 @@ from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.responses import require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
 
 
 def after_second_login(target: Target) -> Iterator[Outcome]:
@@ -61,7 +61,7 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
     Works if the id opens a session, or if the service names the owner as the caller.
     """
     if not target.transport.is_tls:
-        raise Skipped("plain http has no certificates")
+        raise NotApplicable("plain http has no certificates")
     cookie = sessions.log_in(target)
     answer = sessions.send_whoami(target, cookie.header, "second")
     live = sessions.is_live(target, cookie, "second")

@@ -19,7 +19,7 @@ from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, inconclusive, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of
 
 #: Reasons with which the scanner's own TLS library, and not the server, ends a handshake.
 _LOCAL = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION", "NO_CIPHER_MATCH")
@@ -30,7 +30,7 @@ _SOON = 7
 
 def old_versions(target: Target) -> Iterator[Outcome]:
     """Offer TLS 1.0 alone, then TLS 1.1 alone. Works if the server accepts one."""
-    _require_tls(target)
+    target.once(_speaks_tls)
     tried = {
         version.name: tls.handshake(target.transport, tls.permissive_context(version))
         for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
@@ -46,7 +46,7 @@ def old_versions(target: Target) -> Iterator[Outcome]:
 
 def weak_ciphers(target: Target) -> Iterator[Outcome]:
     """Offer only ciphers without forward secrecy, authentication or strength. Works if the server accepts one."""
-    _require_tls(target)
+    target.once(_speaks_tls)
     found = tls.handshake(target.transport, tls.permissive_context(ssl.TLSVersion.TLSv1_2, _WEAK))
     if found.refusal in _LOCAL:
         yield inconclusive(target.transport.origin, "this machine's own TLS library offers no weak cipher")
@@ -79,7 +79,10 @@ def server_certificate(target: Target) -> Iterator[Outcome]:
 def resumption(target: Target) -> Iterator[Outcome]:
     """Resume a TLS session. Works if the server agrees: a resumed session skips the check of the client certificate."""
     _require_tls(target)
-    resumed = [name for name in ("TLSv1_2", "TLSv1_3") if _resumes(target, ssl.TLSVersion[name])]
+    tried = {name: _resumes(target, ssl.TLSVersion[name]) for name in ("TLSv1_2", "TLSv1_3")}
+    if all(resumes is None for resumes in tried.values()):
+        raise Inconclusive("no connection was answered, so none could be resumed")
+    resumed = [name for name, resumes in tried.items() if resumes]
     yield outcome_of(
         bool(resumed), target.transport.origin, f"resumed: {', '.join(resumed) or 'neither TLS 1.2 nor 1.3'}"
     )
@@ -104,14 +107,26 @@ def self_signed_client(target: Target) -> Iterator[Outcome]:
 
 def _require_tls(target: Target) -> None:
     if not target.transport.is_tls:
-        raise Skipped("plain http has no TLS")
+        raise NotApplicable("plain http has no TLS")
 
 
-def _resumes(target: Target, version: ssl.TLSVersion) -> bool:
+def _speaks_tls(target: Target) -> None:
+    """Make one ordinary handshake. Without it, a refused version or cipher proves nothing: the port may speak no TLS."""
+    _require_tls(target)
+    found = tls.handshake(target.transport, tls.any_server_context(target.transport))
+    if not found.succeeded:
+        raise Inconclusive(f"the port completes no TLS handshake: {found.refusal}")
+
+
+def _resumes(target: Target, version: ssl.TLSVersion) -> bool | None:
+    """Say whether a second connection resumes the session of the first. None: the first one was not answered."""
     context = target.transport.context(target.transport.identity("owner"))
     context.minimum_version = context.maximum_version = version
     try:
         _, session = _connection(target, context, None)
+    except OSError:
+        return None
+    try:
         reused, _ = _connection(target, context, session)
     except OSError:
         return False
@@ -129,7 +144,9 @@ def _connection(
     ):
         # In TLS 1.3 the session ticket arrives with the first response.
         connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-        connection.recv(4096)
+        if not connection.recv(4096):
+            raise ConnectionError("the connection ended without a response")
+        target.transport.budget.record_handshake()
         return bool(connection.session_reused), connection.session
 
 

@@ -16,7 +16,7 @@ from securecore_scan.client import jws, tokens
 from securecore_scan.client.responses import is_refused, json_or_none, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.tls import server_key
-from securecore_scan.outcomes import Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import NotApplicable, Outcome, Skipped, outcome_of
 
 
 def without_signature(target: Target) -> Iterator[Outcome]:
@@ -53,7 +53,7 @@ def working_jwt(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return header and claims of a token that the service accepts. Raises ``Skipped`` if the token is not a JWT."""
     found = jws.decode(target.once(tokens.working_pair).access)
     if found is None:
-        raise Skipped("the token is not a JWT")
+        raise NotApplicable("the token is not a JWT")
     return found
 
 

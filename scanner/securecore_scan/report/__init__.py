@@ -1,6 +1,7 @@
 """Writes a report in one of five formats.
 
 document  the JSON document from which every other format is made
+summary   the sentences with which text, HTML and Markdown begin
 text      for a terminal
 html      one page, for people
 junit     JUnit XML, for continuous integration
