@@ -66,8 +66,7 @@ def redeemed_together(target: Target) -> Iterator[Outcome]:
 
 def under_another_certificate(target: Target) -> Iterator[Outcome]:
     """Redeem the owner's token on the attacker's connection. Works if the token is accepted."""
-    if not target.transport.is_tls:
-        raise NotApplicable("plain http has no certificates")
+    target.transport.require_certificates()
     pair = tokens.request_family(target)
     answer = tokens.redeem(target, pair.refresh or "", "second")
     yield outcome_of(not is_refused(answer), _subject(target), f"under another certificate: {status_text(answer)}")

@@ -20,7 +20,7 @@ from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
 from securecore_scan.rates import rate_text
 
 #: Rounds of concurrent copies. More rounds (--deep) find rarer races.
@@ -72,6 +72,7 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
 
     Works if the copy has an effect: the service accepts stolen credentials.
     """
+    target.transport.require_certificates()
     for effect in effects.canary_effects(target):
         effects.wait_until_allowed(target, effect)
         kind, headers = _credentials(target)
@@ -118,7 +119,7 @@ def old_timestamp(target: Target) -> Iterator[Outcome]:
     """
     timed = [effect for effect in effects.canary_effects(target) if "{timestamp}" in str(effect.request.headers)]
     if not timed:
-        raise Skipped("no canary route of the plan sends a {timestamp}")
+        raise NotApplicable("no canary route sends a {timestamp}")
     for effect in timed:
         effects.wait_until_allowed(target, effect)
         captured = effects.capture(target, effect, timestamp=str(int(time.time()) - STALE))

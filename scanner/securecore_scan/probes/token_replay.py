@@ -88,8 +88,10 @@ def _claims(target: Target) -> dict[str, Any]:
 
 
 def _use_as(target: Target, role: str, circumstance: str) -> Outcome:
-    if not target.transport.is_tls:
+    if role == "anonymous" and not target.transport.is_tls:
         raise NotApplicable("plain http has no certificates")
+    if role != "anonymous":
+        target.transport.require_certificates()
     pair = tokens.working_pair(target)
     answer = tokens.use(target, pair.access, role, scheme=pair.scheme)
     # Control: the owner can still use the token, so the service refused the thief and not an expired token.
