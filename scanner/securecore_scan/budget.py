@@ -51,7 +51,7 @@ class Budget:
             if self.sent >= self.requests:
                 self.stopped = self.stopped or f"all {self.requests} requests are used up (--max-requests)"
             elif self.elapsed >= self.seconds:
-                self.stopped = self.stopped or f"{self.seconds:.0f} seconds are over (--max-seconds)"
+                self.stopped = self.stopped or f"{self.seconds:.0f} seconds are over (--budget)"
             if self.stopped and not self._restoring:
                 raise Stopped(self.stopped)
             self.sent += 1

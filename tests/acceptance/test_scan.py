@@ -44,7 +44,7 @@ def scan(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Scan:
         command = [sys.executable, "-m", "securecore_scan", f"{stack.url}{prefix}", "--ca", str(stack.pki / "ca.pem")]
         return subprocess.run(
             # A slow machine needs more than the default of 120 s; speed is not tested here.
-            [*command, "--plan", str(plan), "--max-seconds", "280", *arguments],
+            [*command, "--plan", str(plan), "--budget", "280s", *arguments],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT / "scanner")},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""A scan that saw nothing says so: no verdict without an answer, no score without decided checks, no grade for a part."""
+"""A scan that saw nothing says so: no verdict without an answer, no score without decided checks."""
 
 from __future__ import annotations
 

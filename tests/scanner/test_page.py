@@ -20,7 +20,7 @@ from tests.scanner.test_reports import MIXED, report, result, written
 EVERYTHING = report(
     *MIXED.results,
     *(result(one.id, failed("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
-    stopped="120 seconds are over (--max-seconds)",
+    stopped="120 seconds are over (--budget)",
 )
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
 #: A folder for screenshots, to be inspected by eye.

@@ -1,4 +1,4 @@
-"""The five report formats, validated against the schemas of their readers."""
+"""The report formats, validated against the schemas of their readers."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_text_shows_verdict_score_and_remedy() -> None:
 
 def test_json_states_its_version() -> None:
     assert json.loads(written("json"))["format"] == "securecore-scan/2"
-    assert set(FORMATS) == {"text", "json", "sarif", "junit", "html"}
+    assert set(FORMATS) == {"text", "json", "sarif", "junit", "html", "markdown"}
 
 
 def test_output_writes_the_report_to_a_file(tmp_path: Path) -> None:

@@ -36,4 +36,4 @@ class Operation:
         found = self.schema.get("properties")
         if isinstance(found, dict) and found:
             return found
-        return dict.fromkeys(self.example, {}) if isinstance(self.example, dict) else {}
+        return {name: {} for name in self.example} if isinstance(self.example, dict) else {}

@@ -132,7 +132,9 @@ class Target:
             self._names[role] = _common_name(identity.cert.read_bytes()) if identity else ""
         return self._names[role]
 
-    def call(self, call: Call, role: str = "owner", headers: Mapping[str, str] | None = None, **more: str) -> Any:
+    def call(
+        self, call: Call, role: str = "owner", headers: Mapping[str, str] | None = None, **more: str
+    ) -> httpx.Response:
         """Fill ``call`` with new values, send the request, and return the response."""
         request = build(call, self.values(role, **more))
         return self.transport.send(request.with_headers(headers or {}), role)
@@ -150,7 +152,6 @@ class Target:
             self.get("/")
             return False
         return True
-
 
     def is_alive(self) -> bool:
         """Say whether the service answers the owner."""

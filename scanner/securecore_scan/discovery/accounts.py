@@ -14,7 +14,7 @@ import httpx
 
 from securecore_scan.client import sessions, tokens
 from securecore_scan.client.operations import Operation
-from securecore_scan.client.request import build
+from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import is_refused, json_or_none
 from securecore_scan.client.target import Target
 from securecore_scan.discovery import bodies
@@ -27,7 +27,20 @@ _NOT_LOGIN = {"register", "registration", "signup", "refresh", "verify", "revoke
 _SCHEMES = ("Bearer", "Token", "JWT")
 _CALLER = ("whoami", "me", "userinfo", "profile", "current", "user", "account")
 #: Words of GET routes that may act, whatever HTTP says: a training API recreates its database by GET /createdb.
-ACTING = ("create", "delete", "remove", "reset", "drop", "init", "purge", "logout", "seed", "shutdown", "restart", "flush")
+ACTING = (
+    "create",
+    "delete",
+    "remove",
+    "reset",
+    "drop",
+    "init",
+    "purge",
+    "logout",
+    "seed",
+    "shutdown",
+    "restart",
+    "flush",
+)
 #: Logins with one account at most: a service may lock it after some.
 _ATTEMPTS = 8
 _CANDIDATES = 12
@@ -40,7 +53,7 @@ def complete(target: Target, *, is_planned: bool) -> Plan:
     """
     plan = target.plan
     needs_none = target.transport.has_certificates and target.account("owner") is None
-    if needs_none or (is_planned and target.account("owner") is None):
+    if needs_none or (is_planned and target.account("owner") is None and plan.registration is None):
         return plan
     if target.account("owner") is None and not target.transport.is_read_only:
         plan = target.plan = _register(target)
@@ -71,7 +84,7 @@ def _register(target: Target) -> Plan:
         account = Account(name, f"Canary-{secrets.token_urlsafe(9)}-7", f"{name}@example.com")
         target.announce(f"opens the canary account {name} by {described}")
         target.registered[role] = account
-        answer = target.call(described, "anonymous", **target.account_values(role), authorization="")
+        answer = target.transport.send(register(target, described, role), "anonymous")
         if not answer.is_success:
             del target.registered[role]
             return plan
@@ -79,8 +92,15 @@ def _register(target: Target) -> Plan:
     return dataclasses.replace(plan, registration=described)
 
 
+def register(target: Target, call: Call, role: str) -> Request:
+    """Return the request that opens the account of a role."""
+    return build(call, target.values("anonymous", **target.account_values(role), authorization=""))
+
+
 def _registrations(target: Target) -> Iterator[Call]:
-    found = [one for one in target.operations if one.method == "POST" and not one.has_parameters and _asks_password(one)]
+    found = [
+        one for one in target.operations if one.method == "POST" and not one.has_parameters and _asks_password(one)
+    ]
     for one in sorted(found, key=lambda one: not one.words & {"register", "registration", "signup"}):
         if one.words & _REGISTER and not one.words & {"login", "signin", "token", "reset", "change"}:
             yield bodies.call(one)
@@ -177,5 +197,3 @@ def _names_the_caller(target: Target, path: str, scheme: str, access: str) -> bo
 
 def _authorization(target: Target, role: str) -> str:
     return tokens.request_tokens(target, role).header["Authorization"]
-
-

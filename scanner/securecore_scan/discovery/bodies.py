@@ -78,7 +78,8 @@ def _value(name: str, schema: Any, keep_examples: bool) -> Any:
 
 def _object(schema: Mapping[str, Any], keep_examples: bool) -> dict[str, Any]:
     properties, required = schema.get("properties") or {}, schema.get("required")
-    example = schema.get("example") if isinstance(schema.get("example"), dict) else {}
+    example: Any = schema.get("example")
+    example = example if isinstance(example, dict) else {}
     chosen = required if isinstance(required, list) and required else list(properties)
     body = {}
     for name in chosen:

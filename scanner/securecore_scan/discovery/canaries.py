@@ -102,7 +102,7 @@ def _parent(operation: Operation) -> str:
 
 
 def _with_id(path: str) -> str:
-    parent, _, last = path.rstrip("/").rpartition("/")
+    parent, _, _ = path.rstrip("/").rpartition("/")
     return f"{parent}/{{id}}{'/' if path.endswith('/') else ''}"
 
 

@@ -101,7 +101,10 @@ def _operation(document: _Json, method: str, path: str, found: _Json, shared: An
     ]
     schema, is_form, example = _body(document, found, parameters)
     headers = {
-        str(one.get("name")): (str(one.get("example") or json_field(one, "schema.example") or ""), one.get("required") is True)
+        str(one.get("name")): (
+            str(one.get("example") or json_field(one, "schema.example") or ""),
+            one.get("required") is True,
+        )
         for one in parameters
         if one.get("in") == "header"
     }

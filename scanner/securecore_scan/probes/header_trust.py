@@ -96,9 +96,7 @@ def at_the_application(target: Target) -> Iterator[Outcome]:
     yield _outcome(f"GET {url}", answers, believed, silence)
 
 
-def _send_forged(
-    target: Target, role: str, groups: dict[str, Headers], own: Headers = ()
-) -> dict[str, httpx.Response]:
+def _send_forged(target: Target, role: str, groups: dict[str, Headers], own: Headers = ()) -> dict[str, httpx.Response]:
     path, forged = sessions.whoami_path(target), _forged_headers(groups)
 
     def send(headers: Headers) -> httpx.Response:

@@ -9,6 +9,7 @@ from typing import Any
 
 from securecore_scan.checks import Check, Severity
 from securecore_scan.client import jws, tokens
+from securecore_scan.client.request import build
 from securecore_scan.client.responses import json_or_none, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of, passed
@@ -30,7 +31,8 @@ def registered_as_administrator(target: Target) -> Iterator[Outcome]:
     account = Account(f"scan{secrets.token_hex(5)}", f"Canary-{secrets.token_urlsafe(9)}-8")
     target.registered["planted"] = account
     planted = dataclasses.replace(call, json={**call.json, **PLANTED})
-    answer = target.call(planted, "anonymous", authorization="", **target.account_values("planted"))
+    values = target.values("anonymous", authorization="", **target.account_values("planted"))
+    answer = target.transport.send(build(planted, values), "anonymous")
     if not answer.is_success:
         if answer.status_code >= 500:
             raise Inconclusive(f"{call} answered {status_text(answer)}")

@@ -107,9 +107,10 @@ def _require_second(target: Target) -> None:
         target.transport.identity("second")
     elif target.account("second") is None:
         raise Skipped("needs a second user: [accounts] second, or --second-login")
-    if target.plan.tokens.use is not None and target.authorizer is not None:
-        if is_refused(target.get(tokens.protected_path(target), "second", target.credentials("second"))):
-            raise Inconclusive("the second user's token is refused")
+    if target.plan.tokens.use is None or target.authorizer is None:
+        return
+    if is_refused(target.get(tokens.protected_path(target), "second", target.credentials("second"))):
+        raise Inconclusive("the second user's token is refused")
 
 
 def _words(path: str) -> set[str]:
@@ -163,7 +164,7 @@ CHECKS = (
         cwe=(915,),
         asvs=("15.3.3",),
         risk="A user acts in the name of another: the log and the object name the wrong one.",
-        remedy="Take the owner from the authenticated caller, and never from the body. List the fields that a body may set.",
+        remedy="Take the owner from the authenticated caller, and never from the body.",
         securecore="serializer.save(owner=request.user)",
         run=object_for_another,
     ),

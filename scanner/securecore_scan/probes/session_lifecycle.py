@@ -9,7 +9,7 @@ from securecore_scan.checks import Check, Severity
 from securecore_scan.client import sessions
 from securecore_scan.client.responses import require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 
 
 def after_second_login(target: Target) -> Iterator[Outcome]:

@@ -111,7 +111,7 @@ def _require_tls(target: Target) -> None:
 
 
 def _speaks_tls(target: Target) -> None:
-    """Make one ordinary handshake. Without it, a refused version or cipher proves nothing: the port may speak no TLS."""
+    """Make one ordinary handshake: a port that speaks no TLS refuses every version and cipher."""
     _require_tls(target)
     found = tls.handshake(target.transport, tls.any_server_context(target.transport))
     if not found.succeeded:

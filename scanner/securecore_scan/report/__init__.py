@@ -1,4 +1,4 @@
-"""Writes a report in one of five formats.
+"""Writes a report in one of six formats.
 
 document  the JSON document from which every other format is made
 summary   the sentences with which text, HTML and Markdown begin
@@ -6,6 +6,7 @@ text      for a terminal
 html      one page, for people
 junit     JUnit XML, for continuous integration
 sarif     SARIF 2.1.0, for code scanning
+markdown  a summary, for the page of a pipeline
 terminal  escapes control characters
 progress  the progress bar
 
@@ -17,15 +18,15 @@ from __future__ import annotations
 import json
 
 from securecore_scan.redaction import Redactor
-from securecore_scan.report import html, junit, sarif, text
-from securecore_scan.report.document import build, map_texts
+from securecore_scan.report import html, junit, markdown, sarif, text
+from securecore_scan.report.document import FORMAT, all_results, build, map_texts
 from securecore_scan.report.progress import Progress
 from securecore_scan.report.terminal import escape_controls
 from securecore_scan.results import Report
 
-__all__ = ["FORMATS", "Progress", "render"]
+__all__ = ["FORMAT", "FORMATS", "Progress", "all_results", "render"]
 
-FORMATS = ("text", "json", "sarif", "junit", "html")
+FORMATS = ("text", "json", "sarif", "junit", "html", "markdown")
 
 
 def render(form: str, report: Report, *, redactor: Redactor, exit_code: int, location: str) -> str:
@@ -37,6 +38,6 @@ def render(form: str, report: Report, *, redactor: Redactor, exit_code: int, loc
         return json.dumps(sarif.log(content, location=location), indent=2) + "\n"
     if form == "junit":
         return junit.suites(content)
-    # People read these two, and the service under test chose some of the texts.
-    writer = {"text": text.page, "html": html.page}[form]
+    # People read these three, and the service under test chose some of the texts.
+    writer = {"text": text.page, "html": html.page, "markdown": markdown.page}[form]
     return writer(map_texts(content, escape_controls))

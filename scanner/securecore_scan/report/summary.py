@@ -1,4 +1,4 @@
-"""The sentences with which every report for people begins: the target, the verdict on the whole, and the first repair."""
+"""The first sentences of every report for people: the target, the grade or why there is none, and the counts."""
 
 from __future__ import annotations
 
@@ -54,4 +54,6 @@ def advice(content: dict[str, Any]) -> str:
     undecided = [one for one in all_results(content) if one["verdict"] in ("SKIPPED", "INCONCLUSIVE")]
     if not content["not_judged"] or not undecided:
         return ""
-    return f"{len(undecided)} checks are undecided: `securecore-scan init {content['url']}` says which entries they need"
+    return (
+        f"{len(undecided)} checks are undecided: `securecore-scan init {content['url']}` says which entries they need"
+    )

@@ -44,7 +44,8 @@ def _mend_first(content: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "Mend first"
     for number, found in enumerate(findings, 1):
-        yield f"  {number:>2}. {found['severity']:<9}{found['check']:<13}{found['title']}  {', '.join(found['subjects'])}"
+        where = ", ".join(found["subjects"])
+        yield f"  {number:>2}. {found['severity']:<9}{found['check']:<13}{found['title']}  {where}"
         yield from _wrapped(found["remedy"], " " * 15)
 
 
