@@ -12,7 +12,7 @@ import httpx
 from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import json_field, require_json, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Confidence, Inconclusive, Skipped
+from securecore_scan.outcomes import Confidence, Inconclusive, NotApplicable, Skipped
 from securecore_scan.plan import Call, Effect
 from securecore_scan.templates import fill
 
@@ -41,6 +41,8 @@ class CapturedRequest:
 
 def canary_effects(target: Target) -> tuple[Effect, ...]:
     """Return the canary routes of the plan. Raises ``Skipped`` if there is none: no OpenAPI document names them."""
+    if not target.plan.effect and target.creates_nothing:
+        raise NotApplicable("the OpenAPI document lists no route that creates something harmless: [[effect]]")
     if not target.plan.effect:
         unsafe = [route for route in target.routes if route.startswith("unsafe: ")]
         found = f" ({len(unsafe)} unsafe routes were found)" if unsafe else ""

@@ -32,8 +32,8 @@ def object_routes(target: Target) -> tuple[ObjectRoute, ...]:
     """Return the object routes. Raises ``NotApplicable`` if the OpenAPI document has none, else ``Skipped``."""
     if target.plan.object:
         return target.plan.object
-    if target.operations and not any(one.has_parameters for one in target.operations):
-        raise NotApplicable("the OpenAPI document lists no route of single objects")
+    if target.operations and not any(one.method == "GET" and one.has_parameters for one in target.operations):
+        raise NotApplicable("the OpenAPI document lists no route that reads a single object")
     raise Skipped("no route was found that creates an object and reads it by its id: [[object]]")
 
 

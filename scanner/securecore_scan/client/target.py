@@ -39,6 +39,8 @@ class Target:
     routes: dict[str, str] = field(default_factory=dict)
     #: The operations of the service's OpenAPI document; empty if there is none.
     operations: tuple[Operation, ...] = ()
+    #: The document was read, and none of its routes creates something harmless.
+    creates_nothing: bool = False
     #: Accounts that the scanner registered itself.
     registered: dict[str, Account] = field(default_factory=dict)
     #: Returns a new Authorization header of a role. None: the service knows its callers by their certificates.

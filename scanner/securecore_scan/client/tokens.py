@@ -127,10 +127,11 @@ def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Res
 
 def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
     """Revoke a token, or log out where there is no revocation route. Return the route, such as ``POST /revoke``."""
-    credentials = pair.header if pair else {}
     values = {"token": token, "refresh": (pair and pair.refresh) or token}
     for call in (target.plan.tokens.revoke, target.plan.session.logout):
         if call is not None:
+            # A revocation that names its client (RFC 7009 section 2.1) has no room for the token's own header.
+            credentials = pair.header if pair and "Authorization" not in call.headers else {}
             require_success(target.call(call, "owner", credentials, authorization="", **values))
             target.forget_authorizations()
             return str(call)

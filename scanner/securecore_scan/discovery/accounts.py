@@ -69,7 +69,11 @@ def complete(target: Target, *, is_planned: bool) -> Plan:
     target.plan = plan = dataclasses.replace(plan, session=session)
     if tokens.token_in(answer) is None:
         return plan
-    target.plan = dataclasses.replace(plan, tokens=dataclasses.replace(plan.tokens, request=login, family=None))
+    revoke = plan.tokens.revoke
+    if revoke is not None and "Authorization" in login.headers and not revoke.headers:
+        revoke = dataclasses.replace(revoke, headers=login.headers)
+    known = dataclasses.replace(plan.tokens, request=login, family=None, revoke=revoke)
+    target.plan = dataclasses.replace(plan, tokens=known)
     return _with_protected_route(target)
 
 

@@ -36,9 +36,11 @@ def find(target: Target) -> tuple[tuple[Effect, ...], tuple[ObjectRoute, ...]]:
     """Return canary routes and object routes. Nothing is created if the plan names canary routes."""
     found: list[Effect] = []
     objects: list[ObjectRoute] = []
+    creating = list(_creating(target))
+    target.creates_nothing = bool(target.operations) and not creating
     if target.plan.effect or target.authorizer is None:
         return (), ()
-    for operation in list(_creating(target))[:_TRIED]:
+    for operation in creating[:_TRIED]:
         if len(found) == _TAKEN:
             break
         for keep_examples in (False, True):

@@ -134,7 +134,7 @@ class Notes:
             "id": number,
             "title": str(sent["title"]),
             "text": str(sent["text"]),
-            "owner": user["username"],
+            "owner": str(sent.get("owner", user["username"])) if self.weak else user["username"],
         }
         return 201, {}, {"id": number, "title": sent["title"]}
 
