@@ -148,8 +148,16 @@ def duration(text: str) -> float:
 
 def _add_report(made: argparse.ArgumentParser) -> None:
     add = made.add_argument_group("report").add_argument
-    add("--format", choices=FORMATS, default="text", help="the format of the report (default: %(default)s)")
-    add("--output", type=Path, metavar="FILE", help="write the report to FILE (default: standard output)")
+    add("--format", choices=FORMATS, help="the format of the report (default: by the ending of --output, else text)")
+    add(
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the report to FILE, in the format of its ending: json, sarif, xml (JUnit), html, md, txt. May be "
+        "given several times (default: standard output)",
+    )
     add("--baseline", type=Path, metavar="TOML", help="accepted findings, each with a reason and an expiry date")
     add(
         "--fail-on",

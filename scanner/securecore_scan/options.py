@@ -40,8 +40,9 @@ def build_target(options: argparse.Namespace, redactor: Redactor) -> Target:
     for path in [options.ca, *_files(identities)]:
         if path is not None and not path.is_file():
             raise UsageError(f"There is no file {path}.")
-    if options.output and not options.output.parent.is_dir():
-        raise UsageError(f"There is no folder {options.output.parent}.")
+    for path in options.output if isinstance(options.output, list) else filter(None, [options.output]):
+        if not path.parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent}.")
     plan = replace(plan, accounts=_accounts(options, plan.accounts))
     requests, seconds = _DEEP if options.deep else _STANDARD
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 from typing import IO
 
 import httpx
@@ -18,7 +19,7 @@ from securecore_scan.options import UsageError, build_target, chosen_checks, rep
 from securecore_scan.outcomes import Inconclusive, Skipped
 from securecore_scan.plan import PlanError
 from securecore_scan.redaction import Redactor
-from securecore_scan.report import Progress, render
+from securecore_scan.report import FORMAT_OF, Progress, render
 from securecore_scan.report.terminal import escape_controls
 from securecore_scan.results import Report, Result
 from securecore_scan.scope import BadTarget
@@ -41,19 +42,29 @@ def run(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
     results, notes = baseline.apply(report.results, accepted, today=dt.datetime.now(dt.UTC).date())
     report = replace(report, results=tuple(results), notes=tuple(notes))
     code = exit_code(report, Severity[options.fail_on.upper()])
-    text = render(options.format, report, redactor=redactor, exit_code=code, location=options.location)
+
+    def written(form: str) -> str:
+        return render(form, report, redactor=redactor, exit_code=code, location=options.location)
+
     if not options.output:
-        out.write(text)
+        out.write(written(options.format or "text"))
         return code
+    for path in options.output:
+        if not _write(path, written(options.format or FORMAT_OF.get(path.suffix, "text")), out, err):
+            return USAGE
+        err.write(f"{path}: {_summary(report)}\n")
+    return code
+
+
+def _write(path: Path, text: str, out: IO[str], err: IO[str]) -> bool:
     try:
-        options.output.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         # A deep scan takes up to 30 minutes: print the report rather than lose it.
         out.write(text)
-        err.write(f"Cannot write {options.output}: {error.strerror}.\n")
-        return USAGE
-    err.write(f"{options.output}: {_summary(report)}\n")
-    return code
+        err.write(f"Cannot write {path}: {error.strerror}.\n")
+        return False
+    return True
 
 
 def write_plan(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:

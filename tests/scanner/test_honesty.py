@@ -127,6 +127,9 @@ class TestGrade:
     def graded(self, **failures: str) -> str | None:
         return report(*((c, failed("x") if c.severity.label in failures else passed("x")) for c in CATALOGUE)).grade
 
+    def test_grade_is_not_lowered_by_information(self) -> None:
+        assert self.graded(info="") == "A"
+
     @pytest.mark.parametrize(("severity", "grade"), [("low", "B"), ("medium", "C"), ("high", "E"), ("critical", "F")])
     def test_grade_is_that_of_the_most_severe_finding(self, severity: str, grade: str) -> None:
         assert self.graded() == "A"

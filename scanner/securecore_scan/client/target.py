@@ -41,6 +41,8 @@ class Target:
     operations: tuple[Operation, ...] = ()
     #: The document was read, and none of its routes creates something harmless.
     creates_nothing: bool = False
+    #: The document was read, and its unsafe routes change accounts, sessions and tokens only.
+    changes_accounts_only: bool = False
     #: Accounts that the scanner registered itself.
     registered: dict[str, Account] = field(default_factory=dict)
     #: Returns a new Authorization header of a role. None: the service knows its callers by their certificates.

@@ -38,6 +38,9 @@ def find(target: Target) -> tuple[tuple[Effect, ...], tuple[ObjectRoute, ...]]:
     objects: list[ObjectRoute] = []
     creating = list(_creating(target))
     target.creates_nothing = bool(target.operations) and not creating
+    unsafe = [one for one in target.operations if one.method in ("POST", "PUT", "PATCH", "DELETE")]
+    accounts = _DANGEROUS - {"admin"}
+    target.changes_accounts_only = target.creates_nothing and all(one.words & accounts for one in unsafe)
     if target.plan.effect or target.authorizer is None:
         return (), ()
     for operation in creating[:_TRIED]:

@@ -14,7 +14,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import sessions, tls
+from securecore_scan.client import key_exchange, sessions, tls
 from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
@@ -103,6 +103,15 @@ def self_signed_client(target: Target) -> Iterator[Outcome]:
     yield outcome_of(
         believed, target.transport.origin, f"a self-signed certificate with the owner's name: {status_text(answer)}"
     )
+
+
+def post_quantum(target: Target) -> Iterator[Outcome]:
+    """Ask for each hybrid group with ML-KEM. Fails if the port agrees to none, which is information and no finding."""
+    _require_tls(target)
+    if not any(key_exchange.agrees(target.transport, group) for group in key_exchange.CLASSICAL.values()):
+        raise Inconclusive("the port agrees to no usual group without a key share either, or lacks TLS 1.3")
+    agreed = [name for name, group in key_exchange.POST_QUANTUM.items() if key_exchange.agrees(target.transport, group)]
+    yield outcome_of(not agreed, target.transport.origin, f"agreed: {', '.join(agreed) or 'no post-quantum group'}")
 
 
 def _require_tls(target: Target) -> None:
@@ -201,5 +210,15 @@ CHECKS = (
         risk="An attacker signs a certificate with any name he likes.",
         remedy="Verify client certificates against your own authority, and refuse any result but success.",
         run=self_signed_client,
+    ),
+    _check(
+        "SC-TLS-6",
+        "Post-quantum key exchange",
+        severity=Severity.INFO,
+        cwe=(327,),
+        asvs=("11.2.2",),
+        risk="An attacker who records traffic today may decrypt it with a quantum computer later.",
+        remedy="Offer X25519MLKEM768 before X25519 (OpenSSL 3.5 or newer).",
+        run=post_quantum,
     ),
 )

@@ -24,8 +24,17 @@ from securecore_scan.report.progress import Progress
 from securecore_scan.report.terminal import escape_controls
 from securecore_scan.results import Report
 
-__all__ = ["FORMAT", "FORMATS", "Progress", "all_results", "render"]
+__all__ = ["FORMAT", "FORMATS", "FORMAT_OF", "Progress", "all_results", "render"]
 
+#: The format of a file by its ending.
+FORMAT_OF = {
+    ".json": "json",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".html": "html",
+    ".md": "markdown",
+    ".txt": "text",
+}
 FORMATS = ("text", "json", "sarif", "junit", "html", "markdown")
 
 

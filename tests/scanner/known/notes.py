@@ -23,7 +23,7 @@ from tests.scanner.service import Answer
 DAY = 86_400
 
 
-class Refused(Exception):
+class Rejected(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
@@ -49,10 +49,10 @@ class Notes:
         try:
             sent = json.loads(body) if body else {}
             if not isinstance(sent, dict):
-                raise Refused(400, "an object is needed")
+                raise Rejected(400, "an object is needed")
             route, argument = self.route(method, unquote(parts.path))
             return route(headers, parse_qs(parts.query), sent, argument)
-        except Refused as reason:
+        except Rejected as reason:
             return reason.status, {}, {"status": "fail", "message": str(reason)}
         except (ValueError, KeyError):
             return 400, {}, {"status": "fail", "message": "Bad Request"}
@@ -74,12 +74,12 @@ class Notes:
         parametrized = {("GET", "/notes/v1"): self.read_note, ("PUT", "/notes/v1"): self.change_note}
         if (method, head) in parametrized:
             return parametrized[method, head], last
-        raise Refused(404, "Not Found")
+        raise Rejected(404, "Not Found")
 
     def register(self, headers: Any, query: Any, sent: dict[str, Any], _: str) -> Answer:
         username = str(sent["username"])
         if username in self.users:
-            raise Refused(400, "User already exists")
+            raise Rejected(400, "User already exists")
         admin = bool(sent.get("admin")) if self.weak else False
         account = {"username": username, "password": str(sent["password"]), "email": str(sent["email"])}
         self.users[username] = {**account, "admin": admin}
@@ -88,7 +88,7 @@ class Notes:
     def login(self, headers: Any, query: Any, sent: dict[str, Any], _: str) -> Answer:
         user = self.users.get(str(sent["username"]))
         if user is None or user["password"] != sent["password"]:
-            raise Refused(401, "Password is not correct for the given username.")
+            raise Rejected(401, "Password is not correct for the given username.")
         now = int(time.time())
         claims = {"sub": user["username"], "iat": now, "exp": now + (30 * DAY if self.weak else 300)}
         claims |= {} if self.weak else {"jti": secrets.token_hex(16), "aud": "notes", "iss": "notes"}
@@ -107,7 +107,7 @@ class Notes:
 
     def debug(self, headers: dict[str, str], query: Any, sent: Any, _: str) -> Answer:
         if not self.weak and not self.caller(headers, query)["admin"]:
-            raise Refused(403, "Administrators only")
+            raise Rejected(403, "Administrators only")
         return 200, {}, {"users": list(self.users.values())}
 
     def list_notes(self, headers: dict[str, str], query: Any, sent: Any, _: str) -> Answer:
@@ -120,10 +120,10 @@ class Notes:
             if self.weak:
                 return self.create(user, sent)
             if key is None:
-                raise Refused(400, "Idempotency-Key is needed")
+                raise Rejected(400, "Idempotency-Key is needed")
             known, content = self.replays.get((user["username"], key)), json.dumps(sent).encode()
             if known is not None and known[0] != content:
-                raise Refused(422, "the key was used for another body")
+                raise Rejected(422, "the key was used for another body")
             answer = known[1] if known else self.create(user, sent)
             self.replays[user["username"], key] = (content, answer)
             return answer
@@ -149,7 +149,7 @@ class Notes:
     def note_of(self, user: dict[str, Any], number: str) -> dict[str, Any]:
         note = self.notes.get(number)
         if note is None or (not self.weak and note["owner"] != user["username"]):
-            raise Refused(404, "Note not found")
+            raise Rejected(404, "Note not found")
         return note
 
     def caller(self, headers: dict[str, str], query: dict[str, list[str]]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Notes:
             relaxed = {"verify_aud": not self.weak}
             claims = dict(jwt.decode(token, self.key, algorithms=["HS256"], options=relaxed, **expected))  # type: ignore[arg-type]
         except (jwt.InvalidTokenError, KeyError):
-            raise Refused(401, "Invalid token. Please log in again.") from None
+            raise Rejected(401, "Invalid token. Please log in again.") from None
         if claims.get("jti") in self.revoked or claims["sub"] not in self.users:
-            raise Refused(401, "Invalid token. Please log in again.")
+            raise Rejected(401, "Invalid token. Please log in again.")
         return claims
