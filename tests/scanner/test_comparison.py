@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from securecore_scan.outcomes import Confidence, Outcome, Verdict, failed, passed
-from tests.scanner.test_reports import Report, report, result, written
+from securecore_scan.results import Report
+from tests.scanner.test_reports import report, result, written
 from tests.scanner.test_way import run
 
 SKIPPED = Outcome(Verdict.SKIPPED, "", ("no plan",), Confidence.LOW)

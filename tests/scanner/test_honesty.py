@@ -12,7 +12,7 @@ import pytest
 
 from demo_project import pki
 from securecore_scan import runner
-from securecore_scan.checks import CATEGORIES, Check
+from securecore_scan.checks import CATEGORIES, Check, Severity
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Confidence, Outcome, Verdict, failed, passed
 from securecore_scan.plan import Plan
@@ -21,6 +21,7 @@ from securecore_scan.redaction import Redactor
 from securecore_scan.report import summary
 from securecore_scan.report.document import build, mend_first
 from securecore_scan.results import Report, Result
+from securecore_scan.scan import exit_code
 from tests.acceptance.conftest import free_port
 from tests.scanner.conftest import open_transport, scanned
 from tests.scanner.service import Answer, answer_200, serving
@@ -152,6 +153,12 @@ class TestGrade:
 
 
 class TestExitCode:
+    def test_exit_code_complete_scan_with_too_few_decided_checks_is_not_clean(self) -> None:
+        first, *others = checks("session-fixation")
+        found = report((first, passed("x")), *((check, skipped()) for check in others))
+        assert found.is_complete
+        assert exit_code(found, Severity.LOW) == 3
+
     def test_exit_code_category_that_was_asked_for_is_not_judged(self) -> None:
         """Without a plan, cookie attributes alone judge no session fixation."""
         with serving(answer_200) as service:
