@@ -25,7 +25,9 @@ def whoami_view(authentication: type) -> Callable[..., Any]:
         permission_classes = (HasToken,)
 
         def get(self, request: Any) -> Response:
-            application = getattr(request.auth, "application", None)
-            return Response({"user": request.user.get_username() if request.user else application.client_id})
+            # A token of client credentials names its client.
+            return Response(
+                {"user": request.user.get_username() if request.user else request.auth.application.client_id}
+            )
 
     return Whoami.as_view()
