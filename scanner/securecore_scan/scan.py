@@ -80,7 +80,8 @@ def write_plan(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
         finally:
             target.transport.close()
     except (UsageError, PlanError, BadTarget, Stopped, httpx.HTTPError, Skipped, Inconclusive) as error:
-        err.write(f"{escape_controls(redactor.redact(str(error)))}{_hint(str(error), options)}\n")
+        said = f"No response from {options.url}: {error}" if isinstance(error, httpx.HTTPError) else str(error)
+        err.write(f"{escape_controls(redactor.redact(said))}{_hint(str(error), options)}\n")
         return USAGE
     text = redactor.redact(planned.toml(_without_passwords(target)))
     absent = list(planned.missing(target))

@@ -72,6 +72,11 @@ class TestThePlanThatInitWrites:
         assert "a-long-word" not in written.text + written.errors
         assert "{env:SECURECORE_SCAN_PASSWORD}" in written.text
 
+    def test_init_without_a_response_names_the_url(self) -> None:
+        written = run("init", "http://localhost:1")
+        assert written.code == 2
+        assert "No response from http://localhost:1" in written.errors
+
 
 class TestReadOnly:
     def test_read_only_sends_no_other_method(self) -> None:

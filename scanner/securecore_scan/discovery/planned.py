@@ -39,6 +39,10 @@ def _has(target: Target, name: str) -> bool:
         return True  # both need TLS
     if name == "privileges" and target.plan.session.login is None:
         return True
+    if name == "tokens.revoke" and target.plan.session.logout is not None:
+        return True
+    if name == "tokens.refresh" and target.operations:
+        return not any("refresh" in one.words for one in target.operations)
     found: Any = target.plan
     for part in name.split("."):
         found = getattr(found, part)

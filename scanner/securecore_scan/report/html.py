@@ -29,7 +29,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _FILTER = {
     "all": "Everything",
     "findings": "Findings",
-    "high": "Findings, high and critical",
+    "high": "High and critical",
+    "critical": "Critical",
     "undecided": "Undecided",
 }
 
