@@ -36,6 +36,9 @@ def before_checks(target: Target, checks: Sequence[Check]) -> Iterator[str]:
         yield f"requests and revokes tokens of the owner: {plan.tokens.request}"
     if plan.authorization and "authorization-race" in categories:
         yield f"revokes a permission of the owner and restores it: {plan.authorization.revoke}"
+    if plan.revocation and "tls" in categories:
+        restored = "and restores it" if plan.revocation.restore else "for good"
+        yield f"revokes the certificate {plan.revocation.certificate.cert.name} {restored}: {plan.revocation.revoke}"
     if plan.limit and "authorization-race" in categories:
         yield f"uses up canary objects: {plan.limit.use}"
     if "memory-leak" in categories and (plan.memory.url or plan.memory.prometheus or plan.memory.pid):

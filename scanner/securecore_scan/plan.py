@@ -165,6 +165,16 @@ class Privileges:
 
 
 @dataclass(frozen=True)
+class Revocation:
+    """A certificate that ``by`` may revoke. ``{thumbprint}`` (RFC 8705) and ``{serial}`` (hexadecimal) stand for it."""
+
+    certificate: Identity
+    revoke: Call
+    restore: Call | None = None
+    by: str = "admin"
+
+
+@dataclass(frozen=True)
 class Limit:
     """An object with ``allowed`` uses, such as a voucher.
 
@@ -209,6 +219,7 @@ class Plan:
     object: tuple[ObjectRoute, ...] = ()
     authorization: Authorization | None = None
     privileges: Privileges | None = None
+    revocation: Revocation | None = None
     limit: Limit | None = None
     memory: Memory = Memory()
     #: The address of the application behind the proxy. Only the proxy should be able to reach it.

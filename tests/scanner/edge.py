@@ -23,10 +23,10 @@ http {{
   server {{
     listen 127.0.0.1:{port} ssl; server_name localhost; http2 on;
     ssl_certificate server.pem; ssl_certificate_key server.key; ssl_client_certificate ca.pem;
-    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:1m;
+    ssl_protocols TLSv1.2 TLSv1.3; 
     {settings}
     location / {{ proxy_pass {upstream}; proxy_set_header Early-Data $ssl_early_data; proxy_set_header Host $host;
-      proxy_set_header X-Verified $ssl_client_verify; }}
+      proxy_set_header X-Serial $ssl_client_serial; proxy_set_header X-Reused $ssl_session_reused; }}
   }}
 }}
 """

@@ -35,7 +35,7 @@ def _has(target: Target, name: str) -> bool:
         return target.transport.has(role) or not target.transport.has_certificates
     if name.startswith("accounts."):
         return target.account(role) is not None or target.transport.has_certificates
-    if name in ("memory", "application") and not target.transport.is_tls:
+    if name in ("memory", "application", "revocation") and not target.transport.is_tls:
         return True  # both need TLS
     if name == "privileges" and target.plan.session.login is None:
         return True

@@ -17,6 +17,7 @@ from securecore_scan.probes import (
     object_authorization,
     refresh,
     request_replay,
+    revoked_certificate,
     session_cookie,
     session_fixation,
     session_lifecycle,
@@ -29,6 +30,7 @@ from securecore_scan.probes import (
 
 CATALOGUE: tuple[Check, ...] = (
     *tls_posture.CHECKS,
+    *revoked_certificate.CHECKS,
     *header_trust.CHECKS,
     *request_replay.CHECKS,
     *idempotency.CHECKS,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import key_exchange, sessions, tls
+from securecore_scan.client import key_exchange, resumption, sessions, tls
 from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
@@ -76,7 +75,7 @@ def server_certificate(target: Target) -> Iterator[Outcome]:
     )
 
 
-def resumption(target: Target) -> Iterator[Outcome]:
+def resumed_session(target: Target) -> Iterator[Outcome]:
     """Resume a TLS session. Works if the server agrees: a resumed session skips the check of the client certificate."""
     _require_tls(target)
     tried = {name: _resumes(target, ssl.TLSVersion[name]) for name in ("TLSv1_2", "TLSv1_3")}
@@ -132,31 +131,13 @@ def _resumes(target: Target, version: ssl.TLSVersion) -> bool | None:
     context = target.transport.context(target.transport.identity("owner"))
     context.minimum_version = context.maximum_version = version
     try:
-        _, session = _connection(target, context, None)
+        first = resumption.exchange(target.transport, context, "/", method="HEAD")
     except OSError:
         return None
     try:
-        reused, _ = _connection(target, context, session)
+        return resumption.exchange(target.transport, context, "/", method="HEAD", session=first.session).resumed
     except OSError:
         return False
-    return reused
-
-
-def _connection(
-    target: Target, context: ssl.SSLContext, session: ssl.SSLSession | None
-) -> tuple[bool, ssl.SSLSession | None]:
-    host, port = target.transport.address
-    target.transport.budget.spend()
-    with (
-        socket.create_connection((host, port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=host, session=session) as connection,
-    ):
-        # In TLS 1.3 the session ticket arrives with the first response.
-        connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-        if not connection.recv(4096):
-            raise ConnectionError("the connection ended without a response")
-        target.transport.budget.record_handshake()
-        return bool(connection.session_reused), connection.session
 
 
 _check = partial(Check, category="tls", owasp="API8:2023", securecore="nginx/tls.conf")
@@ -199,7 +180,7 @@ CHECKS = (
         asvs=("12.1.4",),
         risk="A resumed session is not verified again, so a revoked certificate still works.",
         remedy="Turn off the session cache and session tickets on ports that identify clients by certificate.",
-        run=resumption,
+        run=resumed_session,
     ),
     _check(
         "SC-TLS-5",
