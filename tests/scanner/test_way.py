@@ -14,6 +14,7 @@ from securecore_scan.client.target import Target
 from securecore_scan.plan import Plan
 from securecore_scan.redaction import Redactor
 from tests.scanner.conftest import Scanned, open_transport, scanned
+from tests.scanner.edge import certificates, nginx
 from tests.scanner.known.notes import Notes
 from tests.scanner.service import Answer, serving
 
@@ -159,8 +160,6 @@ def test_login_that_gives_a_token_in_a_nested_object_is_understood() -> None:
 
 def test_missing_authority_is_named(tmp_path: Path) -> None:
     """A failed verification says --ca, and an untrusted server is not called down."""
-    from tests.scanner.edge import nginx
-
     with serving(Notes(weak=False).answer) as notes, nginx(tmp_path, notes.url) as url:
         found = scanned(url)
     assert found.code in (1, 3)
@@ -180,3 +179,18 @@ def test_object_that_everybody_may_list_is_no_finding() -> None:
     with serving(answer) as service:
         found = scanned(service.url, "--only", "SC-BOLA-1")
     assert found.verdicts == {"SC-BOLA-1": "INCONCLUSIVE"}, found.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "without"), [("on", "PASS"), ("optional", "FAIL")], ids=["certificates demanded", "optional"]
+)
+def test_bearer_token_behind_mutual_tls_is_not_bound(tmp_path: Path, setting: str, without: str) -> None:
+    """The edge demands a certificate, and the token works under another one, or without any, all the same."""
+    with (
+        serving(Notes(weak=False).answer) as notes,
+        nginx(tmp_path, notes.url, f"ssl_verify_client {setting};") as url,
+    ):
+        found = scanned(url, *certificates(tmp_path), "--only", "SC-TOKEN", "--only", "SC-BOLA", "--only", "SC-MASS")
+    verdicts = found.verdicts
+    assert (verdicts["SC-TOKEN-3"], verdicts["SC-TOKEN-4"]) == ("FAIL", without), found.text
+    assert {verdicts[check] for check in ("SC-TOKEN-1", "SC-BOLA-1", "SC-BOLA-2", "SC-MASS-1")} == {"PASS"}, found.text

@@ -1,7 +1,7 @@
 """Registers canary accounts, logs in, and finds the route that demands the token.
 
-Runs only if certificates do not name the callers: with a certificate, and without an account in the plan, nothing here
-sends a request. Every account and password is made for this scan.
+With certificates, without an account in the plan and without an open registration, nothing here sends a request: the
+certificates name the callers. Every account and password is made for this scan.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def complete(target: Target, *, is_planned: bool) -> Plan:
     ``is_planned`` says that the plan's author named the token request, which needs no account then.
     """
     plan = target.plan
-    needs_none = target.transport.has_certificates and target.account("owner") is None
+    is_open = plan.registration is not None or next(_registrations(target), None) is not None
+    needs_none = target.transport.has_certificates and target.account("owner") is None and not is_open
     if needs_none or (is_planned and target.account("owner") is None and plan.registration is None):
         return plan
     if target.account("owner") is None and not target.transport.is_read_only:
@@ -88,8 +89,11 @@ def _register(target: Target) -> Plan:
         account = Account(name, f"Canary-{secrets.token_urlsafe(9)}-7", f"{name}@example.com")
         target.announce(f"opens the canary account {name} by {described}")
         target.registered[role] = account
-        answer = target.transport.send(register(target, described, role), "anonymous")
-        if not answer.is_success:
+        try:
+            opened = target.transport.send(register(target, described, role), role).is_success
+        except Skipped:  # only the other roles have a certificate
+            opened = False
+        if not opened:
             del target.registered[role]
             return plan
     target.routes["register"] = str(described)

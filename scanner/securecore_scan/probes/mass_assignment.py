@@ -32,7 +32,7 @@ def registered_as_administrator(target: Target) -> Iterator[Outcome]:
     target.registered["planted"] = account
     planted = dataclasses.replace(call, json={**call.json, **PLANTED})
     values = target.values("anonymous", authorization="", **target.account_values("planted"))
-    answer = target.transport.send(build(planted, values), "anonymous")
+    answer = target.transport.send(build(planted, values))
     if not answer.is_success:
         if answer.status_code >= 500:
             raise Inconclusive(f"{call} answered {status_text(answer)}")
@@ -50,7 +50,7 @@ def _shown(target: Target, role: str) -> dict[str, Any]:
     """Return the claims of the role's token, and the fields of the route that names the caller."""
     pair = tokens.request_tokens(target, role)
     shown = dict((jws.decode(pair.access) or ({}, {}))[1])
-    answer = require_success(tokens.use(target, pair.access, role, scheme=pair.scheme))
+    answer = require_success(tokens.use(target, pair.access, scheme=pair.scheme))
     document = json_or_none(answer)
     return shown | (document if isinstance(document, dict) else {})
 
