@@ -13,7 +13,7 @@ from securecore_scan.checks import Check, Severity
 from securecore_scan.client import resumption, sessions
 from securecore_scan.client.responses import require_success
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Revocation
 
 _VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
@@ -45,8 +45,7 @@ def resumed_after_revocation(target: Target) -> Iterator[Outcome]:
 
 
 def _plan(target: Target) -> Revocation:
-    if not target.transport.is_tls:
-        raise NotApplicable("plain http has no certificates")
+    target.transport.require_certificates()
     if target.plan.revocation is None:
         raise Skipped("the plan names no certificate that may be revoked: [revocation]")
     return target.plan.revocation
