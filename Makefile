@@ -8,6 +8,7 @@
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
+#   make known-answers  scan services whose weaknesses are known, and write the table of docs/scanner.md
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
@@ -40,7 +41,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture chaos soak bench sabotage clean
+    architecture chaos soak known-answers bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -155,6 +156,10 @@ soak: $(DEV) $(SSLYZE)
 	    $(PY) -m tests.fuzz.fuzz_sources -max_total_time=$(FUZZ_SECONDS) var/corpus tests/fuzz/corpus && \
 	    $(PY) -m tests.fuzz.fuzz_requests -max_total_time=$(FUZZ_SECONDS) -len_control=0 var/corpus-requests || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
+
+known-answers: $(DEV)
+	$(say) "known answers: precision and recall of the scanner"
+	@SECURECORE_SCAN_KNOWN_ANSWERS=1 $(PY) -m pytest tests/scanner/test_known_answers.py -n0 -p no:randomly
 
 bench: $(DEV)
 	@$(PY) -m tests.support.postgres -- $(PY) -m benchmarks

@@ -26,6 +26,9 @@ class Budget:
     requests: int
     seconds: float
     sent: int = 0
+    #: Responses and completed handshakes; connections that failed.
+    answered: int = 0
+    failed: int = 0
     _began: float = field(default_factory=time.monotonic)
     _failures: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _unanswered: int = 0
@@ -48,7 +51,7 @@ class Budget:
             if self.sent >= self.requests:
                 self.stopped = self.stopped or f"all {self.requests} requests are used up (--max-requests)"
             elif self.elapsed >= self.seconds:
-                self.stopped = self.stopped or f"{self.seconds:.0f} seconds are over (--max-seconds)"
+                self.stopped = self.stopped or f"{self.seconds:.0f} seconds are over (--budget)"
             if self.stopped and not self._restoring:
                 raise Stopped(self.stopped)
             self.sent += 1
@@ -57,12 +60,19 @@ class Budget:
         """Record the status of a response, or None if none came. Too many failures stop the next ``spend``."""
         with self._lock:
             self._unanswered = self._unanswered + 1 if status is None else 0
+            self.answered += status is not None
+            self.failed += status is None
             if status is not None:
                 self._failures.append(status >= 500)
             if sum(self._failures) >= BURST:
                 self.stopped = f"{sum(self._failures)} of the last {len(self._failures)} responses were 5xx"
             if self._unanswered >= UNREACHABLE:
                 self.stopped = f"the service does not answer: {self._unanswered} requests in a row failed"
+
+    def record_handshake(self) -> None:
+        """Record a completed TLS handshake: something answers on the port."""
+        with self._lock:
+            self.answered += 1
 
     def has_room_for(self, requests: int) -> bool:
         """Say whether the budget allows this many more requests, if each takes the average time of those so far."""

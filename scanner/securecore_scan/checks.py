@@ -11,8 +11,10 @@ from securecore_scan.outcomes import Outcome
 
 CATEGORIES = {
     "request-replay": "Request replay",
+    "idempotency": "Idempotency keys",
     "token-replay": "Token replay",
     "session-fixation": "Session fixation",
+    "object-authorization": "Object-level authorization",
     "authorization-race": "Authorization race",
     "memory-leak": "Memory leak",
     "forged-identity": "Forged identity",

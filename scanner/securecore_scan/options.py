@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from securecore_scan.budget import Budget
 from securecore_scan.checks import Check
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import Transport
-from securecore_scan.plan import Identities, Identity, Plan
+from securecore_scan.plan import Account, Accounts, Identities, Identity, Plan
 from securecore_scan.probes import CATALOGUE
 from securecore_scan.redaction import Redactor
 
@@ -37,13 +40,20 @@ def build_target(options: argparse.Namespace, redactor: Redactor) -> Target:
     for path in [options.ca, *_files(identities)]:
         if path is not None and not path.is_file():
             raise UsageError(f"There is no file {path}.")
-    if options.output and not options.output.parent.is_dir():
-        raise UsageError(f"There is no folder {options.output.parent}.")
+    for path in options.output if isinstance(options.output, list) else filter(None, [options.output]):
+        if not path.parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent}.")
+    plan = replace(plan, accounts=_accounts(options, plan.accounts))
     requests, seconds = _DEEP if options.deep else _STANDARD
-    budget = Budget(options.max_requests or requests, options.max_seconds or seconds)
-    hosts = frozenset(options.allow_host)
     try:
-        transport = Transport(options.url, ca=options.ca, identities=identities, budget=budget, hosts=hosts)
+        transport = Transport(
+            options.url,
+            ca=options.ca,
+            identities=identities,
+            budget=Budget(options.max_requests or requests, options.budget or seconds),
+            hosts=frozenset(options.allow_host),
+            is_read_only=options.read_only,
+        )
         for role in ("owner", "second", "admin"):
             if transport.has(role):
                 transport.context(transport.identity(role))
@@ -52,12 +62,13 @@ def build_target(options: argparse.Namespace, redactor: Redactor) -> Target:
     return Target(transport, plan, redactor, deep=options.deep)
 
 
-def chosen_checks(only: list[str]) -> list[Check]:
-    """Return the checks that --only selects, or all checks. Raises ``UsageError`` for an unknown id."""
-    unknown = [word for word in only if not any(_matches(check, word) for check in CATALOGUE)]
+def chosen_checks(only: list[str], skip: list[str]) -> list[Check]:
+    """Return the checks that --only selects, or all, without those of --skip. Raises ``UsageError``."""
+    unknown = [word for word in (*only, *skip) if not any(_matches(check, word) for check in CATALOGUE)]
     if unknown:
         raise UsageError(f"There is no check {unknown[0]!r}. Known: {', '.join(check.id for check in CATALOGUE)}.")
-    return [check for check in CATALOGUE if not only or any(_matches(check, word) for word in only)]
+    asked = [check for check in CATALOGUE if not only or any(_matches(check, word) for word in only)]
+    return [check for check in asked if not any(_matches(check, word) for word in skip)]
 
 
 def reproduce_command(options: argparse.Namespace) -> Callable[[Check], str]:
@@ -66,12 +77,41 @@ def reproduce_command(options: argparse.Namespace) -> Callable[[Check], str]:
     The command contains the paths of key files, and no key.
     """
     words = ["securecore-scan", options.url]
-    for name in ("cert", "key", "second_cert", "second_key", "admin_cert", "admin_key", "ca", "plan", "openapi"):
+    for name in (
+        "login",
+        "second_login",
+        "cert",
+        "key",
+        "second_cert",
+        "second_key",
+        "admin_cert",
+        "admin_key",
+        "ca",
+        "plan",
+        "openapi",
+    ):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     words += [word for host in options.allow_host for word in ("--allow-host", host)]
     words += ["--deep"] if options.deep else []
     return lambda check: shlex.join([*words, "--only", check.id])
+
+
+def _accounts(options: argparse.Namespace, planned: Accounts) -> Accounts:
+    """Return the accounts of the plan and of --login. Passwords come from the environment, or are asked for."""
+    for role, name, variable in (
+        ("owner", options.login, "SECURECORE_SCAN_PASSWORD"),
+        ("second", options.second_login, "SECURECORE_SCAN_SECOND_PASSWORD"),
+    ):
+        if name is None:
+            continue
+        password = os.environ.get(variable)
+        if password is None and sys.stdin is not None and sys.stdin.isatty():
+            password = getpass.getpass(f"Password of {name}: ")
+        if not password:
+            raise UsageError(f"The password of {name} is missing: set the environment variable {variable}.")
+        planned = replace(planned, **{role: Account(name, password)})
+    return planned
 
 
 def _files(identities: Identities) -> list[Path]:

@@ -13,6 +13,7 @@ class Verdict(enum.StrEnum):
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
     SKIPPED = "SKIPPED"
+    NOT_APPLICABLE = "NOT APPLICABLE"
     ERROR = "ERROR"
 
 
@@ -25,7 +26,11 @@ class Confidence(enum.StrEnum):
 
 
 class Skipped(Exception):
-    """The check does not apply, or needs an entry of the plan. The message names the entry."""
+    """The check needs an entry of the plan, and may hide a weakness. The message names the entry."""
+
+
+class NotApplicable(Skipped):
+    """The service has nothing that the check could attack. Example: plain http has no certificates."""
 
 
 class Inconclusive(Exception):

@@ -53,14 +53,36 @@ class Identities:
 
 
 @dataclass(frozen=True)
+class Account:
+    """A canary account: the scanner logs in as it, changes its data and ends its sessions."""
+
+    username: str
+    password: str
+    email: str = ""
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Accounts by role, for services that log in by password. The scanner registers ``owner`` and ``second`` itself
+    if the service allows it.
+    """
+
+    owner: Account | None = None
+    second: Account | None = None
+    admin: Account | None = None
+
+
+@dataclass(frozen=True)
 class Count:
     """A GET that returns the number of effects, and the field of the number in the JSON response.
 
-    Dots go down into objects (``page.total``); a list counts its items.
+    Dots go down into objects (``page.total``); a list counts its items. With ``containing``, the items that contain
+    this text are counted, such as ``{canary}``, and ``field`` is ignored.
     """
 
     path: str
     field: str = "count"
+    containing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,20 @@ class Effect:
     name: str
     request: Call
     count: Count | None = None
+
+
+@dataclass(frozen=True)
+class ObjectRoute:
+    """Objects that belong to the user who creates them.
+
+    ``id`` is the field of the id in the response to ``create`` or, if the response lacks it, in the request. ``{id}``
+    stands for it in ``read`` (a GET) and ``change``.
+    """
+
+    create: Call
+    read: str
+    id: str = "id"
+    change: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +165,16 @@ class Privileges:
 
 
 @dataclass(frozen=True)
+class Revocation:
+    """A certificate that ``by`` may revoke. ``{thumbprint}`` (RFC 8705) and ``{serial}`` (hexadecimal) stand for it."""
+
+    certificate: Identity
+    revoke: Call
+    restore: Call | None = None
+    by: str = "admin"
+
+
+@dataclass(frozen=True)
 class Limit:
     """An object with ``allowed`` uses, such as a voucher.
 
@@ -164,11 +210,16 @@ class Memory:
 class Plan:
     identities: Identities = Identities()
     openapi: str | None = None
+    accounts: Accounts = Accounts()
+    #: Opens an account with ``{username}``, ``{password}`` and ``{email}``.
+    registration: Call | None = None
     session: Sessions = Sessions()
     tokens: Tokens = Tokens()
     effect: tuple[Effect, ...] = ()
+    object: tuple[ObjectRoute, ...] = ()
     authorization: Authorization | None = None
     privileges: Privileges | None = None
+    revocation: Revocation | None = None
     limit: Limit | None = None
     memory: Memory = Memory()
     #: The address of the application behind the proxy. Only the proxy should be able to reach it.

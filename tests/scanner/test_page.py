@@ -20,7 +20,7 @@ from tests.scanner.test_reports import MIXED, report, result, written
 EVERYTHING = report(
     *MIXED.results,
     *(result(one.id, failed("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
-    stopped="120 seconds are over (--max-seconds)",
+    stopped="120 seconds are over (--budget)",
 )
 BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
 #: A folder for screenshots, to be inspected by eye.
@@ -57,4 +57,39 @@ def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: Any, w
     assert found.response["passes"]
     assert requested == [path.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    context.close()
+
+
+def test_filter_shows_the_chosen_severities_without_a_script(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(written("html", EVERYTHING))
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    shown = page.locator(".result")
+    assert shown.filter(visible=True).count() == 0, "the categories are folded"
+    for choice, kinds in (
+        ("critical", {"critical"}),
+        ("high", {"high", "critical"}),
+        ("findings", {"info", "low", "medium", "high", "critical"}),
+    ):
+        page.check(f"#show-{choice}")
+        visible = shown.filter(visible=True)
+        classes = [str(one.get_attribute("class")).split() for one in visible.all()]
+        assert {"fail"} <= set.intersection(*map(set, classes))
+        assert {name.removeprefix("severity-") for one in classes for name in one if "severity-" in name} == kinds
+    page.check("#show-undecided")
+    undecided = {str(one.get_attribute("class")).split()[1] for one in shown.filter(visible=True).all()}
+    assert undecided == {"inconclusive", "skipped", "error"}
+    context.close()
+
+
+def test_link_of_the_first_repair_opens_its_category(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(written("html", EVERYTHING))
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.click("a[href='#check-SC-BOLA-2']")
+    assert page.locator("#check-SC-BOLA-2").is_visible()
     context.close()

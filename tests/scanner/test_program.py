@@ -106,7 +106,7 @@ class TestProgress:
             return True
 
     def shown(self, plan: Path, stream: io.StringIO, *arguments: str) -> str:
-        """Return the error output of a scan of eight checks."""
+        """Return the error output of a scan of ten checks, after the sentences that announce it."""
         with serving(one_use) as service, redirect_stdout(io.StringIO()), redirect_stderr(stream):
             cli.main([service.url, "--plan", str(plan), "--only", "SC-LIMIT", "--only", "SC-FIX", *arguments])
         return stream.getvalue()
@@ -121,7 +121,7 @@ class TestProgress:
         assert shown.endswith("\r\033[K")
 
     def test_no_progress_without_a_terminal_or_with_quiet(self, plan: Path) -> None:
-        assert self.shown(plan, io.StringIO()) == ""
+        assert "\r" not in self.shown(plan, io.StringIO())
         assert self.shown(plan, self.Terminal(), "--quiet") == ""
 
 
@@ -149,7 +149,7 @@ class TestReproduce:
 
 
 class TestBadOptions:
-    @pytest.mark.parametrize("bound", ["--max-requests", "--max-seconds"])
+    @pytest.mark.parametrize("bound", ["--max-requests", "--budget"])
     @pytest.mark.parametrize("value", ["0", "-1", "nan", "many"])
     def test_bad_options_bound_must_be_positive(self, bound: str, value: str) -> None:
         run = scanned("http://localhost:1", f"{bound}={value}")
@@ -201,11 +201,11 @@ class TestTheManual:
     MANUAL = (ROOT / "docs" / "scanner.md").read_text()
 
     def test_the_manual_commands_are_valid(self) -> None:
-        commands = re.findall(r"securecore-scan (https://(?:\\\n|[^\n])+)", self.MANUAL)
+        commands = re.findall(r"securecore-scan (https?://(?:\\\n|[^\n])+)", self.MANUAL)
         assert len(commands) >= 5
         for command in commands:
             words = shlex.split(command.replace("\\\n", " ").partition(" || ")[0])
-            assert cli.parser().parse_args(words).url.startswith("https://")
+            assert cli.parser().parse_args(words).url.startswith("http")
 
     def test_the_manual_deployment_step_is_a_valid_shell_script(self) -> None:
         script = self.MANUAL.split("```sh\n")[1].split("```")[0]

@@ -1,4 +1,4 @@
-"""The five report formats, validated against the schemas of their readers."""
+"""The report formats, validated against the schemas of their readers."""
 
 from __future__ import annotations
 
@@ -193,7 +193,8 @@ def test_text_shows_verdict_score_and_remedy() -> None:
         "FAIL",
         "ACCEPTED",
         "50 of 100",
-        "not decided",
+        "not judged (0 of 2 decided)",
+        "Mend first",
         "remedy:",
         "with securecore:",
         "repeat:",
@@ -203,8 +204,8 @@ def test_text_shows_verdict_score_and_remedy() -> None:
 
 
 def test_json_states_its_version() -> None:
-    assert json.loads(written("json"))["format"] == "securecore-scan/1"
-    assert set(FORMATS) == {"text", "json", "sarif", "junit", "html"}
+    assert json.loads(written("json"))["format"] == "securecore-scan/2"
+    assert set(FORMATS) == {"text", "json", "sarif", "junit", "html", "markdown"}
 
 
 def test_output_writes_the_report_to_a_file(tmp_path: Path) -> None:
@@ -217,3 +218,16 @@ def test_output_writes_the_report_to_a_file(tmp_path: Path) -> None:
 def test_text_shows_the_duration_of_each_check() -> None:
     (line,) = (line for line in written("text").splitlines() if "SC-REPLAY-2" in line)
     assert " 0.2 s " in line
+
+
+class TestMarkdown:
+    def test_markdown_says_first_what_to_mend_first(self) -> None:
+        lines = written("markdown").splitlines()
+        assert lines[0].startswith("## No grade")
+        assert any(line.startswith("| high | SC-REPLAY-1") for line in lines)
+
+    def test_markdown_texts_of_the_service_add_no_markup(self) -> None:
+        odd = failed("GET /a|b](https://x)<img src=x>", "seen")
+        page = written("markdown", report(result("SC-FIX-1", odd)))
+        assert "<img" not in page.replace("\\<img", "")
+        assert "](" not in page.replace("\\](", "")

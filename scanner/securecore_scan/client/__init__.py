@@ -1,15 +1,21 @@
 """Everything that an attack sends: requests, tokens, sessions, certificates.
 
-request       a request with all values filled in
-transport     sends requests over mutual TLS, one by one or together
-responses     reads status and JSON of a response
-target        the service under test, with its plan and cached answers
-effects       sends canary requests and counts their effects
-load          repeats one effect in several threads
-tokens        requests, uses, refreshes and revokes tokens
-jws           forges JWTs and signs DPoP proofs
-sessions      logs in and out, and reads the caller's name
-certificates  issues client certificates
-memory        reads the memory of the service
-tls           makes single TLS handshakes
+request           a request with all values filled in
+transport         sends requests over mutual TLS, one by one or together
+responses         reads status and JSON of a response
+target            the service under test, with its plan and cached answers
+operations        the operations of an OpenAPI document
+objects           creates objects as one user, and reads and changes them as another
+effects           sends canary requests and counts their effects
+load              repeats one effect in several threads
+tokens            requests, uses, refreshes and revokes tokens
+jws               forges JWTs and signs DPoP proofs
+signing_secrets   tests a token against common secrets
+sessions          logs in and out, and reads the caller's name
+certificates      issues client certificates
+memory            reads the memory of the service
+tls               makes single TLS handshakes
+resumption        sends single requests over resumed TLS sessions
+early_data        sends a request as TLS early data
+key_exchange      asks a port for one key exchange group
 """

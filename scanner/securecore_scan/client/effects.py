@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import httpx
 from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import json_field, require_json, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Confidence, Inconclusive, Skipped
+from securecore_scan.outcomes import Confidence, Inconclusive, NotApplicable, Skipped
 from securecore_scan.plan import Call, Effect
+from securecore_scan.templates import fill
 
 #: Seconds that a service may need until a restored permission holds again.
 PATIENCE = 8.0
@@ -39,6 +41,8 @@ class CapturedRequest:
 
 def canary_effects(target: Target) -> tuple[Effect, ...]:
     """Return the canary routes of the plan. Raises ``Skipped`` if there is none: no OpenAPI document names them."""
+    if not target.plan.effect and target.creates_nothing:
+        raise NotApplicable("the OpenAPI document lists no route that creates something harmless: [[effect]]")
     if not target.plan.effect:
         unsafe = [route for route in target.routes if route.startswith("unsafe: ")]
         found = f" ({len(unsafe)} unsafe routes were found)" if unsafe else ""
@@ -77,6 +81,8 @@ def count(target: Target, captured: CapturedRequest, answers: Sequence[httpx.Res
     request = build(captured.effect.request, captured.values)
     path = build(Call(read.path, "GET"), captured.values).path
     document = require_json(target.transport.send(Request("GET", path, _credentials(request))))
+    if read.containing is not None:
+        return _count_containing(document, fill(read.containing, captured.values))
     found = json_field(document, read.field) if isinstance(document, dict) else document
     if isinstance(found, list):
         return len(found)
@@ -94,6 +100,15 @@ def _count_in_answers(answers: Sequence[httpx.Response]) -> int:
     """Count the 2xx responses with distinct bodies that are not marked as a repetition."""
     fresh = [one for one in answers if one.is_success and not any(mark in one.headers for mark in _REPLAYED)]
     return len({one.content for one in fresh}) if all(one.content for one in fresh) else len(fresh)
+
+
+def _count_containing(document: object, text: str) -> int:
+    """Return the largest number of items with this text in one list, at any depth of the document."""
+    if isinstance(document, list):
+        return max(sum(text in json.dumps(item) for item in document), 0)
+    if isinstance(document, dict):
+        return max((_count_containing(value, text) for value in document.values()), default=0)
+    return 0
 
 
 def _credentials(request: Request) -> tuple[tuple[str, str], ...]:

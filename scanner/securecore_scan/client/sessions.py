@@ -11,10 +11,10 @@ import httpx
 from securecore_scan.client.request import add_query, build
 from securecore_scan.client.responses import is_refused, json_field, require_json, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
 
 #: Names of the field with the caller's name, tried in this order.
-_USER_FIELDS = ("user", "username", "sub", "email", "id")
+USER_FIELDS = ("user", "username", "sub", "email", "id")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def send_login(
     """Log in and return the response. ``cookie``, ``query`` and ``headers`` may carry a planted session id."""
     call = target.plan.session.login
     if call is None:
-        raise Skipped("no login was found, and the plan names none: [session] login")
+        raise _no_login(target)
     request = build(call, target.values(role)).with_query(query)
     request = request.with_headers({**(cookie.header if cookie else {}), **(headers or {})})
     return require_success(target.transport.send(request, role))
@@ -108,7 +108,7 @@ def whoami_path(target: Target) -> str:
 def user_in(target: Target, answer: httpx.Response) -> str | None:
     """Return the caller's name in a response."""
     document = require_json(answer)
-    names = (target.plan.session.user,) if target.plan.session.user else _USER_FIELDS
+    names = (target.plan.session.user,) if target.plan.session.user else USER_FIELDS
     found = next((value for name in names if (value := json_field(document, name)) is not None), None)
     return None if found is None else str(found)
 
@@ -116,8 +116,14 @@ def user_in(target: Target, answer: httpx.Response) -> str | None:
 def login_route(target: Target) -> str:
     """Return method and path of the login. Raises ``Skipped`` if none is known."""
     if target.plan.session.login is None:
-        raise Skipped("no login was found, and the plan names none: [session] login")
+        raise _no_login(target)
     return str(target.plan.session.login)
+
+
+def _no_login(target: Target) -> Skipped:
+    if target.authorizer is not None:
+        return NotApplicable("the login gives a token and sets no session cookie")
+    return Skipped("no login was found, and the plan names none: [session] login")
 
 
 def _has_session(target: Target, answer: httpx.Response) -> bool:

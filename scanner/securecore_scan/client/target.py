@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import math
 import os
 import secrets
 import time
@@ -13,14 +15,17 @@ import httpx
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from securecore_scan.client.operations import Operation
 from securecore_scan.client.request import Request, build
 from securecore_scan.client.transport import Transport
 from securecore_scan.outcomes import Inconclusive, Skipped
-from securecore_scan.plan import Call, Plan
+from securecore_scan.plan import Account, Call, Plan
 from securecore_scan.redaction import Redactor
-from securecore_scan.templates import environment_names
+from securecore_scan.templates import environment_names, fill
 
 Answer = TypeVar("Answer")
+#: Seconds for which an access token is used again: shorter than any token lives.
+_FRESH = 20.0
 
 
 @dataclass
@@ -32,6 +37,19 @@ class Target:
     redactor: Redactor
     deep: bool = False
     routes: dict[str, str] = field(default_factory=dict)
+    #: The operations of the service's OpenAPI document; empty if there is none.
+    operations: tuple[Operation, ...] = ()
+    #: The document was read, and none of its routes creates something harmless.
+    creates_nothing: bool = False
+    #: The document was read, and its unsafe routes change accounts, sessions and tokens only.
+    changes_accounts_only: bool = False
+    #: Accounts that the scanner registered itself.
+    registered: dict[str, Account] = field(default_factory=dict)
+    #: Returns a new Authorization header of a role. None: the service knows its callers by their certificates.
+    authorizer: Callable[[Target, str], str] | None = None
+    #: Tells the user about a change of data, before the change.
+    announce: Callable[[str], None] = lambda _: None
+    _authorizations: dict[str, tuple[float, str]] = field(default_factory=dict)
     _cached: dict[Any, Any] = field(default_factory=dict)
     _names: dict[str, str] = field(default_factory=dict)
 
@@ -57,7 +75,7 @@ class Target:
     def values(self, role: str = "owner", **more: str) -> dict[str, str]:
         """Return values for the placeholders of the plan. Key, nonce and canary are new in each call."""
         fresh = secrets.token_hex(12)
-        return {
+        values = {
             "canary": f"scan-{fresh}",
             "key": f"scan-key-{fresh}",
             "nonce": f"{secrets.token_hex(16)}",
@@ -65,17 +83,62 @@ class Target:
             "name": self.name(role),
             "owner": self.name("owner"),
             **self.once(_environment),
+            **self.account_values(role),
             **more,
         }
+        if "authorization" not in more:
+            values["authorization"] = self.authorization(role)
+        return values
+
+    def account(self, role: str) -> Account | None:
+        """Return the account of a role: that of the plan, or the one that the scanner registered."""
+        planned: Account | None = getattr(self.plan.accounts, role, None)
+        return planned or self.registered.get(role)
+
+    def authorization(self, role: str) -> str:
+        """Return the Authorization header of a role, or an empty text if certificates name the callers."""
+        if self.authorizer is None or self.account(role) is None:
+            return ""
+        issued, value = self._authorizations.get(role, (-math.inf, ""))
+        if time.monotonic() - issued > _FRESH:
+            value = self.authorizer(self, role)
+            self._authorizations[role] = time.monotonic(), value
+        return value
+
+    def forget_authorizations(self) -> None:
+        """Ask for new tokens from now on: the old ones were revoked."""
+        self._authorizations.clear()
+
+    def credentials(self, role: str) -> dict[str, str]:
+        """Return the headers that name a role, beside its certificate."""
+        value = self.authorization(role)
+        return {"Authorization": value} if value else {}
+
+    def account_values(self, role: str) -> dict[str, str]:
+        """Return the placeholders of a role's account, or none without an account."""
+        account = self.account(role)
+        if account is None:
+            return {}
+        name, password = (fill(text, self.once(_environment)) for text in (account.username, account.password))
+        basic = base64.b64encode(f"{name}:{password}".encode()).decode()
+        for secret, kind in ((password, "password"), (basic, "password")):
+            self.redactor.add(secret, kind)
+        email = account.email or (name if "@" in name else f"{name}@example.com")
+        return {"username": name, "password": password, "email": email, "basic": basic}
 
     def name(self, role: str) -> str:
-        """Return the common name of a role's certificate, or an empty string."""
+        """Return the common name of a role's certificate, else the name of its account, else an empty string."""
+        account = self.account(role)
+        if account is not None and not self.transport.has(role):
+            return str(fill(account.username, self.once(_environment)))
         if role not in self._names:
             identity = self.transport.identity(role) if self.transport.has(role) else None
             self._names[role] = _common_name(identity.cert.read_bytes()) if identity else ""
         return self._names[role]
 
-    def call(self, call: Call, role: str = "owner", headers: Mapping[str, str] | None = None, **more: str) -> Any:
+    def call(
+        self, call: Call, role: str = "owner", headers: Mapping[str, str] | None = None, **more: str
+    ) -> httpx.Response:
         """Fill ``call`` with new values, send the request, and return the response."""
         request = build(call, self.values(role, **more))
         return self.transport.send(request.with_headers(headers or {}), role)
@@ -91,6 +154,14 @@ class Target:
             # In TLS 1.3 the client learns of the refusal only when it reads. The request below proves that the port
             # refused the missing certificate and is not simply down.
             self.get("/")
+            return False
+        return True
+
+    def is_alive(self) -> bool:
+        """Say whether the service answers the owner."""
+        try:
+            self.get("/")
+        except (httpx.HTTPError, Skipped):
             return False
         return True
 

@@ -42,6 +42,7 @@ def handshake(transport: Transport, context: ssl.SSLContext) -> Handshake:
     try:
         with plain, context.wrap_socket(plain, server_hostname=host) as tls:
             cipher = tls.cipher()
+            transport.budget.record_handshake()
             return Handshake(tls.version(), cipher and cipher[0], tls.getpeercert(binary_form=True))
     except ssl.SSLError as error:
         return Handshake(None, None, None, error.reason or type(error).__name__)
@@ -63,14 +64,22 @@ def permissive_context(version: ssl.TLSVersion, ciphers: str = "ALL:COMPLEMENTOF
     return context
 
 
+def any_server_context(transport: Transport) -> ssl.SSLContext:
+    """Return a context with today's versions and the owner's certificate that accepts any server certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    identity = transport.identity("owner") if transport.has("owner") else None
+    if identity is not None:
+        context.load_cert_chain(identity.cert, identity.key)
+    return context
+
+
 def server_certificate(transport: Transport) -> x509.Certificate | None:
     """Return the server's certificate, trusted or not, and None for plain http or a failed handshake."""
     if not transport.is_tls:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    found = handshake(transport, context).certificate
+    found = handshake(transport, any_server_context(transport)).certificate
     return x509.load_der_x509_certificate(found) if found else None
 
 

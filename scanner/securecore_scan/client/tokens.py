@@ -11,6 +11,7 @@ import httpx
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import (
     is_refused,
+    json_field,
     json_or_none,
     require_json,
     require_success,
@@ -18,11 +19,12 @@ from securecore_scan.client.responses import (
     status_text,
 )
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
 from securecore_scan.plan import Call
 
-#: Names of the tokens in a token response: OAuth 2, simplejwt, knox and REST framework.
-_ACCESS, _REFRESH = ("access_token", "access", "token", "key"), ("refresh_token", "refresh")
+#: Names of the tokens in a token response: OAuth 2, simplejwt, knox, REST framework, Djoser and usual others.
+_ACCESS = ("access_token", "access", "accesstoken", "auth_token", "authtoken", "token", "jwt", "key", "id_token")
+_REFRESH = ("refresh_token", "refresh", "refreshtoken")
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,22 @@ def request_tokens(target: Target, role: str = "owner") -> TokenPair:
     call = target.plan.tokens.request
     if call is None:
         raise Skipped("no token endpoint was found, and the plan names none: [tokens] request")
-    return read_tokens(target, target.call(call, role))
+    # An account that the scanner opened beside the roles logs in over the owner's connection.
+    connection = role if role in ("owner", "second", "admin", "anonymous") else "owner"
+    values = target.values(role, authorization="")
+    return read_tokens(target, target.transport.send(build(call, values), connection))
 
 
 def request_family(target: Target, role: str = "owner") -> TokenPair:
     """Request an access token with a refresh token. Raises ``Skipped`` if the service issues no refresh token."""
     call = target.plan.tokens.family or target.plan.tokens.request
-    if call is None or target.plan.tokens.refresh is None:
+    if call is None or (target.plan.tokens.refresh is None and target.authorizer is None):
         raise Skipped("no refresh tokens: the plan names none ([tokens] family, refresh)")
-    pair = read_tokens(target, target.call(call, role))
+    pair = read_tokens(target, target.call(call, role, authorization=""))
     if pair.refresh is None:
-        raise Skipped(f"{call} gives no refresh token")
+        raise NotApplicable(f"{call} gives no refresh token")
+    if target.plan.tokens.refresh is None:
+        raise Skipped(f"{call} gives a refresh token, and the plan names no route that redeems it: [tokens] refresh")
     return pair
 
 
@@ -66,8 +73,13 @@ def read_tokens(target: Target, response: httpx.Response) -> TokenPair:
     target.redactor.add(access, "access token")
     if refresh is not None:
         target.redactor.add(refresh, "refresh token")
-    scheme = json_or_none(response).get("token_type") or target.plan.tokens.scheme
+    scheme = json_field(document, "token_type") or target.plan.tokens.scheme
     return TokenPair(access, refresh, target.plan.tokens.scheme if str(scheme).lower() == "bearer" else str(scheme))
+
+
+def token_in(response: httpx.Response) -> str | None:
+    """Return the access token in the body of a login's response, or None."""
+    return _first(json_or_none(response), _ACCESS)
 
 
 def use(
@@ -118,11 +130,13 @@ def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Res
 
 def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
     """Revoke a token, or log out where there is no revocation route. Return the route, such as ``POST /revoke``."""
-    credentials = pair.header if pair else {}
     values = {"token": token, "refresh": (pair and pair.refresh) or token}
     for call in (target.plan.tokens.revoke, target.plan.session.logout):
         if call is not None:
-            require_success(target.call(call, "owner", credentials, **values))
+            # A revocation that names its client (RFC 7009 section 2.1) has no room for the token's own header.
+            credentials = pair.header if pair and "Authorization" not in call.headers else {}
+            require_success(target.call(call, "owner", credentials, authorization="", **values))
+            target.forget_authorizations()
             return str(call)
     raise Skipped("neither a revocation nor a logout was found, and the plan names none: [tokens] revoke")
 
@@ -140,5 +154,11 @@ def _refresh_call(target: Target) -> Call:
 
 
 def _first(document: Any, names: tuple[str, ...]) -> str | None:
-    found = (document.get(name) for name in names) if isinstance(document, dict) else ()
-    return next((value for value in found if isinstance(value, str) and value), None)
+    """Return the value of the first name, in the document or in an object within it, such as ``data.token``."""
+    if not isinstance(document, dict):
+        return None
+    lowered = {str(name).lower(): value for name, value in document.items()}
+    for name in names:
+        if isinstance(value := lowered.get(name), str) and value:
+            return value
+    return next((found for inner in document.values() if (found := _first(inner, names))), None)

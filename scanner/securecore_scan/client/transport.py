@@ -16,7 +16,7 @@ import httpx
 
 from securecore_scan.budget import Budget
 from securecore_scan.client.request import Request
-from securecore_scan.outcomes import Inconclusive, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
 from securecore_scan.plan import Identities, Identity
 from securecore_scan.scope import BadTarget, check_url
 
@@ -24,6 +24,8 @@ from securecore_scan.scope import BadTarget, check_url
 COPIES = 16
 #: Seconds to wait for a response: longer than a lock wait of the service. Seconds to wait until all copies are ready.
 TIMEOUT, GATHERING = 20.0, 10.0
+#: The methods of a scan with --read-only.
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 # Note [Last-byte synchronisation]
 #
@@ -44,7 +46,14 @@ class Transport:
     """
 
     def __init__(
-        self, url: str, *, ca: Path | None, identities: Identities, budget: Budget, hosts: frozenset[str] = frozenset()
+        self,
+        url: str,
+        *,
+        ca: Path | None,
+        identities: Identities,
+        budget: Budget,
+        hosts: frozenset[str] = frozenset(),
+        is_read_only: bool = False,
     ) -> None:
         self.parts = check_url(url, hosts)
         if self.parts.query or self.parts.fragment:
@@ -52,6 +61,7 @@ class Transport:
         self.origin = f"{self.parts.scheme}://{self.parts.netloc}"
         self.prefix = self.parts.path.rstrip("/")
         self.budget = budget
+        self.is_read_only = is_read_only
         self._hosts = hosts
         self._ca = ca
         self._identities = identities
@@ -74,12 +84,27 @@ class Transport:
             return path
         return f"{self.origin}{self.prefix}{path}"
 
+    @property
+    def has_certificates(self) -> bool:
+        """Say whether any role has a certificate. Without one, tokens or sessions alone name the callers."""
+        return any(self.has(role) for role in ("owner", "second", "admin"))
+
+    def require_certificates(self) -> None:
+        """Raises ``NotApplicable`` for plain http, and for a scan without certificates."""
+        if not self.is_tls:
+            raise NotApplicable("plain http has no certificates")
+        if not self.has_certificates:
+            raise NotApplicable("the scan has no certificate, as for an API that knows callers by tokens: --cert")
+
     def has(self, role: str) -> bool:
         return getattr(self._identities, role, None) is not None
 
     def identity(self, role: str) -> Identity | None:
-        """Return the certificate of a role; None for "anonymous" or plain http. Raises ``Skipped`` if it is missing."""
-        if role == "anonymous" or not self.is_tls:
+        """Return the certificate of a role; None for "anonymous", plain http, and a scan without certificates.
+
+        Raises ``Skipped`` if other roles have a certificate and this one has none.
+        """
+        if role == "anonymous" or not self.is_tls or not self.has_certificates:
             return None
         found: Identity | None = getattr(self._identities, role)
         if found is None:
@@ -162,6 +187,8 @@ class Transport:
         )
 
     def _exchange(self, client: httpx.Client, request: Request, content: bytes | Iterator[bytes]) -> httpx.Response:
+        if self.is_read_only and request.method not in _SAFE:
+            raise Skipped(f"--read-only sends no {request.method}")
         self.budget.spend()
         headers = [("Accept", "application/json, */*;q=0.5"), *request.headers]
         if request.content:

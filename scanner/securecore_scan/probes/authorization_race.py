@@ -21,7 +21,7 @@ from securecore_scan.client import effects
 from securecore_scan.client.load import THREADS, Load
 from securecore_scan.client.responses import status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Authorization, Call, Effect
 from securecore_scan.rates import rate_text
 
@@ -80,6 +80,8 @@ def revocation_latency(target: Target) -> Iterator[Outcome]:
 
 
 def _plan(target: Target) -> Authorization:
+    if target.plan.authorization is None and target.changes_accounts_only:
+        raise NotApplicable("the OpenAPI document lists no effect that could need a permission: [authorization]")
     if target.plan.authorization is None:
         raise Skipped("the plan names no permission to revoke: [authorization]")
     return target.plan.authorization

@@ -12,7 +12,7 @@ from securecore_scan.client import tokens
 from securecore_scan.client.jws import ProofKey
 from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import NotApplicable, Outcome, Skipped, outcome_of
 
 
 def same_proof_twice(target: Target) -> Iterator[Outcome]:
@@ -49,7 +49,7 @@ def _bound_token(target: Target) -> tuple[ProofKey, str]:
         answer = target.call(call, headers={"DPoP": key.proof(call.method, url, nonce=nonce)})
     pair = tokens.read_tokens(target, answer)
     if pair.scheme.lower() != "dpop":
-        raise Skipped("the service ignores the DPoP proof: the token's type is not DPoP")
+        raise NotApplicable("the service ignores the DPoP proof: the token's type is not DPoP")
     return key, pair.access
 
 

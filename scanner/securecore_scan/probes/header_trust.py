@@ -21,7 +21,7 @@ from securecore_scan.client import sessions
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of, passed
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of, passed
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -56,18 +56,20 @@ def without_certificate(target: Target) -> Iterator[Outcome]:
     if not target.answers_without_certificate():
         yield passed(f"GET {path}", "the port accepts no connection without a certificate")
         return
+    groups = _header_groups(target)
     if not is_refused(target.get(path, "anonymous")):
         raise Inconclusive(f"GET {path} accepts requests without a certificate, forged headers or not")
-    answers = _send_forged(target, "anonymous")
+    answers = _send_forged(target, "anonymous", groups)
     yield _outcome(f"GET {path}", answers, [name for name, answer in answers.items() if not is_refused(answer)])
 
 
 def beside_a_certificate(target: Target) -> Iterator[Outcome]:
     """Send forged headers with the owner's certificate. Works if the service names another caller than the owner."""
-    owner, other = sessions.user_name(target, {}), sessions.user_name(target, {}, "second")
+    groups = _header_groups(target)
+    owner, other = (sessions.user_name(target, target.credentials(role), role) for role in ("owner", "second"))
     if owner is None or owner == other:
         raise Inconclusive("the service does not name the caller, so a change of identity cannot be seen")
-    answers = _send_forged(target, "owner")
+    answers = _send_forged(target, "owner", groups, tuple(target.credentials("owner").items()))
     accepted = {name: answer for name, answer in answers.items() if not is_refused(answer)}
     believed = [name for name, answer in accepted.items() if sessions.user_in(target, answer) != owner]
     yield _outcome(f"GET {sessions.whoami_path(target)}", answers, believed)
@@ -76,24 +78,32 @@ def beside_a_certificate(target: Target) -> Iterator[Outcome]:
 def at_the_application(target: Target) -> Iterator[Outcome]:
     """Send forged headers to the application's own port, past the proxy. Works if one request is accepted."""
     address = target.plan.application
+    if address is None and not target.transport.is_tls:
+        raise NotApplicable("plain http: the scan reaches the application itself")
     if address is None:
         raise Skipped("the plan does not name the address of the application behind the proxy: application")
     url = f"{address.rstrip('/')}{target.transport.prefix}{sessions.whoami_path(target)}"
     answers, unanswered = {}, 0
-    for name, headers in _forged_headers(target).items():
+    for name, headers in _forged_headers(_header_groups(target)).items():
         try:
             answers[name] = target.transport.visit(None, Request("GET", url, headers))
         except httpx.HTTPError:
             unanswered += 1
+    if not answers:
+        raise Inconclusive(f"nothing answers at {address}: no connection of {unanswered}")
     believed = [name for name, answer in answers.items() if not is_refused(answer)]
     silence = f"{unanswered} of {unanswered + len(answers)} requests were not answered"
     yield _outcome(f"GET {url}", answers, believed, silence)
 
 
-def _send_forged(target: Target, role: str) -> dict[str, httpx.Response]:
-    path, forged = sessions.whoami_path(target), _forged_headers(target)
+def _send_forged(target: Target, role: str, groups: dict[str, Headers], own: Headers = ()) -> dict[str, httpx.Response]:
+    path, forged = sessions.whoami_path(target), _forged_headers(groups)
+
+    def send(headers: Headers) -> httpx.Response:
+        return target.transport.send(Request("GET", path, (*own, *headers)), role)
+
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        answers = pool.map(lambda headers: target.transport.send(Request("GET", path, headers), role), forged.values())
+        answers = pool.map(send, forged.values())
         return dict(zip(forged, answers, strict=True))
 
 
@@ -103,10 +113,10 @@ def _outcome(subject: str, answers: dict[str, httpx.Response], believed: list[st
     return outcome_of(bool(believed), subject, *filter(None, (count, details)), *more)
 
 
-def _forged_headers(target: Target) -> dict[str, Headers]:
+def _forged_headers(groups: dict[str, Headers]) -> dict[str, Headers]:
     """Return each group of headers in each spelling, by a name for the report."""
     forged = {}
-    for group, headers in _header_groups(target).items():
+    for group, headers in groups.items():
         forged[f"{group} as written"] = headers
         forged[f"{group} with underscores"] = tuple((name.replace("-", "_"), value) for name, value in headers)
         forged[f"{group} mixed"] = tuple((name.replace("-", "_", 1), value) for name, value in headers)
@@ -117,12 +127,15 @@ def _forged_headers(target: Target) -> dict[str, Headers]:
 
 def _header_groups(target: Target) -> dict[str, Headers]:
     identity = target.transport.identity("second")
+    verified = tuple((header, "SUCCESS") for header in _VERIFY)
     if identity is None:
-        raise Skipped("plain http has no certificates")
+        # Without certificates a proxy in front may still name the user.
+        if target.account("second") is None:
+            raise NotApplicable("the scan has neither certificates nor accounts: no identity could be forged")
+        return {"user": (*verified, *((header, target.name("second")) for header in _NAME))}
     certificate = x509.load_pem_x509_certificate(identity.cert.read_bytes())
     pem, name = certificate.public_bytes(Encoding.PEM).decode(), target.name("second")
     der = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
-    verified = tuple((header, "SUCCESS") for header in _VERIFY)
     subject = certificate.subject.rfc4514_string()
     envoy = f'Hash={"0" * 64};Subject="{subject}";Cert="{quote(pem, safe="")}"'
     return {

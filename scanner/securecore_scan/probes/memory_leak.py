@@ -23,7 +23,7 @@ from securecore_scan.client.memory import MemorySource
 from securecore_scan.client.request import Request
 from securecore_scan.client.target import Target
 from securecore_scan.growth import STRETCH, GrowthCurve
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, failed, inconclusive, passed
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, failed, inconclusive, passed
 from securecore_scan.plan import Identity
 
 #: Visits before the first reading, and visits between two readings.
@@ -37,7 +37,7 @@ THREADS = 4
 def growth(target: Target) -> Iterator[Outcome]:
     """Read memory while new clients connect. Works if memory grows steadily by more than ``memory.threshold`` each."""
     if not target.transport.is_tls:
-        raise Skipped("plain http has no certificates and no handshakes")
+        raise NotApplicable("plain http has no certificates and no handshakes")
     source, threshold = MemorySource(target), target.plan.memory.threshold
     with _visitors(target) as (kind, visitors):
         source.total()

@@ -15,7 +15,7 @@ from securecore_scan.client import tokens
 from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, outcome_of
 from securecore_scan.rates import rate_text
 
 ROUNDS = 2
@@ -66,8 +66,7 @@ def redeemed_together(target: Target) -> Iterator[Outcome]:
 
 def under_another_certificate(target: Target) -> Iterator[Outcome]:
     """Redeem the owner's token on the attacker's connection. Works if the token is accepted."""
-    if not target.transport.is_tls:
-        raise Skipped("plain http has no certificates")
+    target.transport.require_certificates()
     pair = tokens.request_family(target)
     answer = tokens.redeem(target, pair.refresh or "", "second")
     yield outcome_of(not is_refused(answer), _subject(target), f"under another certificate: {status_text(answer)}")
@@ -78,7 +77,7 @@ def _replaced_and_newest(target: Target) -> tuple[str, str]:
     first = tokens.request_family(target).refresh or ""
     second = tokens.read_tokens(target, require_success(tokens.redeem(target, first))).refresh
     if second is None or second == first:
-        raise Skipped("the service does not rotate refresh tokens: it must bind them (RFC 9700 section 2.2.2)")
+        raise NotApplicable("the service does not rotate refresh tokens: it must bind them (RFC 9700 section 2.2.2)")
     third = tokens.read_tokens(target, require_success(tokens.redeem(target, second))).refresh
     return first, third or second
 

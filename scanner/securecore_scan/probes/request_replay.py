@@ -10,17 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import httpx
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import effects, sessions, tokens
+from securecore_scan.client import early_data, effects, sessions, tokens
 from securecore_scan.client.effects import CapturedRequest
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of, passed
 from securecore_scan.rates import rate_text
 
 #: Rounds of concurrent copies. More rounds (--deep) find rarer races.
@@ -72,6 +73,7 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
 
     Works if the copy has an effect: the service accepts stolen credentials.
     """
+    target.transport.require_certificates()
     for effect in effects.canary_effects(target):
         effects.wait_until_allowed(target, effect)
         kind, headers = _credentials(target)
@@ -92,23 +94,37 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
 
 
 def as_early_data(target: Target) -> Iterator[Outcome]:
-    """Send a request marked as TLS early data (RFC 8470), then again without the mark. Works if there are two effects.
+    """Send a request as real TLS early data, and then the same early data again. Works if there are two effects.
 
-    A service that answers the marked request with 425 has one effect at most.
+    A port that offers no early data, or rejects it, passes. So does a service that answers it with 425 (RFC 8470).
     """
-    for effect in effects.canary_effects(target):
-        effects.wait_until_allowed(target, effect)
-        captured = effects.capture(target, effect)
-        early = target.transport.send(captured.request.with_headers({"Early-Data": "1"}))
-        late = target.transport.send(captured.request)
-        number = _count_some(target, captured, [early, late])
-        statuses = f"{status_text(early)}, then {status_text(late)}"
-        yield outcome_of(
-            number > 1,
-            captured.subject,
-            f"with Early-Data: 1, then without: {effects.count_text(number)} ({statuses})",
-            confidence=captured.confidence,
-        )
+    if not target.transport.is_tls:
+        raise NotApplicable("plain http has no early data")
+    canaries = effects.canary_effects(target)
+    with early_data.temporary_folder() as folder:
+        connection = early_data.EarlyData(target.transport, Path(folder))
+        if not connection.is_offered():
+            yield passed(target.transport.origin, "the port offers no early data")
+            return
+        for effect in canaries:
+            effects.wait_until_allowed(target, effect)
+            captured = effects.capture(target, effect)
+            answers = [connection.send(captured.request) for _ in range(2)]
+            if not any(answer.accepted for answer in answers):
+                yield passed(captured.subject, "the port rejected the early data")
+                continue
+            number = effects.count(target, captured, ()) if effect.count else _successes(answers)
+            said = ", then ".join(f"{answer.status or 'no response'}" for answer in answers)
+            yield outcome_of(
+                number > 1,
+                captured.subject,
+                f"the same early data twice: {effects.count_text(number)} ({said})",
+                confidence=captured.confidence,
+            )
+
+
+def _successes(answers: list[early_data.EarlyAnswer]) -> int:
+    return sum(answer.status is not None and 200 <= answer.status < 300 for answer in answers)
 
 
 def old_timestamp(target: Target) -> Iterator[Outcome]:
@@ -118,7 +134,7 @@ def old_timestamp(target: Target) -> Iterator[Outcome]:
     """
     timed = [effect for effect in effects.canary_effects(target) if "{timestamp}" in str(effect.request.headers)]
     if not timed:
-        raise Skipped("no canary route of the plan sends a {timestamp}")
+        raise NotApplicable("no canary route sends a {timestamp}")
     for effect in timed:
         effects.wait_until_allowed(target, effect)
         captured = effects.capture(target, effect, timestamp=str(int(time.time()) - STALE))

@@ -29,6 +29,7 @@ def after_second_login(target: Target) -> Iterator[Outcome]:
 
 def after_privilege_change(target: Target) -> Iterator[Outcome]:
     """Change the owner's permissions while she has a session. Works if her next request keeps the same id."""
+    sessions.login_route(target)
     change = target.plan.privileges
     if change is None:
         raise Skipped("the plan names no change of privileges: [privileges]")
@@ -60,8 +61,7 @@ def under_another_certificate(target: Target) -> Iterator[Outcome]:
 
     Works if the id opens a session, or if the service names the owner as the caller.
     """
-    if not target.transport.is_tls:
-        raise Skipped("plain http has no certificates")
+    target.transport.require_certificates()
     cookie = sessions.log_in(target)
     answer = sessions.send_whoami(target, cookie.header, "second")
     live = sessions.is_live(target, cookie, "second")

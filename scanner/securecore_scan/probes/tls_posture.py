@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -14,12 +13,12 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import sessions, tls
+from securecore_scan.client import key_exchange, resumption, sessions, tls
 from securecore_scan.client.certificates import CertificateIssuer
 from securecore_scan.client.request import Request
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, inconclusive, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of
 
 #: Reasons with which the scanner's own TLS library, and not the server, ends a handshake.
 _LOCAL = ("NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE", "UNSUPPORTED_PROTOCOL_VERSION", "NO_CIPHER_MATCH")
@@ -30,7 +29,7 @@ _SOON = 7
 
 def old_versions(target: Target) -> Iterator[Outcome]:
     """Offer TLS 1.0 alone, then TLS 1.1 alone. Works if the server accepts one."""
-    _require_tls(target)
+    target.once(_speaks_tls)
     tried = {
         version.name: tls.handshake(target.transport, tls.permissive_context(version))
         for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)
@@ -46,7 +45,7 @@ def old_versions(target: Target) -> Iterator[Outcome]:
 
 def weak_ciphers(target: Target) -> Iterator[Outcome]:
     """Offer only ciphers without forward secrecy, authentication or strength. Works if the server accepts one."""
-    _require_tls(target)
+    target.once(_speaks_tls)
     found = tls.handshake(target.transport, tls.permissive_context(ssl.TLSVersion.TLSv1_2, _WEAK))
     if found.refusal in _LOCAL:
         yield inconclusive(target.transport.origin, "this machine's own TLS library offers no weak cipher")
@@ -76,10 +75,13 @@ def server_certificate(target: Target) -> Iterator[Outcome]:
     )
 
 
-def resumption(target: Target) -> Iterator[Outcome]:
+def resumed_session(target: Target) -> Iterator[Outcome]:
     """Resume a TLS session. Works if the server agrees: a resumed session skips the check of the client certificate."""
     _require_tls(target)
-    resumed = [name for name in ("TLSv1_2", "TLSv1_3") if _resumes(target, ssl.TLSVersion[name])]
+    tried = {name: _resumes(target, ssl.TLSVersion[name]) for name in ("TLSv1_2", "TLSv1_3")}
+    if all(resumes is None for resumes in tried.values()):
+        raise Inconclusive("no connection was answered, so none could be resumed")
+    resumed = [name for name, resumes in tried.items() if resumes]
     yield outcome_of(
         bool(resumed), target.transport.origin, f"resumed: {', '.join(resumed) or 'neither TLS 1.2 nor 1.3'}"
     )
@@ -102,35 +104,40 @@ def self_signed_client(target: Target) -> Iterator[Outcome]:
     )
 
 
+def post_quantum(target: Target) -> Iterator[Outcome]:
+    """Ask for each hybrid group with ML-KEM. Fails if the port agrees to none, which is information and no finding."""
+    _require_tls(target)
+    if not any(key_exchange.agrees(target.transport, group) for group in key_exchange.CLASSICAL.values()):
+        raise Inconclusive("the port agrees to no usual group without a key share either, or lacks TLS 1.3")
+    agreed = [name for name, group in key_exchange.POST_QUANTUM.items() if key_exchange.agrees(target.transport, group)]
+    yield outcome_of(not agreed, target.transport.origin, f"agreed: {', '.join(agreed) or 'no post-quantum group'}")
+
+
 def _require_tls(target: Target) -> None:
     if not target.transport.is_tls:
-        raise Skipped("plain http has no TLS")
+        raise NotApplicable("plain http has no TLS")
 
 
-def _resumes(target: Target, version: ssl.TLSVersion) -> bool:
+def _speaks_tls(target: Target) -> None:
+    """Make one ordinary handshake: a port that speaks no TLS refuses every version and cipher."""
+    _require_tls(target)
+    found = tls.handshake(target.transport, tls.any_server_context(target.transport))
+    if not found.succeeded:
+        raise Inconclusive(f"the port completes no TLS handshake: {found.refusal}")
+
+
+def _resumes(target: Target, version: ssl.TLSVersion) -> bool | None:
+    """Say whether a second connection resumes the session of the first. None: the first one was not answered."""
     context = target.transport.context(target.transport.identity("owner"))
     context.minimum_version = context.maximum_version = version
     try:
-        _, session = _connection(target, context, None)
-        reused, _ = _connection(target, context, session)
+        first = resumption.exchange(target.transport, context, "/", method="HEAD")
+    except OSError:
+        return None
+    try:
+        return resumption.exchange(target.transport, context, "/", method="HEAD", session=first.session).resumed
     except OSError:
         return False
-    return reused
-
-
-def _connection(
-    target: Target, context: ssl.SSLContext, session: ssl.SSLSession | None
-) -> tuple[bool, ssl.SSLSession | None]:
-    host, port = target.transport.address
-    target.transport.budget.spend()
-    with (
-        socket.create_connection((host, port), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=host, session=session) as connection,
-    ):
-        # In TLS 1.3 the session ticket arrives with the first response.
-        connection.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
-        connection.recv(4096)
-        return bool(connection.session_reused), connection.session
 
 
 _check = partial(Check, category="tls", owasp="API8:2023", securecore="nginx/tls.conf")
@@ -173,7 +180,7 @@ CHECKS = (
         asvs=("12.1.4",),
         risk="A resumed session is not verified again, so a revoked certificate still works.",
         remedy="Turn off the session cache and session tickets on ports that identify clients by certificate.",
-        run=resumption,
+        run=resumed_session,
     ),
     _check(
         "SC-TLS-5",
@@ -184,5 +191,15 @@ CHECKS = (
         risk="An attacker signs a certificate with any name he likes.",
         remedy="Verify client certificates against your own authority, and refuse any result but success.",
         run=self_signed_client,
+    ),
+    _check(
+        "SC-TLS-6",
+        "Post-quantum key exchange",
+        severity=Severity.INFO,
+        cwe=(327,),
+        asvs=("11.2.2",),
+        risk="An attacker who records traffic today may decrypt it with a quantum computer later.",
+        remedy="Offer X25519MLKEM768 before X25519 (OpenSSL 3.5 or newer).",
+        run=post_quantum,
     ),
 )

@@ -17,7 +17,7 @@ from securecore_scan.client import jws, tokens
 from securecore_scan.client.responses import is_refused, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, Outcome, Skipped
-from securecore_scan.probes.token_forgery import send_forged, working_jwt
+from securecore_scan.probes.token_forgery import guessed_secret, send_forged, working_jwt
 
 Signer = Callable[[dict[str, Any], dict[str, Any]], str]
 
@@ -65,6 +65,8 @@ def _signer(target: Target) -> Signer:
         key: Any = serialization.load_pem_private_key(plan.signing_key.read_bytes(), password=None)
     elif plan.signing_secret is not None:
         key = target.redactor.add(plan.signing_secret, "signing secret")
+    elif (guess := target.once(guessed_secret)) is not None:
+        key = guess
     else:
         raise Skipped("needs the key that signs the tokens: [tokens] signing_key or signing_secret")
     header, claims = working_jwt(target)

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import jws, tokens
+from securecore_scan.client import jws, signing_secrets, tokens
 from securecore_scan.client.responses import is_refused, json_or_none, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.tls import server_key
-from securecore_scan.outcomes import Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import NotApplicable, Outcome, Skipped, outcome_of
 
 
 def without_signature(target: Target) -> Iterator[Outcome]:
@@ -31,6 +31,8 @@ def hmac_with_public_key(target: Target) -> Iterator[Outcome]:
     header, claims = working_jwt(target)
     keys = {"the key set's": _published_key(target), "the TLS certificate's": server_key(target.transport)}
     forged = {f"{name} public key": jws.with_hmac(header, claims, key=key) for name, key in keys.items() if key}
+    if not forged and signing_secrets.signs_with_hmac(header.get("alg")):
+        raise NotApplicable("the token is signed with a shared secret: there is no public key to sign with")
     if not forged:
         raise Skipped("no public key is known: neither a key set ([tokens] jwks) nor a TLS certificate")
     yield send_forged(target, forged)
@@ -49,11 +51,28 @@ def changed_claims(target: Target) -> Iterator[Outcome]:
     yield send_forged(target, forged)
 
 
+def guessable_secret(target: Target) -> Iterator[Outcome]:
+    """Test the token's signature against common secrets, without a request. Works if one of them signed it."""
+    header, _ = working_jwt(target)
+    if not signing_secrets.signs_with_hmac(header.get("alg")):
+        raise NotApplicable("the token is not signed with a shared secret")
+    found = target.once(guessed_secret)
+    seen = f"none of {len(signing_secrets.COMMON)} common secrets signs the token"
+    yield outcome_of(
+        found is not None, tokens.subject(target), f"the secret is {found!r}" if found is not None else seen
+    )
+
+
+def guessed_secret(target: Target) -> str | None:
+    """Return the common secret that signs the tokens of the service, or None."""
+    return signing_secrets.guessed(target.once(tokens.working_pair).access)
+
+
 def working_jwt(target: Target) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return header and claims of a token that the service accepts. Raises ``Skipped`` if the token is not a JWT."""
     found = jws.decode(target.once(tokens.working_pair).access)
     if found is None:
-        raise Skipped("the token is not a JWT")
+        raise NotApplicable("the token is not a JWT")
     return found
 
 
@@ -108,5 +127,15 @@ CHECKS = (
         risk="An attacker who has one token can change its user, scope and expiry.",
         remedy="Verify the signature in the application too: a request may reach it past the gateway that verifies.",
         run=changed_claims,
+    ),
+    _check(
+        "SC-FORGE-7",
+        "Guessable signing secret",
+        cwe=(1391, 347),
+        asvs=("11.2.3", "13.3.1"),
+        risk="An attacker with one token finds the secret offline, and writes his own tokens.",
+        remedy="Sign with a private key, or with 32 random bytes that no file of the repository contains.",
+        securecore="manage.py securecore_keys rotate: ES256 keys in the database",
+        run=guessable_secret,
     ),
 )

@@ -15,7 +15,7 @@ from securecore_scan.client import jws, tokens
 from securecore_scan.client.request import add_query
 from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of, passed
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, outcome_of, passed
 
 
 def after_revocation(target: Target) -> Iterator[Outcome]:
@@ -83,13 +83,15 @@ def without_jti(target: Target) -> Iterator[Outcome]:
 def _claims(target: Target) -> dict[str, Any]:
     found = jws.decode(tokens.working_pair(target).access)
     if found is None:
-        raise Skipped("the token is not a JWT, so its claims cannot be read")
+        raise NotApplicable("the token is not a JWT, so its claims cannot be read")
     return found[1]
 
 
 def _use_as(target: Target, role: str, circumstance: str) -> Outcome:
-    if not target.transport.is_tls:
-        raise Skipped("plain http has no certificates")
+    if role == "anonymous" and not target.transport.is_tls:
+        raise NotApplicable("plain http has no certificates")
+    if role != "anonymous":
+        target.transport.require_certificates()
     pair = tokens.working_pair(target)
     answer = tokens.use(target, pair.access, role, scheme=pair.scheme)
     # Control: the owner can still use the token, so the service refused the thief and not an expired token.

@@ -9,7 +9,7 @@ from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, is_refused, json_field, require_json
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
-from securecore_scan.outcomes import Inconclusive, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Limit
 from securecore_scan.rates import rate_text
 
@@ -19,6 +19,8 @@ ROUNDS = 3
 def overrun(target: Target) -> Iterator[Outcome]:
     """Use one object in 16 synchronised requests. Works if more requests succeed than the object has uses."""
     limit = target.plan.limit
+    if limit is None and target.changes_accounts_only:
+        raise NotApplicable("the OpenAPI document lists no object that could be used up: [limit]")
     if limit is None:
         raise Skipped("the plan names no object with a limited number of uses: [limit]")
     # Without ``prepare`` there is one round: a used object stays used.

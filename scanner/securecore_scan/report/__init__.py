@@ -1,10 +1,12 @@
-"""Writes a report in one of five formats.
+"""Writes a report in one of six formats.
 
 document  the JSON document from which every other format is made
+summary   the sentences with which text, HTML and Markdown begin
 text      for a terminal
 html      one page, for people
 junit     JUnit XML, for continuous integration
 sarif     SARIF 2.1.0, for code scanning
+markdown  a summary, for the page of a pipeline
 terminal  escapes control characters
 progress  the progress bar
 
@@ -16,15 +18,24 @@ from __future__ import annotations
 import json
 
 from securecore_scan.redaction import Redactor
-from securecore_scan.report import html, junit, sarif, text
-from securecore_scan.report.document import build, map_texts
+from securecore_scan.report import html, junit, markdown, sarif, text
+from securecore_scan.report.document import FORMAT, all_results, build, map_texts
 from securecore_scan.report.progress import Progress
 from securecore_scan.report.terminal import escape_controls
 from securecore_scan.results import Report
 
-__all__ = ["FORMATS", "Progress", "render"]
+__all__ = ["FORMAT", "FORMATS", "FORMAT_OF", "Progress", "all_results", "render"]
 
-FORMATS = ("text", "json", "sarif", "junit", "html")
+#: The format of a file by its ending.
+FORMAT_OF = {
+    ".json": "json",
+    ".sarif": "sarif",
+    ".xml": "junit",
+    ".html": "html",
+    ".md": "markdown",
+    ".txt": "text",
+}
+FORMATS = ("text", "json", "sarif", "junit", "html", "markdown")
 
 
 def render(form: str, report: Report, *, redactor: Redactor, exit_code: int, location: str) -> str:
@@ -36,6 +47,6 @@ def render(form: str, report: Report, *, redactor: Redactor, exit_code: int, loc
         return json.dumps(sarif.log(content, location=location), indent=2) + "\n"
     if form == "junit":
         return junit.suites(content)
-    # People read these two, and the service under test chose some of the texts.
-    writer = {"text": text.page, "html": html.page}[form]
+    # People read these three, and the service under test chose some of the texts.
+    writer = {"text": text.page, "html": html.page, "markdown": markdown.page}[form]
     return writer(map_texts(content, escape_controls))

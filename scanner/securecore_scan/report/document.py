@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
-from securecore_scan.checks import Check
+from securecore_scan.checks import Check, Severity
+from securecore_scan.outcomes import Confidence
 from securecore_scan.results import Report, Result
 
 #: The number changes when a program that reads the document must change too.
-FORMAT = "securecore-scan/1"
+FORMAT = "securecore-scan/2"
 
 
 def build(report: Report, *, exit_code: int) -> dict[str, Any]:
     """Return the report as plain values."""
     return {
         "format": FORMAT,
+        "version": _version(),
         "url": report.url,
+        "date": report.began.isoformat(timespec="seconds"),
+        "grade": report.grade,
+        "decided": report.decided()[0],
+        "applying": report.decided()[1],
+        "not_judged": report.not_judged,
         "complete": report.is_complete,
         "stopped": report.stopped,
         "exit_code": exit_code,
@@ -28,12 +36,29 @@ def build(report: Report, *, exit_code: int) -> dict[str, Any]:
             {
                 "id": key,
                 "title": title,
+                "judgement": report.judgement(key).value,
+                "decided": report.decided(key)[0],
+                "applying": report.decided(key)[1],
                 "score": report.score(key),
                 "results": [_result(one) for one in results],
             }
             for key, title, results in report.categories()
         ],
     }
+
+
+def mend_first(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings that count, the most severe and surest first, each check once with all its subjects."""
+    findings: dict[str, dict[str, Any]] = {}
+    for result in all_results(content):
+        if result["verdict"] == "FAIL" and not result["accepted"]:
+            entry = findings.setdefault(result["check"], {**result, "subjects": []})
+            entry["subjects"].append(result["subject"])
+    severities, confidences = [one.label for one in Severity], [one.value for one in Confidence]
+    return sorted(
+        findings.values(),
+        key=lambda one: (-severities.index(one["severity"]), -confidences.index(one["confidence"])),
+    )
 
 
 def all_results(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -50,6 +75,14 @@ def map_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [map_texts(item, change) for item in value]
     return value
+
+
+def _version() -> str:
+    """Return the version of the installed distribution. A checkout that is not installed has none."""
+    try:
+        return metadata.version("securecore-scan")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def _result(result: Result) -> dict[str, Any]:

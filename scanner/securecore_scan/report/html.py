@@ -1,20 +1,38 @@
-"""The HTML report: one file that loads nothing, runs no script, and escapes every text."""
+"""The HTML report: one file that loads nothing, runs no script, and escapes every text.
+
+Categories are folded, so that the first screen shows the grade, the first repairs and the scores. The filter by
+severity is made of radio buttons and CSS.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from securecore_scan.report.document import all_results
-from securecore_scan.report.text import CLOSING
+from securecore_scan.report import summary
+from securecore_scan.report.document import mend_first
 
 _STYLE = Path(__file__).with_name("page.css")
 #: A mark beside each verdict, for quick reading.
-_MARKS = {"PASS": "\u2713", "FAIL": "\u2717", "INCONCLUSIVE": "?", "SKIPPED": "\u2013", "ERROR": "!"}
+_MARKS = {
+    "PASS": "\u2713",
+    "FAIL": "\u2717",
+    "INCONCLUSIVE": "?",
+    "SKIPPED": "\u2013",
+    "NOT APPLICABLE": "\u2013",
+    "ERROR": "!",
+}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+#: The choices of the filter. page.css hides the rest.
+_FILTER = {
+    "all": "Everything",
+    "findings": "Findings",
+    "high": "High and critical",
+    "critical": "Critical",
+    "undecided": "Undecided",
+}
 
 
 def page(content: dict[str, Any]) -> str:
@@ -27,59 +45,82 @@ def page(content: dict[str, Any]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{title}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>",
             f"<header><h1>{title}</h1>\n{_summary(content)}</header>\n<main>",
-            _scores(content),
+            _mend_first(content),
+            _filter(),
+            '<section aria-labelledby="results"><h2 id="results">Results</h2>',
             *(_category(category) for category in content["categories"]),
-            f"</main>\n<footer><p>{escape(CLOSING)}</p></footer>\n</body>\n</html>\n",
+            f"</section>\n</main>\n<footer><p>{escape(summary.CLOSING)}</p></footer>\n</body>\n</html>\n",
         ]
     )
 
 
 def _summary(content: dict[str, Any]) -> str:
-    counts = Counter(result["verdict"] for result in all_results(content))
-    said = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "no check ran"
-    lines = [f"<p>{said}. {content['requests']} requests in {content['seconds']:.1f} seconds.</p>"]
+    grade = content["grade"]
+    lines = [
+        f'<p class="grade{" none" if grade is None else ""}">{escape(summary.whole(content))}.</p>',
+        f"<p>{escape(summary.counts(content))}. {escape(summary.origin(content))}.</p>",
+    ]
     if content["stopped"]:
         lines.append(f'<p class="stopped"><strong>Incomplete:</strong> {escape(content["stopped"])}.</p>')
+    if advice := summary.advice(content):
+        lines.append(f"<p>{escape(advice)}.</p>")
     lines += [f"<p>Baseline: {escape(note)}.</p>" for note in content["notes"]]
     return "\n".join(lines)
 
 
-def _scores(content: dict[str, Any]) -> str:
-    rows = []
-    for category in content["categories"]:
-        link = f'<a href="#{category["id"]}">{escape(category["title"])}</a>'
-        rows.append(f'<tr><th scope="row">{link}</th><td>{_score(category)}</td></tr>')
-    head = '<thead><tr><th scope="col">Category</th><th scope="col">Score</th></tr></thead>'
+def _mend_first(content: dict[str, Any]) -> str:
+    items = "\n".join(
+        f'<li class="{found["severity"]}"><span class="severity">{found["severity"]}</span> '
+        f'<a href="#{_anchor(found)}">{escape(found["check"])} {escape(found["title"])}</a> '
+        f'<span class="subject">{escape(", ".join(found["subjects"]))}</span></li>'
+        for found in mend_first(content)
+    )
+    listed = f"<ol>\n{items}\n</ol>" if items else "<p>No finding.</p>"
+    return f'<section aria-labelledby="first"><h2 id="first">Mend first</h2>\n{listed}\n</section>'
+
+
+def _filter() -> str:
+    choices = "\n".join(
+        f'<label><input type="radio" name="show" id="show-{key}"{" checked" if key == "all" else ""}> {said}</label>'
+        for key, said in _FILTER.items()
+    )
+    return f'<fieldset class="filter"><legend>Show</legend>\n{choices}\n</fieldset>'
+
+
+def _category(category: dict[str, Any]) -> str:
+    results, seen = [], set()
+    for result in category["results"]:
+        # A check with several subjects has one anchor.
+        anchor = "" if result["check"] in seen else f' id="{_anchor(result)}"'
+        seen.add(result["check"])
+        results.append("\n".join(_result(result, anchor)))
+    worked = sum(one["verdict"] == "FAIL" and not one["accepted"] for one in category["results"])
+    found = f' <strong class="worked">{worked} of {category["decided"]} attacks worked</strong>' if worked else ""
+    title = f'<h3 id="{category["id"]}">{escape(category["title"])}</h3>'
     return (
-        f'<section aria-labelledby="scores"><h2 id="scores">Scores</h2>\n<table>{head}<tbody>\n'
-        + "\n".join(rows)
-        + "\n</tbody></table></section>"
+        f'<details class="category"><summary>{title} <span class="score">{_score(category)}</span>{found}</summary>\n'
+        + "\n".join(results)
+        + "\n</details>"
     )
 
 
 def _score(category: dict[str, Any]) -> str:
-    score, results = category["score"], category["results"]
+    score, said = category["score"], escape(summary.score(category))
     if score is None:
-        return "not decided"
-    worked = sum(result["verdict"] == "FAIL" and not result["accepted"] for result in results)
-    meter = f'<meter min="0" max="100" low="60" high="99" optimum="100" value="{score}">{score} of 100</meter>'
-    said = (
-        f'<strong class="worked">{worked} of {len(results)} attacks worked</strong>' if worked else "no attack worked"
-    )
-    return f"{meter} {score} of 100, {said}"
+        return said
+    name = f'aria-label="{escape(category["title"])}"'
+    return f'<meter {name} min="0" max="100" low="60" high="99" optimum="100" value="{score}">{score}</meter> {said}'
 
 
-def _category(category: dict[str, Any]) -> str:
-    key = category["id"]
-    results = "\n".join("\n".join(_result(result)) for result in category["results"])
-    return f'<section aria-labelledby="{key}"><h2 id="{key}">{escape(category["title"])}</h2>\n{results}\n</section>'
+def _anchor(result: dict[str, Any]) -> str:
+    return f"check-{escape(result['check'])}"
 
 
-def _result(result: dict[str, Any]) -> Iterator[str]:
+def _result(result: dict[str, Any], anchor: str) -> Iterator[str]:
     verdict = result["verdict"]
     said = "ACCEPTED" if result["accepted"] else verdict
-    is_open = " open" if verdict == "FAIL" and not result["accepted"] else ""
-    yield f'<details class="{said.lower()}"{is_open}><summary><span class="verdict">{_MARKS[verdict]} {said}</span> '
+    kinds = f"{said.lower().replace(' ', '-')} severity-{result['severity']}"
+    yield f'<details class="result {kinds}"{anchor}><summary><span class="verdict">{_MARKS[verdict]} {said}</span> '
     yield f'<span class="id">{escape(result["check"])}</span> {escape(result["title"])}'
     yield f' <span class="subject">{escape(result["subject"])}</span></summary>'
     evidence = "".join(f"<li>{escape(line)}</li>" for line in result["evidence"])

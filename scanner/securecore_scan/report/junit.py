@@ -55,7 +55,13 @@ def _case(suite: Xml.Element, result: dict[str, Any]) -> None:
 def _outcome(result: dict[str, Any]) -> str | None:
     if result["accepted"]:
         return "skipped"
-    kinds = {"FAIL": "failure", "ERROR": "error", "INCONCLUSIVE": "skipped", "SKIPPED": "skipped"}
+    kinds = {
+        "FAIL": "failure",
+        "ERROR": "error",
+        "INCONCLUSIVE": "skipped",
+        "SKIPPED": "skipped",
+        "NOT APPLICABLE": "skipped",
+    }
     return kinds.get(result["verdict"])
 
 

@@ -17,7 +17,7 @@ _HOME = "https://owasp.org/API-Security/editions/2023/en/0x11-t10/"
 #: GitHub reads above 9.0 as critical, from 7.0 as high, from 4.0 as medium, from 0.1 as low.
 _SECURITY_SEVERITY = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "2.0", "info": "0.0"}
 _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
-_NOTIFIED = {"FAIL": "note", "INCONCLUSIVE": "warning", "SKIPPED": "note", "ERROR": "error"}
+_NOTIFIED = {"FAIL": "note", "INCONCLUSIVE": "warning", "SKIPPED": "note", "NOT APPLICABLE": "none", "ERROR": "error"}
 
 
 def log(content: dict[str, Any], *, location: str) -> dict[str, Any]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from securecore_scan.report.document import all_results
+from securecore_scan.report import summary
+from securecore_scan.report.document import mend_first
 
 _WIDTH = 118
-CLOSING = (
-    "PASS means that the attack did not work in the rounds that were tried. It does not rule out other attacks or "
-    "rarer races."
-)
 
 
 def page(content: dict[str, Any]) -> str:
@@ -22,27 +18,41 @@ def page(content: dict[str, Any]) -> str:
 
 
 def _lines(content: dict[str, Any]) -> Iterator[str]:
-    yield f"{content['url']}  ({content['requests']} requests in {content['seconds']:.1f} s)"
+    yield summary.origin(content)
+    yield from _wrapped(f"{summary.whole(content)}.", "")
+    if content["stopped"]:
+        yield from _wrapped(f"INCOMPLETE: the scan stopped, {content['stopped']}.", "")
+    yield from _mend_first(content)
     for category in content["categories"]:
-        score = "not decided" if category["score"] is None else f"{category['score']} of 100"
         yield ""
-        yield f"{category['title']:<60}{score}"
+        yield f"{category['title']:<60}{summary.score(category)}"
         for result in category["results"]:
             yield from _result(result)
     yield ""
-    yield from _wrapped(CLOSING, "")
+    yield from _wrapped(summary.CLOSING, "")
     for note in content["notes"]:
         yield from _wrapped(f"Baseline: {note}.", "")
-    if content["stopped"]:
-        yield from _wrapped(f"INCOMPLETE: the scan stopped, {content['stopped']}.", "")
-    counts = Counter(result["verdict"] for result in all_results(content))
-    yield ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "no check ran"
+    if advice := summary.advice(content):
+        yield from _wrapped(f"{advice}.", "")
+    yield summary.counts(content)
+
+
+def _mend_first(content: dict[str, Any]) -> Iterator[str]:
+    findings = mend_first(content)
+    if not findings:
+        return
+    yield ""
+    yield "Mend first"
+    for number, found in enumerate(findings, 1):
+        where = ", ".join(found["subjects"])
+        yield f"  {number:>2}. {found['severity']:<9}{found['check']:<13}{found['title']}  {where}"
+        yield from _wrapped(found["remedy"], " " * 15)
 
 
 def _result(result: dict[str, Any]) -> Iterator[str]:
     verdict = "ACCEPTED" if result["accepted"] else result["verdict"]
     took = f"{result['seconds']:.1f} s"
-    yield f"  {verdict:<13}{result['check']:<13}{took:>7}  {result['title']}  {result['subject']}".rstrip()
+    yield f"  {verdict:<15}{result['check']:<13}{took:>7}  {result['title']}  {result['subject']}".rstrip()
     for evidence in result["evidence"]:
         yield from _wrapped(evidence, " " * 15)
     if result["accepted"]:

@@ -38,14 +38,20 @@ def configure(module: str, *, apps: tuple[str, ...] = (), **more: Any) -> None:
     django.setup()
 
 
-def application() -> Callable[..., Any]:
-    """Create the tables and one user, and return the WSGI application."""
+def application(*others: str) -> Callable[..., Any]:
+    """Create the tables, one user and ``others`` with the same password, and return the WSGI application."""
     from django.contrib.auth.models import User
 
     call_command("migrate", verbosity=0)
-    User.objects.create_user(USERNAME, password=PASSWORD)
-    connections.close_all()  # each worker opens its own
+    for name in (USERNAME, *others):
+        User.objects.create_user(name, password=PASSWORD)
+    close_connections()
     return get_wsgi_application()
+
+
+def close_connections() -> None:
+    """Close the connections of the process that forks: each worker opens its own."""
+    connections.close_all()
 
 
 def whoami(request: HttpRequest) -> JsonResponse:

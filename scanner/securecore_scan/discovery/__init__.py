@@ -1,0 +1,34 @@
+"""Finds the way from a URL to the first verdict.
+
+document  reads the OpenAPI document
+routes    finds login, token and other routes in the document, or at the paths that common packages use
+bodies    makes request bodies from schemas and examples
+accounts  registers canary accounts, logs in, and finds a route that demands the token
+canaries  finds routes that create something, and the objects that they create
+planned   writes the result as a plan, with the entries that are missing
+
+The first two send GET and OPTIONS only. The last two change data: each change is announced before it is made, and
+--read-only leaves them out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from securecore_scan.client.target import Target
+from securecore_scan.discovery import accounts, canaries, document, routes
+from securecore_scan.plan import Plan
+
+
+def complete(target: Target, openapi: str | None) -> Plan:
+    """Return the plan with missing entries filled in, and list the routes that were found in ``target.routes``."""
+    found = document.read(target, openapi or target.plan.openapi)
+    target.operations = tuple(document.operations(found, target.transport.prefix))
+    is_planned = target.plan.tokens.request is not None or target.plan.session.login is not None
+    target.plan = routes.complete(target)
+    target.plan = accounts.complete(target, is_planned=is_planned)
+    if not target.transport.is_read_only:
+        effects, objects = canaries.find(target)
+        plan = target.plan
+        target.plan = dataclasses.replace(plan, effect=plan.effect or effects, object=plan.object or objects)
+    return target.plan

@@ -1,0 +1,121 @@
+"""The meaning of idempotency keys: one key, one body, one user, one effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from securecore_scan.checks import Check, Severity
+from securecore_scan.client import effects
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
+from securecore_scan.client.target import Target
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of
+from securecore_scan.plan import Effect
+from securecore_scan.rates import rate_text
+
+COPIES, ROUNDS = 8, 3
+
+
+def other_body(target: Target) -> Iterator[Outcome]:
+    """Send another body under a used key. Works if it is answered 2xx, whether it has an effect or not."""
+    for effect in _keyed(target):
+        first = effects.capture(target, effect)
+        require_success(target.transport.send(first.request))
+        second = effects.capture(target, effect, key=first.values["key"])
+        answer = target.transport.send(second.request)
+        gained = effects.count(target, second, [answer])
+        yield outcome_of(
+            not is_refused(answer),
+            second.subject,
+            f"another body under a used key: {status_text(answer)}, {effects.count_text(gained)}",
+            confidence=second.confidence,
+        )
+
+
+def other_user(target: Target) -> Iterator[Outcome]:
+    """Send the owner's request, with its key, as another user. Works if the other user gets the owner's response."""
+    for effect in _keyed(target):
+        first = effects.capture(target, effect)
+        mine = require_success(target.transport.send(first.request))
+        fresh = target.values() | {"canary": first.values["canary"]}
+        again = require_success(target.transport.send(build(effect.request, fresh)))
+        if mine.content == again.content:
+            yield inconclusive(first.subject, "two effects have the same response, so none shows its user")
+            continue
+        # With an own key, the other user gets an answer of his own: a refusal then concerns no key.
+        theirs = target.values("second") | {"canary": first.values["canary"], "key": first.values["key"]}
+        answer = target.transport.send(build(effect.request, theirs), "second")
+        yield outcome_of(
+            answer.content == mine.content,
+            first.subject,
+            f"the owner's key as another user: {status_text(answer)}, "
+            f"{'the' if answer.content == mine.content else 'not the'} owner's response",
+        )
+
+
+def bodies_together(target: Target) -> Iterator[Outcome]:
+    """Send bodies that differ under one key, synchronised. Works if more than one is answered 2xx."""
+    for effect in _keyed(target):
+        rounds, doubled, seen = target.rounds(ROUNDS), 0, ""
+        for done in range(1, rounds + 1):
+            key = target.values()["key"]
+            requests = [effects.capture(target, effect, key=key).request for _ in range(COPIES)]
+            answers = target.transport.send_together(requests)
+            accepted = sum(answer.is_success for answer in answers)
+            if accepted == 0:
+                raise Inconclusive(f"{effect.request} never succeeded: {count_statuses(answers)}")
+            doubled += accepted > 1
+            seen = f"{COPIES} bodies under one key: {count_statuses(answers)}"
+            if doubled:
+                rounds = done
+                break
+        yield outcome_of(doubled > 0, str(effect.request), seen, f"more than one {rate_text(doubled, rounds)}")
+
+
+def _keyed(target: Target) -> tuple[Effect, ...]:
+    keyed = tuple(one for one in effects.canary_effects(target) if "{key}" in str(one.request.headers))
+    if not keyed:
+        raise NotApplicable("no canary route sends an idempotency key")
+    for effect in keyed:
+        effects.wait_until_allowed(target, effect)
+    return keyed
+
+
+_check = partial(
+    Check,
+    category="idempotency",
+    owasp="API6:2023",
+    asvs=("2.3.3",),
+    securecore="@idempotent",
+)
+CHECKS = (
+    _check(
+        "SC-IDEM-1",
+        "Other body under a used key",
+        severity=Severity.MEDIUM,
+        cwe=(841,),
+        risk="A client that reuses a key by mistake is told that its second order was placed, or places it twice.",
+        remedy="Store a fingerprint of the request with the key, and answer another body with 422.",
+        run=other_body,
+    ),
+    _check(
+        "SC-IDEM-2",
+        "Key of another user",
+        severity=Severity.HIGH,
+        cwe=(200, 639),
+        risk="A user who guesses a key reads the response of another user.",
+        remedy="Make the key unique for each user and route, and check the permission before the stored response.",
+        run=other_user,
+    ),
+    _check(
+        "SC-IDEM-3",
+        "Concurrent bodies under one key",
+        severity=Severity.MEDIUM,
+        cwe=(362,),
+        asvs=("2.3.4", "15.4.2"),
+        risk="Requests that arrive together all find the key unused.",
+        remedy="Claim the key by an insert under a unique constraint, in the transaction of the effect.",
+        run=bodies_together,
+    ),
+)

@@ -1,0 +1,59 @@
+"""Two reports: new findings, mended ones, and checks that are decided no longer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from securecore_scan.outcomes import Confidence, Outcome, Verdict, failed, passed
+from securecore_scan.results import Report
+from tests.scanner.test_reports import report, result, written
+from tests.scanner.test_way import run
+
+SKIPPED = Outcome(Verdict.SKIPPED, "", ("no plan",), Confidence.LOW)
+
+
+def compare(tmp_path: Path, old: Report, new: Report) -> tuple[int, str]:
+    paths = [tmp_path / "old.json", tmp_path / "new.json"]
+    for path, one in zip(paths, (old, new), strict=True):
+        path.write_text(written("json", one))
+    done = run("compare", *paths)
+    return done.code, done.text
+
+
+def test_new_finding_is_worse(tmp_path: Path) -> None:
+    code, text = compare(
+        tmp_path, report(result("SC-FIX-1", passed("x"))), report(result("SC-FIX-1", failed("POST /login")))
+    )
+    assert code == 1
+    assert "New findings: 1\n  SC-FIX-1" in text
+
+
+def test_mended_finding_was_decided_again(tmp_path: Path) -> None:
+    old = report(result("SC-FIX-1", failed("POST /login")), result("SC-FIX-4", failed("POST /login")))
+    code, text = compare(
+        tmp_path, old, report(result("SC-FIX-1", passed("POST /login")), result("SC-FIX-4", failed("POST /login")))
+    )
+    assert code == 0
+    assert "Mended: 1\n  SC-FIX-1" in text
+    assert "Still open: 1\n  SC-FIX-4" in text
+
+
+def test_finding_that_was_not_tried_again_is_not_mended(tmp_path: Path) -> None:
+    code, text = compare(
+        tmp_path, report(result("SC-FIX-1", failed("POST /login"))), report(result("SC-FIX-1", SKIPPED))
+    )
+    assert code == 3
+    assert "Mended: 0" in text
+    assert "No longer decided: 1\n  SC-FIX-1" in text
+
+
+def test_accepted_finding_is_not_new(tmp_path: Path) -> None:
+    accepted = report(result("SC-FIX-1", failed("POST /login"), accepted="PAY-1"))
+    assert compare(tmp_path, report(result("SC-FIX-1", passed("x"))), accepted)[0] == 0
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "odd.json").write_text(json.dumps({"format": "securecore-scan/1"}))
+    assert run("compare", tmp_path / "odd.json", tmp_path / "odd.json").code == 2
+    assert run("compare", tmp_path / "none.json", tmp_path / "none.json").code == 2
