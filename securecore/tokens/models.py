@@ -89,8 +89,9 @@ class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
         """Return the families that are not expired and not revoked.
 
         A family is also dead while its client is disabled, or if its certificate or a key or name of the certificate is
-        revoked. The query reads both, because two changes do not set ``revoked_at``: the revocation of a certificate
-        misses a family that begins at the same time, and disabling a client in the admin revokes no family.
+        revoked. The query reads both, because two changes may not set ``revoked_at``: the revocation of a certificate
+        misses a family that begins at the same time, and in a database without triggers ``QuerySet.update()`` disables
+        a client and revokes no family.
         """
         certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
         names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")

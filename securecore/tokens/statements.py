@@ -17,7 +17,8 @@ from securecore.tokens.revoked import revocation_id
 
 #: The token, its family, its client, its signing key or all tokens of its user, client or time were revoked. A missing
 #: family counts as revoked: a family is purged only after its last access token has expired. ``%(family_id)s`` and
-#: ``%(stored_key)s`` are null for a token without a family, and for a key of the settings.
+#: ``%(stored_key)s`` are null for a token without a family, and for a key of the settings. A disabled client is read
+#: although a trigger ends its tokens too: in a database without triggers, ``QuerySet.update()`` ends nothing.
 ENDED = f"""
     (EXISTS (SELECT 1 FROM securecore_revoked_token WHERE id = %(token_id)s AND expires_at > %(now)s)
     OR EXISTS (SELECT 1 FROM securecore_token_epoch
@@ -33,9 +34,9 @@ ENDED = f"""
         AND %(stored_key)s IS NOT NULL))
 """  # noqa: S608
 
-#: The principal of the token's client, null for the token of a user that gets tokens by certificate: there the client
-#: id is a user name, and must not name a service.
-SERVICE = "CASE WHEN %(is_registered)s THEN 'service:' || %(client_id)s END"
+#: The principal of the token's client, if the client is registered. The client id of a user that gets tokens by
+#: certificate is a user name: ``caller.presented`` gives such a caller no service, and so no grant of this name.
+SERVICE = "'service:' || %(client_id)s"
 
 #: The SQL types of the parameters.
 TYPES = {
@@ -47,7 +48,6 @@ TYPES = {
     "issued_at": "timestamptz",
     "family_id": "uuid",
     "stored_key": "text",
-    "is_registered": "boolean",
 }
 
 _ID: Any = RevokedToken._meta.get_field("id")
@@ -78,5 +78,4 @@ def parameters(token: AccessToken, database: BaseDatabaseWrapper) -> dict[str, A
         "issued_at": _INSTANT.get_db_prep_value(token.issued_at, database),
         "family_id": _ID.get_db_prep_value(token.family_id, database),
         "stored_key": token.stored_key,
-        "is_registered": token.is_registered,
     }

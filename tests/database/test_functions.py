@@ -234,14 +234,6 @@ def wait_until_blocked(cursor: object) -> None:
     raise AssertionError("The check never waited for the lock.")
 
 
-def test_the_plan_is_kept_for_the_session() -> None:
-    """A plan for the values of each call would be planned at each call."""
-    function_installation.install([ADD], connection)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT proconfig FROM pg_proc WHERE proname = %s", [ADD.name])
-        assert cursor.fetchone() == (["plan_cache_mode=force_generic_plan"],)
-
-
 def test_a_missing_function_is_reported() -> None:
     assert w706_functions(databases=["default"]) == []
     with connection.cursor() as cursor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -160,11 +161,16 @@ class LateWork(GrantedView, APIView):
         return late_work(kind)
 
 
+#: The files of the responses of ``late_work("file")``.
+opened: list[BytesIO] = []
+
+
 def late_work(kind: str) -> Any:
     if kind == "stream":
         return StreamingHttpResponse(make_effect() for _ in range(2))
     if kind == "file":
-        return FileResponse(open(__file__, "rb"))
+        opened.append(BytesIO(b"a file in memory: the collector reports no open one as an error of another test"))
+        return FileResponse(opened[-1])
     if kind == "lazy":
         return Response(group.name for group in _rendered_lazily())
     return HttpResponse("made", status=int(kind))

@@ -15,7 +15,7 @@ from securecore.errors import Misuse, TextRefused
 from securecore.grants import Grant, authorize, decide, grant, principal_of
 from securecore.http.decorators import FreshMixin, requires
 from securecore.http.permissions import GrantedView, HasGrant
-from tests.grants.granted_views import MAKE
+from tests.grants.granted_views import MAKE, opened
 from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
 
@@ -204,6 +204,7 @@ class TestLateWork:
         with pytest.raises(Misuse, match="streaming"):
             send(strict, "post", f"/late-work/{way}/{kind}", headers={"Idempotency-Key": "one"})
         assert effects() == 0
+        assert kind == "stream" or opened[-1].closed
 
     @pytest.mark.parametrize("way", ["granted", "handler", "granted-keyed"])
     def test_late_work_a_response_is_rendered_inside(

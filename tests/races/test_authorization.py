@@ -122,10 +122,12 @@ def blocked() -> int:
         return int(cursor.fetchone()[0])
 
 
-def wait_until_blocked(threads: int, way: str) -> None:
+def wait_until_blocked(number: int, way: str, *threads: Thread) -> None:
+    """Wait until ``number`` sessions wait for a lock. Fail at once if one of ``threads``, which must wait, ends."""
     deadline = time.monotonic() + 15
-    while blocked() < threads:
+    while blocked() < number:
         assert time.monotonic() < deadline, f"{way}: nobody waited"
+        assert all(thread.is_alive() for thread in threads), f"{way}: a thread that must wait has ended"
         time.sleep(0.005)
 
 
@@ -171,7 +173,7 @@ class TestEveryRevocation:
             person, before = given(revocation), effects()
             effect = Held(enter(person))
             revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-            wait_until_blocked(1, way)
+            wait_until_blocked(1, way, revoking)
             assert revoking.is_alive(), way
             effect.let_go()
             revoking.result()
@@ -184,7 +186,7 @@ class TestEveryRevocation:
             before = effects()
             revoking = Held(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
             checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-            wait_until_blocked(1, way)
+            wait_until_blocked(1, way, checking)
             revoking.let_go()
             assert checking.result() == "denied", way
             assert effects() == before, way
@@ -198,9 +200,9 @@ class TestEveryRevocation:
             assert revocation.row is not None
             with locked(revocation.row(person)):
                 revoking = Thread(lambda r=revocation, p=person: r.take(p))  # type: ignore[misc]
-                wait_until_blocked(1, way)
+                wait_until_blocked(1, way, revoking)
                 checking = Thread(lambda p=person: check(p))  # type: ignore[misc]
-                wait_until_blocked(2, way)
+                wait_until_blocked(2, way, revoking, checking)
             revoking.result()
             assert checking.result() == "denied", way
             assert effects() == before, way
@@ -225,7 +227,7 @@ class TestSavepoint:
 
         effect = Held(work)
         revoking = Thread(lambda: THROUGH_US["a grant"].take(person))
-        wait_until_blocked(1, "savepoint")
+        wait_until_blocked(1, "savepoint", revoking)
         effect.let_go()
         assert revoking.result()
 
@@ -273,7 +275,7 @@ class TestLateGate:
             make_effect()
             late.close()
             revoking = Thread(lambda: revoke_grant(principal=person.own, permission=MAKE))
-            wait_until_blocked(1, "late gate")
+            wait_until_blocked(1, "late gate", revoking)
         assert revoking.result()
         assert effects() == before + 1
 
@@ -287,11 +289,11 @@ class TestJoining:
         joining = Held(lambda: person.group.user_set.add(person.user))
         effect = Held.__new__(Held)
         started = Thread(lambda: Held.__init__(effect, enter(person)))
-        wait_until_blocked(1, "join")
+        wait_until_blocked(1, "join", started)
         joining.let_go()
         started.result()
         revoking = Thread(lambda: revoke_grant(principal=principals_group(person), permission=MAKE))
-        wait_until_blocked(1, "the group it joined")
+        wait_until_blocked(1, "the group it joined", revoking)
         effect.let_go()
         assert revoking.result()
         assert check(person) == "denied"
@@ -328,7 +330,7 @@ def check_during(person: Person, change: Callable[[], Any]) -> str:
     changing = Thread(closing)
     assert entered.wait(WAIT)
     checking = Thread(lambda: check(person))
-    wait_until_blocked(1, "clock")
+    wait_until_blocked(1, "clock", checking)
     made.set()
     changing.result()
     return str(checking.result())
@@ -350,7 +352,7 @@ class TestSemaphore:
     @pytest.fixture
     def waiting(self, person: Person, closed: Held) -> list[Thread]:
         threads = [Thread(lambda: check(person)) for _ in range(self.MANY)]
-        wait_until_blocked(semaphore.AT_ONCE, "the gate")
+        wait_until_blocked(semaphore.AT_ONCE, "the gate", *threads)
         time.sleep(0.2)  # long enough for the other threads to reach the gate as well
         return threads
 
@@ -377,7 +379,7 @@ class TestSemaphore:
                 return check(person)
 
         late = Thread(work)
-        wait_until_blocked(semaphore.AT_ONCE + 1, "the gate")
+        wait_until_blocked(semaphore.AT_ONCE + 1, "the gate", late, *waiting)
         assert late.is_alive()
 
     def test_semaphore_is_not_waited_at_for_ever(self, person: Person, waiting: list[Thread], settings: Any) -> None:

@@ -57,7 +57,7 @@ class TestLogin:
         for way, end in ends.items():
             signing_in = Held(lambda: login.login(request_of(), user, "django.contrib.auth.backends.ModelBackend"))
             ending = Thread(lambda end=end: end(user))  # type: ignore[misc]
-            wait_until_blocked(1, way)
+            wait_until_blocked(1, way, ending)
             signing_in.let_go()
             ending.result()
             restore()
@@ -108,8 +108,10 @@ class TestTokenRequest:
                     asking = Thread(request)
                     assert issued.wait(30), name
                 ending = Thread(lambda end=end: end(User.objects.get()))  # type: ignore[misc]
-                wait_until_blocked(1, name)
-                go.set()
+                try:
+                    wait_until_blocked(1, name, ending)
+                finally:
+                    go.set()
                 answer = asking.result()
                 assert answer.status_code == 200, name
                 ending.result()

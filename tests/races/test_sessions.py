@@ -6,8 +6,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from django.contrib.auth import SESSION_KEY
+from django.test import RequestFactory
 
-from securecore.sessions import Session
+from securecore.http.sessions import login
+from securecore.sessions import Session, SessionStore
+from tests.races.test_authorization import Held, Thread, wait_until_blocked
 from tests.sessions.test_endpoints import COOKIE, log_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.sessions.urls")]
@@ -26,6 +30,26 @@ class TestLimit:
             answers = run_together(LOGINS, lambda i: clients[i].post("/auth/login"))
             assert Counter(answer.status_code for answer in answers) == {200: LOGINS}
             assert Session.objects.exclude(user=None).count() == limit
+
+    def test_limit_holds_when_a_login_comes_before_the_commit_of_another(self, enrolled: Any, settings: Any) -> None:
+        """Two logins with one certificate wait for each other in any case: they write the names of the certificate."""
+        settings.SECURECORE = {**settings.SECURECORE, "SESSION_LIMIT": 1}
+        user = enrolled("alice")
+
+        def log_in_plainly() -> None:
+            request: Any = RequestFactory().post("/auth/login")
+            request.client_certificate, request.session = None, SessionStore(None, "")
+            request.session[SESSION_KEY] = str(user.pk)
+            login.begin(request, user)
+
+        first = Held(log_in_plainly)
+        try:
+            second = Thread(log_in_plainly)
+            wait_until_blocked(1, "the second login", second)
+        finally:
+            first.let_go()
+        second.result()
+        assert Session.objects.for_user(user.pk).count() == 1
 
 
 class TestRotation:

@@ -1,9 +1,13 @@
-"""Gates of unknown certificates are purged while checks and revocations use them. Only the row gate has such rows."""
+"""Gates of unknown certificates are purged while checks and revocations use them.
+
+Checks of the row gate leave such rows, and changes of both gates: other hosts may check by row locks.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -17,10 +21,11 @@ from tests.races.test_authorization import Held, Thread, _gate, wait_until_block
 
 __all__ = ["_gate"]
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.parametrize("_gate", [("row", 5), ("row", None)], ids=["prepared", "unprepared"], indirect=True),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
+ROW = {"row-prepared": ("row", 5), "row-unprepared": ("row", None)}
+EVERY = ROW | {"advisory": ("advisory", None)}
+of_row_gates = pytest.mark.parametrize("_gate", ROW.values(), ids=ROW, indirect=True)
+of_every_gate = pytest.mark.parametrize("_gate", EVERY.values(), ids=EVERY, indirect=True)
 
 STRANGER = "certificate:" + "x" * 43
 
@@ -31,19 +36,20 @@ def enter(person: Person) -> None:
 
 @pytest.fixture
 def other() -> Iterator[psycopg.Connection[Any]]:
-    """A connection that waits 20 ms for a lock."""
+    """A connection that waits 5 ms for a lock."""
     connection.ensure_connection()
-    with psycopg.connect(connection.connection.info.dsn, options="-c lock_timeout=20ms") as other:
+    with psycopg.connect(connection.connection.info.dsn, options="-c lock_timeout=5ms") as other:
         yield other
 
 
+@of_row_gates
 def test_a_gate_that_is_held_stays() -> None:
     person = Person()
     person.give(person.own)
     check = Held(lambda: enter(person))
     assert strangers.forget_unknown(10) == 0
     closing = Thread(lambda: Held(lambda: gate.close(STRANGER)))
-    wait_until_blocked(1, "the gate")
+    wait_until_blocked(1, "the gate", closing)
     check.let_go()
     closed = closing.result()
     assert strangers.forget_unknown(10) == 0
@@ -51,40 +57,64 @@ def test_a_gate_that_is_held_stays() -> None:
     assert strangers.forget_unknown(10) == 1
 
 
+@of_row_gates
 def test_a_row_that_another_check_inserted_is_locked(other: psycopg.Connection[Any]) -> None:
     """The second check finds no row, and its insert waits for the first check."""
     person = Person()
     person.give(person.own)
     first = Held(lambda: enter(person))
     second_entered = Thread(lambda: Held(lambda: enter(person)))
-    wait_until_blocked(1, "the row of the first check")
+    wait_until_blocked(1, "the row of the first check", second_entered)
     first.let_go()
     second = second_entered.result()
     assert is_held(other)
     second.let_go()
 
 
-def test_a_gate_that_is_purged_while_it_is_locked_stays_locked(other: psycopg.Connection[Any]) -> None:
+@of_every_gate
+def test_a_gate_that_is_purged_while_a_change_closes_it_stays_locked(other: psycopg.Connection[Any]) -> None:
+    with purging():
+        for _ in range(150):
+            with transaction.atomic():
+                gate.close(STRANGER)
+                assert is_held(other)
+    assert Gate.objects.filter(principal=STRANGER).count() <= 1
+
+
+@of_every_gate
+def test_a_gate_whose_row_is_there_is_locked_by_a_change(other: psycopg.Connection[Any]) -> None:
+    Gate.objects.create(principal=STRANGER)
+    with transaction.atomic():
+        gate.close(STRANGER)
+        assert is_held(other)
+
+
+@of_row_gates
+def test_a_gate_that_is_purged_while_a_check_enters_it_stays_locked(other: psycopg.Connection[Any]) -> None:
     person = Person()
     person.give(person.own)
+    with purging():
+        for _ in range(150):
+            with authorize((person.own, STRANGER), MAKE, clock=clock.now):
+                assert is_held(other)
+    assert Gate.objects.filter(principal=STRANGER).count() <= 1
+
+
+@contextmanager
+def purging() -> Iterator[None]:
+    """Purge the gates of unknown certificates in another thread, again and again, during the block."""
     done = threading.Event()
 
     def purge() -> None:
         while not done.is_set():
             strangers.forget_unknown(10)
 
-    purging = Thread(purge)
+    thread = Thread(purge)
     try:
-        for _ in range(150):
-            with transaction.atomic():
-                gate.close(STRANGER)
-                assert is_held(other)
-            with authorize((person.own, STRANGER), MAKE, clock=clock.now):
-                assert is_held(other)
+        yield
     finally:
         done.set()
-    purging.result()
-    assert Gate.objects.filter(principal=STRANGER).count() <= 1
+    thread.result()
 
 
 def is_held(other: psycopg.Connection[Any]) -> bool:

@@ -129,7 +129,7 @@ def test_many_holders_and_those_behind_them(alice: str, settings: Any) -> None:
     holders = [Held(lambda: hold(alice)) for _ in range(count)]
     waiting = [] if count == 3 else [Thread(lambda: _effect_of(alice)) for _ in range(2)]
     if waiting:
-        wait_until_blocked(1, "checks behind the holder")
+        wait_until_blocked(1, "checks behind the holder", *waiting)
     assert revoke_grant(principal=alice, permission=MAKE)
     assert [ended(holder) for holder in holders] == [True] * count
     outcomes = [thread.result() for thread in waiting]
@@ -163,7 +163,7 @@ def test_holders_that_wait_for_each_other_are_ended(alice: str, settings: Any) -
     threads = [Thread(lambda: hold_in_turn(alice, 30))]
     _wait_until_sleeping()
     threads += [Thread(lambda: hold_in_turn(alice, 30)) for _ in range(3)]
-    wait_until_blocked(1 if settings.SECURECORE["GATE"] == "row" else 3, "those behind the first")
+    wait_until_blocked(1 if settings.SECURECORE["GATE"] == "row" else 3, "those behind the first", *threads)
     began = time.monotonic()
     assert revoke_grant(principal=alice, permission=MAKE)
     assert time.monotonic() - began < 2 * LOCK_TIMEOUT
@@ -185,7 +185,7 @@ def test_a_holder_of_another_gate_is_not(alice: str) -> None:
 
     other = Held(hold_shared)
     waiting = Thread(lambda: hold_in_turn(alice, 0))
-    wait_until_blocked(1, "alice behind bob")
+    wait_until_blocked(1, "alice behind bob", waiting)
     assert revoke_grant(principal=alice, permission=MAKE)
     assert ended(waiting)
     other.let_go()

@@ -21,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -53,23 +53,23 @@ class CannotStart(Exception):
 class Server:
     """One running server. `url` names its `postgres` database and stays valid across `kill()` and `restart()`."""
 
-    def __init__(self, binaries: Path, directory: Path, owner: str | None) -> None:
-        self._binaries, self._directory, self._owner = binaries, directory, owner
+    def __init__(self, binaries: Path, directory: Path, owner: str | None, options: Mapping[str, str]) -> None:
+        self.binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{quote(str(directory), safe='')}/postgres"
 
     def initialize(self) -> None:
         """Make the data directory."""
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        command = [str(self._binaries / "initdb"), "--pgdata", str(self._directory / "data"), *options]
+        command = [str(self.binaries / "initdb"), "--pgdata", str(self._directory / "data"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._identity())
         if done.returncode:
             raise CannotStart(f"initdb failed: {done.stderr.strip()}")
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        settings = OPTIONS | {"unix_socket_directories": str(self._directory)}
-        command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data")]
+        settings = OPTIONS | {"unix_socket_directories": str(self._directory), **self._options}
+        command = [str(self.binaries / "postgres"), "-D", str(self._directory / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with (self._directory / "log").open("ab") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -142,10 +142,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
+def server(options: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
     """Start a new server. The server and its files are removed at the end, also after an error.
 
-    Raises CannotStart.
+    ``options`` are settings of PostgreSQL beside `OPTIONS`. Raises CannotStart.
     """
     # PostgreSQL refuses to run as root. `nobody` owns nothing, so it needs no account made for it.
     owner = "nobody" if os.geteuid() == 0 else None
@@ -154,7 +154,7 @@ def server() -> Iterator[Server]:
     try:
         if owner:
             shutil.chown(directory, owner)
-        postgres = Server(_reachable(_binaries(), directory, owner), directory, owner)
+        postgres = Server(_reachable(_binaries(), directory, owner), directory, owner, options)
         postgres.initialize()
         try:
             postgres.start()

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from securecore import clock, tokens
-from securecore.grants import Grant, grant, principal_of, principals
+from securecore.grants import Grant, grant, principal_of, principals, triggers
 from securecore.identity import enroll, parse_pem
 from securecore.tokens import Client, RefreshFamily, clients
 from tests.support.authority import Authority, MutualTLSClient
@@ -78,6 +78,17 @@ class TestUserCertificateClient:
         assert answer.json() == {"active": False}
         assert error_of(refresh(client, held["refresh_token"], proof=proof())) == INVALID_GRANT
         assert not RefreshFamily.objects.filter(revoked_at=None).exists()
+
+    def test_user_certificate_client_s_token_gets_no_service_by_a_registration(
+        self, client: MutualTLSClient, register: Register
+    ) -> None:
+        """A trigger ends the token at the registration. Without triggers the token itself says: no service."""
+        triggers.remove()
+        token = given(client, "client_credentials")["access_token"]
+        register("alice")
+        give("service:alice")
+        assert not may(client, token)
+        assert may(client, given(client, "client_credentials")["access_token"])
 
     def test_user_certificate_client_gets_no_family_of_a_user_who_had_its_name(
         self, client: MutualTLSClient, ca: Authority

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from securecore import clock
+from securecore.grants import triggers
 from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
 from securecore.tokens import Client, RefreshFamily, RefreshToken
 from tests.replay.proofs import ES256
@@ -160,10 +161,13 @@ class TestCaller:
 
 
 class TestDisabledClient:
+    @pytest.mark.parametrize("without_triggers", [False, True], ids=["by trigger", "by the row"])
     def test_disabled_client_has_no_live_token_for_other_services(
-        self, client: MutualTLSClient, mtls_client: Clients, register: Any
+        self, client: MutualTLSClient, mtls_client: Clients, register: Any, without_triggers: bool
     ) -> None:
-        """Disabled in the admin or by SQL, where no function ends the client's authorizations."""
+        """Disabled in the admin or by SQL, where no function ends the client's authorizations, and with no trigger."""
+        if without_triggers:
+            triggers.remove()
         register("payments")
         register("auditor", user="bob", may_introspect=True)
         held = given(client, client_id="payments")

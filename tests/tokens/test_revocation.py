@@ -13,6 +13,7 @@ from django.db import transaction
 from securecore import clock, tokens
 from securecore.errors import Misuse
 from securecore.events import EverythingRevoked, FamilyRevoked, TokenRevoked
+from securecore.grants import triggers
 from securecore.revocation import (
     retire_key,
     revoke_certificate,
@@ -87,6 +88,14 @@ class TestEffect:
     ) -> None:
         WAYS[way](issued["access_token"])
         assert refresh(client, issued["refresh_token"], client_id="payments").status_code in (400, 401, 403)
+
+    def test_effect_of_a_disabled_client_needs_no_trigger(
+        self, client: MutualTLSClient, issued: dict[str, Any]
+    ) -> None:
+        triggers.remove()
+        assert works(client, issued["access_token"])
+        Client.objects.update(disabled_at=clock.now())
+        assert not works(client, issued["access_token"])
 
     def test_effect_costs_no_statement_of_its_own(
         self, client: MutualTLSClient, django_assert_num_queries: Any

@@ -147,7 +147,7 @@ def granted_sql(*, names: Sequence[str], user: str, more: str = "") -> str:
     """
     is_postgresql = database.connection().vendor == "postgresql"
     columns = ["g.principal", *(f"{table}.{column}" for table in "gr" for column in _DECIDING)]
-    selects = [*(f"SELECT CAST({name} AS varchar)" for name in names), more, auth_tables.groups_sql(user)]
+    selects = [*(f"SELECT {name}" for name in names), more, auth_tables.groups_sql(user)]
     among = f"IN ({' UNION ALL '.join(filter(None, selects))})"
     own = ", ".join(names)
     if is_postgresql:  # one scan of the index instead of a join
