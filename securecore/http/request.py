@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from securecore.errors import Misuse
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import _AnyUser, _User
 
@@ -70,6 +72,17 @@ class SecureRequest(HttpRequest):
 def django_request(request: AnyRequest) -> SecureRequest:
     """Return Django's request, also for a REST framework request, which wraps one."""
     return cast("SecureRequest", getattr(request, "_request", request))
+
+
+def identified(request: SecureRequest) -> SecureRequest:
+    """Return ``request``. Raises ``Misuse`` if ``ClientCertificateMiddleware`` has not run: nobody knows the caller."""
+    if not hasattr(request, "client_certificate"):
+        raise Misuse(
+            "securecore has not seen this request. In the service, put "
+            "'securecore.http.middleware.ClientCertificateMiddleware' into MIDDLEWARE. In a test, pass a request of "
+            "RequestFactory to securecore.testing.identified(request, certificate)."
+        )
+    return request
 
 
 def certificate_of(request: AnyRequest) -> ClientCertificate | None:
