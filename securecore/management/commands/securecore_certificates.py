@@ -14,8 +14,9 @@ from securecore.errors import Misuse, Refused
 from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_pem
 from securecore.identity.models import CertificateQuerySet
 from securecore.management.terminal import TerminalCommand, whole
-from securecore.management.thumbprints import ThumbprintParser, is_thumbprint, thumbprint
+from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import revoke_certificate
+from securecore.thumbprints import thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
@@ -67,10 +68,10 @@ class Command(TerminalCommand):
             if match is None or not options["value"]:
                 raise CommandError("Name a PEM file, or give --match, --issuer and --value.")
             row = enroll_match(match=Match(match, options["issuer"], options["value"]), user=owner, now=now)
-        elif is_thumbprint(certificate):
-            if not admit(thumbprint=certificate, user=owner, now=now):
+        elif (pending := thumbprint_in(certificate)) is not None:
+            if not admit(thumbprint=pending, user=owner, now=now):
                 raise CommandError("No pending certificate has this thumbprint.")
-            row = _rows().get(pk=certificate)
+            row = _rows().get(pk=pending)
         elif match is not None:
             row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
         else:
@@ -82,7 +83,7 @@ class Command(TerminalCommand):
         self.say(*_line(row))
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
-        for revoked in [name if is_thumbprint(name) else _read(name).thumbprint for name in certificates]:
+        for revoked in [thumbprint_in(name) or _read(name).thumbprint for name in certificates]:
             revoke_certificate(thumbprint=revoked)
             self.say(f"{revoked} is refused from now on.")
 
