@@ -59,6 +59,10 @@ class TestRetention:
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(days=1)
 
+    def test_retention_in_another_spelling_is_named(self) -> None:
+        with pytest.raises(Misuse, match=r"no argument retention_seconds\. Do you mean retention="):
+            idempotent(retention_seconds=3)
+
     @pytest.mark.parametrize("name", ["retention", "lease", "max_body"])
     @pytest.mark.parametrize(
         "value", [0, -1, "60", True, float("nan"), float("inf"), 1e300, dt.timedelta(1), Decimal(1)]

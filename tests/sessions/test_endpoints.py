@@ -64,6 +64,12 @@ class TestLogin:
         assert cookie["httponly"]
         assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")
 
+    def test_login_sets_a_cookie_that_goes_with_its_session(self, mtls_client: Clients, settings: Any) -> None:
+        """Django's SESSION_COOKIE_AGE is two weeks by default, and a session ends after a day."""
+        assert mtls_client("alice").post("/auth/login").cookies[COOKIE]["max-age"] == 86_400
+        settings.SESSION_COOKIE_AGE = 600
+        assert mtls_client("alice").post("/auth/login").cookies[COOKIE]["max-age"] == 600
+
     def test_login_is_not_cached(self, mtls_client: Clients) -> None:
         answer = mtls_client("alice").post("/auth/login")
         assert "no-store" in answer["Cache-Control"]

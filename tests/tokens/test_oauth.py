@@ -176,6 +176,21 @@ class TestError:
     def test_error_of_what_is_no_form(self, client: MutualTLSClient, path: str, body: str, content_type: str) -> None:
         assert error_of(post(client, body, path, content_type)) == (400, "invalid_request")
 
+    @pytest.mark.parametrize(
+        ("body", "content_type", "described"),
+        [
+            (json.dumps({"grant_type": "client_credentials"}), "application/json", "application/x-www-form-urlencoded"),
+            ("client_id=alice", FORM, "grant_type"),
+            ("grant_type=password", FORM, "client_credentials"),
+            ("grant_type=client_credentials&scope=a&scope=b", FORM, "scope"),
+            ("grant_type=client_credentials&client_secret=x", FORM, "certificate"),
+        ],
+    )
+    def test_error_tells_the_developer_of_a_client_the_way_out(
+        self, client: MutualTLSClient, body: str, content_type: str, described: str
+    ) -> None:
+        assert described in post(client, body, content_type=content_type).json()["error_description"]
+
     @pytest.mark.parametrize("encoding", ["hex", "utf-16", "undefined"])
     def test_error_is_never_a_500_for_an_encoding(self, client: MutualTLSClient, encoding: str) -> None:
         answer = post(client, CERTIFICATE, content_type=f"{FORM}; charset={encoding}")
