@@ -58,7 +58,7 @@ class ClientCertificateMiddleware:
     def __call__(self, request: SecureRequest) -> HttpResponseBase:
         state = request.securecore = RequestState()
         try:
-            self._admit(request)
+            self.admit(request)
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
@@ -75,7 +75,8 @@ class ClientCertificateMiddleware:
             return database_away(request, state.database_away)
         return keep_private(request, response)
 
-    def _admit(self, request: SecureRequest) -> None:
+    def admit(self, request: SecureRequest) -> None:
+        """Set the attributes of ``request``. Raises the refusal of a certificate, of a header, or of the origin."""
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)

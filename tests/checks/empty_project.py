@@ -96,7 +96,7 @@ def request(pem: str) -> None:
     from django.contrib.auth.models import User
     from django.core.management import call_command
 
-    from tests.support.authority import Authority, MutualTLSClient
+    from securecore.testing import Authority, MutualTLSClient
 
     issued = Authority().issue("alice")
     Path(pem).write_text(issued.pem)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from securecore.testing import Authority
 from securecore_client import mutual_tls
-from tests.support.authority import Authority
 
 
 @pytest.mark.parametrize("missing", ["certificate", "key", "authorities"])

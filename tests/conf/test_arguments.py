@@ -19,8 +19,8 @@ from securecore.grants import principal_of, principals
 from securecore.http.permissions import authorize, late_gate
 from securecore.identity import parse_pem
 from securecore.replay import signature_keys
+from securecore.testing import Authority
 from securecore.tokens import clients, one_time
-from tests.support.authority import Authority
 
 NOW, NAIVE = clock.now(), dt.datetime(2030, 1, 1)  # noqa: DTZ001  # a naive instant is the mistake
 

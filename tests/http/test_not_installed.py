@@ -19,7 +19,7 @@ from securecore.errors import Misuse
 from securecore.grants import principal_of
 from securecore.http.authentication import AccessTokenAuthentication, CertificateAuthentication
 from securecore.http.decorators import requires
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 
 
 @pytest.mark.django_db

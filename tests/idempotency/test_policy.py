@@ -15,6 +15,7 @@ from django.test import RequestFactory
 from securecore.errors import IdempotencyKeyReused, IdempotencyResponseUnreadable, Misuse
 from securecore.http.decorators import idempotent
 from securecore.idempotency import IdempotencyRecord
+from securecore.testing import identified
 from tests.support.views import effects, make_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,8 +28,7 @@ def ask(users: dict[str, User], rf: RequestFactory) -> Any:
     def ask(view: Any, path: str = "/", body: str = "{}", *, key: str | None = "k", method: str = "POST") -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         request: Any = rf.generic(method, path, body, content_type="application/json", headers=headers)
-        request.user, request.resolver_match, request.client_certificate = users["alice"], None, None
-        return view(request)
+        return view(identified(request, user=users["alice"]))
 
     return ask
 

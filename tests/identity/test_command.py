@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from securecore import caller
 from securecore.errors import CertificateRevoked
 from securecore.identity import Certificate, parse_pem, present
-from tests.support.authority import DAY, Authority, Issued
+from securecore.testing.authority import DAY, Authority, Issued
 
 pytestmark = pytest.mark.django_db
 

@@ -16,9 +16,9 @@ from securecore.identity import Certificate, enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
 from securecore.sessions.models import GRACE
+from securecore.testing import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_store import PLANTED
-from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

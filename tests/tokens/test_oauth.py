@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from securecore.events import RequestRefused
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate
+from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import RefreshFamily, RefreshToken
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.calls import FORM, ask, error_of, given, post, said, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
