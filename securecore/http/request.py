@@ -112,6 +112,8 @@ class RequestState:
     watched_body: WatchedBody | None = None
     #: Whether the whole body is in memory or in a temporary file.
     body_is_received: bool = False
+    #: The SHA-256 of the body, for the fingerprint of an idempotency key.
+    body_digest: bytes | None = None
     #: The registered key that signed the request. Each permission check reads again whether the key is revoked.
     signature_keyid: str | None = None
     #: The policy that ``IdempotencyMiddleware`` chose for the class-based view of the request.
