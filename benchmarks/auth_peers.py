@@ -36,7 +36,7 @@ from securecore.grants import grant, principal_of
 from securecore.http.authentication import AccessTokenAuthentication, CertificateAuthentication
 from securecore.http.authentication import SessionAuthentication as BoundSessionAuthentication
 from securecore.identity import enroll, parse_pem
-from tests.support.authority import Authority, Issued
+from securecore.testing import Authority, Issued
 
 #: As docs/caller.md advises.
 LEASE_MS = 200

@@ -36,7 +36,7 @@ from django.test.utils import override_settings, setup_databases, teardown_datab
 from benchmarks.idempotency_peers import VIEWS  # noqa: E402
 from securecore import clock  # noqa: E402
 from securecore.identity import enroll, parse_pem  # noqa: E402
-from tests.support.authority import Authority  # noqa: E402
+from securecore.testing import Authority  # noqa: E402
 from tools.chaos.checker import Verdict, check  # noqa: E402
 from tools.chaos.idempotency import run  # noqa: E402
 from tools.chaos.place import place  # noqa: E402

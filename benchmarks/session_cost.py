@@ -31,7 +31,7 @@ from django.test.utils import override_settings, setup_databases, teardown_datab
 
 from securecore.http.middleware import SessionMiddleware  # noqa: E402
 from securecore.identity import ClientCertificate, parse_pem  # noqa: E402
-from tests.support.authority import Authority  # noqa: E402
+from securecore.testing import Authority  # noqa: E402
 
 Request = Callable[[], None]
 ENGINES: dict[str, tuple[str, Any]] = {

@@ -22,6 +22,7 @@ from securecore.identity import admit
 from securecore.models import Certificate, Grant, Session, SignatureKey
 from securecore.replay import signature_keys
 from securecore.revocation import end_selected_sessions, revoke_certificate, revoke_signature_key
+from securecore.thumbprints import thumbprint_in
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -57,6 +58,10 @@ class CertificateAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).using(settings.DATABASE)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Find a certificate by its thumbprint in each spelling, for example that of ``openssl x509 -fingerprint``."""
+        return super().get_search_results(request, queryset, thumbprint_in(search_term) or search_term)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow users with ``securecore.change_certificate`` to change a pending certificate.

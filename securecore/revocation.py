@@ -35,12 +35,14 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from securecore import clock, database, events, grants, identity, leases, tokens
+from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
 from securecore.models import SignatureKey
 from securecore.replay import signature_keys
 from securecore.sessions import Session, SessionQuerySet
+from securecore.thumbprints import require_thumbprint
 
 Result = TypeVar("Result")
 
@@ -78,7 +80,6 @@ def revoke_all_grants(*, principal: str) -> int:
 
 def remove_from_group(*, user: Any, group: Any) -> bool:
     """Remove ``user`` from Django's ``group``; say whether the user was a member."""
-    _require(user=user.pk, group=group.pk)
     own, of_group = principals.principal_of(user), principals.group(group)
 
     def remove() -> bool:
@@ -98,7 +99,6 @@ def deactivate_user(user: Any) -> None:
 
     The user's certificates stay enrolled, but no certificate gives the user a permission.
     """
-    _require(user=user.pk)
     own = principals.principal_of(user)
 
     def deactivate() -> int:
@@ -119,6 +119,8 @@ def disable_client(client_id: str) -> None:
     Raises ``Misuse`` if no client of this name is registered: without a row, nothing would refuse its next request.
     """
 
+    require_name(client_id=client_id)
+
     def disable() -> None:
         gate.close(principals.service(client_id))
         clients = tokens.Client.objects.using(settings.DATABASE).filter(pk=client_id)
@@ -138,7 +140,8 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
     Pass ``subject`` or ``client_id`` of the token if known. Then the revocation waits only for the effects of this user
     or this client; else it waits for those of all principals.
     """
-    _require(issuer=issuer, jti=jti)
+    require_name(issuer=issuer, jti=jti)
+    require_instant(expires_at=expires_at)
 
     def revoke() -> bool:
         _close_for_token(subject, client_id)
@@ -153,6 +156,9 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
 def revoke_family(family_id: uuid.UUID) -> bool:
     """Revoke a refresh-token family with all its refresh and access tokens; say whether it was live."""
 
+    if not isinstance(family_id, uuid.UUID):
+        raise Misuse(f"family_id={family_id!r} is no UUID: pass request.auth.family_id, or RefreshFamily.pk.")
+
     def revoke() -> bool:
         gate.close(*_owners(_families().filter(pk=family_id)))
         return tokens.refresh.revoke_family(family_id, now=clock.now())
@@ -165,7 +171,7 @@ def revoke_family(family_id: uuid.UUID) -> bool:
 
 def revoke_client_tokens(client_id: str) -> None:
     """Revoke all tokens issued to this client so far. The client may get new tokens unless it is disabled."""
-    _require(client_id=client_id)
+    require_name(client_id=client_id)
 
     def revoke() -> None:
         _close_for_token("", client_id)
@@ -178,10 +184,10 @@ def revoke_client_tokens(client_id: str) -> None:
 
 def revoke_user_tokens(user: Any) -> None:
     """Revoke all tokens of this user issued so far, to any client."""
-    _require(user=user.pk)
+    own = principals.principal_of(user)
 
     def revoke() -> None:
-        gate.close(principals.principal_of(user))
+        gate.close(own)
         tokens.epochs.advance(tokens.epochs.user_subject(str(user.pk)))
         _end_families(user=user)
 
@@ -191,6 +197,8 @@ def revoke_user_tokens(user: Any) -> None:
 
 def revoke_tokens_before(instant: dt.datetime) -> None:
     """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host."""
+
+    require_instant(instant=instant)
 
     def revoke() -> None:
         gate.close_all()
@@ -237,7 +245,7 @@ def revoke_certificate(*, thumbprint: str) -> None:
     ``thumbprint`` may be the identifier of a match. Then every certificate with this key or name is refused, and the
     sessions, families and tokens obtained under each of them end.
     """
-    _require(thumbprint=thumbprint)
+    thumbprint = require_thumbprint(thumbprint)
 
     def revoke() -> int:
         own = principals.certificate(thumbprint)
@@ -267,10 +275,10 @@ def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = Fa
     """
     if everybody == (user is not None or bool(thumbprint)):
         raise Misuse("end_sessions() needs user=..., thumbprint=... or both; everybody=True alone ends all sessions.")
+    thumbprint = require_thumbprint(thumbprint) if thumbprint else ""
     rows = Session.objects.using(settings.DATABASE).all()
     if user is not None:
-        _require(user=user.pk)
-        rows = rows.for_user(user)
+        rows = rows.for_user(require_user(user))
     selected = _sessions_of(thumbprint, rows) if thumbprint else (rows,)
     own = [principals.principal_of(user)] if user is not None else []
     own += [principals.certificate(thumbprint)] if thumbprint else []
@@ -283,6 +291,8 @@ def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
     ``SessionQuerySet.end()`` refuses later requests only. This function also waits for the effects of requests that
     presented these sessions, as ``end_sessions()`` does.
     """
+    if not isinstance(rows, SessionQuerySet):
+        raise Misuse("end_selected_sessions() needs rows: Session.objects.filter(...). Use end_sessions() for a user.")
     return _end("end_selected_sessions()", (rows,), reason, own=())
 
 
@@ -329,13 +339,6 @@ def _close_for_token(subject: str, client_id: str) -> None:
 
 def _families() -> QuerySet[tokens.RefreshFamily]:
     return tokens.RefreshFamily.objects.using(settings.DATABASE)
-
-
-def _require(**named: Any) -> None:
-    """Raise ``Misuse`` for an empty name. An empty thumbprint, for example, selects each row without a certificate."""
-    for name, value in named.items():
-        if value is None or value == "":
-            raise Misuse(f"The {name} to revoke is empty: pass the {name} of a saved row.")
 
 
 def _gated(operation: str, work: Callable[[], Result]) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from securecore.errors import TextRefused
+from securecore.errors import Misuse, TextRefused
 
 #: NUL, and halves of surrogate pairs. PostgreSQL raises an error for both, in a column and in a parameter of a query.
 #: So any client could cause a 500.
@@ -17,7 +17,11 @@ def is_storable(text: str) -> bool:
 
 
 def storable(text: str, *, longest: int) -> str:
-    """Return ``text`` if a column of ``longest`` characters can hold it. Raises ``TextRefused`` (400)."""
+    """Return ``text`` if a column of ``longest`` characters can hold it. Raises ``TextRefused`` (400), and ``Misuse``
+    for a value that is no text.
+    """
+    if not isinstance(text, str):
+        raise Misuse(f"{text!r} is no text: pass str(...) of it.")
     if len(text) > longest or not is_storable(text):
         raise TextRefused
     return text

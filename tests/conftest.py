@@ -21,9 +21,10 @@ from django.db import connection, connections, transaction
 from django.test import TransactionTestCase
 
 from securecore import clock
-from securecore.identity import enroll, parse_pem
-from tests.support.authority import Authority, Issued, MutualTLSClient
+from securecore.testing import Authority, Issued
 from tests.support.databases import only_database
+
+pytest_plugins = ["securecore.testing.fixtures"]
 
 # These variables silently override the authority that a client was given.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):
@@ -144,9 +145,9 @@ def now() -> dt.datetime:
 
 
 @pytest.fixture(scope="session")
-def ca() -> Authority:
+def ca(certificate_authority: Authority) -> Authority:
     """The authority that the proxy trusts."""
-    return Authority()
+    return certificate_authority
 
 
 @pytest.fixture(scope="session")
@@ -156,31 +157,12 @@ def certificate_for(ca: Authority) -> Callable[[str], Issued]:
 
 
 @pytest.fixture
-def enrolled(db: None, ca: Authority, now: dt.datetime) -> Callable[[str], User]:
+def enrolled(enrolled_user: Callable[..., User]) -> Callable[..., User]:
     """`enrolled("alice")` gives the user of that name, made and enrolled with her certificate when new."""
-
-    def enrolled(name: str) -> User:
-        user, _ = User.objects.get_or_create(username=name)
-        enroll(certificate=parse_pem(ca.certificate_for(name).pem), user=user, now=now)
-        return user
-
-    return enrolled
+    return enrolled_user
 
 
 @pytest.fixture
 def users(enrolled: Callable[[str], User]) -> dict[str, User]:
     """Alice, Bob and Carol, each with a certificate."""
     return {name: enrolled(name) for name in ("alice", "bob", "carol")}
-
-
-@pytest.fixture
-def mtls_client(ca: Authority, enrolled: Callable[[str], User]) -> Callable[..., MutualTLSClient]:
-    """`mtls_client("alice")` is a client with her enrolled certificate, `mtls_client(None)` one without any."""
-
-    def client(name: str | None = "alice", **defaults: Any) -> MutualTLSClient:
-        if name is None:
-            return MutualTLSClient(**defaults)
-        enrolled(name)
-        return MutualTLSClient(ca.certificate_for(name), **defaults)
-
-    return client

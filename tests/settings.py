@@ -16,6 +16,7 @@ ROOT_URLCONF = "tests.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 STATIC_URL = "static/"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # The peer of a unix socket has no address.
 ALLAUTH_TRUSTED_CLIENT_IP_HEADER = "X-Real-IP"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,5 +1,5 @@
 """System checks, one function for each id: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
-6xx grants, 7xx the one query and its leases.
+6xx grants, 7xx callers, the one query and its leases.
 
 ``securecore.E001`` (unreadable settings) is not here: it is raised when Django starts, because every check needs the
 settings.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import access, grants, idempotency, identity, replay, sessions, tokens
+from securecore.checks import access, grants, idempotency, identity, replay, rest_framework, sessions, tokens
 
 EVERY_CHECK = (
     *identity.CHECKS,
@@ -19,11 +19,12 @@ EVERY_CHECK = (
     *idempotency.CHECKS,
     *grants.CHECKS,
     *access.CHECKS,
+    *rest_framework.CHECKS,
 )
 
 
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
-    for check in (*grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
+    for check in (*tokens.DATABASE_CHECKS, *grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
         checks.register(check, checks.Tags.database)

@@ -125,6 +125,27 @@ def w706_functions(databases: Sequence[str] | None = None, **_: object) -> list[
     ]
 
 
+def w707_not_migrated(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Report missing tables, under ``manage.py check --database default`` only.
+
+    It is a warning and no error, because ``migrate`` runs the checks and then creates the tables.
+    """
+    if conf.settings.DATABASE not in (databases or ()):
+        return []
+    own: Any = apps.get_app_config("securecore").get_models()
+    missing = {model._meta.db_table for model in own} - set(database.connection().introspection.table_names())
+    if not missing:
+        return []
+    return [
+        Warning(
+            f"The database {conf.settings.DATABASE!r} lacks {len(missing)} tables of securecore, for example "
+            f"{min(missing)}: every request would fail.",
+            hint=f"Run manage.py migrate --database {conf.settings.DATABASE}.",
+            id="securecore.W707",
+        )
+    ]
+
+
 def _tables() -> list[str]:
     ours: list[Any] = [*apps.get_app_config("securecore").get_models()]
     user = apps.get_model(conf.django_settings.AUTH_USER_MODEL)
@@ -137,4 +158,4 @@ CHECKS = (
     w703_authentication_middleware,
     w704_leases_have_no_effect,
 )
-DATABASE_CHECKS = (e705_row_level_security, w706_functions)
+DATABASE_CHECKS = (e705_row_level_security, w706_functions, w707_not_migrated)

@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
+from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
+from django.db import router
 
 from securecore import conf, database
 from securecore.checks.urlconf import callbacks
@@ -156,6 +159,42 @@ def e609_unknown_actions(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def e610_tables(**_: Any) -> list[CheckMessage]:
+    """Report a router that keeps securecore's tables out of the database in which securecore uses them."""
+    alias = conf.settings.DATABASE
+    if alias not in django_settings.DATABASES:
+        return []  # E603
+    models: Any = apps.get_app_config("securecore").get_models()
+    elsewhere = [model._meta.object_name for model in models if not router.allow_migrate_model(alias, model)]
+    if not elsewhere:
+        return []
+    return [
+        Error(
+            f"A router keeps {_few(elsewhere)} out of {alias!r}, where securecore reads them.",
+            hint=f"Let allow_migrate() of DATABASE_ROUTERS return True for app_label 'securecore' and db {alias!r}, or "
+            "name in SECURECORE['DATABASE'] the database in which your effects and your users are.",
+            id="securecore.E610",
+        )
+    ]
+
+
+def e611_users(**_: Any) -> list[CheckMessage]:
+    """Report users in another database. One query joins their table with securecore's, and foreign keys name them."""
+    alias, user = conf.settings.DATABASE, get_user_model()
+    written_in = router.db_for_write(user)
+    if alias not in django_settings.DATABASES or written_in == alias:
+        return []
+    return [
+        Error(
+            f"{user._meta.label} is written in {written_in!r}, and securecore's tables are in {alias!r}: no request "
+            "could find its user.",
+            hint=f"Set SECURECORE['DATABASE'] = {written_in!r}, or let db_for_write() of DATABASE_ROUTERS return "
+            f"{alias!r} for the models of users.",
+            id="securecore.E611",
+        )
+    ]
+
+
 def _each_route(names_of: Callable[..., list[str]]) -> Iterator[tuple[type[GrantedView], str]]:
     """Yield each ``GrantedView`` of the URLconf with each name that ``names_of`` returns for it."""
     for callback in callbacks():
@@ -195,5 +234,7 @@ CHECKS = (
     e605_replica,
     e608_unnamed_actions,
     e609_unknown_actions,
+    e610_tables,
+    e611_users,
 )
 DATABASE_CHECKS = (w606_triggers, e607_standby)

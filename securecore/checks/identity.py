@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from securecore import conf
 from securecore.conf import django_settings
+from securecore.http.backends import CertificateBackend
 from securecore.http.edge import proxy_signature
 from securecore.identity import chain
 from securecore_client.wire.message_signatures import SignatureError
@@ -17,6 +18,7 @@ from securecore_client.wire.message_signatures import SignatureError
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
+_BACKEND = "securecore.http.backends.CertificateBackend"
 
 #: These WSGI servers map X_SSL_Client_Verify and X-SSL-Client-Verify to the same variable: measured with uvicorn 0.54,
 #: hypercorn 0.18, granian 2.8 and uWSGI 2.0.31. gunicorn 27 and waitress 3.0 drop the name with the underscore.
@@ -160,6 +162,44 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
+def w108_certificate_backend(**_: Any) -> list[CheckMessage]:
+    """Report a project in which no certificate logs a user in: ``/auth/login`` refuses each certificate as unknown."""
+    if any(_is_subclass(name, CertificateBackend) for name in django_settings.AUTHENTICATION_BACKENDS):
+        return []
+    return [
+        Warning(
+            "Nobody can log in by certificate, and user.has_perm() knows no grant.",
+            hint=f"Put {_BACKEND!r} into AUTHENTICATION_BACKENDS, first.",
+            id="securecore.W108",
+        )
+    ]
+
+
+def _is_subclass(name: str, base: type[Any]) -> bool:
+    try:
+        imported = import_string(name)
+    except ImportError:
+        return False  # Django itself reports the name
+    return isinstance(imported, type) and issubclass(imported, base)
+
+
+def w109_scheme(**_: Any) -> list[CheckMessage]:
+    """Report a proxy without a header for the scheme. The application then sees plain HTTP: CSRF protection compares
+    no origin, links begin with http://, and the URL of a DPoP proof does not fit.
+    """
+    header: Any = django_settings.SECURE_PROXY_SSL_HEADER
+    if not conf.settings.TRUSTED_PROXIES or header:
+        return []
+    return [
+        Warning(
+            "A request that the proxy received over TLS may look like plain HTTP to the application.",
+            hint="Set SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'https'), and let the proxy overwrite "
+            "X-Forwarded-Proto, as nginx/proxied.conf does.",
+            id="securecore.W109",
+        )
+    ]
+
+
 CHECKS = (
     e101_certificate_middleware,
     e102_refusal_middleware,
@@ -168,4 +208,6 @@ CHECKS = (
     w105_underscores,
     e106_proxy_signature_keys,
     e107_peer_is_rewritten,
+    w108_certificate_backend,
+    w109_scheme,
 )

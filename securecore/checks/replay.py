@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from securecore import conf
+from securecore.checks import urlconf
 from securecore.conf import django_settings
+from securecore.http.idempotency.claim_place import class_of
 
 #: Backends with an ``add()`` that is one ``SET NX`` on a server that all hosts share. A cache in the process or in a
 #: file would accept a request once on every host. A memcached that evicts new keys would accept a request once more
@@ -88,4 +91,41 @@ def w404_any_host(**_: Any) -> list[CheckMessage]:
     ]
 
 
-CHECKS = (e401_replay_cache, e402_replay_cache_hides_failures, w403_replay_cache_timeout, w404_any_host)
+def e405_fresh_in_a_transaction(**_: Any) -> list[CheckMessage]:
+    """Report ``@fresh`` on a handler under ATOMIC_REQUESTS, where each request would raise ``Misuse``.
+
+    A rollback of the request's transaction would give the nonce back. On a view function or on ``dispatch``, ``@fresh``
+    exempts the view from that transaction.
+    """
+    if not django_settings.DATABASES.get(conf.settings.DATABASE, {}).get("ATOMIC_REQUESTS"):
+        return []
+    handlers = sorted({name for view in urlconf.callbacks() for name in _fresh_in_a_transaction(view)})
+    if not handlers:
+        return []
+    return [
+        Error(
+            f"ATOMIC_REQUESTS opens a transaction before @fresh claims the nonce: {', '.join(handlers[:10])}.",
+            hint="Write class Payouts(FreshMixin, APIView) in place of @fresh on the handler, with FreshMixin from "
+            "securecore.http.decorators, or put @method_decorator(fresh, name='dispatch') on the class.",
+            id="securecore.E405",
+        )
+    ]
+
+
+def _fresh_in_a_transaction(view: Any) -> Iterator[str]:
+    """Yield each handler of ``view`` with ``@fresh`` that runs in the transaction of ATOMIC_REQUESTS."""
+    cls = class_of(view)
+    if cls is None or conf.settings.DATABASE in getattr(view, "_non_atomic_requests", ()):
+        return
+    for name in (getattr(view, "actions", None) or {each: each for each in cls.http_method_names}).values():
+        if hasattr(getattr(cls, name, None), "securecore_fresh"):
+            yield f"{cls.__module__}.{cls.__qualname__}.{name}"
+
+
+CHECKS = (
+    e401_replay_cache,
+    e402_replay_cache_hides_failures,
+    w403_replay_cache_timeout,
+    w404_any_host,
+    e405_fresh_in_a_transaction,
+)

@@ -8,6 +8,7 @@ from securecore.checks.identity import CERTIFICATE, SESSION
 from securecore.conf import django_settings, settings
 
 _ENGINE = "securecore.sessions"
+_DJANGO_S = "django.contrib.sessions.middleware.SessionMiddleware"
 
 
 def e201_session_middleware(**_: Any) -> list[CheckMessage]:
@@ -21,7 +22,7 @@ def e201_session_middleware(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             "Sessions are not bound to the client certificate.",
-            hint=f"Set SESSION_ENGINE = {_ENGINE!r} and put {SESSION!r} into MIDDLEWARE in place of Django's.",
+            hint=f"Set SESSION_ENGINE = {_ENGINE!r} and put {SESSION!r} into MIDDLEWARE in place of {_DJANGO_S!r}.",
             id="securecore.E201",
         )
     ]
@@ -120,6 +121,20 @@ def w209_save_every_request(**_: Any) -> list[CheckMessage]:
     )
 
 
+def w210_sessions_of_django(**_: Any) -> list[CheckMessage]:
+    """Report Django's own sessions. E201 reports a middleware without its engine, and an engine without it."""
+    if _ENGINE == django_settings.SESSION_ENGINE or _DJANGO_S not in django_settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "A stolen session cookie is good under every certificate: these are Django's own sessions.",
+            hint=f"Set SESSION_ENGINE = {_ENGINE!r} and put {SESSION!r} into MIDDLEWARE in place of {_DJANGO_S!r}. "
+            "Without sessions, remove the middleware.",
+            id="securecore.W210",
+        )
+    ]
+
+
 CHECKS = (
     e201_session_middleware,
     e202_session_after_certificate,
@@ -130,4 +145,5 @@ CHECKS = (
     e207_cookie_scope,
     w208_timeouts,
     w209_save_every_request,
+    w210_sessions_of_django,
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -7,9 +8,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.settings import api_settings
 
-from securecore import conf
+from securecore import clock, conf, database
 from securecore.checks import urlconf
 from securecore.http.authentication import SimpleJWTAuthentication
+from securecore.http.oauth.token import TokenView
+from securecore.models import SigningKey
 from securecore.tokens import keys, simplejwt_settings
 
 #: Seconds. ASVS 5.0 and RFC 9700 demand minutes: a stolen token that is never reported works until it expires.
@@ -65,10 +68,40 @@ def e303_simplejwt(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def w304_no_signing_key(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Report a token endpoint without a key: each request for a token would be a 500.
+
+    ``ENCRYPTION_KEYS`` can mean that the keys are in the table, which is read by ``manage.py check --database default``
+    only.
+    """
+    may_be_stored = bool(conf.settings.ENCRYPTION_KEYS)
+    if conf.settings.TOKEN_SIGNING_KEYS or not any(issubclass(view, TokenView) for view in urlconf.view_classes()):
+        return []
+    if may_be_stored and (conf.settings.DATABASE not in (databases or ()) or _has_stored_key()):
+        return []
+    return [
+        Warning(
+            "The token endpoint has no key to sign a token with.",
+            hint="Set SECURECORE['TOKEN_ISSUER'], ['TOKEN_AUDIENCE'] and ['TOKEN_SIGNING_KEYS'], with a key by "
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256, or set ['ENCRYPTION_KEYS'] and run "
+            "manage.py securecore_keys rotate. Without tokens, mount only the views of securecore.urls that you use.",
+            id="securecore.W304",
+        )
+    ]
+
+
+def _has_stored_key() -> bool:
+    """Return whether the table has a live key; True also without the table, which W707 reports."""
+    table = SigningKey._meta.db_table
+    if table not in database.connection().introspection.table_names():
+        return True
+    return SigningKey.objects.using(conf.settings.DATABASE).signing(clock.now()).exists()
+
+
 def _classes_in_use() -> set[type[Any]]:
-    views = [getattr(callback, "cls", None) for callback in urlconf.callbacks()]
-    own = [item for view in views for item in getattr(view, "authentication_classes", ())]
+    own = [item for view in urlconf.view_classes() for item in getattr(view, "authentication_classes", ())]
     return {item for item in (*api_settings.DEFAULT_AUTHENTICATION_CLASSES, *own) if isinstance(item, type)}
 
 
-CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt)
+CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_no_signing_key)
+DATABASE_CHECKS = (w304_no_signing_key,)

@@ -16,6 +16,14 @@ def callbacks() -> Iterator[Any]:
         yield from _callbacks(get_resolver().url_patterns)
 
 
+def view_classes() -> Iterator[type[Any]]:
+    """Yield the class of each class-based view, also of a function under ``@api_view``."""
+    for callback in callbacks():
+        view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+        if isinstance(view, type):
+            yield view
+
+
 def _callbacks(patterns: Any) -> Iterator[Any]:
     for pattern in patterns:
         if isinstance(pattern, URLPattern):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
+from securecore.arguments import require_instant
 from securecore.errors import AmountRefused, Misuse
 
 #: The largest ``integer`` and ``bigint`` of PostgreSQL.
@@ -44,8 +44,8 @@ def check_limits(
 ) -> None:
     """Raise ``Misuse`` or ``AmountRefused`` (400) for limits that no grant can have."""
     for name, instant in {"valid_from": valid_from, "valid_until": valid_until}.items():
-        if instant is not None and (not isinstance(instant, dt.datetime) or instant.tzinfo is None):
-            raise Misuse(f"{name}={instant!r} is no instant: write {name}=timezone.now() + timedelta(days=1).")
+        if instant is not None:
+            require_instant(**{name: instant})
     if valid_from is not None and valid_until is not None and valid_from >= valid_until:
         raise Misuse("valid_until must be later than valid_from; the grant would never count.")
     numbers = {"uses_limit": uses_limit, "amount_limit": amount_limit, "period": period}

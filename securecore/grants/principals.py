@@ -13,13 +13,16 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from securecore.arguments import require_name, require_row, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.texts import storable
+from securecore.thumbprints import require_thumbprint
 
 #: No control characters, which logs and terminals do not show.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
@@ -33,7 +36,11 @@ _LONGEST_OBJECT: int = Grant._meta.get_field("object_id").max_length or 0
 
 
 def principal_of(user: Any) -> str:
-    """Return the principal of ``user``: ``user:<primary key>``. A service account with a user row is a user too."""
+    """Return the principal of ``user``: ``user:<primary key>``. A service account with a user row is a user too.
+
+    Raises ``Misuse`` without a saved user, for example for an anonymous one.
+    """
+    require_user(user)
     return f"user:{user.pk}"
 
 
@@ -46,17 +53,22 @@ def user(key: str) -> str | None:
 
 
 def service(client_id: str) -> str:
-    """Return the principal of an OAuth client, which is a caller's name in each request with the client's token."""
+    """Return the principal of an OAuth client, which is a caller's name in each request with the client's token.
+
+    Raises ``Misuse`` for a client object: the name is its ``client_id``.
+    """
+    require_name(client_id=client_id)
     return f"service:{client_id}"
 
 
 def certificate(thumbprint: str) -> str:
-    """Return the principal of a client certificate, by its ``x5t#S256``."""
-    return f"certificate:{thumbprint}"
+    """Return the principal of a client certificate, by its thumbprint in any of its spellings. Raises ``Misuse``."""
+    return f"certificate:{require_thumbprint(thumbprint)}"
 
 
 def group(of: Any) -> str:
-    """Return the principal of a Django group. Each member of the group has its permissions."""
+    """Return the principal of a Django group. Each member of the group has its permissions. Raises ``Misuse``."""
+    require_row(of, Group)
     return f"group:{of.pk}"
 
 
@@ -65,14 +77,14 @@ def role(name: str) -> str:
     return f"{ROLE}{name}"
 
 
-def names_of(principal: str | tuple[str, ...]) -> tuple[str, ...]:
+def names_of(principal: Any) -> tuple[str, ...]:
     """Return the caller's own names as a tuple.
 
     Raises ``Misuse`` for a principal that cannot be a caller, for example a group, and ``TextRefused`` (400) for a name
     that no column can store.
     """
-    names = (principal,) if isinstance(principal, str) else principal
-    if not names or not all(name.startswith(OWN) for name in names):
+    names = principal if isinstance(principal, tuple) else (principal,)
+    if not names or not all(isinstance(name, str) and name.startswith(OWN) for name in names):
         raise Misuse(
             f"{principal!r} cannot be a caller. Name the caller as principal_of(user), principals.service(client_id) "
             f"or principals.certificate(thumbprint); the check itself adds the groups and roles."
@@ -134,8 +146,8 @@ def object_of(obj: Any) -> tuple[str, str]:
     """Return the model label and primary key by which a grant names this object; two empty texts for None."""
     if obj is None:
         return "", ""
-    if obj.pk is None:
-        raise Misuse("A permission can only be about an object that has been saved.")
+    if getattr(obj, "pk", None) is None or not hasattr(obj, "_meta"):
+        raise Misuse(f"{obj!r} is no saved object: a permission can only be about a model instance, obj=account.")
     return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)
 
 

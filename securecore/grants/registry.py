@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F
 
 from securecore import database, events
+from securecore.arguments import require_instant
 from securecore.conf import settings
 from securecore.database.statements import Rows, Statement
 from securecore.grants import gate
@@ -39,6 +40,7 @@ def grant(
     Raises ``Misuse`` for a limit of the wrong type and for limits that contradict each other, ``AmountRefused`` (400)
     for a number out of range, and ``TextRefused`` (400).
     """
+    require_instant(now=now)
     check_limits(denies=denies, **limits)
     object_type, object_id = object_of(obj)
     # Only a denial ends sessions that hold the gate for too long (``ends_holders``): a grant takes no permission away.

@@ -13,9 +13,8 @@ from django.db import transaction
 from securecore import database
 from securecore.conf import settings
 from securecore.grants.live import not_revoked_sql
-from securecore.grants.principals import certificate
 
-_PREFIX = certificate("")
+_PREFIX = "certificate:"
 #: A certificate that is enrolled, revoked or pending, or that has a grant, keeps its row, since its requests use it.
 _UNKNOWN = f"""
     FROM securecore_gate g WHERE substr(g.principal, 1, {len(_PREFIX)}) = '{_PREFIX}'

@@ -34,7 +34,7 @@ from securecore.http.authorization.header import (
     authorization_of,
     challenged,
 )
-from securecore.http.request import AnyUser, SecureRequest, django_request
+from securecore.http.request import AnyUser, SecureRequest, django_request, identified
 from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken, simplejwt
 
@@ -68,7 +68,7 @@ class CertificateAuthentication(OwnAuthentication):
         of_django = django_request(request)
         if _another_class_accepts(request, authorization_of(of_django), self):
             return None
-        certificate, user = of_django.client_certificate, of_django.certificate_user
+        certificate, user = identified(of_django).client_certificate, of_django.certificate_user
         if certificate is None:
             return None
         takes_sessions = any(isinstance(each, RestSessionAuthentication) for each in _classes(request))
@@ -114,7 +114,7 @@ class TokenAuthentication(OwnAuthentication, ABC):
             _another_class_accepts(request, header, self)
             return None
         try:
-            user, token = self._identify(of_django)
+            user, token = self._identify(identified(of_django))
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
             raise

@@ -27,7 +27,7 @@ from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.caller import caller_of
-from securecore.http.authorization.effects import completed, is_replay, roll_back_error
+from securecore.http.authorization.effects import completed, is_replay, naming_transaction_mistakes, roll_back_error
 from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
@@ -79,8 +79,9 @@ def requires(
                 return None if consume is None else sent_amount(lambda: consume(*arguments, **kwargs))
 
             def response() -> Any:
-                returned = view(*args, **kwargs)
-                return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
+                with naming_transaction_mistakes("@requires"):
+                    returned = view(*args, **kwargs)
+                    return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
 
             if late:
                 return _run_late(request, permission, target, amount, response)

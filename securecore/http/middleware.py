@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.db import ProgrammingError
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -32,7 +33,7 @@ from securecore.http.edge.admission import (
 )
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
-from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
+from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response, require_migrated
 from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, credentials_of, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
@@ -57,12 +58,15 @@ class ClientCertificateMiddleware:
     def __call__(self, request: SecureRequest) -> HttpResponseBase:
         state = request.securecore = RequestState()
         try:
-            self._admit(request)
+            self.admit(request)
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
         except DATABASE_AWAY as error:
             return database_away(request, error)
+        except ProgrammingError as error:
+            require_migrated(error)
+            raise
         # RefusalMiddleware handles the exceptions of views. Django turns the exception of another middleware into a 500
         # response (or raises it, if the error page also needs the database).
         if state.refusal and response.status_code == 500:
@@ -71,7 +75,8 @@ class ClientCertificateMiddleware:
             return database_away(request, state.database_away)
         return keep_private(request, response)
 
-    def _admit(self, request: SecureRequest) -> None:
+    def admit(self, request: SecureRequest) -> None:
+        """Set the attributes of ``request``. Raises the refusal of a certificate, of a header, or of the origin."""
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)

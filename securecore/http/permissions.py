@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from securecore import clock, grants
 from securecore.caller import Caller
 from securecore.durations import check_seconds
-from securecore.errors import RecentAuthenticationRequired
+from securecore.errors import Misuse, RecentAuthenticationRequired
 from securecore.grants import Decision, LateGate
 from securecore.grants.principals import names_of
 from securecore.http.authorization.caller import caller_of
@@ -109,6 +109,10 @@ def _is_the_callers(request: AnyRequest) -> bool:
 def _caller(requester: Requester) -> Caller:
     """Return the caller of a request, after receiving its body; or the caller with this principal."""
     if not isinstance(requester, AnyRequest):
+        if hasattr(requester, "get_username"):
+            raise Misuse(
+                "Pass the request: authorize(request, ...); without a request: authorize(principal_of(user), ...)."
+            )
         return Caller(names_of(requester))
     caller = caller_of(requester)
     receive_body(django_request(requester))

@@ -14,7 +14,8 @@ from rest_framework import exceptions, views
 from rest_framework.response import Response
 
 from securecore import database, events
-from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Refused, SessionRefused
+from securecore.conf import settings
+from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Misuse, Refused, SessionRefused
 from securecore.http.request import certificate_of
 from securecore.sessions import SessionStore
 
@@ -31,6 +32,20 @@ _IDLE_TOO_LONG = "25P03"
 def is_database_away(error: BaseException) -> bool:
     """Return whether ``error`` means that the database is unavailable, or has ended this database session."""
     return isinstance(error, DATABASE_AWAY) or getattr(error.__cause__, "sqlstate", None) == _IDLE_TOO_LONG
+
+
+#: PostgreSQL: undefined_table and undefined_column. SQLite says the same in a text.
+_OTHER_TABLES, _NO_TABLE = ("42P01", "42703"), ("no such table", "no such column")
+
+
+def require_migrated(error: BaseException) -> None:
+    """Raise ``Misuse`` if ``error`` means that the database lacks a table or a column of securecore."""
+    text, is_sqlstate = str(error), getattr(error.__cause__, "sqlstate", None) in _OTHER_TABLES
+    if "securecore_" in text and (is_sqlstate or text.startswith(_NO_TABLE)):
+        raise Misuse(
+            f"The database {settings.DATABASE!r} lacks tables of securecore. Run manage.py migrate --database "
+            f"{settings.DATABASE}, with the settings of the service."
+        ) from error
 
 
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
@@ -51,7 +66,11 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
 
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Return a 503 with Retry-After. An unavailable database never means "allowed"."""
+    """Return a 503 with Retry-After. An unavailable database never means "allowed".
+
+    Raises ``Misuse`` if the database lacks tables of securecore, which SQLite reports like an unavailable database.
+    """
+    require_migrated(error)
     if database.is_lock_timeout(error):
         return problem_response(request, Busy())
     events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))

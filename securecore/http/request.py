@@ -15,6 +15,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
+from securecore.errors import Misuse
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import _AnyUser, _User
 
@@ -72,6 +74,17 @@ def django_request(request: AnyRequest) -> SecureRequest:
     return cast("SecureRequest", getattr(request, "_request", request))
 
 
+def identified(request: SecureRequest) -> SecureRequest:
+    """Return ``request``. Raises ``Misuse`` if ``ClientCertificateMiddleware`` has not run: nobody knows the caller."""
+    if not hasattr(request, "client_certificate"):
+        raise Misuse(
+            "securecore has not seen this request. In the service, put "
+            "'securecore.http.middleware.ClientCertificateMiddleware' into MIDDLEWARE. In a test, pass a request of "
+            "RequestFactory to securecore.testing.identified(request, certificate)."
+        )
+    return request
+
+
 def certificate_of(request: AnyRequest) -> ClientCertificate | None:
     """Return the client certificate; None also if ``ClientCertificateMiddleware`` has not run or has refused."""
     certificate: ClientCertificate | None = getattr(request, "client_certificate", None)
@@ -99,6 +112,8 @@ class RequestState:
     watched_body: WatchedBody | None = None
     #: Whether the whole body is in memory or in a temporary file.
     body_is_received: bool = False
+    #: The SHA-256 of the body, for the fingerprint of an idempotency key.
+    body_digest: bytes | None = None
     #: The registered key that signed the request. Each permission check reads again whether the key is revoked.
     signature_keyid: str | None = None
     #: The policy that ``IdempotencyMiddleware`` chose for the class-based view of the request.

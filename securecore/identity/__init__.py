@@ -11,9 +11,10 @@ Headers and trusted proxies are not here: ``securecore.http`` has them.
 from securecore.identity import chain
 from securecore.identity.certificates import ClientCertificate
 from securecore.identity.encodings import parse_der, parse_escaped_pem, parse_pem
+from securecore.identity.files import parse_file
 from securecore.identity.matching import Match, identifiers, match_of
 from securecore.identity.models import Certificate
 from securecore.identity.obtained import remember, thumbprints_of
 from securecore.identity.registry import admit, enroll, enroll_match, owner_of, present, revoke
 
-__all__ = ["ClientCertificate", "enroll", "enroll_match", "match_of", "parse_pem", "remember"]
+__all__ = ["ClientCertificate", "enroll", "enroll_match", "match_of", "parse_file", "parse_pem", "remember"]

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from securecore.errors import CertificateExpired
+from securecore.identity import names
 from securecore_client.wire.thumbprints import thumbprint
 
 
@@ -73,8 +74,8 @@ def read(chain: tuple[x509.Certificate, ...]) -> ClientCertificate:
     public_key = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return ClientCertificate(
         thumbprint=thumbprint(certificate.public_bytes(Encoding.DER)),
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=_subject(certificate),
+        issuer=_issuer(certificate),
         serial_number=f"{certificate.serial_number:x}",
         sans=_subject_alternative_names(certificate),
         not_before=certificate.not_valid_before_utc,
@@ -110,9 +111,26 @@ _SAN_KINDS: dict[type[x509.GeneralName], str] = {
 }
 
 
+def _subject(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.subject.rfc4514_string()
+    except ValueError:  # Latin-1, for example: people read this text, and no text refuses a certificate
+        return names.subject(certificate.tbs_certificate_bytes)
+
+
+def _issuer(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.issuer.rfc4514_string()
+    except ValueError:
+        return names.issuer(certificate.tbs_certificate_bytes)
+
+
 def _subject_alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return ()
-    return tuple(f"{_SAN_KINDS[type(name)]}:{name.value}" for name in names if type(name) in _SAN_KINDS)
+    except ValueError:  # another extension is invalid, for example a notice in the policies
+        return names.subject_alternative_names(certificate.tbs_certificate_bytes)
+    found = extension.value
+    return tuple(f"{_SAN_KINDS[type(name)]}:{name.value}" for name in found if type(name) in _SAN_KINDS)

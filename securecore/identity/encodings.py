@@ -150,6 +150,9 @@ def _bare_bytes(item: Any) -> bytes:
 
 
 def _base64_chain(presented: str) -> ClientCertificate:
+    if "%" in presented:
+        # Traefik 2.8 to 2.9.1 escapes the header, also the commas: as net/url's QueryEscape. No base64 holds a %.
+        presented = unquote(presented, errors="replace")
     ders = [base64.b64decode(part, validate=True) for part in presented.encode("ascii").split(b",")]
     chain = tuple(x509.load_der_x509_certificate(der) for der in ders)
     for certificate, issuer in pairwise(chain):

@@ -81,6 +81,8 @@ def identifiers(certificate: ClientCertificate) -> tuple[str, ...]:
 
 def match_of(certificate: ClientCertificate, mode: str) -> Match:
     """Return the certificate's one match of this mode. Raises ``Misuse`` if it has none or several."""
+    if not isinstance(certificate, ClientCertificate):
+        raise Misuse('match_of() needs a certificate: match_of(parse_pem(pem), "public-key").')
     candidates = [match for match in matches(certificate) if match.mode == mode]
     if len(candidates) != 1:
         raise Misuse(f"The certificate has {len(candidates)} names of the kind {mode!r}; name the one that is meant.")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
 from securecore import database
+from securecore.arguments import require_instant, require_user
 from securecore.conf import settings
 from securecore.errors import Busy, CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import Match
 from securecore.identity.models import Certificate
+from securecore.thumbprints import require_thumbprint
 
 #: The assumed lifetime, ten years, of a certificate that is revoked without having been presented.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
@@ -31,6 +34,10 @@ def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_se
     Raises ``Misuse`` if the certificate is enrolled for another user: the sessions and tokens that are bound to the
     certificate would change hands.
     """
+    if user is not None:  # a certificate of a service without a user
+        require_user(user)
+    if not isinstance(certificate, ClientCertificate):
+        raise Misuse("enroll() needs a certificate: enroll(certificate=parse_pem(pem), user=user, now=timezone.now()).")
     return _enroll(certificate.thumbprint, user, now, is_self_signed=is_self_signed, **_described(certificate))
 
 
@@ -40,8 +47,13 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
     The enrolment counts while ``CERTIFICATE_MATCHES`` has the match's mode. Raises ``Misuse`` if the match is enrolled
     for another user, and for a name without an issuer: any trusted authority may write any name.
     """
+    require_user(user)
+    if not isinstance(match, Match):
+        raise Misuse('enroll_match() needs a match: enroll_match(match=match_of(certificate, "public-key"), ...).')
     if not match.value or bool(match.issuer) == (match.mode == "public-key"):
         raise Misuse("A match needs a value, and its issuer too unless it is a public key.")
+    if match.mode == "public-key":
+        match = replace(match, value=require_thumbprint(match.value))
     described = {"matched_by": match.mode, "subject": match.value, "issuer": match.issuer}
     return _enroll(match.identifier, user, now, is_self_signed=False, **described)
 
@@ -72,7 +84,7 @@ def _has_room() -> bool:
 def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:
     """Enrol a pending certificate for ``user``; return False if it was not pending any more."""
     pending = Certificate.objects.using(settings.DATABASE).pending()
-    return bool(pending.filter(pk=thumbprint).update(user=user, enrolled_at=now))
+    return bool(pending.filter(pk=require_thumbprint(thumbprint)).update(user=user, enrolled_at=now))
 
 
 def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
@@ -114,6 +126,7 @@ def revoke(*, thumbprint: str, now: dt.datetime) -> None:
 
 
 def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: bool, **described: Any) -> Certificate:
+    require_instant(now=now)
     rows = Certificate.objects.using(settings.DATABASE)
     if rows.filter(thumbprint=thumbprint, user__isnull=False).exclude(user=user).exists():
         raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")

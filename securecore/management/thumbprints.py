@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-def is_thumbprint(text: str) -> bool:
-    """Say whether ``text`` has the form of a SHA-256 in base64url (RFC 8705 section 3.1, RFC 7638)."""
-    return _THUMBPRINT.fullmatch(text) is not None
+from securecore.thumbprints import thumbprint_in
 
 
 class ThumbprintParser(CommandParser):
@@ -27,7 +21,7 @@ class ThumbprintParser(CommandParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         # argparse reads no argument with a leading space as an option; `thumbprint` strips the space.
-        shielded = [f" {text}" if text.startswith("-") and is_thumbprint(text) else text for text in args or ()]
+        shielded = [f" {text}" if text.startswith("-") and thumbprint_in(text) else text for text in args or ()]
         return super().parse_known_args(shielded, namespace)
 
 

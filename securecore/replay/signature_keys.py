@@ -7,6 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from securecore.arguments import require_instant, require_name, require_text, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse, SignatureKeyUnknown
 from securecore.replay.models import SignatureKey
@@ -23,6 +24,10 @@ def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> Sig
     Raises ``Misuse`` for a weak key, and for a key of an algorithm outside RFC 9421 section 3.3. Raises it too for a
     ``keyid`` that is taken, also by a revoked key: signatures under the revoked key must stay refused.
     """
+    require_user(user)
+    require_name(keyid=keyid)
+    require_text(public_key=public_key)
+    require_instant(now=now)
     pem = checked(public_key)
     rows = SignatureKey.objects.using(settings.DATABASE)
     row, is_new = rows.get_or_create(keyid=keyid, defaults={"user": user, "public_key": pem, "registered_at": now})

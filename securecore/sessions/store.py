@@ -98,6 +98,10 @@ class SessionStore(SessionLifecycle):
     def clear_expired(cls) -> None:
         rows().filter(expires_at__lte=clock.now()).delete()
 
+    def get_session_cookie_age(self) -> int:
+        """Return the age of the cookie in seconds: a cookie beyond the absolute timeout would open nothing."""
+        return min(super().get_session_cookie_age(), round(settings.SESSION_ABSOLUTE_TIMEOUT))
+
     def _get_new_session_key(self) -> str:
         return digests.new_secret()
 

@@ -17,6 +17,7 @@ from typing import Any
 import jwt
 
 from securecore import clock, digests
+from securecore.arguments import require_instant, require_name
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import InvalidToken, Misuse
@@ -113,6 +114,8 @@ def issue(
     certificate. Without ``is_registered`` the token has no grants of ``service:NAME``. Raises ``Misuse`` if there is no
     signing key, and for a malformed ``binding``.
     """
+    require_name(subject=subject, client_id=client_id)
+    require_instant(now=now)
     key = signing_key(now)
     method, _, value = binding.partition(":")
     if method not in CONFIRMATIONS or not value:

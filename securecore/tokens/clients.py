@@ -11,7 +11,9 @@ from cryptography import x509
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
+from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
+from securecore.errors import Misuse
 from securecore.tokens.models import Client
 
 #: Kinds of alternative names in a ``certificate_name``. A client has exactly one of the names of RFC 8705 section
@@ -98,6 +100,11 @@ def register(
     is already the client with this id. If ``client_id`` is the user's own name, the tokens of the unregistered client
     end.
     """
+    require_user(user)
+    require_name(client_id=client_id)
+    require_instant(now=now)
+    if not isinstance(scope, str):
+        raise Misuse(f"scope={scope!r}: a text of values with blanks between them, for example 'accounts payouts'.")
     users = get_user_model()._default_manager.using(settings.DATABASE)
     if users.filter(**{get_user_model().USERNAME_FIELD: client_id}).exclude(pk=user.pk).exists():
         raise ValidationError(f"{client_id!r} is the name of another user. Choose another client id.")

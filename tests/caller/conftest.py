@@ -11,9 +11,9 @@ from securecore import clock, leases, tokens
 from securecore.caches import BoundedCache
 from securecore.caller import leased_snapshots
 from securecore.identity import parse_pem
+from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import AccessToken
 from tests.caller.stage import KEY, Stage
-from tests.support.authority import Authority, MutualTLSClient
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from securecore.digests import jwk_thumbprint
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_token
 from securecore.sessions import Session
+from securecore.testing import Authority, MutualTLSClient
 from tests.replay.proofs import ED25519, ES256
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import prove
 
 SESSION = "__Host-sessionid"

@@ -18,6 +18,7 @@ from securecore.caches import BoundedCache
 from securecore.errors import InvalidToken
 from securecore.http.sessions import receivers
 from securecore.sessions import Session, SessionStore
+from securecore.testing import FakeClock
 from tests.caller.conftest import Caller
 from tests.http.test_database_away import away, is_503
 from tests.tokens.calls import FORM
@@ -104,11 +105,10 @@ class TestLease:
         assert leased.get("/writes").json()["first_name"] == "changed and not saved"
         assert leased.get("/certificate").json() == leased.get("/certificate").json() | {"first_name": ""}
 
-    def test_lease_outlives_no_token(self, leased: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_lease_outlives_no_token(self, leased: Caller, fake_clock: FakeClock) -> None:
         """The expiry of a token is judged at each request."""
         assert leased.get("/token").status_code == 200
-        late = leased.token.expires_at.timestamp() + 11
-        monkeypatch.setattr(clock, "now", lambda: dt.datetime.fromtimestamp(late, dt.UTC))
+        fake_clock.now = leased.token.expires_at + dt.timedelta(seconds=11)
         assert leased.get("/token").status_code == 401
 
     def test_lease_is_not_given_to_a_session_near_its_end(self, leased: Caller) -> None:

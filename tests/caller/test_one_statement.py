@@ -23,9 +23,9 @@ from securecore.errors import InvalidToken
 from securecore.grants import grant, principal_of, principals, revoke
 from securecore.identity import Certificate, parse_pem
 from securecore.sessions import Session, record_id
+from securecore.testing import MutualTLSClient
 from tests.caller.conftest import Caller
 from tests.replay.proofs import ES256
-from tests.support.authority import MutualTLSClient
 from tests.support.functions import without_functions
 from tests.tokens.calls import prove
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import copy
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -17,11 +19,20 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from django.core.checks import run_checks
+from django.db import connection
 from psycopg import IsolationLevel
+from rest_framework.permissions import AllowAny
+from rest_framework.settings import api_settings
+from rest_framework.views import APIView
 
 from securecore.checks import EVERY_CHECK
+from securecore.checks.access import w707_not_migrated
 from securecore.checks.identity import e106_proxy_signature_keys
-from securecore.checks.tokens import e301_signing_keys
+from securecore.checks.replay import e405_fresh_in_a_transaction
+from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key
+from securecore.http.authentication import CertificateAuthentication
+from securecore.tokens import keys
+from tests.checks.urls import Payouts, Transfers
 from tests.replay.signing import public_pem
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
@@ -107,8 +118,10 @@ class TestMiddleware:
     def test_middleware_goes_with_the_engine(self, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         assert found() == ["E201"]
-        settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
+        settings.MIDDLEWARE = [CERTIFICATE, REFUSAL]
         assert found() == []
+        settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
+        assert found() == ["W210"]
 
 
 class TestTrust:
@@ -244,9 +257,21 @@ class TestSigningKeys:
         assert len(messages) == 1
         assert "c2VjcmV0IQ" not in repr(messages)
 
-    def test_signing_keys_are_not_needed_without_tokens(self, securecore: Any) -> None:
+    @pytest.mark.parametrize(("urlconf", "ids"), [("tests.urls", ["W304"]), ("tests.checks.urls", [])])
+    def test_signing_keys_are_needed_by_the_token_endpoint_only(
+        self, settings: Any, securecore: Any, urlconf: str, ids: list[str]
+    ) -> None:
         securecore(TOKEN_SIGNING_KEYS=[])
-        assert found() == []
+        settings.ROOT_URLCONF = urlconf
+        assert found() == ids
+
+    @pytest.mark.django_db
+    def test_signing_keys_may_be_in_the_table(self, securecore: Any, now: dt.datetime) -> None:
+        securecore(TOKEN_SIGNING_KEYS=[], ENCRYPTION_KEYS=[Fernet.generate_key().decode()])
+        assert found() == []  # the table is not read without --database
+        assert [message.id for message in w304_no_signing_key(databases=["default"])] == ["securecore.W304"]
+        keys.rotate(algorithm="ES256", lead=0, now=now)
+        assert w304_no_signing_key(databases=["default"]) == []
 
 
 class TestTokenLifetime:
@@ -284,11 +309,52 @@ class TestDatabase:
     def test_database_is_the_one_with_our_tables(self, settings: Any, securecore: Any) -> None:
         settings.DATABASES = {"default": SQLITE, "effects": POSTGRESQL}
         securecore(DATABASE="effects")
+        settings.DATABASE_ROUTERS = [Router("effects")]
         assert found() == []
+        settings.DATABASE_ROUTERS = []
+        assert found() == ["E611"]  # the users are in "default"
+        settings.DATABASE_ROUTERS = [Router("effects", migrates=False)]
+        assert found() == ["E610"]
 
     def test_database_is_one_that_exists(self, securecore: Any) -> None:
         securecore(DATABASE="elsewhere")
         assert found() == ["E603"]
+
+
+class Router:
+    """A database router that keeps all models in one database."""
+
+    def __init__(self, alias: str, *, migrates: bool = True) -> None:
+        self.alias, self.migrates = alias, migrates
+
+    def db_for_write(self, model: object, **hints: object) -> str:
+        return self.alias
+
+    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool:
+        return self.migrates or app_label != "securecore"
+
+
+class TestTransactions:
+    @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
+    @pytest.mark.parametrize(("atomic", "ids"), [(False, []), (True, ["E405"])])
+    def test_fresh_on_a_handler_needs_no_transaction_around_it(
+        self, settings: Any, atomic: bool, ids: list[str]
+    ) -> None:
+        settings.ROOT_URLCONF = "tests.checks.urls"
+        settings.DATABASES = {"default": POSTGRESQL | {"ATOMIC_REQUESTS": atomic}}
+        assert found() == ids
+        handlers = [message.msg.partition(": ")[2] for message in e405_fresh_in_a_transaction()]
+        assert handlers == ["tests.checks.urls.Payouts.post."][: len(ids)]
+
+
+class TestMigrated:
+    @pytest.mark.django_db
+    def test_tables_of_securecore_are_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert w707_not_migrated(databases=["default"]) == []
+        monkeypatch.setattr(type(connection.introspection), "table_names", lambda *_: ["auth_user"])
+        assert w707_not_migrated() == []
+        [message] = w707_not_migrated(databases=["default"])
+        assert "securecore_certificate" in message.msg
 
 
 class TestLeases:
@@ -311,6 +377,50 @@ class TestCallers:
     def test_callers_are_compared_by_our_classes(self, settings: Any, classes: list[str], ids: list[str]) -> None:
         settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": classes}
         assert found() == ids
+
+    @pytest.mark.urls("tests.checks.urls")
+    @pytest.mark.parametrize(
+        ("changed", "ids"),
+        [
+            ({}, []),
+            ({"DEFAULT_AUTHENTICATION_CLASSES": [BASIC]}, ["W708"]),
+            ({"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"]}, ["W709"]),
+            ({"DEFAULT_PERMISSION_CLASSES": []}, ["W709"]),
+            ({"EXCEPTION_HANDLER": "rest_framework.views.exception_handler"}, ["W710"]),
+            ({"EXCEPTION_HANDLER": "tests.checks.urls.own_handler"}, []),
+        ],
+    )
+    def test_views_of_rest_framework_know_securecore(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], ids: list[str]
+    ) -> None:
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, **changed}
+        # APIView has read both settings when it was imported.
+        monkeypatch.setattr(APIView, "authentication_classes", api_settings.DEFAULT_AUTHENTICATION_CLASSES)
+        monkeypatch.setattr(APIView, "permission_classes", api_settings.DEFAULT_PERMISSION_CLASSES)
+        assert found() == ids
+        monkeypatch.setattr(Payouts, "authentication_classes", [CertificateAuthentication], raising=False)
+        for view in (Payouts, Transfers):
+            monkeypatch.setattr(view, "permission_classes", [AllowAny], raising=False)
+        assert found() == [each for each in ids if each == "W710"]
+
+    @pytest.mark.parametrize(
+        ("backends", "ids"),
+        [
+            (["securecore.http.backends.CertificateBackend"], []),
+            (["tests.checks.urls.OwnBackend"], []),
+            (["django.contrib.auth.backends.ModelBackend"], ["W108"]),
+            (["no.such.Backend"], ["W108"]),
+        ],
+    )
+    def test_callers_log_in_by_certificate(self, settings: Any, backends: list[str], ids: list[str]) -> None:
+        settings.AUTHENTICATION_BACKENDS = backends
+        assert found() == ids
+
+    def test_callers_come_over_tls(self, settings: Any, securecore: Any) -> None:
+        settings.SECURE_PROXY_SSL_HEADER = None
+        assert found() == ["W109"]
+        securecore(TRUSTED_PROXIES=[], CERTIFICATE_SOURCE="gunicorn", PROXY_SECRETS=[])
+        assert found() == []
 
     def test_callers_are_compared_by_our_middleware(self, settings: Any) -> None:
         ours, theirs = "securecore.http.middleware.", "django.contrib.auth.middleware."

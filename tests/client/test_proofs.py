@@ -15,10 +15,10 @@ from securecore import clock
 from securecore.digests import jwk_thumbprint
 from securecore.identity import parse_pem
 from securecore.replay import parse_timestamp, verify_proof, verify_signature
+from securecore.testing import Issued
 from securecore_client import DPoP, MessageSignature, Proof, TimestampNonce
 from securecore_client.wire.message_signatures import Request
 from tests.client.conftest import Received, Script
-from tests.support.authority import Issued
 
 KEYS: dict[str, Any] = {
     "P-256": ec.generate_private_key(ec.SECP256R1()),

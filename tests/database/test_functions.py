@@ -10,12 +10,13 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from securecore import clock, server_functions
+from securecore import server_functions
 from securecore.checks.access import w706_functions
 from securecore.database import callable_functions, function_installation
 from securecore.database.functions import Function
 from securecore.errors import Busy
 from securecore.grants import triggers
+from securecore.testing import FakeClock
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -163,14 +164,13 @@ def test_a_text_that_differs_has_another_name() -> None:
     assert function_installation.missing([ADD, other], connection) == []
 
 
-def test_migrate_keeps_a_function_that_an_older_version_may_still_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_migrate_keeps_a_function_that_an_older_version_may_still_call(fake_clock: FakeClock) -> None:
     function_installation.install([ADD], connection)
     function_installation.install([], connection)
     assert str(comment(ADD.name)).startswith("securecore: unused since ")
     function_installation.install([], connection)
     assert exists(ADD.name)
-    later = clock.now() + dt.timedelta(days=function_installation.KEPT, hours=1)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    fake_clock.advance(days=function_installation.KEPT, hours=1)
     function_installation.install([], connection)
     assert not exists(ADD.name)
 

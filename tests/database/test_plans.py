@@ -15,7 +15,7 @@ from securecore.errors import PermissionDenied
 from securecore.grants import authorize
 from securecore.replay import store
 from tests.database.conftest import GoTo
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.support.functions import without_functions
 
 pytestmark = [

@@ -22,7 +22,7 @@ from securecore.replay import store
 from securecore.revocation import revoke_client_tokens, revoke_user_tokens
 from securecore.tokens import Client, clients
 from tests.database.conftest import GoTo
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.support.postgres import Server
 from tests.tokens.calls import given, works
 

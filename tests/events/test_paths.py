@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from securecore.digests import new_secret
+from securecore.testing import MutualTLSClient
 from securecore.texts import shown, without_secrets
 from tests.events.recorder import recorded
 from tests.http.test_database_away import GONE, away
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import given
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]

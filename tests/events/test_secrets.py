@@ -20,10 +20,10 @@ from securecore.events import every_event
 from securecore.idempotency import claim_lease
 from securecore.identity import parse_pem
 from securecore.revocation import retire_key, revoke_certificate, revoke_user_tokens
+from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import SigningKey, keys
 from tests.events.recorder import recorded
 from tests.http.test_database_away import GONE, away
-from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.calls import get, given, post, prove, refresh, said
 from tests.tokens.forge import claims, header, sign
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from securecore.identity import enroll, parse_pem, present
-from tests.support.authority import Authority, Issued
+from securecore.testing import Authority, Issued
 from tests.support.tree import ROOT
 
 CONTROLS = "\x1b[2J\x1b]0;x\x07\x9b31m\r\nforged\tline\x7f\u202e\u2066\u200f\u2028\u0085"

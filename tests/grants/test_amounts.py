@@ -15,8 +15,8 @@ from securecore import clock
 from securecore.errors import AllowanceExhausted, AmountRefused, Misuse, Refused, TextRefused
 from securecore.grants import Grant, authorize, late_gate, principal_of, revoke
 from securecore.grants.models import GrantUse
+from securecore.testing import MutualTLSClient
 from tests.grants.conftest import MAKE
-from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.grants.urls")]

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 
 from securecore.errors import Misuse
 from securecore.grants import principal_of
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.grants.composed_views")]

@@ -30,7 +30,7 @@ from tests.grants.conftest import MAKE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BINDING = "x5t#S256:alice"
+BINDING = "x5t#S256:" + "a" * 43
 
 
 @pytest.fixture

@@ -114,8 +114,8 @@ def test_a_group_leaves_a_later_one_no_grant(group: Group, give: Any, delete: Ca
 class TestCertificate:
     @pytest.fixture
     def revoked(self, user: User, now: dt.datetime) -> Certificate:
-        Certificate.objects.create(thumbprint="t", user=user, not_after=now + HOUR, enrolled_at=now)
-        revoke_certificate(thumbprint="t")
+        Certificate.objects.create(thumbprint="t" * 43, user=user, not_after=now + HOUR, enrolled_at=now)
+        revoke_certificate(thumbprint="t" * 43)
         return Certificate.objects.get()
 
     def test_certificate_that_is_revoked_is_not_deleted(self, revoked: Certificate) -> None:
@@ -135,7 +135,7 @@ class TestCertificate:
         assert revoked.delete()[0] == 1
 
     def test_certificate_that_is_not_revoked_goes(self, user: User, now: dt.datetime) -> None:
-        Certificate.objects.create(thumbprint="t", user=user, not_after=now + HOUR, enrolled_at=now)
+        Certificate.objects.create(thumbprint="t" * 43, user=user, not_after=now + HOUR, enrolled_at=now)
         assert Certificate.objects.all().delete()[0] == 1
 
 

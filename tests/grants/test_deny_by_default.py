@@ -15,8 +15,8 @@ from securecore.errors import Misuse, TextRefused
 from securecore.grants import Grant, authorize, decide, grant, principal_of
 from securecore.http.decorators import FreshMixin, requires
 from securecore.http.permissions import GrantedView, HasGrant
+from securecore.testing import MutualTLSClient
 from tests.grants.granted_views import MAKE, opened
-from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.grants.granted_views")]

@@ -84,18 +84,18 @@ class TestCallerState:
 
     def test_caller_state_of_a_revoked_certificate(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(alice)
-        Certificate.objects.create(thumbprint="t", not_after=now + HOUR, enrolled_at=now, revoked_at=now)
-        assert reason(alice, principals.certificate("t")) == "certificate-revoked"
-        assert reason(alice, principals.certificate("u")) == "granted"
+        Certificate.objects.create(thumbprint="t" * 43, not_after=now + HOUR, enrolled_at=now, revoked_at=now)
+        assert reason(alice, principals.certificate("t" * 43)) == "certificate-revoked"
+        assert reason(alice, principals.certificate("u" * 43)) == "granted"
 
     def test_caller_state_of_a_certificate_whose_user_is_not_active(
         self, user: User, give: Give, now: dt.datetime
     ) -> None:
-        Certificate.objects.create(thumbprint="t", user=user, not_after=now + HOUR, enrolled_at=now)
-        give(principals.certificate("t"))
-        assert reason(principals.certificate("t")) == "granted"
+        Certificate.objects.create(thumbprint="t" * 43, user=user, not_after=now + HOUR, enrolled_at=now)
+        give(principals.certificate("t" * 43))
+        assert reason(principals.certificate("t" * 43)) == "granted"
         User.objects.filter(pk=user.pk).update(is_active=False)
-        assert reason(principals.certificate("t")) == "user-inactive"
+        assert reason(principals.certificate("t" * 43)) == "user-inactive"
 
     def test_caller_state_of_a_disabled_service(self, alice: str, user: User, give: Give, now: dt.datetime) -> None:
         give(alice)

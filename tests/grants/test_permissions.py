@@ -13,8 +13,8 @@ from securecore.errors import Misuse
 from securecore.grants import Grant, principal_of, principals
 from securecore.grants.models import GrantUse
 from securecore.revocation import revoke_grant
+from securecore.testing import Issued, MutualTLSClient
 from tests.grants.conftest import MAKE
-from tests.support.authority import Issued, MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.grants.urls")]

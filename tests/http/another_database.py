@@ -31,7 +31,7 @@ class Views:
 
         from securecore import clock
         from securecore.identity import enroll, parse_pem
-        from tests.support.authority import Authority, MutualTLSClient
+        from securecore.testing import Authority, MutualTLSClient
 
         self.issued = Authority().issue("alice")
         self.certificate = parse_pem(self.issued.pem)

@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from securecore import tokens
 from securecore.events import RequestRefused
 from securecore.identity import parse_pem
+from securecore.testing import Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Issued, MutualTLSClient
 from tests.tokens.forge import segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]

@@ -31,8 +31,8 @@ from securecore.http.authentication import (
 )
 from securecore.http.caching import public_response
 from securecore.sessions import SessionStore
+from securecore.testing import MutualTLSClient
 from tests.replay.proofs import ES256
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import prove
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]

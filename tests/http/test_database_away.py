@@ -10,8 +10,8 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from securecore.events import DatabaseAway
+from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

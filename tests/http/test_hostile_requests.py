@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.tokens.calls import FORM
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.hostile_urls")]

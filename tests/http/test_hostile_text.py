@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_from_bytes
 
 import pytest
 
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.tokens.calls import CERTIFICATE_GRANT, prove
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.hostile_urls")]

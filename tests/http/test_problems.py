@@ -10,8 +10,8 @@ from django.test import Client
 from securecore.errors import every_refusal
 from securecore.events import DatabaseAway, RequestRefused
 from securecore.http.problems import problem_response
+from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

@@ -21,8 +21,8 @@ from securecore import clock
 from securecore.grants import grant, principal_of
 from securecore.http.edge.request_body import receive_body
 from securecore.http.request import django_request
+from securecore.testing import MutualTLSClient
 from tests.http.body_urls import MAKE
-from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.http.body_urls")]

@@ -76,7 +76,7 @@ class TestScope:
     def test_scope_is_the_user_and_not_the_certificate(self, post: Any, mtls_client: Any, ca: Any, users: Any) -> None:
         """A retry after the certificate was renewed is still the same request."""
         from securecore.identity import enroll, parse_pem
-        from tests.support.authority import MutualTLSClient
+        from securecore.testing import MutualTLSClient
 
         renewed = ca.issue("alice")
         enroll(certificate=parse_pem(renewed.pem), user=users["alice"], now=clock.now())

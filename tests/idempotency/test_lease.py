@@ -18,6 +18,7 @@ from securecore.errors import IdempotencyInProgress, IdempotencyKeyReused, Misus
 from securecore.http.decorators import idempotent
 from securecore.idempotency import Claim, IdempotencyRecord, claim_lease, store_leased
 from securecore.idempotency.response import StoredResponse
+from securecore.testing import identified
 from tests.events.recorder import recorded
 from tests.support.views import OutOfPaper
 
@@ -51,8 +52,7 @@ def bank() -> FarSide:
 def ask(users: dict[str, User], rf: RequestFactory) -> Any:
     def ask(view: Any, body: str = "{}") -> Any:
         request: Any = rf.post("/", body, content_type="application/json", headers={"Idempotency-Key": "k"})
-        request.user, request.resolver_match, request.client_certificate = users["alice"], None, None
-        return view(request)
+        return view(identified(request, user=users["alice"]))
 
     return ask
 

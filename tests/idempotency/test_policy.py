@@ -16,6 +16,7 @@ from securecore.errors import IdempotencyKeyReused, IdempotencyResponseUnreadabl
 from securecore.http.decorators import idempotent
 from securecore.idempotency import IdempotencyRecord
 from securecore.idempotency.record import CLAIM
+from securecore.testing import identified
 from tests.support.views import effects, make_effect
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,8 +29,7 @@ def ask(users: dict[str, User], rf: RequestFactory) -> Any:
     def ask(view: Any, path: str = "/", body: str = "{}", *, key: str | None = "k", method: str = "POST") -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         request: Any = rf.generic(method, path, body, content_type="application/json", headers=headers)
-        request.user, request.resolver_match, request.client_certificate = users["alice"], None, None
-        return view(request)
+        return view(identified(request, user=users["alice"]))
 
     return ask
 
@@ -59,6 +59,10 @@ class TestRetention:
         ask(idempotent(make))
         row = IdempotencyRecord.objects.get()
         assert row.expires_at - row.created_at == dt.timedelta(days=1)
+
+    def test_retention_in_another_spelling_is_named(self) -> None:
+        with pytest.raises(Misuse, match=r"no argument retention_seconds\. Do you mean retention="):
+            idempotent(retention_seconds=3)
 
     @pytest.mark.parametrize("name", ["retention", "lease", "max_body"])
     @pytest.mark.parametrize(

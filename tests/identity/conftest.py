@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.authority import Authority, Issued
+from securecore.testing import Authority, Issued
 
 
 def authority_extensions(key: Any, path_length: int | None = None) -> list[x509.ExtensionType]:

@@ -19,10 +19,11 @@ import pytest
 
 from securecore.events import HeaderForged
 from securecore.identity import parse_pem
+from securecore.testing import Authority, Issued, MutualTLSClient
+from securecore.testing.authority import DAY
 from tests.events.recorder import of_kind, recorded
 from tests.identity.conftest import Chain
 from tests.identity.test_proxy import TCP, refusal_of
-from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securecore.caches import BoundedCache
 from securecore.errors import CertificateExpired, CertificateMalformed, CertificateTooLarge, Misuse
 from securecore.identity import ClientCertificate, encodings, parse_escaped_pem, parse_pem
+from securecore.testing import Authority, Issued
 from securecore_client.wire.thumbprints import base64url
 from tests.support import vectors
-from tests.support.authority import Authority, Issued
 
 SECOND = dt.timedelta(seconds=1)
 

@@ -16,8 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from securecore.errors import CertificateNotVerified, Refused
 from securecore.identity import ClientCertificate, chain
 from securecore.identity.certificates import read
+from securecore.testing.authority import DAY, Issued
 from tests.identity.conftest import Chain, authority_extensions
-from tests.support.authority import DAY, Issued
 
 Trust = Callable[..., None]
 

@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 
 from securecore.events import HeaderForged
 from securecore.identity import parse_pem
+from securecore.testing import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.identity.conftest import authority_extensions
-from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

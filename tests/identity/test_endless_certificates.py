@@ -12,8 +12,8 @@ from securecore import clock
 from securecore.identity import enroll, parse_pem
 from securecore.models import Certificate, CertificateIdentifier
 from securecore.purge import purge
+from securecore.testing import Authority, MutualTLSClient
 from tests.sessions.test_endpoints import log_in
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import given
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.tokens.urls")]

@@ -26,8 +26,9 @@ from securecore.identity import (
     revoke,
 )
 from securecore.purge import purge
+from securecore.testing import Authority, MutualTLSClient
+from securecore.testing.authority import DAY
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import DAY, Authority, MutualTLSClient
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from securecore.errors import CertificateMalformed
 from securecore.identity import ClientCertificate, parse_pem
-from tests.support.authority import Authority, Issued, MutualTLSClient
+from securecore.testing import Authority, Issued, MutualTLSClient
 
 SEED = 20261122
 

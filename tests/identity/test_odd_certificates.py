@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from securecore.identity import Certificate
-from tests.support.authority import Authority, MutualTLSClient
+from securecore.testing import Authority
+from tests.support.nginx import NginxClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.hostile_urls")]
 
@@ -68,7 +69,7 @@ class Shown:
 @pytest.mark.parametrize("serial", [b"\x01" * 20, b"\x7f" * 32, b"\x7f" * 33, b"\x01" * 200, b"\x00", b"\xff" * 20])
 def test_a_serial_number_of_any_length_is_no_500(ca: Authority, serial: bytes) -> None:
     shown: Any = Shown(with_serial_number(ca.issue("odd").der, serial))
-    client = MutualTLSClient(shown, raise_request_exception=False)
+    client = NginxClient(shown, raise_request_exception=False)
     for path in ("/seen", "/auth/login", "/oauth/token", "/both"):
         assert client.post(path).status_code < 500, path
 
@@ -76,7 +77,7 @@ def test_a_serial_number_of_any_length_is_no_500(ca: Authority, serial: bytes) -
 @pytest.mark.parametrize("name", ["a\0b", "\x1b[2J", "\u202ea", "\U0010ffff", "x" * 64, "'\";--", " ", "a,b+c=d\\e#"])
 def test_a_name_of_any_kind_is_no_500(ca: Authority, name: str) -> None:
     issued = ca.issue(name, uris=["urn:a\0b", "https://x/%00"], dns_names=["a\0b.example", "*"], emails=["a@x"])
-    client = MutualTLSClient(issued, raise_request_exception=False)
+    client = NginxClient(issued, raise_request_exception=False)
     for path in ("/seen", "/auth/login", "/oauth/token", "/both"):
         assert client.post(path).status_code < 500, path
     assert Certificate.objects.pending().count() == 1
@@ -84,4 +85,4 @@ def test_a_name_of_any_kind_is_no_500(ca: Authority, name: str) -> None:
 
 def test_a_certificate_full_of_names_is_no_500(ca: Authority) -> None:
     issued = ca.issue("many", dns_names=[f"n{number}.example" for number in range(200)])
-    assert MutualTLSClient(issued, raise_request_exception=False).get("/both").status_code < 500
+    assert NginxClient(issued, raise_request_exception=False).get("/both").status_code < 500

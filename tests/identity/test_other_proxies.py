@@ -8,7 +8,7 @@ import pytest
 
 from tests.identity.test_proxy import IDENTITY_HEADERS, TCP, refusal_of
 from tests.support import vectors
-from tests.support.authority import MutualTLSClient
+from tests.support.nginx import NginxClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
@@ -27,7 +27,7 @@ def recorded_fronts() -> list[Any]:
 @pytest.mark.parametrize("headers", recorded_fronts())
 @pytest.mark.parametrize("peer", [{"REMOTE_ADDR": ""}, TCP], ids=["unix socket", "TCP"])
 def test_never_give_an_identity(headers: list[tuple[str, str]], peer: dict[str, str]) -> None:
-    client = MutualTLSClient()
+    client = NginxClient()
     meta: dict[str, str] = {}
     for name, value in headers:
         key = "HTTP_" + name.upper().replace("-", "_")

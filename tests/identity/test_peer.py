@@ -16,8 +16,8 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 
 from securecore.events import HeaderForged
+from securecore.testing import Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 

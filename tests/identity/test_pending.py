@@ -11,8 +11,8 @@ from django.test import Client
 
 from securecore.events import CertificateAdmitted, CertificatePending
 from securecore.identity import Certificate, parse_pem
+from securecore.testing import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.identity.urls")]
 

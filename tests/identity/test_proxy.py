@@ -13,8 +13,10 @@ from securecore.errors import every_refusal
 from securecore.events import HeaderForged, RequestRefused
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate
+from securecore.testing import Authority, Issued
+from securecore.testing.authority import DAY
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
+from tests.support.nginx import NginxClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
@@ -60,32 +62,32 @@ def refusal_of(answer: Any) -> tuple[int, str]:
 
 class TestTrustedProxy:
     def test_trusted_proxy_is_believed_over_a_unix_socket(self, users: dict[str, User], alice: Issued) -> None:
-        seen = MutualTLSClient(alice).get("/seen").json()
+        seen = NginxClient(alice).get("/seen").json()
         assert (seen["thumbprint"], seen["user"]) == (parse_pem(alice.pem).thumbprint, "alice")
 
     def test_trusted_proxy_is_believed_over_tcp_with_the_secret(self, users: dict[str, User], alice: Issued) -> None:
-        assert MutualTLSClient(alice, **TCP).get("/seen").json()["user"] == "alice"
+        assert NginxClient(alice, **TCP).get("/seen").json()["user"] == "alice"
 
     @pytest.mark.parametrize("secret", [SECRET, OLDER_SECRET])
     def test_trusted_proxy_may_use_any_secret_during_a_rotation(
         self, users: dict[str, User], alice: Issued, settings: Any, secret: str
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "PROXY_SECRETS": [SECRET, OLDER_SECRET]}
-        client = MutualTLSClient(alice, REMOTE_ADDR="10.1.2.3", HTTP_X_PROXY_AUTH=secret)
+        client = NginxClient(alice, REMOTE_ADDR="10.1.2.3", HTTP_X_PROXY_AUTH=secret)
         assert client.get("/seen").json()["user"] == "alice"
 
     def test_trusted_proxy_may_not_use_a_secret_of_yesterday(self, users: dict[str, User], alice: Issued) -> None:
-        client = MutualTLSClient(alice, REMOTE_ADDR="10.1.2.3", HTTP_X_PROXY_AUTH=OLDER_SECRET)
+        client = NginxClient(alice, REMOTE_ADDR="10.1.2.3", HTTP_X_PROXY_AUTH=OLDER_SECRET)
         assert client.get("/seen").json()["user"] is None
 
     @pytest.mark.parametrize("verify", ["NONE", ""])
     def test_trusted_proxy_that_saw_no_certificate_claims_nothing(self, verify: str) -> None:
         with recorded() as events:
-            seen = MutualTLSClient(HTTP_X_SSL_CLIENT_VERIFY=verify).get("/seen").json()
+            seen = NginxClient(HTTP_X_SSL_CLIENT_VERIFY=verify).get("/seen").json()
         assert (seen["thumbprint"], seen["user"], events) == (None, None, [])
 
     def test_trusted_proxy_may_send_no_header_at_all(self) -> None:
-        client = MutualTLSClient()
+        client = NginxClient()
         client.defaults = {"REMOTE_ADDR": ""}
         assert client.get("/seen").json()["thumbprint"] is None
 
@@ -94,13 +96,13 @@ class TestTrustedProxy:
         self, users: dict[str, User], alice: Issued, peer: dict[str, str]
     ) -> None:
         others = dict.fromkeys(IDENTITY_HEADERS[2:], "anything")
-        seen = MutualTLSClient(alice, **(others | peer)).get("/seen").json()
+        seen = NginxClient(alice, **(others | peer)).get("/seen").json()
         assert seen["user"] == "alice"
         assert not set(seen["meta"]) & {*IDENTITY_HEADERS, "HTTP_X_PROXY_AUTH"}
 
     def test_trusted_proxy_reports_what_it_should_have_removed(self, users: dict[str, User], alice: Issued) -> None:
         with recorded() as events:
-            MutualTLSClient(alice, HTTP_CLIENT_CERT=":AAAA:").get("/seen")
+            NginxClient(alice, HTTP_CLIENT_CERT=":AAAA:").get("/seen")
         assert events == [HeaderForged(peer="", headers=("HTTP_CLIENT_CERT",))]
 
     @pytest.mark.parametrize(
@@ -135,23 +137,23 @@ class TestTrustedProxy:
         self, users: dict[str, User], alice: Issued, verify: str, with_certificate: bool, code: str
     ) -> None:
         escaped = alice.escaped if with_certificate else ""
-        client = MutualTLSClient(alice, HTTP_X_SSL_CLIENT_VERIFY=verify, HTTP_X_SSL_CLIENT_CERT=escaped)
+        client = NginxClient(alice, HTTP_X_SSL_CLIENT_VERIFY=verify, HTTP_X_SSL_CLIENT_CERT=escaped)
         with recorded() as events:
             answer = client.get("/seen")
         assert refusal_of(answer) == (STATUS[code], code)
         assert [event.code for event in of_kind(events, RequestRefused)] == [code]
 
     def test_trusted_proxy_is_refused_with_a_doubled_certificate(self, users: dict[str, User], alice: Issued) -> None:
-        client = MutualTLSClient(alice, HTTP_X_SSL_CLIENT_CERT=f"{alice.escaped},{alice.escaped}")
+        client = NginxClient(alice, HTTP_X_SSL_CLIENT_CERT=f"{alice.escaped},{alice.escaped}")
         assert refusal_of(client.get("/seen")) == (400, "certificate-malformed")
 
     @pytest.mark.parametrize("value", [" ", "%", "%00", "\0", "\xff\xfe", "(null)", "-", "::", "0", "," * 100])
     def test_trusted_proxy_is_refused_with_an_unreadable_certificate(self, users: dict[str, User], value: str) -> None:
-        client = MutualTLSClient(HTTP_X_SSL_CLIENT_VERIFY="SUCCESS", HTTP_X_SSL_CLIENT_CERT=value)
+        client = NginxClient(HTTP_X_SSL_CLIENT_VERIFY="SUCCESS", HTTP_X_SSL_CLIENT_CERT=value)
         assert refusal_of(client.get("/seen")) == (400, "certificate-malformed")
 
     def test_trusted_proxy_is_refused_with_a_huge_certificate(self, users: dict[str, User], alice: Issued) -> None:
-        client = MutualTLSClient(alice, HTTP_X_SSL_CLIENT_CERT=alice.escaped + "%0A" * 8_000)
+        client = NginxClient(alice, HTTP_X_SSL_CLIENT_CERT=alice.escaped + "%0A" * 8_000)
         assert refusal_of(client.get("/seen")) == (431, "certificate-too-large")
 
 
@@ -181,7 +183,7 @@ class TestStranger:
         self, users: dict[str, User], alice: Issued, peer: dict[str, str]
     ) -> None:
         with recorded() as events:
-            seen = MutualTLSClient(alice, **peer).get("/seen").json()
+            seen = NginxClient(alice, **peer).get("/seen").json()
         assert (seen["thumbprint"], seen["user"]) == (None, None)
         assert not set(seen["meta"]) & {*IDENTITY_HEADERS, "HTTP_X_PROXY_AUTH"}
         names = ("HTTP_X_SSL_CLIENT_CERT", "HTTP_X_SSL_CLIENT_VERIFY")
@@ -193,18 +195,18 @@ class TestStranger:
     ) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "TRUSTED_PROXIES": ["10.0.0.0/8"]}
         with recorded() as events:
-            seen = MutualTLSClient(alice, **secret).get("/seen").json()
+            seen = NginxClient(alice, **secret).get("/seen").json()
         assert seen["user"] is None
         assert [event.peer for event in of_kind(events, HeaderForged)] == [""]
 
     def test_stranger_is_everybody_by_default(self, users: dict[str, User], alice: Issued, settings: Any) -> None:
         settings.SECURECORE = {}
         for peer in ({"REMOTE_ADDR": ""}, {"REMOTE_ADDR": "127.0.0.1"}, TCP):
-            assert MutualTLSClient(alice, **peer).get("/seen").json()["user"] is None
+            assert NginxClient(alice, **peer).get("/seen").json()["user"] is None
 
     @pytest.mark.parametrize("name", IDENTITY_HEADERS)
     def test_stranger_cannot_bring_any_identity_header_to_a_view(self, name: str) -> None:
-        client = MutualTLSClient(REMOTE_ADDR="203.0.113.9", **{name: "SUCCESS"})
+        client = NginxClient(REMOTE_ADDR="203.0.113.9", **{name: "SUCCESS"})
         with recorded() as events:
             seen = client.get("/seen").json()
         assert name not in seen["meta"]
@@ -213,16 +215,16 @@ class TestStranger:
     @pytest.mark.parametrize("name", ["X_SSL_CLIENT_VERIFY", "SSL_CLIENT_VERIFY", "x-ssl-client-verify"])
     def test_stranger_cannot_say_it_in_another_spelling(self, users: dict[str, User], alice: Issued, name: str) -> None:
         """Servers make META keys HTTP_* of every header. Another key in META was never a header of the request."""
-        client = MutualTLSClient(alice, HTTP_X_SSL_CLIENT_VERIFY="", **{name: "SUCCESS"})
+        client = NginxClient(alice, HTTP_X_SSL_CLIENT_VERIFY="", **{name: "SUCCESS"})
         assert refusal_of(client.get("/seen")) == (403, "certificate-not-verified")
 
     def test_stranger_that_claims_nothing_is_nobody(self) -> None:
         with recorded() as events:
-            assert MutualTLSClient(REMOTE_ADDR="203.0.113.9").get("/seen").json()["thumbprint"] is None
+            assert NginxClient(REMOTE_ADDR="203.0.113.9").get("/seen").json()["thumbprint"] is None
         assert events == []
 
     def test_stranger_is_not_parsed(self, alice: Issued) -> None:
-        client = MutualTLSClient(alice, REMOTE_ADDR="203.0.113.9", HTTP_X_SSL_CLIENT_CERT="%00" * 10_000)
+        client = NginxClient(alice, REMOTE_ADDR="203.0.113.9", HTTP_X_SSL_CLIENT_CERT="%00" * 10_000)
         assert client.get("/seen").status_code == 200
 
 
@@ -234,7 +236,7 @@ class TestHeadersReadBefore:
         self, users: dict[str, User], alice: Issued, settings: Any, peer: dict[str, str]
     ) -> None:
         settings.MIDDLEWARE = ["tests.identity.test_proxy.reads_headers", *settings.MIDDLEWARE]
-        seen = MutualTLSClient(alice, **peer).get("/seen").json()
+        seen = NginxClient(alice, **peer).get("/seen").json()
         names = {name.lower() for name in seen["headers"]}
         assert not names & {"x-ssl-client-cert", "x-ssl-client-verify", "x-proxy-auth"}
 
@@ -252,33 +254,37 @@ def reads_headers(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
 class TestCertificate:
     def test_certificate_that_has_expired_is_refused(self, ca: Authority) -> None:
         expired = ca.issue("alice", not_before=ca.now - 2 * DAY, not_after=ca.now - DAY)
-        assert refusal_of(MutualTLSClient(expired).get("/seen")) == (403, "certificate-expired")
+        assert refusal_of(NginxClient(expired).get("/seen")) == (403, "certificate-expired")
 
     def test_certificate_that_is_not_valid_yet_is_refused(self, ca: Authority) -> None:
         early = ca.issue("alice", not_before=ca.now + DAY / 2, not_after=ca.now + DAY)
-        assert refusal_of(MutualTLSClient(early).get("/seen")) == (403, "certificate-expired")
+        assert refusal_of(NginxClient(early).get("/seen")) == (403, "certificate-expired")
 
     def test_certificate_that_expires_is_refused_though_it_was_cached(
         self, users: dict[str, User], alice: Issued, monkeypatch: pytest.MonkeyPatch, now: dt.datetime
     ) -> None:
-        client = MutualTLSClient(alice)
+        client = NginxClient(alice)
         assert client.get("/seen").status_code == 200
         monkeypatch.setattr("securecore.clock.now", lambda: now + 2 * DAY)
         assert refusal_of(client.get("/seen")) == (403, "certificate-expired")
 
     @pytest.mark.parametrize("enrolled_before", [True, False])
     def test_certificate_that_was_revoked_is_refused(
-        self, ca: Authority, users: dict[str, User], certificate_for: Callable[[str], Issued], enrolled_before: bool
+        self,
+        ca: Authority,
+        users: dict[str, User],
+        certificate_for: Callable[[str], Issued],
+        enrolled_before: bool,
     ) -> None:
         issued = certificate_for("alice") if enrolled_before else ca.issue("never seen")
-        client = MutualTLSClient(issued)
+        client = NginxClient(issued)
         assert client.get("/seen").status_code == 200
         revoke_certificate(thumbprint=parse_pem(issued.pem).thumbprint)
         for url in ("/seen", "/protected", "/auth/sessions"):
             assert refusal_of(client.get(url)) == (403, "certificate-revoked")
 
     def test_certificate_that_is_not_enrolled_is_seen_but_is_nobody(self, ca: Authority) -> None:
-        client = MutualTLSClient(ca.issue("alice"))
+        client = NginxClient(ca.issue("alice"))
         seen = client.get("/seen").json()
         assert seen["thumbprint"]
         assert seen["user"] is None
@@ -286,7 +292,7 @@ class TestCertificate:
 
     def test_certificate_of_a_deactivated_user_is_nobody(self, users: dict[str, User], alice: Issued) -> None:
         User.objects.filter(username="alice").update(is_active=False)
-        client = MutualTLSClient(alice)
+        client = NginxClient(alice)
         assert client.get("/seen").json()["user"] is None
         assert refusal_of(client.get("/protected")) == (403, "certificate-unknown")
         assert refusal_of(client.post("/auth/login")) == (403, "certificate-unknown")

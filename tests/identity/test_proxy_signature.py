@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from securecore import clock
 from securecore.events import HeaderForged, RequestRefused
 from securecore.identity import parse_pem
+from securecore.testing import Authority, FakeClock, Issued
 from securecore_client.wire.content_digest import content_digest
 from securecore_client.wire.message_signatures import Covered, Request, sign, signature_base
 from tests.events.recorder import of_kind, recorded
@@ -23,7 +24,7 @@ from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
 from tests.replay.rfc9421 import ECC_P256
 from tests.replay.signing import ABSENT, BODY, ED25519, P256, RSA, public_pem, signed
 from tests.support import vectors
-from tests.support.authority import Authority, Issued, MutualTLSClient
+from tests.support.nginx import NginxClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
@@ -76,7 +77,7 @@ def joined(first: Fields, second: Fields) -> Fields:
 
 
 def get(fields: Fields, path: str = "/seen", *, method: str = "get", peer: str = "", **more: Any) -> Any:
-    client = MutualTLSClient()
+    client = NginxClient()
     client.defaults = {"REMOTE_ADDR": peer}
     return getattr(client, method)(path, headers=fields, **more)
 
@@ -90,14 +91,14 @@ def reason_of(fields: Fields, **how: Any) -> str:
 
 
 class TestAppendixB3:
-    def test_appendix_b3_is_verified(self, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_appendix_b3_is_verified(self, settings: Any, fake_clock: FakeClock) -> None:
         """The example's certificate expired three months before. A refusal for its date proves that the signature was
         accepted.
         """
         key = {"keyid": "test-key-ecc-p256", "public_key": public_pem(Key(ECC_P256))}
         settings.SECURECORE = {**settings.SECURECORE, "PROXY_SIGNATURE_KEYS": [key]}
         settings.ALLOWED_HOSTS = ["service.internal.example"]
-        monkeypatch.setattr(clock, "now", lambda: dt.datetime.fromtimestamp(1618884474, dt.UTC))
+        fake_clock.now = dt.datetime.fromtimestamp(1618884474, dt.UTC)
         value = "xVMHVpawaAC/0SbHrKRs9i8I3eOs5RtTMGCWXm/9nvZzoHsIg6Mce9315T6xoklyy0yzhD9ah4JHRwMLOgmizw=="
         fields = {
             "host": "service.internal.example",

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from securecore import caller, identity
 from securecore.errors import CertificateRevoked, Misuse
 from securecore.identity import Certificate, ClientCertificate, enroll, parse_pem
-from tests.support.authority import Authority, Issued
+from securecore.testing import Authority, Issued
 
 SECOND = dt.timedelta(seconds=1)
 

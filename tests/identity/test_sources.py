@@ -13,8 +13,8 @@ import pytest
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge, Refused
 from securecore.http.edge.sources import SOURCES
 from securecore.identity import ClientCertificate, parse_pem
+from securecore.testing import Authority, Issued
 from tests.support import vectors
-from tests.support.authority import Authority, Issued
 
 #: For each source: the header of the certificate, and the headers that must accompany it.
 CERTIFICATE = {

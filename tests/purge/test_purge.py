@@ -169,6 +169,11 @@ class TestCommand:
         assert self.run() == {table: 1200 if table == NONCES else 0 for table in tables}
         assert not SeenNonce.objects.exists()
 
+    def test_command_has_its_numbers_in_one_column(self) -> None:
+        out = io.StringIO()
+        call_command("securecore_purge", stdout=out)
+        assert len({line.index(" 0 deleted") for line in out.getvalue().splitlines()}) == 1
+
     def test_command_deletes_nothing_in_a_dry_run(self) -> None:
         nonces(5, clock.now() - HOUR)
         assert self.run("--dry-run")[NONCES] == 5

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from securecore import clock, grants
+from securecore.testing import MutualTLSClient
 from tests.races.waiting_urls import MAKE
-from tests.support.authority import MutualTLSClient
 from tests.support.views import effects
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.races.waiting_urls")]

@@ -9,8 +9,8 @@ import pytest
 
 from securecore.events import CertificatePending
 from securecore.identity import Certificate, parse_pem, present
+from securecore.testing import Authority, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Authority, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.identity.urls")]
 

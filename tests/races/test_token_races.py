@@ -17,9 +17,9 @@ from securecore.errors import InvalidToken
 from securecore.identity import enroll, match_of, parse_pem
 from securecore.models import RefreshToken, SigningKey
 from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
+from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import one_time, refresh
 from securecore.tokens.refresh import NotRedeemed, Redeemed
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import CERTIFICATE_GRANT, ask, given, prove
 
 pytestmark = pytest.mark.django_db(transaction=True)

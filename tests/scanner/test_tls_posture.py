@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from demo_project import pki
+from securecore.testing import Authority
 from tests.scanner.conftest import Scanned, scanned
-from tests.support.authority import Authority
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -16,9 +16,9 @@ from securecore.identity import Certificate, enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
 from securecore.sessions.models import GRACE
+from securecore.testing import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_store import PLANTED
-from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
@@ -63,6 +63,12 @@ class TestLogin:
         assert cookie["secure"]
         assert cookie["httponly"]
         assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")
+
+    def test_login_sets_a_cookie_that_goes_with_its_session(self, mtls_client: Clients, settings: Any) -> None:
+        """Django's SESSION_COOKIE_AGE is two weeks by default, and a session ends after a day."""
+        assert mtls_client("alice").post("/auth/login").cookies[COOKIE]["max-age"] == 86_400
+        settings.SESSION_COOKIE_AGE = 600
+        assert mtls_client("alice").post("/auth/login").cookies[COOKIE]["max-age"] == 600
 
     def test_login_is_not_cached(self, mtls_client: Clients) -> None:
         answer = mtls_client("alice").post("/auth/login")

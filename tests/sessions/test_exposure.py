@@ -15,9 +15,9 @@ from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from securecore.events import SessionIdExposed
 from securecore.http.sessions.exposure import WatchedBody
+from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_endpoints import COOKIE, log_in
-from tests.support.authority import MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sessions.urls")]
 

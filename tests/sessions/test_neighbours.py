@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import include, path
 
 from securecore.sessions import Session
+from securecore.testing import MutualTLSClient
 from tests.sessions.test_endpoints import COOKIE, log_in, put, user_of
-from tests.support.authority import MutualTLSClient
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),

@@ -16,9 +16,9 @@ from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
 from securecore.sessions import Session
+from securecore.testing import Authority, Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.sessions.test_endpoints import COOKIE, log_in, put, user_of
-from tests.support.authority import Authority, Issued, MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sessions.urls")]
 

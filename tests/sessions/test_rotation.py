@@ -15,8 +15,8 @@ from securecore.grants import Grant, grant, principal_of
 from securecore.revocation import revoke_grant
 from securecore.sessions import Session, SessionStore
 from securecore.sessions.models import GRACE
+from securecore.testing import MutualTLSClient
 from tests.sessions.test_endpoints import COOKIE, log_in, put, user_of
-from tests.support.authority import MutualTLSClient
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sessions.urls")]
 

@@ -58,6 +58,12 @@ def test_every_check_has_an_id_of_its_own() -> None:
     assert not repeated(ids)
 
 
+def test_the_manual_has_every_check() -> None:
+    ids = [found for path in files(".py", under="securecore/checks") for found in CHECK_ID.findall(path.read_text())]
+    page = (ROOT / "docs" / "checks.md").read_text()
+    assert sorted(re.findall(r"^\| ([EWI]\d{3}) \|", page, re.M)) == sorted(["E001", *ids])
+
+
 def rows_of(page: str) -> list[list[str]]:
     """Return the cells of each row with one name in backticks first, in the tables of a page of the manual."""
     lines = (ROOT / "docs" / page).read_text().splitlines()

@@ -44,7 +44,7 @@ def error_of(answer: Any) -> tuple[int, str]:
     """Return status and error of RFC 6749 section 5.2, and assert that the response is well formed."""
     assert answer["Cache-Control"] == "no-store"
     assert answer["Content-Type"] == "application/json"
-    assert list(answer.json()) == ["error"]
+    assert set(answer.json()) <= {"error", "error_description"}
     return answer.status_code, answer.json()["error"]
 
 

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 
 from securecore import clock
 from securecore.identity import parse_pem
+from securecore.testing import Issued, MutualTLSClient
 from securecore.tokens import Client
-from tests.support.authority import Issued, MutualTLSClient
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django.test import Client
 from securecore import tokens
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate, revoke_token
+from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import AccessToken, RevokedToken
-from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.forge import claims, header, sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]

@@ -15,8 +15,8 @@ from securecore.errors import Misuse
 from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
+from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import RefreshFamily, refresh
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import error_of, given, post, prove, said, works
 from tests.tokens.calls import refresh as refreshed
 from tests.tokens.forge import ABSENT, claims, header, sign

@@ -13,8 +13,8 @@ from django.db import connection
 from securecore import clock, tokens
 from securecore.grants import Grant, grant, principal_of, principals, triggers
 from securecore.identity import enroll, parse_pem
+from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import Client, RefreshFamily, clients
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import ask, error_of, given, post, prove, refresh, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.caller.urls")]

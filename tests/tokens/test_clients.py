@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 
 from securecore import clock, tokens
 from securecore.identity import ClientCertificate, enroll, parse_pem
+from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import Client, clients
-from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.calls import ask, error_of, given, refresh, said
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]

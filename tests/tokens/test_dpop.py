@@ -16,9 +16,9 @@ from securecore.digests import jwk_thumbprint
 from securecore.events import RequestRefused
 from securecore.models import SeenNonce
 from securecore.replay import server_nonce
+from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 from tests.replay.proofs import ABSENT, ACCEPTED, ED25519, ES256, ES384, Signer
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import ask, error_of, get, given, prove, said, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]

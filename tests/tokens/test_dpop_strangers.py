@@ -12,9 +12,9 @@ from django.db import connection
 from securecore.models import SeenNonce
 from securecore.replay import dpop, proof_key
 from securecore.revocation import revoke_token, revoke_user_tokens
+from securecore.testing import MutualTLSClient
 from securecore.tokens import verify
 from tests.replay.proofs import ED25519, ES256
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import CERTIFICATE_GRANT, ask, error_of, get, given, prove
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.http.hostile_urls")]

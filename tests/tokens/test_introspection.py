@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from securecore import clock
 from securecore.grants import triggers
 from securecore.revocation import revoke_certificate, revoke_family, revoke_user_tokens
+from securecore.testing import MutualTLSClient
 from securecore.tokens import Client, RefreshFamily, RefreshToken
 from tests.replay.proofs import ES256
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import CERTIFICATE_GRANT, error_of, given, post, prove, said
 from tests.tokens.forge import claims, header, sign
 

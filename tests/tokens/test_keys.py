@@ -22,9 +22,9 @@ from securecore import clock, encryption, tokens
 from securecore.errors import InvalidToken, Misuse
 from securecore.events import KeyRetired
 from securecore.revocation import retire_key
+from securecore.testing import MutualTLSClient
 from securecore.tokens import SigningKey, keys
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import get, given, post, works
 from tests.tokens.forge import claims, segment
 

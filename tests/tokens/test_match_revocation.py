@@ -15,8 +15,9 @@ from securecore.identity import Match, enroll, enroll_match, match_of, parse_pem
 from securecore.models import Certificate, CertificateIdentifier, RefreshFamily, Session
 from securecore.purge import purge
 from securecore.revocation import end_sessions, revoke_certificate
+from securecore.testing import Authority, Issued, MutualTLSClient
+from securecore.testing.authority import DAY
 from securecore.tokens import refresh
-from tests.support.authority import DAY, Authority, Issued, MutualTLSClient
 from tests.tokens.calls import error_of, given, post, prove, works
 from tests.tokens.calls import refresh as refreshed
 

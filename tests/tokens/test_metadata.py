@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from securecore.replay import DPOP_ALGORITHMS
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.tokens.calls import error_of, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]

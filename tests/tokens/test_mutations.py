@@ -22,7 +22,7 @@ from django.db import close_old_connections, connection
 from securecore import tokens
 from securecore.errors import InvalidDPoPProof, InvalidToken
 from securecore.replay import verify_proof
-from tests.support.authority import MutualTLSClient
+from securecore.testing import MutualTLSClient
 from tests.tokens.calls import ask, get, given, prove
 from tests.tokens.forge import ABSENT, claims, header, sign
 

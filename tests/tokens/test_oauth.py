@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from securecore.events import RequestRefused
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate
+from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import RefreshFamily, RefreshToken
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import Authority, Issued, MutualTLSClient
 from tests.tokens.calls import FORM, ask, error_of, given, post, said, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]
@@ -175,6 +175,21 @@ class TestError:
     @pytest.mark.parametrize("path", ENDPOINTS)
     def test_error_of_what_is_no_form(self, client: MutualTLSClient, path: str, body: str, content_type: str) -> None:
         assert error_of(post(client, body, path, content_type)) == (400, "invalid_request")
+
+    @pytest.mark.parametrize(
+        ("body", "content_type", "described"),
+        [
+            (json.dumps({"grant_type": "client_credentials"}), "application/json", "application/x-www-form-urlencoded"),
+            ("client_id=alice", FORM, "grant_type"),
+            ("grant_type=password", FORM, "client_credentials"),
+            ("grant_type=client_credentials&scope=a&scope=b", FORM, "scope"),
+            ("grant_type=client_credentials&client_secret=x", FORM, "certificate"),
+        ],
+    )
+    def test_error_tells_the_developer_of_a_client_the_way_out(
+        self, client: MutualTLSClient, body: str, content_type: str, described: str
+    ) -> None:
+        assert described in post(client, body, content_type=content_type).json()["error_description"]
 
     @pytest.mark.parametrize("encoding", ["hex", "utf-16", "undefined"])
     def test_error_is_never_a_500_for_an_encoding(self, client: MutualTLSClient, encoding: str) -> None:

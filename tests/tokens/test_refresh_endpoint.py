@@ -17,10 +17,10 @@ from securecore.events import RefreshTokenRefused, RefreshTokenReused
 from securecore.identity import enroll, parse_pem
 from securecore.purge import purge
 from securecore.revocation import revoke_certificate
+from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import Client, RefreshFamily, RefreshToken
 from tests.events.recorder import of_kind, recorded
 from tests.replay.proofs import ED25519, ES256
-from tests.support.authority import Authority, MutualTLSClient
 from tests.tokens.calls import error_of, given, prove, refresh, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]

@@ -23,9 +23,9 @@ from securecore.revocation import (
     revoke_tokens_before,
     revoke_user_tokens,
 )
+from securecore.testing import MutualTLSClient
 from securecore.tokens import Client, RefreshFamily, TokenEpoch
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import ask, error_of, get, given, prove, refresh, said, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.tokens.urls")]

@@ -12,9 +12,9 @@ from django.db import OperationalError, connection, connections, transaction
 
 from securecore import tokens
 from securecore.events import FamilyRevoked, TokenRevoked
+from securecore.testing import MutualTLSClient
 from securecore.tokens import RefreshFamily, RevokedToken
 from tests.events.recorder import of_kind, recorded
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import error_of, given, post, refresh, said, works
 from tests.tokens.forge import ABSENT, claims, header, sign
 

@@ -18,8 +18,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 from securecore import clock, tokens
 from securecore.errors import InvalidToken
 from securecore.revocation import revoke_client_tokens, revoke_token, revoke_tokens_before, revoke_user_tokens
+from securecore.testing import MutualTLSClient
 from securecore.tokens import simplejwt
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import get, given, works
 from tests.tokens.forge import segment
 

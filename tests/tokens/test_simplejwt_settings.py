@@ -19,8 +19,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from securecore import clock
 from securecore.checks.tokens import e303_simplejwt
 from securecore.revocation import revoke_user_tokens
+from securecore.testing import MutualTLSClient
 from securecore.tokens import simplejwt_settings
-from tests.support.authority import MutualTLSClient
 from tests.tokens.calls import get
 from tests.tokens.test_simplejwt import KEY, resigned
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from demo_project.children import Children
-from tests.support.authority import Authority
+from securecore.testing import Authority
 from tests.support.postgres import Server, server
 from tests.support.tree import ROOT
 from tools.chaos.client import NoAnswer, send

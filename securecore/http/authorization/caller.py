@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from securecore import digests, identity
 from securecore.caller import Caller
 from securecore.caller.credential_table import Choice
-from securecore.errors import AuthenticationRequired
+from securecore.errors import AuthenticationRequired, Misuse
 from securecore.grants import principal_of, principals
 from securecore.http.authorization.credentials import accepted_token, choose, own_token
 from securecore.http.authorization.header import authorization_of
@@ -25,6 +25,7 @@ from securecore.http.request import (
     certificate_of,
     credentials_of,
     django_request,
+    identified,
     state_of,
 )
 from securecore.identity import ClientCertificate
@@ -121,9 +122,13 @@ def _user(request: AnyRequest, of_django: SecureRequest) -> User | None:
     In a plain Django view the user comes from the session, or else from the certificate. In a REST framework view the
     view's authentication classes decide.
     """
-    user: Any = request.user
+    user: Any = getattr(request, "user", None)
+    if user is None and not isinstance(request, Request):
+        raise Misuse(
+            "The request has no user: put 'securecore.http.middleware.AuthenticationMiddleware' into MIDDLEWARE."
+        )
     if not isinstance(request, Request):
-        user = user if user.is_authenticated else of_django.certificate_user
+        user = user if user.is_authenticated else identified(of_django).certificate_user
     elif user is not None and user.is_authenticated:
         choice_of(request)  # for its refusals
     return user if user is not None and user.is_authenticated else None

@@ -13,10 +13,12 @@ Note [Late work]
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any
 
-from django.db import transaction
+from django.db import InternalError, transaction
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -50,6 +52,34 @@ def completed(
     if hasattr(response, "render"):
         response.render()
     return response
+
+
+#: PostgreSQL: in_failed_sql_transaction.
+_FAILED_TRANSACTION = "25P02"
+
+
+@contextmanager
+def naming_transaction_mistakes(user: str) -> Iterator[None]:
+    """Turn two errors of a view, which runs in the transaction of ``user``, into ``Misuse`` with the remedy.
+
+    Without the transaction of ``user`` the same code works. Each retry of the request would be a 500 again.
+    """
+    try:
+        yield
+    except (transaction.TransactionManagementError, InternalError) as error:
+        if isinstance(error, InternalError) and getattr(error.__cause__, "sqlstate", None) != _FAILED_TRANSACTION:
+            raise
+        raise Misuse(
+            f"The view goes on after a database error, in the transaction of {user}. Write with transaction.atomic(): "
+            f"around the statement that may fail, inside the try."
+        ) from error
+    except RuntimeError as error:
+        if not str(error).startswith("A durable atomic block"):
+            raise
+        raise Misuse(
+            f"An atomic(durable=True) block cannot commit inside the transaction of {user}. Write atomic(): the block "
+            f"is durable when {user} has committed. For two commits use @idempotent(lease=30)."
+        ) from error
 
 
 def is_error(response: HttpResponseBase) -> bool:

@@ -35,7 +35,7 @@ from securecore.http.authorization.action_names import (
 )
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.caller import caller_of
-from securecore.http.authorization.effects import completed, is_replay, roll_back_error
+from securecore.http.authorization.effects import completed, is_replay, naming_transaction_mistakes, roll_back_error
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.recorded_checks import note_permission
 from securecore.http.request import django_request
@@ -129,7 +129,8 @@ class GrantedView:
                 self._require_on_all(view.request)
             except PermissionDenied as refusal:
                 error = refusal
-        return super().handle_exception(error)  # type: ignore[misc]
+        with naming_transaction_mistakes("GrantedView"):
+            return super().handle_exception(error)  # type: ignore[misc]
 
     def decide(self, request: Request, permission: str, obj: Model | None = None) -> None:
         """Raise ``PermissionDenied`` (403) unless the caller holds ``permission`` until the transaction ends."""

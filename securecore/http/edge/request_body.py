@@ -7,6 +7,7 @@ still read, parse and limit the body, but read it from memory or from a temporar
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import weakref
 from typing import IO, Any
@@ -49,6 +50,29 @@ def receive_body(request: SecureRequest) -> None:
     else:
         watched._stream = received
     state.body_is_received = True
+
+
+def body_digest(request: SecureRequest) -> bytes:
+    """Return the SHA-256 of the body, after receiving it. The view can still read the body.
+
+    ``request.body`` refuses more than ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes, which is no limit for an uploaded file. So
+    a longer body is read from the temporary file. Raises ``BodyIncomplete`` (400), and ``RawPostDataException`` if a
+    parser has read the body before.
+    """
+    state = state_of(request)
+    if state.body_digest is None:
+        receive_body(request)
+        largest: Any = django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # None is no limit
+        of_django: Any = request  # the attributes behind Django's ``body``
+        is_short = largest is None or _length(request) <= largest
+        if is_short or hasattr(of_django, "_body") or of_django._read_started:
+            state.body_digest = hashlib.sha256(request.body).digest()
+        else:
+            watched = state.watched_body
+            received = of_django._stream if watched is None else watched._stream
+            state.body_digest = hashlib.file_digest(received, "sha256").digest()
+            received.seek(0)
+    return state.body_digest
 
 
 def _length(request: SecureRequest) -> int:

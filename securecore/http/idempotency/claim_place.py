@@ -30,9 +30,10 @@ from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
 
 from securecore.errors import IdempotencyNotSupported
+from securecore.http.edge.request_body import body_digest
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
-from securecore.http.request import AnyRequest, View
+from securecore.http.request import AnyRequest, View, django_request
 from securecore.http.view_arguments import rest_view
 
 #: The attribute that ``@idempotent`` sets on the function that it returns. ``functools.wraps`` copies attributes, so
@@ -101,8 +102,7 @@ def claim_in_handlers(cls: type[DjangoView], policy_for: Callable[[AnyRequest], 
 def _claim_around_handler(instance: DjangoView, request: AnyRequest, policy: Policy) -> None:
     """Wrap the handler that ``instance`` has for ``request``. ``dispatch`` calls the wrapper after all checks."""
     if isinstance(policy.fingerprint, tuple) and "body" in policy.fingerprint:
-        # Django keeps the body after this first read, so a permission may parse it before the fingerprint needs it.
-        request.body  # noqa: B018
+        body_digest(django_request(request))  # a permission may parse the body before the fingerprint needs it
     name = str(request.method).lower()
     if name not in getattr(instance, "http_method_names", [name]):
         return  # a method such as CHECK_PERMISSIONS names no handler, and dispatch() responds with 405

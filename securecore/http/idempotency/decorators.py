@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import functools
 from asyncio import iscoroutinefunction
 from collections.abc import Callable
@@ -45,6 +47,11 @@ def idempotent(view: Decorated | None = None, **policy: Any) -> Decorated | Call
     undo effects outside the database: run such effects in ``transaction.on_commit``, or see ``lease``.
     ``request.idempotency`` is the ``Claim``.
     """
+    names = [field.name for field in dataclasses.fields(Policy)]
+    if unknown := [name for name in policy if name not in names]:
+        nearest = difflib.get_close_matches(unknown[0], names, n=1, cutoff=0.4)
+        meant = f" Do you mean {nearest[0]}=?" if nearest else ""
+        raise Misuse(f"@idempotent() has no argument {unknown[0]}.{meant} It takes {', '.join(names)}.")
     chosen = Policy(**policy)
     if view is None:
         return lambda view: _decorated(view, chosen)

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from securecore import clock, database, idempotency
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress, Misuse
-from securecore.http.authorization.effects import is_error
+from securecore.http.authorization.effects import is_error, naming_transaction_mistakes
 from securecore.http.edge.request_body import receive_body
 from securecore.http.idempotency.keyed_request import KeyedRequest
 from securecore.http.idempotency.policy import Policy
@@ -150,7 +150,8 @@ def _claim(keyed: KeyedRequest) -> Claim | StoredResponse:
 
 def _store_or_roll_back(keyed: KeyedRequest, claim: Claim, response: HttpResponse) -> HttpResponse:
     if keyed.policy.stores(response.status_code):
-        idempotency.store(claim, keyed.storable(response), max_body=keyed.policy.max_body)
+        with naming_transaction_mistakes("@idempotent"):
+            idempotency.store(claim, keyed.storable(response), max_body=keyed.policy.max_body)
     else:
         transaction.set_rollback(True, using=settings.DATABASE)
     return response

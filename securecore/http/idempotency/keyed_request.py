@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from securecore import database
 from securecore.conf import settings
 from securecore.errors import Refused
-from securecore.http.authorization.effects import completed
+from securecore.http.authorization.effects import completed, naming_transaction_mistakes
 from securecore.http.idempotency.policy import Policy
 from securecore.http.idempotency.recorded_checks import HEADER, RecordedChecks
 from securecore.http.idempotency.repeated_checks import repeat_checks
@@ -27,9 +27,11 @@ from securecore.idempotency import Claim, StoredResponse
 
 #: Headers that describe one HTTP exchange and not the result. Django keeps cookies outside the headers, so cookies are
 #: never stored.
-_NOT_STORED = {"set-cookie", "date", "authorization", "www-authenticate", "dpop-nonce", "connection", "retry-after"}
+_NOT_STORED = {"set-cookie", "date", "authorization", "www-authenticate", "dpop-nonce", "connection"}
+#: The name under which a reason phrase of the view is stored among the headers. This header is never sent.
+_REASON = "Securecore-Reason-Phrase"
 #: Headers of securecore: a view that relays the response of another service may have copied them from there.
-_NOT_STORED |= {HEADER.lower(), "idempotency-replayed"}
+_NOT_STORED |= {HEADER.lower(), _REASON.lower(), "idempotency-replayed"}
 _NOT_STORED |= {"authentication-info", "content-length", "keep-alive", "server", "transfer-encoding"}
 
 
@@ -46,8 +48,12 @@ class KeyedRequest:
     recorded: RecordedChecks
 
     def run(self) -> HttpResponse:
-        """Call the handler and return its rendered response. Raises ``Misuse`` for a streaming response."""
-        return self._completed(self.call())
+        """Call the handler and return its rendered response.
+
+        Raises ``Misuse`` for a streaming response, and for the mistakes of ``naming_transaction_mistakes()``.
+        """
+        with naming_transaction_mistakes("@idempotent"):
+            return self._completed(self.call())
 
     def error_response(self, error: Exception) -> HttpResponse:
         """Return the response for an exception of the view, or raise the exception again."""
@@ -69,8 +75,10 @@ class KeyedRequest:
     def replay_of(self, stored: StoredResponse) -> HttpResponse:
         """Repeat the recorded checks, and return the stored response. Raises the refusal of a check that fails."""
         repeat_checks(stored.headers, self.request, self.api_view)
-        headers = {name: value for name, value in stored.headers.items() if name != HEADER}
-        response = HttpResponse(stored.body, status=stored.status, headers=headers)
+        headers = {name: value for name, value in stored.headers.items() if name not in (HEADER, _REASON)}
+        response = HttpResponse(stored.body, status=stored.status, reason=stored.headers.get(_REASON), headers=headers)
+        if not any(name.lower() == "content-type" for name in headers):
+            del response["Content-Type"]  # Django gives each new response a type, which a 204 may not have had
         response["Idempotency-Replayed"] = "true"
         response.securecore_is_replay = True  # type: ignore[attr-defined]
         return response
@@ -79,6 +87,8 @@ class KeyedRequest:
         """Return the part of ``response`` that is stored, with the permission checks that the handler made."""
         headers = {name: value for name, value in response.items() if name.lower() not in _NOT_STORED}
         headers |= self.recorded.headers()
+        if response.reason_phrase != HttpResponse(status=response.status_code).reason_phrase:
+            headers[_REASON] = response.reason_phrase
         return StoredResponse(status=response.status_code, body=response.content, headers=headers)
 
     def _completed(self, response: HttpResponseBase) -> HttpResponse:

@@ -13,7 +13,8 @@ from securecore import digests, idempotency
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
 from securecore.http.authorization.caller import caller_of
-from securecore.http.request import SAFE_METHODS, AnyRequest
+from securecore.http.edge.request_body import body_digest
+from securecore.http.request import SAFE_METHODS, AnyRequest, django_request
 
 #: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")
@@ -96,7 +97,7 @@ def _query(request: AnyRequest) -> list[str]:
 
 def _body(request: AnyRequest) -> list[bytes]:
     try:
-        return [request.body]
+        return [body_digest(django_request(request))]
     except RawPostDataException:
         raise Misuse(
             "A permission or a middleware read the body before the key was claimed. Put @idempotent on the class, "

@@ -35,6 +35,9 @@ _PARAMETERS = ("grant_type", "client_id", "scope", "refresh_token", "token", "to
 _OTHER_AUTHENTICATION = ("client_secret", "client_assertion", "client_assertion_type")
 
 
+_FORM = "The body must be a form: Content-Type: application/x-www-form-urlencoded."
+
+
 class FormParser(BaseParser):
     """Parse a form in UTF-8 (RFC 6749 appendix B), and ignore ``charset``: some Python codecs do not decode text."""
 
@@ -55,9 +58,13 @@ class FormParser(BaseParser):
 class OAuthError(Exception):
     """An error of RFC 6749 section 5.2, or of an extension with the same form."""
 
-    def __init__(self, error: str, *, status: int = 400, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, error: str, *, description: str = "", status: int = 400, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(error)
         self.error = error
+        #: For the developer of the client. It tells nothing that the client has not sent.
+        self.description = description
         self.status = status
         self.headers = headers or {}
 
@@ -94,7 +101,8 @@ class OAuthView(APIView):
                 reason=repr(error.__cause__) if error.__cause__ else "",
             )
         )
-        return Response({"error": error.error}, status=error.status, headers=error.headers)
+        body = {"error": error.error} | ({"error_description": error.description} if error.description else {})
+        return Response(body, status=error.status, headers=error.headers)
 
     def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
         response["Cache-Control"] = "no-store"
@@ -111,7 +119,7 @@ class OAuthView(APIView):
         """Return a parameter. Raises ``invalid_request`` if it is missing, empty or repeated (RFC 6749 section 3.2)."""
         value = self.optional_parameter(name)
         if value is None:
-            raise OAuthError("invalid_request")
+            raise OAuthError("invalid_request", description=f"The parameter {name} is missing.")
         return value
 
     def optional_parameter(self, name: str) -> str | None:
@@ -120,7 +128,7 @@ class OAuthView(APIView):
         form = self.request.data if isinstance(self.request.data, QueryDict) else QueryDict()
         values = form.getlist(name)
         if len(values) > 1 or any("\x00" in value for value in values):
-            raise OAuthError("invalid_request")
+            raise OAuthError("invalid_request", description=f"The parameter {name} is repeated or holds NUL.")
         return str(values[0]) if values and values[0] else None
 
     def authenticated_client(self) -> AuthenticatedClient:
@@ -131,7 +139,7 @@ class OAuthView(APIView):
         """
         of_django = django_request(self.request)
         if authorization_of(of_django).scheme == "basic" or any(map(self.optional_parameter, _OTHER_AUTHENTICATION)):
-            raise OAuthError("invalid_request")
+            raise OAuthError("invalid_request", description="The client certificate is the only client authentication.")
         certificate = self.client_certificate()
         presented = clients.PresentedCertificate(
             thumbprint=certificate.thumbprint,
@@ -149,7 +157,8 @@ class OAuthView(APIView):
 def _as_oauth_error(error: Exception) -> Exception:
     # SuspiciousOperation: Django's limits on the size of a form. UnreadablePostError: the client hung up.
     if isinstance(error, (ParseError, UnsupportedMediaType, SuspiciousOperation, UnreadablePostError)):
-        converted = OAuthError("invalid_request")
+        is_other_type = isinstance(error, UnsupportedMediaType)
+        converted = OAuthError("invalid_request", description=_FORM if is_other_type else "")
     elif isinstance(error, InvalidDPoPProof):
         converted = OAuthError("invalid_dpop_proof")
     elif isinstance(error, UseDPoPNonce):

@@ -26,7 +26,7 @@ class TokenView(OAuthView):
     def post(self, request: Request) -> Response:
         grant_type = self.parameter("grant_type")
         if grant_type not in GRANT_TYPES:
-            raise OAuthError("unsupported_grant_type")
+            raise OAuthError("unsupported_grant_type", description=f"grant_type is one of {', '.join(GRANT_TYPES)}.")
         # Authenticate the client before the proof is claimed, so that an unknown client cannot insert rows.
         client = self.authenticated_client()
         certificate = self.client_certificate()

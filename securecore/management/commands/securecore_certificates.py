@@ -11,11 +11,12 @@ from django.core.management.base import CommandError
 from securecore import clock
 from securecore.conf import settings
 from securecore.errors import Misuse, Refused
-from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_pem
+from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_file
 from securecore.identity.models import CertificateQuerySet
 from securecore.management.terminal import TerminalCommand, whole
-from securecore.management.thumbprints import ThumbprintParser, is_thumbprint, thumbprint
+from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import revoke_certificate
+from securecore.thumbprints import thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
@@ -33,7 +34,10 @@ class Command(TerminalCommand):
         enrolling = actions.add_parser("enroll", help="enrol a certificate, its key or one of its names for a user")
         enrolling.add_argument("user", help="the user's name")
         enrolling.add_argument(
-            "certificate", nargs="?", type=thumbprint, help="a PEM file, or the thumbprint of a pending certificate"
+            "certificate",
+            nargs="?",
+            type=thumbprint,
+            help="a file, or the thumbprint of a pending certificate",
         )
         enrolling.add_argument("--self-signed", action="store_true", help="accept it without a trusted authority")
         enrolling.add_argument("--match", choices=MATCHES, help="enrol every certificate with this key or name")
@@ -43,7 +47,12 @@ class Command(TerminalCommand):
         )
 
         revoking = actions.add_parser("revoke", help="refuse a certificate, or those of a match, from now on")
-        revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a PEM file or a thumbprint")
+        revoking.add_argument(
+            "certificates",
+            nargs="+",
+            type=thumbprint,
+            help="a file or a thumbprint",
+        )
 
         expiring = actions.add_parser("expiring", help="list certificates in use that expire soon; exit code 1 if any")
         expiring.add_argument("--days", type=whole(0, 36_500), default=30)
@@ -67,10 +76,10 @@ class Command(TerminalCommand):
             if match is None or not options["value"]:
                 raise CommandError("Name a PEM file, or give --match, --issuer and --value.")
             row = enroll_match(match=Match(match, options["issuer"], options["value"]), user=owner, now=now)
-        elif is_thumbprint(certificate):
-            if not admit(thumbprint=certificate, user=owner, now=now):
+        elif (pending := thumbprint_in(certificate)) is not None:
+            if not admit(thumbprint=pending, user=owner, now=now):
                 raise CommandError("No pending certificate has this thumbprint.")
-            row = _rows().get(pk=certificate)
+            row = _rows().get(pk=pending)
         elif match is not None:
             row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
         else:
@@ -82,7 +91,7 @@ class Command(TerminalCommand):
         self.say(*_line(row))
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
-        for revoked in [name if is_thumbprint(name) else _read(name).thumbprint for name in certificates]:
+        for revoked in [thumbprint_in(name) or _read(name).thumbprint for name in certificates]:
             revoke_certificate(thumbprint=revoked)
             self.say(f"{revoked} is refused from now on.")
 
@@ -108,11 +117,11 @@ def _line(row: Certificate) -> tuple[str, ...]:
 
 def _read(path: str) -> Any:
     try:
-        return parse_pem(Path(path).read_text())
+        return parse_file(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise CommandError(f"{path} cannot be read: {error}") from None
-    except Refused:
-        raise CommandError(f"{path} is not exactly one certificate in PEM.") from None
+    except Refused as refusal:
+        raise CommandError(f"{path} cannot be used: {refusal}") from None
 
 
 def _user(name: str) -> Any:

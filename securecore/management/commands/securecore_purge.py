@@ -36,5 +36,6 @@ class Command(TerminalCommand):
             self.stdout.flush()
 
     def _report(self, rows: dict[str, int], outcome: str) -> None:
+        width = max(map(len, rows), default=0)
         for table, count in rows.items():
-            self.stdout.write(f"{table:32} {count:>12,} {outcome}")
+            self.stdout.write(f"{table:{width}} {count:>12,} {outcome}")

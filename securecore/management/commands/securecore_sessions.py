@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
+from securecore.errors import Misuse
 from securecore.management.terminal import TerminalCommand
 from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import end_sessions
@@ -31,7 +32,10 @@ class Command(TerminalCommand):
         elif certificate is not None:
             if not certificate:
                 raise CommandError("An empty thumbprint names no certificate.")
-            count = end_sessions(thumbprint=certificate, reason=reason)
+            try:
+                count = end_sessions(thumbprint=certificate, reason=reason)
+            except Misuse as error:
+                raise CommandError(str(error)) from None
         else:
             count = end_sessions(everybody=True, reason=reason)
         self.say(f"{count} sessions were ended.")

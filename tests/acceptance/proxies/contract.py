@@ -17,9 +17,9 @@ from urllib.parse import quote
 import pytest
 from cryptography import x509
 
+from securecore.testing import Issued
 from tests.acceptance.proxies.edge import SECRET, Edge, ask, program
 from tests.identity.test_sources import CERTIFICATE, SUCCESS, encoded
-from tests.support.authority import Issued
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,

@@ -1,4 +1,4 @@
-"""The certificate authority of the tests: its certificates, and the headers that nginx builds from them."""
+"""A certificate authority for tests: its certificates, and the headers that nginx builds from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from django.test import Client
+
+from securecore import clock
 
 DAY = dt.timedelta(days=1)
 
@@ -52,7 +53,7 @@ class Issued:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return META for a request that came from nginx over a unix socket."""
+        """Return META of a request that came from nginx over a unix socket."""
         return {
             "REMOTE_ADDR": "",
             "HTTP_X_SSL_CLIENT_VERIFY": "SUCCESS",
@@ -61,10 +62,14 @@ class Issued:
 
 
 class Authority:
-    """An authority that issues certificates: the same one for each name, unless a fresh one is demanded."""
+    """A certificate authority.
+
+    ``certificate_for("alice")`` returns the same certificate at each call, ``issue("alice")`` a new one. ``now`` is the
+    instant around which the certificates are valid, for tests with a fake clock.
+    """
 
     def __init__(self, common_name: str = "Test CA", now: dt.datetime | None = None) -> None:
-        self.now = now or dt.datetime.now(dt.UTC).replace(microsecond=0)
+        self.now = now or clock.now().replace(microsecond=0)
         self.key: CertificateIssuerPrivateKeyTypes = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         self.certificate_for = functools.cache(self.issue)
@@ -109,14 +114,3 @@ class Authority:
 
 def _public(key: CertificateIssuerPrivateKeyTypes) -> Any:
     return key.public_key()
-
-
-class MutualTLSClient(Client):
-    """Django's test client as nginx would forward it: https, from a unix socket, with the certificate's headers."""
-
-    def __init__(self, issued: Issued | None = None, /, **defaults: Any) -> None:
-        nobody = {"REMOTE_ADDR": "", "HTTP_X_SSL_CLIENT_VERIFY": "NONE", "HTTP_X_SSL_CLIENT_CERT": ""}
-        super().__init__(**{**(issued.environ if issued else nobody), **defaults})
-
-    def request(self, **request: Any) -> Any:
-        return super().request(**{**request, "wsgi.url_scheme": "https", "SERVER_PORT": "443"})

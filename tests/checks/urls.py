@@ -1,0 +1,36 @@
+"""Views of a project without the endpoints of securecore, and classes that its settings name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from securecore.http.backends import CertificateBackend
+from securecore.http.decorators import FreshMixin, fresh
+from securecore.http.problems import exception_handler
+
+
+class OwnBackend(CertificateBackend):
+    """A backend of a project. The check judges it by the class that it inherits from."""
+
+
+def own_handler(error: Exception, context: dict[str, Any]) -> Any:
+    return exception_handler(error, context)
+
+
+class Payouts(APIView):
+    @fresh
+    def post(self, request: Request) -> Response:
+        return Response()
+
+
+class Transfers(FreshMixin, APIView):
+    def post(self, request: Request) -> Response:
+        return Response()
+
+
+urlpatterns = [path("payouts", Payouts.as_view()), path("transfers", Transfers.as_view())]

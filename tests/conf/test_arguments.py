@@ -1,0 +1,126 @@
+"""Every public function names the right call for an argument of the wrong kind."""
+
+# mypy finds most of these mistakes, in a project that runs it.
+# mypy: disable-error-code="arg-type"
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, Group, User
+
+from securecore import clock, grants, identity, revocation, tokens
+from securecore.errors import Misuse
+from securecore.grants import principal_of, principals
+from securecore.http.permissions import authorize, late_gate
+from securecore.identity import parse_pem
+from securecore.replay import signature_keys
+from securecore.testing import Authority
+from securecore.tokens import clients, one_time
+
+NOW, NAIVE = clock.now(), dt.datetime(2030, 1, 1)  # noqa: DTZ001  # a naive instant is the mistake
+
+
+def enter(block: AbstractContextManager[Any]) -> None:
+    with block:
+        pass
+
+
+#: Name and call; each call gets a user and a certificate.
+WRONG: dict[str, Callable[..., Any]] = {
+    "deactivate_user(str)": lambda user, certificate: revocation.deactivate_user("alice"),
+    "deactivate_user(int)": lambda user, certificate: revocation.deactivate_user(1),
+    "deactivate_user(anon)": lambda user, certificate: revocation.deactivate_user(AnonymousUser()),
+    "revoke_user_tokens(str)": lambda user, certificate: revocation.revoke_user_tokens("alice"),
+    "end_sessions(user=str)": lambda user, certificate: revocation.end_sessions(user="alice", reason="x"),
+    "end_sessions(thumb=cert)": lambda user, certificate: revocation.end_sessions(thumbprint=certificate, reason="x"),
+    "end_selected_sessions(user)": lambda user, certificate: revocation.end_selected_sessions(user, reason="x"),
+    "remove_from_group(str)": lambda user, certificate: revocation.remove_from_group(user=user, group="people"),
+    "remove_from_group(user str)": lambda user, certificate: revocation.remove_from_group(
+        user="alice", group=Group.objects.create(name="x")
+    ),
+    "revoke_grant(user)": lambda user, certificate: revocation.revoke_grant(principal=user, permission="x.y"),
+    "revoke_grant(perm=None)": lambda user, certificate: revocation.revoke_grant(
+        principal=principal_of(user), permission=None
+    ),
+    "revoke_grant(obj=str)": lambda user, certificate: revocation.revoke_grant(
+        principal=principal_of(user), permission="x.y", obj="acc"
+    ),
+    "revoke_role(user)": lambda user, certificate: revocation.revoke_role(principal=user, role="x"),
+    "revoke_all_grants(user)": lambda user, certificate: revocation.revoke_all_grants(principal=user),
+    "disable_client(client)": lambda user, certificate: revocation.disable_client(user),
+    "revoke_client_tokens(int)": lambda user, certificate: revocation.revoke_client_tokens(3),
+    "revoke_token(jti=1)": lambda user, certificate: revocation.revoke_token(issuer="x", jti=1, expires_at=NOW),
+    "revoke_token(expires int)": lambda user, certificate: revocation.revoke_token(
+        issuer="x", jti="1", expires_at=1700000000
+    ),
+    "revoke_token(expires naive)": lambda user, certificate: revocation.revoke_token(
+        issuer="x", jti="1", expires_at=NAIVE
+    ),
+    "revoke_family(str)": lambda user, certificate: revocation.revoke_family("abc"),
+    "revoke_tokens_before(int)": lambda user, certificate: revocation.revoke_tokens_before(17),
+    "revoke_tokens_before(naive)": lambda user, certificate: revocation.revoke_tokens_before(NAIVE),
+    "revoke_certificate(cert)": lambda user, certificate: revocation.revoke_certificate(thumbprint=certificate),
+    "revoke_certificate(serial)": lambda user, certificate: revocation.revoke_certificate(thumbprint="1234"),
+    "authorize(user)": lambda user, certificate: enter(authorize(user, "x.y")),
+    "authorize(None)": lambda user, certificate: enter(authorize(None, "x.y")),
+    "authorize(perm=None)": lambda user, certificate: enter(authorize(principal_of(user), None)),
+    "authorize(obj=str)": lambda user, certificate: enter(authorize(principal_of(user), "x.y", "acc")),
+    "late_gate(user)": lambda user, certificate: enter(late_gate(user)),
+    "decide(user)": lambda user, certificate: grants.decide(user, "x.y", clock=clock.now),
+    "grant(user)": lambda user, certificate: grants.grant(principal=user, permission="x.y", now=NOW),
+    "grant(now=naive)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", now=NAIVE
+    ),
+    "grant(now=int)": lambda user, certificate: grants.grant(principal=principal_of(user), permission="x.y", now=3),
+    "grant(obj=str)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", obj="acc", now=NOW
+    ),
+    "grant(valid_until=int)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_until=3, now=NOW
+    ),
+    "principal_of(str)": lambda user, certificate: principal_of("alice"),
+    "principal_of(anon)": lambda user, certificate: principal_of(AnonymousUser()),
+    "principal_of(unsaved)": lambda user, certificate: principal_of(User(username="x")),
+    "principals.group(str)": lambda user, certificate: principals.group("people"),
+    "principals.certificate(cert)": lambda user, certificate: principals.certificate(certificate),
+    "issue(subject=1)": lambda user, certificate: one_time.issue(purpose="x", subject=1, lifetime=3, now=NOW),
+    "issue(subject=user)": lambda user, certificate: one_time.issue(purpose="x", subject=user, lifetime=3, now=NOW),
+    "issue(purpose=1)": lambda user, certificate: one_time.issue(purpose=1, subject="1", lifetime=3, now=NOW),
+    "issue(now=int)": lambda user, certificate: one_time.issue(purpose="x", subject="1", lifetime=3, now=3),
+    "enroll(cert=str)": lambda user, certificate: identity.enroll(certificate="alice.pem", user=user, now=NOW),
+    "enroll(user=str)": lambda user, certificate: identity.enroll(certificate=certificate, user="alice", now=NOW),
+    "enroll(now=int)": lambda user, certificate: identity.enroll(certificate=certificate, user=user, now=4),
+    "enroll_match(match=str)": lambda user, certificate: identity.enroll_match(match="x", user=user, now=NOW),
+    "match_of(cert str)": lambda user, certificate: identity.match_of("x", "public-key"),
+    "match_of(mode)": lambda user, certificate: identity.match_of(certificate, "key"),
+    "register(user=str)": lambda user, certificate: clients.register(client_id="x", user="alice", now=NOW),
+    "register(scope=list)": lambda user, certificate: clients.register(client_id="x", user=user, scope=["a"], now=NOW),
+    "tokens.issue(subject=user)": lambda user, certificate: tokens.issue(
+        subject=user, client_id="x", binding="x5t#S256:" + certificate.thumbprint, now=NOW
+    ),
+    "tokens.issue(binding)": lambda user, certificate: tokens.issue(
+        subject="1", client_id="x", binding=certificate.thumbprint, now=NOW
+    ),
+    "signature_keys.register": lambda user, certificate: signature_keys.register(
+        keyid="k", user="alice", public_key="x", now=NOW
+    ),
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", WRONG)
+def test_argument_of_the_wrong_kind_is_misuse(ca: Authority, name: str) -> None:
+    user = User.objects.create(username="alice")
+    with pytest.raises(Misuse, match=r"(?s).{30}"):
+        WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_presented_is_no_one_time_token() -> None:
+    """``request.GET.get("token")`` is None without the parameter: bad input, and no mistake of the program."""
+    assert one_time.consume(None, purpose="x", now=NOW) is None
