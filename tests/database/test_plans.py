@@ -14,8 +14,8 @@ from securecore.database import callable_functions
 from securecore.errors import PermissionDenied
 from securecore.grants import authorize
 from securecore.replay import store
-from tests.database.conftest import GoTo
 from securecore.testing import MutualTLSClient
+from tests.database.conftest import GoTo
 from tests.support.functions import without_functions
 
 pytestmark = [

@@ -20,9 +20,9 @@ from securecore.grants import Gate, authorize, grant, principal_of
 from securecore.models import RefreshFamily, Session, TokenEpoch
 from securecore.replay import store
 from securecore.revocation import revoke_client_tokens, revoke_user_tokens
+from securecore.testing import MutualTLSClient
 from securecore.tokens import Client, clients
 from tests.database.conftest import GoTo
-from securecore.testing import MutualTLSClient
 from tests.support.postgres import Server
 from tests.tokens.calls import given, works
 
