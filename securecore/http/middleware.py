@@ -30,6 +30,7 @@ from securecore.http.edge.admission import (
     refuse_strange_charset,
     refuse_token_in_url,
 )
+from securecore.http.edge.peer import confusing_server
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response
@@ -53,8 +54,11 @@ class ClientCertificateMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self._is_server_known = False
 
     def __call__(self, request: SecureRequest) -> HttpResponseBase:
+        if not self._is_server_known:
+            self._report_server(request)
         state = request.securecore = RequestState()
         try:
             self._admit(request)
@@ -94,6 +98,11 @@ class ClientCertificateMiddleware:
         request.dpop_proof = PresentedProof(request)
         if header.scheme == DPOP:
             request.dpop_proof.claim_for_token()
+
+    def _report_server(self, request: SecureRequest) -> None:
+        self._is_server_known = True
+        if server := confusing_server(request):
+            events.emit(events.ServerConfusesHeaders(server=server))
 
     def _keep(self, certificate: ClientCertificate) -> None:
         if identity.present(certificate=certificate):
