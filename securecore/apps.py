@@ -17,6 +17,7 @@ class SecurecoreConfig(AppConfig):
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
         from securecore import checks, conf, django_logs, server_functions
+        from securecore.database import engines
         from securecore.grants import triggers
         from securecore.http import caching
         from securecore.http.edge import receivers as request_receivers
@@ -28,6 +29,7 @@ class SecurecoreConfig(AppConfig):
         session_receivers.connect()
         django_logs.filter_paths()
         caching.connect()
+        pre_migrate.connect(engines.before_migrate, sender=self, dispatch_uid="securecore.engines")
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(server_functions.after_migrate, sender=self, dispatch_uid="securecore.server_functions")

@@ -19,6 +19,7 @@ from django.utils.functional import SimpleLazyObject
 
 from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
+from securecore.database.engines import refuse_unsupported_engine
 from securecore.errors import BodyIncomplete, Refused
 from securecore.http.authorization.credentials import user_of_plain_view
 from securecore.http.authorization.header import DPOP, authorization_of
@@ -55,6 +56,7 @@ class ClientCertificateMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
         self._is_server_known = False
+        refuse_unsupported_engine()  # a server starts without the system checks
 
     def __call__(self, request: SecureRequest) -> HttpResponseBase:
         if not self._is_server_known:
