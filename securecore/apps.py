@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate, pre_migrate
 
 
@@ -23,6 +23,8 @@ class SecurecoreConfig(AppConfig):
         from securecore.http.edge import receivers as request_receivers
         from securecore.http.sessions import receivers as session_receivers
 
+        if apps.is_installed("drf_spectacular"):
+            from securecore.http import openapi  # noqa: F401 - its classes describe securecore's to any AutoSchema
         conf.load()
         checks.register()
         request_receivers.connect()

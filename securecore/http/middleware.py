@@ -63,7 +63,7 @@ class ClientCertificateMiddleware:
             self._report_server(request)
         state = request.securecore = RequestState()
         try:
-            self._admit(request)
+            self.admit(request)
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
@@ -77,7 +77,8 @@ class ClientCertificateMiddleware:
             return database_away(request, state.database_away)
         return keep_private(request, response)
 
-    def _admit(self, request: SecureRequest) -> None:
+    def admit(self, request: SecureRequest) -> None:
+        """Set the attributes of the request. Raises the refusal of its certificate, its headers or its token."""
         request.client_certificate = request.certificate_user = None
         now = clock.now()
         certificate = proven_certificate(request, now)
@@ -123,7 +124,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         credentials = credentials_of(request)
         bindings = proven(credentials.certificate if credentials is not None else None)
-        request.session = self.SessionStore(presented_key, *bindings)  # securecore's engine (securecore.E201)
+        # securecore's engine (securecore.E201). An empty binding says that the request proves none.
+        request.session = self.SessionStore(presented_key, *(bindings or ("",)))
         if credentials is not None and isinstance(request.session, SessionStore):
             request.session.prefetched_row = credentials.fresh_session
 
