@@ -24,7 +24,7 @@ from tests.support.authority import Issued
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.sessions.urls")]
 
 
-class WhoAmI(WebsocketConsumer):
+class WhoAmI(WebsocketConsumer):  # type: ignore[misc]  # Channels has no types
     """Sends the names of the user of the session and of the certificate."""
 
     def connect(self) -> None:
