@@ -186,7 +186,8 @@ class SessionLifecycle(SignedSession):
 _NO_BINDINGS = (
     "This session is bound to a certificate, and SessionStore(session_key) was not told which certificate the request "
     "proved. In code of your own, outside of a request, name the binding: SessionStore(session_key, row.binding). For "
-    "Channels use securecore.http.channels.SessionMiddleware in place of AuthMiddlewareStack."
+    "Channels use securecore.http.channels.SessionMiddleware in place of AuthMiddlewareStack. In tests the same holds "
+    "for client.session; clear client.cookies before client.force_login()."
 )
 
 
