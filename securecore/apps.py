@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate, pre_migrate
 
 
@@ -17,17 +17,21 @@ class SecurecoreConfig(AppConfig):
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
         from securecore import checks, conf, django_logs, server_functions
+        from securecore.database import engines
         from securecore.grants import triggers
         from securecore.http import caching
         from securecore.http.edge import receivers as request_receivers
         from securecore.http.sessions import receivers as session_receivers
 
+        if apps.is_installed("drf_spectacular"):
+            from securecore.http import openapi  # noqa: F401 - its classes describe securecore's to any AutoSchema
         conf.load()
         checks.register()
         request_receivers.connect()
         session_receivers.connect()
         django_logs.filter_paths()
         caching.connect()
+        pre_migrate.connect(engines.before_migrate, sender=self, dispatch_uid="securecore.engines")
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(server_functions.after_migrate, sender=self, dispatch_uid="securecore.server_functions")

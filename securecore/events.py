@@ -50,6 +50,30 @@ class HeaderForged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProxyAddressUnknown(Event):
+    """The proxy's secret came from an address that TRUSTED_PROXIES does not name, so the proxy was not trusted.
+
+    The secret is in wrong hands, or the server has overwritten the proxy's address with the client's from
+    X-Forwarded-For. uvicorn does so for a proxy on 127.0.0.1; start uvicorn with ``--no-proxy-headers``.
+    """
+
+    name = "securecore.identity.proxy-address-unknown"
+    peer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfusesHeaders(Event):
+    """The WSGI server takes X_SSL_Client_Verify for X-SSL-Client-Verify; emitted once in each process.
+
+    Unless the proxy drops the name with the underscore, as nginx does, a client can claim any certificate. Serve the
+    ASGI application instead, or serve by gunicorn.
+    """
+
+    name = "securecore.identity.server-confuses-headers"
+    server: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequestRefused(RequestEvent):
     """A request was refused; its problem response has this code."""
 

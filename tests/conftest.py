@@ -22,7 +22,7 @@ from django.test import TransactionTestCase
 
 from securecore import clock
 from securecore.testing import Authority, Issued
-from tests.support.databases import only_database
+from tests.support.databases import is_only_in_matrix, only_database
 
 pytest_plugins = ["securecore.testing.fixtures"]
 
@@ -95,7 +95,9 @@ def _is_end_to_end(item: pytest.Item) -> bool:
 
 
 def _is_answered_elsewhere(item: pytest.Item) -> bool:
-    """Return whether ``make test`` runs this test on the other database only."""
+    """Return whether ``make test`` runs this test on the other database only, or leaves it to ``make matrix``."""
+    if is_only_in_matrix(item.nodeid):
+        return True
     only = only_database(item.nodeid) or ("" if item.get_closest_marker("database") else "sqlite")
     return only not in ("", connection.vendor)
 

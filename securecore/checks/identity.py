@@ -20,10 +20,6 @@ SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 _BACKEND = "securecore.http.backends.CertificateBackend"
 
-#: These WSGI servers map X_SSL_Client_Verify and X-SSL-Client-Verify to the same variable: measured with uvicorn 0.54,
-#: hypercorn 0.18, granian 2.8 and uWSGI 2.0.31. gunicorn 27 and waitress 3.0 drop the name with the underscore.
-UNSAFE_SERVERS = ("uvicorn", "hypercorn", "granian", "uWSGI")
-
 
 def e101_certificate_middleware(**_: Any) -> list[CheckMessage]:
     if CERTIFICATE in django_settings.MIDDLEWARE:
@@ -81,19 +77,19 @@ def e104_authorities(**_: Any) -> list[CheckMessage]:
 
 
 def w105_underscores(**_: Any) -> list[CheckMessage]:
-    """Report an installed WSGI server that accepts header names with underscores.
+    """Report uWSGI, which maps X_SSL_Client_Verify and X-SSL-Client-Verify to the same variable (uWSGI 2.0.31).
 
-    Django 5.2.13 drops such names under ASGI only. Under WSGI it leaves them to the server.
+    Django drops names with underscores under ASGI only. uvicorn, Hypercorn and Granian are for ASGI or WSGI, so the
+    middleware reports them, when one serves WSGI (``ServerConfusesHeaders``).
     """
-    unsafe = [server for server in UNSAFE_SERVERS if _is_installed(server)]
-    if not unsafe:
+    if not _is_installed("uWSGI"):
         return []
     return [
         Warning(
-            f"As WSGI server {', '.join(unsafe)} takes X_SSL_Client_Verify for X-SSL-Client-Verify: unless the proxy "
-            "drops the name, a client can claim any certificate.",
-            hint="Serve with gunicorn (header_map = 'drop') or waitress. If another server is installed for something "
-            "else, or the proxy drops such names, as nginx does, silence this.",
+            "uWSGI takes X_SSL_Client_Verify for X-SSL-Client-Verify: unless the proxy drops the name, a client can "
+            "claim any certificate.",
+            hint="Serve with gunicorn (header_map = 'drop') or waitress. If the proxy drops such names, as nginx does, "
+            "silence this.",
             id="securecore.W105",
         )
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,7 +20,8 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore.conf import django_settings
-from securecore.http.request import SecureRequest, View, django_request, state_of
+from securecore.http.async_views import passed_through
+from securecore.http.request import AnyView, SecureRequest, django_request, state_of
 from securecore.http.view_arguments import request_of
 
 #: Request headers that carry a credential or a proof.
@@ -28,7 +30,7 @@ _CREDENTIALS = ("HTTP_AUTHORIZATION", "HTTP_DPOP", "HTTP_SIGNATURE")
 _TARGETED = ("cdn-cache-control", "surrogate-control", "x-accel-expires")
 
 
-def public_response(view: View) -> View:
+def public_response(view: AnyView) -> AnyView:
     """Allow caches to keep the responses of ``view``, which are the same for each caller.
 
     ::
@@ -43,12 +45,12 @@ def public_response(view: View) -> View:
     """
 
     @wraps(view)
-    def marked(*arguments: object, **named: object) -> HttpResponseBase:
+    def marked(*arguments: Any, **named: Any) -> Any:
         _, request = request_of(arguments)
         state_of(django_request(request)).response_is_public = True
         return view(*arguments, **named)
 
-    return marked
+    return passed_through(view, marked)
 
 
 def keep_private(request: SecureRequest, response: HttpResponseBase) -> HttpResponseBase:

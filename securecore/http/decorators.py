@@ -11,8 +11,6 @@ Put each decorator on a Django view function or on a REST framework handler meth
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -25,6 +23,7 @@ from securecore import clock, grants
 from securecore.caller import Caller
 from securecore.durations import check_seconds
 from securecore.errors import Misuse
+from securecore.http.async_views import finished, in_form_of
 from securecore.http.authorization.amounts import sent_amount
 from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.effects import completed, is_replay, naming_transaction_mistakes, roll_back_error
@@ -32,7 +31,7 @@ from securecore.http.edge.request_body import receive_body
 from securecore.http.freshness.fresh import FreshMixin, fresh
 from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.permissions import late_gate, require_recent_authentication
-from securecore.http.request import AnyRequest, View, django_request
+from securecore.http.request import AnyRequest, AnyView, django_request
 from securecore.http.view_arguments import request_of, require_function, rest_view
 
 __all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
@@ -44,7 +43,7 @@ def requires(
     obj: Callable[..., Any] | None = None,
     consume: Callable[..., int] | None = None,
     late: bool = False,
-) -> Callable[[View], View]:
+) -> Callable[[AnyView], AnyView]:
     """Run the view only if the caller holds ``permission`` at the instant the view's effects commit; 403 otherwise.
 
     ``obj`` and ``consume`` are called with the request and the view's other arguments. ``obj`` returns the object of
@@ -61,13 +60,10 @@ def requires(
         raise Misuse('@requires needs the name of a permission: @requires("transfers.create").')
     grants.require_permission(permission)
 
-    def decorate(view: View) -> View:
+    def decorate(view: AnyView) -> AnyView:
         on_class = f'write it on each handler, or @method_decorator(requires("{permission}"), name="dispatch")'
         require_function(view, decorator="@requires", on_class=on_class)
-        if iscoroutinefunction(view):
-            raise Misuse("@requires needs a transaction, which Django has for synchronous views only: write def.")
 
-        @wraps(view)
         def authorized(*args: Any, **kwargs: Any) -> HttpResponseBase:
             api_view, request = request_of(args)
             arguments = [request, *args[1 if api_view is None else 2 :]]
@@ -80,15 +76,16 @@ def requires(
 
             def response() -> Any:
                 with naming_transaction_mistakes("@requires"):
-                    returned = view(*args, **kwargs)
+                    returned = finished(view(*args, **kwargs))
                     return completed(returned, "@requires", request=request, api_view=rest_view(request, api_view))
 
             if late:
                 return _run_late(request, permission, target, amount, response)
             return _run(caller, permission, target, amount, response)
 
-        authorized.securecore_requires = permission  # type: ignore[attr-defined]
-        return authorized
+        decorated = in_form_of(view, authorized)
+        decorated.securecore_requires = permission  # type: ignore[attr-defined]
+        return decorated
 
     return decorate
 
@@ -141,7 +138,7 @@ def _target(caller: Caller, permission: str, find: Callable[[], Model | None]) -
         raise
 
 
-def recently_authenticated(*, within: float) -> Callable[[View], View]:
+def recently_authenticated(*, within: float) -> Callable[[AnyView], AnyView]:
     """Run the view only if the session's user logged in or stepped up within the last ``within`` seconds; 401 if not.
 
     Use it for actions that a stolen open session must not allow, for example changing a password, a key or a payee
@@ -149,13 +146,12 @@ def recently_authenticated(*, within: float) -> Callable[[View], View]:
     """
     check_seconds("@recently_authenticated(within=)", within)
 
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def recent(*args: Any, **kwargs: Any) -> HttpResponseBase:
+    def decorate(view: AnyView) -> AnyView:
+        def recent(*args: Any, **kwargs: Any) -> Any:
             _, request = request_of(args)
             require_recent_authentication(request, within=within)
-            return view(*args, **kwargs)
+            return finished(view(*args, **kwargs))
 
-        return recent
+        return in_form_of(view, recent)
 
     return decorate

@@ -20,6 +20,7 @@ from django.utils.functional import SimpleLazyObject
 
 from securecore import caller, clock, events, identity
 from securecore.conf import django_settings, settings
+from securecore.database.engines import refuse_unsupported_engine
 from securecore.errors import BodyIncomplete, Refused
 from securecore.http.authorization.credentials import user_of_plain_view
 from securecore.http.authorization.header import DPOP, authorization_of
@@ -31,6 +32,7 @@ from securecore.http.edge.admission import (
     refuse_strange_charset,
     refuse_token_in_url,
 )
+from securecore.http.edge.peer import confusing_server
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
 from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response, require_migrated
@@ -54,8 +56,12 @@ class ClientCertificateMiddleware:
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self._is_server_known = False
+        refuse_unsupported_engine()  # a server starts without the system checks
 
     def __call__(self, request: SecureRequest) -> HttpResponseBase:
+        if not self._is_server_known:
+            self._report_server(request)
         state = request.securecore = RequestState()
         try:
             self.admit(request)
@@ -100,6 +106,11 @@ class ClientCertificateMiddleware:
         if header.scheme == DPOP:
             request.dpop_proof.claim_for_token()
 
+    def _report_server(self, request: SecureRequest) -> None:
+        self._is_server_known = True
+        if server := confusing_server(request):
+            events.emit(events.ServerConfusesHeaders(server=server))
+
     def _keep(self, certificate: ClientCertificate) -> None:
         if identity.present(certificate=certificate):
             events.emit(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
@@ -117,7 +128,8 @@ class SessionMiddleware(DjangoSessionMiddleware):
         presented_key = request.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
         credentials = credentials_of(request)
         bindings = proven(credentials.certificate if credentials is not None else None)
-        request.session = self.SessionStore(presented_key, *bindings)  # securecore's engine (securecore.E201)
+        # securecore's engine (securecore.E201). An empty binding says that the request proves none.
+        request.session = self.SessionStore(presented_key, *(bindings or ("",)))
         if credentials is not None and isinstance(request.session, SessionStore):
             request.session.prefetched_row = credentials.fresh_session
 

@@ -16,6 +16,7 @@ from securecore.durations import check_seconds
 from securecore.errors import Misuse, RecentAuthenticationRequired
 from securecore.grants import Decision, LateGate
 from securecore.grants.principals import names_of
+from securecore.http.async_views import refuse_event_loop
 from securecore.http.authorization.caller import caller_of
 from securecore.http.authorization.granted_view import GrantedView, HasGrant
 from securecore.http.edge.request_body import receive_body
@@ -49,7 +50,7 @@ def authorize(
     The request body is received before the gate is taken. Build the response inside the block. See
     ``grants.authorize`` for the exceptions.
     """
-    checked = _caller(caller)
+    checked = _caller(caller, "authorize()")
     _note_permission(caller, permission, obj)
     return grants.authorize(
         checked.principals, permission, obj, conditions=checked.conditions, consume=consume, clock=clock.now
@@ -58,7 +59,7 @@ def authorize(
 
 def late_gate(caller: Requester) -> AbstractContextManager[LateGate]:
     """Run a long block of a request or a principal, and enter the gate at its end; see ``grants.late_gate``."""
-    checked = _caller(caller)
+    checked = _caller(caller, "late_gate()")
     return grants.late_gate(
         checked.principals,
         conditions=checked.conditions,
@@ -106,8 +107,9 @@ def _is_the_callers(request: AnyRequest) -> bool:
     return user is not None and (not request.user.is_authenticated or request.user.pk == user.pk)
 
 
-def _caller(requester: Requester) -> Caller:
+def _caller(requester: Requester, operation: str) -> Caller:
     """Return the caller of a request, after receiving its body; or the caller with this principal."""
+    refuse_event_loop(operation)
     if not isinstance(requester, AnyRequest):
         if hasattr(requester, "get_username"):
             raise Misuse(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -42,6 +42,8 @@ AnyUser: TypeAlias = "_AnyUser"
 User: TypeAlias = "_User"
 #: A view function, a handler method, or ``dispatch``.
 View = Callable[..., HttpResponseBase]
+#: A view, synchronous or ``async def``, of which a decorator keeps the type.
+AnyView = TypeVar("AnyView", bound=Callable[..., Any])
 #: The next middleware, or the view.
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

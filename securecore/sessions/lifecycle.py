@@ -14,6 +14,7 @@ from django.db import transaction
 
 from securecore import clock, database, digests, events
 from securecore.conf import settings
+from securecore.errors import Misuse
 from securecore.sessions import columns
 from securecore.sessions.models import Session, SessionQuerySet, record_id
 from securecore.sessions.signatures import SignedSession
@@ -28,6 +29,8 @@ class SessionLifecycle(SignedSession):
         super().__init__(session_key)
         self.presented_key = session_key
         self.proven = proven or ("",)
+        #: Whether the creator of this store named the bindings of its request: ``SessionStore(key)`` names none.
+        self._knows_bindings = bool(proven)
         self.state = SessionState.UNREAD if self.session_key else SessionState.ABSENT
         #: Columns for the place where a new session is opened: certificate, address, device.
         self.opened_from: dict[str, str] = {}
@@ -137,6 +140,8 @@ class SessionLifecycle(SignedSession):
         row = (known[0] if known else find(key, now=now)) or find_replaced(key, now=now)
         self.state = SessionState.of_row(row, self.proven)
         if row is not None and self.state is SessionState.REFUSED:
+            if not self._knows_bindings:
+                raise Misuse(_NO_BINDINGS)
             self._report_refusal(row)
             return None
         return row
@@ -184,6 +189,14 @@ class SessionLifecycle(SignedSession):
 
     def _note_transaction(self) -> None:
         self._may_roll_back = self._may_roll_back or database.connection().in_atomic_block
+
+
+_NO_BINDINGS = (
+    "This session is bound to a certificate, and SessionStore(session_key) was not told which certificate the request "
+    "proved. In code of your own, outside of a request, name the binding: SessionStore(session_key, row.binding). For "
+    "Channels use securecore.http.channels.SessionMiddleware in place of AuthMiddlewareStack. In tests the same holds "
+    "for client.session; clear client.cookies before client.force_login()."
+)
 
 
 def rows() -> SessionQuerySet:

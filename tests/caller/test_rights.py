@@ -10,9 +10,10 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from securecore import clock
 from securecore.grants import grant, principal_of, principals
 from securecore.identity import Certificate
+from securecore.sessions import Session, SessionStore
 from securecore.tokens import Client
 from tests.caller.credential_urls import MAKE
-from tests.caller.stage import Stage, Token, answer
+from tests.caller.stage import SESSION, Stage, Token, answer
 
 pytestmark = pytest.mark.urls("tests.caller.credential_urls")
 
@@ -179,7 +180,9 @@ class TestDenial:
     def test_denial_holds_for_a_user_that_another_backend_finds(self, stage: Stage, may: Any, settings: Any) -> None:
         settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, "tests.caller.backends.OwnWay"]
         client = stage.client("alice", "good")
-        session = client.session
+        # Not client.session: Django's test client names no binding.
+        key = client.cookies[SESSION].value
+        session = SessionStore(key, Session.objects.named(key).get().binding)
         session["_auth_user_backend"] = "tests.caller.backends.OwnWay"
         session.save()
         assert stage.get(client, "/plain").json() == {"user": "alice", "may": True}

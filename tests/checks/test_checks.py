@@ -431,10 +431,12 @@ class TestCallers:
         assert found() == ["W703"]
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "hypercorn", "granian", "uWSGI"])
-def test_a_server_that_lets_underscores_through(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("server", "reported"), [("uWSGI", ["W105"]), ("uvicorn", []), ("granian", [])])
+def test_a_server_that_lets_underscores_through(
+    server: str, reported: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / f"{server.lower()}-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {server}\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert found() == ["W105"]
+    assert found() == reported

@@ -162,17 +162,18 @@ def test_no_event_and_no_log_line_holds_a_secret(
 
     told = {type(event) for event in events}
     assert {kind.__name__ for kind in every_event()} - {kind.__name__ for kind in told} <= {
+        "AllGrantsRevoked",
         "CertificateAdmitted",
         "CertificatePending",
+        "ClientDisabled",
+        "GateHolderEnded",
         "GrantGiven",
         "GrantRevoked",
-        "SignatureKeyRevoked",
-        "AllGrantsRevoked",
         "GroupMembershipRevoked",
         "PermissionRefused",
-        "GateHolderEnded",
+        "ServerConfusesHeaders",
+        "SignatureKeyRevoked",
         "UserDeactivated",
-        "ClientDisabled",
     }
     # PyJWT's header is the same in every token of a key, and is no secret. The parts behind the header are.
     written = repr(events) + "".join(told_by(record) for record in caplog.records)

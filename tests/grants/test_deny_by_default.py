@@ -228,12 +228,6 @@ class TestLateWork:
         assert send(client, "post", f"/late-work/{way}/201", headers={"Idempotency-Key": "two"}).status_code == 201
         assert effects() == 1, "the error used nothing up"
 
-    def test_late_work_a_coroutine_is_refused(self) -> None:
-        async def view(request: Any) -> None: ...
-
-        with pytest.raises(Misuse, match="write def"):
-            requires(MAKE)(view)  # type: ignore[arg-type]
-
 
 class TestAnObjectThatIsNot:
     URLS = ("/about-one", "/about-one-or-404", "/about-one-late", "/by-name")

@@ -182,7 +182,7 @@ class TestRevokeGrant:
 class TestRequires:
     def test_on_a_class_teaches_its_place(self) -> None:
         with pytest.raises(Misuse, match="method_decorator"):
-            requires(MAKE)(View)  # type: ignore[arg-type]
+            requires(MAKE)(View)
 
     def test_requires_serves_who_holds_the_permission(self, mtls_client: Any, users: Any) -> None:
         grant(principal=principal_of(users["alice"]), permission=MAKE, now=clock.now())

@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from securecore.http.decorators import fresh, idempotency_exempt, idempotent, recently_authenticated, requires
+from tests.idempotency.async_claim_views import AsyncDecorated, AsyncHandler, async_view, async_with_wraps
 from tests.support.views import make_effect
 
 
@@ -137,11 +138,6 @@ class DispatchOnly(View):
         return plain(request)
 
 
-class AsyncHandler(View):
-    async def post(self, request: HttpRequest) -> HttpResponse:
-        return HttpResponse(status=201)
-
-
 class Calling(APIView):
     """Its handler calls another view with the same request."""
 
@@ -192,10 +188,6 @@ class Redeclared(Base):
     pass
 
 
-async def async_view(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(status=201)
-
-
 def as_view(cls: Any) -> Any:
     return csrf_exempt(cls.as_view())
 
@@ -238,8 +230,7 @@ REFUSED: dict[str, Any] = {
     "handler-object": as_view(handled_by(CheckObject)),
     "handler-assigned": Assigned.as_view(),
     "handler-initialised": as_view(InitialisedHandler),
-    "handler-async": as_view(AsyncHandler),
-    "handler-async-declared": as_view(idempotent(copy_of(AsyncHandler))),
+    "handler-async-wraps": as_view(AsyncDecorated),
     "declared-class-wraps": as_view(idempotent(handled_by(with_wraps))),
     "declared-class-closure": as_view(idempotent(handled_by(without_wraps))),
     "declared-class-every-name": as_view(idempotent(handled_by(with_every_name))),
@@ -256,6 +247,9 @@ SERVED: dict[str, Any] = {
     "class-declared": csrf_exempt(with_wraps(Base.as_view())),
     "dispatch": method_decorator(with_wraps, name="dispatch")(copy_of(Handler)).as_view(),
     "dispatch-of-declared": method_decorator(with_wraps, name="dispatch")(copy_of(Base)).as_view(),
+    "handler-async": csrf_exempt(async_with_wraps(AsyncHandler.as_view())),
+    "handler-async-declared": csrf_exempt(async_with_wraps(idempotent(copy_of(AsyncHandler)).as_view())),
+    "async-idempotent": csrf_exempt(async_with_wraps(idempotent(async_view))),
     "handler": as_view(handled_by(lambda post: with_wraps(idempotent(post)))),
     "handler-of-declared": as_view(idempotent(handled_by(lambda post: with_wraps(idempotent(post))))),
     "action": csrf_exempt(with_wraps(Actions.as_view({"post": "extra"}))),

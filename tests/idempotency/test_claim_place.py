@@ -54,7 +54,7 @@ class TestUnknownPlace:
         call_command("check", "--tag", "security")
         reported = capsys.readouterr().err
         assert "securecore.W502" in reported
-        for name in ("without_wraps", "Actions.checked", ".plain.post", "AsyncHandler.post", "Decorated.post"):
+        for name in ("without_wraps", "Actions.checked", ".plain.post", "Decorated.post"):
             assert name in reported
         for name in ("Actions.extra", "Actions.create", ".Handler.post", "Alias.post"):
             assert name not in reported

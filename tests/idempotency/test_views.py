@@ -184,12 +184,6 @@ class TestMisuse:
         with pytest.raises(Misuse, match="class-based view"):
             idempotent(type("Nothing", (), {}))
 
-    def test_misuse_of_a_coroutine(self) -> None:
-        async def view(request: Any) -> None: ...
-
-        with pytest.raises(Misuse, match="synchronous"):
-            idempotent(view)
-
     @pytest.mark.parametrize("policy", [{"fingerprint": ("boby",)}, {"retention": 0}, {"max_body": -1}, {"lease": 0}])
     def test_misuse_of_a_policy_is_told_at_import(self, policy: dict[str, Any]) -> None:
         with pytest.raises(Misuse):

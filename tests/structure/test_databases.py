@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from tests.support.databases import ONLY_ON_POSTGRESQL, ONLY_ON_SQLITE, only_database
+from tests.support.databases import ONLY_IN_MATRIX, ONLY_ON_POSTGRESQL, ONLY_ON_SQLITE, only_database
 from tests.support.tree import ROOT
 
 
-@pytest.mark.parametrize("beginning", [*ONLY_ON_SQLITE, *ONLY_ON_POSTGRESQL])
+@pytest.mark.parametrize("beginning", [*ONLY_ON_SQLITE, *ONLY_ON_POSTGRESQL, *ONLY_IN_MATRIX])
 def test_entry_names_tests_that_exist(beginning: str) -> None:
     path, _, name = beginning.partition("::")
     assert (ROOT / "tests" / path).exists()

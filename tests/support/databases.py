@@ -17,6 +17,7 @@ ONLY_ON_SQLITE = {
     "caller/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
     "http/test_caching.py": "Django's cache holds responses, which are the same on each database.",
     "tokens/test_mutations.py::TestFunctions": "A mutated token fails at its signature, before a row is read.",
+    "servers/test_servers.py": "Servers have a SQLite file; test_async_views.py has the transactions.",
     "scanner/": "The scanner is another program, which knows no database.",
 }
 #: Beginnings of node ids below tests/, and why PostgreSQL alone is enough.
@@ -30,6 +31,18 @@ ONLY_ON_POSTGRESQL = {
     "acceptance/test_slow_body.py::test_a_slow_body_does_not_delay_its_revocation[haproxy": "HAProxy buffers a body "
     "alike for each database; the way through gunicorn, with each kind of gate, runs on both.",
 }
+#: Beginnings of node ids below tests/ that ``make test`` leaves out and ``make matrix`` runs, and the reason.
+ONLY_IN_MATRIX = {
+    "servers/test_servers.py::test_server_keeps_every_promise[gunicorn": "18 s for nine servers; uvicorn runs in both.",
+    "servers/test_servers.py::test_server_keeps_every_promise[granian": "The same.",
+    "servers/test_servers.py::test_server_keeps_every_promise[hypercorn": "The same.",
+    "servers/test_servers.py::test_server_keeps_every_promise[daphne": "The same.",
+}
+
+
+def is_only_in_matrix(nodeid: str) -> bool:
+    """Return whether ``make test`` leaves the test out on both databases."""
+    return nodeid.removeprefix("tests/").startswith(tuple(ONLY_IN_MATRIX))
 
 
 def only_database(nodeid: str) -> str:

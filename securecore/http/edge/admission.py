@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 import jwt
@@ -40,22 +41,38 @@ _SET_ASIDE = "securecore.strange_charset"
 _LONGEST_CONTENT_TYPE = 1_024
 
 
-def set_aside_strange_charset(*, environ: dict[str, object] | None = None, **_: object) -> None:
-    """Take a charset in which Django cannot decode the query out of ``CONTENT_TYPE``, on ``request_started``.
+def set_aside_strange_charset(
+    *, environ: dict[str, Any] | None = None, scope: dict[str, Any] | None = None, **_: object
+) -> None:
+    """Take a charset in which Django cannot decode the query out of the content type, on ``request_started``.
 
     Django decodes the query while it makes the request, before any middleware: for ``charset=hex`` an exception leaves
     the WSGI callable. So it does for a parameter in an encoding that Python does not know: ``a*=nothing''%41``. Django
-    6.1 also raises for a value of more than 10,000 characters.
+    6.1 also raises for a value of more than 10,000 characters. ``environ`` is of WSGI, ``scope`` of ASGI.
     """
-    kind = str((environ or {}).get("CONTENT_TYPE") or "")
-    if environ is None or (";" not in kind and len(kind) <= _LONGEST_CONTENT_TYPE):
-        return
+    if environ is not None:
+        kind = str(environ.get("CONTENT_TYPE") or "")
+        if (usable := _usable_content_type(kind)) != kind:
+            environ["CONTENT_TYPE"], environ[_SET_ASIDE] = usable, True
+    if scope is not None:
+        # Django joins the values of repeated headers, and parses the result.
+        kinds = [value for name, value in scope.get("headers", ()) if name == b"content-type"]
+        kind = b",".join(kinds).decode("latin-1")
+        if (usable := _usable_content_type(kind)) != kind:
+            others = [header for header in scope["headers"] if header[0] != b"content-type"]
+            scope["headers"], scope[_SET_ASIDE] = [*others, (b"content-type", usable.encode("latin-1"))], True
+
+
+def _usable_content_type(kind: str) -> str:
+    """Return ``kind``, or its type without parameters if Django cannot parse the parameters."""
+    if ";" not in kind and len(kind) <= _LONGEST_CONTENT_TYPE:
+        return kind
     try:
         is_strange = _is_strange(parse_header_parameters(kind)[1].get("charset", ""))
     except (LookupError, ValueError):
         is_strange = True
-    if is_strange or len(kind) > _LONGEST_CONTENT_TYPE:
-        environ["CONTENT_TYPE"], environ[_SET_ASIDE] = kind.partition(";")[0][:_LONGEST_CONTENT_TYPE], True
+    is_usable = not is_strange and len(kind) <= _LONGEST_CONTENT_TYPE
+    return kind if is_usable else kind.partition(";")[0][:_LONGEST_CONTENT_TYPE]
 
 
 def refuse_strange_charset(request: HttpRequest) -> None:
@@ -63,7 +80,8 @@ def refuse_strange_charset(request: HttpRequest) -> None:
 
     Django accepts each Python codec that the sender names. For ``charset=hex``, ``request.GET`` raises ``LookupError``.
     """
-    if _SET_ASIDE in request.META or (request.encoding and _is_strange(request.encoding)):
+    is_set_aside = _SET_ASIDE in request.META or _SET_ASIDE in getattr(request, "scope", ())
+    if is_set_aside or (request.encoding and _is_strange(request.encoding)):
         raise CharsetRefused
 
 

@@ -8,21 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import ipaddress
-import socket
 from functools import lru_cache
-from typing import Any
 
 from django.http import HttpRequest
 
 from securecore import events
 from securecore.conf import UNIX_SOCKET, settings
 from securecore.errors import ProxySignatureRefused
-from securecore.http.edge import proxy_signature
+from securecore.http.edge import peer, proxy_signature
 from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, certificate_of_connection
 from securecore.identity import ClientCertificate, chain
-
-#: On a system without unix sockets, an object that equals no socket family.
-_UNIX = getattr(socket, "AF_UNIX", object())
 
 
 def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertificate | None:
@@ -84,23 +79,17 @@ def _strip(request: HttpRequest) -> dict[str, str]:
 def _is_trusted(request: HttpRequest, secret: str) -> bool:
     # Use the address of the socket, never X-Forwarded-For. A server that gives no peer address gives no reason to
     # trust the peer.
-    if _came_over_unix_socket(request):
+    if peer.came_over_unix_socket(request):
         return UNIX_SOCKET in settings.TRUSTED_PROXIES
-    peer = request.META.get("REMOTE_ADDR")
-    return peer is not None and _in_trusted_network(peer, settings.TRUSTED_PROXIES) and _is_proxy_secret(secret)
-
-
-def _came_over_unix_socket(request: HttpRequest) -> bool:
-    """Return whether ``request`` came over a unix socket.
-
-    gunicorn passes the socket object, and no header and no middleware can change its family. Other servers only set
-    ``REMOTE_ADDR`` to ``""``, and a middleware can set the same value. For example a middleware that copies the first
-    address of ``X-Forwarded-For: ,`` lets each client on a TCP port pass as the proxy (securecore.E107).
-    """
-    connection: Any = request.META.get("gunicorn.socket")
-    if connection is not None:
-        return getattr(connection, "family", None) is _UNIX
-    return request.META.get("REMOTE_ADDR") == ""
+    if peer.is_unknown(request):
+        return UNIX_SOCKET in settings.TRUSTED_PROXIES and _is_proxy_secret(secret)
+    address = request.META.get("REMOTE_ADDR")
+    if address is None or not _is_proxy_secret(secret):
+        return False
+    is_trusted = _in_trusted_network(address, settings.TRUSTED_PROXIES)
+    if not is_trusted and settings.PROXY_SECRETS:
+        events.emit(events.ProxyAddressUnknown(peer=address))
+    return is_trusted
 
 
 def _is_proxy_secret(presented: str) -> bool:
@@ -112,9 +101,9 @@ def _is_proxy_secret(presented: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _in_trusted_network(peer: str, networks: tuple[str, ...]) -> bool:
+def _in_trusted_network(text: str, networks: tuple[str, ...]) -> bool:
     try:
-        address = ipaddress.ip_address(peer)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
     return any(address in ipaddress.ip_network(network) for network in networks if network != UNIX_SOCKET)
@@ -123,8 +112,8 @@ def _in_trusted_network(peer: str, networks: tuple[str, ...]) -> bool:
 def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:
     claims = _claims(presented)
     if claims:
-        peer = request.META.get("REMOTE_ADDR", "")
-        events.emit(events.HeaderForged(peer=peer, headers=tuple(claims)))
+        address = request.META.get("REMOTE_ADDR", "")
+        events.emit(events.HeaderForged(peer=address, headers=tuple(claims)))
 
 
 def _claims(presented: dict[str, str]) -> list[str]:

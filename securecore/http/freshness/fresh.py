@@ -15,8 +15,7 @@ import base64
 import datetime as dt
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import partial, wraps
-from inspect import iscoroutinefunction
+from functools import partial
 from typing import Any, ClassVar, overload
 
 from django.db import transaction
@@ -42,21 +41,22 @@ from securecore.errors import (
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
+from securecore.http.async_views import finished, in_form_of
 from securecore.http.authorization.caller import choice_of, is_signed_by_certificate, nonce_scope
 from securecore.http.authorization.header import DPOP, authorization_of, challenged
 from securecore.http.edge.request_body import receive_body
 from securecore.http.edge.target import target_uri
-from securecore.http.request import SAFE_METHODS, AnyRequest, View, django_request, state_of
+from securecore.http.request import SAFE_METHODS, AnyRequest, AnyView, View, django_request, state_of
 from securecore.http.view_arguments import request_of, require_function
 from securecore.replay import signature_keys
 from securecore_client.wire.message_signatures import PublicKey, Request
 
 
 @overload
-def fresh(view: View) -> View: ...
+def fresh(view: AnyView) -> AnyView: ...
 @overload
-def fresh(*, proof: str) -> Callable[[View], View]: ...
-def fresh(view: View | None = None, *, proof: str = "nonce") -> View | Callable[[View], View]:
+def fresh(*, proof: str) -> Callable[[AnyView], AnyView]: ...
+def fresh(view: AnyView | None = None, *, proof: str = "nonce") -> AnyView | Callable[[AnyView], AnyView]:
     """Accept a request once, by its ``proof``: ``@fresh`` or ``@fresh(proof="signature")``.
 
     A missing or malformed proof is a 400. A stale, future or wrong proof is a 401. A repeated proof is a 409, and early
@@ -73,21 +73,19 @@ def fresh(view: View | None = None, *, proof: str = "nonce") -> View | Callable[
     return _decorated(view, proof=proof)
 
 
-def _decorated(view: View, *, proof: str) -> View:
+def _decorated(view: AnyView, *, proof: str) -> AnyView:
     on_class = 'use FreshMixin (REST framework), or @method_decorator(fresh, name="dispatch")'
     require_function(view, decorator="@fresh", on_class=on_class)
-    if iscoroutinefunction(view):
-        raise Misuse("@fresh queries the database before the view, and so serves synchronous views only: write def.")
 
-    @wraps(view)
     def claimed(*args: object, **kwargs: object) -> HttpResponseBase:
         _, request = request_of(args)
         claim_freshness(request, proof)
         return inner(*args, **kwargs)
 
     inner = _in_requests_transaction(view, exempt=getattr(view, "_non_atomic_requests", ()))
-    claimed.securecore_fresh = proof  # type: ignore[attr-defined]
-    return transaction.non_atomic_requests(using=settings.DATABASE)(claimed)
+    decorated = in_form_of(view, claimed)
+    decorated.securecore_fresh = proof  # type: ignore[attr-defined]
+    return transaction.non_atomic_requests(using=settings.DATABASE)(decorated)
 
 
 class FreshMixin:
@@ -161,7 +159,8 @@ def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:
         if is_atomic:
             receive_body(django_request(request_of(args)[1]))
         with transaction.atomic(using=settings.DATABASE) if is_atomic else nullcontext():
-            return view(*args, **kwargs)
+            returned: HttpResponseBase = finished(view(*args, **kwargs))
+            return returned
 
     return atomic_view
 

@@ -23,13 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import iscoroutinefunction
 from types import FunctionType
 
 from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
 
 from securecore.errors import IdempotencyNotSupported
+from securecore.http.async_views import finished, in_form_of
 from securecore.http.edge.request_body import body_digest
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
@@ -71,11 +71,10 @@ def is_as_defined(cls: type[DjangoView], handler: object) -> bool:
     """Return whether ``handler`` is a method as ``cls``, or a class that it inherits from, defines it.
 
     The function that a decorator returned was compiled in that decorator: its code is named ``check.<locals>.wrapper``
-    and not ``Transfers.post``, also if the decorator copied the names of the handler, as ``functools.wraps`` does. The
-    key needs a transaction, so the method must not be ``async``.
+    and not ``Transfers.post``, also if the decorator copied the names of the handler, as ``functools.wraps`` does.
     """
     function: object = getattr(handler, "__func__", handler)
-    if type(function) is not FunctionType or iscoroutinefunction(function):
+    if type(function) is not FunctionType:
         return False
     name, full_name = function.__code__.co_name, function.__code__.co_qualname
     return any(vars(each).get(name) is function and full_name == f"{each.__qualname__}.{name}" for each in cls.__mro__)
@@ -112,12 +111,12 @@ def _claim_around_handler(instance: DjangoView, request: AnyRequest, policy: Pol
     if claims_key(handler):
         return
 
-    @wraps(handler)
     def keyed(request: AnyRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not is_as_defined(type(instance), handler):
             raise IdempotencyNotSupported
         api_view = rest_view(request, instance)
-        return run_under_key(policy, request, api_view, lambda: handler(request, *args, **kwargs))
+        return run_under_key(policy, request, api_view, lambda: finished(handler(request, *args, **kwargs)))
 
-    mark_claims_key(keyed, policy)
-    setattr(instance, name, keyed)
+    decorated = in_form_of(handler, keyed)
+    mark_claims_key(decorated, policy)
+    setattr(instance, name, decorated)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-from asyncio import iscoroutinefunction
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar, cast, overload
@@ -16,6 +15,7 @@ from django.views import View as DjangoView
 
 from securecore.conf import settings
 from securecore.errors import Misuse
+from securecore.http.async_views import finished, in_form_of, passed_through
 from securecore.http.idempotency.claim_place import claim_in_handlers, class_of, mark_claims_key
 from securecore.http.idempotency.execution import run_under_key
 from securecore.http.idempotency.policy import Policy
@@ -73,7 +73,7 @@ def idempotency_exempt(view: Decorated) -> Decorated:
         return view(*args, **kwargs)  # type: ignore[no-any-return]
 
     exempt.idempotency_exempt = True  # type: ignore[attr-defined]
-    return cast("Decorated", exempt)
+    return passed_through(view, exempt)
 
 
 def _decorated(view: Decorated, policy: Policy) -> Decorated:
@@ -81,13 +81,13 @@ def _decorated(view: Decorated, policy: Policy) -> Decorated:
         return cast("Decorated", _decorated_class(view, policy))
     _require_innermost(view)
 
-    @functools.wraps(view)
     def keyed(*args: object, **kwargs: object) -> HttpResponseBase:
         instance, request = request_of(args)
-        return run_under_key(policy, request, rest_view(request, instance), lambda: view(*args, **kwargs))
+        return run_under_key(policy, request, rest_view(request, instance), lambda: finished(view(*args, **kwargs)))
 
-    mark_claims_key(keyed, policy)
-    return cast("Decorated", _outside_transactions(keyed) if policy.lease is not None else keyed)
+    decorated = in_form_of(view, keyed)
+    mark_claims_key(decorated, policy)
+    return cast("Decorated", _outside_transactions(decorated) if policy.lease is not None else decorated)
 
 
 def _require_innermost(view: Callable[..., object]) -> None:
@@ -104,8 +104,6 @@ def _require_innermost(view: Callable[..., object]) -> None:
             "Put @idempotent under every other decorator, directly on the function. @requires, and each decorator that "
             "may check, stand outside @idempotent, so that a replay passes them again."
         )
-    if iscoroutinefunction(view):
-        raise Misuse("@idempotent needs a transaction, which Django has for synchronous views only: write def.")
 
 
 def _has_a_copied_name(view: object) -> bool:
