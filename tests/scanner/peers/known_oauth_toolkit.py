@@ -16,7 +16,7 @@ project.configure(
 
 from django.urls import include, path  # noqa: E402
 from drf_spectacular.views import SpectacularAPIView  # noqa: E402
-from oauth2_provider.contrib.rest_framework import OAuth2Authentication  # type: ignore[import-untyped]  # noqa: E402
+from oauth2_provider.contrib.rest_framework import OAuth2Authentication  # noqa: E402
 from rest_framework.exceptions import AuthenticationFailed  # noqa: E402
 
 from tests.scanner.peers.whoami import whoami_view  # noqa: E402
@@ -38,7 +38,7 @@ urlpatterns = [
 ]
 application = project.application("bob")
 
-from oauth2_provider.models import get_application_model  # type: ignore[import-untyped]  # noqa: E402
+from oauth2_provider.models import get_application_model  # noqa: E402
 
 for name in (project.USERNAME, "bob"):
     get_application_model().objects.create(
