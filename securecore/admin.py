@@ -52,11 +52,17 @@ class CertificateAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("user",)
     search_fields = ("thumbprint", "subject", "issuer")
-    autocomplete_fields = ("user",)
+    #: Used where the project has no admin page of users to search in.
+    raw_id_fields = ("user",)
     actions = ("revoke",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).using(settings.DATABASE)
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
+        """Search for the user, if the project has registered the user model with ``search_fields``."""
+        users = self.admin_site._registry.get(Certificate._meta.get_field("user").related_model)
+        return ("user",) if users is not None and users.get_search_fields(request) else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow users with ``securecore.change_certificate`` to change a pending certificate.

@@ -1,5 +1,5 @@
 """System checks, one function for each id: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
-6xx grants, 7xx the one query and its leases.
+6xx grants, 7xx the one query and its leases, 8xx the user model and Django's settings.
 
 ``securecore.E001`` (unreadable settings) is not here: it is raised when Django starts, because every check needs the
 settings.
@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import access, grants, idempotency, identity, replay, sessions, tokens
+from securecore.checks import (
+    access,
+    django_settings,
+    grants,
+    idempotency,
+    identity,
+    replay,
+    sessions,
+    tokens,
+    user_model,
+)
 
 EVERY_CHECK = (
     *identity.CHECKS,
@@ -19,6 +29,8 @@ EVERY_CHECK = (
     *idempotency.CHECKS,
     *grants.CHECKS,
     *access.CHECKS,
+    *user_model.CHECKS,
+    *django_settings.CHECKS,
 )
 
 

@@ -39,11 +39,8 @@ def e602_read_committed(**_: Any) -> list[CheckMessage]:
 
     After the wait such a snapshot still shows the permission that the revocation removed.
     """
-    if "isolation_level" not in _database().get("OPTIONS", {}):
-        return []
-    from psycopg import IsolationLevel
-
-    if _database()["OPTIONS"]["isolation_level"] == IsolationLevel.READ_COMMITTED:
+    level = _database().get("OPTIONS", {}).get("isolation_level")
+    if level in (None, _READ_COMMITTED):
         return []
     return [
         Error(
@@ -186,6 +183,8 @@ def _few(names: list[str]) -> str:
 
 
 _POSTGRESQL = ("postgresql", "postgis")
+#: ``psycopg.IsolationLevel.READ_COMMITTED``, without an import of psycopg 3, which may be missing (E808).
+_READ_COMMITTED = 2
 
 CHECKS = (
     e601_sqlite_immediate,

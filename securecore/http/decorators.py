@@ -15,6 +15,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import Http404
@@ -87,7 +88,7 @@ def requires(
             return _run(caller, permission, target, amount, response)
 
         authorized.securecore_requires = permission  # type: ignore[attr-defined]
-        return authorized
+        return login_not_required(authorized)  # the caller of a certificate or token has no login
 
     return decorate
 

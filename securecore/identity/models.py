@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
+from securecore import user_model
 from securecore.conf import django_settings
 from securecore.errors import Misuse
 
@@ -31,7 +32,7 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 
     def expiring(self, *, now: dt.datetime, until: dt.datetime) -> CertificateQuerySet:
         """Return the certificates in use that are valid now and expire before ``until``, the earliest first."""
-        in_use = self.filter(revoked_at=None, user__isnull=False, user__is_active=True)
+        in_use = self.filter(user_model.active("user__"), revoked_at=None, user__isnull=False)
         return in_use.filter(not_after__gte=now, not_after__lt=until).order_by("not_after")
 
 

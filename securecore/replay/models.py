@@ -4,6 +4,7 @@ import datetime as dt
 
 from django.db import models
 
+from securecore import user_model
 from securecore.conf import django_settings
 
 
@@ -22,7 +23,7 @@ class SeenNonce(models.Model):
 class SignatureKeyQuerySet(models.QuerySet["SignatureKey"]):
     def usable(self) -> SignatureKeyQuerySet:
         """Return the keys that are not revoked and have an active user."""
-        return self.filter(revoked_at=None, user__is_active=True).select_related("user")
+        return self.filter(user_model.active("user__"), revoked_at=None).select_related("user")
 
     def revoke(self, *, now: dt.datetime) -> int:
         """Revoke these keys. A key that is revoked already keeps its first ``revoked_at``."""
