@@ -14,6 +14,8 @@ from tests.projects.people import Person
 from tests.tokens.calls import given
 
 MAKE = "things.make"
+#: The result of a column about a part that the project lacks.
+ABSENT = "absent"
 
 
 def give(principal: str, permission: str, **how: Any) -> None:

@@ -97,9 +97,14 @@ def _result(column: Callable[[], Any]) -> str:
         for each in connections.all():
             if not each.settings_dict["TEST"]["MIRROR"]:
                 delete_rows(each)
-                # The introspection of ``delete_rows`` sees no table of another schema.
-                if '"' in (users := get_user_model())._meta.db_table:
-                    users._base_manager.all()._raw_delete(each.alias)
+                _delete_from_other_schemas(get_user_model(), each.alias)
+
+
+def _delete_from_other_schemas(users: Any, alias: str) -> None:
+    """Delete the rows of users in a schema that ``delete_rows`` does not see."""
+    if '"' in users._meta.db_table:
+        for model in (*(field.remote_field.through for field in users._meta.many_to_many), users):
+            model._base_manager.all()._raw_delete(alias)
 
 
 if __name__ == "__main__":
