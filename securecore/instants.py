@@ -17,8 +17,8 @@ def require_aware(instant: Any) -> Any:
     """
     if isinstance(instant, dt.datetime) and instant.utcoffset() is None:
         raise Misuse(
-            f"{instant!r} has no time zone. Pass an aware instant: securecore.clock.now(), django.utils.timezone.now(), "
-            f"or datetime.now(datetime.UTC)."
+            f"{instant!r} has no time zone. Pass an aware instant: django.utils.timezone.now(), or "
+            f"datetime.now(datetime.UTC)."
         )
     return instant
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
 
     class InstantField(models.DateTimeField):
-        """A ``DateTimeField`` that takes aware instants only, in rows and in conditions. Migrations know no difference."""
+        """A ``DateTimeField`` that takes aware instants only, in rows and conditions; for migrations the same field."""
 
         def get_prep_value(self, value: Any) -> Any:
             return super().get_prep_value(require_aware(value))

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from securecore import user_model
 from securecore.conf import django_settings
 from securecore.errors import Misuse
+from securecore.instants import InstantField
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
@@ -60,9 +61,9 @@ class Certificate(models.Model):
     issuer = models.TextField(blank=True)
     serial_number = models.CharField(max_length=64, blank=True)
     #: Null for a match, because a match does not expire.
-    not_after = models.DateTimeField(null=True, blank=True, db_index=True)
-    enrolled_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    not_after = InstantField(null=True, blank=True, db_index=True)
+    enrolled_at = InstantField(null=True, blank=True)
+    revoked_at = InstantField(null=True, blank=True)
 
     objects = CertificateQuerySet.as_manager()
 
@@ -89,7 +90,7 @@ class CertificateIdentifier(models.Model):
     certificate = models.CharField(max_length=43, db_index=True)
     identifier = models.CharField(max_length=43, db_index=True)
     #: The instant at which every token and session that could be obtained under the certificate has expired.
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_certificate_identifier"

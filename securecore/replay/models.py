@@ -6,12 +6,13 @@ from django.db import models
 
 from securecore import user_model
 from securecore.conf import django_settings
+from securecore.instants import InstantField
 
 
 class SeenNonce(models.Model):
     #: The record id of scope and nonce; the raw nonce is not stored.
     id = models.UUIDField(primary_key=True)
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_seen_nonce"
@@ -38,8 +39,8 @@ class SignatureKey(models.Model):
     user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="signature_keys")
     #: SubjectPublicKeyInfo in PEM.
     public_key = models.TextField()
-    registered_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    registered_at = InstantField()
+    revoked_at = InstantField(null=True, blank=True)
 
     objects = SignatureKeyQuerySet.as_manager()
 

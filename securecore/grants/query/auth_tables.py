@@ -45,7 +45,7 @@ def permissions_of_groups() -> Relation:
     return Relation(field.m2m_db_table(), field.m2m_column_name(), field.m2m_reverse_name())
 
 
-def quoted(name: str) -> str:
+def quoted(name: Any) -> str:
     """Return the name of a table or column as SQL. Django leaves a name with quotes, which may have a schema."""
     return str(database.connection().ops.quote_name(name))
 

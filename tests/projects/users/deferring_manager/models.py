@@ -12,7 +12,7 @@ class Team(models.Model):
     name = models.CharField(max_length=20)
 
 
-class Manager(UserManager):  # type: ignore[type-arg]
+class Manager(UserManager):
     def get_queryset(self) -> Any:
         rows = super().get_queryset().select_related("team").defer("biography")
         return rows.annotate(group_count=models.Count("groups"))
@@ -21,4 +21,4 @@ class Manager(UserManager):  # type: ignore[type-arg]
 class User(AbstractUser):
     team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True)
     biography = models.TextField(blank=True)
-    objects = Manager()  # type: ignore[misc]
+    objects = Manager()

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 
 
-class Manager(BaseUserManager):  # type: ignore[type-arg]
+class Manager(BaseUserManager):
     def create_user(self, email: str, **fields: Any) -> Any:
         user = self.model(email=self.normalize_email(email), **fields)
         user.set_unusable_password()
@@ -17,8 +17,8 @@ class Manager(BaseUserManager):  # type: ignore[type-arg]
 
 
 class User(AbstractUser):
-    username = None  # type: ignore[assignment]
+    username = None
     email = models.EmailField(unique=True)
-    objects = Manager()  # type: ignore[misc,assignment]
+    objects = Manager()
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: list[str] = []

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
-class CodeField(models.AutoField):  # type: ignore[type-arg]
+class CodeField(models.AutoField):
     """An integer in the database, ``U-7`` in Python."""
 
     def from_db_value(self, value: int | None, *_: Any) -> str | None:

@@ -11,4 +11,4 @@ class Team(Group):
 
 
 class User(AbstractUser):
-    groups = models.ManyToManyField(Team, blank=True)  # type: ignore[assignment]
+    groups = models.ManyToManyField(Team, blank=True)

@@ -19,4 +19,4 @@ class Person(AbstractBaseUser):
 class User(PermissionsMixin, Person):
     person = models.OneToOneField(Person, models.CASCADE, parent_link=True, primary_key=True, db_column="of person")
     email = models.EmailField(blank=True)
-    objects = UserManager()  # type: ignore[var-annotated]
+    objects = UserManager()

@@ -8,5 +8,5 @@ from django.db import models
 
 class User(AbstractBaseUser):
     username = models.CharField(max_length=50, unique=True)
-    objects = BaseUserManager()  # type: ignore[var-annotated]
+    objects = BaseUserManager()
     USERNAME_FIELD = "username"

@@ -7,5 +7,5 @@ from django.db import models
 
 
 class User(AbstractUser):
-    is_active = models.BooleanField(null=True, default=True)  # type: ignore[assignment]
-    is_superuser = models.BooleanField(null=True)  # type: ignore[assignment]
+    is_active = models.BooleanField(null=True, default=True)
+    is_superuser = models.BooleanField(null=True)

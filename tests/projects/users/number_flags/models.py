@@ -7,4 +7,4 @@ from django.db import models
 
 
 class User(AbstractUser):
-    is_active = models.SmallIntegerField(default=1)  # type: ignore[assignment]
+    is_active = models.SmallIntegerField(default=1)

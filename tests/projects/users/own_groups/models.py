@@ -19,5 +19,5 @@ class User(AbstractBaseUser):
     is_active = models.BooleanField(default=True)
     groups = models.ManyToManyField(Team, blank=True)
     user_permissions = models.ManyToManyField(Right, blank=True)
-    objects = BaseUserManager()  # type: ignore[var-annotated]
+    objects = BaseUserManager()
     USERNAME_FIELD = "username"

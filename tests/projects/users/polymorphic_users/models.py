@@ -8,13 +8,13 @@ from polymorphic.managers import PolymorphicManager
 from polymorphic.models import PolymorphicModel
 
 
-class Manager(PolymorphicManager, UserManager):  # type: ignore[misc,type-arg]
+class Manager(PolymorphicManager, UserManager):
     use_in_migrations = False
 
 
-class User(PolymorphicModel, AbstractUser):  # type: ignore[misc]
+class User(PolymorphicModel, AbstractUser):
     objects = Manager()
 
 
-class Clerk(User):  # type: ignore[misc]
+class Clerk(User):
     desk = models.CharField(max_length=20, blank=True)

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 
-class Secret(models.TextField):  # type: ignore[type-arg]
+class Secret(models.TextField):
     """A text that is stored in reverse, in place of a cipher."""
 
     def from_db_value(self, value: str, *_: Any) -> str:

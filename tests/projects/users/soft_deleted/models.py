@@ -8,12 +8,12 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 
 
-class Manager(UserManager):  # type: ignore[type-arg]
+class Manager(UserManager):
     def get_queryset(self) -> Any:
         return super().get_queryset().filter(deleted_at=None)
 
 
 class User(AbstractUser):
     deleted_at = models.DateTimeField(null=True, blank=True)
-    objects = Manager()  # type: ignore[misc]
+    objects = Manager()
     everybody = UserManager()

@@ -12,5 +12,5 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.GeneratedField(
         expression=models.Q(status="active"), output_field=models.BooleanField(), db_persist=True
     )
-    objects = BaseUserManager()  # type: ignore[var-annotated]
+    objects = BaseUserManager()
     USERNAME_FIELD = "username"
