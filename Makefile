@@ -94,12 +94,17 @@ test-postgresql: $(DEV)
 
 # One cell of the matrix in .github/workflows/ci.yml, in a Python that has everything installed: make matrix PY=python.
 # On SQLite, or with the races on the PostgreSQL that TEST_DATABASE_URL names.
+matrix: export SECURECORE_EVERY_PROJECT = 1
 matrix:
 ifdef TEST_DATABASE_URL
 	@$(PY) -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) tests tests/races
 else
 	@$(PY) -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
 endif
+
+# The tables of user models and settings in docs/compatibility.md, from a run of every project on both databases.
+compatibility: $(DEV)
+	@$(PY) -m tools.compatibility
 
 coverage: $(DEV)
 	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"

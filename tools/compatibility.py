@@ -70,11 +70,11 @@ def _sentence(said: str) -> str:
 def _run(database: str, projects: list[Project]) -> dict[str, Cells]:
     here = [project for project in projects if database in project.databases]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        ran = threads.map(results, here)
-        return {
-            project.name: {(database, way): cell for way, cell in cells.items()}
-            for project, cells in zip(here, ran, strict=True)
-        }
+        ran = list(threads.map(results, here))
+    return {
+        project.name: {(database, way): cell for way, cell in cells.items()}
+        for project, cells in zip(here, ran, strict=True)
+    }
 
 
 def main() -> int:

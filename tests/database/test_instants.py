@@ -37,9 +37,8 @@ def test_naive_instant_is_a_misuse(name: str, ca: Any) -> None:
 
 
 def test_every_instant_has_the_field_that_refuses_naive_ones() -> None:
-    fields: list[Any] = [
-        field for model in apps.get_app_config("securecore").get_models() for field in model._meta.fields
-    ]
+    every: list[Any] = [*apps.get_app_config("securecore").get_models()]
+    fields = [field for model in every for field in model._meta.fields]
     instants = [field for field in fields if isinstance(field, models.DateTimeField)]
     assert len(instants) > 20
     assert {type(field) for field in instants} == {InstantField}
