@@ -40,7 +40,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture chaos soak bench sabotage clean
+    architecture compatibility chaos soak bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile

@@ -282,8 +282,10 @@ class TestDatabase:
 
     @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
     def test_database_is_the_one_with_our_tables(self, settings: Any, securecore: Any) -> None:
-        settings.DATABASES = {"default": SQLITE, "effects": POSTGRESQL}
-        securecore(DATABASE="effects")
+        settings.DATABASES = {"default": SQLITE, "security": POSTGRESQL}
+        securecore(DATABASE="security")
+        assert found() == ["E807"]
+        settings.DATABASE_ROUTERS = ["tests.projects.routers.EverythingInSecurity"]
         assert found() == []
 
     def test_database_is_one_that_exists(self, securecore: Any) -> None:

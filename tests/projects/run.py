@@ -97,14 +97,20 @@ def _result(column: Callable[[], Any]) -> str:
         for each in connections.all():
             if not each.settings_dict["TEST"]["MIRROR"]:
                 delete_rows(each)
-                _delete_from_other_schemas(get_user_model(), each.alias)
+                if _delete_from_other_schemas(get_user_model(), each.alias):
+                    delete_rows(each)
 
 
-def _delete_from_other_schemas(users: Any, alias: str) -> None:
-    """Delete the rows of users in a schema that ``delete_rows`` does not see."""
-    if '"' in users._meta.db_table:
+def _delete_from_other_schemas(users: Any, alias: str) -> bool:
+    """Delete the rows of users in a schema that ``delete_rows`` does not see, and say whether there is such a schema.
+
+    The triggers of these tables write to securecore's tables.
+    """
+    is_elsewhere = '"' in users._meta.db_table
+    if is_elsewhere:
         for model in (*(field.remote_field.through for field in users._meta.many_to_many), users):
             model._base_manager.all()._raw_delete(alias)
+    return is_elsewhere
 
 
 if __name__ == "__main__":
