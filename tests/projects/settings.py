@@ -34,6 +34,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "securecore.http.middleware.RefusalMiddleware",
 ]
+# About servers that are installed beside the suite.
+SILENCED_SYSTEM_CHECKS = ["securecore.W105"]
 ROOT_URLCONF = "tests.projects.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Each process has a database of its own beside those of the suite.
