@@ -41,7 +41,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture chaos soak known-answers bench sabotage clean
+    architecture compatibility chaos soak known-answers bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -95,12 +95,17 @@ test-postgresql: $(DEV)
 
 # One cell of the matrix in .github/workflows/ci.yml, in a Python that has everything installed: make matrix PY=python.
 # On SQLite, or with the races on the PostgreSQL that TEST_DATABASE_URL names.
+matrix: export SECURECORE_EVERY_PROJECT = 1
 matrix:
 ifdef TEST_DATABASE_URL
 	@$(PY) -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) tests tests/races
 else
 	@$(PY) -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
 endif
+
+# The tables of user models and settings in docs/compatibility.md, from a run of every project on both databases.
+compatibility: $(DEV)
+	@$(PY) -m tools.compatibility
 
 coverage: $(DEV)
 	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"

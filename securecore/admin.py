@@ -53,7 +53,8 @@ class CertificateAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("user",)
     search_fields = ("thumbprint", "subject", "issuer")
-    autocomplete_fields = ("user",)
+    #: Used where the project has no admin page of users to search in.
+    raw_id_fields = ("user",)
     actions = ("revoke",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -62,6 +63,11 @@ class CertificateAdmin(ReadOnlyAdmin):
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Find a certificate by its thumbprint in each spelling, for example that of ``openssl x509 -fingerprint``."""
         return super().get_search_results(request, queryset, thumbprint_in(search_term) or search_term)
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> Any:
+        """Search for the user, if the project has registered the user model with ``search_fields``."""
+        users = self.admin_site._registry.get(Certificate._meta.get_field("user").related_model)
+        return ("user",) if users is not None and users.get_search_fields(request) else ()
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow users with ``securecore.change_certificate`` to change a pending certificate.

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from securecore import clock, database, events, grants, identity, leases, tokens
+from securecore import clock, database, events, grants, identity, leases, tokens, user_model
 from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
@@ -79,13 +79,17 @@ def revoke_all_grants(*, principal: str) -> int:
 
 
 def remove_from_group(*, user: Any, group: Any) -> bool:
-    """Remove ``user`` from Django's ``group``; say whether the user was a member."""
+    """Remove ``user`` from Django's ``group``; say whether the user was a member.
+
+    Raises ``Misuse`` for a user model without groups of Django.
+    """
+    user_model.require_groups()
     own, of_group = principals.principal_of(user), principals.group(group)
 
     def remove() -> bool:
         gate.close(own, rows_too=(of_group,))
-        was_member = bool(group.user_set.using(settings.DATABASE).filter(pk=user.pk).exists())
-        group.user_set.remove(user)
+        was_member = user_model.is_member(user, group, settings.DATABASE)
+        user.groups.remove(group.pk)  # a project may give the other side, ``user_set``, another name or none
         return was_member
 
     removed = _gated("remove_from_group()", remove)
@@ -97,8 +101,10 @@ def remove_from_group(*, user: Any, group: Any) -> bool:
 def deactivate_user(user: Any) -> None:
     """Deactivate the user: end its sessions, and refuse its tokens, its refresh-token families and every permission.
 
-    The user's certificates stay enrolled, but no certificate gives the user a permission.
+    The user's certificates stay enrolled, but no certificate gives the user a permission. Raises ``Misuse`` for a user
+    model without a column ``is_active`` that a statement can set.
     """
+    user_model.require_settable_activity()
     own = principals.principal_of(user)
 
     def deactivate() -> int:

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.contrib.contenttypes.models import ContentType
-from django.db import connection, connections, transaction
+from django.contrib.auth.models import User
+from django.db import connection, connections
 from django.test import TransactionTestCase
 
 from securecore import clock
 from securecore.testing import Authority, Issued
 from tests.support.databases import is_only_in_matrix, only_database
+from tests.support.deletion import delete_rows
 
 pytest_plugins = ["securecore.testing.fixtures"]
 
@@ -102,27 +102,10 @@ def _is_answered_elsewhere(item: pytest.Item) -> bool:
     return only not in ("", connection.vendor)
 
 
-#: Tables to which triggers write while rows of other tables are deleted.
-_WRITTEN_BY_TRIGGERS = {"securecore_gate", "securecore_token_epoch"}
-
-
 def _delete_rows(test_case: Any) -> None:
-    """Delete the rows that a committing test left, from the tables that have rows.
-
-    TransactionTestCase would TRUNCATE, which on PostgreSQL makes new files for each table, and then write every
-    permission again: ten times as slow. Constraints are checked at the commit.
-    """
-    kept = {"django_migrations", Permission._meta.db_table, ContentType._meta.db_table}
-    for database in map(connections.__getitem__, test_case._databases_names(include_mirrors=False)):
-        tables = set(database.introspection.django_table_names(only_existing=True)) - kept - _WRITTEN_BY_TRIGGERS
-        quoted = {table: database.ops.quote_name(table) for table in [*tables, *_WRITTEN_BY_TRIGGERS]}
-        with transaction.atomic(using=database.alias), database.cursor() as cursor:
-            if database.vendor == "postgresql":  # some triggers refuse to delete a row
-                cursor.execute("SET LOCAL session_replication_role = replica")
-            has_rows = (f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quoted[table]})" for table in tables)
-            cursor.execute(" UNION ALL ".join(has_rows))
-            for table in [*(row[0] for row in cursor.fetchall()), *_WRITTEN_BY_TRIGGERS]:
-                cursor.execute(f"DELETE FROM {quoted[table]}")
+    """Delete the rows that a committing test left, where TransactionTestCase would TRUNCATE."""
+    for alias in test_case._databases_names(include_mirrors=False):
+        delete_rows(connections[alias])
 
 
 TransactionTestCase._fixture_teardown = _delete_rows  # type: ignore[attr-defined]

@@ -14,11 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.core.exceptions import ValidationError
 from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.manager import BaseManager
+from django.db.models.query import ModelIterable
 
+from securecore import user_model
 from securecore.conf import django_settings, settings
 
 #: The immutable types of a column's value. Others, for example the list of an ArrayField, are copied for each request.
@@ -47,6 +48,7 @@ class UserTable:
         #: The SQL types of the columns, as the model declares them.
         self.column_types = tuple(str(field.db_type(database)) for field in fields)
         self.is_filtered = _may_filter(model._default_manager)
+        self._is_built_by_manager = _builds_other_objects(model._default_manager)
         self._attributes = [field.attname for field in fields]
         self._converters = []
         for index, field in enumerate(fields):
@@ -78,17 +80,14 @@ class UserTable:
         complete = [value if type(value) in _IMMUTABLE else _own(value) for value in values]
         for index, convert, column in self._converters:
             complete[index] = convert(complete[index], column, connections[self.alias])
-        return self.model.from_db(self.alias, self._attributes, complete)
+        user = self.model.from_db(self.alias, self._attributes, complete)
+        if self._is_built_by_manager:
+            return self.model._default_manager.using(self.alias).filter(pk=user.pk).first() or user
+        return user
 
     def key_of(self, presented: str) -> Any:
         """Return a primary key in the form of the database, or None for a text that cannot be a key."""
-        field = self.model._meta.pk
-        try:
-            key = field.to_python(presented)
-            field.run_validators(key)  # refuses a number that is out of the column's range
-            return field.get_db_prep_value(key, connections[self.alias])
-        except (ValidationError, ValueError, OverflowError):
-            return None
+        return user_model.key_of(presented, connections[self.alias], self.model._meta.pk)
 
 
 def _may_filter(manager: Any) -> bool:
@@ -96,6 +95,15 @@ def _may_filter(manager: Any) -> bool:
     if getattr(manager.get_queryset, "__func__", None) is not BaseManager.get_queryset:
         return True
     return type(manager.get_queryset()).__init__ is not QuerySet.__init__
+
+
+def _builds_other_objects(manager: Any) -> bool:
+    """Say whether ``manager`` returns objects that no row of the model alone makes: of a child class, or annotated.
+
+    Then the manager builds each user, by one more statement.
+    """
+    rows = manager.get_queryset()
+    return rows._iterable_class is not ModelIterable or bool(rows.query.annotations or rows.query.extra)
 
 
 def _own(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """System checks, one function for each id: 1xx identity, 2xx sessions, 3xx tokens, 4xx replay, 5xx idempotency,
-6xx grants, 7xx callers, the one query and its leases, 9xx the database engine.
+6xx grants, 7xx callers, the one query and its leases, 8xx the user model and Django's settings, 9xx the database
+engine.
 
 ``securecore.E001`` (unreadable settings) is not here: it is raised when Django starts, because every check needs the
 settings.
@@ -9,7 +10,19 @@ from __future__ import annotations
 
 from django.core import checks
 
-from securecore.checks import access, engines, grants, idempotency, identity, replay, rest_framework, sessions, tokens
+from securecore.checks import (
+    access,
+    django_settings,
+    engines,
+    grants,
+    idempotency,
+    identity,
+    replay,
+    rest_framework,
+    sessions,
+    tokens,
+    user_model,
+)
 
 EVERY_CHECK = (
     *identity.CHECKS,
@@ -20,6 +33,8 @@ EVERY_CHECK = (
     *grants.CHECKS,
     *access.CHECKS,
     *rest_framework.CHECKS,
+    *user_model.CHECKS,
+    *django_settings.CHECKS,
     *engines.CHECKS,
 )
 

@@ -42,11 +42,8 @@ def e602_read_committed(**_: Any) -> list[CheckMessage]:
 
     After the wait such a snapshot still shows the permission that the revocation removed.
     """
-    if "isolation_level" not in _database().get("OPTIONS", {}):
-        return []
-    from psycopg import IsolationLevel
-
-    if _database()["OPTIONS"]["isolation_level"] == IsolationLevel.READ_COMMITTED:
+    level = _database().get("OPTIONS", {}).get("isolation_level")
+    if level in (None, _READ_COMMITTED):
         return []
     return [
         Error(
@@ -182,7 +179,7 @@ def e611_users(**_: Any) -> list[CheckMessage]:
     """Report users in another database. One query joins their table with securecore's, and foreign keys name them."""
     alias, user = conf.settings.DATABASE, get_user_model()
     written_in = router.db_for_write(user)
-    if alias not in django_settings.DATABASES or written_in == alias:
+    if alias not in django_settings.DATABASES or (written_in == alias and router.allow_migrate_model(alias, user)):
         return []
     return [
         Error(
@@ -225,6 +222,8 @@ def _few(names: list[str]) -> str:
 
 
 _POSTGRESQL = ("postgresql", "postgis")
+#: ``psycopg.IsolationLevel.READ_COMMITTED``, without an import of psycopg 3, which may be missing (E808).
+_READ_COMMITTED = 2
 
 CHECKS = (
     e601_sqlite_immediate,

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from securecore.grants.live import NOT_REVOKED
+from securecore.instants import InstantField
 
 #: A grant of ``role:NAME`` makes its principal a holder of the role. The role's permissions are granted to the
 #: principal ``role:NAME``.
@@ -57,14 +58,14 @@ class Grant(models.Model):
     #: A denial wins over every grant that allows.
     denies = models.BooleanField(default=False)
     #: The grant counts from ``valid_from`` to before ``valid_until``; null is no bound.
-    valid_from = models.DateTimeField(null=True, blank=True)
-    valid_until = models.DateTimeField(null=True, blank=True, db_index=True)
+    valid_from = InstantField(null=True, blank=True)
+    valid_until = InstantField(null=True, blank=True, db_index=True)
     #: The uses and the amount in each ``period`` seconds; without a period, in all.
     uses_limit = models.PositiveIntegerField(null=True, blank=True)
     amount_limit = models.BigIntegerField(null=True, blank=True)
     period = models.PositiveIntegerField(null=True, blank=True)
-    granted_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    granted_at = InstantField()
+    revoked_at = InstantField(null=True, blank=True, db_index=True)
 
     objects = GrantQuerySet.as_manager()
 
@@ -123,7 +124,7 @@ class GrantUse(models.Model):
     uses = models.PositiveIntegerField(default=0)
     amount = models.BigIntegerField(default=0)
     #: When the period ends; null for an allowance without a period.
-    expires_at = models.DateTimeField(null=True, db_index=True)
+    expires_at = InstantField(null=True, db_index=True)
 
     class Meta:
         db_table = "securecore_grant_use"

@@ -17,6 +17,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from securecore import database, user_model
 from securecore.arguments import require_name, require_row, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -115,13 +116,13 @@ def require_principal(principal: str) -> str:
 
 
 def user_key(names: Sequence[str]) -> Any:
-    """Return the primary key of the user among ``names``, or None without a user or for a text that cannot be a key."""
+    """Return the primary key of the user among ``names`` in the form of the database.
+
+    None stands for names without a user, and for a text that cannot be a key.
+    """
     for name in names:
         if name.startswith("user:"):
-            try:
-                return get_user_model()._meta.pk.to_python(name.removeprefix("user:"))
-            except ValidationError:
-                return None
+            return user_model.key_of(name.removeprefix("user:"), database.connection())
     return None
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import Http404
@@ -85,7 +86,7 @@ def requires(
 
         decorated = in_form_of(view, authorized)
         decorated.securecore_requires = permission  # type: ignore[attr-defined]
-        return decorated
+        return login_not_required(decorated)  # the caller of a certificate or token has no login
 
     return decorate
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthenticationMiddleware
+from django.contrib.auth.middleware import LoginRequiredMiddleware as DjangoLoginRequiredMiddleware
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.db import ProgrammingError
@@ -209,6 +210,22 @@ async def _auser(request: HttpRequest) -> AnyUser:
     """Return ``request.user``; reading it may query the database, so it runs in a thread."""
     await sync_to_async(lambda: request.user.is_authenticated)()
     return request.user
+
+
+class LoginRequiredMiddleware(DjangoLoginRequiredMiddleware):
+    """Django's ``LoginRequiredMiddleware``, for requests with other credentials than a session.
+
+    Django's reads ``request.user`` before each view, also where the view needs no login. A bad access token would be a
+    failure there (500). Here it is a problem response, and a view without a login judges its credentials itself.
+    """
+
+    def process_view(self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any) -> Any:
+        if not getattr(view_func, "login_required", True):
+            return None
+        try:
+            return super().process_view(request, view_func, view_args, view_kwargs)
+        except Refused as refusal:
+            return problem_response(request, refusal)
 
 
 class RefusalMiddleware:

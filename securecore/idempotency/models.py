@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from securecore.instants import InstantField
+
 
 class IdempotencyRecord(models.Model):
     """A claimed idempotency key with its stored response.
@@ -22,9 +24,9 @@ class IdempotencyRecord(models.Model):
     #: The number of the attempt: only the last attempt may store its response.
     attempt = models.PositiveIntegerField(default=1, db_default=1)
     #: The end of the lease, until which no other request with the key runs; null without a lease.
-    leased_until = models.DateTimeField(null=True)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(db_index=True)
+    leased_until = InstantField(null=True)
+    created_at = InstantField()
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_idempotency_record"

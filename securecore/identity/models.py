@@ -6,8 +6,10 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Now
 
+from securecore import user_model
 from securecore.conf import django_settings
 from securecore.errors import Misuse
+from securecore.instants import InstantField
 
 
 class CertificateQuerySet(models.QuerySet["Certificate"]):
@@ -31,7 +33,7 @@ class CertificateQuerySet(models.QuerySet["Certificate"]):
 
     def expiring(self, *, now: dt.datetime, until: dt.datetime) -> CertificateQuerySet:
         """Return the certificates in use that are valid now and expire before ``until``, the earliest first."""
-        in_use = self.filter(revoked_at=None, user__isnull=False, user__is_active=True)
+        in_use = self.filter(user_model.active("user__"), revoked_at=None, user__isnull=False)
         return in_use.filter(not_after__gte=now, not_after__lt=until).order_by("not_after")
 
 
@@ -59,9 +61,9 @@ class Certificate(models.Model):
     issuer = models.TextField(blank=True)
     serial_number = models.CharField(max_length=64, blank=True)
     #: Null for a match, because a match does not expire.
-    not_after = models.DateTimeField(null=True, blank=True, db_index=True)
-    enrolled_at = models.DateTimeField(null=True, blank=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    not_after = InstantField(null=True, blank=True, db_index=True)
+    enrolled_at = InstantField(null=True, blank=True)
+    revoked_at = InstantField(null=True, blank=True)
 
     objects = CertificateQuerySet.as_manager()
 
@@ -88,7 +90,7 @@ class CertificateIdentifier(models.Model):
     certificate = models.CharField(max_length=43, db_index=True)
     identifier = models.CharField(max_length=43, db_index=True)
     #: The instant at which every token and session that could be obtained under the certificate has expired.
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_certificate_identifier"

@@ -4,13 +4,15 @@ import datetime as dt
 
 from django.db import models
 
+from securecore import user_model
 from securecore.conf import django_settings
+from securecore.instants import InstantField
 
 
 class SeenNonce(models.Model):
     #: The record id of scope and nonce; the raw nonce is not stored.
     id = models.UUIDField(primary_key=True)
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_seen_nonce"
@@ -22,7 +24,7 @@ class SeenNonce(models.Model):
 class SignatureKeyQuerySet(models.QuerySet["SignatureKey"]):
     def usable(self) -> SignatureKeyQuerySet:
         """Return the keys that are not revoked and have an active user."""
-        return self.filter(revoked_at=None, user__is_active=True).select_related("user")
+        return self.filter(user_model.active("user__"), revoked_at=None).select_related("user")
 
     def revoke(self, *, now: dt.datetime) -> int:
         """Revoke these keys. A key that is revoked already keeps its first ``revoked_at``."""
@@ -37,8 +39,8 @@ class SignatureKey(models.Model):
     user = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="signature_keys")
     #: SubjectPublicKeyInfo in PEM.
     public_key = models.TextField()
-    registered_at = models.DateTimeField()
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    registered_at = InstantField()
+    revoked_at = InstantField(null=True, blank=True)
 
     objects = SignatureKeyQuerySet.as_manager()
 

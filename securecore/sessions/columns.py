@@ -6,12 +6,13 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db.models import DateTimeField, F, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Least
 
+from securecore import user_model
 from securecore.conf import settings
 from securecore.sessions.models import Session
 
@@ -67,6 +68,6 @@ def _user_id(data: dict[str, Any]) -> Any:
     if presented is None:
         return None
     try:
-        return get_user_model()._meta.pk.to_python(presented)
+        return user_model.key_field().to_python(presented)
     except ValidationError as error:
         raise SuspiciousOperation("The session names a user that cannot exist.") from error

@@ -9,6 +9,7 @@ from django.db import models
 from securecore import digests, leases
 from securecore.conf import django_settings
 from securecore.errors import Misuse
+from securecore.instants import InstantField
 
 #: After a rotation, a request with the old id may read the session for this long.
 GRACE = dt.timedelta(seconds=10)
@@ -66,18 +67,18 @@ class Session(models.Model):
     #: The session's binding, for example ``x5t#S256:<thumbprint>``; empty for a session without a binding.
     binding = models.CharField(max_length=80, blank=True, db_index=True)
     data = models.TextField()
-    created_at = models.DateTimeField()
-    last_seen_at = models.DateTimeField()
+    created_at = InstantField()
+    last_seen_at = InstantField()
     #: The end of the idle timeout, at most ``ends_at``. A session is live until this instant; no other column counts.
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
     #: The end of the absolute timeout, counted from the last login.
-    ends_at = models.DateTimeField()
+    ends_at = InstantField()
     #: The instant of the last login or step-up; null before the first login.
-    authenticated_at = models.DateTimeField(null=True)
+    authenticated_at = InstantField(null=True)
 
     #: The primary key before the last rotation, for requests that were in flight with the old id.
     predecessor = models.UUIDField(null=True)
-    rotated_at = models.DateTimeField(null=True)
+    rotated_at = InstantField(null=True)
     #: Whether the session had a user before the last rotation. A session id from before the login never reaches the
     #: logged-in session, because an attacker may have planted that id (session fixation).
     predecessor_was_user = models.BooleanField(default=False)

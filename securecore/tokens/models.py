@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef
 
 from securecore.conf import django_settings
+from securecore.instants import InstantField
 
 
 class RevokedToken(models.Model):
@@ -14,7 +15,7 @@ class RevokedToken(models.Model):
 
     #: The record id of issuer and ``jti``; the raw ``jti`` is not stored.
     id = models.UUIDField(primary_key=True)
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_revoked_token"
@@ -42,10 +43,10 @@ class SigningKey(models.Model):
     algorithm = models.CharField(max_length=16)
     #: Encrypted under ``ENCRYPTION_KEYS``; the database never holds the key in clear.
     encrypted_private_key = models.TextField()
-    created_at = models.DateTimeField()
-    signs_at = models.DateTimeField()
+    created_at = InstantField()
+    signs_at = InstantField()
     #: Set when a newer key is made or when this key is retired. Null for the newest key.
-    expires_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    expires_at = InstantField(null=True, blank=True, db_index=True)
 
     objects = SigningKeyQuerySet.as_manager()
 
@@ -74,8 +75,8 @@ class Client(models.Model):
     may_introspect = models.BooleanField(default=False)
     #: Scope values that the client may request, separated by blanks.
     scope = models.TextField(blank=True)
-    created_at = models.DateTimeField()
-    disabled_at = models.DateTimeField(null=True, blank=True)
+    created_at = InstantField()
+    disabled_at = InstantField(null=True, blank=True)
 
     class Meta:
         db_table = "securecore_client"
@@ -125,10 +126,10 @@ class RefreshFamily(models.Model):
         db_column="certificate",
         related_name="+",
     )
-    created_at = models.DateTimeField()
+    created_at = InstantField()
     #: The absolute lifetime; nothing extends it (ASVS 5.0 v5.0.0-10.4.8).
-    expires_at = models.DateTimeField(db_index=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    expires_at = InstantField(db_index=True)
+    revoked_at = InstantField(null=True, blank=True)
 
     objects = RefreshFamilyQuerySet.as_manager()
 
@@ -148,9 +149,9 @@ class RefreshToken(models.Model):
     #: the refresh voided. Unique: the database allows one successor for each token, even if the code has a bug.
     parent = models.UUIDField(null=True, unique=True)
     #: The end of the idle lifetime, at most the end of the family. A used token has the end of the family.
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
     #: The instant at which the token was first redeemed, or voided.
-    used_at = models.DateTimeField(null=True)
+    used_at = InstantField(null=True)
 
     class Meta:
         db_table = "securecore_refresh_token"
@@ -169,7 +170,7 @@ class TokenEpoch(models.Model):
     subject = models.CharField(max_length=160, primary_key=True)
     epoch = models.BigIntegerField(default=0)
     #: For ``everyone``: tokens issued at or before this instant are refused.
-    not_before = models.DateTimeField(null=True)
+    not_before = InstantField(null=True)
 
     class Meta:
         db_table = "securecore_token_epoch"
@@ -184,7 +185,7 @@ class OneTimeToken(models.Model):
     #: The record id of purpose and secret; the secret itself is not stored.
     id = models.UUIDField(primary_key=True)
     subject = models.CharField(max_length=255)
-    expires_at = models.DateTimeField(db_index=True)
+    expires_at = InstantField(db_index=True)
 
     class Meta:
         db_table = "securecore_one_time_token"

@@ -12,14 +12,11 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.test.utils import isolate_apps
 
 from securecore import clock, tokens
 from securecore.checks.grants import w606_triggers
 from securecore.grants import Gate, Grant, note_change, principals, revoke, triggers
-from securecore.grants.triggers.postgresql import PostgreSQL
 from securecore.grants.triggers.rules import every_rule
-from securecore.grants.triggers.sqlite import SQLite
 from securecore.models import Certificate, Client, RefreshFamily, Session
 from tests.grants.conftest import MAKE
 
@@ -304,25 +301,6 @@ class TestBeingThere:
     def test_being_there_installing_what_is_there_is_one_query(self, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(1):
             triggers.install()
-
-    @isolate_apps("django.contrib.auth")
-    @pytest.mark.parametrize("dialect", [PostgreSQL, SQLite])
-    def test_being_there_follow_a_user_model_with_a_key_of_another_kind(self, dialect: Any, monkeypatch: Any) -> None:
-        class Account(models.Model):
-            key = models.UUIDField(primary_key=True, db_column="account_key")
-            is_active = models.BooleanField(default=True, db_column="enabled")
-
-            class Meta:
-                app_label = "auth"
-                db_table = "bank_account"
-                managed = False
-
-        monkeypatch.setattr("securecore.grants.triggers.rules.get_user_model", lambda: Account)
-        made = {rule.name: rule for rule in every_rule(dialect(connection))}
-        assert {rule.table for rule in made.values() if "user" in rule.name} == {"bank_account"}
-        assert "enabled" in made["securecore_user_changed"].when
-        assert 'OLD."account_key"' in " ".join(made["securecore_user_deleted"].statements)
-        assert "securecore_membership_added" not in made
 
 
 @pytest.mark.django_db(transaction=True)

@@ -24,7 +24,6 @@ IMMUTABLE = {
     "database/rows.py:_update_sql": "str",
     "grants/query/auth_tables.py:_groups": "str",
     "grants/query/auth_tables.py:_permissions": "str",
-    "grants/query/caller_state.py:_active_users": "str",
     "grants/principals.py:_relatives": "models and their labels",
     "http/authorization/granted_view.py:_require_known_names": "None",
 }

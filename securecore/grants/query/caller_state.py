@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
-
-from securecore import database
+from securecore import database, user_model
 from securecore.database.arrays import array_parameter, elements_sql
 from securecore.database.functions import BoundFunction, Function
 from securecore.database.statements import Rows
 from securecore.grants.principals import user_key
 from securecore.grants.query import effective
-from securecore.grants.query.auth_tables import EVERYTHING
+from securecore.grants.query.auth_tables import EVERYTHING, flag_sql, users_sql
 from securecore.grants.query.effective import EffectiveGrant
 
 
@@ -85,11 +83,10 @@ def query(
 ) -> BoundFunction:
     """Return the bound query for ``state``. It may run after ``now``, behind the wait for the gate."""
     connection = database.connection()
-    key = user_key(names)
     given = {
         "sc_names": array_parameter(names, connection),
         "sc_permissions": array_parameter((*permissions, EVERYTHING), connection),
-        "sc_user": None if key is None else get_user_model()._meta.pk.get_db_prep_value(key, connection),
+        "sc_user": user_key(names),
     }
     for bound in conditions:
         given |= bound.parameters
@@ -113,12 +110,12 @@ def _may_wait() -> bool:
 
 @lru_cache(maxsize=64)
 def _function(conditions: tuple[Condition, ...], _: effective.Surroundings) -> Function:
-    connection, user = database.connection(), get_user_model()
+    connection = database.connection()
     names = f"SELECT {elements_sql('sc_names', connection, 'name')}"
     grants = effective.effective_sql(names=names, user="%(sc_user)s", permissions="sc_permissions", bounds=_may_wait())
     refusals = _refusals(names) + "".join(f"WHEN {_behind_gate(ended)} THEN '{code}' " for code, ended, _ in conditions)
     text = f"SELECT CASE {refusals} ELSE '' END, e.* FROM ({grants}) e"  # noqa: S608
-    types = TYPES | {"sc_user": str(user._meta.pk.rel_db_type(connection))}
+    types = TYPES | {"sc_user": str(user_model.key_field().rel_db_type(connection))}
     for condition in conditions:
         types |= dict(condition.types)
     return Function.of("check", text, types)
@@ -153,11 +150,4 @@ def _refusals(names: str) -> str:
 
 
 def _active_user(key: str) -> str:
-    return _active_users(get_user_model()).replace("<user>", key)
-
-
-@lru_cache(maxsize=4)
-def _active_users(user: Any) -> str:
-    active = [f' AND u."{field.column}"' for field in user._meta.concrete_fields if field.name == "is_active"]
-    table, column = f'"{user._meta.db_table}"', f'"{user._meta.pk.column}"'
-    return f"SELECT 1 FROM {table} u WHERE u.{column} = <user>{''.join(active)}"  # noqa: S608
+    return f"{users_sql(key)}{flag_sql('is_active', key)}"

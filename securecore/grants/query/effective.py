@@ -29,6 +29,7 @@ from securecore.grants.models import ROLE
 from securecore.grants.principals import Target
 from securecore.grants.query import auth_tables
 from securecore.grants.query.auth_tables import EVERYTHING
+from securecore.instants import require_aware
 
 _COLUMNS = (
     "id",
@@ -174,7 +175,7 @@ def _of_role_sql() -> str:
 
 def parameters(now: dt.datetime, connection: Any) -> dict[str, Any]:
     """Return the parameters that ``effective_sql`` itself uses, in the form that ``connection`` takes."""
-    return {"now": connection.ops.adapt_datetimefield_value(now)}
+    return {"now": connection.ops.adapt_datetimefield_value(require_aware(now))}
 
 
 def read(rows: Iterable[Sequence[Any]]) -> list[EffectiveGrant]:

@@ -35,7 +35,10 @@ _DIALECTS: dict[str, type[Dialect]] = {"postgresql": PostgreSQL, "sqlite": SQLit
 def missing() -> list[str]:
     """Return the names of triggers that are missing, or that differ from their rule."""
     dialect = _dialect()
-    return [] if dialect is None else sorted(rule.name for rule in _differing(dialect, _wanted(dialect)))
+    if dialect is None:
+        return []
+    differing = dialect.expected(_wanted(dialect)).items() - dialect.installed().items()
+    return sorted(name for (_, name), _ in differing)
 
 
 def install() -> None:
@@ -88,13 +91,13 @@ def _dialect() -> Dialect | None:
 
 def _wanted(dialect: Dialect) -> list[Rule]:
     """Return the rules of the tables that exist; none until all of securecore's exist, since the rules name several."""
-    tables = set(dialect.connection.introspection.table_names())
-    return [rule for rule in every_rule(dialect) if rule.table in tables] if tables.issuperset(TABLES) else []
+    rules = every_rule(dialect)
+    tables = dialect.existing(rules)
+    return [rule for rule in rules if rule.table in tables] if _are_all_there(dialect, tables) else []
 
 
-def _differing(dialect: Dialect, wanted: list[Rule]) -> list[Rule]:
-    installed = dialect.installed()
-    return [rule for rule in wanted if dialect.expected([rule]).items() - installed.items()]
+def _are_all_there(dialect: Dialect, tables: set[str]) -> bool:
+    return tables.issuperset(TABLES) or set(dialect.connection.introspection.table_names()).issuperset(TABLES)
 
 
 def _remove(dialect: Dialect) -> None:

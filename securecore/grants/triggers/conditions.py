@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from securecore.grants import live
+from securecore.grants.query.auth_tables import quoted
 from securecore.grants.triggers.dialect import Dialect
 from securecore.grants.triggers.jobs import group_key
 
@@ -27,16 +29,11 @@ class Conditions:
     """The condition of each rule, for one database and one user model."""
 
     def __init__(self, dialect: Dialect, user: Any) -> None:
-        key = group_key()
-        columns = {field.name: field.column for field in user._meta.concrete_fields}
+        self._dialect = dialect
         self._of_grants(dialect)
         self._of_certificates(dialect)
-        privileges = [columns[name] for name in ("is_active", "is_staff", "is_superuser") if name in columns]
-        self.privileges_changed = dialect.changed(privileges) if privileges else ""
-        active = columns.get("is_active")
-        self.user_deactivated = f'{dialect.changed([active])} AND NOT NEW."{active}"' if active else ""
-        self.user_deleted = f'OLD."{user._meta.pk.column}" IS NOT NULL'
-        self.group_deleted = f"OLD.{key.column} IS NOT NULL"
+        self.user_deleted = f"OLD.{quoted(user._meta.pk.column)} IS NOT NULL"
+        self.group_deleted = f"OLD.{quoted(group_key().column)} IS NOT NULL"
         self.client_changed = dialect.changed(("disabled_at",))
         self.client_disabled = "OLD.disabled_at IS NULL AND NEW.disabled_at IS NOT NULL"
         self.client_renamed = f"OLD.client_id {dialect.differs} NEW.client_id"
@@ -44,6 +41,18 @@ class Conditions:
         earlier = "OLD.not_before IS NOT NULL AND (NEW.not_before IS NULL OR NEW.not_before < OLD.not_before)"
         self.epoch_fell = f"NEW.epoch < OLD.epoch OR NEW.subject <> OLD.subject OR ({earlier})"
         self.epoch_deleted = "OLD.subject IS NOT NULL" if dialect.can_keep_rows else ""
+
+    def privileges_changed(self, flags: Sequence[Any]) -> str:
+        """Return the condition that one of these flags of a user changed."""
+        return self._dialect.changed([field.column for field in flags])
+
+    def user_deactivated(self, flags: Sequence[Any]) -> str:
+        """Return the condition that the user is no longer active; empty if that flag is not among ``flags``."""
+        for field in flags:
+            if field.name == "is_active":
+                # A flag that may be null says by null that the user is not active.
+                return f"({self._dialect.changed([field.column])}) AND NEW.{quoted(field.column)} IS NOT TRUE"
+        return ""
 
     def _of_grants(self, dialect: Dialect) -> None:
         self.grant_given = live.not_revoked_sql("NEW")

@@ -78,6 +78,10 @@ class Dialect(ABC):
     def installed(self) -> dict[tuple[str, str], str]:
         """Return the text of every active trigger of securecore, by its table and name."""
 
+    def existing(self, rules: Sequence[Rule]) -> set[str]:
+        """Return the tables of these rules that the database has."""
+        return set(self.connection.introspection.table_names()).intersection(rule.table for rule in rules)
+
     @abstractmethod
     def expected(self, wanted: Iterable[Rule]) -> dict[tuple[str, str], str]:
         """Return the result that ``installed()`` has once the triggers of these rules are installed."""

@@ -5,33 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import apps
-
 from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE
-from securecore.grants.query.auth_tables import Through, as_text, through
+from securecore.grants.query.auth_tables import as_text, group_model, groups_of_users, name_sql, quoted
 from securecore.grants.triggers.dialect import Dialect
+from securecore.user_model import Relation
 
 
 def group_key() -> Any:
     """Return the primary key field of Django's groups."""
-    return apps.get_model("auth.Group")._meta.pk
+    return group_model()._meta.pk
 
 
 class Jobs:
-    """The statements of each job, for one database and one user model."""
+    """The statements of each job, for one database and for the user model.
 
-    def __init__(self, dialect: Dialect, user: Any) -> None:
-        self._dialect, self._user = dialect, user
-        self._user_key = f'OLD."{user._meta.pk.column}"'
-        self.old_user = f"'user:' || {as_text(user._meta.pk, self._user_key)}"
+    ``users`` is the user model, or a parent whose table holds flags: a row there has the user's key in its own primary
+    key, and names nobody if it is no user's.
+    """
+
+    def __init__(self, dialect: Dialect, users: Any) -> None:
+        self._dialect = dialect
+        self._user_key = f"OLD.{quoted(users._meta.pk.column)}"
+        self.old_user = name_sql(self._user_key)
         self.old_certificate = "'certificate:' || OLD.thumbprint"
         self._new_certificate = "'certificate:' || NEW.thumbprint"
         self.old_client = "'service:' || OLD.client_id"
 
-    def user_of(self, row: str, table: Through) -> str:
+    def user_of(self, row: str, table: Relation) -> str:
         """Return the principal of the user in a row of a many-to-many table."""
-        return f"'user:' || {as_text(self._user._meta.pk, f'{row}.{table.user}')}"
+        return name_sql(f"{row}.{quoted(table.user)}")
 
     # Gates
 
@@ -45,12 +48,11 @@ class Jobs:
         held = f"FROM securecore_grant r WHERE r.permission = {name} AND {not_revoked_sql('r')}"
         is_group = "substr(r.principal, 1, 6) = 'group:'"
         users = [f"SELECT r.principal AS name {held} AND NOT {is_group}"]
-        if (table := through(self._user, "groups")) is not None:
-            user = as_text(self._user._meta.pk, f"m.{table.user}")
-            member = f"SELECT 'user:' || {user} AS name FROM {table.name} m"  # noqa: S608
-            users.append(f"{member} WHERE m.{table.other} = {dialect.group_key(name)}")
+        if (table := groups_of_users()) is not None:
+            member = f"SELECT {self.user_of('m', table)} AS name FROM {quoted(table.table)} m"  # noqa: S608
+            users.append(f"{member} WHERE m.{quoted(table.other)} = {dialect.group_key(name)}")
             groups = f"SELECT {dialect.group_key('r.principal')} {held} AND {is_group}"
-            users.append(f"{member} WHERE m.{table.other} IN ({groups})")
+            users.append(f"{member} WHERE m.{quoted(table.other)} IN ({groups})")
         return (
             *dialect.lock(name),
             *first,
@@ -65,9 +67,9 @@ class Jobs:
         roles = " UNION ".join(f"SELECT {row}.permission AS name WHERE {is_role.format(row)}" for row in rows)
         return self.close_gate(f"{rows[0]}.principal", first=self._dialect.count(roles))
 
-    def follow_member(self, row: str, table: Through) -> tuple[str, ...]:
+    def follow_member(self, row: str, table: Relation) -> tuple[str, ...]:
         """Close the gate of the user that joins or leaves a group."""
-        name, group = self.user_of(row, table), f"'group:' || {as_text(group_key(), f'{row}.{table.other}')}"
+        name, group = self.user_of(row, table), f"'group:' || {as_text(group_key(), f'{row}.{quoted(table.other)}')}"
         # Count the group too: a concurrent change of the group must not miss a new member (Note [Lock order]).
         return (
             *self._dialect.lock(name),
@@ -75,11 +77,11 @@ class Jobs:
             *self._dialect.count(f"SELECT {name} AS name"),
         )
 
-    def follow_user(self, row: str, table: Through) -> tuple[str, ...]:
+    def follow_user(self, row: str, table: Relation) -> tuple[str, ...]:
         return self.close_gate(self.user_of(row, table))
 
-    def follow_group(self, row: str, table: Through) -> tuple[str, ...]:
-        return self.close_gate(f"'group:' || {as_text(group_key(), f'{row}.{table.user}')}")
+    def follow_group(self, row: str, table: Relation) -> tuple[str, ...]:
+        return self.close_gate(f"'group:' || {as_text(group_key(), f'{row}.{quoted(table.user)}')}")
 
     # Users and groups
 
@@ -97,7 +99,7 @@ class Jobs:
         )
 
     def forget_group(self) -> tuple[str, ...]:
-        name = f"'group:' || {as_text(group_key(), f'OLD.{group_key().column}')}"
+        name = f"'group:' || {as_text(group_key(), f'OLD.{quoted(group_key().column)}')}"
         return (*self.close_gate(name), *self._end_grants(name))
 
     # Certificates

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from securecore.grants.gate.lock_numbers import EXCLUSIVE, lock_sql
+from securecore.grants.query.auth_tables import quoted
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
 
 _INSTALLED = """
     SELECT c.relname, t.tgname, p.prosrc
     FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
     WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND starts_with(t.tgname, %s)
-    AND c.relnamespace = current_schema()::regnamespace
+    AND current_schema()::regnamespace IN (c.relnamespace, p.pronamespace)
 """
 
 
@@ -49,12 +50,12 @@ class PostgreSQL(Dialect):
         return [
             f"CREATE OR REPLACE FUNCTION {rule.name}() RETURNS trigger LANGUAGE plpgsql "
             f"SET search_path FROM CURRENT AS $securecore${self._body(rule)}$securecore$",
-            f'CREATE TRIGGER {rule.name} AFTER {rule.event} ON "{rule.table}" '
+            f"CREATE TRIGGER {rule.name} AFTER {rule.event} ON {quoted(rule.table)} "
             f"FOR EACH ROW EXECUTE FUNCTION {rule.name}()",
         ]
 
     def drop(self, table: str, name: str) -> list[str]:
-        return [f'DROP TRIGGER IF EXISTS {name} ON "{table}"', f"DROP FUNCTION IF EXISTS {name}()"]
+        return [f"DROP FUNCTION IF EXISTS {name}() CASCADE"]  # drops its trigger, in whichever schema the table is
 
     def installed(self) -> dict[tuple[str, str], str]:
         with self.connection.cursor() as cursor:
@@ -62,9 +63,25 @@ class PostgreSQL(Dialect):
             return {(table, name): body for table, name, body in cursor.fetchall()}
 
     def expected(self, wanted: Iterable[Rule]) -> dict[tuple[str, str], str]:
-        return {(rule.table, rule.name): self._body(rule) for rule in wanted}
+        return {(_bare(rule.table), rule.name): self._body(rule) for rule in wanted}
+
+    def existing(self, rules: Sequence[Rule]) -> set[str]:
+        # Not by Django's introspection, which lists the tables of the search path.
+        tables = sorted({rule.table for rule in rules})
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT to_regclass(name) IS NOT NULL FROM unnest(CAST(%s AS text[])) WITH ORDINALITY t (name, n) "
+                "ORDER BY n",
+                [[quoted(table) for table in tables]],
+            )
+            return {table for table, (is_there,) in zip(tables, cursor.fetchall(), strict=True) if is_there}
 
     def _body(self, rule: Rule) -> str:
         return (
             f" BEGIN IF {rule.when} THEN {' '.join(f'{each};' for each in rule.statements)} END IF; RETURN NULL; END "
         )
+
+
+def _bare(table: str) -> str:
+    """Return the name of a table without the quotes and the schema that a ``db_table`` may have."""
+    return table.rpartition('"."')[2].strip('"')

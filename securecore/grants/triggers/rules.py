@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from django.contrib.auth import get_user_model
 
 from securecore.grants.live import not_revoked_sql
-from securecore.grants.query.auth_tables import Through, as_text, through
+from securecore.grants.query import auth_tables
+from securecore.grants.query.auth_tables import as_text, quoted
 from securecore.grants.triggers.conditions import Conditions
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Event, Rule
 from securecore.grants.triggers.jobs import Jobs, group_key
+from securecore.user_model import FLAGS, Relation, flag
 
 #: The tables of securecore that the rules name.
 TABLES = (
@@ -40,8 +42,7 @@ def every_rule(dialect: Dialect) -> list[Rule]:
     model = get_user_model()
     on, do = Conditions(dialect, model), Jobs(dialect, model)
     user, group = model._meta.db_table, group_key().model._meta.db_table
-    member, own = through(model, "groups"), through(model, "user_permissions")
-    groups = Through('"auth_group_permissions"', "group_id", "permission_id")
+    member, own, groups = _relations()
     # fmt: off
     rows: list[Row] = [
         # name                 table         event     condition                   job
@@ -50,8 +51,7 @@ def every_rule(dialect: Dialect) -> list[Rule]:
         ("grant_moved",        _GRANT,       "UPDATE", on.grant_moved,             do.follow_grant("NEW")),
         ("grant_deleted",      _GRANT,       "DELETE", on.grant_deleted,           do.follow_grant("OLD")),
         ("grant_forgotten",    _GRANT,       "DELETE", "OLD.id IS NOT NULL",       do.delete_uses()),
-        ("user_changed",       user,         "UPDATE", on.privileges_changed,      do.close_gate(do.old_user)),
-        ("user_deactivated",   user,         "UPDATE", on.user_deactivated,        do.log_user_out()),
+        *_flags(dialect, on),
         ("user_deleted",       user,         "DELETE", on.user_deleted,            do.forget_user()),
         *_each_event("membership", member, do.follow_member),
         *_each_event("user_permission", own, do.follow_user),
@@ -76,22 +76,35 @@ def every_rule(dialect: Dialect) -> list[Rule]:
 
 def principals_in_rows(dialect: Dialect) -> dict[str, str]:
     """Return, for each table with rows that give a principal something, a SELECT of these principals as ``name``."""
-    model = get_user_model()
-    do, key = Jobs(dialect, model), group_key()
-    member, own = through(model, "groups"), through(model, "user_permissions")
-    groups = f"SELECT 'group:' || {as_text(key, 'group_id')} AS name FROM auth_group_permissions"  # noqa: S608
+    do = Jobs(dialect, get_user_model())
+    member, own, groups = _relations()
+    group = f"'group:' || {as_text(group_key(), f'm.{quoted(groups.user)}')}"
     grants = f"SELECT principal AS name FROM {_GRANT} WHERE {not_revoked_sql(_GRANT)}"  # noqa: S608
-    selects = {"auth_group_permissions": groups, _GRANT: grants}
+    selects = {groups.table: f"SELECT {group} AS name FROM {quoted(groups.table)} m", _GRANT: grants}  # noqa: S608
     for table in filter(None, (member, own)):
-        selects[table.name.strip('"')] = f"SELECT {do.user_of(table.name, table)} AS name FROM {table.name}"  # noqa: S608
+        selects[table.table] = f"SELECT {do.user_of('m', table)} AS name FROM {quoted(table.table)} m"  # noqa: S608
     return selects
 
 
-def _each_event(name: str, table: Through | None, job: Callable[[str, Through], tuple[str, ...]]) -> Iterator[Row]:
+def _relations() -> tuple[Relation | None, Relation | None, Relation]:
+    return auth_tables.groups_of_users(), auth_tables.permissions_of_users(), auth_tables.permissions_of_groups()
+
+
+def _flags(dialect: Dialect, on: Conditions) -> Iterator[Row]:
+    """Yield the rows for the flags of a user, for each table that holds some: a parent's, or that of the user model."""
+    flags = [field for name in FLAGS if (field := flag(name)) is not None]
+    for number, model in enumerate(dict.fromkeys(field.model for field in flags)):
+        here, do = [field for field in flags if field.model is model], Jobs(dialect, model)
+        table, more = model._meta.db_table, f"_{number + 1}" if number else ""
+        yield f"user_changed{more}", table, "UPDATE", on.privileges_changed(here), do.close_gate(do.old_user)
+        yield f"user_deactivated{more}", table, "UPDATE", on.user_deactivated(here), do.log_user_out()
+
+
+def _each_event(name: str, table: Relation | None, job: Callable[[str, Relation], tuple[str, ...]]) -> Iterator[Row]:
     """Yield the rows for a many-to-many table of Django; none if the user model lacks the relation."""
     if table is None:
         return
-    named, key = table.name.strip('"'), table.user
+    named, key = table.table, quoted(table.user)
     yield f"{name}_added", named, "INSERT", f"NEW.{key} IS NOT NULL", job("NEW", table)
     yield f"{name}_removed", named, "DELETE", f"OLD.{key} IS NOT NULL", job("OLD", table)
     yield f"{name}_moved", named, "UPDATE", f"NEW.{key} IS NOT NULL", (*job("OLD", table), *job("NEW", table))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from securecore.grants.query.auth_tables import quoted
 from securecore.grants.triggers.dialect import PREFIX, Dialect, Rule
 
 
@@ -36,7 +37,7 @@ class SQLite(Dialect):
         return f"CASE WHEN substr({name}, 1, 6) = 'group:' THEN CAST(substr({name}, 7) AS integer) END"
 
     def changed(self, columns: Sequence[str]) -> str:
-        return " OR ".join(f'OLD."{name}" IS NOT NEW."{name}"' for name in columns)
+        return " OR ".join(f"OLD.{quoted(name)} IS NOT NEW.{quoted(name)}" for name in columns)
 
     def create(self, rule: Rule) -> list[str]:
         return [self._text(rule)]
@@ -58,5 +59,6 @@ class SQLite(Dialect):
         skipped = "INSERT INTO securecore_gate" if rule.event == "DELETE" else "no statement begins so"
         statements = " ".join(f"{each};" for each in rule.statements if not each.startswith(skipped))
         return (
-            f'CREATE TRIGGER {rule.name} AFTER {rule.event} ON "{rule.table}" WHEN {rule.when} BEGIN {statements} END'
+            f"CREATE TRIGGER {rule.name} AFTER {rule.event} ON {quoted(rule.table)} "
+            f"WHEN {rule.when} BEGIN {statements} END"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -19,6 +20,7 @@ from securecore.replay import DPOP_ALGORITHMS
 _CACHE = "public, max-age=300"
 
 
+@login_not_required
 @public_response
 @require_safe
 def jwks(request: HttpRequest) -> JsonResponse:
@@ -28,6 +30,7 @@ def jwks(request: HttpRequest) -> JsonResponse:
     return response
 
 
+@login_not_required
 @public_response
 @require_safe
 def authorization_server(request: HttpRequest) -> JsonResponse:
