@@ -65,10 +65,11 @@ def two_spellings() -> None:
 def parents_row() -> None:
     """A person that is no user has no permission, and a user that becomes a mere person loses every one."""
     alice = Person("alice")
-    give(principal_of(alice.user), MAKE)
-    assert decided(principal_of(alice.user))
+    name = principal_of(alice.user)
+    give(name, MAKE)
+    assert decided(name)
     alice.user.delete(keep_parents=True)
-    assert not decided(principal_of(alice.user))
+    assert not decided(name)
     assert alice.client.get("/caller").status_code in (401, 403)
 
 

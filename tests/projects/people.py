@@ -10,7 +10,7 @@ from django.core.exceptions import FieldDoesNotExist
 
 from securecore import clock
 from securecore.identity import ClientCertificate, enroll, parse_pem
-from tests.support.authority import Authority, MutualTLSClient
+from securecore.testing import Authority, MutualTLSClient
 
 _AUTHORITY = Authority()
 
