@@ -43,5 +43,6 @@ def require_name(**named: Any) -> None:
 def require_instant(**named: Any) -> None:
     """Raise ``Misuse`` for an argument that is no instant: a naive datetime is another instant in each time zone."""
     for name, value in named.items():
-        if not isinstance(value, dt.datetime) or value.tzinfo is None:
-            raise Misuse(f"{name}={value!r} is no instant: write {name}=timezone.now(), of django.utils.timezone.")
+        if not isinstance(value, dt.datetime) or value.utcoffset() is None:
+            fault = "has no time zone" if isinstance(value, dt.datetime) else "is no instant"
+            raise Misuse(f"{name}={value!r} {fault}: write {name}=timezone.now(), of django.utils.timezone.")

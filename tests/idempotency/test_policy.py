@@ -216,6 +216,6 @@ def test_five_statements_are_all_it_takes(ask: Any, django_assert_num_queries: A
     with django_assert_num_queries(5) as captured:
         ask(idempotent(make))
     begin, claim, effect, store, commit = [query["sql"] for query in captured.captured_queries]
-    assert (begin, commit) == ("BEGIN", "COMMIT")
+    assert (begin.split()[0], commit) == ("BEGIN", "COMMIT")
     assert claim.startswith(("INSERT", f"SELECT * FROM {CLAIM.function.name}"))
     assert (effect.split()[0], store.split()[0]) == ("INSERT", "UPDATE")
