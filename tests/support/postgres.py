@@ -53,8 +53,8 @@ class CannotStart(Exception):
 class Server:
     """One running server. `url` names its `postgres` database and stays valid across `kill()` and `restart()`."""
 
-    def __init__(self, binaries: Path, directory: Path, owner: str | None) -> None:
-        self._binaries, self._directory, self._owner = binaries, directory, owner
+    def __init__(self, binaries: Path, directory: Path, owner: str | None, options: dict[str, str]) -> None:
+        self._binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{quote(str(directory), safe='')}/postgres"
 
@@ -68,7 +68,7 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        settings = OPTIONS | {"unix_socket_directories": str(self._directory)}
+        settings = OPTIONS | self._options | {"unix_socket_directories": str(self._directory)}
         command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with (self._directory / "log").open("ab") as log:
@@ -124,8 +124,18 @@ class Server:
     def become_standby(self) -> None:
         """Start again as a hot standby: the server keeps its data, answers queries, and refuses writes."""
         self.stop()
-        (self._directory / "data" / "standby.signal").touch()
+        self._standby_signal.touch()
         self.start()
+
+    def become_primary(self) -> None:
+        """Start again as a primary after `become_standby()`."""
+        self.stop()
+        self._standby_signal.unlink()
+        self.start()
+
+    @property
+    def _standby_signal(self) -> Path:
+        return self._directory / "data" / "standby.signal"
 
     def _answers(self) -> bool:
         try:
@@ -142,8 +152,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """Start a new server. The server and its files are removed at the end, also after an error.
+def server(**options: str) -> Iterator[Server]:
+    """Start a new server with these settings. The server and its files are removed at the end, also after an error.
 
     Raises CannotStart.
     """
@@ -154,7 +164,7 @@ def server() -> Iterator[Server]:
     try:
         if owner:
             shutil.chown(directory, owner)
-        postgres = Server(_reachable(_binaries(), directory, owner), directory, owner)
+        postgres = Server(_reachable(_binaries(), directory, owner), directory, owner, options)
         postgres.initialize()
         try:
             postgres.start()
