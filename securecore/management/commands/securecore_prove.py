@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import connections
 
 import securecore
 from securecore.conf import settings
@@ -31,10 +32,12 @@ class Command(TerminalCommand):
     def handle(
         self, *args: Any, ids: list[str], as_json: bool, seconds: int, nginx: str | None, **options: Any
     ) -> None:
+        if settings.DATABASE not in connections:
+            raise CommandError(f"DATABASES has no {settings.DATABASE!r} (securecore.E603).", returncode=2)
         began = time.monotonic()
         results = prove.prove(seconds=seconds, nginx=nginx, only=ids)
         if missing := set(ids) - {result.trial.id for result in results}:
-            raise CommandError(f"This deployment has no trial {', '.join(sorted(missing))}.")
+            raise CommandError(f"This deployment has no trial {', '.join(sorted(missing))}.", returncode=2)
         code = prove.exit_code(results)
         if as_json:
             self.stdout.write(json.dumps(_report(results, code, time.monotonic() - began)))
