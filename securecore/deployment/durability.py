@@ -54,7 +54,7 @@ def standby_trial(connections: ConcurrentConnections) -> Verdict:
     """A failover to an asynchronous standby loses the last commits of the primary."""
     [(_, _, _, names)] = _SETTINGS.rows(database.connection(), {})
     [(count, synchronous, hidden)] = _STANDBYS.rows(database.connection(), {})
-    text = f"{count} standbys, {synchronous} of them synchronous; synchronous_standby_names={names!r}"
+    text = f"standbys: {count}, synchronous: {synchronous}; synchronous_standby_names={names!r}"
     if hidden:
         return not_provable(f"{text}; their state needs the role pg_read_all_stats")
     if not count and not names:

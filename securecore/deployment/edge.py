@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from securecore.deployment.concurrent_connections import ConcurrentConnections
-from securecore.deployment.trials import Trial, Verdict, broken, kept, not_tried
+from securecore.deployment.trials import Trial, Verdict, broken, kept
 
 try:
     from securecore.deployment import nginx
@@ -15,7 +15,7 @@ except ImportError:  # the parser is an extra
 
 def nginx_trial(path: str, connections: ConcurrentConnections) -> Verdict:
     if nginx is None:
-        return not_tried("this needs a parser: pip install 'securecore[edge]'")
+        raise ModuleNotFoundError("this needs a parser: pip install 'securecore[edge]'")
     findings = nginx.check(path)
     if not findings:
         return kept(f"no known trap in {path}")

@@ -16,6 +16,8 @@ from securecore.grants import triggers
 from securecore.grants.principals import certificate
 from securecore.models import Gate, Grant
 
+#: Names in a detail.
+_SHOWN = 5
 _REPLICATION_ROLE = Statement("SELECT current_setting('session_replication_role')")
 
 
@@ -29,7 +31,7 @@ def tables_trial(connections: ConcurrentConnections) -> Verdict:
 def triggers_trial(connections: ConcurrentConnections) -> Verdict:
     """Without the triggers a change in the admin or by SQL closes no gate."""
     missing = triggers.missing()
-    return broken(f"missing, disabled or of another version: {', '.join(missing)}") if missing else kept("all enabled")
+    return broken(f"missing, disabled or of another version: {_few(missing)}") if missing else kept("all enabled")
 
 
 def fired_trial(connections: ConcurrentConnections) -> Verdict:
@@ -57,7 +59,12 @@ def functions_trial(connections: ConcurrentConnections) -> Verdict:
     """Without a function its plain statement runs, which PostgreSQL plans anew each time."""
     missing = server_functions.missing()
     count = len(server_functions.every_function())
-    return broken(f"{len(missing)} of {count} missing: {', '.join(missing)}") if missing else kept(f"{count} functions")
+    return broken(f"{len(missing)} of {count} missing: {_few(missing)}") if missing else kept(f"{count} functions")
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return f"{', '.join(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
 
 
 TRIALS = (

@@ -93,7 +93,9 @@ def persistence_trial(connections: ConcurrentConnections) -> Verdict:
     facts = _info("persistence")
     if facts is None:
         return broken(_NO_REDIS)
-    if facts.get("aof_enabled") != 1:
+    if "aof_enabled" not in facts:
+        return not_provable("the server does not show its persistence")
+    if facts["aof_enabled"] != 1:
         return broken("appendonly=no: a restart loses keys")
     try:
         fsync = _client().config_get("appendfsync").get("appendfsync")
@@ -108,8 +110,10 @@ def failover_trial(connections: ConcurrentConnections) -> Verdict:
     facts = _info("replication")
     if facts is None:
         return broken(_NO_REDIS)
-    if facts.get("role") != "master":
-        return broken(f"the server is a {facts.get('role')}")
+    if "role" not in facts:
+        return not_provable("the server does not show its role")
+    if facts["role"] != "master":
+        return broken(f"the server is a {facts['role']}")
     count = facts.get("connected_slaves", 0)
     return not_provable(f"{count} replicas; a failover may lose the last keys") if count else kept("no replica")
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,13 +54,53 @@ def changed(connection: Connection, change: Sequence[str], back: Sequence[str]) 
             connection.execute(statement)
 
 
+def wait_for(connection: Connection, query: str) -> None:
+    deadline = time.monotonic() + 30
+    while not connection.execute(query).fetchall():
+        assert time.monotonic() < deadline, query
+        time.sleep(0.02)
+
+
+@contextmanager
+def standby(postgres: Server, connection: Connection, folder: Path) -> Iterator[None]:
+    """Stream the log of the server to ``folder``, as a standby does."""
+    command = [str(postgres.binaries / "pg_receivewal"), "-D", str(folder), "-d", postgres.url, "--synchronous"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as receiving:
+        try:
+            wait_for(connection, "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'")
+            yield
+        finally:
+            receiving.terminate()
+
+
 class TestRight:
     def test_right_deployment_keeps_every_promise_and_every_table(self, primary: Connection) -> None:
+        """Two commands at once disturb neither each other nor, thus, live traffic."""
         before = rows(primary)
-        report = prove()
-        assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
-        assert report.ids("not provable") == {"P701"}
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(lambda _: prove(), range(2)))
+        for report in reports:
+            assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
+            assert report.ids("not provable") == {"P701"}
         assert rows(primary) == before
+
+    def test_synchronous_standby_keeps_a_commit_and_another_may_lose_it(
+        self, postgres: Server, primary: Connection, tmp_path: Path
+    ) -> None:
+        with standby(postgres, primary, tmp_path):
+            report = prove("P203")
+            assert (report.code, report.outcomes["P203"]) == (0, "not provable")
+            assert report.details["P203"].startswith("standbys: 1, synchronous: 0")
+            primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            primary.execute("SELECT pg_reload_conf()")
+            try:
+                wait_for(primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")
+                assert prove("P203").outcomes["P203"] == "kept"
+                with changed(primary, *database_setting("synchronous_commit", "local")):
+                    assert prove("P201").outcomes["P201"] == "broken"
+            finally:
+                primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                primary.execute("SELECT pg_reload_conf()")
 
     def test_right_deployment_on_sqlite(self, sqlite_file: Path) -> None:
         with database(f"sqlite:///{sqlite_file}", transaction_mode="IMMEDIATE"):

@@ -54,14 +54,14 @@ class Server:
     """One running server. `url` names its `postgres` database and stays valid across `kill()` and `restart()`."""
 
     def __init__(self, binaries: Path, directory: Path, owner: str | None, options: dict[str, str]) -> None:
-        self._binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
+        self.binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{quote(str(directory), safe='')}/postgres"
 
     def initialize(self) -> None:
         """Make the data directory."""
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        command = [str(self._binaries / "initdb"), "--pgdata", str(self._directory / "data"), *options]
+        command = [str(self.binaries / "initdb"), "--pgdata", str(self._directory / "data"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._identity())
         if done.returncode:
             raise CannotStart(f"initdb failed: {done.stderr.strip()}")
@@ -69,7 +69,7 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it answers."""
         settings = OPTIONS | self._options | {"unix_socket_directories": str(self._directory)}
-        command = [str(self._binaries / "postgres"), "-D", str(self._directory / "data")]
+        command = [str(self.binaries / "postgres"), "-D", str(self._directory / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with (self._directory / "log").open("ab") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
