@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
@@ -19,6 +19,8 @@ from django.test import override_settings
 
 from securecore.conf import django_settings
 from tests.support.postgres import Server, server
+
+Traces = Callable[[], bool]
 
 
 @dataclass
@@ -70,6 +72,27 @@ def postgres(django_db_blocker: Any) -> Iterator[Server]:
         with database(running.url) as alias:
             call_command("migrate", "securecore", database=alias, verbosity=0)
         yield running
+
+
+def rows(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """Return the number of rows in each table of securecore."""
+    named = "SELECT tablename FROM pg_tables WHERE starts_with(tablename, 'securecore_')"
+    count = psycopg.sql.SQL("SELECT count(*) FROM {}")
+    tables = [name for (name,) in connection.execute(named).fetchall()]
+    return {name: connection.execute(count.format(psycopg.sql.Identifier(name))).fetchall()[0][0] for name in tables}
+
+
+@pytest.fixture
+def has_traces(postgres: Server) -> Traces:
+    """A function that says whether a table has more rows or fewer than when the test began."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        expected = rows(connection)
+
+    def differ() -> bool:
+        with psycopg.connect(postgres.url, autocommit=True) as now:
+            return rows(now) != expected
+
+    return differ
 
 
 @pytest.fixture

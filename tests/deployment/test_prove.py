@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -16,14 +18,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from psycopg import sql
 
 from demo_project.children import Children
 from securecore import clock
 from securecore.deployment.edge import trials
 from securecore.deployment.prove import EVERY_TRIAL
+from securecore.purge import purge
 from securecore.replay import store
-from tests.deployment.conftest import database, prove
+from tests.deployment.conftest import Traces, database, prove
 from tests.support.postgres import Server
 from tests.support.tree import ROOT
 from tools.chaos.pgbouncer import binary, pgbouncer
@@ -32,15 +34,6 @@ Connection = psycopg.Connection[Any]
 
 ON_SQLITE = {"P201", "P301", "P302", "P303", "P401", "P402", "P403", "P404", "P405", "P406", "P503"}
 ON_POSTGRESQL = ON_SQLITE - {"P503"} | {"P101", "P102", "P103", "P202", "P203", "P304", "P501", "P502"}
-
-
-def rows(connection: Connection) -> dict[str, int]:
-    """Return the number of rows in each table of securecore."""
-    tables = connection.execute(
-        "SELECT tablename FROM pg_tables WHERE starts_with(tablename, 'securecore_')"
-    ).fetchall()
-    count = sql.SQL("SELECT count(*) FROM {}")
-    return {name: connection.execute(count.format(sql.Identifier(name))).fetchall()[0][0] for (name,) in tables}
 
 
 @contextmanager
@@ -74,15 +67,14 @@ def standby(postgres: Server, connection: Connection, folder: Path) -> Iterator[
 
 
 class TestRight:
-    def test_right_deployment_keeps_every_promise_and_every_table(self, primary: Connection) -> None:
+    def test_right_deployment_keeps_every_promise(self, primary: Connection, has_traces: Traces) -> None:
         """Two commands at once disturb neither each other nor, thus, live traffic."""
-        before = rows(primary)
         with ThreadPoolExecutor(2) as pool:
             reports = list(pool.map(lambda _: prove(), range(2)))
         for report in reports:
             assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
             assert report.ids("not provable") == {"P701"}
-        assert rows(primary) == before
+        assert not has_traces()
 
     def test_synchronous_standby_keeps_a_commit_and_another_may_lose_it(
         self, postgres: Server, primary: Connection, tmp_path: Path
@@ -176,12 +168,13 @@ WRONG = {
 
 class TestWrong:
     @pytest.mark.parametrize("name", WRONG)
-    def test_wrong_deployment_is_named(self, primary: Connection, name: str) -> None:
+    def test_wrong_deployment_is_named(self, primary: Connection, has_traces: Traces, name: str) -> None:
         change, back, ids = WRONG[name]
         with changed(primary, change, back):
             report = prove(*ids)
         assert (report.code, report.ids("broken")) == (1, ids), report
         assert prove(*ids).ids("kept") == ids
+        assert not has_traces()
 
     def test_wrong_deployment_without_functions_and_triggers(self, primary: Connection) -> None:
         function = store.CLAIM.function.name
@@ -252,10 +245,11 @@ class TestPooler:
         assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
 
     @pytest.mark.parametrize("mode", ["statement"])
-    def test_statement_mode_breaks_transactions(self, pooled: None) -> None:
+    def test_statement_mode_breaks_transactions(self, pooled: None, has_traces: Traces) -> None:
         report = prove()
         assert (report.code, report.ids("broken")) == (1, {"P101"}), report
         assert report.outcomes["P401"] == report.outcomes["P501"] == "not tried"
+        assert not has_traces()
 
 
 class TestLimits:
@@ -265,6 +259,17 @@ class TestLimits:
             report = prove("P303", "P501", "--seconds", "1")
         assert (report.code, report.ids("not tried")) == (2, {"P303", "P501"})
         assert "time limit of 1 s" in report.details["P501"]
+
+    def test_rows_of_a_killed_command_are_purged(
+        self, postgres: Server, primary: Connection, has_traces: Traces
+    ) -> None:
+        command = [sys.executable, "manage.py", "securecore_prove", "P501"]
+        with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TEST_DATABASE_URL": postgres.url}) as killed:
+            wait_for(primary, "SELECT 1 FROM securecore_gate WHERE principal LIKE '%securecore_prove%'")
+            killed.kill()
+        assert has_traces()
+        purge(now=clock.now())
+        assert not has_traces()
 
     def test_unreachable_database_is_not_tried(self, postgres: Server) -> None:
         with database("postgresql://nobody@127.0.0.1:1/none"):
