@@ -1,4 +1,4 @@
-"""The trials of the replay cache, with caches of Django and real Redis-compatible servers."""
+"""The trials of the replay cache, with caches of Django and real Redis-compatible servers. They open no database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ from tests.deployment.conftest import Report, prove
 CACHE = {trial.id for trial in EVERY_TRIAL if trial.id.startswith("P6")}
 DJANGO_REDIS, DJANGO = "django_redis.cache.RedisCache", "django.core.cache.backends.redis.RedisCache"
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
-
-
-@pytest.fixture(autouse=True)
-def deployment(primary: Any) -> None:
-    """The database of a right deployment."""
 
 
 @pytest.fixture(scope="module")
