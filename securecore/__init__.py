@@ -26,6 +26,7 @@ modules above its own line (contracts in pyproject.toml).
 ``revocation``   the revocations that span features, one transaction each
 ``purge``        delete expired rows in bounded batches
 ``http``         the only code that sees a request
+``deployment``   the promises that a deployment can break, each tried with real connections
 ``checks``       system checks, one function for each id
 ``management``   the commands of ``manage.py``
 ``admin``        the pages of Django's admin

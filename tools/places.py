@@ -99,7 +99,8 @@ PLACES = (
         '    "TOKEN_ISSUER": "https://testserver"',
         "`TEST_DATABASE_URL` names the database",
     ),
-    Place("start a PostgreSQL for a test", "def server(options:", "kill, restart, become a standby"),
+    Place("try another promise of a deployment", "EVERY_TRIAL = (", "a module beside it; a section in docs/prove.md"),
+    Place("start a PostgreSQL for a test", "def server(**options: str)", "kill, restart, become a standby"),
     Place("break a promise on purpose", "def load() -> tuple[Sabotage", "an entry in a `.toml` file beside it"),
 )
 

@@ -26,7 +26,7 @@ GoTo = Callable[[str], AbstractContextManager[None]]
 @pytest.fixture(scope="package")
 def own_server(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
     """A server of the embedded binaries, with the tables, triggers and functions of ``migrate``."""
-    with server(STATISTICS) as postgres:
+    with server(**STATISTICS) as postgres:
         with django_db_blocker.unblock(), _connected(postgres, "postgres"):
             call_command("migrate", verbosity=0)
         yield postgres

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from securecore.management import nginx
+from securecore.deployment import nginx
 from tests.support.tree import ROOT
 
 Configure = Callable[..., str]

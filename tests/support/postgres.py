@@ -21,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -53,7 +53,7 @@ class CannotStart(Exception):
 class Server:
     """One running server. `url` names its `postgres` database and stays valid across `kill()` and `restart()`."""
 
-    def __init__(self, binaries: Path, directory: Path, owner: str | None, options: Mapping[str, str]) -> None:
+    def __init__(self, binaries: Path, directory: Path, owner: str | None, options: dict[str, str]) -> None:
         self.binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{quote(str(directory), safe='')}/postgres"
@@ -68,7 +68,7 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        settings = OPTIONS | {"unix_socket_directories": str(self._directory), **self._options}
+        settings = OPTIONS | self._options | {"unix_socket_directories": str(self._directory)}
         command = [str(self.binaries / "postgres"), "-D", str(self._directory / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
         with (self._directory / "log").open("ab") as log:
@@ -124,8 +124,18 @@ class Server:
     def become_standby(self) -> None:
         """Start again as a hot standby: the server keeps its data, answers queries, and refuses writes."""
         self.stop()
-        (self._directory / "data" / "standby.signal").touch()
+        self._standby_signal.touch()
         self.start()
+
+    def become_primary(self) -> None:
+        """Start again as a primary after `become_standby()`."""
+        self.stop()
+        self._standby_signal.unlink()
+        self.start()
+
+    @property
+    def _standby_signal(self) -> Path:
+        return self._directory / "data" / "standby.signal"
 
     def _answers(self) -> bool:
         try:
@@ -142,10 +152,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(options: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
-    """Start a new server. The server and its files are removed at the end, also after an error.
+def server(**options: str) -> Iterator[Server]:
+    """Start a new server with these settings. The server and its files are removed at the end, also after an error.
 
-    ``options`` are settings of PostgreSQL beside `OPTIONS`. Raises CannotStart.
+    Raises CannotStart.
     """
     # PostgreSQL refuses to run as root. `nobody` owns nothing, so it needs no account made for it.
     owner = "nobody" if os.geteuid() == 0 else None

@@ -1,4 +1,4 @@
-"""Start PgBouncer in transaction mode, in which each transaction may run on another server connection."""
+"""Start PgBouncer, by default in transaction mode: each transaction may run on another server connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INI = """
 [databases]
 * = {behind}
 [pgbouncer]
-pool_mode = transaction
+pool_mode = {mode}
 listen_port = 6432
 listen_addr =
 unix_socket_dir = {sockets}
@@ -36,7 +36,7 @@ def binary() -> str | None:
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
-def pgbouncer(children: Children, folder: Path, url: str, *, pool_size: int = 12) -> str:
+def pgbouncer(children: Children, folder: Path, url: str, *, pool_size: int = 12, mode: str = "transaction") -> str:
     """Start PgBouncer in front of the server at ``url``; return the address of the same database through PgBouncer.
 
     PgBouncer shares ``pool_size`` server connections among up to 200 clients. Raises ``CannotStart``.
@@ -49,7 +49,7 @@ def pgbouncer(children: Children, folder: Path, url: str, *, pool_size: int = 12
     sockets.chmod(0o777)  # safe, because only this user may write to the folder above
     server = psycopg.conninfo.conninfo_to_dict(url)
     behind = " ".join(f"{name}={server[name]}" for name in ("host", "port", "user", "password") if name in server)
-    (folder / "pgbouncer.ini").write_text(_INI.format(behind=behind, sockets=sockets, pool_size=pool_size))
+    (folder / "pgbouncer.ini").write_text(_INI.format(behind=behind, sockets=sockets, pool_size=pool_size, mode=mode))
     # PgBouncer refuses to run as root, as PostgreSQL does.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     children.start("pgbouncer", [program, *user, str(folder / "pgbouncer.ini")], environment=os.environ)

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from securecore.management.terminal import TerminalCommand
 
 try:
-    from securecore.management import nginx
+    from securecore.deployment import nginx
 except ImportError:  # the parser is an extra
     nginx = None  # type: ignore[assignment]
 

@@ -1,0 +1,69 @@
+"""Trials of durability: a commit that was acknowledged survives a crash of the server."""
+
+from __future__ import annotations
+
+from securecore import database
+from securecore.database import Statement
+from securecore.deployment.concurrent_connections import ConcurrentConnections
+from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept, not_provable
+from securecore.models import Gate
+
+_SETTINGS = Statement("""
+    SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),
+        current_setting('synchronous_standby_names')
+""")
+#: The tables of the application are those that begin with the prefix, in the schema of the gates.
+_UNLOGGED = Statement("""
+    SELECT relname FROM pg_class
+    WHERE relkind IN ('r', 'p', 'i') AND relpersistence <> 'p' AND starts_with(relname, 'securecore_')
+    AND relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = CAST(%(table)s AS regclass)) ORDER BY relname
+""")
+_STANDBYS = Statement("""
+    SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
+        count(*) FILTER (WHERE sync_state IS NULL)
+    FROM pg_stat_replication WHERE pid IS NOT NULL
+""")
+#: PRAGMA synchronous of SQLite: FULL. With NORMAL a power cut undoes commits in the mode WAL.
+_FULL = 2
+
+
+def commit_trial(connections: ConcurrentConnections) -> Verdict:
+    """After a crash, a lost claim is a nonce that is accepted again, and a lost revocation revives a token."""
+    if database.connection().vendor == "sqlite":
+        return _of_sqlite()
+    [(commit, fsync, full_page_writes, standbys)] = _SETTINGS.rows(database.connection(), {})
+    text = f"synchronous_commit={commit}, fsync={fsync}, full_page_writes={full_page_writes}"
+    # Without a synchronous standby, all values but "off" mean the same: the own disk has the commit.
+    is_weak = commit == "off" or (standbys and commit not in ("on", "remote_apply"))
+    return broken(text) if is_weak or "off" in (fsync, full_page_writes) else kept(text)
+
+
+def _of_sqlite() -> Verdict:
+    [(synchronous,)] = Statement("PRAGMA synchronous").rows(database.connection(), {})
+    text = f"PRAGMA synchronous is {synchronous}; FULL is {_FULL}"
+    return kept(text) if synchronous >= _FULL else broken(text)
+
+
+def logged_trial(connections: ConcurrentConnections) -> Verdict:
+    """A crash empties an unlogged table: each nonce in it is accepted again."""
+    unlogged = [name for (name,) in _UNLOGGED.rows(database.connection(), {"table": Gate._meta.db_table})]
+    return broken(f"unlogged: {', '.join(unlogged)}") if unlogged else kept("all tables and indexes are logged")
+
+
+def standby_trial(connections: ConcurrentConnections) -> Verdict:
+    """A failover to an asynchronous standby loses the last commits of the primary."""
+    [(_, _, _, names)] = _SETTINGS.rows(database.connection(), {})
+    [(count, synchronous, hidden)] = _STANDBYS.rows(database.connection(), {})
+    text = f"standbys: {count}, synchronous: {synchronous}; synchronous_standby_names={names!r}"
+    if hidden:
+        return not_provable(f"{text}; their state needs the role pg_read_all_stats")
+    if not count and not names:
+        return kept("no standby, so no failover")
+    return kept(text) if synchronous else not_provable(f"{text}; a failover loses the last commits")
+
+
+TRIALS = (
+    Trial("P201", "A commit survives a crash of the server", commit_trial),
+    Trial("P202", "Every table survives a crash of the server", logged_trial, POSTGRESQL),
+    Trial("P203", "A commit survives a failover", standby_trial, POSTGRESQL),
+)

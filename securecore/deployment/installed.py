@@ -1,0 +1,75 @@
+"""Trials of the objects that ``migrate`` creates: tables, triggers and functions, each of this version."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.db import transaction
+from django.db.migrations.loader import MigrationLoader
+
+from securecore import clock, database, server_functions
+from securecore.conf import settings
+from securecore.database import Statement
+from securecore.deployment.concurrent_connections import ConcurrentConnections, limited_transaction
+from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept
+from securecore.grants import triggers
+from securecore.grants.principals import certificate
+from securecore.models import Gate, Grant
+
+#: Names in a detail.
+_SHOWN = 5
+_REPLICATION_ROLE = Statement("SELECT current_setting('session_replication_role')")
+
+
+def tables_trial(connections: ConcurrentConnections) -> Verdict:
+    loader = MigrationLoader(database.connection())
+    wanted = {key for key in loader.disk_migrations if key[0] == "securecore"}
+    missing = sorted(name for _, name in wanted - set(loader.applied_migrations))
+    return broken(f"not migrated: {', '.join(missing)}") if missing else kept(f"{len(wanted)} migrations")
+
+
+def triggers_trial(connections: ConcurrentConnections) -> Verdict:
+    """Without the triggers a change in the admin or by SQL closes no gate."""
+    missing = triggers.missing()
+    return broken(f"missing, disabled or of another version: {_few(missing)}") if missing else kept("all enabled")
+
+
+def fired_trial(connections: ConcurrentConnections) -> Verdict:
+    """Insert a grant, as the admin does, and look for the gate that its trigger counts; then roll back.
+
+    ``session_replication_role``, a setting of the role or database, may turn off every trigger.
+    """
+    principal = certificate(f"securecore_prove {uuid4().hex}")
+    with limited_transaction():
+        Grant.objects.using(settings.DATABASE).create(
+            principal=principal, permission="securecore.prove", granted_at=clock.now()
+        )
+        has_fired = Gate.objects.using(settings.DATABASE).filter(pk=principal).exists()
+        transaction.set_rollback(True, using=settings.DATABASE)
+    if has_fired:
+        return kept("a new grant closed the gate of its principal")
+    role = ""
+    if database.connection().vendor == "postgresql":
+        [(value,)] = _REPLICATION_ROLE.rows(database.connection(), {})
+        role = f"; session_replication_role={value}"
+    return broken(f"a new grant closed no gate{role}")
+
+
+def functions_trial(connections: ConcurrentConnections) -> Verdict:
+    """Without a function its plain statement runs, which PostgreSQL plans anew each time."""
+    missing = server_functions.missing()
+    count = len(server_functions.every_function())
+    return broken(f"{len(missing)} of {count} missing: {_few(missing)}") if missing else kept(f"{count} functions")
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return f"{', '.join(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+TRIALS = (
+    Trial("P301", "The tables are of this version", tables_trial),
+    Trial("P302", "The triggers are enabled and of this version", triggers_trial),
+    Trial("P303", "A change outside securecore closes the gate", fired_trial),
+    Trial("P304", "The functions are of this version", functions_trial, POSTGRESQL),
+)

@@ -1,0 +1,83 @@
+"""Run every trial, one after the other, within a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Thread
+
+from securecore import database
+from securecore.conf import settings
+from securecore.deployment import claims, connection, durability, edge, gates, installed, leases, replay_cache
+from securecore.deployment.concurrent_connections import ConcurrentConnections
+from securecore.deployment.trials import Outcome, Trial, Verdict, broken, not_tried
+from securecore.errors import Misuse
+
+EVERY_TRIAL = (
+    *connection.TRIALS,
+    *durability.TRIALS,
+    *installed.TRIALS,
+    *claims.TRIALS,
+    *gates.TRIALS,
+    *replay_cache.TRIALS,
+    *leases.TRIALS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    trial: Trial
+    verdict: Verdict
+
+
+def prove(*, seconds: float, nginx: str | None = None, only: Collection[str] = ()) -> list[Result]:
+    """Try every promise of this deployment, or ``only`` those with these ids, for at most ``seconds``.
+
+    ``nginx`` is the main file of a proxy's configuration. A trial that has no time left is not tried. The trials leave
+    no row behind, and are safe under live traffic: they use ``concurrent_connections.COUNT`` connections for a few
+    seconds.
+    """
+    every = [*_trials(), *(edge.trials(nginx) if nginx else ())]
+    trials = [trial for trial in every if not only or trial.id in only]
+    verdicts: list[Verdict] = []
+    deadline = time.monotonic() + seconds
+    runner = Thread(target=_run, args=(trials, verdicts, deadline), daemon=True)
+    runner.start()
+    runner.join(seconds)
+    tried = list(verdicts)
+    late = [not_tried(f"the time limit of {seconds:g} s was over")] * (len(trials) - len(tried))
+    return [Result(trial, verdict) for trial, verdict in zip(trials, [*tried, *late], strict=True)]
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """Return 1 if a promise is broken, else 2 if one could not be tried, else 0."""
+    outcomes = {result.verdict.outcome for result in results}
+    return 1 if Outcome.BROKEN in outcomes else 2 if Outcome.NOT_TRIED in outcomes else 0
+
+
+def _trials() -> Iterator[Trial]:
+    vendor = database.connection().vendor
+    for trial in EVERY_TRIAL:
+        if vendor in trial.vendors and (settings.REPLAY_CACHE or trial not in replay_cache.TRIALS):
+            yield trial
+
+
+def _run(trials: Sequence[Trial], verdicts: list[Verdict], deadline: float) -> None:
+    connections = ConcurrentConnections()
+    try:
+        for trial in trials:
+            if time.monotonic() >= deadline:
+                return
+            verdicts.append(_verdict(trial, connections))
+    finally:
+        connections.close()
+
+
+def _verdict(trial: Trial, connections: ConcurrentConnections) -> Verdict:
+    try:
+        return trial.run(connections)
+    except Misuse as misuse:  # securecore itself refuses to work here
+        return broken(str(misuse))
+    except Exception as error:  # drivers and backends raise errors of every kind
+        return not_tried(f"{type(error).__name__}: {' '.join(str(error).split())}"[:300])

@@ -1,0 +1,1 @@
+"""Wrong and right deployments, each proved by ``manage.py securecore_prove``."""
