@@ -23,6 +23,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 SESSION_ENGINE = "securecore.sessions"
+#: Django's tests expect the age of Django's cookie; securecore's cookie ends with the absolute timeout at the latest.
+SECURECORE = {"SESSION_ABSOLUTE_TIMEOUT": 1_209_600}
 TEST_RUNNER = "tests.support.django_settings.Runner"
 
 #: The tests of password hashing: 100 of the 120 seconds of all four suites with Django 6.1.
