@@ -81,7 +81,7 @@ def _database() -> dict[str, Any]:
 
 SECRET_KEY = _kept_secret("django_secret_key", lambda: secrets.token_urlsafe(48).encode())
 DEBUG = False
-ALLOWED_HOSTS = ["localhost"]
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ROOT_URLCONF = "demo_project.urls"
 WSGI_APPLICATION = "demo_project.wsgi.application"
 

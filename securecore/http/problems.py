@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, views
@@ -79,6 +80,8 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Build the response for requests that Django itself refuses, for example with a foreign Host (``handler400``)."""
+    if isinstance(exception, DisallowedHost):  # without the name, which an attacker may have chosen
+        return _plain_problem("host-not-allowed", 400, "This service has another host name (ALLOWED_HOSTS).")
     return _plain_problem("bad-request", 400, "The request cannot be understood.")
 
 

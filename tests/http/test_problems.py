@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
+from django.test import Client, RequestFactory
 
 from securecore.errors import every_refusal
 from securecore.events import DatabaseAway, RequestRefused
-from securecore.http.problems import problem_response
+from securecore.http.problems import bad_request, problem_response
 from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 
@@ -30,6 +32,24 @@ def problem(answer: Any) -> Any:
     assert said["type"] == f"urn:securecore:problem:{said['code']}"
     assert said["title"]
     return said
+
+
+def test_host_that_is_not_allowed_is_named_as_the_fault(rf: RequestFactory) -> None:
+    """The demo answered "the request cannot be understood" to https://127.0.0.1:8443."""
+
+    def answer(request: Any, error: Exception) -> Any:
+        """Give ``problem`` what a test client gives: a response with ``json()``."""
+        response: Any = bad_request(request, error)
+        response.json = lambda: json.loads(response.content)
+        return response
+
+    request = rf.get("/", HTTP_HOST="evil.example")
+    with pytest.raises(DisallowedHost) as raised:
+        request.get_host()
+    said = problem(answer(request, raised.value))
+    assert (said["status"], said["code"]) == (400, "host-not-allowed")
+    assert "evil.example" not in str(said)
+    assert problem(answer(request, SuspiciousOperation()))["code"] == "bad-request"
 
 
 class TestRefused:
