@@ -12,9 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import wait
 from functools import partial
 from threading import Event
-from uuid import uuid4
 
-from securecore import clock, database
+from securecore import clock, database, digests
 from securecore.conf import settings
 from securecore.deployment.concurrent_connections import LIMIT, ConcurrentConnections, limited_transaction
 from securecore.deployment.trials import POSTGRESQL, Outcome, Trial, Verdict, broken, kept
@@ -33,7 +32,7 @@ _PATIENCE = 0.15
 
 def gate_trial(kind: type[Gates], connections: ConcurrentConnections) -> Verdict:
     """Try both directions. A gate that ``GATE`` does not use breaks no promise."""
-    name = certificate(f"securecore_prove {uuid4().hex}")
+    name = certificate(f"securecore_prove_{digests.new_secret()[:26]}")  # no certificate has this thumbprint
     rows = Gate.objects.using(settings.DATABASE)
     check, revocation = partial(_check, kind, name), partial(_revocation, kind, name)
     with limited_transaction():  # a pooler that refuses transactions would refuse to delete the row

@@ -20,9 +20,12 @@ from tests.settings import *
 {driver}
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.{engine}", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"}}}}
 """
-#: PyMySQL takes the place of mysqlclient, which needs a compiler. Django 6 demands its version.
+#: PyMySQL takes the place of mysqlclient, which needs a compiler. Django 6 demands its version. Django's own check of
+#: models asks the server for its version, and no server runs here.
 DRIVERS = {
-    "mysql": "import pymysql; pymysql.version_info = (2, 2, 7, 'final', 0); pymysql.install_as_MySQLdb()",
+    "mysql": "import pymysql; pymysql.version_info = (2, 2, 7, 'final', 0); pymysql.install_as_MySQLdb()\n"
+    "from django.db.backends.mysql.base import DatabaseWrapper\n"
+    "DatabaseWrapper.mysql_server_data = dict(version='8.4.0', sql_mode='', default_storage_engine='InnoDB')",
     "oracle": "",
 }
 

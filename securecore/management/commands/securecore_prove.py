@@ -40,7 +40,7 @@ class Command(TerminalCommand):
             raise CommandError(f"This deployment has no trial {', '.join(sorted(missing))}.", returncode=2)
         code = prove.exit_code(results)
         if as_json:
-            self.stdout.write(json.dumps(_report(results, code, time.monotonic() - began)))
+            self.say(json.dumps(_report(results, code, time.monotonic() - began)))
         else:
             self._print(results, time.monotonic() - began)
         if code:
