@@ -13,9 +13,9 @@ VOUCHER = 1
 
 
 class Unpayable(APIException):
-    """The order is well formed and cannot be carried out, for example because the balance is too low."""
+    """The order is well formed and conflicts with the accounts, for example because the balance is too low."""
 
-    status_code = 422
+    status_code = 409
 
 
 class NoAccount(Unpayable):
