@@ -160,7 +160,17 @@ REST_FRAMEWORK = {
 }
 
 # OpenAPI 3.1 is the first version with mutual TLS.
-SPECTACULAR_SETTINGS = {"TITLE": "Payments", "VERSION": "1", "OAS_VERSION": "3.1.0"}
+_TOKEN_ENDPOINT = {
+    "type": "oauth2",
+    "flows": {"clientCredentials": {"tokenUrl": f"{ORIGIN}/oauth/token", "scopes": {}}},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Payments",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "APPEND_COMPONENTS": {"securitySchemes": {"tokenEndpoint": _TOKEN_ENDPOINT}},
+}
 
 SECURECORE: dict[str, Any] = {
     # The socket has mode 0700: only the account that runs nginx can connect.

@@ -13,9 +13,12 @@ VOUCHER = 1
 
 
 class Unpayable(APIException):
-    """The order is well formed and cannot be carried out, for example because the balance is too low."""
+    """The order is well formed and conflicts with the accounts, for example because the balance is too low.
 
-    status_code = 422
+    The accounts may change, so ``@idempotent`` stores no 409: the same key may succeed later.
+    """
+
+    status_code = 409
 
 
 class NoAccount(Unpayable):

@@ -1,4 +1,4 @@
-"""JSON in and out. An amount is a JSON integer in cents; every other type is an error."""
+"""JSON in and out. An amount is a whole JSON number of cents; every other type is an error."""
 
 from __future__ import annotations
 
@@ -13,35 +13,63 @@ LARGEST_AMOUNT = 10**12
 
 
 class CentsField(serializers.IntegerField):
-    """A JSON number without a fraction. ``"100"``, ``100.0`` and ``true`` are errors, not amounts."""
+    """A JSON number without a fraction, such as ``100`` or ``100.0``: to JSON Schema both are the same integer.
+
+    ``"100"`` and ``true`` are errors, not amounts.
+    """
 
     def to_internal_value(self, data: Any) -> int:
+        if type(data) is float and data.is_integer():
+            data = int(data)
         if type(data) is not int:
             self.fail("invalid")
         return int(super().to_internal_value(data))
 
 
+class TextField(serializers.RegexField):
+    """A JSON string as it is. ``CharField`` would make text of a number and strip spaces, which no pattern describes.
+
+    ``allow_blank`` adds the empty string to the strings that match ``pattern``.
+    """
+
+    pattern = r"^[^\x00]+\Z"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(self.pattern, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class LineField(TextField):
+    """One line without control characters that begins with no space."""
+
+    pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*\Z"
+
+
 class TransferOrderSerializer(serializers.Serializer[Any]):
-    to = serializers.CharField(max_length=150, help_text="The payee's username.")
+    to = LineField(max_length=150, help_text="The payee's username.")
     amount = CentsField(min_value=1, max_value=LARGEST_AMOUNT, help_text="Cents.")
-    memo = serializers.CharField(max_length=140, allow_blank=True, default="")
+    memo = TextField(max_length=140, allow_blank=True, default="")
 
 
 class PayoutOrderSerializer(serializers.Serializer[Any]):
-    to = serializers.CharField(max_length=140, help_text="Where the money goes, as the payer names it.")
+    to = LineField(max_length=140, help_text="Where the money goes, as the payer names it.")
     amount = CentsField(min_value=1, max_value=LARGEST_AMOUNT, help_text="Cents.")
 
 
 class VoucherSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField(max_length=100, help_text="It pays once.")
+    code = LineField(max_length=100, help_text="It pays once.")
 
 
 class TransferFilterSerializer(serializers.Serializer[Any]):
-    memo = serializers.CharField(max_length=140, allow_blank=True, required=False, help_text="Exactly this one.")
+    memo = TextField(max_length=140, allow_blank=True, required=False, help_text="Exactly this one.")
 
 
 class PayoutFilterSerializer(serializers.Serializer[Any]):
-    to = serializers.CharField(max_length=140, required=False, help_text="Exactly this one.")
+    to = LineField(max_length=140, allow_blank=True, required=False, help_text="Exactly this one.")
 
 
 class TransferSerializer(serializers.ModelSerializer[Transfer]):
@@ -70,7 +98,7 @@ class AccountSerializer(serializers.ModelSerializer[Account]):
 
 
 class GrantSerializer(serializers.Serializer[Any]):
-    principal = serializers.CharField(max_length=150, help_text="A username.")
+    principal = LineField(max_length=150, help_text="A username.")
     permission = serializers.RegexField(r"\A[a-z][a-z0-9_.:-]{0,99}\Z", help_text="For example transfers.create.")
 
 

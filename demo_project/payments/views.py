@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import IsAdminUser
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -42,6 +42,12 @@ from securecore.http.request import SecureRequest
 from securecore.identity import ClientCertificate, encodings
 from securecore.revocation import revoke_grant
 from securecore.tokens import AccessToken
+
+# The OpenAPI responses of an order. The schema class adds those of the refusals.
+_UNPAYABLE = OpenApiResponse(
+    description=f"{', '.join(each.default_code for each in ledger.Unpayable.__subclasses__())}."
+)
+_PAID = {201: PayoutSerializer, 409: _UNPAYABLE}
 
 
 @require_safe
@@ -83,7 +89,7 @@ class Transfers(APIView):
     def get(self, request: Any) -> Response:
         return Response(statements.transfers(**_valid(TransferFilterSerializer, request.query_params)))
 
-    @extend_schema(request=TransferOrderSerializer, responses={201: TransferSerializer})
+    @extend_schema(request=TransferOrderSerializer, responses={201: TransferSerializer, 409: _UNPAYABLE})
     @requires("transfers.create")
     @idempotent
     def post(self, request: Any) -> Response:
@@ -96,7 +102,7 @@ class Payouts(APIView):
     def get(self, request: Any) -> Response:
         return Response(statements.payouts(**_valid(PayoutFilterSerializer, request.query_params)))
 
-    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    @extend_schema(request=PayoutOrderSerializer, responses=_PAID)
     @fresh
     def post(self, request: Any) -> Response:
         done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
@@ -109,7 +115,7 @@ class ProvenPayouts(FreshMixin, APIView):
     authentication_classes = (DPoPAuthentication,)
     freshness = "dpop"
 
-    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    @extend_schema(request=PayoutOrderSerializer, responses=_PAID)
     def post(self, request: Any) -> Response:
         done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
         return Response(PayoutSerializer(done).data, status=201)
@@ -120,7 +126,7 @@ class SignedPayouts(FreshMixin, APIView):
 
     freshness = "signature"
 
-    @extend_schema(request=PayoutOrderSerializer, responses={201: PayoutSerializer})
+    @extend_schema(request=PayoutOrderSerializer, responses=_PAID)
     def post(self, request: Any) -> Response:
         done = ledger.pay_out(payer=request.user, **_valid(PayoutOrderSerializer, request.data))
         return Response(PayoutSerializer(done).data, status=201)
@@ -133,7 +139,7 @@ class Vouchers(APIView):
 
 
 class Redemption(APIView):
-    @extend_schema(request=VoucherSerializer, responses={201: PayoutSerializer})
+    @extend_schema(request=VoucherSerializer, responses=_PAID)
     def post(self, request: Any) -> Response:
         done = vouchers.redeem(**_valid(VoucherSerializer, request.data), user=request.user)
         return Response(PayoutSerializer(done).data, status=201)
@@ -154,7 +160,9 @@ class Grants(APIView):
     permission_classes = (IsAdminUser,)
     granted = True
 
-    @extend_schema(request=GrantSerializer, responses=GrantedSerializer)
+    @extend_schema(
+        request=GrantSerializer, responses={200: GrantedSerializer, 404: OpenApiResponse(description="not-found.")}
+    )
     def post(self, request: Any) -> Response:
         order = _valid(GrantSerializer, request.data)
         principal = principal_of(get_object_or_404(User, username=order["principal"]))

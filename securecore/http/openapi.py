@@ -24,11 +24,16 @@ from securecore.http.problems import CONTENT_TYPE
 from securecore.http.request import SAFE_METHODS
 
 
-def _header(name: str, description: str, *, required: bool = True, type_: type = str) -> OpenApiParameter:
-    return OpenApiParameter(name, type_, OpenApiParameter.HEADER, required=required, description=description)
+def _header(name: str, description: str, *, required: bool = True, **schema: object) -> OpenApiParameter:
+    """Describe a header by a JSON schema, ``type`` "string" unless given. A generated client validates by it."""
+    return OpenApiParameter(
+        name, {"type": "string", **schema}, OpenApiParameter.HEADER, required=required, description=description
+    )
 
 
 _KEY = "One string of 1 to 255 visible ASCII characters, the same for every repeat of one request."
+#: A token without quotes, or a String of RFC 9651: the two forms that ``idempotency.keys`` parses, without parameters.
+_KEY_PATTERN = r"^([A-Za-z0-9_-][!#$%&'*+\-.^_`|~:/=@A-Za-z0-9]{0,254}|" + r'"([ !#-\[\]-~]|\\["\\]){1,255}")$'
 _SIGNATURE_INPUT = (
     'One signature (RFC 9421) over "@method", "@target-uri", "@authority", and those of "content-digest", '
     '"content-type", "content-encoding", "idempotency-key" and "authorization" that the request has; with created, '
@@ -37,13 +42,17 @@ _SIGNATURE_INPUT = (
 #: The headers of each strength of ``@fresh``.
 _FRESHNESS_HEADERS = {
     "nonce": [
-        _header("X-Request-Timestamp", "Unix seconds.", type_=int),
-        _header("X-Request-Nonce", "16 to 128 visible ASCII characters, good for one request."),
+        _header("X-Request-Timestamp", "Unix seconds.", type="integer", minimum=0, maximum=10**11 - 1),
+        _header(
+            "X-Request-Nonce",
+            "16 to 128 visible ASCII characters without the comma, good for one request.",
+            pattern=r"^[!-+\--~]{16,128}$",
+        ),
     ],
     "dpop": [_header("DPoP", "A proof of this request by the key of the access token (RFC 9449).")],
     "signature": [
-        _header("Signature-Input", _SIGNATURE_INPUT),
-        _header("Signature", "Its value, under the same label."),
+        _header("Signature-Input", _SIGNATURE_INPUT, minLength=1),
+        _header("Signature", "Its value, under the same label.", minLength=1),
         _header("Content-Digest", "sha-256 or sha-512 of the body, if there is one (RFC 9530).", required=False),
     ],
 }
@@ -93,24 +102,39 @@ _PROBLEM = {
 
 
 class AutoSchema(SpectacularAutoSchema):
-    """drf-spectacular's ``AutoSchema`` with the headers and refusals of ``@fresh``, ``FreshMixin``, ``@idempotent``."""
+    """drf-spectacular's ``AutoSchema`` with the headers and refusals of ``@fresh``, ``FreshMixin``, ``@idempotent``.
+
+    A response of status 400 or above that a project describes without content is a problem response. Example:
+    ``@extend_schema(responses={422: OpenApiResponse(description="no-account.")})``.
+    """
 
     def get_override_parameters(self) -> list[Any]:
         headers = list(_FRESHNESS_HEADERS.get(self._freshness(), []))
         if (policy := self._idempotency()) is not None:
-            headers.append(_header("Idempotency-Key", _KEY, required=policy.required))
+            headers.append(_header("Idempotency-Key", _KEY, required=policy.required, pattern=_KEY_PATTERN))
         return [*super().get_override_parameters(), *headers]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is not None:
+            for status, own in operation["responses"].items():
+                if int(status) >= 400 and "content" not in own:
+                    own["content"] = self._problem([])["content"]
             for status, codes in sorted(self._refusals(operation).items()):
-                operation["responses"].setdefault(str(status), self._problem(codes))
+                self._add_problem(operation["responses"], str(status), codes)
         return operation
+
+    def _add_problem(self, responses: dict[str, Any], status: str, codes: list[str]) -> None:
+        """Add the problem response, also to a response of the project's own with this status."""
+        problem = self._problem(codes)
+        own = responses.setdefault(status, problem)
+        if own is not problem:
+            own["content"] = {**problem["content"], **own.get("content", {})}
+            own["description"] = " ".join(filter(None, [own.get("description"), problem["description"]]))
 
     def _refusals(self, operation: dict[str, Any]) -> dict[int, list[str]]:
         """Return the codes of the operation's refusals by status."""
-        refusals: list[type[Refused]] = [errors.DatabaseUnavailable]
+        refusals: list[type[Refused]] = [errors.TokenInUrl, errors.TextRefused, errors.DatabaseUnavailable]
         if operation.get("security") and {} not in operation["security"]:
             refusals += [errors.AuthenticationRequired, errors.PermissionDenied]
         if freshness := self._freshness():
@@ -122,6 +146,8 @@ class AutoSchema(SpectacularAutoSchema):
             # A resource refuses DPoP with a 401 and a challenge (RFC 9449 section 7.1).
             status = 401 if issubclass(refusal, (errors.InvalidDPoPProof, errors.UseDPoPNonce)) else refusal.status
             codes[status].append(refusal.code)
+        for status, more in _codes_of_rest_framework(operation).items():
+            codes[status] += more
         return codes
 
     def _problem(self, codes: list[str]) -> dict[str, Any]:
@@ -149,6 +175,19 @@ class AutoSchema(SpectacularAutoSchema):
                     return place.__dict__[name]
                 place = getattr(place, "__wrapped__", None)
         return None
+
+
+def _codes_of_rest_framework(operation: dict[str, Any]) -> dict[int, list[str]]:
+    """Return the codes of REST framework's own refusals by status, as ``problems.exception_handler`` names them."""
+    codes: dict[int, list[str]] = {}
+    places = {parameter["in"] for parameter in operation.get("parameters", ())}
+    if "requestBody" in operation:
+        codes = {400: ["parse-error", "invalid"], 415: ["unsupported-media-type"]}
+    elif "query" in places:
+        codes[400] = ["invalid"]
+    if "path" in places:
+        codes[404] = ["not-found"]
+    return codes
 
 
 class CertificateScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
