@@ -20,6 +20,7 @@ from securecore.database.rows import delete_batch, update
 from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own
 from securecore.database.transactions import (
     committed_transaction,
+    has_failed,
     may_hold_locks,
     outermost_transaction,
     outermost_transaction_from,

@@ -174,10 +174,15 @@ _NOT_COMMITTED = (
 )
 
 
+def has_failed(database: BaseDatabaseWrapper) -> bool:
+    """Say whether a statement of the open transaction failed. PostgreSQL then rolls the whole transaction back."""
+    return database.vendor == "postgresql" and bool(database.connection.info.transaction_status == _FAILED)
+
+
 def _require_not_failed(operation: str, database: BaseDatabaseWrapper) -> None:
     """Raise if a statement failed and some code swallowed its error.
 
     PostgreSQL would reply to COMMIT with ROLLBACK, and neither psycopg nor Django raises an error for that reply.
     """
-    if database.vendor == "postgresql" and database.connection.info.transaction_status == _FAILED:
+    if has_failed(database):
         raise transaction.TransactionManagementError(_NOT_COMMITTED.format(operation=operation))

@@ -24,6 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from securecore import database
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.http.request import AnyRequest
@@ -100,8 +101,16 @@ def roll_back_error(response: HttpResponseBase) -> bool:
 
     An error from ``@idempotent`` leaves the transaction as it is: ``@idempotent`` has already rolled back its effects,
     and a final error that it stored must commit.
+
+    Raises ``Misuse`` for a success after a failed statement: PostgreSQL rolls every effect of the view back.
     """
     if not is_error(response):
+        if database.has_failed(database.connection()):
+            raise Misuse(
+                f"The view responded with {response.status_code}, but a statement of its transaction failed, and some "
+                f"code caught the error: PostgreSQL rolls every effect back. Write with transaction.atomic(): around "
+                f"the statement that may fail, inside the try, or respond with an error."
+            )
         return False
     if not getattr(response, "securecore_effects_are_settled", False):
         transaction.set_rollback(True, using=settings.DATABASE)
