@@ -41,8 +41,16 @@ def require_name(**named: Any) -> None:
 
 
 def require_instant(**named: Any) -> None:
-    """Raise ``Misuse`` for an argument that is no instant: a naive datetime is another instant in each time zone."""
+    """Raise ``Misuse`` for an argument that is no instant: a naive datetime is another instant in each time zone.
+
+    The text never proposes the present: as ``expires_at`` it would end a revocation at once.
+    """
     for name, value in named.items():
-        if not isinstance(value, dt.datetime) or value.utcoffset() is None:
-            fault = "has no time zone" if isinstance(value, dt.datetime) else "is no instant"
-            raise Misuse(f"{name}={value!r} {fault}: write {name}=timezone.now(), of django.utils.timezone.")
+        if not isinstance(value, dt.datetime):
+            right = "timezone.now()" if name == "now" else "datetime(YEAR, MONTH, DAY, tzinfo=UTC)"
+            raise Misuse(f"{name}={value!r} is no instant: pass a datetime with a time zone, {name}={right}.")
+        if value.utcoffset() is None:
+            raise Misuse(
+                f"{name}={value!r} has no time zone: write {name}=timezone.make_aware(...) of the same value, from "
+                f"django.utils."
+            )

@@ -17,8 +17,7 @@ def require_aware(instant: Any) -> Any:
     """
     if isinstance(instant, dt.datetime) and instant.utcoffset() is None:
         raise Misuse(
-            f"{instant!r} has no time zone. Pass an aware instant: django.utils.timezone.now(), or "
-            f"datetime.now(datetime.UTC)."
+            f"{instant!r} has no time zone. Pass value=timezone.make_aware(...) of the same value, from django.utils."
         )
     return instant
 

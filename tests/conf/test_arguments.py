@@ -83,6 +83,13 @@ WRONG: dict[str, Callable[..., Any]] = {
     "grant(valid_until=int)": lambda user, certificate: grants.grant(
         principal=principal_of(user), permission="x.y", valid_until=3, now=NOW
     ),
+    "grant(valid_until=naive)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_until=NAIVE, now=NOW
+    ),
+    "grant(valid_from=naive)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_from=NAIVE, now=NOW
+    ),
+    "row.save(naive)": lambda user, certificate: grants.Grant.objects.filter(valid_until=NAIVE).exists(),
     "principal_of(str)": lambda user, certificate: principal_of("alice"),
     "principal_of(anon)": lambda user, certificate: principal_of(AnonymousUser()),
     "principal_of(unsaved)": lambda user, certificate: principal_of(User(username="x")),
@@ -118,6 +125,16 @@ def test_argument_of_the_wrong_kind_is_misuse(ca: Authority, name: str) -> None:
     user = User.objects.create(username="alice")
     with pytest.raises(Misuse, match=r"(?s).{30}"):
         WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", [name for name in WRONG if "naive" in name])
+def test_naive_end_is_made_aware_and_not_replaced_by_the_present(ca: Authority, name: str) -> None:
+    """``expires_at=timezone.now()`` would silence the error, and the revocation would end at once."""
+    user = User.objects.create(username="alice")
+    with pytest.raises(Misuse, match=r"=timezone\.make_aware\(") as misuse:
+        WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
+    assert "now()" not in str(misuse.value)
 
 
 @pytest.mark.django_db(transaction=True)
