@@ -202,9 +202,16 @@ def revoke_user_tokens(user: Any) -> None:
 
 
 def revoke_tokens_before(instant: dt.datetime) -> None:
-    """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host."""
+    """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host.
 
+    Raises ``Misuse`` for an instant more than ``clock.SKEW`` seconds ahead: each new token would be refused until then.
+    """
     require_instant(instant=instant)
+    if instant > clock.now() + dt.timedelta(seconds=clock.SKEW):
+        raise Misuse(
+            f"{instant.isoformat()} is in the future, so each new token would be refused until then: write "
+            f"revoke_tokens_before(timezone.now()), with timezone from django.utils."
+        )
 
     def revoke() -> None:
         gate.close_all()

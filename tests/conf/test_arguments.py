@@ -19,7 +19,7 @@ from securecore.grants import principal_of, principals
 from securecore.http.permissions import authorize, late_gate
 from securecore.identity import parse_pem
 from securecore.replay import signature_keys
-from securecore.testing import Authority
+from securecore.testing import Authority, FakeClock
 from securecore.tokens import clients, one_time
 
 NOW, NAIVE = clock.now(), dt.datetime(2030, 1, 1)  # noqa: DTZ001  # a naive instant is the mistake
@@ -64,6 +64,7 @@ WRONG: dict[str, Callable[..., Any]] = {
     "revoke_family(str)": lambda user, certificate: revocation.revoke_family("abc"),
     "revoke_tokens_before(int)": lambda user, certificate: revocation.revoke_tokens_before(17),
     "revoke_tokens_before(naive)": lambda user, certificate: revocation.revoke_tokens_before(NAIVE),
+    "revoke_tokens_before(future)": lambda user, certificate: revocation.revoke_tokens_before(NOW + dt.timedelta(400)),
     "revoke_certificate(cert)": lambda user, certificate: revocation.revoke_certificate(thumbprint=certificate),
     "revoke_certificate(serial)": lambda user, certificate: revocation.revoke_certificate(thumbprint="1234"),
     "authorize(user)": lambda user, certificate: enter(authorize(user, "x.y")),
@@ -135,6 +136,17 @@ def test_naive_end_is_made_aware_and_not_replaced_by_the_present(ca: Authority, 
     with pytest.raises(Misuse, match=r"=timezone\.make_aware\(") as misuse:
         WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
     assert "now()" not in str(misuse.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_tokens_of_the_future_are_revoked() -> None:
+    """Every new token would be refused until then, and the instant in the table never moves back."""
+    with FakeClock() as fake_clock:
+        for seconds in (clock.SKEW + 1, 86_400 * 400):
+            with pytest.raises(Misuse, match=r"write revoke_tokens_before\(timezone\.now\(\)\)"):
+                revocation.revoke_tokens_before(fake_clock.now + dt.timedelta(seconds=seconds))
+        assert not tokens.TokenEpoch.objects.exists()
+        revocation.revoke_tokens_before(fake_clock.now + dt.timedelta(seconds=clock.SKEW))
 
 
 @pytest.mark.django_db(transaction=True)
