@@ -35,13 +35,14 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from securecore import clock, database, events, grants, identity, leases, tokens, user_model
-from securecore.arguments import require_instant, require_name, require_user
+from securecore.arguments import require_instant, require_name, require_past, require_user, require_uuid
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
 from securecore.models import SignatureKey
 from securecore.replay import signature_keys
 from securecore.sessions import Session, SessionQuerySet
+from securecore.texts import quoted
 from securecore.thumbprints import require_thumbprint
 
 Result = TypeVar("Result")
@@ -131,7 +132,7 @@ def disable_client(client_id: str) -> None:
         gate.close(principals.service(client_id))
         clients = tokens.Client.objects.using(settings.DATABASE).filter(pk=client_id)
         if not clients.exists():
-            raise Misuse(f"No client {client_id!r} is registered. Revoke its tokens by revoke_client_tokens().")
+            raise Misuse(f"No client {quoted(client_id)} is registered. Revoke its tokens by revoke_client_tokens().")
         clients.filter(disabled_at=None).update(disabled_at=clock.now())
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
@@ -161,9 +162,7 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
 
 def revoke_family(family_id: uuid.UUID) -> bool:
     """Revoke a refresh-token family with all its refresh and access tokens; say whether it was live."""
-
-    if not isinstance(family_id, uuid.UUID):
-        raise Misuse(f"family_id={family_id!r} is no UUID: pass request.auth.family_id, or RefreshFamily.pk.")
+    require_uuid(family_id, "pass request.auth.family_id, or RefreshFamily.pk")
 
     def revoke() -> bool:
         gate.close(*_owners(_families().filter(pk=family_id)))
@@ -206,12 +205,7 @@ def revoke_tokens_before(instant: dt.datetime) -> None:
 
     Raises ``Misuse`` for an instant more than ``clock.SKEW`` seconds ahead: each new token would be refused until then.
     """
-    require_instant(instant=instant)
-    if instant > clock.now() + dt.timedelta(seconds=clock.SKEW):
-        raise Misuse(
-            f"{instant.isoformat()} is in the future, so each new token would be refused until then: write "
-            f"revoke_tokens_before(timezone.now()), with timezone from django.utils."
-        )
+    require_past("revoke_tokens_before", instant)
 
     def revoke() -> None:
         gate.close_all()

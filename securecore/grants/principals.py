@@ -22,7 +22,7 @@ from securecore.arguments import require_name, require_row, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
-from securecore.texts import storable
+from securecore.texts import quoted, storable
 from securecore.thumbprints import require_thumbprint
 
 #: No control characters, which logs and terminals do not show.
@@ -87,11 +87,12 @@ def names_of(principal: Any) -> tuple[str, ...]:
     names = principal if isinstance(principal, tuple) else (principal,)
     if not names or not all(isinstance(name, str) and name.startswith(OWN) for name in names):
         raise Misuse(
-            f"{principal!r} cannot be a caller. Name the caller as principal_of(user), principals.service(client_id) "
-            f"or principals.certificate(thumbprint); the check itself adds the groups and roles."
+            f"{quoted(principal)} cannot be a caller. Name the caller as principal_of(user), "
+            f"principals.service(client_id) or principals.certificate(thumbprint); the check itself adds the "
+            f"groups and roles."
         )
     if sum(name.startswith("user:") for name in names) > 1:
-        raise Misuse(f"{principal!r} names two users; a caller has at most one.")
+        raise Misuse(f"{quoted(principal)} names two users; a caller has at most one.")
     for name in names:
         storable(name, longest=_LONGEST_PRINCIPAL)
     return names
@@ -109,8 +110,8 @@ def require_principal(principal: str) -> str:
         or not _NAME.fullmatch(principal)
     ):
         raise Misuse(
-            f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
-            f"or role()."
+            f"{quoted(principal)} is no principal. Use principal_of(user), or principals.service(), certificate(), "
+            f"group() or role()."
         )
     return principal
 
@@ -148,7 +149,7 @@ def object_of(obj: Any) -> tuple[str, str]:
     if obj is None:
         return "", ""
     if getattr(obj, "pk", None) is None or not hasattr(obj, "_meta"):
-        raise Misuse(f"{obj!r} is no saved object: a permission can only be about a model instance, obj=account.")
+        raise Misuse(f"{quoted(obj)} is no saved object: a permission can only be about a model instance, obj=account.")
     return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)
 
 
