@@ -23,7 +23,7 @@ from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.texts import quoted, storable
-from securecore.thumbprints import require_thumbprint
+from securecore.thumbprints import require_thumbprint, thumbprint_in
 
 #: No control characters, which logs and terminals do not show.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
@@ -49,8 +49,20 @@ def user(key: str) -> str | None:
     """Return the principal of the user with this primary key as text, or None for a text that cannot be a key."""
     try:
         return f"user:{get_user_model()._meta.pk.to_python(key)}"
-    except ValidationError:
+    except (ValidationError, ValueError, OverflowError):
         return None
+
+
+def of_subject(subject: str) -> str | None:
+    """Return the principal of the user that a token names as its ``subject``, or None for an empty text.
+
+    Raises ``Misuse`` for a value that cannot be the key of a user: a revocation would close another gate than the
+    user's, and would return while an effect of the user is about to commit.
+    """
+    principal = user(subject) if isinstance(subject, str) and subject else None
+    if principal is None and subject != "":
+        raise Misuse(f"{quoted(subject)} cannot be the key of a user: write subject=str(user.pk), or token.subject.")
+    return principal
 
 
 def service(client_id: str) -> str:
@@ -113,7 +125,27 @@ def require_principal(principal: str) -> str:
             f"{quoted(principal)} is no principal. Use principal_of(user), or principals.service(), certificate(), "
             f"group() or role()."
         )
+    _require_key(principal)
     return principal
+
+
+def _require_key(principal: str) -> None:
+    """Raise ``Misuse`` for a name in place of a key, for example ``user:alice``, and for another spelling of a key.
+
+    A grant of such a principal would be a row that no check reads, and a revocation would find no grant.
+    """
+    kind, _, key = principal.partition(":")
+    if kind == "certificate":
+        is_own, right = thumbprint_in(key) == key, "principals.certificate(thumbprint)"
+    elif kind in ("user", "group"):
+        field = (get_user_model() if kind == "user" else Group)._meta.pk
+        is_possible = user_model.key_of(key, database.connection(), field) is not None
+        is_own = is_possible and str(user_model.value_field(field).to_python(key)) == key
+        right = "principal_of(user)" if kind == "user" else "principals.group(group)"
+    else:
+        return
+    if not is_own:
+        raise Misuse(f"{quoted(principal)} names no {kind} by its key: pass {right}, of securecore.grants.")
 
 
 def user_key(names: Sequence[str]) -> Any:

@@ -226,6 +226,63 @@ def test_no_command_repeats_a_private_key(ca: Authority, action: list[str]) -> N
     assert "-----" not in str(error.value)
 
 
+#: Texts that principal_of(user) and principals.group(group) never return.
+NAMES = (
+    "user:alice",
+    "user:007",
+    "user: 7",
+    "user:+7",
+    "user:7.0",
+    "user:0x7",
+    "user:\u0667",
+    "user:1_0",
+    f"user:{2**63}",
+    "certificate:ab",
+    "certificate:" + "AB" * 32,
+    "group:tellers",
+    "group:03",
+    "group:None",
+    "user:None",
+    "user:c0ffee00-0000-4000-8000-000000000000",
+)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", NAMES)
+def test_name_in_place_of_a_key_is_misuse(name: str) -> None:
+    """A grant of ``user:alice`` is a row that no request reads; its revocation says False, and the grant lives on."""
+    rights = {
+        "user": r"principal_of\(user",
+        "group": r"principals\.group\(",
+        "certificate": r"principals\.certificate\(",
+    }
+    right = rights[name.partition(":")[0]]
+    for call in (
+        lambda: grants.grant(principal=name, permission="x.y", now=NOW),
+        lambda: grants.revoke(principal=name, permission="x.y", now=NOW),
+        lambda: revocation.revoke_grant(principal=name, permission="x.y"),
+        lambda: revocation.revoke_role(principal=name, role="x"),
+        lambda: revocation.revoke_all_grants(principal=name),
+    ):
+        with pytest.raises(Misuse, match=right):
+            call()
+    assert not grants.Grant.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("subject", ["alice", "user:7", User(pk=7, username="alice"), 7, None])
+def test_subject_that_is_no_key_is_misuse(subject: Any) -> None:
+    """The revocation would close another gate than the user's, and would return before the user's effects end."""
+    with pytest.raises(Misuse, match=r"subject=str\(user\.pk\)"):
+        revocation.revoke_token(issuer="x", jti="1", expires_at=NOW, subject=subject)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_client_id_that_is_no_text_is_misuse() -> None:
+    with pytest.raises(Misuse, match="client_id"):
+        revocation.revoke_token(issuer="x", jti="1", expires_at=NOW, client_id=7)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_nothing_presented_is_no_one_time_token() -> None:
     """``request.GET.get("token")`` is None without the parameter: bad input, and no mistake of the program."""
