@@ -9,7 +9,7 @@ modules above its own line (contracts in pyproject.toml).
 ``digests``      digests in place of secrets and unique values
 ``errors``       every refusal with its stable code
 ``caches``       memory that is bounded in number and time
-``texts``        text from outside: storable, shown in a terminal, without secrets in a log
+``texts``        text from outside: storable, and shown in a terminal, a log or an error
 ``durations``    the check of a duration in seconds
 ``conf``         the settings: ``SECURECORE = {...}``
 ``database``     transactions, lock waits that end, claims, functions of PostgreSQL

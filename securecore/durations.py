@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from securecore.errors import Misuse
+from securecore.texts import quoted
 
 #: Ten years of seconds. Python, PostgreSQL and SQLite can represent ``now`` plus this.
 LONGEST = 10 * 366 * 86_400
@@ -18,4 +19,4 @@ def check_seconds(call: str, value: Any) -> None:
     """
     if type(value) in (int, float) and 0 < value <= LONGEST:
         return
-    raise Misuse(f"{call.replace('=)', f'={value!r})')}: seconds from above 0 to {LONGEST}, for example 300.")
+    raise Misuse(f"{call.replace('=)', f'={quoted(value)})')}: seconds from above 0 to {LONGEST}, for example 300.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from securecore.errors import Misuse
+from securecore.texts import quoted
 
 
 def require_aware(instant: Any) -> Any:
@@ -17,8 +18,8 @@ def require_aware(instant: Any) -> Any:
     """
     if isinstance(instant, dt.datetime) and instant.utcoffset() is None:
         raise Misuse(
-            f"{instant!r} has no time zone. Pass an aware instant: django.utils.timezone.now(), or "
-            f"datetime.now(datetime.UTC)."
+            f"{quoted(instant)} has no time zone. Pass value=timezone.make_aware(...) of the same value, from "
+            f"django.utils."
         )
     return instant
 

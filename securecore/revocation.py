@@ -35,13 +35,14 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from securecore import clock, database, events, grants, identity, leases, tokens, user_model
-from securecore.arguments import require_instant, require_name, require_user
+from securecore.arguments import require_instant, require_name, require_past, require_text, require_user, require_uuid
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
 from securecore.models import SignatureKey
 from securecore.replay import signature_keys
 from securecore.sessions import Session, SessionQuerySet
+from securecore.texts import quoted
 from securecore.thumbprints import require_thumbprint
 
 Result = TypeVar("Result")
@@ -131,7 +132,7 @@ def disable_client(client_id: str) -> None:
         gate.close(principals.service(client_id))
         clients = tokens.Client.objects.using(settings.DATABASE).filter(pk=client_id)
         if not clients.exists():
-            raise Misuse(f"No client {client_id!r} is registered. Revoke its tokens by revoke_client_tokens().")
+            raise Misuse(f"No client {quoted(client_id)} is registered. Revoke its tokens by revoke_client_tokens().")
         clients.filter(disabled_at=None).update(disabled_at=clock.now())
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
@@ -144,13 +145,15 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
     """Revoke the access token named ``jti``; say whether it was live (RFC 7009 section 2.1).
 
     Pass ``subject`` or ``client_id`` of the token if known. Then the revocation waits only for the effects of this user
-    or this client; else it waits for those of all principals.
+    or this client; else it waits for those of all principals. Raises ``Misuse`` for a subject that cannot be a key.
     """
     require_name(issuer=issuer, jti=jti)
+    require_text(client_id=client_id)
     require_instant(expires_at=expires_at)
+    user = principals.of_subject(subject)
 
     def revoke() -> bool:
-        _close_for_token(subject, client_id)
+        _close_for_token(user, client_id)
         return tokens.revoke(issuer=issuer, jti=jti, expires_at=expires_at, now=clock.now())
 
     revoked = _gated("revoke_token()", revoke)
@@ -161,9 +164,7 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
 
 def revoke_family(family_id: uuid.UUID) -> bool:
     """Revoke a refresh-token family with all its refresh and access tokens; say whether it was live."""
-
-    if not isinstance(family_id, uuid.UUID):
-        raise Misuse(f"family_id={family_id!r} is no UUID: pass request.auth.family_id, or RefreshFamily.pk.")
+    require_uuid(family_id, "pass request.auth.family_id, or RefreshFamily.pk")
 
     def revoke() -> bool:
         gate.close(*_owners(_families().filter(pk=family_id)))
@@ -180,7 +181,7 @@ def revoke_client_tokens(client_id: str) -> None:
     require_name(client_id=client_id)
 
     def revoke() -> None:
-        _close_for_token("", client_id)
+        _close_for_token(None, client_id)
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
@@ -202,9 +203,11 @@ def revoke_user_tokens(user: Any) -> None:
 
 
 def revoke_tokens_before(instant: dt.datetime) -> None:
-    """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host."""
+    """Revoke every token that was issued at or before ``instant``, by the clock of the issuing host.
 
-    require_instant(instant=instant)
+    Raises ``Misuse`` for an instant more than ``clock.SKEW`` seconds ahead: each new token would be refused until then.
+    """
+    require_past("revoke_tokens_before", instant)
 
     def revoke() -> None:
         gate.close_all()
@@ -332,14 +335,14 @@ def _owners(*rows: QuerySet[Any]) -> set[str]:
     return {f"user:{user}" for user in users}
 
 
-def _close_for_token(subject: str, client_id: str) -> None:
+def _close_for_token(user: str | None, client_id: str) -> None:
     """Close the gate of the user that a token names, else of its client, else all gates.
 
     The tokens of simplejwt enter no gate of a client. They all have one client, so their checks would pass its row gate
     one at a time.
     """
     is_alone = client_id not in ("", tokens.simplejwt.CLIENT_ID)
-    named = (principals.user(subject) if subject else None) or (principals.service(client_id) if is_alone else None)
+    named = user or (principals.service(client_id) if is_alone else None)
     gate.close(named) if named else gate.close_all()
 
 

@@ -1,8 +1,9 @@
-"""Text from outside: the check that a database can store it, and its form for a terminal and for a log."""
+"""Text from outside: the check that a database can store it, and its form for a terminal, a log and an error."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from securecore.errors import Misuse, TextRefused
 
@@ -21,7 +22,7 @@ def storable(text: str, *, longest: int) -> str:
     for a value that is no text.
     """
     if not isinstance(text, str):
-        raise Misuse(f"{text!r} is no text: pass str(...) of it.")
+        raise Misuse(f"{quoted(text)} is no text: pass str(...) of it.")
     if len(text) > longest or not is_storable(text):
         raise TextRefused
     return text
@@ -36,6 +37,32 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+#: The most characters of a value in an error message, and those of a text or a ``repr()`` that is longer.
+_LONGEST_QUOTED, _BEGINNING = 60, 16
+
+
+def quoted(value: Any) -> str:
+    """Return the type and the beginning of ``value`` for an error message, in at most 60 characters.
+
+    A program may pass the text of a PEM file with a private key in place of a thumbprint, and an error message gets
+    into logs. So PEM, bytes and the rest of a long text are left out. The first 16 characters of a private key in
+    base64 are the same for every key of its algorithm.
+    """
+    if value is None:
+        return "None"
+    kind = type(value).__name__[:20]
+    if isinstance(value, (bytes, bytearray)):
+        return f"{kind} of {len(value)} bytes"
+    try:
+        text = repr(value)
+    except Exception:  # of the value's own class, or of a very long int
+        return f"{kind} without a repr()"
+    if "-----" in text:
+        return f"{kind} with PEM"
+    whole = f"{kind} {text}"
+    return whole if len(whole) <= _LONGEST_QUOTED else f"{kind} {text[:_BEGINNING]}... ({len(text)} long)"
 
 
 #: A run of 16 or more characters that occur in tokens, session ids, nonces and keys.

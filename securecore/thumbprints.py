@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from securecore.errors import Misuse
+from securecore.texts import quoted
 from securecore_client.wire.thumbprints import base64url
 
 #: SHA-256 in base64 or base64url, with or without padding (RFC 8705 section 3.1; ``openssl dgst -binary | base64``).
@@ -33,7 +34,7 @@ def require_thumbprint(presented: Any) -> str:
     thumbprint = thumbprint_in(presented) if isinstance(presented, str) else None
     if thumbprint is None:
         raise Misuse(
-            f"{presented!r} is no thumbprint: pass parse_pem(pem).thumbprint, or the SHA-256 that openssl x509 "
+            f"{quoted(presented)} is no thumbprint: pass parse_pem(pem).thumbprint, or the SHA-256 that openssl x509 "
             "-fingerprint -sha256 prints."
         )
     return thumbprint

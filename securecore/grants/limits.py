@@ -6,6 +6,7 @@ from typing import Any
 
 from securecore.arguments import require_instant
 from securecore.errors import AmountRefused, Misuse
+from securecore.texts import quoted
 
 #: The largest ``integer`` and ``bigint`` of PostgreSQL.
 LARGEST_INTEGER = 2**31 - 1
@@ -25,7 +26,7 @@ def checked_amount(amount: Any) -> int | None:
         return None
     if type(amount) is not int:
         raise Misuse(
-            f"consume={amount!r} is a {type(amount).__name__}, and an amount is an int. Count in the smallest unit: "
+            f"consume is {quoted(amount)}, and an amount is an int. Count in the smallest unit: "
             f"consume=int(euros * 100)."
         )
     if not 1 <= amount <= LARGEST_BIGINT:
@@ -62,6 +63,6 @@ def _check_number(name: str, number: Any) -> None:
     if number is None:
         return
     if type(number) is not int:  # not isinstance: a bool is an int
-        raise Misuse(f"{name}={number!r} is a {type(number).__name__}, and must be an int: {name}=10.")
+        raise Misuse(f"{name} is {quoted(number)}, and must be an int: {name}=10.")
     if not 1 <= number <= _LARGEST[name]:
         raise AmountRefused(f"{name} must be from 1 to {_LARGEST[name]}.")

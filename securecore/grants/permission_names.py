@@ -8,7 +8,7 @@ from typing import Any
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
 from securecore.grants.query.auth_tables import EVERYTHING
-from securecore.texts import storable
+from securecore.texts import quoted, storable
 
 LONGEST: int = Grant._meta.get_field("permission").max_length or 0
 #: No control characters, and no space at either end, where a reader would not see the space.
@@ -26,8 +26,8 @@ def require_permission(name: Any) -> str:
         storable(name, longest=LONGEST)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _NO_NAMES:
         raise Misuse(
-            f"{name!r} is no name of a permission: use a text of 1 to 128 characters without control characters, for "
-            f'example "transfers.create". {EVERYTHING!r} cannot be granted; only Django\'s superusers have every '
+            f"{quoted(name)} is no name of a permission: use a text of 1 to 128 characters without control characters, "
+            f'for example "transfers.create". {EVERYTHING!r} cannot be granted; only Django\'s superusers have every '
             f"permission (DJANGO_PERMISSIONS)."
         )
     return name

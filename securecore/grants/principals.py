@@ -22,8 +22,8 @@ from securecore.arguments import require_name, require_row, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants.models import ROLE, Grant
-from securecore.texts import storable
-from securecore.thumbprints import require_thumbprint
+from securecore.texts import quoted, storable
+from securecore.thumbprints import require_thumbprint, thumbprint_in
 
 #: No control characters, which logs and terminals do not show.
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
@@ -49,8 +49,20 @@ def user(key: str) -> str | None:
     """Return the principal of the user with this primary key as text, or None for a text that cannot be a key."""
     try:
         return f"user:{get_user_model()._meta.pk.to_python(key)}"
-    except ValidationError:
+    except (ValidationError, ValueError, OverflowError):
         return None
+
+
+def of_subject(subject: str) -> str | None:
+    """Return the principal of the user that a token names as its ``subject``, or None for an empty text.
+
+    Raises ``Misuse`` for a value that cannot be the key of a user: a revocation would close another gate than the
+    user's, and would return while an effect of the user is about to commit.
+    """
+    principal = user(subject) if isinstance(subject, str) and subject else None
+    if principal is None and subject != "":
+        raise Misuse(f"{quoted(subject)} cannot be the key of a user: write subject=str(user.pk), or token.subject.")
+    return principal
 
 
 def service(client_id: str) -> str:
@@ -87,11 +99,12 @@ def names_of(principal: Any) -> tuple[str, ...]:
     names = principal if isinstance(principal, tuple) else (principal,)
     if not names or not all(isinstance(name, str) and name.startswith(OWN) for name in names):
         raise Misuse(
-            f"{principal!r} cannot be a caller. Name the caller as principal_of(user), principals.service(client_id) "
-            f"or principals.certificate(thumbprint); the check itself adds the groups and roles."
+            f"{quoted(principal)} cannot be a caller. Name the caller as principal_of(user), "
+            f"principals.service(client_id) or principals.certificate(thumbprint); the check itself adds the "
+            f"groups and roles."
         )
     if sum(name.startswith("user:") for name in names) > 1:
-        raise Misuse(f"{principal!r} names two users; a caller has at most one.")
+        raise Misuse(f"{quoted(principal)} names two users; a caller has at most one.")
     for name in names:
         storable(name, longest=_LONGEST_PRINCIPAL)
     return names
@@ -109,10 +122,30 @@ def require_principal(principal: str) -> str:
         or not _NAME.fullmatch(principal)
     ):
         raise Misuse(
-            f"{principal!r} is no principal. Use principal_of(user), or principals.service(), certificate(), group() "
-            f"or role()."
+            f"{quoted(principal)} is no principal. Use principal_of(user), or principals.service(), certificate(), "
+            f"group() or role()."
         )
+    _require_key(principal)
     return principal
+
+
+def _require_key(principal: str) -> None:
+    """Raise ``Misuse`` for a name in place of a key, for example ``user:alice``, and for another spelling of a key.
+
+    A grant of such a principal would be a row that no check reads, and a revocation would find no grant.
+    """
+    kind, _, key = principal.partition(":")
+    if kind == "certificate":
+        is_own, right = thumbprint_in(key) == key, "principals.certificate(thumbprint)"
+    elif kind in ("user", "group"):
+        field = (get_user_model() if kind == "user" else Group)._meta.pk
+        is_possible = user_model.key_of(key, database.connection(), field) is not None
+        is_own = is_possible and str(user_model.value_field(field).to_python(key)) == key
+        right = "principal_of(user)" if kind == "user" else "principals.group(group)"
+    else:
+        return
+    if not is_own:
+        raise Misuse(f"{quoted(principal)} names no {kind} by its key: pass {right}, of securecore.grants.")
 
 
 def user_key(names: Sequence[str]) -> Any:
@@ -148,7 +181,7 @@ def object_of(obj: Any) -> tuple[str, str]:
     if obj is None:
         return "", ""
     if getattr(obj, "pk", None) is None or not hasattr(obj, "_meta"):
-        raise Misuse(f"{obj!r} is no saved object: a permission can only be about a model instance, obj=account.")
+        raise Misuse(f"{quoted(obj)} is no saved object: a permission can only be about a model instance, obj=account.")
     return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from securecore.conf import settings
 from securecore.errors import CertificateNamesRefused, Misuse
 from securecore.identity.certificates import ClientCertificate
+from securecore.texts import quoted
 from securecore_client.wire.thumbprints import base64url
 
 #: The mode of a match for each kind of subject alternative name.
@@ -85,7 +86,9 @@ def match_of(certificate: ClientCertificate, mode: str) -> Match:
         raise Misuse('match_of() needs a certificate: match_of(parse_pem(pem), "public-key").')
     candidates = [match for match in matches(certificate) if match.mode == mode]
     if len(candidates) != 1:
-        raise Misuse(f"The certificate has {len(candidates)} names of the kind {mode!r}; name the one that is meant.")
+        raise Misuse(
+            f"The certificate has {len(candidates)} names of the kind {quoted(mode)}; name the one that is meant."
+        )
     return candidates[0]
 
 

@@ -11,6 +11,7 @@ from securecore.arguments import require_instant, require_name, require_text, re
 from securecore.conf import settings
 from securecore.errors import Misuse, SignatureKeyUnknown
 from securecore.replay.models import SignatureKey
+from securecore.texts import quoted
 from securecore_client.wire.message_signatures import PublicKey, SignatureError, load_public_key
 
 #: The condition that the request's key is not revoked, for the permission query of ``grants``. Unlike ``find`` it does
@@ -32,7 +33,7 @@ def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> Sig
     rows = SignatureKey.objects.using(settings.DATABASE)
     row, is_new = rows.get_or_create(keyid=keyid, defaults={"user": user, "public_key": pem, "registered_at": now})
     if not is_new:
-        raise Misuse(f"A key named {keyid!r} is registered already. Choose another keyid.")
+        raise Misuse(f"A key named {quoted(keyid)} is registered already. Choose another keyid.")
     return row
 
 

@@ -21,7 +21,7 @@ from securecore.arguments import require_instant, require_name
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import InvalidToken, Misuse
-from securecore.texts import is_storable
+from securecore.texts import is_storable, quoted
 from securecore.tokens import epochs
 from securecore.tokens.keys import SigningKey, known_key, signing_key
 
@@ -119,7 +119,7 @@ def issue(
     key = signing_key(now)
     method, _, value = binding.partition(":")
     if method not in CONFIRMATIONS or not value:
-        raise Misuse(f"A token is bound to x5t#S256:<thumbprint> or jkt:<thumbprint>, not to {binding!r}.")
+        raise Misuse(f"A token is bound to x5t#S256:<thumbprint> or jkt:<thumbprint>, not to {quoted(binding)}.")
     user_epoch, client_epoch = epochs.current(epochs.user_subject(subject), epochs.client_subject(client_id))
     issued_at = int(now.timestamp())
     claims: dict[str, Any] = {

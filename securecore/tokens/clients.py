@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
+from securecore.texts import quoted
 from securecore.tokens.models import Client
 
 #: Kinds of alternative names in a ``certificate_name``. A client has exactly one of the names of RFC 8705 section
@@ -104,7 +105,9 @@ def register(
     require_name(client_id=client_id)
     require_instant(now=now)
     if not isinstance(scope, str):
-        raise Misuse(f"scope={scope!r}: a text of values with blanks between them, for example 'accounts payouts'.")
+        raise Misuse(
+            f"scope is {quoted(scope)}: pass a text of values with blanks between them, for example 'accounts payouts'."
+        )
     users = get_user_model()._default_manager.using(settings.DATABASE)
     if users.filter(**{get_user_model().USERNAME_FIELD: client_id}).exclude(pk=user.pk).exists():
         raise ValidationError(f"{client_id!r} is the name of another user. Choose another client id.")

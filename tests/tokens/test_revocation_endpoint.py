@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from securecore import tokens
+from securecore import clock, tokens
 from securecore.events import FamilyRevoked, TokenRevoked
 from securecore.testing import MutualTLSClient
 from securecore.tokens import RefreshFamily, RevokedToken
@@ -87,6 +87,16 @@ class TestRefreshToken:
         assert given(client, "refresh_token", refresh_token=token, client_id="payments")
         assert is_done(post(client, f"token={token}&client_id=payments", "/oauth/revoke"))
         assert error_of(refresh(client, token, client_id="payments")) == (400, "invalid_grant")
+
+    def test_token_of_a_user_model_with_other_keys_ends_too(
+        self, client: MutualTLSClient, register: Any, thumbprint: str
+    ) -> None:
+        """The subject of a token from before a change of the user model cannot be a key any more."""
+        register()
+        binding = f"x5t#S256:{thumbprint}"
+        token, _ = tokens.issue(subject="of old", client_id="payments", binding=binding, now=clock.now())
+        assert is_done(post(client, f"token={token}&client_id=payments", "/oauth/revoke"))
+        assert RevokedToken.objects.count() == 1
 
 
 class TestHint:

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from securecore import clock, revocation, tokens
 from securecore.errors import InvalidToken
+from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthView
 
 
@@ -35,7 +36,8 @@ class RevocationView(OAuthView):
                 issuer=token.issuer,
                 jti=token.jti,
                 expires_at=token.expires_at,
-                subject=token.subject,
+                # A token from before a change of the user model names a user by a key of another kind.
+                subject=token.subject if principals.user(token.subject) else "",
                 client_id=token.client_id,
             )
         return Response()

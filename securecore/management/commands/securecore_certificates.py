@@ -16,6 +16,7 @@ from securecore.identity.models import CertificateQuerySet
 from securecore.management.terminal import TerminalCommand, whole
 from securecore.management.thumbprints import ThumbprintParser, thumbprint
 from securecore.revocation import revoke_certificate
+from securecore.texts import quoted
 from securecore.thumbprints import thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
@@ -118,10 +119,13 @@ def _line(row: Certificate) -> tuple[str, ...]:
 def _read(path: str) -> Any:
     try:
         return parse_file(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from None
+    except (OSError, ValueError) as error:  # the text of an OSError repeats the whole path
+        why = error.strerror if isinstance(error, OSError) else "no path has such characters"
+        raise CommandError(
+            f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
+        ) from None
     except Refused as refusal:
-        raise CommandError(f"{path} cannot be used: {refusal}") from None
+        raise CommandError(f"{quoted(path)} cannot be used: {refusal}") from None
 
 
 def _user(name: str) -> Any:
