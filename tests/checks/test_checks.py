@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.checks import run_checks
 from django.db import connection
+from django.urls import path
 from psycopg import IsolationLevel
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
@@ -31,13 +32,17 @@ from securecore.checks.identity import e106_proxy_signature_keys
 from securecore.checks.replay import e405_fresh_in_a_transaction
 from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key
 from securecore.http.authentication import CertificateAuthentication
+from securecore.testing import MutualTLSClient
 from securecore.tokens import keys
-from tests.checks.urls import Payouts, Transfers
+from tests.checks.urls import Close, CloseByDispatch, Payouts, Transfers, close, close_once
 from tests.replay.signing import public_pem
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
+USER = "securecore.http.middleware.AuthenticationMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
+DJANGO_SESSION = "django.contrib.sessions.middleware.SessionMiddleware"
+DJANGO_USER = "django.contrib.auth.middleware.AuthenticationMiddleware"
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
 OURS = "securecore.http.authentication."
@@ -89,13 +94,16 @@ class TestMiddleware:
     @pytest.mark.parametrize(
         ("middleware", "ids"),
         [
-            ([CERTIFICATE, SESSION, REFUSAL], []),
-            (["other", CERTIFICATE, "other", SESSION, "other", REFUSAL], []),
-            ([SESSION, REFUSAL], ["E101"]),
-            ([CERTIFICATE, SESSION], ["E102"]),
+            ([CERTIFICATE, SESSION, USER, REFUSAL], []),
+            (["other", CERTIFICATE, "other", SESSION, USER, "other", REFUSAL], []),
+            ([SESSION, USER, REFUSAL], ["E101"]),
+            ([CERTIFICATE, SESSION, USER], ["E102"]),
             ([CERTIFICATE, REFUSAL], ["E201"]),
-            ([CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL], ["E201"]),
-            ([SESSION, CERTIFICATE, REFUSAL], ["E202"]),
+            ([CERTIFICATE, DJANGO_SESSION, USER, REFUSAL], ["E201"]),
+            ([SESSION, CERTIFICATE, USER, REFUSAL], ["E202"]),
+            ([CERTIFICATE, SESSION, REFUSAL], ["E711"]),
+            ([CERTIFICATE, USER, SESSION, REFUSAL], ["E211"]),
+            ([CERTIFICATE, USER, REFUSAL], ["E201", "E211"]),
             ([], ["E101", "E102", "E201"]),
         ],
     )
@@ -106,11 +114,11 @@ class TestMiddleware:
     def test_middleware_reads_the_peer_before_anybody_writes_it(self, settings: Any) -> None:
         rewriting = "tests.http.rewriting.ForwardedFor"
         honest = "django.middleware.security.SecurityMiddleware"
-        settings.MIDDLEWARE = [honest, rewriting, CERTIFICATE, SESSION, REFUSAL]
+        settings.MIDDLEWARE = [honest, rewriting, CERTIFICATE, SESSION, USER, REFUSAL]
         assert found() == ["E107"]
-        settings.MIDDLEWARE = [honest, CERTIFICATE, rewriting, SESSION, REFUSAL]
+        settings.MIDDLEWARE = [honest, CERTIFICATE, rewriting, SESSION, USER, REFUSAL]
         assert found() == []
-        settings.MIDDLEWARE = [rewriting, CERTIFICATE, SESSION, REFUSAL]
+        settings.MIDDLEWARE = [rewriting, CERTIFICATE, SESSION, USER, REFUSAL]
         settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "gunicorn"}
         settings.SECURECORE |= {"TRUSTED_PROXIES": [], "PROXY_SECRETS": []}
         assert found() == []
@@ -118,10 +126,34 @@ class TestMiddleware:
     def test_middleware_goes_with_the_engine(self, settings: Any) -> None:
         settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
         assert found() == ["E201"]
+        settings.MIDDLEWARE = [CERTIFICATE, "tests.checks.urls.OwnSessions", USER, REFUSAL]
+        assert found() == ["E201"]
         settings.MIDDLEWARE = [CERTIFICATE, REFUSAL]
         assert found() == []
-        settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
+        settings.MIDDLEWARE = [CERTIFICATE, DJANGO_SESSION, USER, REFUSAL]
         assert found() == ["W210"]
+
+    @pytest.mark.parametrize("view", [close, Close.as_view(), CloseByDispatch.as_view(), close_once])
+    @pytest.mark.parametrize(
+        ("middleware", "engine", "ids", "failure"),
+        [
+            ([CERTIFICATE, REFUSAL], "django.contrib.sessions.backends.db", ["E711"], "Misuse"),
+            ([CERTIFICATE, USER, REFUSAL], "django.contrib.sessions.backends.db", ["E211"], "ImproperlyConfigured"),
+            ([CERTIFICATE, SESSION, USER, REFUSAL], "django.contrib.sessions.backends.db", ["E201"], "TypeError"),
+            ([CERTIFICATE, SESSION, USER, REFUSAL], "securecore.sessions", [], ""),
+        ],
+    )
+    @pytest.mark.django_db(transaction=True)
+    def test_middleware_that_fails_each_request_is_found(
+        self, settings: Any, view: Any, middleware: list[str], engine: str, ids: list[str], failure: str
+    ) -> None:
+        settings.MIDDLEWARE, settings.SESSION_ENGINE = middleware, engine
+        settings.ROOT_URLCONF = (path("", view),)
+        assert found() == ids
+        client = MutualTLSClient(None, raise_request_exception=False)
+        response = client.post("/", headers={"Idempotency-Key": "1"})
+        assert response.status_code == (500 if failure else 401), response.content
+        assert failure in str(getattr(response, "exc_info", ""))
 
 
 class TestTrust:
