@@ -141,8 +141,8 @@ def w706_functions(databases: Sequence[str] | None = None, **_: object) -> list[
         Warning(
             f"PostgreSQL plans the statements of every request anew. Missing functions: {len(missing)}, for example "
             f"{missing[0]}.",
-            hint="Run manage.py migrate with the settings of the service: it creates the functions whenever it ends. "
-            "The role of the service needs the right to call them (GRANT EXECUTE).",
+            hint="Run manage.py migrate as the owner of the tables, with the settings of the service: it creates the "
+            "functions whenever it ends. The role of the service needs the right to call them (GRANT EXECUTE).",
             id="securecore.W706",
         )
     ]
