@@ -37,7 +37,13 @@ def guarded_plain_view(callback: Any) -> str:
     handlers = [] if cls is None else [getattr(cls, name, None) for name in ("dispatch", *cls.http_method_names)]
     if not any(hasattr(function, mark) for function in (callback, *handlers) for mark in _MARKS):
         return ""
-    return f"{callback.__module__}.{callback.__qualname__}" if cls is None else f"{cls.__module__}.{cls.__qualname__}"
+    return name_of(callback)
+
+
+def name_of(callback: Any) -> str:
+    """Return the dotted name of a view: of its class, or of its function."""
+    view = class_of(callback) or callback
+    return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__name__)}"
 
 
 def _callbacks(patterns: Any) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import markcoroutinefunction
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from django.core.checks import run_checks
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import path
 from psycopg import IsolationLevel
 from rest_framework.permissions import AllowAny
@@ -34,7 +35,16 @@ from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key
 from securecore.http.authentication import CertificateAuthentication
 from securecore.testing import MutualTLSClient
 from securecore.tokens import keys
-from tests.checks.urls import Close, CloseByDispatch, Payouts, Transfers, close, close_once
+from tests.checks.urls import (
+    Close,
+    CloseByDispatch,
+    CloseLater,
+    Payouts,
+    Transfers,
+    close,
+    close_later,
+    close_once,
+)
 from tests.replay.signing import public_pem
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
@@ -377,6 +387,18 @@ class TestTransactions:
         assert found() == ids
         handlers = [message.msg.partition(": ")[2] for message in e405_fresh_in_a_transaction()]
         assert handlers == ["tests.checks.urls.Payouts.post."][: len(ids)]
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("view", [close_later, CloseLater.as_view()])
+    def test_async_views_need_no_transaction_around_them(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, view: Any
+    ) -> None:
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        exempt = transaction.non_atomic_requests(lambda *args, **kwargs: view(*args, **kwargs))
+        for guarded, ids, status in [(view, ["E810"], 500), (markcoroutinefunction(exempt), [], 401)]:
+            settings.ROOT_URLCONF = (path("", guarded),)
+            assert found() == ids
+            assert MutualTLSClient(None, raise_request_exception=False).post("/").status_code == status
 
 
 class TestMigrated:

@@ -31,6 +31,17 @@ def close(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@requires("accounts.close")
+async def close_later(request: HttpRequest) -> HttpResponse:
+    return HttpResponse()
+
+
+class CloseLater(View):
+    @requires("accounts.close")
+    async def post(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+
 @idempotent
 def close_once(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
