@@ -11,6 +11,7 @@ from securecore.caller.user_table import user_table
 from securecore.conf import settings
 from securecore.database import function_installation
 from securecore.database.functions import Function
+from securecore.database.missing_rights import naming_missing_rights
 from securecore.grants.gate import advisory
 from securecore.grants.query import caller_state
 from securecore.idempotency import record
@@ -39,12 +40,18 @@ def after_migrate(*, using: str, **_: object) -> None:
     """Create the functions after ``migrate``.
 
     If the tables are not those of the models, create none: for example after ``migrate securecore zero``, or after
-    ``migrate APP`` while another app adds a column to the user. Without functions the plain statements run.
+    ``migrate APP`` while another app adds a column to the user. Without functions the plain statements run. Raises
+    ``CommandError`` if the role of ``migrate`` lacks a right.
     """
     if using != settings.DATABASE:
         return
+    with naming_missing_rights("functions", database.connection()):
+        _install()
+
+
+def _install() -> None:
     try:
-        with transactions.atomic(using=using):
+        with transactions.atomic(using=settings.DATABASE):
             function_installation.install(every_function(), database.connection())
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", None) not in _OTHER_TABLES:

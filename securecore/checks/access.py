@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.settings import api_settings
 
 from securecore import conf, database, server_functions
 from securecore.caller import why_not_leased
+from securecore.checks import middleware, urlconf
+from securecore.checks.identity import SESSION
 from securecore.conf import django_settings
 from securecore.http.authentication import OwnAuthentication
 from securecore.models import Grant
@@ -60,6 +64,25 @@ def w703_authentication_middleware(**_: object) -> list[CheckMessage]:
             "Plain Django views accept a request with a bad access token, or with the token and session of two users.",
             hint=f"Put {_OURS!r} into MIDDLEWARE in place of {_DJANGO_S!r}.",
             id="securecore.W703",
+        )
+    ]
+
+
+def e711_no_user(**_: Any) -> list[CheckMessage]:
+    """Report a project without an ``AuthenticationMiddleware`` in which a session or a plain view needs the user.
+
+    The views of REST framework authenticate their callers themselves.
+    """
+    guarded = sorted({name for view in urlconf.callbacks() if (name := urlconf.guarded_plain_view(view))})
+    has_session = middleware.position(SessionMiddleware) is not None
+    if middleware.position(AuthenticationMiddleware) is not None or not (guarded or has_session):
+        return []
+    problem = f"every request to {', '.join(guarded[:10])} is a 500" if guarded else "no session logs a user in"
+    return [
+        Error(
+            f"Without AuthenticationMiddleware no request has a user: {problem}.",
+            hint=f"Put {_OURS!r} into MIDDLEWARE, after {SESSION!r}.",
+            id="securecore.E711",
         )
     ]
 
@@ -118,8 +141,8 @@ def w706_functions(databases: Sequence[str] | None = None, **_: object) -> list[
         Warning(
             f"PostgreSQL plans the statements of every request anew. Missing functions: {len(missing)}, for example "
             f"{missing[0]}.",
-            hint="Run manage.py migrate with the settings of the service: it creates the functions whenever it ends. "
-            "The role of the service needs the right to call them (GRANT EXECUTE).",
+            hint="Run manage.py migrate as the owner of the tables, with the settings of the service: it creates the "
+            "functions whenever it ends. The role of the service needs the right to call them (GRANT EXECUTE).",
             id="securecore.W706",
         )
     ]
@@ -157,5 +180,6 @@ CHECKS = (
     w702_our_classes_first,
     w703_authentication_middleware,
     w704_leases_have_no_effect,
+    e711_no_user,
 )
 DATABASE_CHECKS = (e705_row_level_security, w706_functions, w707_not_migrated)

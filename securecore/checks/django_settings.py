@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
 from securecore import conf
+from securecore.checks import urlconf
 from securecore.conf import django_settings
 
 #: SQLite has no type of instants: Django stores texts in the time zone of the database, and triggers compare them.
@@ -79,8 +81,31 @@ def w809_login_required(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def e810_async_views(**_: Any) -> list[CheckMessage]:
+    """Report ``async def`` views under ATOMIC_REQUESTS: Django raises ``RuntimeError`` for each request to one."""
+    atomic = {alias for alias, database in connections.settings.items() if database.get("ATOMIC_REQUESTS")}
+    views = sorted(
+        {
+            urlconf.name_of(view)
+            for view in urlconf.callbacks()
+            if iscoroutinefunction(view) and atomic - set(getattr(view, "_non_atomic_requests", ()))
+        }
+    )
+    if not views:
+        return []
+    return [
+        Error(
+            f"Under ATOMIC_REQUESTS every request to {', '.join(views[:10])} is a 500: Django opens no transaction "
+            "around an async def view.",
+            hint="Write @transaction.non_atomic_requests on the view: @requires and @idempotent open a transaction "
+            "themselves. Or write def in place of async def.",
+            id="securecore.E810",
+        )
+    ]
+
+
 def _database() -> dict[str, Any]:
     return dict(connections.settings.get(conf.settings.DATABASE, {}))
 
 
-CHECKS = (e805_local_time, e806_autocommit, e808_psycopg_2, w809_login_required)
+CHECKS = (e805_local_time, e806_autocommit, e808_psycopg_2, w809_login_required, e810_async_views)

@@ -105,7 +105,8 @@ def w606_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[Chec
     return [
         Warning(
             f"Changes outside securecore close no gate and end no session: {', '.join(missing)} missing.",
-            hint="Run manage.py migrate: it installs the triggers whenever it ends.",
+            hint="Run manage.py migrate as the owner of the tables, with the settings of the service: it installs the "
+            "triggers whenever it ends.",
             id="securecore.W606",
         )
     ]

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from django.core.checks import CheckMessage, Warning
-from django.utils.module_loading import import_string
 
+from securecore.checks import middleware
 from securecore.checks.urlconf import callbacks
-from securecore.conf import django_settings
 from securecore.http.idempotency.claim_place import accepts_key, claims_key, class_of, is_declared
 from securecore.http.idempotency.middleware import IdempotencyMiddleware, is_exempt
 from securecore.http.request import SAFE_METHODS, View
@@ -18,7 +16,7 @@ _SHOWN = 5
 
 def w502_views_without_keys(**_: object) -> list[CheckMessage]:
     """Report views that refuse each ``Idempotency-Key``, because no place for the claim is known."""
-    has_middleware = _has_middleware()
+    has_middleware = middleware.position(IdempotencyMiddleware) is not None
     names = sorted({name for view in callbacks() for name in _refusing(view, has_middleware=has_middleware)})
     if not names:
         return []
@@ -33,15 +31,6 @@ def w502_views_without_keys(**_: object) -> list[CheckMessage]:
             id="securecore.W502",
         )
     ]
-
-
-def _has_middleware() -> bool:
-    for name in django_settings.MIDDLEWARE:
-        with suppress(ImportError):  # Django itself reports the name
-            imported = import_string(name)
-            if isinstance(imported, type) and issubclass(imported, IdempotencyMiddleware):
-                return True
-    return False
 
 
 def _refusing(view: View, *, has_middleware: bool) -> Iterator[str]:

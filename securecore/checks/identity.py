@@ -19,6 +19,7 @@ CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 _BACKEND = "securecore.http.backends.CertificateBackend"
+_MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def e101_certificate_middleware(**_: Any) -> list[CheckMessage]:
@@ -165,7 +166,8 @@ def w108_certificate_backend(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             "Nobody can log in by certificate, and user.has_perm() knows no grant.",
-            hint=f"Put {_BACKEND!r} into AUTHENTICATION_BACKENDS, first.",
+            hint=f"Set AUTHENTICATION_BACKENDS = {[_BACKEND, *django_settings.AUTHENTICATION_BACKENDS]!r}. Without "
+            f"{_MODEL_BACKEND!r} no password is accepted, for example in the admin.",
             id="securecore.W108",
         )
     ]

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
 
+from securecore.checks import middleware
 from securecore.checks.identity import CERTIFICATE, SESSION
 from securecore.conf import django_settings, settings
+from securecore.http.middleware import SessionMiddleware
 
 _ENGINE = "securecore.sessions"
 _DJANGO_S = "django.contrib.sessions.middleware.SessionMiddleware"
@@ -17,7 +21,7 @@ def e201_session_middleware(**_: Any) -> list[CheckMessage]:
     Without securecore's middleware the engine has no certificate. Other engines do not accept the middleware's
     arguments.
     """
-    if (django_settings.SESSION_ENGINE == _ENGINE) == (SESSION in django_settings.MIDDLEWARE):
+    if (django_settings.SESSION_ENGINE == _ENGINE) == (middleware.position(SessionMiddleware) is not None):
         return []
     return [
         Error(
@@ -135,6 +139,21 @@ def w210_sessions_of_django(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def e211_user_without_session(**_: Any) -> list[CheckMessage]:
+    """Report an ``AuthenticationMiddleware`` that finds no session: it raises ``ImproperlyConfigured`` each time."""
+    session, user = middleware.position(DjangoSessionMiddleware), middleware.position(AuthenticationMiddleware)
+    if user is None or (session is not None and session < user):
+        return []
+    named = django_settings.MIDDLEWARE[user]
+    return [
+        Error(
+            f"Every request is a 500: no session middleware stands before {named!r} in MIDDLEWARE.",
+            hint=f"Put {SESSION!r} between {CERTIFICATE!r} and {named!r}, and set SESSION_ENGINE = {_ENGINE!r}.",
+            id="securecore.E211",
+        )
+    ]
+
+
 CHECKS = (
     e201_session_middleware,
     e202_session_after_certificate,
@@ -146,4 +165,5 @@ CHECKS = (
     w208_timeouts,
     w209_save_every_request,
     w210_sessions_of_django,
+    e211_user_without_session,
 )

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.urls import URLPattern, get_resolver
+from rest_framework.views import APIView
 
 from securecore.conf import django_settings
+from securecore.http.idempotency.claim_place import class_of
+
+#: The attributes that ``@requires`` and ``@idempotent`` set on a function. ``@fresh`` needs no user.
+_MARKS = ("securecore_requires", "securecore_idempotent")
 
 
 def callbacks() -> Iterator[Any]:
@@ -22,6 +27,23 @@ def view_classes() -> Iterator[type[Any]]:
         view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
         if isinstance(view, type):
             yield view
+
+
+def guarded_plain_view(callback: Any) -> str:
+    """Return the name of a view of Django, and not of REST framework, under ``@requires`` or ``@idempotent``, or ""."""
+    cls = class_of(callback)
+    if cls is not None and issubclass(cls, APIView):
+        return ""
+    handlers = [] if cls is None else [getattr(cls, name, None) for name in ("dispatch", *cls.http_method_names)]
+    if not any(hasattr(function, mark) for function in (callback, *handlers) for mark in _MARKS):
+        return ""
+    return name_of(callback)
+
+
+def name_of(callback: Any) -> str:
+    """Return the dotted name of a view: of its class, or of its function."""
+    view = class_of(callback) or callback
+    return f"{view.__module__}.{getattr(view, '__qualname__', type(view).__name__)}"
 
 
 def _callbacks(patterns: Any) -> Iterator[Any]:

@@ -78,8 +78,7 @@ def follow(hint: str, settings: Path) -> bool:
         lines.append(f"{name} = {{**globals().get({name!r}, {{}}), {entry!r}: {value}}}")
     lines += [f"{name} = {value}" for name, value in SETTING.findall(hint)]
     for added, name, place, replaced in PLACE.findall(hint):
-        default = ["django.contrib.auth.backends.ModelBackend"] if name == "AUTHENTICATION_BACKENDS" else []
-        lines.append(f"{name} = [*globals().get({name!r}, {default!r})]")
+        lines.append(f"{name} = [*globals().get({name!r}, [])]")
         if replaced:
             lines.append(f"{name}[{name}.index({replaced!r})] = {added!r}")
         else:
@@ -93,6 +92,7 @@ def follow(hint: str, settings: Path) -> bool:
 
 def request(pem: str) -> None:
     django.setup()
+    from django.contrib.auth import authenticate
     from django.contrib.auth.models import User
     from django.core.management import call_command
 
@@ -100,10 +100,11 @@ def request(pem: str) -> None:
 
     issued = Authority().issue("alice")
     Path(pem).write_text(issued.pem)
-    User.objects.create(username="alice")
+    User.objects.create_user("alice", password="of the admin")
     call_command("securecore_certificates", "enroll", "alice", pem, stdout=io.StringIO())
     response = MutualTLSClient(issued, HTTP_HOST="localhost").get("/whoami")
-    print(json.dumps([response.status_code, response.content.decode()]))
+    by_password = authenticate(username="alice", password="of the admin")
+    print(json.dumps([response.status_code, response.content.decode(), str(by_password)]))
 
 
 def main(folder: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import markcoroutinefunction
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
@@ -19,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from django.core.checks import run_checks
-from django.db import connection
+from django.db import connection, transaction
+from django.urls import path
 from psycopg import IsolationLevel
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
@@ -31,25 +33,22 @@ from securecore.checks.identity import e106_proxy_signature_keys
 from securecore.checks.replay import e405_fresh_in_a_transaction
 from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key
 from securecore.http.authentication import CertificateAuthentication
+from securecore.testing import MutualTLSClient
 from securecore.tokens import keys
-from tests.checks.urls import Payouts, Transfers
+from tests.checks.findings import found
+from tests.checks.urls import (
+    CloseLater,
+    Payouts,
+    Transfers,
+    close_later,
+)
 from tests.replay.signing import public_pem
 
-CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
-SESSION = "securecore.http.middleware.SessionMiddleware"
-REFUSAL = "securecore.http.middleware.RefusalMiddleware"
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
 OURS = "securecore.http.authentication."
 BASIC = "rest_framework.authentication.BasicAuthentication"
 P256 = ec.generate_private_key(ec.SECP256R1())
-
-
-def found() -> list[str]:
-    """Return the ids of securecore's findings, and assert that each has a hint."""
-    messages = [message for check in EVERY_CHECK for message in check()]
-    assert all(message.hint and message.msg for message in messages)
-    return [str(message.id).removeprefix("securecore.") for message in messages]
 
 
 @pytest.fixture
@@ -83,45 +82,6 @@ def test_django_runs_them_all(settings: Any) -> None:
     ids = {str(message.id) for message in run_checks()}
     assert {f"securecore.{each}" for each in found()} <= ids
     assert "securecore.E101" in ids
-
-
-class TestMiddleware:
-    @pytest.mark.parametrize(
-        ("middleware", "ids"),
-        [
-            ([CERTIFICATE, SESSION, REFUSAL], []),
-            (["other", CERTIFICATE, "other", SESSION, "other", REFUSAL], []),
-            ([SESSION, REFUSAL], ["E101"]),
-            ([CERTIFICATE, SESSION], ["E102"]),
-            ([CERTIFICATE, REFUSAL], ["E201"]),
-            ([CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL], ["E201"]),
-            ([SESSION, CERTIFICATE, REFUSAL], ["E202"]),
-            ([], ["E101", "E102", "E201"]),
-        ],
-    )
-    def test_middleware_is_complete_and_in_order(self, settings: Any, middleware: list[str], ids: list[str]) -> None:
-        settings.MIDDLEWARE = middleware
-        assert found() == ids
-
-    def test_middleware_reads_the_peer_before_anybody_writes_it(self, settings: Any) -> None:
-        rewriting = "tests.http.rewriting.ForwardedFor"
-        honest = "django.middleware.security.SecurityMiddleware"
-        settings.MIDDLEWARE = [honest, rewriting, CERTIFICATE, SESSION, REFUSAL]
-        assert found() == ["E107"]
-        settings.MIDDLEWARE = [honest, CERTIFICATE, rewriting, SESSION, REFUSAL]
-        assert found() == []
-        settings.MIDDLEWARE = [rewriting, CERTIFICATE, SESSION, REFUSAL]
-        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_SOURCE": "gunicorn"}
-        settings.SECURECORE |= {"TRUSTED_PROXIES": [], "PROXY_SECRETS": []}
-        assert found() == []
-
-    def test_middleware_goes_with_the_engine(self, settings: Any) -> None:
-        settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-        assert found() == ["E201"]
-        settings.MIDDLEWARE = [CERTIFICATE, REFUSAL]
-        assert found() == []
-        settings.MIDDLEWARE = [CERTIFICATE, "django.contrib.sessions.middleware.SessionMiddleware", REFUSAL]
-        assert found() == ["W210"]
 
 
 class TestTrust:
@@ -345,6 +305,18 @@ class TestTransactions:
         assert found() == ids
         handlers = [message.msg.partition(": ")[2] for message in e405_fresh_in_a_transaction()]
         assert handlers == ["tests.checks.urls.Payouts.post."][: len(ids)]
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("view", [close_later, CloseLater.as_view()])
+    def test_async_views_need_no_transaction_around_them(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, view: Any
+    ) -> None:
+        monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+        exempt = transaction.non_atomic_requests(lambda *args, **kwargs: view(*args, **kwargs))
+        for guarded, ids, status in [(view, ["E810"], 500), (markcoroutinefunction(exempt), [], 401)]:
+            settings.ROOT_URLCONF = (path("", guarded),)
+            assert found() == ids
+            assert MutualTLSClient(None, raise_request_exception=False).post("/").status_code == status
 
 
 class TestMigrated:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -258,6 +259,25 @@ def test_no_function_is_missing_before_the_first_migrate() -> None:
         assert server_functions.missing()
         assert w706_functions(databases=["default"]) == []
         transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("things", ["functions", "triggers"])
+def test_migrate_names_the_right_that_its_role_lacks(things: str) -> None:
+    """The role of the service has no CREATE on the schema (PostgreSQL 15 and later), and owns nothing."""
+    drop_every_function()
+    if things == "triggers":
+        server_functions.after_migrate(using="default")
+        triggers.remove()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE IF EXISTS sc_service; CREATE ROLE sc_service")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO sc_service")
+        cursor.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO sc_service; SET ROLE sc_service")
+        try:
+            with pytest.raises(CommandError, match=f"'sc_service' must not create the {things} .* as the owner"):
+                call_command("migrate", verbosity=0)
+        finally:
+            cursor.execute("RESET ROLE; DROP OWNED BY sc_service; DROP ROLE sc_service")
+            triggers.install()
 
 
 def test_migrate_leaves_no_function_without_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,4 +23,17 @@ class Things(APIView):
         return Response(request.data, status=201)
 
 
-urlpatterns = [path("page", page), path("things", Things.as_view()), path("", include("securecore.urls"))]
+class Transfers(APIView):
+    """The view of the examples in docs/testing.md."""
+
+    @requires("transfers.create")
+    def post(self, request: Any) -> Response:
+        return Response(request.data, status=201)
+
+
+urlpatterns = [
+    path("page", page),
+    path("things", Things.as_view()),
+    path("api/transfers", Transfers.as_view()),
+    path("", include("securecore.urls")),
+]

@@ -24,6 +24,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore import database
 from securecore.conf import settings
 from securecore.database.locks import MIGRATE
+from securecore.database.missing_rights import naming_missing_rights
 from securecore.grants.triggers.dialect import Dialect, Rule
 from securecore.grants.triggers.postgresql import PostgreSQL
 from securecore.grants.triggers.rules import TABLES, every_rule, principals_in_rows
@@ -78,9 +79,13 @@ def before_migrate(*, using: str, **_: Any) -> None:
 
 
 def after_migrate(*, using: str, **_: Any) -> None:
-    """Install the triggers after ``migrate``, for the user model of now."""
+    """Install the triggers after ``migrate``, for the user model of now.
+
+    Raises ``CommandError`` if the role of ``migrate`` lacks a right.
+    """
     if using == settings.DATABASE:
-        install()
+        with naming_missing_rights("triggers", database.connection()):
+            install()
 
 
 def _dialect() -> Dialect | None:
