@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from securecore.arguments import require_instant
 from securecore.errors import AmountRefused, Misuse
@@ -32,6 +35,24 @@ def checked_amount(amount: Any) -> int | None:
     if not 1 <= amount <= LARGEST_BIGINT:
         raise AmountRefused
     return amount
+
+
+class Limits(TypedDict, total=False):
+    """The limits of a grant, as ``grant()`` takes them."""
+
+    valid_from: dt.datetime | None
+    valid_until: dt.datetime | None
+    uses_limit: int | None
+    amount_limit: int | None
+    period: int | None
+
+
+def require_known(limits: Mapping[str, Any]) -> None:
+    """Raise ``Misuse`` for a limit that no grant has, for example a misspelled one."""
+    for name in limits:
+        if name not in Limits.__annotations__:
+            nearest = difflib.get_close_matches(name, Limits.__annotations__, n=1) or list(Limits.__annotations__)
+            raise Misuse(f"A grant has no {name}=: write {', '.join(f'{each}=' for each in nearest)}.")
 
 
 def check_limits(

@@ -9,11 +9,13 @@ import datetime as dt
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import CommandError, call_command
+from django.test import RequestFactory
 
 from securecore import clock, grants, identity, revocation, tokens
 from securecore.errors import Misuse
@@ -21,7 +23,7 @@ from securecore.grants import principal_of, principals
 from securecore.http.permissions import authorize, late_gate
 from securecore.identity import parse_pem
 from securecore.replay import signature_keys
-from securecore.testing import Authority, FakeClock
+from securecore.testing import Authority, FakeClock, MutualTLSAPIClient, MutualTLSClient, enrolled_user, identified
 from securecore.texts import quoted
 from securecore.tokens import clients, one_time
 
@@ -137,6 +139,22 @@ WRONG: dict[str, Callable[..., Any]] = {
     "issue(subject=user)": lambda user, certificate: one_time.issue(purpose="x", subject=user, lifetime=3, now=NOW),
     "issue(purpose=1)": lambda user, certificate: one_time.issue(purpose=1, subject="1", lifetime=3, now=NOW),
     "issue(now=int)": lambda user, certificate: one_time.issue(purpose="x", subject="1", lifetime=3, now=3),
+    "grant(valid_untill)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_untill=NOW + dt.timedelta(1), now=NOW
+    ),
+    "parse_file(name)": lambda user, certificate: identity.parse_file("alice.pem"),
+    "parse_file(path)": lambda user, certificate: identity.parse_file(Path("alice.pem")),
+    "parse_file(text)": lambda user, certificate: identity.parse_file("-----BEGIN CERTIFICATE-----"),
+    "parse_file(None)": lambda user, certificate: identity.parse_file(None),
+    "parse_pem(path)": lambda user, certificate: parse_pem(Path("alice.pem")),
+    "MutualTLSClient(str)": lambda user, certificate: MutualTLSClient("alice"),
+    "MutualTLSClient(cert)": lambda user, certificate: MutualTLSClient(certificate),
+    "MutualTLSAPIClient(user)": lambda user, certificate: MutualTLSAPIClient(user),
+    "identified(str)": lambda user, certificate: identified(RequestFactory().get("/"), "alice"),
+    "identified(request=str)": lambda user, certificate: identified("/page"),
+    "enrolled_user(cert=str)": lambda user, certificate: enrolled_user("a", "cert"),
+    "enrolled_user(cert)": lambda user, certificate: enrolled_user(user, certificate),
+    "enrolled_user(None)": lambda user, certificate: enrolled_user(None, Authority().issue("a")),
     "enroll(cert=str)": lambda user, certificate: identity.enroll(certificate="alice.pem", user=user, now=NOW),
     "enroll(user=str)": lambda user, certificate: identity.enroll(certificate=certificate, user="alice", now=NOW),
     "enroll(now=int)": lambda user, certificate: identity.enroll(certificate=certificate, user=user, now=4),
