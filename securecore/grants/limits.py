@@ -57,6 +57,7 @@ def require_known(limits: Mapping[str, Any]) -> None:
 
 def check_limits(
     *,
+    now: dt.datetime,
     denies: bool = False,
     valid_from: Any = None,
     valid_until: Any = None,
@@ -70,6 +71,10 @@ def check_limits(
             require_instant(**{name: instant})
     if valid_from is not None and valid_until is not None and valid_from >= valid_until:
         raise Misuse("valid_until must be later than valid_from; the grant would never count.")
+    if valid_until is not None and valid_until <= now:
+        raise Misuse(
+            f"valid_until={valid_until.isoformat()} is over; the grant would never count. To end a grant, revoke it."
+        )
     numbers = {"uses_limit": uses_limit, "amount_limit": amount_limit, "period": period}
     for name, number in numbers.items():
         _check_number(name, number)

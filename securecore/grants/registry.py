@@ -48,7 +48,7 @@ def grant(
     """
     require_instant(now=now)
     require_known(limits)
-    check_limits(denies=denies, **limits)
+    check_limits(now=now, denies=denies, **limits)
     object_type, object_id = object_of(obj)
     # Only a denial ends sessions that hold the gate for too long (``ends_holders``): a grant takes no permission away.
     with database.outermost_transaction("grant()"), ending_holders() if denies else nullcontext():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
+from securecore.arguments import require_user
 from securecore.conf import django_settings
 from securecore.errors import Misuse
 from securecore.http.middleware import AuthenticationMiddleware, ClientCertificateMiddleware, SessionMiddleware
@@ -34,6 +35,8 @@ def identified(request: HttpRequest, issued: Issued | None = None, *, user: obje
     if django_settings.SESSION_ENGINE == "securecore.sessions":
         SessionMiddleware(_respond).process_request(identified_request)
         AuthenticationMiddleware(_respond).process_request(identified_request)
+    if user is not None and not isinstance(user, AnonymousUser):
+        require_user(user)
     if user is not None or not hasattr(identified_request, "user"):
         identified_request.user = user or AnonymousUser()  # type: ignore[assignment]
     return identified_request
