@@ -319,6 +319,24 @@ def test_client_id_that_is_no_text_is_misuse() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "revoke_certificate(cert)",
+        "principals.certificate(cert)",
+        "match_of(cert str)",
+        "enroll(cert=str)",
+        "parse_pem(path)",
+    ],
+)
+def test_certificate_in_a_file_is_read_by_parse_file(ca: Authority, name: str) -> None:
+    """A file may hold a chain, a key, or DER: parse_pem() refuses each, and parse_file() reads them."""
+    user = User.objects.create(username="alice")
+    with pytest.raises(Misuse, match=r'parse_file\(Path\("alice\.pem"\)\.read_bytes\(\)\)'):
+        WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
+
+
+@pytest.mark.django_db(transaction=True)
 def test_nothing_presented_is_no_one_time_token() -> None:
     """``request.GET.get("token")`` is None without the parameter: bad input, and no mistake of the program."""
     assert one_time.consume(None, purpose="x", now=NOW) is None
