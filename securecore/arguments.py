@@ -12,8 +12,8 @@ from securecore.texts import quoted
 
 
 def require_user(user: Any) -> Any:
-    """Return ``user`` if it is a saved user. Raises ``Misuse`` for a name, a key, and an anonymous user."""
-    if getattr(user, "pk", None) is None or not hasattr(user, "get_username"):
+    """Return ``user`` if it is a saved user. Raises ``Misuse`` for a name, a key, a class, and an anonymous user."""
+    if isinstance(user, type) or getattr(user, "pk", None) is None or not hasattr(user, "get_username"):
         raise Misuse(
             f"{quoted(user)} is no saved user: pass the object, for example "
             f"get_user_model().objects.get_by_natural_key('alice')."

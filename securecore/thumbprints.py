@@ -34,7 +34,7 @@ def require_thumbprint(presented: Any) -> str:
     thumbprint = thumbprint_in(presented) if isinstance(presented, str) else None
     if thumbprint is None:
         raise Misuse(
-            f"{quoted(presented)} is no thumbprint: pass parse_pem(pem).thumbprint, or the SHA-256 that openssl x509 "
-            "-fingerprint -sha256 prints."
+            f"{quoted(presented)} is no thumbprint: pass certificate.thumbprint, with certificate = "
+            'parse_file(Path("alice.pem").read_bytes()), or the SHA-256 that openssl x509 -fingerprint -sha256 prints.'
         )
     return thumbprint

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from securecore.arguments import require_instant
 from securecore.errors import AmountRefused, Misuse
@@ -34,8 +37,27 @@ def checked_amount(amount: Any) -> int | None:
     return amount
 
 
+class Limits(TypedDict, total=False):
+    """The limits of a grant, as ``grant()`` takes them."""
+
+    valid_from: dt.datetime | None
+    valid_until: dt.datetime | None
+    uses_limit: int | None
+    amount_limit: int | None
+    period: int | None
+
+
+def require_known(limits: Mapping[str, Any]) -> None:
+    """Raise ``Misuse`` for a limit that no grant has, for example a misspelled one."""
+    for name in limits:
+        if name not in Limits.__annotations__:
+            nearest = difflib.get_close_matches(name, Limits.__annotations__, n=1) or list(Limits.__annotations__)
+            raise Misuse(f"A grant has no {name}=: write {', '.join(f'{each}=' for each in nearest)}.")
+
+
 def check_limits(
     *,
+    now: dt.datetime,
     denies: bool = False,
     valid_from: Any = None,
     valid_until: Any = None,
@@ -49,6 +71,10 @@ def check_limits(
             require_instant(**{name: instant})
     if valid_from is not None and valid_until is not None and valid_from >= valid_until:
         raise Misuse("valid_until must be later than valid_from; the grant would never count.")
+    if valid_until is not None and valid_until <= now:
+        raise Misuse(
+            f"valid_until={valid_until.isoformat()} is over; the grant would never count. To end a grant, revoke it."
+        )
     numbers = {"uses_limit": uses_limit, "amount_limit": amount_limit, "period": period}
     for name, number in numbers.items():
         _check_number(name, number)

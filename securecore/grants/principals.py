@@ -53,7 +53,7 @@ def user(key: str) -> str | None:
         return None
 
 
-def of_subject(subject: str) -> str | None:
+def of_subject(subject: Any) -> str | None:
     """Return the principal of the user that a token names as its ``subject``, or None for an empty text.
 
     Raises ``Misuse`` for a value that cannot be the key of a user: a revocation would close another gate than the
@@ -86,7 +86,11 @@ def group(of: Any) -> str:
 
 
 def role(name: str) -> str:
-    """Return the principal of a role. Each holder of the role has its permissions. A role needs no registration."""
+    """Return the principal of a role. Each holder of the role has its permissions. A role needs no registration.
+
+    Raises ``Misuse`` for an empty name, and for a value that is no text.
+    """
+    require_name(role=name)
     return f"{ROLE}{name}"
 
 
@@ -180,7 +184,7 @@ def object_of(obj: Any) -> tuple[str, str]:
     """Return the model label and primary key by which a grant names this object; two empty texts for None."""
     if obj is None:
         return "", ""
-    if getattr(obj, "pk", None) is None or not hasattr(obj, "_meta"):
+    if isinstance(obj, type) or getattr(obj, "pk", None) is None or not hasattr(obj, "_meta"):
         raise Misuse(f"{quoted(obj)} is no saved object: a permission can only be about a model instance, obj=account.")
     return obj._meta.concrete_model._meta.label_lower, storable(str(obj.pk), longest=_LONGEST_OBJECT)
 

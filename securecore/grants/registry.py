@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from django.db import transaction
 from django.db.models import F
@@ -20,7 +20,7 @@ from securecore.conf import settings
 from securecore.database.statements import Rows, Statement
 from securecore.grants import gate
 from securecore.grants.gate.eviction import ending_holders
-from securecore.grants.limits import check_limits
+from securecore.grants.limits import Limits, check_limits, require_known
 from securecore.grants.live import not_revoked_sql
 from securecore.grants.models import ROLE, Gate, Grant, GrantQuerySet
 from securecore.grants.permission_names import LONGEST, require_permission
@@ -30,18 +30,25 @@ from securecore.texts import storable
 
 
 def grant(
-    *, principal: str, permission: str, now: dt.datetime, obj: Any = None, denies: bool = False, **limits: Any
+    *,
+    principal: str,
+    permission: str,
+    now: dt.datetime,
+    obj: Any = None,
+    denies: bool = False,
+    **limits: Unpack[Limits],
 ) -> bool:
     """Grant ``permission`` (on ``obj``) to ``principal``, or with ``denies`` deny it; say whether the grant is new.
 
     ``limits`` are ``valid_from`` and ``valid_until`` (instants), ``uses_limit``, ``amount_limit`` and ``period`` (in
     seconds). To change the limits of a live grant, revoke the grant first. Opens or joins the outermost transaction.
 
-    Raises ``Misuse`` for a limit of the wrong type and for limits that contradict each other, ``AmountRefused`` (400)
-    for a number out of range, and ``TextRefused`` (400).
+    Raises ``Misuse`` for an unknown limit, for a limit of the wrong type and for limits that contradict each other,
+    ``AmountRefused`` (400) for a number out of range, and ``TextRefused`` (400).
     """
     require_instant(now=now)
-    check_limits(denies=denies, **limits)
+    require_known(limits)
+    check_limits(now=now, denies=denies, **limits)
     object_type, object_id = object_of(obj)
     # Only a denial ends sessions that hold the gate for too long (``ends_holders``): a grant takes no permission away.
     with database.outermost_transaction("grant()"), ending_holders() if denies else nullcontext():

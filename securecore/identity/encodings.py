@@ -42,7 +42,7 @@ _PEMS = re.compile(rf"(?:{_BLOCK})+\s*", re.ASCII)
 def parse_pem(pem: str) -> ClientCertificate:
     """Return the one certificate in ``pem``. Raises ``Misuse`` for bytes, which no header contains."""
     if not isinstance(pem, str):
-        raise Misuse('parse_pem() takes text: parse_pem(Path("alice.pem").read_text()).')
+        raise Misuse('parse_pem() takes text. Read a file by parse_file(Path("alice.pem").read_bytes()).')
     return _refusing(_one_pem, pem)
 
 

@@ -12,9 +12,10 @@ import re
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from securecore.errors import CertificateMalformed
+from securecore.errors import CertificateMalformed, Misuse
 from securecore.identity.certificates import ClientCertificate, read
 from securecore.identity.encodings import parse_der
+from securecore.texts import quoted
 
 #: A certificate in a PEM file. Text outside of the blocks is explanatory (RFC 7468 section 2).
 _BLOCK = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END (?:X509 )?CERTIFICATE-----")
@@ -26,8 +27,13 @@ def parse_file(content: bytes) -> ClientCertificate:
     """Return the client certificate in the bytes of a file, PEM or DER.
 
     In a file with its chain the client certificate is the one that issued no other. Raises ``CertificateMalformed``
-    (400), with a detail for the person who chose the file.
+    (400), with a detail for the person who chose the file, and ``Misuse`` for a name of a file and for text.
     """
+    if not isinstance(content, bytes):
+        raise Misuse(
+            f'{quoted(content)} is not the bytes of a file: write parse_file(Path("alice.pem").read_bytes()). For the '
+            f"text of a PEM file, write parse_file(text.encode())."
+        )
     if content.startswith(_SEQUENCE):
         try:
             return parse_der(content)

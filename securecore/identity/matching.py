@@ -83,7 +83,9 @@ def identifiers(certificate: ClientCertificate) -> tuple[str, ...]:
 def match_of(certificate: ClientCertificate, mode: str) -> Match:
     """Return the certificate's one match of this mode. Raises ``Misuse`` if it has none or several."""
     if not isinstance(certificate, ClientCertificate):
-        raise Misuse('match_of() needs a certificate: match_of(parse_pem(pem), "public-key").')
+        raise Misuse(
+            'match_of() needs a certificate: match_of(parse_file(Path("alice.pem").read_bytes()), "public-key").'
+        )
     candidates = [match for match in matches(certificate) if match.mode == mode]
     if len(candidates) != 1:
         raise Misuse(

@@ -37,7 +37,10 @@ def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_se
     if user is not None:  # a certificate of a service without a user
         require_user(user)
     if not isinstance(certificate, ClientCertificate):
-        raise Misuse("enroll() needs a certificate: enroll(certificate=parse_pem(pem), user=user, now=timezone.now()).")
+        raise Misuse(
+            'enroll() needs a certificate: enroll(certificate=parse_file(Path("alice.pem").read_bytes()), user=user, '
+            "now=timezone.now())."
+        )
     return _enroll(certificate.thumbprint, user, now, is_self_signed=is_self_signed, **_described(certificate))
 
 

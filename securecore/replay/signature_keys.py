@@ -62,6 +62,7 @@ def revoke(*, keyid: str, now: dt.datetime) -> bool:
 
     Run it in a transaction if other changes belong to the revocation.
     """
+    require_name(keyid=keyid)
     return bool(SignatureKey.objects.using(settings.DATABASE).filter(keyid=keyid).revoke(now=now))
 
 

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from securecore import clock
+from securecore.errors import Misuse
+from securecore.texts import quoted
 
 DAY = dt.timedelta(days=1)
 
@@ -59,6 +61,16 @@ class Issued:
             "HTTP_X_SSL_CLIENT_VERIFY": "SUCCESS",
             "HTTP_X_SSL_CLIENT_CERT": self.escaped,
         }
+
+
+def require_issued(issued: Any) -> Issued:
+    """Return ``issued`` if an ``Authority`` issued it. Raises ``Misuse`` for a name and for another certificate."""
+    if not isinstance(issued, Issued):
+        raise Misuse(
+            f"{quoted(issued)} is no certificate with its key: pass authority.certificate_for('alice'), with authority "
+            f"= securecore.testing.Authority()."
+        )
+    return issued
 
 
 class Authority:

@@ -10,14 +10,17 @@ from typing import Any
 from securecore.conf import UNIX_SOCKET, settings
 from securecore.errors import Misuse
 from securecore.http.edge import sources
-from securecore.testing.authority import Issued
+from securecore.testing.authority import Issued, require_issued
 
 
 def forwarded(issued: Issued | None) -> dict[str, Any]:
     """Return META of a request under this certificate, from the trusted proxy; of one without certificate for None.
 
-    Raises ``Misuse`` if the settings trust no proxy, or demand the signature of a proxy.
+    Raises ``Misuse`` if the settings trust no proxy, or demand the signature of a proxy, and for another value than a
+    certificate of an ``Authority``.
     """
+    if issued is not None:
+        require_issued(issued)
     source = settings.CERTIFICATE_SOURCE
     if source == "gunicorn":
         return {"gunicorn.socket": _connection(issued)}

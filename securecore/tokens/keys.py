@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from securecore import clock, database, digests, encryption
+from securecore.arguments import require_name
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -139,6 +140,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
 
 def retire(*, kid: str, now: dt.datetime) -> bool:
     """Refuse every token of this key from the commit on; return False if no such key verifies."""
+    require_name(kid=kid)
     # In the past: otherwise a host with a slow clock would accept the key's tokens for up to ``clock.SKEW``.
     gone = now - dt.timedelta(seconds=clock.SKEW)
     return bool(StoredKey.objects.using(settings.DATABASE).verifying(now).filter(pk=kid).update(expires_at=gone))

@@ -1,7 +1,7 @@
 """Every public function names the right call for an argument of the wrong kind."""
 
 # mypy finds most of these mistakes, in a project that runs it.
-# mypy: disable-error-code="arg-type"
+# mypy: disable-error-code="arg-type, call-arg"
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import datetime as dt
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.management import CommandError, call_command
+from django.test import RequestFactory
 
 from securecore import clock, grants, identity, revocation, tokens
 from securecore.errors import Misuse
@@ -21,7 +23,7 @@ from securecore.grants import principal_of, principals
 from securecore.http.permissions import authorize, late_gate
 from securecore.identity import parse_pem
 from securecore.replay import signature_keys
-from securecore.testing import Authority, FakeClock
+from securecore.testing import Authority, FakeClock, MutualTLSAPIClient, MutualTLSClient, enrolled_user, identified
 from securecore.texts import quoted
 from securecore.tokens import clients, one_time
 
@@ -137,6 +139,38 @@ WRONG: dict[str, Callable[..., Any]] = {
     "issue(subject=user)": lambda user, certificate: one_time.issue(purpose="x", subject=user, lifetime=3, now=NOW),
     "issue(purpose=1)": lambda user, certificate: one_time.issue(purpose=1, subject="1", lifetime=3, now=NOW),
     "issue(now=int)": lambda user, certificate: one_time.issue(purpose="x", subject="1", lifetime=3, now=3),
+    "grant(valid_untill)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_untill=NOW + dt.timedelta(1), now=NOW
+    ),
+    "parse_file(name)": lambda user, certificate: identity.parse_file("alice.pem"),
+    "parse_file(path)": lambda user, certificate: identity.parse_file(Path("alice.pem")),
+    "parse_file(text)": lambda user, certificate: identity.parse_file("-----BEGIN CERTIFICATE-----"),
+    "parse_file(None)": lambda user, certificate: identity.parse_file(None),
+    "parse_pem(path)": lambda user, certificate: parse_pem(Path("alice.pem")),
+    "MutualTLSClient(str)": lambda user, certificate: MutualTLSClient("alice"),
+    "MutualTLSClient(cert)": lambda user, certificate: MutualTLSClient(certificate),
+    "MutualTLSAPIClient(user)": lambda user, certificate: MutualTLSAPIClient(user),
+    "identified(str)": lambda user, certificate: identified(RequestFactory().get("/"), "alice"),
+    "identified(request=str)": lambda user, certificate: identified("/page"),
+    "identified(user=str)": lambda user, certificate: identified(RequestFactory().get("/"), user="alice"),
+    "enrolled_user(cert=str)": lambda user, certificate: enrolled_user("a", "cert"),
+    "enrolled_user(cert)": lambda user, certificate: enrolled_user(user, certificate),
+    "enrolled_user(None)": lambda user, certificate: enrolled_user(None, Authority().issue("a")),
+    "principal_of(class)": lambda user, certificate: principal_of(User),
+    "deactivate_user(class)": lambda user, certificate: revocation.deactivate_user(User),
+    "grant(obj=class)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", obj=Group, now=NOW
+    ),
+    "authorize(obj=class)": lambda user, certificate: enter(authorize(principal_of(user), "x.y", Group)),
+    "principals.role(None)": lambda user, certificate: principals.role(None),
+    "principals.role(empty)": lambda user, certificate: principals.role(""),
+    "revoke_role(None)": lambda user, certificate: revocation.revoke_role(principal=principal_of(user), role=None),
+    "grant(valid_until=past)": lambda user, certificate: grants.grant(
+        principal=principal_of(user), permission="x.y", valid_until=NOW - dt.timedelta(1), now=NOW
+    ),
+    "retire_key(None)": lambda user, certificate: revocation.retire_key(None),
+    "revoke_signature_key(int)": lambda user, certificate: revocation.revoke_signature_key(7),
+    "revoke_signature_key(empty)": lambda user, certificate: revocation.revoke_signature_key(""),
     "enroll(cert=str)": lambda user, certificate: identity.enroll(certificate="alice.pem", user=user, now=NOW),
     "enroll(user=str)": lambda user, certificate: identity.enroll(certificate=certificate, user="alice", now=NOW),
     "enroll(now=int)": lambda user, certificate: identity.enroll(certificate=certificate, user=user, now=4),
@@ -257,13 +291,14 @@ def test_name_in_place_of_a_key_is_misuse(name: str) -> None:
         "certificate": r"principals\.certificate\(",
     }
     right = rights[name.partition(":")[0]]
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: grants.grant(principal=name, permission="x.y", now=NOW),
         lambda: grants.revoke(principal=name, permission="x.y", now=NOW),
         lambda: revocation.revoke_grant(principal=name, permission="x.y"),
         lambda: revocation.revoke_role(principal=name, role="x"),
         lambda: revocation.revoke_all_grants(principal=name),
-    ):
+    )
+    for call in calls:
         with pytest.raises(Misuse, match=right):
             call()
     assert not grants.Grant.objects.exists()
@@ -281,6 +316,24 @@ def test_subject_that_is_no_key_is_misuse(subject: Any) -> None:
 def test_client_id_that_is_no_text_is_misuse() -> None:
     with pytest.raises(Misuse, match="client_id"):
         revocation.revoke_token(issuer="x", jti="1", expires_at=NOW, client_id=7)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "revoke_certificate(cert)",
+        "principals.certificate(cert)",
+        "match_of(cert str)",
+        "enroll(cert=str)",
+        "parse_pem(path)",
+    ],
+)
+def test_certificate_in_a_file_is_read_by_parse_file(ca: Authority, name: str) -> None:
+    """A file may hold a chain, a key, or DER: parse_pem() refuses each, and parse_file() reads them."""
+    user = User.objects.create(username="alice")
+    with pytest.raises(Misuse, match=r'parse_file\(Path\("alice\.pem"\)\.read_bytes\(\)\)'):
+        WRONG[name](user, parse_pem(ca.certificate_for("alice").pem))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -35,6 +35,6 @@ def give() -> Callable[..., bool]:
     """`give(principal)` grants `things.make`, with further arguments of `grant()`."""
 
     def give(principal: str, permission: str = MAKE, **more: Any) -> bool:
-        return grants.grant(principal=principal, permission=permission, now=clock.now(), **more)
+        return grants.grant(principal=principal, permission=permission, **{"now": clock.now(), **more})
 
     return give

@@ -173,16 +173,20 @@ class TestWindow:
         self, alice: str, give: Give, now: dt.datetime, begins: int | None, ends: int | None, expected: str
     ) -> None:
         limits = {"valid_from": begins, "valid_until": ends}
-        give(alice, **{name: None if hours is None else now + hours * HOUR for name, hours in limits.items()})
+        give(
+            alice,
+            now=now - 3 * HOUR,
+            **{name: None if hours is None else now + hours * HOUR for name, hours in limits.items()},
+        )
         assert reason(alice) == expected
 
     def test_window_of_a_role_decides_what_it_gives(self, alice: str, give: Give, now: dt.datetime) -> None:
         give(principals.role("maker"))
-        give(alice, "role:maker", valid_until=now - HOUR)
+        give(alice, "role:maker", valid_until=now - HOUR, now=now - 2 * HOUR)
         assert reason(alice) == "no-grant"
 
     def test_window_ends_on_the_instant(self, alice: str, give: Give, now: dt.datetime) -> None:
-        give(alice, valid_until=now)
+        give(alice, valid_until=now, now=now - HOUR)
         with transaction.atomic():
             before = decide(alice, MAKE, clock=lambda: now - dt.timedelta(microseconds=1))
             at = decide(alice, MAKE, clock=lambda: now)

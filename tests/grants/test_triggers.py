@@ -111,7 +111,7 @@ class TestGrant:
         assert epoch(alice) == before
 
     def test_grant_that_has_run_out_is_purged_without_counting(self, alice: str, give: Give, now: dt.datetime) -> None:
-        give(alice, valid_until=now - HOUR)
+        give(alice, valid_until=now - HOUR, now=now - 2 * HOUR)
         before = epoch(alice)
         sql("DELETE FROM securecore_grant")
         assert epoch(alice) == before
@@ -124,8 +124,9 @@ class TestGrant:
 
     def test_grant_of_a_role_counts_for_its_holders(self, alice: str, group: Group, give: Give) -> None:
         give(principals.group(group), "role:maker")
-        give("certificate:t", "role:maker")
-        with Counted(alice, principals.group(group), "certificate:t", "role:maker"):
+        certificate = principals.certificate("t" * 43)
+        give(certificate, "role:maker")
+        with Counted(alice, principals.group(group), certificate, "role:maker"):
             give("role:maker")
         revoke(principal=principals.group(group), permission="role:maker", now=clock.now())
         before = epoch(alice)

@@ -101,7 +101,7 @@ class TestThumbprint:
         assert parse_pem(example["pem"]).thumbprint == example["x5t#S256"]
 
     def test_bytes_in_place_of_a_text_teach_the_call(self, alice: Issued) -> None:
-        with pytest.raises(Misuse, match="read_text"):
+        with pytest.raises(Misuse, match="parse_file"):
             parse_pem(alice.pem.encode())  # type: ignore[arg-type]
 
     def test_thumbprint_is_of_the_bytes_of_rfc_9440(self) -> None:

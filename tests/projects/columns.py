@@ -16,7 +16,7 @@ from django.db import connection
 from securecore import clock, server_functions
 from securecore.conf import settings
 from securecore.errors import Misuse
-from securecore.grants import principal_of, registry, triggers
+from securecore.grants import principal_of, principals, registry, triggers
 from securecore.models import Gate, Grant, RefreshFamily, Session, SignatureKey
 from securecore.replay import signature_keys
 from securecore.revocation import deactivate_user, revoke_grant, revoke_user_tokens
@@ -180,6 +180,11 @@ def strange_keys() -> str | None:
     for text in ("", "0", "x", "9" * 30, "-" + "9" * 30, "70000", "a" * 100, "1.5", "\u0661", "None"):
         name = f"user:{text}"
         assert text == str(alice.user.pk) or not decided(name), text
+    key = str(alice.user.pk)
+    for text in (key.upper(), key.replace("-", ""), f"0{key}", f" {key}"):
+        if text != key and principals.user(text) == principal_of(alice.user):
+            with pytest.raises(Misuse, match="principal_of"):  # another spelling of her key is no name of hers
+                give(f"user:{text}", MAKE)
     registry.note_change(principal_of(alice.user))
     return None
 

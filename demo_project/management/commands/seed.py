@@ -58,13 +58,13 @@ def _default_pki() -> Path:
 
 def _enroll(users: dict[str, User], pki: Path) -> None:
     from securecore import clock
-    from securecore.identity import enroll, parse_pem
+    from securecore.identity import enroll, parse_file
 
     for name, user in users.items():
         path = pki / f"{name}.pem"
         if not path.exists():
             raise CommandError(f"There is no {path}: make the certificates first, or name their folder with --pki.")
-        enroll(certificate=parse_pem(path.read_text()), user=user, now=clock.now())
+        enroll(certificate=parse_file(path.read_bytes()), user=user, now=clock.now())
 
 
 def _grant(users: dict[str, User]) -> None:
