@@ -29,9 +29,7 @@ from securecore.errors import Misuse
 from securecore.http.request import AnyRequest
 
 
-def completed(
-    response: HttpResponseBase, user: str, *, request: AnyRequest | None = None, api_view: APIView | None = None
-) -> Any:
+def completed(response: Any, user: str, *, request: AnyRequest | None = None, api_view: APIView | None = None) -> Any:
     """Return ``response`` rendered. Raises ``Misuse`` for no response, for a streaming one and for a coroutine.
 
     Note [Late work] has the reason.
