@@ -21,6 +21,8 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from securecore.distinguished_names import HOW_TO_WRITE, is_rfc4514
+
 #: The algorithms of a signing key. Each key has exactly one (RFC 8725 section 3.1; FAPI 2.0 drops RS256).
 SIGNING_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256", "HS256")
 
@@ -231,6 +233,9 @@ def _validate_certificates(settings: Settings) -> None:
     for mode in settings.CERTIFICATE_MATCHES:
         if mode not in _MATCHES:
             raise _wrong(f"SECURECORE['CERTIFICATE_MATCHES'] has {mode!r}; known are {', '.join(_MATCHES)}.")
+    for name in settings.CERTIFICATE_ISSUERS:
+        if not is_rfc4514(str(name)):
+            raise _wrong(f"SECURECORE['CERTIFICATE_ISSUERS'] has {name!r}, which no issuer is named. {HOW_TO_WRITE}")
     for wanted in settings.CERTIFICATE_KEY_TYPES:
         if not _KEY_TYPE.fullmatch(str(wanted)):
             raise _wrong(

@@ -14,6 +14,7 @@ from securecore.caller import why_not_leased
 from securecore.checks import middleware, urlconf
 from securecore.checks.identity import SESSION
 from securecore.conf import django_settings
+from securecore.database.missing_tables import missing_tables
 from securecore.http.authentication import OwnAuthentication
 from securecore.models import Grant
 
@@ -155,8 +156,7 @@ def w707_not_migrated(databases: Sequence[str] | None = None, **_: object) -> li
     """
     if conf.settings.DATABASE not in (databases or ()):
         return []
-    own: Any = apps.get_app_config("securecore").get_models()
-    missing = {model._meta.db_table for model in own} - set(database.connection().introspection.table_names())
+    missing = missing_tables()
     if not missing:
         return []
     return [

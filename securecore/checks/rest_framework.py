@@ -54,7 +54,8 @@ def w709_anybody_is_allowed(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"Callers without any credential reach {', '.join(open_views[:10])}.",
+            "REST framework refuses no caller without a credential, which leaves that to @requires and the view: "
+            f"{', '.join(open_views[:10])}.",
             hint=f"Set REST_FRAMEWORK['DEFAULT_PERMISSION_CLASSES'] = [{_AUTHENTICATED!r}]. Write permission_classes = "
             "[AllowAny] on each view that everybody may call.",
             id="securecore.W709",

@@ -83,8 +83,9 @@ def w304_no_signing_key(databases: Sequence[str] | None = None, **_: Any) -> lis
         Warning(
             "The token endpoint has no key to sign a token with.",
             hint="Set SECURECORE['TOKEN_ISSUER'], ['TOKEN_AUDIENCE'] and ['TOKEN_SIGNING_KEYS'], with a key by "
-            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256, or set ['ENCRYPTION_KEYS'] and run "
-            "manage.py securecore_keys rotate. Without tokens, mount only the views of securecore.urls that you use.",
+            "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256, or set ['TOKEN_ISSUER'], "
+            "['TOKEN_AUDIENCE'] and ['ENCRYPTION_KEYS'] and run manage.py securecore_keys rotate. "
+            "Without tokens, mount only the views of securecore.urls that you use.",
             id="securecore.W304",
         )
     ]

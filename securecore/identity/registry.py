@@ -15,6 +15,7 @@ from django.db import transaction
 from securecore import database
 from securecore.arguments import require_instant, require_user
 from securecore.conf import settings
+from securecore.distinguished_names import HOW_TO_WRITE, is_rfc4514
 from securecore.errors import Busy, CertificateNotVerified, CertificateRevoked, Misuse
 from securecore.identity.certificates import END_OF_TIME, ClientCertificate
 from securecore.identity.matching import Match
@@ -48,7 +49,8 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
     """Enrol every certificate that ``match`` describes for ``user``, so that a renewed certificate keeps its user.
 
     The enrolment counts while ``CERTIFICATE_MATCHES`` has the match's mode. Raises ``Misuse`` if the match is enrolled
-    for another user, and for a name without an issuer: any trusted authority may write any name.
+    for another user, for a name without an issuer, since any trusted authority may write any name, and for a name in
+    another form than RFC 4514, which would match no certificate.
     """
     require_user(user)
     if not isinstance(match, Match):
@@ -57,6 +59,9 @@ def enroll_match(*, match: Match, user: Any, now: dt.datetime) -> Certificate:
         raise Misuse("A match needs a value, and its issuer too unless it is a public key.")
     if match.mode == "public-key":
         match = replace(match, value=require_thumbprint(match.value))
+    for name in (match.issuer, match.value if match.mode == "subject" else ""):
+        if name and not is_rfc4514(name):
+            raise Misuse(f"No certificate has the name {name!r}. {HOW_TO_WRITE}")
     described = {"matched_by": match.mode, "subject": match.value, "issuer": match.issuer}
     return _enroll(match.identifier, user, now, is_self_signed=False, **described)
 

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError, ProgrammingError
 
+from securecore.conf import settings
+from securecore.database.missing_tables import missing_tables
 from securecore.texts import is_storable, shown
 
 
@@ -28,6 +31,19 @@ class TerminalCommand(BaseCommand):
             return super().execute(*args, **options)
         except CommandError as error:
             raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__
+        except (OperationalError, ProgrammingError):
+            require_tables()
+            raise
+
+
+def require_tables(returncode: int = 1) -> None:
+    """Raise ``CommandError`` if ``migrate`` has not created securecore's tables (``securecore.W707``)."""
+    if missing_tables():
+        raise CommandError(
+            f"The database {settings.DATABASE!r} lacks tables of securecore. Run manage.py migrate --database "
+            f"{settings.DATABASE}, with the settings of the service.",
+            returncode=returncode,
+        )
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

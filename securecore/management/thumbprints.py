@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,3 +28,19 @@ class ThumbprintParser(CommandParser):
 
 #: The ``type`` of an argument that may be a thumbprint, in an action parsed by ThumbprintParser.
 thumbprint = str.strip
+
+_WRITE = "Write a file, or the SHA-256 that openssl x509 -noout -fingerprint -sha256 prints."
+#: Other numbers of a certificate that people copy, and the sentence about each.
+_OTHER_NUMBERS = (
+    (r"(?:sha-?1 fingerprint=)?[0-9a-f]{2}(?:[: ]?[0-9a-f]{2}){19}", "is a SHA-1, and no thumbprint"),
+    (r"[0-9a-f]{64} [ *].+", "is a line of sha256sum, which has a thumbprint only of a DER file, in its first field"),
+    (r"(?:serial=)?(?:0x)?[0-9a-f]{2}(?:[: ]?[0-9a-f]{1,2})*", "is a serial number, which names no certificate alone"),
+)
+
+
+def why_no_thumbprint(text: str) -> str:
+    """Return the reason why ``text``, which names no file, is no thumbprint; "" if it may have been meant as a file."""
+    for pattern, reason in _OTHER_NUMBERS:
+        if re.fullmatch(pattern, text, re.IGNORECASE):
+            return f"{text} {reason}. {_WRITE}"
+    return ""

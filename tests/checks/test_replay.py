@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.core.cache.backends.redis import RedisCache
 
-from tests.checks.test_checks import found
+from tests.checks.findings import found
 
 DJANGO_REDIS = "django_redis.cache.RedisCache"
 TIMEOUT = {"SOCKET_TIMEOUT": 1}

@@ -159,7 +159,7 @@ class TestIssuers:
         certificate = presented(Chain().issue("alice"))
         trust(CERTIFICATE_ISSUERS=["CN=Another", "CN=Intermediate"])
         assert is_believed(certificate, now)
-        trust(CERTIFICATE_ISSUERS=["CN=Another", "CN=Intermediate,O=x", "Intermediate"])
+        trust(CERTIFICATE_ISSUERS=["CN=Another", "CN=Intermediate,O=x", "O=Intermediate"])
         assert not is_believed(certificate, now)
 
 

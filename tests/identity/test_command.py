@@ -166,3 +166,34 @@ class TestExpiring:
         run("enroll", "bob", paths[1])
         assert run("expiring", "--days", "30") == []
         assert run("expiring", "--days", "0") == []
+
+
+class TestMistakes:
+    def test_enroll_of_a_revoked_certificate_fails(
+        self, ca: Authority, alice: User, file_of: Callable[[Issued], str]
+    ) -> None:
+        path = file_of(ca.issue("alice"))
+        run("enroll", "alice", path)
+        run("revoke", path)
+        with pytest.raises(CommandError, match=r"was revoked at \d{4}-.* enrol a new certificate"):
+            run("enroll", "alice", path)
+
+    @pytest.mark.parametrize("action", [("revoke",), ("enroll", "alice")])
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            (":".join(["A1"] * 20), "is a SHA-1"),
+            ("sha1 Fingerprint=" + ":".join(["A1"] * 20), "is a SHA-1"),
+            ("a1" * 20, "is a SHA-1"),
+            ("a1" * 32 + "  alice.pem", "is a line of sha256sum"),
+            ("serial=4F2A90", "is a serial number"),
+            ("0x4f2a90", "is a serial number"),
+            ("4F:2A:90", "is a serial number"),
+            ("alice.pem", "No such file"),
+        ],
+    )
+    def test_another_number_of_a_certificate_is_named(
+        self, alice: User, action: tuple[str, ...], text: str, reason: str
+    ) -> None:
+        with pytest.raises(CommandError, match=reason):
+            run(*action, text)

@@ -30,10 +30,10 @@ from securecore.errors import Misuse
 from securecore.http.request import AnyRequest
 
 
-def completed(
-    response: HttpResponseBase, user: str, *, request: AnyRequest | None = None, api_view: APIView | None = None
-) -> Any:
-    """Return ``response`` rendered. Raises ``Misuse`` for a streaming response and for a coroutine (Note [Late work]).
+def completed(response: Any, user: str, *, request: AnyRequest | None = None, api_view: APIView | None = None) -> Any:
+    """Return ``response`` rendered. Raises ``Misuse`` for no response, for a streaming one and for a coroutine.
+
+    Note [Late work] has the reason.
 
     ``user`` is the decorator or class that calls this function, for the error message: ``"@requires"``. ``api_view`` is
     the REST framework view of ``request``, or None.
@@ -41,6 +41,10 @@ def completed(
     if isawaitable(response):
         getattr(response, "close", lambda: None)()
         raise Misuse(f"{user} needs a transaction, which Django has for synchronous views only: write def.")
+    if not isinstance(response, HttpResponseBase):
+        match = getattr(request, "resolver_match", None)
+        view = getattr(match, "_func_path", f"under {user}")
+        raise Misuse(f"The view {view} returned {response!r} to {user}: return an HttpResponse on each path of it.")
     if getattr(response, "streaming", False):
         response.close()
         raise Misuse(

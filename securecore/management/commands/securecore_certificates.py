@@ -14,7 +14,7 @@ from securecore.errors import Misuse, Refused
 from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_file
 from securecore.identity.models import CertificateQuerySet
 from securecore.management.terminal import TerminalCommand, whole
-from securecore.management.thumbprints import ThumbprintParser, thumbprint
+from securecore.management.thumbprints import ThumbprintParser, thumbprint, why_no_thumbprint
 from securecore.revocation import revoke_certificate
 from securecore.texts import quoted
 from securecore.thumbprints import thumbprint_in
@@ -85,6 +85,11 @@ class Command(TerminalCommand):
             row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
         else:
             row = enroll(certificate=_read(certificate), user=owner, now=now, is_self_signed=options["self_signed"])
+        if row.revoked_at:
+            raise CommandError(
+                f"{row.thumbprint} was revoked at {row.revoked_at:%Y-%m-%d %H:%M:%S} UTC and stays refused: "
+                "enrol a new certificate."
+            )
         if row.matched_by not in ("thumbprint", *settings.CERTIFICATE_MATCHES):
             self.say(
                 f"This enrolment counts only if SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.", error=True
@@ -120,9 +125,10 @@ def _read(path: str) -> Any:
     try:
         return parse_file(Path(path).read_bytes())
     except (OSError, ValueError) as error:  # the text of an OSError repeats the whole path
+        reason = why_no_thumbprint(path) if isinstance(error, FileNotFoundError) else ""
         why = error.strerror if isinstance(error, OSError) else "no path has such characters"
         raise CommandError(
-            f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
+            reason or f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
         ) from None
     except Refused as refusal:
         raise CommandError(f"{quoted(path)} cannot be used: {refusal}") from None

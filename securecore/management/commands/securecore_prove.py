@@ -5,16 +5,17 @@ import json
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import DatabaseError, connections
 
 import securecore
 from securecore.conf import settings
 from securecore.deployment import prove
 from securecore.deployment.trials import Outcome
-from securecore.management.terminal import TerminalCommand, whole
+from securecore.management.terminal import TerminalCommand, require_tables, whole
 
 _PAGE = "docs/prove.md"
 
@@ -34,6 +35,8 @@ class Command(TerminalCommand):
     ) -> None:
         if settings.DATABASE not in connections:
             raise CommandError(f"DATABASES has no {settings.DATABASE!r} (securecore.E603).", returncode=2)
+        with suppress(DatabaseError):  # a trial reports a database that does not respond
+            require_tables(returncode=2)
         began = time.monotonic()
         results = prove.prove(seconds=seconds, nginx=nginx, only=ids)
         if missing := set(ids) - {result.trial.id for result in results}:
