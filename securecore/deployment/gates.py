@@ -23,7 +23,6 @@ from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.one_writer import OneWriterGates
 from securecore.grants.gate.row import RowGates
-from securecore.grants.principals import certificate
 from securecore.grants.query import caller_state
 from securecore.models import Gate
 
@@ -33,7 +32,7 @@ _PATIENCE = 0.15
 
 def gate_trial(kind: type[Gates], connections: ConcurrentConnections) -> Verdict:
     """Try both directions. A gate that ``GATE`` does not use breaks no promise."""
-    name = certificate(f"securecore_prove {uuid4().hex}")
+    name = f"certificate:securecore_prove {uuid4().hex}"
     rows = Gate.objects.using(settings.DATABASE)
     check, revocation = partial(_check, kind, name), partial(_revocation, kind, name)
     with limited_transaction():  # a pooler that refuses transactions would refuse to delete the row

@@ -13,7 +13,6 @@ from securecore.database import Statement
 from securecore.deployment.concurrent_connections import ConcurrentConnections, limited_transaction
 from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept
 from securecore.grants import triggers
-from securecore.grants.principals import certificate
 from securecore.models import Gate, Grant
 
 #: Names in a detail.
@@ -39,7 +38,7 @@ def fired_trial(connections: ConcurrentConnections) -> Verdict:
 
     ``session_replication_role``, a setting of the role or database, may turn off every trigger.
     """
-    principal = certificate(f"securecore_prove {uuid4().hex}")
+    principal = f"certificate:securecore_prove {uuid4().hex}"
     with limited_transaction():
         Grant.objects.using(settings.DATABASE).create(
             principal=principal, permission="securecore.prove", granted_at=clock.now()
