@@ -13,7 +13,9 @@ _PAGE = (ROOT / "docs/testing.md").read_text()
 _EXAMPLE: dict[str, Any] = {}
 exec(re.findall(r"^## With Django's test runner\n.*?^```python\n(.*?)^```", _PAGE, re.S | re.M)[0], _EXAMPLE)
 
+_TransferTests: Any = _EXAMPLE["TransferTests"]
+
 
 @pytest.mark.urls("tests.testing.urls")
-class TestExample(_EXAMPLE["TransferTests"]):  # type: ignore[misc]
+class TestExample(_TransferTests):  # type: ignore[misc]
     """Run the test methods of the example."""
