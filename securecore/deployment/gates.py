@@ -22,6 +22,7 @@ from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.one_writer import OneWriterGates
 from securecore.grants.gate.row import RowGates
+from securecore.grants.principals import certificate
 from securecore.grants.query import caller_state
 from securecore.models import Gate
 

