@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -15,7 +17,6 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.signals import request_finished
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.dispatch import receiver
 
 from securecore.testing import Issued
 
@@ -32,11 +33,19 @@ ADDRESSES: dict[str, dict[str, Any]] = {
 }
 
 
-@receiver(request_finished, dispatch_uid="tests.support.asgi")
-def close_of_thread(**_: object) -> None:
-    """Close the connection of a request's own thread. Django never closes SQLite in memory, and Python 3.13 warns."""
-    if connection.vendor == "sqlite" and threading.current_thread() is not threading.main_thread():
-        BaseDatabaseWrapper.close(connection)
+@contextmanager
+def connections_closed() -> Iterator[None]:
+    """Close the connection of each request's thread: Django never closes SQLite in memory, and Python 3.13 warns."""
+
+    def close(**_: object) -> None:
+        if connection.vendor == "sqlite" and threading.current_thread() is not threading.main_thread():
+            BaseDatabaseWrapper.close(connection)
+
+    request_finished.connect(close)
+    try:
+        yield
+    finally:
+        request_finished.disconnect(close)
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,14 @@ class ASGIClient:
         return self.request("GET", target, headers={name.replace("_", "-"): headers[name] for name in headers})
 
     def request(self, method: str, target: str, body: bytes = b"", *, headers: dict[str, str]) -> Answer:
-        return async_to_sync(self._respond)(self.scope_of(method, target, body, headers), body)
+        with connections_closed():
+            return async_to_sync(self._respond)(self.scope_of(method, target, body, headers), body)
 
     def hang_up(self, target: str, *, after: asyncio.Event | Any, **headers: str) -> None:
         """Disconnect while the view runs, as soon as ``after`` is set."""
         sent = {name.replace("_", "-"): headers[name] for name in headers}
-        async_to_sync(self._hang_up)(self.scope_of("POST", target, b"", sent), after)
+        with connections_closed():
+            async_to_sync(self._hang_up)(self.scope_of("POST", target, b"", sent), after)
 
     def scope_of(self, method: str, target: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         path, _, query = target.partition("?")
