@@ -79,7 +79,7 @@ class ConcurrentConnections:
         """Close the connections that no thread uses. The others end with the process."""
         for number, connection in enumerate(self._connections):
             if self._is_free(number):
-                connection.close()
+                BaseDatabaseWrapper.close(connection)  # Django's own close() keeps SQLite in memory open
 
     def _is_free(self, number: int) -> bool:
         if (thread := self._threads.get(number)) is not None:

@@ -371,7 +371,7 @@ class TestCommand:
     @pytest.mark.usefixtures("encryption_key")
     @pytest.mark.parametrize("kid", ["unknown", "test", ""])
     def test_command_retires_no_key_that_there_is_not(self, kid: str) -> None:
-        with pytest.raises(CommandError, match="no key|kid is empty"):
+        with pytest.raises(CommandError, match=r"no key|kid is empty"):
             self.run("retire", kid)
 
     @pytest.mark.usefixtures("encryption_key")
