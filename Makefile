@@ -8,7 +8,7 @@
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
-#   make known-answers  scan services whose weaknesses are known, and write the table of docs/scanner.md
+#   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too

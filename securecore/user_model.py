@@ -99,7 +99,7 @@ def require_groups() -> None:
 
 
 def is_member(user: models.Model, group: models.Model, alias: str) -> bool:
-    """Say whether the database ``alias`` has the membership, whatever the managers of both models hide."""
+    """Say whether the database ``alias`` has the membership, also where the managers of both models hide it."""
     field = relation_field("groups")
     rows = field.remote_field.through._base_manager.using(alias)
     return bool(rows.filter(**{field.m2m_field_name(): user.pk, field.m2m_reverse_field_name(): group.pk}).exists())

@@ -77,7 +77,7 @@ def init_parser() -> argparse.ArgumentParser:
     _add_certificates(made)
     _add_scope(made)
     made.add_argument("--output", type=Path, metavar="FILE", help="write the plan to FILE (default: standard output)")
-    made.add_argument("--quiet", action="store_true", help="do not say what is done")
+    made.add_argument("--quiet", action="store_true", help="do not announce changes")
     return made
 
 
@@ -171,4 +171,4 @@ def _add_report(made: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="the file of the repository to which SARIF attaches the findings (default: %(default)s)",
     )
-    add("--quiet", action="store_true", help="show no progress bar, and do not say what is done")
+    add("--quiet", action="store_true", help="show no progress bar, and do not announce changes")

@@ -96,7 +96,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class ObjectRoute:
-    """Objects that belong to the user who creates them.
+    """Objects that belong to their creator.
 
     ``id`` is the field of the id in the response to ``create`` or, if the response lacks it, in the request. ``{id}``
     stands for it in ``read`` (a GET) and ``change``.

@@ -37,7 +37,7 @@ def e805_local_time(**_: Any) -> list[CheckMessage]:
 
 
 def e806_autocommit(**_: Any) -> list[CheckMessage]:
-    """Report a database whose transactions Django does not commit."""
+    """Report a database in which Django commits no transaction."""
     if _database().get("AUTOCOMMIT", True):
         return []
     return [

@@ -1,4 +1,4 @@
-"""The system checks of the user model: whether SQL can name its users, and can read who is active."""
+"""The system checks of the user model: whether SQL can name its users, and can read the flag of active ones."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def e804_long_keys(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"A user of {_label()} whose key is longer than {room} characters can get no grant, and cannot log in.",
+            f"A user of {_label()} with a key of more than {room} characters can get no grant, and cannot log in.",
             hint=f"Give the key {key.name!r} a max_length of {room} or less.",
             id="securecore.E804",
         )

@@ -27,7 +27,7 @@ def parse_file(content: bytes) -> ClientCertificate:
     """Return the client certificate in the bytes of a file, PEM or DER.
 
     In a file with its chain the client certificate is the one that issued no other. Raises ``CertificateMalformed``
-    (400), with a detail for the person who chose the file, and ``Misuse`` for a name of a file and for text.
+    (400), with a detail for the operator, and ``Misuse`` for a name of a file and for text.
     """
     if not isinstance(content, bytes):
         raise Misuse(

@@ -15,7 +15,7 @@ from securecore.testing.authority import Issued, require_issued
 
 
 def enrolled_user(user: Any, issued: Issued, *, permissions: Iterable[str] = (), **fields: Any) -> Any:
-    """Return the user for whom ``issued`` is enrolled, with these permissions.
+    """Return the user of ``issued``, which is enrolled, with these permissions.
 
     ``user`` is a saved user or a user name. A user of a new name is created by ``create_user()`` of the user model's
     manager, with ``fields``. A second call adds nothing that is there already. Raises ``Misuse`` for a certificate that

@@ -72,7 +72,7 @@ def manage(*arguments: str) -> str:
 
 
 def follow(hint: str, settings: Path) -> bool:
-    """Do what ``hint`` says; return whether it says anything that a reader can type."""
+    """Follow ``hint``; return whether it holds anything that a reader can type."""
     lines = [f"DATABASES['default']['OPTIONS'] = {found[1]}" for found in OPTIONS.finditer(hint)]
     for name, entry, value in ENTRY.findall(hint):
         lines.append(f"{name} = {{**globals().get({name!r}, {{}}), {entry!r}: {value}}}")

@@ -36,7 +36,7 @@ def enter(block: AbstractContextManager[Any]) -> None:
 
 
 def written(value: Any) -> dict[str, Callable[..., Any]]:
-    """Return the calls whose errors repeat the wrong ``value``."""
+    """Return the calls with an error that repeats the wrong ``value``."""
     return {
         "revoke_certificate": lambda user: revocation.revoke_certificate(thumbprint=value),
         "principals.certificate": lambda user: principals.certificate(value),

@@ -23,7 +23,7 @@ MAKE = "transfers.create"
 
 @pytest.fixture
 def post(enrolled_user: Any, certificate_for: Any) -> Any:
-    """`post(view)` calls a view as alice, who may do everything."""
+    """`post(view)` calls a view as alice, with every permission."""
     enrolled_user("alice", permissions=[MAKE])
 
     def post(view: Any) -> Any:

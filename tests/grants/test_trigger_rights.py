@@ -111,4 +111,4 @@ def test_each_right_is_needed(member: User, number: int) -> None:
             f"DELETE FROM auth_user WHERE id = {member.pk}",
         )
     member.refresh_from_db()
-    assert member.is_active, "a change whose trigger may not act does not happen"
+    assert member.is_active, "without the right of its trigger a change does not happen"

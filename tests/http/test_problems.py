@@ -38,7 +38,7 @@ def test_host_that_is_not_allowed_is_named_as_the_fault(rf: RequestFactory) -> N
     """The demo answered "the request cannot be understood" to https://127.0.0.1:8443."""
 
     def answer(request: Any, error: Exception) -> Any:
-        """Give ``problem`` what a test client gives: a response with ``json()``."""
+        """Return a response with ``json()``, as a test client does."""
         response: Any = bad_request(request, error)
         response.json = lambda: json.loads(response.content)
         return response

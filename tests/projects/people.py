@@ -1,4 +1,4 @@
-"""Create and change the users of a project, whatever fields its user model has."""
+"""Create and change the users of a project with any fields of its user model."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from django.db import connection
 from tests.projects.catalogue import Project, results, settings, users
 from tools.compatibility import NOT_RUN, cells_of
 
-#: The projects of ``make test`` on each database: those whose faults were the worst.
+#: The projects of ``make test`` on each database: those with the worst faults.
 FEW = {
     "sqlite": {"users/multi_table_uuid", "users/own_groups", "settings/no_admin"},
     "postgresql": {"users/multi_table", "users/db_columns", "settings/login_required"},

@@ -118,6 +118,6 @@ def rolls_back_when_the_client_hangs_up(server: Running, alice: Issued, database
         deadline = time.monotonic() + 20
         while not server.client.get("/is-waiting").json():
             assert time.monotonic() < deadline, server.log.read_text()
-    # The next request waits for the transaction of the first, whose effect is gone.
+    # The next request waits for the transaction of the first, and finds no effect of it.
     assert server.post("/every", proxied(alice) | fresh()).status_code == 201, server.log.read_text()
     assert effects(database) == before + 1

@@ -1,4 +1,4 @@
-"""Create the database of a server: ``python -m tests.servers.prepare CERTIFICATE``, whose user may do everything."""
+"""Create the database of a server: ``python -m tests.servers.prepare CERTIFICATE``. Its user has every permission."""
 
 from __future__ import annotations
 

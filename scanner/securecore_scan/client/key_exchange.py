@@ -1,7 +1,7 @@
 """Asks a TLS 1.3 port for one key exchange group, without the cryptography of that group (RFC 8446 section 4.1.4).
 
 The ClientHello offers the group and no key share. A server that supports the group answers HelloRetryRequest and names
-the group; any other server sends an alert. So a machine whose own TLS library lacks a group can still ask for it.
+the group; any other server sends an alert. So a machine with a TLS library that lacks a group can still ask for it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def change(target: Target, owned: OwnedObject, role: str) -> tuple[httpx.Respons
 
 
 def fields_with(document: Any, text: str) -> set[str]:
-    """Return the names of all fields whose value is a text that contains ``text``, at any depth."""
+    """Return the names of all fields with a text that contains ``text``, at any depth."""
     if isinstance(document, list):
         return set().union(*(fields_with(item, text) for item in document))
     if not isinstance(document, dict):

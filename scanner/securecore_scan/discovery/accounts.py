@@ -26,7 +26,7 @@ _LOGIN = {"login", "signin", "sign", "token", "auth", "session", "sessions", "jw
 _NOT_LOGIN = {"register", "registration", "signup", "refresh", "verify", "revoke", "blacklist", "logout", "reset"}
 _SCHEMES = ("Bearer", "Token", "JWT")
 _CALLER = ("whoami", "me", "userinfo", "profile", "current", "user", "account")
-#: Words of GET routes that may act, whatever HTTP says: a training API recreates its database by GET /createdb.
+#: Words of GET routes that may act in spite of HTTP: a training API recreates its database by GET /createdb.
 ACTING = (
     "create",
     "delete",

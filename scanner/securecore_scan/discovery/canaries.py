@@ -75,7 +75,7 @@ def _count(target: Target, operation: Operation) -> Count | None:
 
 
 def _with_working_count(target: Target, effect: Effect, captured: effects.CapturedRequest) -> Effect:
-    """Return the effect without its count if the list does not show what was just created."""
+    """Return the effect without its count if the list does not show the new object."""
     try:
         if effect.count is not None and effects.count(target, captured, ()) > 0:
             return effect

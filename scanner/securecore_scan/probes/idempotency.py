@@ -104,7 +104,7 @@ CHECKS = (
         "Key of another user",
         severity=Severity.HIGH,
         cwe=(200, 639),
-        risk="A user who guesses a key reads the response of another user.",
+        risk="A user reads the response of another user by guessing a key.",
         remedy="Make the key unique for each user and route, and check the permission before the stored response.",
         run=other_user,
     ),

@@ -198,7 +198,7 @@ CHECKS = (
         severity=Severity.INFO,
         cwe=(327,),
         asvs=("11.2.2",),
-        risk="An attacker who records traffic today may decrypt it with a quantum computer later.",
+        risk="An attacker records traffic today, and may decrypt it with a quantum computer later.",
         remedy="Offer X25519MLKEM768 before X25519 (OpenSSL 3.5 or newer).",
         run=post_quantum,
     ),

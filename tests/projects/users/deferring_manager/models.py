@@ -1,4 +1,4 @@
-"""Users whose manager defers a column, joins another table and annotates."""
+"""Users with a manager that defers a column, joins another table and annotates."""
 
 from __future__ import annotations
 

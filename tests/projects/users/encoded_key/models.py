@@ -1,4 +1,4 @@
-"""Users whose key reads otherwise in Python than in the database, as a hash id or an encrypted number does."""
+"""Users with a key that reads otherwise in Python than in the database, as a hash id or an encrypted number does."""
 
 from __future__ import annotations
 

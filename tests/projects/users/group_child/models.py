@@ -1,4 +1,4 @@
-"""Users whose groups are a child model of Django's group."""
+"""Users with groups of a child model of Django's group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users whose key is their e-mail address, which may be longer than a principal."""
+"""Users keyed by their e-mail address, which may be longer than a principal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users whose every flag stands in the table of a parent model (multi-table inheritance)."""
+"""Users with every flag in the table of a parent model (multi-table inheritance)."""
 
 from __future__ import annotations
 

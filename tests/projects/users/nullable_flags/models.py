@@ -1,4 +1,4 @@
-"""Users whose flags may be null, which counts as false."""
+"""Users with flags that may be null, which counts as false."""
 
 from __future__ import annotations
 

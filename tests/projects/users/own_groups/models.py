@@ -1,4 +1,4 @@
-"""Users whose ``groups`` are no groups of Django, but teams of their own with the same numbers."""
+"""Users with ``groups`` that are no groups of Django, but teams of their own with the same numbers."""
 
 from __future__ import annotations
 

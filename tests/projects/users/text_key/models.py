@@ -1,4 +1,4 @@
-"""Users whose key is a text, for example a staff number. Upper and lower case are two users."""
+"""Users keyed by a text, for example a staff number. Upper and lower case are two users."""
 
 from __future__ import annotations
 
