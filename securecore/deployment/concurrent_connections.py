@@ -46,7 +46,7 @@ class ConcurrentConnections:
         def run() -> Result:
             try:
                 database.connection().ensure_connection()
-            except Exception:
+            except Exception:  # of any driver; without this thread the others would wait at the barrier
                 barrier.abort()
                 raise
             barrier.wait(LIMIT)

@@ -11,7 +11,7 @@ import os
 
 from tests.projects.variants import VARIANTS
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES, INSTALLED_APPS
+from tests.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE
 
 _KIND, _, _NAME = os.environ.get("PROJECT", "users/plain").partition("/")
 USERS = _NAME if _KIND == "users" else "plain"
@@ -24,16 +24,7 @@ if USERS != "plain":
     AUTH_USER_MODEL = f"{USERS}.User"
     #: ``makemigrations`` writes them before the databases are created.
     MIGRATION_MODULES = {USERS: f"project_migrations.{USERS}"}
-MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "securecore.http.middleware.ClientCertificateMiddleware",
-    "securecore.http.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "securecore.http.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "securecore.http.middleware.RefusalMiddleware",
-]
+MIDDLEWARE = [name for name in MIDDLEWARE if not name.startswith("allauth")]
 # About servers that are installed beside the suite.
 SILENCED_SYSTEM_CHECKS = ["securecore.W105"]
 ROOT_URLCONF = "tests.projects.urls"
