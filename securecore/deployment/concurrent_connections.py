@@ -37,6 +37,7 @@ class ConcurrentConnections:
     def __init__(self) -> None:
         self._connections = [_new_connection() for _ in range(COUNT)]
         self._threads: dict[int, Thread] = {}
+        self._is_closed = False
         self._use(0)
 
     def at_once(self, work: Callable[[], Result]) -> list[Result]:
@@ -70,16 +71,19 @@ class ConcurrentConnections:
                 future.set_result(work())
             except BaseException as error:  # the thread of the trials raises it
                 future.set_exception(error)
+            if self._is_closed:
+                _close(self._connections[number])
 
         thread = self._threads[number] = Thread(target=run, daemon=True)
         thread.start()
         return future
 
     def close(self) -> None:
-        """Close the connections that no thread uses. The others end with the process."""
+        """Close the connections that no thread uses. The thread of each other connection closes it, if it ever ends."""
+        self._is_closed = True
         for number, connection in enumerate(self._connections):
             if self._is_free(number):
-                BaseDatabaseWrapper.close(connection)  # Django's own close() keeps SQLite in memory open
+                _close(connection)
 
     def _is_free(self, number: int) -> bool:
         if (thread := self._threads.get(number)) is not None:
@@ -102,6 +106,10 @@ def limited_transaction() -> Iterator[None]:
         if connection.vendor == "postgresql":
             _LIMITS.rows(connection, {"limit": database.lock_timeout(LIMIT)})
         yield
+
+
+def _close(connection: BaseDatabaseWrapper) -> None:
+    BaseDatabaseWrapper.close(connection)  # Django's own close() keeps SQLite in memory open
 
 
 def _new_connection() -> BaseDatabaseWrapper:

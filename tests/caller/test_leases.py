@@ -111,6 +111,7 @@ class TestLease:
         fake_clock.now = leased.token.expires_at + dt.timedelta(seconds=11)
         assert leased.get("/token").status_code == 401
 
+    @pytest.mark.usefixtures("fake_clock")
     def test_lease_is_not_given_to_a_session_near_its_end(self, leased: Caller) -> None:
         Session.objects.update(expires_at=clock.now() + dt.timedelta(seconds=0.4))
         assert [leased.get("/session").json()["leased"] for _ in range(2)] == [False] * 2

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from demo_project.children import Children
 from securecore import clock
@@ -25,7 +26,7 @@ from securecore.deployment.edge import trials
 from securecore.deployment.prove import EVERY_TRIAL
 from securecore.purge import purge
 from securecore.replay import store
-from tests.deployment.conftest import Traces, database, prove
+from tests.deployment.conftest import Report, Traces, database, prove
 from tests.support.postgres import Server
 from tests.support.tree import ROOT
 from tools.chaos.pgbouncer import binary, pgbouncer
@@ -69,8 +70,15 @@ def standby(postgres: Server, connection: Connection, folder: Path) -> Iterator[
 class TestRight:
     def test_right_deployment_keeps_every_promise(self, primary: Connection, has_traces: Traces) -> None:
         """Two commands at once disturb neither each other nor, thus, live traffic."""
+
+        def proved(_: int) -> Report:
+            try:
+                return prove()
+            finally:
+                connections.close_all()  # those of this thread
+
         with ThreadPoolExecutor(2) as pool:
-            reports = list(pool.map(lambda _: prove(), range(2)))
+            reports = list(pool.map(proved, range(2)))
         for report in reports:
             assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
             assert report.ids("not provable") == {"P701"}
