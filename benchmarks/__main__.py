@@ -3,7 +3,8 @@
     python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FILE]
 
 Run this on an idle machine: it takes about an hour. ``--quick`` makes a few rounds of each, to see that each program
-works; its figures mean nothing. If the peer or tool of a program is missing, the run names the program and goes on.
+works; its figures mean nothing. If the peer or tool of a program is missing, the run names the program and goes on. The
+page is written anew after each program, so that a run that is stopped keeps the figures that it has.
 """
 
 from __future__ import annotations
@@ -34,17 +35,20 @@ class Run:
     program: str
     options: tuple[str, ...] = ()
     quick: tuple[str, ...] = ("--rounds", "1")
+    chart: str = ""
 
     @property
     def name(self) -> str:
         return " ".join((self.program, *self.options[:1]))
 
     def command(self, *, quick: bool) -> list[str]:
-        return ["python", "-m", f"benchmarks.{self.program}", *self.options, *(self.quick if quick else ())]
+        """Return the command. A full run draws its chart, and a quick one does not overwrite it."""
+        drawn = ("--svg", f"docs/{self.chart}") if self.chart and not quick else ()
+        return ["python", "-m", f"benchmarks.{self.program}", *self.options, *(self.quick if quick else drawn)]
 
 
 RUNS = (
-    Run("Authentication of a request, with Django's default settings", "auth_cost"),
+    Run("Authentication of a request, with Django's default settings", "auth_cost", chart="auth_cost.svg"),
     Run(
         "Authentication of a request, with `server_side_binding` and `prepare_threshold`", "auth_cost", ("--prepared",)
     ),
@@ -59,12 +63,12 @@ RUNS = (
         quick=("--rounds", "1", "--revocations", "2"),
     ),
     Run("Requests a second through nginx", "throughput", quick=("--rounds", "1", "--seconds", "0.5")),
-    Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000")),
+    Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000", "--idle", "0.2")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
         "A request beside many rows",
         "auth_cost",
-        ("--rows", "0", "1000000"),
+        ("--rows", "0", "1000000", "10000000"),
         quick=("--rounds", "1", "--rows", "0", "2000"),
     ),
 )
@@ -98,7 +102,8 @@ def section(run: Run, *, quick: bool, database_url: str) -> str:
         sys.stderr.write(done.stderr)
         raise subprocess.CalledProcessError(done.returncode, command)
     shown = "\n".join(f"    {line}".rstrip() for line in done.stdout.strip().splitlines())
-    return f"## {run.title}\n\n    {POSTGRES}{' '.join(command)}\n\n{shown}\n"
+    picture = f"\n![{run.title}]({run.chart})\n" if run.chart else ""
+    return f"## {run.title}\n\n    {POSTGRES}{' '.join(command)}\n{picture}\n{shown}\n"
 
 
 def main() -> None:
@@ -108,20 +113,19 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=PAGE)
     arguments = parser.parse_args()
     chosen = [run for run in RUNS if not arguments.only or run.name in arguments.only]
-    sections = []
+    page = [
+        "# Performance\n\n"
+        "`make bench` runs these programs and writes this page. Compare the ratios: the numbers depend on the machine. "
+        "In each program the peers run in turn within each round, so that a slow machine slows all of them.\n\n"
+        f"{machine()}\n"
+    ]
     for run in chosen:
         if "--pgbouncer" in run.options and pgbouncer_binary() is None:
             print(f"{run.name}: left out, no pgbouncer on PATH (Debian: apt install pgbouncer)", flush=True)
             continue
         print(f"{run.name} ...", flush=True)
-        sections.append(section(run, quick=arguments.quick, database_url=os.environ["TEST_DATABASE_URL"]))
-    head = (
-        "# Performance\n\n"
-        "`make bench` runs these programs and writes this page. Compare the ratios: the numbers depend on the machine. "
-        "In each program the peers run in turn within each round, so that a slow machine slows all of them.\n\n"
-        f"{machine()}\n"
-    )
-    arguments.into.write_text("\n".join([head, *sections]))
+        page.append(section(run, quick=arguments.quick, database_url=os.environ["TEST_DATABASE_URL"]))
+        arguments.into.write_text("\n".join(page))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,6 @@ TOKENS = (
 )
 #: Seconds between two claims of the live traffic.
 PAUSE = 0.005
-IDLE = 5.0
 
 
 def one_delete() -> None:
@@ -145,15 +144,18 @@ def p99(times: list[float]) -> float:
     return sorted(times)[int(len(times) * 0.99)] * 1e3 if times else math.nan
 
 
-def measured(rows: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Return seconds, MiB and the p99 of a claim in milliseconds, by peer; for "idle" the p99 alone."""
+def measured(rows: int, rounds: int, idle: float) -> dict[str, dict[str, float]]:
+    """Return seconds, MiB and the p99 of a claim in milliseconds, by peer; for "idle" the p99 alone.
+
+    ``idle`` is the seconds for which the claims are measured before each purge.
+    """
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in PEERS}
     live: dict[str, list[float]] = {name: [] for name in (*PEERS, "idle")}
     for number in range(rounds):
         for name in sorted(PEERS, reverse=bool(number % 2)):
             table, statement, _ = PEERS[name]
             fill(table, statement, rows)
-            live["idle"] += beside_claims(lambda: time.sleep(IDLE))[1]
+            live["idle"] += beside_claims(lambda: time.sleep(idle))[1]
             result, times = beside_claims(lambda name=name: purged(name))  # type: ignore[misc]
             spent[name].append(result)
             live[name] += times
@@ -180,11 +182,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle", type=float, default=5.0, help="seconds of claims without a purge, before each purge")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     databases = setup_databases(verbosity=0, interactive=False)
     try:
-        figures = {rows: measured(rows, arguments.rounds) for rows in arguments.rows}
+        figures = {rows: measured(rows, arguments.rounds, arguments.idle) for rows in arguments.rows}
     finally:
         teardown_databases(databases, verbosity=0)
     if arguments.json:

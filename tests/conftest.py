@@ -96,7 +96,7 @@ def _is_end_to_end(item: pytest.Item) -> bool:
 
 def _is_answered_elsewhere(item: pytest.Item) -> bool:
     """Return whether ``make test`` runs this test on the other database only, or leaves it to ``make matrix``."""
-    if is_only_in_matrix(item.nodeid):
+    if is_only_in_matrix(item.nodeid) or item.get_closest_marker("matrix"):
         return True
     only = only_database(item.nodeid) or ("" if item.get_closest_marker("database") else "sqlite")
     return only not in ("", connection.vendor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -25,7 +26,15 @@ def database_url() -> Iterator[str]:
         yield postgres.url
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def every_run() -> Iterator[Any]:
+    """Name each run; those of a program with other options are left to `make matrix`."""
+    programs: set[str] = set()
+    for run in RUNS:
+        yield pytest.param(run, id=run.name, marks=[pytest.mark.matrix] if run.program in programs else [])
+        programs.add(run.program)
+
+
+@pytest.mark.parametrize("run", list(every_run()))
 def test_prints_its_table(run: Run, database_url: str) -> None:
     if "--pgbouncer" in run.options and pgbouncer_binary() is None:
         pytest.skip("no pgbouncer on PATH (Debian: apt install pgbouncer)")

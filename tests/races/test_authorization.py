@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from securecore.grants.gate import semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.lock_numbers import lock_sql
 from securecore.revocation import revoke_grant
+from tests.races.gates import EVERY_GATE, connect_with
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.support.views import make_effect
 
@@ -27,13 +27,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WAIT = 30  # seconds
 
 
-@pytest.fixture(
-    params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
-)
+@pytest.fixture(params=EVERY_GATE, autouse=True)
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kind, threshold = request.param  # prepared as docs/caller.md advises, and unprepared as behind PgBouncer
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
-    connection.close()
+    kind, options = request.param
+    connect_with(options, monkeypatch)
     settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
     yield
     while Held.everyone:  # also the threads of a test that failed

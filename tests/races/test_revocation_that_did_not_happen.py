@@ -17,6 +17,7 @@ from django.db.transaction import TransactionManagementError
 from securecore.errors import Busy
 from securecore.grants import Grant
 from securecore.revocation import remove_from_group, revoke_grant
+from tests.races.gates import AS_DJANGO_DOES, PREPARED, connect_with
 from tests.races.revocations import MAKE, Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,10 +25,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 300
 
 
-@pytest.fixture(params=[5, None], ids=["prepared", "unprepared"], autouse=True)
+@pytest.fixture(
+    params=[
+        pytest.param(AS_DJANGO_DOES, id="unprepared"),
+        pytest.param(PREPARED, id="prepared", marks=pytest.mark.matrix),
+    ],
+    autouse=True,
+)
 def _prepares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", request.param)
-    connection.close()
+    connect_with(request.param, monkeypatch)
     yield
     connection.close()
 

@@ -16,16 +16,15 @@ from django.db import connection, transaction
 
 from securecore import clock, grants
 from securecore.grants import Gate, authorize, gate, strangers
+from tests.races.gates import EVERY_GATE, ROW, ROW_PREPARED
 from tests.races.revocations import MAKE, Person
 from tests.races.test_authorization import Held, Thread, _gate, wait_until_blocked
 
 __all__ = ["_gate"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROW = {"row-prepared": ("row", 5), "row-unprepared": ("row", None)}
-EVERY = ROW | {"advisory": ("advisory", None)}
-of_row_gates = pytest.mark.parametrize("_gate", ROW.values(), ids=ROW, indirect=True)
-of_every_gate = pytest.mark.parametrize("_gate", EVERY.values(), ids=EVERY, indirect=True)
+of_row_gates = pytest.mark.parametrize("_gate", [ROW, ROW_PREPARED], indirect=True)
+of_every_gate = pytest.mark.parametrize("_gate", EVERY_GATE, indirect=True)
 
 STRANGER = "certificate:" + "x" * 43
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from securecore.errors import Busy, PermissionDenied
 from securecore.grants import Grant, authorize
 from securecore.grants.gate import eviction
 from securecore.revocation import deactivate_user, revoke_all_grants, revoke_grant
+from tests.races.gates import EVERY_GATE, connect_with
 from tests.races.test_authorization import Held, Thread, wait_until_blocked
 from tests.support.views import effects, make_effect
 
@@ -27,13 +27,10 @@ MAKE = "things.make"
 LOCK_TIMEOUT = 2.0
 
 
-@pytest.fixture(
-    params=list(itertools.product(["advisory", "row"], [5, None])), ids="{0[0]}-{0[1]}".format, autouse=True
-)
+@pytest.fixture(params=EVERY_GATE, autouse=True)
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    kind, threshold = request.param
-    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", threshold)
-    connection.close()
+    kind, options = request.param
+    connect_with(options, monkeypatch)
     settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "LOCK_TIMEOUT": LOCK_TIMEOUT}
     yield
     while Held.everyone:
@@ -133,15 +130,23 @@ def test_many_holders_and_those_behind_them(alice: str, settings: Any) -> None:
     assert revoke_grant(principal=alice, permission=MAKE)
     assert [ended(holder) for holder in holders] == [True] * count
     outcomes = [thread.result() for thread in waiting]
-    assert effects() == outcomes.count("done"), "nobody who only waited was ended"
+    assert effects() == outcomes.count("done")
 
 
 def _effect_of(principal: str) -> str:
+    """Make an effect behind the gate. A check that is ended while it waits for the gate raises its error."""
+    is_held = False
     try:
         with authorize(principal, MAKE, clock=clock.now):
+            is_held = True
             make_effect()
     except PermissionDenied:
         return "denied"
+    except Error:
+        # On a busy machine a check that waited may hold the gate for long enough to be ended in its turn.
+        if not is_held:
+            raise
+        return "ended"
     return "done"
 
 
