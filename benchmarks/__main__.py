@@ -62,7 +62,11 @@ RUNS = (
         ("--slow-body",),
         quick=("--rounds", "1", "--revocations", "2"),
     ),
-    Run("Requests a second through nginx", "throughput", quick=("--rounds", "1", "--seconds", "0.5")),
+    Run(
+        "Requests a second through nginx",
+        "throughput",
+        quick=("--rounds", "1", "--seconds", "0.5", "--leases", "no lease"),
+    ),
     Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000", "--idle", "0.2")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(

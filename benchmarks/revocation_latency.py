@@ -210,7 +210,7 @@ def main() -> None:
     chosen = parser.parse_args()
     semaphore.AT_ONCE = chosen.at_once
     if chosen.prepared:
-        connection.settings_dict.setdefault("OPTIONS", {})["prepare_threshold"] = 5
+        connection.settings_dict.setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
     logging.disable(logging.CRITICAL)  # every denial is an event
     databases = setup_databases(verbosity=0, interactive=False)
     try:

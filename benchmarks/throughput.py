@@ -134,10 +134,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--leases", nargs="+", choices=LEASES, default=list(LEASES))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     figures = {}
-    for lease, settings in LEASES.items():
+    for lease in arguments.leases:
         name = f"throughput_{secrets.token_hex(6)}"
         server = os.environ["TEST_DATABASE_URL"]
         with psycopg.connect(server, autocommit=True) as connection:
@@ -149,7 +150,7 @@ def main() -> None:
                     port=20_000 + secrets.randbelow(12_768),
                     var=Path(var),
                     database_url=f"{server.rpartition('/')[0]}/{name}",
-                    settings=settings,
+                    settings=LEASES[lease],
                     gunicorn=WORKERS,
                     twin=WORKERS,
                 ) as stack,
