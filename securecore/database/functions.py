@@ -84,7 +84,7 @@ class Function:
     ) -> Function:
         """Return a function of those parameters in ``types`` that its statements name."""
         used = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join((*first, query))))
-        return cls(job, query, {name: types.get(name, "text") for name in used}, first, columns)
+        return cls(job, query, {name: _without_length(types.get(name, "text")) for name in used}, first, columns)
 
     @cached_property
     def name(self) -> str:
@@ -184,6 +184,16 @@ class BoundFunction:
     def rows(self, connection: BaseDatabaseWrapper) -> Rows:
         """Return the rows of the query."""
         return self.function.rows(connection, self.parameters)
+
+
+def _without_length(sql_type: str) -> str:
+    """Return ``sql_type`` without its length: ``varchar`` for ``varchar(40)``.
+
+    A variable of ``varchar(40)`` raises for the text of a longer name, for example of a user that does not exist. A
+    comparison in the plain statement finds no row for it.
+    """
+    base = re.sub(r"\s*\([\d, ]+\)", "", sql_type)
+    return "bpchar" if base in ("char", "character") else base
 
 
 def _in_function(statement: str) -> str:

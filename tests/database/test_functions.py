@@ -149,6 +149,19 @@ def test_every_text_is_as_in_the_plain_statement(text: str, sql_type: str) -> No
     assert function.name in captured.captured_queries[0]["sql"]
 
 
+@pytest.mark.parametrize(
+    "sql_type", ["varchar(4)", "character varying(4)", "char(4)", "character (4)", "numeric(3, 1)", "decimal(3)"]
+)
+def test_a_value_longer_than_its_column_equals_no_row(sql_type: str) -> None:
+    """A key of the user model may be a short text, and anybody may ask for the permission of a longer name."""
+    value = "12345" if sql_type[0] in "nd" else "long text"
+    function = Function.of("test_long", f"SELECT %(a)s = CAST('1' AS {sql_type})", {"a": sql_type})
+    function_installation.install([function], connection)
+    with CaptureQueriesContext(connection) as captured:
+        assert function.rows(connection, {"a": value}) == [(False,)]
+    assert function.name in captured.captured_queries[0]["sql"]
+
+
 def test_a_parameter_without_a_text_form_needs_the_plain_statement() -> None:
     """A project's user may have a key of a type that only its own adapter can write."""
     function = Function("test_key", "SELECT CAST(%(a)s AS bytea)", {"a": "bytea"})
