@@ -129,8 +129,9 @@ class Settings:
     #: The form of the gate: an advisory lock that checks share ("advisory", PostgreSQL only), or a row lock ("row").
     #: "auto" is "advisory" on PostgreSQL and "row" elsewhere.
     GATE: str = "auto"
-    #: The time between the revocation or end of a grant and the purge of its row, which is kept as history.
-    GRANT_RETENTION: int = 400 * 86_400
+    #: The time for which history is kept: an audit row, and a grant that was revoked or has ended. An audit row takes
+    #: the value of the instant at which it was written.
+    HISTORY_RETENTION: int = 400 * 86_400
 
     # The one query
 

@@ -75,13 +75,21 @@ class ServerConfusesHeaders(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RequestRefused(RequestEvent):
-    """A request was refused; its problem response has this code."""
+    """A request was refused; its problem response has this code.
+
+    ``serial`` is the certificate's serial number in nginx's spelling, and ``request_id`` is nginx's ``$request_id``, so
+    nginx's access log and this event can be joined. ``user`` is a principal.
+    """
 
     name = "securecore.http.request-refused"
     code: str
     method: str
     thumbprint: str | None
     reason: str
+    serial: str | None = None
+    user: str | None = None
+    address: str = ""
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -111,11 +119,32 @@ class CertificateAdmitted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CertificateEnrolled(Event):
+    """A certificate, or the certificates of a match, were enrolled for a user, or for no user: of a service."""
+
+    name = "securecore.identity.certificate-enrolled"
+    level = logging.INFO
+    thumbprint: str
+    user: str | None
+    matched_by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CertificateRevoked(Event):
     name = "securecore.identity.certificate-revoked"
     level = logging.INFO
     thumbprint: str
     sessions_ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOpened(Event):
+    """A user logged in, or stepped up. ``thumbprint`` is the certificate of the connection."""
+
+    name = "securecore.sessions.session-opened"
+    level = logging.INFO
+    user: str
+    thumbprint: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +174,8 @@ class SessionsEnded(Event):
 
     name = "securecore.sessions.sessions-ended"
     level = logging.INFO
+    #: The user or the certificate of these sessions; empty for all, and for sessions that a query selected.
+    subject: str = ""
     count: int
     reason: str
 
@@ -211,10 +242,28 @@ class EverythingRevoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyStored(Event):
+    """``securecore_keys rotate`` stored a new signing key."""
+
+    name = "securecore.tokens.key-stored"
+    level = logging.INFO
+    kid: str
+    algorithm: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeyRetired(Event):
     name = "securecore.tokens.key-retired"
     level = logging.INFO
     kid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignatureKeyRegistered(Event):
+    name = "securecore.replay.signature-key-registered"
+    level = logging.INFO
+    keyid: str
+    user: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,6 +333,14 @@ class UserDeactivated(Event):
     level = logging.INFO
     user: str
     sessions_ended: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientRegistered(Event):
+    name = "securecore.tokens.client-registered"
+    level = logging.INFO
+    client_id: str
+    user: str
 
 
 @dataclass(frozen=True, kw_only=True)

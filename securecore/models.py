@@ -1,5 +1,6 @@
 """The index of securecore's tables; each lives in its feature."""
 
+from securecore.audit.models import AuditRow, RefusalCount
 from securecore.grants.models import Gate, Grant, GrantUse
 from securecore.idempotency.models import IdempotencyRecord
 from securecore.identity.models import Certificate, CertificateIdentifier

@@ -15,10 +15,11 @@ from functools import partial
 
 from django.db import models
 
-from securecore import clock, database
+from securecore import audit, clock, database
 from securecore.conf import settings
 from securecore.grants import strangers
 from securecore.models import (
+    AuditRow,
     Certificate,
     CertificateIdentifier,
     Grant,
@@ -27,6 +28,7 @@ from securecore.models import (
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
+    RefusalCount,
     RevokedToken,
     SeenNonce,
     Session,
@@ -59,6 +61,11 @@ class Expiring:
     def until(self, now: dt.datetime) -> dt.datetime:
         return now - dt.timedelta(seconds=self.retention + clock.SKEW)
 
+    def delete(self, *, until: dt.datetime, limit: int) -> int:
+        if self.model is AuditRow:
+            return audit.delete_batch(until=until, limit=limit)
+        return database.delete_batch(self.model, self.instant, until=until, limit=limit)
+
 
 @dataclass(frozen=True)
 class Purged:
@@ -82,9 +89,11 @@ def expiring() -> list[Expiring]:
         Expiring(Session),
         Expiring(Certificate, "not_after", _CERTIFICATE_RETENTION),
         Expiring(CertificateIdentifier),
-        Expiring(Grant, "revoked_at", settings.GRANT_RETENTION),
-        Expiring(Grant, "valid_until", settings.GRANT_RETENTION),
+        Expiring(Grant, "revoked_at", settings.HISTORY_RETENTION),
+        Expiring(Grant, "valid_until", settings.HISTORY_RETENTION),
         Expiring(GrantUse),
+        Expiring(RefusalCount),
+        Expiring(AuditRow),
     ]
 
 
@@ -113,9 +122,9 @@ def purge(
     """
     database.require_no_transaction("A purge")
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
+    audit.seal()  # the trigger lets sealed rows go only, and the chain must hold every row that was there
     batches: list[tuple[str, Callable[[], int]]] = [
-        (each.table, partial(database.delete_batch, each.model, each.instant, until=each.until(now), limit=batch_size))
-        for each in expiring()
+        (each.table, partial(each.delete, until=each.until(now), limit=batch_size)) for each in expiring()
     ]
     batches.append((_GATES, partial(strangers.forget_unknown, batch_size)))
     rows = {table: 0 for table, _ in batches}

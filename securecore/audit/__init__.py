@@ -1,8 +1,12 @@
-"""The audit: an append-only table of each change of state that concerns security.
+"""The audit: an append-only table of each change of state that concerns security, and refusals counted by minute.
 
-A row is written in the transaction of the change that it describes, so both commit or neither does.
+``write`` inserts a row in the transaction of the change, so both commit or neither does. ``chain`` seals the rows.
+The actor of a row comes from ``acting``, which ``http``, the commands and the admin call.
 """
 
 from securecore.actors import Actor, acting, operator
+from securecore.audit.chain import Head, Verification, delete_batch, head, seal, verify
+from securecore.audit.record import report, write
+from securecore.audit.refusals import refusal_counts
 
-__all__ = ["Actor", "acting", "operator"]
+__all__ = ["Actor", "acting", "head", "operator", "seal", "verify", "write"]

@@ -103,6 +103,8 @@ def credentials_of(request: AnyRequest) -> PresentedCredentials | None:
 class RequestState:
     """The values that the parts of securecore pass to each other on one request."""
 
+    #: The id of the request, from the trusted proxy or made at the first use (``request_id_of``).
+    request_id: str = ""
     #: The Authorization header, parsed at its first use (see ``authorization.header``).
     authorization: AuthorizationHeader | None = None
     #: The refusal and the database error of another middleware, which Django has turned into a 500 response.

@@ -13,12 +13,13 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 
-from securecore import clock
+from securecore import audit, clock
 from securecore.conf import settings
 from securecore.digests import new_secret, record_id
 from securecore.events import every_event
 from securecore.idempotency import claim_lease
 from securecore.identity import parse_pem
+from securecore.models import AuditRow
 from securecore.revocation import retire_key, revoke_certificate, revoke_user_tokens
 from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import SigningKey, keys
@@ -166,17 +167,22 @@ def test_no_event_and_no_log_line_holds_a_secret(
         "CertificateAdmitted",
         "CertificatePending",
         "ClientDisabled",
+        "ClientRegistered",
         "GateHolderEnded",
         "GrantGiven",
         "GrantRevoked",
         "GroupMembershipRevoked",
         "PermissionRefused",
         "ServerConfusesHeaders",
+        "SignatureKeyRegistered",
         "SignatureKeyRevoked",
         "UserDeactivated",
     }
     # PyJWT's header is the same in every token of a key, and is no secret. The parts behind the header are.
     written = repr(events) + "".join(told_by(record) for record in caplog.records)
+    rows = [*AuditRow.objects.values(), *audit.refusal_counts.take()]
+    assert len(rows) > 20
+    written += repr(rows)
     assert len(secrets) > 10
     found = {part for secret in secrets for part in spellings(secret) if part in written and not part.startswith("eyJ")}
     found |= {secret for secret in secrets if secret in written}

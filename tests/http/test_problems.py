@@ -62,19 +62,24 @@ class TestRefused:
             "status": 402,
             "code": "payment-required",
             "detail": "It costs nothing.",
+            "request_id": answer.json()["request_id"],
         }
         assert (answer["X-Price"], answer["Cache-Control"]) == ("0", "no-store")
 
     @BOTH
     def test_refused_is_one_event(self, client: Client, prefix: str) -> None:
         with recorded() as events:
-            client.get(f"{prefix}/raises/refused?q=secret")
+            answer = client.get(f"{prefix}/raises/refused?q=secret")
         assert events == [
             RequestRefused(
                 code="payment-required",
                 method="GET",
                 path=f"{prefix}/raises/refused",
                 thumbprint=None,
+                serial=None,
+                user=None,
+                address="",
+                request_id=answer.json()["request_id"],
                 reason="It costs nothing.",
             )
         ]

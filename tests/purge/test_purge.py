@@ -104,7 +104,7 @@ class TestPurge:
         assert Certificate.objects.exists()
 
     def test_purge_keeps_a_revoked_grant_as_history(self, now: Any, settings: Any) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"GRANT_RETENTION": 3_600}
+        settings.SECURECORE = settings.SECURECORE | {"HISTORY_RETENTION": 3_600}
         Grant.objects.create(principal="user:1", permission="x", granted_at=now, revoked_at=now)
         for seconds, rows in ((3_609, 0), (3_610, 1)):  # an hour and the clock skew
             assert purge(now=now + dt.timedelta(seconds=seconds)).rows["securecore_grant"] == rows

@@ -11,7 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
 
-from securecore import clock, events, identity
+from securecore import audit, clock, events, identity
 from securecore.conf import settings
 from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
@@ -61,12 +61,17 @@ def begin(request: HttpRequest, user: User) -> None:
                 identity.remember(certificate=certificate, now=clock.now())
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
+            thumbprint = certificate.thumbprint if certificate else None
+            audit.report(events.SessionOpened(user=str(principal_of(user)), thumbprint=thumbprint))
+            ended = events.SessionsEnded(count=evicted, subject=principal_of(user), reason="the limit of sessions")
+            if evicted:
+                audit.write(ended)
     except BaseException:
         session.abandon()
         request.user = AnonymousUser()
         raise
     if evicted:
-        events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
+        events.emit(ended)
 
 
 def _require_live_user(request: HttpRequest, user: User) -> None:
