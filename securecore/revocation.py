@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from securecore import audit, clock, database, events, grants, identity, leases, tokens, user_model
+from securecore import audit, clock, database, events, grants, identity, leases, meters, tokens, user_model
 from securecore.arguments import require_instant, require_name, require_past, require_text, require_user, require_uuid
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
@@ -56,8 +56,9 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
             return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
     database.require_no_transaction("revoke_grant()")
-    revoked = database.retry_after_deadlock(revoke)
-    leases.outlast()
+    with meters.REVOCATION.timed("revoke_grant"):
+        revoked = database.retry_after_deadlock(revoke)
+        leases.outlast()
     if revoked:
         named = ":".join(filter(None, principals.object_of(obj)))
         events.emit(events.GrantRevoked(principal=principal, permission=permission, object=named))
@@ -356,7 +357,8 @@ def _gated(
             leases.outlast()
             return result, event
 
-    result, event = database.retry_after_deadlock(once)
+    with meters.REVOCATION.timed(operation.removesuffix("()")):
+        result, event = database.retry_after_deadlock(once)
     if event is not None:
         events.emit(event)
     return result

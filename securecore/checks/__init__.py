@@ -17,6 +17,7 @@ from securecore.checks import (
     grants,
     idempotency,
     identity,
+    logs,
     replay,
     rest_framework,
     sessions,
@@ -42,5 +43,7 @@ EVERY_CHECK = (
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
+    for check in logs.DEPLOY_CHECKS:
+        checks.register(check, checks.Tags.security, deploy=True)
     for check in (*tokens.DATABASE_CHECKS, *grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
         checks.register(check, checks.Tags.database)

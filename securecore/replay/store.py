@@ -13,7 +13,7 @@ import uuid
 
 from django.core.cache import caches
 
-from securecore import clock, database
+from securecore import clock, database, meters
 from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
@@ -40,7 +40,10 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: st
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:
     try:
         # add() is SET NX PX. Some backends return None for a failure, which must not count as a success.
-        return caches[settings.REPLAY_CACHE].add(f"securecore:seen:{record.hex}", 1, timeout=seconds) is True
+        is_new = caches[settings.REPLAY_CACHE].add(f"securecore:seen:{record.hex}", 1, timeout=seconds) is True
     except Exception as error:
         # Drivers raise exceptions of many kinds. After each of them it is unknown whether the record was new.
         raise ReplayStoreUnavailable from error
+    if not is_new:
+        meters.CLAIMS_LOST.add("seennonce")
+    return is_new

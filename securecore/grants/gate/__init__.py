@@ -31,7 +31,7 @@ from contextlib import contextmanager, nullcontext
 
 from django.db import InternalError
 
-from securecore import database
+from securecore import database, meters
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows
 from securecore.database.functions import BoundFunction
@@ -67,7 +67,7 @@ def enter(names: tuple[str, ...], group_names: Collection[str], query: BoundFunc
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the read
     permission could be out of date: at another isolation level, or on a replica.
     """
-    with semaphore.slot(names), _refusing():
+    with meters.GATE_WAIT.timed("check"), semaphore.slot(names), _refusing():
         return gates().enter(names, group_names, query)
 
 
@@ -99,7 +99,8 @@ def close(
         database.limit_waits(settings.LOCK_TIMEOUT)
         return statement.rows(database.connection()) if statement else []
     rows = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))  # Note [Lock order]
-    with _refusing(), eviction.ending_holders() if ends_holders else nullcontext():
+    ending = eviction.ending_holders() if ends_holders else nullcontext()
+    with meters.GATE_WAIT.timed("revocation"), _refusing(), ending:
         eviction.watch(names)
         return gates().close(names, rows, statement)
 
@@ -110,7 +111,7 @@ def close_all() -> None:
     For a revocation that cannot name the principals, for example of all tokens that one signing key has signed. Needs a
     transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
     """
-    with _refusing(), eviction.ending_holders():
+    with meters.GATE_WAIT.timed("revocation"), _refusing(), eviction.ending_holders():
         eviction.watch(None)
         gates().close_all()
 
