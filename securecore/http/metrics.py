@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from securecore import metrics
 from securecore.errors import Misuse
+from securecore.http.authentication import (
+    AccessTokenAuthentication,
+    CertificateAuthentication,
+    DPoPAuthentication,
+)
 from securecore.http.decorators import requires
 
 PERMISSION = "metrics.read"
 
 
-@require_safe
-@requires(PERMISSION)
-def metrics_view(request: HttpRequest) -> HttpResponse:
-    """Return the metrics in Prometheus' text format. Raises ``Misuse`` without the extra ``metrics``.
+class MetricsView(APIView):
+    """Return the metrics in Prometheus' text format.
 
     Prometheus scrapes through the proxy with a client certificate of its own. A scrape reads the database, at most once
-    in 30 s in each process.
+    in ``state.SECONDS`` in each process.
     """
-    if not metrics.HAS_PROMETHEUS:
-        raise Misuse("Install the package for /metrics: pip install 'securecore[metrics]'.")
-    body, content_type = metrics.exposition()
-    return HttpResponse(body, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+    authentication_classes = (AccessTokenAuthentication, DPoPAuthentication, CertificateAuthentication)
+    permission_classes = ()
+    throttle_classes = ()
+
+    @requires(PERMISSION)
+    def get(self, request: Request) -> HttpResponse:
+        if not metrics.HAS_PROMETHEUS:
+            raise Misuse("Install the package for /metrics: pip install 'securecore[metrics]'.")
+        body, content_type = metrics.exposition()
+        return HttpResponse(body, content_type=content_type, headers={"Cache-Control": "no-store"})

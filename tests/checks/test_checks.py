@@ -326,7 +326,7 @@ class TestMigrated:
         monkeypatch.setattr(type(connection.introspection), "table_names", lambda *_: ["auth_user"])
         assert w707_not_migrated() == []
         [message] = w707_not_migrated(databases=["default"])
-        assert "securecore_certificate" in message.msg
+        assert "securecore_audit" in message.msg
 
 
 class TestLeases:
