@@ -98,6 +98,18 @@ class RequestRefused(RequestEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WouldRefuse(Event):
+    """A protection in observe mode let a request pass that it would refuse with this code."""
+
+    name = "securecore.http.would-refuse"
+    code: str
+    protection: str
+    reason: str
+    actor: str
+    request_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CertificatePending(Event):
     """A verified certificate without an enrolment was presented for the first time, and waits for an operator."""
 

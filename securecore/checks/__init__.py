@@ -18,6 +18,7 @@ from securecore.checks import (
     idempotency,
     identity,
     logs,
+    observe,
     replay,
     rest_framework,
     sessions,
@@ -43,7 +44,7 @@ EVERY_CHECK = (
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
-    for check in logs.DEPLOY_CHECKS:
+    for check in (*logs.DEPLOY_CHECKS, *observe.DEPLOY_CHECKS):
         checks.register(check, checks.Tags.security, deploy=True)
     for check in (*tokens.DATABASE_CHECKS, *grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
         checks.register(check, checks.Tags.database)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from securecore import database, events
+from securecore import database, events, observe
 from securecore.caches import BoundedCache
 from securecore.conf import settings
 from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
@@ -33,6 +33,8 @@ Required = tuple[str, Target]
 
 #: The one ``Decision.reason`` that allows the effect.
 GRANTED = "granted"
+#: The reasons that observe mode lets pass. The others say that a credential has ended.
+_OBSERVABLE = ("no-grant", "denied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,19 @@ class Decision:
     def __bool__(self) -> bool:
         return self.reason == GRANTED
 
+    def lets_pass(self) -> bool:
+        """Return whether the effect may happen: it is allowed, or the check only observes, which is recorded.
+
+        A caller whose credential has ended never passes: only the absence of a grant is observed.
+        """
+        return bool(self) or (
+            self.reason in _OBSERVABLE
+            and observe.lets_pass("permissions", code=PermissionDenied.code, reason=f"{self.reason} {self.permission}")
+        )
+
     def require(self) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may do this."""
-        if not self:
+        """Raise ``PermissionDenied`` (403) unless the caller may do this, or the check only observes."""
+        if not self.lets_pass():
             self._refuse(self.reason)
             raise PermissionDenied
 
@@ -67,9 +79,13 @@ class Decision:
         for a value that is no amount, also when a grant without limits allows this.
         """
         amount = checked_amount(amount)
+        if not self.grants:  # the check only observes
+            return
         if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
-            self._refuse("exhausted")
-            raise AllowanceExhausted
+            code = AllowanceExhausted.code
+            if not observe.lets_pass("permissions", code=code, reason=f"exhausted {self.permission}"):
+                self._refuse("exhausted")
+                raise AllowanceExhausted
 
     def _refuse(self, reason: str) -> None:
         events.emit(
@@ -122,8 +138,9 @@ def allowed(
         return decide(principal, permission, obj, conditions=conditions, clock=clock)
 
     with database.outermost_transaction_from("authorize()", first) as decision:
-        if decision:
+        if decision.lets_pass():
             yield decision
+            return
     # Raise only here, behind the commit of a transaction without effect. After a rollback psycopg forgets its prepared
     # statements, so each denied caller would make the next check plan its statements again.
     decision.require()

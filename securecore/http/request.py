@@ -122,6 +122,8 @@ class RequestState:
     signature_keyid: str | None = None
     #: The policy that ``IdempotencyMiddleware`` chose for the class-based view of the request.
     idempotency_policy: Policy | None = None
+    #: Whether observe mode has let this request pass without an idempotency key.
+    missing_key_is_noted: bool = False
     #: The permission checks of the handler, while it runs under an idempotency key.
     recorded_checks: RecordedChecks | None = None
 

@@ -31,7 +31,8 @@ _PENDING = 1
 def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_self_signed: bool = False) -> Certificate:
     """Enrol ``certificate`` for ``user``. An enrolled certificate keeps its row; a revoked certificate stays revoked.
 
-    ``is_self_signed`` makes the certificate good without a trusted authority, where ``SELF_SIGNED_CERTIFICATES`` is on.
+    ``is_self_signed`` makes the certificate good without a trusted authority, where ``CERTIFICATE_MATCHES`` has
+    "self-signed".
     Raises ``Misuse`` if the certificate is enrolled for another user: the sessions and tokens that are bound to the
     certificate would change hands.
     """

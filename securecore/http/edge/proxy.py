@@ -28,8 +28,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 def proven_certificate(request: SecureRequest, now: dt.datetime) -> ClientCertificate | None:
     """Return the certificate that the trusted proxy verified on this connection, or None. Remove the identity headers.
 
-    With ``SELF_SIGNED_CERTIFICATES`` return also a certificate that the proxy could not verify, with ``is_verified``
-    False. ``request.credentials.user_of_certificate()`` decides whether such a certificate has a user.
+    With "self-signed" in ``CERTIFICATE_MATCHES`` return also a certificate that the proxy could not verify, with
+    ``is_verified`` False. ``request.credentials.user_of_certificate()`` decides whether such a certificate has a user.
 
     The header ``X-Request-ID`` of the trusted proxy becomes the id of the request. From any other peer it is removed.
 

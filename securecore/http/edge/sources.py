@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securecore.conf import settings
+from securecore.conf import SELF_SIGNED, settings
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge
 from securecore.identity import ClientCertificate, encodings, parse_der, parse_escaped_pem
 
@@ -92,7 +92,7 @@ def _nginx(headers: Headers) -> ClientCertificate | None:
         return None
     if verify == "SUCCESS" and escaped:
         return parse_escaped_pem(escaped)
-    if verify.startswith("FAILED") and escaped and settings.SELF_SIGNED_CERTIFICATES:
+    if verify.startswith("FAILED") and escaped and SELF_SIGNED in settings.CERTIFICATE_MATCHES:
         # The client holds the private key, or the handshake would have failed. No authority confirms the name, so the
         # lookup of the certificate's user must check is_verified.
         return dataclasses.replace(parse_escaped_pem(escaped), is_verified=False)
