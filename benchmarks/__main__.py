@@ -51,6 +51,7 @@ RUNS = (
     Run("Authentication of a request, behind PgBouncer", "auth_cost", ("--pgbouncer",)),
     Run("A session", "session_cost"),
     Run("An idempotency key", "idempotency_cost", quick=("--rounds", "1", "--keys", "0")),
+    Run("An audit row, and metrics", "audit_cost"),
     Run("A revocation under load", "revocation_latency", quick=("--rounds", "1", "--revocations", "2")),
     Run(
         "A revocation beside a client that sends slowly",

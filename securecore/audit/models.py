@@ -38,13 +38,13 @@ class AuditRow(models.Model):
     class Meta:
         db_table = "securecore_audit"
         verbose_name = "audit row"
-        # Not db_index, which makes a second index of each text column on PostgreSQL.
+        # Not db_index, which makes a second index of each text column on PostgreSQL. Each index costs 10 to 20 us in the
+        # transaction of the change. The unique index of ``position`` finds the unsealed rows too, and ids are nearly in
+        # the order of ``at``.
         indexes = [
-            models.Index(fields=["at"], name="securecore_audit_at"),
             models.Index(fields=["subject"], name="securecore_audit_subject"),
             models.Index(fields=["actor"], name="securecore_audit_actor"),
-            models.Index(fields=["request_id"], name="securecore_audit_request"),
-            models.Index(fields=["id"], condition=models.Q(position=None), name="securecore_audit_unsealed"),
+            models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="securecore_audit_request"),
         ]
 
     def __str__(self) -> str:

@@ -60,7 +60,8 @@ def audit_trial(connections: ConcurrentConnections) -> Verdict:
     """Insert an audit row, try to change and to delete it, and roll back."""
     rows = AuditRow.objects.using(settings.DATABASE)
     with limited_transaction():
-        row = audit.write(GateHolderEnded(principals=("securecore_prove",), pid=0))
+        audit.write(GateHolderEnded(principals=("securecore_prove",), pid=0))
+        row = rows.order_by("-id")[0]
         attempts: dict[str, Callable[[], object]] = {
             "changed": lambda: rows.filter(pk=row.pk).update(actor="nobody"),
             "deleted": lambda: rows.filter(pk=row.pk).delete(),

@@ -7,7 +7,7 @@ writes its counts to a file of that folder, and ``exposition()`` in any process 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
@@ -20,6 +20,7 @@ from securecore.meters import Meter
 from securecore.metrics import state
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+Receive = Callable[[float], None]
 #: From a lock without a wait (0.2 ms) to ``LOCK_TIMEOUT`` (2 s) and beyond.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 
@@ -33,12 +34,21 @@ def connect() -> None:
 
 def _connect(meter: Meter) -> None:
     name = f"securecore_{meter.name}"
+    children: dict[str, Receive] = {}  # ``labels()`` takes a lock and builds a key: 2 us of each measurement
+    metric: Histogram | Counter
     if meter.is_time:
-        histogram = Histogram(name, meter.help, [meter.label], buckets=_SECONDS)
-        meter.receivers.append(lambda value, label: histogram.labels(label).observe(value))
+        metric = Histogram(name, meter.help, [meter.label], buckets=_SECONDS)
     else:
-        counter = Counter(name, meter.help, [meter.label])
-        meter.receivers.append(lambda value, label: counter.labels(label).inc(value))
+        metric = Counter(name, meter.help, [meter.label])
+
+    def receive(value: float, label: str) -> None:
+        child = children.get(label)
+        if child is None:
+            of_label = metric.labels(label)
+            child = children[label] = of_label.observe if isinstance(of_label, Histogram) else of_label.inc
+        child(value)
+
+    meter.receivers.append(receive)
 
 
 class StateCollector(Collector):

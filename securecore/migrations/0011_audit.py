@@ -28,11 +28,11 @@ class Migration(migrations.Migration):
                 "verbose_name": "audit row",
                 "db_table": "securecore_audit",
                 "indexes": [
-                    models.Index(fields=["at"], name="securecore_audit_at"),
                     models.Index(fields=["subject"], name="securecore_audit_subject"),
                     models.Index(fields=["actor"], name="securecore_audit_actor"),
-                    models.Index(fields=["request_id"], name="securecore_audit_request"),
-                    models.Index(fields=["id"], condition=models.Q(position=None), name="securecore_audit_unsealed"),
+                    models.Index(
+                        fields=["request_id"], condition=~models.Q(request_id=""), name="securecore_audit_request"
+                    ),
                 ],
             },
         ),

@@ -23,9 +23,10 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def rows(db: None) -> list[AuditRow]:
     """Five sealed rows."""
-    written = [audit.write(KeyRetired(kid=f"key {number}")) for number in range(5)]
+    for number in range(5):
+        audit.write(KeyRetired(kid=f"key {number}"))
     assert audit.seal() == 5
-    return written
+    return list(AuditRow.objects.order_by("id"))
 
 
 def sql(text: str, *parameters: Any) -> None:

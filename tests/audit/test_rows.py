@@ -133,6 +133,7 @@ NO_ROW = {
     "id-exposed",
     "credentials-conflicting",
     "refresh-token-refused",
+    "would-refuse",
     "permission-refused",
     "gate-holder-ended",
     "database-away",

@@ -177,6 +177,7 @@ def test_no_event_and_no_log_line_holds_a_secret(
         "SignatureKeyRegistered",
         "SignatureKeyRevoked",
         "UserDeactivated",
+        "WouldRefuse",
     }
     # PyJWT's header is the same in every token of a key, and is no secret. The parts behind the header are.
     written = repr(events) + "".join(told_by(record) for record in caplog.records)

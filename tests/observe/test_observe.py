@@ -142,7 +142,7 @@ class TestNeverObserved:
             pass
 
     def test_request_without_a_caller_is_refused(self, client: Any) -> None:
-        for path in ("requires", "granted", "keyed"):
+        for path in ("requires", "granted"):
             assert Poster(client).post(f"/{path}", {"name": "x"}).status_code in (401, 403)
 
     def test_error_of_the_view_still_rolls_back(self, users: dict[str, User]) -> None:
