@@ -38,9 +38,9 @@ class AuditRow(models.Model):
     class Meta:
         db_table = "securecore_audit"
         verbose_name = "audit row"
-        # Not db_index, which makes a second index of each text column on PostgreSQL. Each index costs 10 to 20 us in the
-        # transaction of the change. The unique index of ``position`` finds the unsealed rows too, and ids are nearly in
-        # the order of ``at``.
+        # Not db_index, which makes a second index of each text column on PostgreSQL: each costs 10 to 20 us in the
+        # transaction of the change. The index of ``position`` finds the unsealed rows too, and ids are nearly in the
+        # order of ``at``.
         indexes = [
             models.Index(fields=["subject"], name="securecore_audit_subject"),
             models.Index(fields=["actor"], name="securecore_audit_actor"),

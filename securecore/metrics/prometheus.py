@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -25,11 +24,11 @@ Receive = Callable[[float], None]
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 
 
-@lru_cache(maxsize=1)
 def connect() -> None:
-    """Add a receiver to each meter. A process registers each metric once."""
+    """Add a receiver to each meter, once in a process."""
     for meter in meters.EVERY_METER:
-        _connect(meter)
+        if not meter.receivers:
+            _connect(meter)
 
 
 def _connect(meter: Meter) -> None:

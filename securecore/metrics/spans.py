@@ -6,14 +6,12 @@ The project configures the SDK and the exporter; without an SDK the API's spans 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from functools import lru_cache
 
 from opentelemetry import trace
 
 from securecore import actors, meters
 
 
-@lru_cache(maxsize=1)
 def connect() -> None:
     """Add a tracer to each timed meter, once in a process."""
     tracer = trace.get_tracer("securecore")
@@ -24,5 +22,5 @@ def connect() -> None:
         return tracer.start_as_current_span(f"securecore.{name.removesuffix('_seconds')}", attributes=attributes)
 
     for meter in meters.EVERY_METER:
-        if meter.is_time:
+        if meter.is_time and not meter.tracers:
             meter.tracers.append(span)

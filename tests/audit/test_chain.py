@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.test import override_settings
 
 from securecore import audit, clock
 from securecore.audit import chain
@@ -104,8 +105,6 @@ class TestPurge:
 
     @pytest.mark.django_db(transaction=True)
     def test_purge_deletes_by_age_and_leaves_a_whole_chain(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from django.db import transaction
-
         kept = settings.HISTORY_RETENTION // 86_400
         with transaction.atomic():
             for days in (kept + 3, kept + 2, kept - 1, 0):
@@ -118,8 +117,6 @@ class TestPurge:
 
     @pytest.mark.django_db(transaction=True)
     def test_purge_keeps_the_head(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from django.db import transaction
-
         with transaction.atomic():
             for days in (1000, 999):
                 self.written(days, monkeypatch)
@@ -132,9 +129,6 @@ class TestPurge:
 
     @pytest.mark.django_db(transaction=True)
     def test_purge_under_a_shorter_retention_makes_no_gap(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from django.db import transaction
-        from django.test import override_settings
-
         with transaction.atomic():
             self.written(30, monkeypatch)
             with override_settings(SECURECORE={"HISTORY_RETENTION": 86_400}):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 from django.test import RequestFactory
 
 from securecore import audit, clock
@@ -85,8 +86,6 @@ def test_counts_are_flushed_after_a_later_response(
 def test_counts_of_a_database_that_is_away_are_dropped_and_reported(
     counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from django.db import OperationalError
-
     def fail() -> Any:
         raise OperationalError("away")
 
