@@ -75,5 +75,5 @@ def report(event: Event) -> None:
 def _subject(payload: dict[str, Any]) -> str:
     for name, prefix in _SUBJECTS:
         if payload.get(name):
-            return f"{prefix}{payload[name]}"[:255]
+            return prefix + str(payload[name]).removeprefix(prefix)[: 255 - len(prefix)]
     return ""

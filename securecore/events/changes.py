@@ -50,12 +50,12 @@ class CertificateRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOpened(Event):
-    """A user logged in, or stepped up. ``thumbprint`` is the certificate of the connection."""
+    """A user, named by its principal, logged in or stepped up. ``certificate`` is the connection's thumbprint."""
 
     name = "securecore.sessions.session-opened"
     level = logging.INFO
     user: str
-    thumbprint: str | None
+    certificate: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def begin(request: HttpRequest, user: User) -> None:
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
             thumbprint = certificate.thumbprint if certificate else None
-            audit.report(events.SessionOpened(user=str(principal_of(user)), thumbprint=thumbprint))
+            audit.report(events.SessionOpened(user=str(principal_of(user)), certificate=thumbprint))
             ended = events.SessionsEnded(count=evicted, subject=principal_of(user), reason="the limit of sessions")
             if evicted:
                 audit.write(ended)
