@@ -13,6 +13,7 @@ from django.db import models, transaction
 from securecore import clock
 from securecore.errors import Misuse
 from securecore.models import (
+    AuditRow,
     Certificate,
     CertificateIdentifier,
     Client,
@@ -23,6 +24,7 @@ from securecore.models import (
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
+    RefusalCount,
     RevokedToken,
     SeenNonce,
     Session,
@@ -55,6 +57,9 @@ def one_of_each(now: dt.datetime) -> None:
     OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)
     SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
     RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
+    RefusalCount.objects.create(id=uuid.uuid4(), minute=now, code="x", count=1, expires_at=now)
+    for expires_at in (now, now + dt.timedelta(days=10_000)):  # the purge keeps the last row of the chain
+        AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
 
 
 def family(*, expires_at: dt.datetime) -> RefreshFamily:
