@@ -352,6 +352,7 @@ def _gated(
     def once() -> tuple[Result, events.Event | None]:
         with database.committed_transaction(operation), database.refused_when_locked(Busy):
             result = work()
+            database.require_no_failure(operation)
             if (event := event_of(result)) is not None:
                 audit.write(event)
             leases.outlast()

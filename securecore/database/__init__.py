@@ -24,6 +24,7 @@ from securecore.database.transactions import (
     may_hold_locks,
     outermost_transaction,
     outermost_transaction_from,
+    require_no_failure,
     require_no_transaction,
     require_outermost_transaction,
     retry_after_deadlock,
