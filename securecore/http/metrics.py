@@ -28,6 +28,7 @@ class MetricsView(APIView):
     authentication_classes = (AccessTokenAuthentication, DPoPAuthentication, CertificateAuthentication)
     permission_classes = ()
     throttle_classes = ()
+    schema = None  # no part of the project's API
 
     @requires(PERMISSION)
     def get(self, request: Request) -> HttpResponse:

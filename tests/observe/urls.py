@@ -24,7 +24,7 @@ class Keyed(APIView):
 
     @idempotent
     def post(self, request: Request) -> Response:
-        Group.objects.create(name=str(request.data.get("name")))
+        Group.objects.create(name=str(dict(request.data).get("name")))
         return Response({}, status=201)
 
 
@@ -34,7 +34,7 @@ class Granted(GrantedView, APIView):
     grants = {"post": "things.make"}  # noqa: RUF012
 
     def post(self, request: Request) -> Response:
-        Group.objects.create(name=str(request.data.get("name")))
+        Group.objects.create(name=str(dict(request.data).get("name")))
         return Response({}, status=201)
 
 
