@@ -18,6 +18,7 @@ from django.db import models
 from securecore import audit, clock, database
 from securecore.conf import settings
 from securecore.grants import strangers
+from securecore.identity import revocation_list
 from securecore.models import (
     AuditRow,
     Certificate,
@@ -25,10 +26,12 @@ from securecore.models import (
     Grant,
     GrantUse,
     IdempotencyRecord,
+    Lockout,
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
     RefusalCount,
+    RevocationList,
     RevokedToken,
     SeenNonce,
     Session,
@@ -67,6 +70,10 @@ class Expiring:
         return database.delete_batch(self.model, self.instant, until=until, limit=limit)
 
 
+#: The entries of a revocation list go with the list, which expires ten years after its ``nextUpdate``.
+_LISTS, _LISTED = Expiring(RevocationList), "securecore_listed_certificate"
+
+
 @dataclass(frozen=True)
 class Purged:
     """Rows deleted (or found, in a dry run) by table, and whether the time was enough to finish."""
@@ -76,7 +83,7 @@ class Purged:
 
 
 def expiring() -> list[Expiring]:
-    """Return every table that grows with use, but for gates. Nothing else in securecore does."""
+    """Return every table that grows with use, but for gates and revocation lists. Nothing else in securecore does."""
     return [
         Expiring(SeenNonce),
         Expiring(RevokedToken),
@@ -89,6 +96,7 @@ def expiring() -> list[Expiring]:
         Expiring(Session),
         Expiring(Certificate, "not_after", _CERTIFICATE_RETENTION),
         Expiring(CertificateIdentifier),
+        Expiring(Lockout),
         Expiring(Grant, "revoked_at", settings.HISTORY_RETENTION),
         Expiring(Grant, "valid_until", settings.HISTORY_RETENTION),
         Expiring(GrantUse),
@@ -105,7 +113,8 @@ def count_expired(*, now: dt.datetime) -> dict[str, int]:
             **{f"{table.instant}__lte": table.until(now)}
         )
         rows[table.table] += expired.count()
-    return {**rows, _GATES: strangers.count_unknown()}
+    listed = revocation_list.count_expired_entries(_LISTS.until(now))
+    return {**rows, _LISTED: listed, _GATES: strangers.count_unknown()}
 
 
 def purge(
@@ -126,6 +135,7 @@ def purge(
     batches: list[tuple[str, Callable[[], int]]] = [
         (each.table, partial(each.delete, until=each.until(now), limit=batch_size)) for each in expiring()
     ]
+    batches.append((_LISTED, partial(revocation_list.delete_expired_entries, _LISTS.until(now), batch_size)))
     batches.append((_GATES, partial(strangers.forget_unknown, batch_size)))
     rows = {table: 0 for table, _ in batches}
     for table, delete in batches:

@@ -46,5 +46,6 @@ def register() -> None:
         checks.register(check, checks.Tags.security)
     for check in (*logs.DEPLOY_CHECKS, *observe.DEPLOY_CHECKS):
         checks.register(check, checks.Tags.security, deploy=True)
-    for check in (*tokens.DATABASE_CHECKS, *grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
-        checks.register(check, checks.Tags.database)
+    for module in (identity, tokens, grants, access):
+        for check in module.DATABASE_CHECKS:
+            checks.register(check, checks.Tags.database)

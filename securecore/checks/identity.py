@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import re
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
-from securecore import conf
+from securecore import clock, conf
 from securecore.conf import django_settings
+from securecore.database.missing_tables import missing_tables
 from securecore.http.backends import CertificateBackend
 from securecore.http.edge import proxy_signature
 from securecore.identity import chain
+from securecore.revocation_lists import ending_lists
 from securecore_client.wire.message_signatures import SignatureError
 
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
@@ -198,6 +202,25 @@ def w109_scheme(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def w110_revocation_lists(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Report a revocation list that has ended, under ``manage.py check --database default`` only."""
+    if conf.settings.DATABASE not in (databases or ()) or missing_tables():
+        return []
+    return [
+        Warning(
+            f"The revocation list of {row.issuer} ended at {row.next_update:%Y-%m-%d %H:%M} UTC. "
+            + (
+                "Every certificate of this issuer is refused."
+                if row.refuses_when_expired
+                else "Certificates that the authority revoked since are accepted."
+            ),
+            hint="Import the authority's next list, by a timer: manage.py securecore_certificates crl FILE.",
+            id="securecore.W110",
+        )
+        for row in ending_lists(clock.now(), within=dt.timedelta())
+    ]
+
+
 CHECKS = (
     e101_certificate_middleware,
     e102_refusal_middleware,
@@ -209,3 +232,4 @@ CHECKS = (
     w108_certificate_backend,
     w109_scheme,
 )
+DATABASE_CHECKS = (w110_revocation_lists,)

@@ -1,6 +1,7 @@
 """The events: named records of notable facts, each with a fixed payload.
 
-``changes`` has the events that the audit stores, ``findings`` the refusals and attacks, ``emission`` their base.
+``changes`` and ``operations`` have the events that the audit stores, ``findings`` the refusals and attacks, and
+``emission`` their base.
 """
 
 from securecore.events.changes import (
@@ -42,3 +43,4 @@ from securecore.events.findings import (
     SessionIdExposed,
     WouldRefuse,
 )
+from securecore.events.operations import BackupRestored, ClientEnabled, LockedOut, LockoutLifted, RevocationListImported

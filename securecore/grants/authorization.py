@@ -15,7 +15,7 @@ from typing import Any
 from securecore import database, events, observe
 from securecore.caches import BoundedCache
 from securecore.conf import settings
-from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
+from securecore.errors import AllowanceExhausted, LockedOut, Misuse, PermissionDenied
 from securecore.grants import allowance, gate
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
@@ -42,8 +42,8 @@ class Decision:
     """The result of a check, with its reason. A decision that allows is true in a condition.
 
     ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
-    ``service-disabled``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow the action. If
-    only consumable grants allow it, call ``spend()`` too.
+    ``service-disabled``, ``locked-out``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow
+    the action. If only consumable grants allow it, call ``spend()`` too.
     """
 
     names: tuple[str, ...]
@@ -66,10 +66,13 @@ class Decision:
         )
 
     def require(self) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may do this, or the check only observes."""
+        """Raise ``PermissionDenied`` (403) unless the caller may do this, or the check only observes.
+
+        Raises ``LockedOut`` (403) during a lockout.
+        """
         if not self.lets_pass():
             self._refuse(self.reason)
-            raise PermissionDenied
+            raise LockedOut if self.reason == LockedOut.code else PermissionDenied
 
     def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
         """Count one use, and ``amount``, if only consumable grants allow this.
@@ -224,16 +227,16 @@ def _read_behind_gates(
     return state
 
 
-def enter(principal: Principal, *, clock: Clock) -> str:
+def enter(principal: Principal, *, conditions: Sequence[BoundCondition] = (), clock: Clock) -> str:
     """Enter the gates of the caller, and return the code of the refusal, or an empty string.
 
-    For code that issues a session or a token, which depends on no permission. A concurrent revocation that ends
-    sessions and tokens has two outcomes: it waits for the commit and ends the new session or token, or ``enter`` reads
-    it and returns the refusal. Needs the transaction of the insert. If a savepoint of that transaction rolls back, the
-    gate and the insert are undone together. Raises ``Busy`` (503).
+    For code that issues a session or a token, which depends on no permission. ``conditions`` are those of
+    ``authorize``. A concurrent revocation that ends sessions and tokens has two outcomes: it waits for the commit and
+    ends the new session or token, or ``enter`` reads it and returns the refusal. Needs the transaction of the insert.
+    If a savepoint of that transaction rolls back, the gate and the insert are undone together. Raises ``Busy`` (503).
     """
     names = names_of(principal)
-    rows = gate.enter(names, (), caller_state.query(names, (), now=clock()))
+    rows = gate.enter(names, (), caller_state.query(names, (), conditions, now=clock()))
     return caller_state.state(rows, now=clock()).refusal
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +20,16 @@ from securecore.audit.models import AuditRow
 from securecore.digests import record_id
 from securecore.errors import Misuse
 from securecore.events import Event, every_event
-from securecore.grants import principal_of, triggers
+from securecore.grants import lockouts, principal_of, triggers
 from securecore.idempotency import claim_lease
 from securecore.identity import admit
-from securecore.models import Certificate, RefreshFamily, RefreshToken, SigningKey
+from securecore.incidents import after_restore
+from securecore.models import Certificate, Client, RefreshFamily, RefreshToken, SigningKey
 from securecore.replay import signature_keys
+from securecore.revocation_lists import import_list
 from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import clients, keys
+from tests.support.revocation_lists import Lists
 from tests.tokens.calls import given, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
@@ -120,12 +124,25 @@ def take_over(now: dt.datetime) -> None:
         claim_lease(record=record_id("idempotency", "k"), fingerprint=b"", now=instant, lease=1)
 
 
+def operating(ca: Authority, user: User, path: Path, now: dt.datetime) -> None:
+    """Lock a user out, import a list, enable a client, and restore a backup."""
+    lockouts.lock_out(subject=principal_of(user), lasts=dt.timedelta(hours=1), reason="a test")
+    lockouts.lift(subject=principal_of(user))
+    Client.objects.create(client_id="disabled", user=user, created_at=now, disabled_at=now)
+    clients.enable("disabled")
+    lists = Lists(ca)
+    import_list(lists.write(path / "list.crl"), authorities=[lists.issued.certificate])
+    after_restore(stopped_at=now, reason="a test")
+
+
 def public_key(ca: Authority) -> str:
     key = load_pem_x509_certificate(ca.issue("signer").pem.encode()).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def test_each_change_writes_its_row(mtls_client: Any, users: dict[str, User], ca: Authority, settings: Any) -> None:
+def test_each_change_writes_its_row(
+    mtls_client: Any, users: dict[str, User], ca: Authority, settings: Any, tmp_path: Path
+) -> None:
     """Every event of a change is in the audit. An event that is missing here needs a row, or a line in NO_ROW."""
     settings.SECURECORE = {
         **settings.SECURECORE,
@@ -138,6 +155,7 @@ def test_each_change_writes_its_row(mtls_client: Any, users: dict[str, User], ca
     reusing(client, now)
     revoking(client, users["alice"], pending, now)
     take_over(now)
+    operating(ca, users["bob"], tmp_path, now)
     own = [event for event in every_event() if event.__module__.startswith("securecore.events")]
     assert {event.name.rpartition(".")[2] for event in own} - set(written()) == NO_ROW
 
