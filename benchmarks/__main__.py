@@ -61,6 +61,7 @@ RUNS = (
     ),
     Run("Requests a second through nginx", "throughput", quick=("--rounds", "1", "--seconds", "0.5")),
     Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000")),
+    Run("The import of a revocation list", "revocation_list", quick=("--rounds", "1", "--entries", "2000")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
         "A request beside many rows",
