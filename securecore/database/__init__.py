@@ -5,6 +5,7 @@ each wait. ``claims`` claims a row, ``rows`` updates and deletes rows, one state
 written by hand, and ``functions`` lets PostgreSQL keep the plans of some. No table of a feature is named here.
 """
 
+from securecore.database.arrays import array_parameter, in_array_sql
 from securecore.database.claims import ClaimStatement
 from securecore.database.connections import connection
 from securecore.database.locks import (
