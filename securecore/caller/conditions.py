@@ -49,11 +49,9 @@ def signature_key_condition() -> Condition:
 
 def certificate_conditions() -> tuple[Condition, Condition]:
     """Return the conditions of the client certificate: see ``of_certificate``."""
-    refused = f"{of_certificates.IS_LISTED} OR {of_certificates.LIST_HAS_EXPIRED}"
-    issuer = f"SELECT '{ISSUER}' || %(issuer)s"
     return (
-        _condition("certificate-revoked", refused, of_certificates.TYPES),
-        _condition(LockedOut.code, is_locked_out_sql(issuer), of_certificates.TYPES),
+        _condition("certificate-revoked", of_certificates.IS_LISTED, of_certificates.TYPES),
+        _condition(LockedOut.code, is_locked_out_sql(f"SELECT '{ISSUER}' || %(issuer)s"), {"issuer": "text"}),
     )
 
 
@@ -71,8 +69,11 @@ def of_certificate(certificate: ClientCertificate) -> tuple[BoundCondition, ...]
     A revocation or lockout of the certificate itself needs no condition: the check reads it by the principal.
     """
     connection = database.connection()
-    serial_id = _ID.get_db_prep_value(certificate.serial_id, connection)
-    given = {"serial_id": serial_id, "issuer": certificate.issuer}
+    given: dict[str, Any] = {
+        "serial_id": _ID.get_db_prep_value(certificate.serial_id, connection),
+        "issuer_id": _ID.get_db_prep_value(certificate.issuer_id, connection),
+        "issuer": certificate.issuer,
+    }
     return tuple(_bound(each, given) for each in certificate_conditions())
 
 

@@ -53,6 +53,11 @@ class ClientCertificate:
         """The record id of issuer and serial number, by which a revocation list names the certificate."""
         return serial_id(self.issuer, self.serial_number)
 
+    @cached_property
+    def issuer_id(self) -> UUID:
+        """The record id of the issuer, by which a revocation list that has ended refuses all its certificates."""
+        return issuer_id(self.issuer)
+
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period (RFC 5280 section 4.1.2.5).
 
@@ -65,6 +70,11 @@ class ClientCertificate:
 def serial_id(issuer: str, serial_number: str) -> UUID:
     """Return the record id of a certificate by its issuer, RFC 4514 text, and serial number, hexadecimal."""
     return record_id("listed certificate", issuer, serial_number)
+
+
+def issuer_id(issuer: str) -> UUID:
+    """Return the record id of an issuer, RFC 4514 text."""
+    return record_id("issuer of listed certificates", issuer)
 
 
 #: The last instant that a row names. The certificate of a device may end at 9999-12-31 23:59:59 (RFC 5280 section

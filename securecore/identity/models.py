@@ -106,7 +106,7 @@ class RevocationList(models.Model):
     #: certificates among several lists has one row for each.
     name = models.UUIDField(unique=True)
     #: RFC 4514 text, as in ``ClientCertificate.issuer``.
-    issuer = models.TextField(db_index=True)
+    issuer = models.TextField()
     #: The CRL number (section 5.2.3), decimal; empty for a list without one.
     number = models.CharField(max_length=49, blank=True)
     this_update = InstantField()
@@ -139,7 +139,7 @@ class ListedCertificate(models.Model):
     )
     #: The instant at which the authority revoked the certificate.
     revoked_at = InstantField()
-    #: The reason code (RFC 5280 section 5.3.1); 0 if the entry has none.
+    #: The reason code (RFC 5280 section 5.3.1); 0 if the entry has none, and ``LIST_ENDED`` for the issuer's own row.
     reason = models.PositiveSmallIntegerField()
 
     class Meta:

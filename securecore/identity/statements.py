@@ -17,12 +17,16 @@ class Enrolment(NamedTuple):
 #: The columns of ``Enrolment``, of the row ``c``.
 ENROLMENT = "c.thumbprint, c.user_id, c.is_self_signed, c.revoked_at"
 
-#: The condition that a revocation list names the client certificate.
-IS_LISTED = "EXISTS (SELECT 1 FROM securecore_listed_certificate WHERE certificate = %(serial_id)s)"
-#: The condition that a revocation list of the issuer has expired, and refuses certificates from then on.
-LIST_HAS_EXPIRED = """
-    EXISTS (SELECT 1 FROM securecore_revocation_list
-            WHERE issuer = %(issuer)s AND refuses_when_expired AND next_update <= %(now)s)
+#: The reason of the row that refuses every certificate of an issuer once its list has ended. No entry has it.
+LIST_ENDED = 255
+_LISTED = f"""
+    FROM securecore_listed_certificate l WHERE l.certificate IN (%(serial_id)s, %(issuer_id)s)
+    AND (l.reason <> {LIST_ENDED} OR l.revoked_at <= %(now)s)
 """
-#: The SQL types of the parameters: ``ClientCertificate.serial_id`` and ``issuer``.
-TYPES = {"serial_id": "uuid", "issuer": "text"}
+#: An expression of the reason for which a revocation list refuses the client certificate, null for none. Two rows at
+#: most are found, by one search of the index.
+LISTED = f"(SELECT min(l.reason) {_LISTED})"
+#: The condition that a revocation list refuses the client certificate.
+IS_LISTED = f"EXISTS (SELECT 1 {_LISTED})"
+#: The SQL types of the parameters: ``ClientCertificate.serial_id`` and ``issuer_id``.
+TYPES = {"serial_id": "uuid", "issuer_id": "uuid"}

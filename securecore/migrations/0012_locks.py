@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.UUIDField(unique=True)),
-                ("issuer", models.TextField(db_index=True)),
+                ("issuer", models.TextField()),
                 ("number", models.CharField(blank=True, max_length=49)),
                 ("this_update", models.DateTimeField()),
                 ("next_update", models.DateTimeField()),

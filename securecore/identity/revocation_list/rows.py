@@ -21,10 +21,11 @@ from securecore import database
 from securecore.conf import settings
 from securecore.digests import record_id
 from securecore.errors import Misuse
-from securecore.identity.certificates import read, serial_id
+from securecore.identity.certificates import issuer_id, read, serial_id
 from securecore.identity.models import ListedCertificate, RevocationList
 from securecore.identity.revocation_list.contents import HOLD, Entry, extension_of
 from securecore.identity.revocation_list.file import RevocationListFile
+from securecore.identity.statements import LIST_ENDED
 from securecore_client.wire.thumbprints import thumbprint
 
 #: The number of the lock that lets one import run at a time (``database.take_advisory_lock``).
@@ -46,7 +47,7 @@ _INSERT = """
         DO UPDATE SET revoked_at = excluded.revoked_at, reason = excluded.reason
 """
 _DELETE = """
-    DELETE FROM securecore_listed_certificate AS l WHERE l.revocation_list_id = %(list)s
+    DELETE FROM securecore_listed_certificate AS l WHERE l.revocation_list_id = %(list)s AND l.reason <> %(ended)s
     AND NOT EXISTS (SELECT 1 FROM securecore_staged_entry s WHERE s.certificate = l.certificate)
 """
 #: ``remember`` stores the ``serial_id`` of each certificate in hexadecimal, beside 43-character identifiers.
@@ -85,13 +86,23 @@ def replace(
         _stage(cursor, issuer, file.batches(), row)
         cursor.execute(_INSERT, {"list": row.pk})
         added = cursor.rowcount
-        cursor.execute(_DELETE, {"list": row.pk})
+        cursor.execute(_DELETE, {"list": row.pk, "ended": LIST_ENDED})
         removed = cursor.rowcount
         cursor.execute("SELECT count(*) FROM securecore_staged_entry")
         (row.entries,) = cursor.fetchone()
         cursor.execute("DROP TABLE securecore_staged_entry")
     row.save(using=settings.DATABASE)
+    _refuse_when_ended(row)
     return Replaced(row, added, removed)
+
+
+def _refuse_when_ended(row: RevocationList) -> None:
+    """Store the row that refuses each certificate of the issuer from ``next_update`` on, if the operator chose so."""
+    entries = ListedCertificate.objects.using(settings.DATABASE)
+    entries.filter(revocation_list=row, reason=LIST_ENDED).delete()
+    if row.refuses_when_expired:
+        of_issuer = issuer_id(row.issuer)
+        entries.create(certificate=of_issuer, revocation_list=row, revoked_at=row.next_update, reason=LIST_ENDED)
 
 
 def _list_row(
