@@ -50,7 +50,11 @@ def signature_key_condition() -> Condition:
 def certificate_conditions() -> tuple[Condition, Condition]:
     """Return the conditions of the client certificate: see ``of_certificate``."""
     return (
-        _condition("certificate-revoked", of_certificates.IS_LISTED, of_certificates.TYPES),
+        _condition(
+            "certificate-revoked",
+            f"{of_certificates.IS_LISTED} OR {of_certificates.LIST_HAS_ENDED}",
+            of_certificates.TYPES,
+        ),
         _condition(LockedOut.code, is_locked_out_sql(f"SELECT '{ISSUER}' || %(issuer)s"), {"issuer": "text"}),
     )
 

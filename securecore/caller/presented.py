@@ -18,7 +18,6 @@ from securecore.errors import CertificateRevoked, InvalidToken, LockedOut, Revoc
 from securecore.grants import principals
 from securecore.grants.query.effective import Granted
 from securecore.identity import ClientCertificate
-from securecore.identity.statements import LIST_ENDED
 from securecore.sessions import record_id
 from securecore.sessions.statements import SessionRow
 from securecore.tokens import AccessToken, clients
@@ -206,8 +205,8 @@ def _not_refused(snapshot: Snapshot) -> Snapshot:
     """Return ``snapshot``. Raises the refusal of a request with these credentials."""
     if snapshot.refused is None:
         return snapshot
-    if snapshot.refused.isdigit():
-        raise RevocationListExpired if int(snapshot.refused) == LIST_ENDED else CertificateRevoked
+    if snapshot.refused in (CertificateRevoked.code, RevocationListExpired.code):
+        raise CertificateRevoked if snapshot.refused == CertificateRevoked.code else RevocationListExpired
     raise LockedOut from LockoutInForce(snapshot.refused)
 
 

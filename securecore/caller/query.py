@@ -30,6 +30,7 @@ from securecore.caller.user_table import UserTable
 from securecore.conf import settings
 from securecore.database.arrays import array_parameter, elements_sql, in_array_sql
 from securecore.database.functions import Function
+from securecore.errors import CertificateRevoked, RevocationListExpired
 from securecore.grants.query import auth_tables, effective
 from securecore.grants.query.lockouts import EVERYONE, ISSUER, lockout_sql
 from securecore.identity import ClientCertificate, identifiers, obtained
@@ -189,11 +190,14 @@ def _query(kinds: tuple[str, ...], users: UserTable, condition: str, _django_per
 
 
 def _refused(kinds: tuple[str, ...], users: UserTable) -> str:
-    """Return the SQL of the refusal: the reason of a revocation list, or a subject that is locked out; else null."""
+    """Return the SQL of the refusal: its code by a revocation list, or a subject that is locked out; else null."""
     locked_out = lockout_sql("lockable", auth_tables.name_sql(users.key))
     if "certificate" not in kinds:
         return locked_out
-    return f"COALESCE(CAST({of_certificates.LISTED} AS varchar), {locked_out})"
+    return (
+        f"CASE WHEN {of_certificates.IS_LISTED} THEN '{CertificateRevoked.code}' "
+        f"WHEN {of_certificates.LIST_HAS_ENDED} THEN '{RevocationListExpired.code}' ELSE {locked_out} END"
+    )
 
 
 def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWrapper) -> str:

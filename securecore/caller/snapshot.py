@@ -38,7 +38,7 @@ class Snapshot(NamedTuple):
     users: dict[Any, tuple[Any, ...]]
     #: The grants of each user as JSON. Only ``has_perm()`` parses this.
     granted: dict[Any, str | None]
-    #: The reason of a revocation list for which the request is refused, the subject that is locked out, or None.
+    #: The code of a refusal by a revocation list, the subject that is locked out, or None.
     refused: str | None = None
 
     def user(self, key: Any) -> Any:
