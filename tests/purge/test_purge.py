@@ -58,13 +58,13 @@ def one_of_each(now: dt.datetime) -> None:
     CertificateIdentifier.objects.create(id=uuid.uuid4(), certificate="x", identifier="y", expires_at=now)
     Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
     GrantUse.objects.create(id=uuid.uuid4(), grant_id=10**9, principal="user:1", expires_at=now)
-    RefusalCount.objects.create(id=uuid.uuid4(), minute=now, count=1, expires_at=now)
-    for ends in (now, now + 100_000 * HOUR):  # the purge keeps the newest one
-        AuditRow.objects.create(at=now, event="x", payload={}, expires_at=ends)
     Lockout.objects.create(subject=f"service:{uuid.uuid4()}", locked_at=now, expires_at=now)
     OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)
     SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
     RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
+    RefusalCount.objects.create(id=uuid.uuid4(), minute=now, code="x", count=1, expires_at=now)
+    for expires_at in (now, now + dt.timedelta(days=10_000)):  # the purge keeps the last row of the chain
+        AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
 
 
 def family(*, expires_at: dt.datetime) -> RefreshFamily:

@@ -59,6 +59,7 @@ def is_refused(answer: Any) -> bool:
         "title": "The access token is not accepted.",
         "status": 401,
         "code": "invalid-token",
+        "request_id": answer.json()["request_id"],
     }
     return True
 
