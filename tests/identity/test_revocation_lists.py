@@ -220,6 +220,10 @@ class TestImport:
             parse_pem(each.pem).serial_id for each in many
         }
 
+    def test_a_certificate_that_is_listed_twice_counts_once(self, imported: Import, alice: Issued) -> None:
+        assert imported(alice, alice).row.entries == 1
+        assert imported(alice, alice, reason=x509.ReasonFlags.key_compromise).row.entries == 1
+
     def test_pem_with_text_around_it(self, lists: Lists, path: Path, alice: Issued) -> None:
         lists.write(path, alice, encoding=Encoding.PEM)
         path.write_bytes(b"-----BEGIN COMMENT-----\r\n" + path.read_bytes().replace(b"\n", b"\r\n"))

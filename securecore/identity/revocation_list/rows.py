@@ -33,16 +33,16 @@ _IMPORTING = 6
 #: The longest assumed time between the end of a list and the end of a certificate in it, ten years.
 _LONGEST_LIFETIME = dt.timedelta(days=3653)
 
-_STAGE = """
-    CREATE TEMPORARY TABLE securecore_staged_entry
-        (certificate {uuid} PRIMARY KEY, revoked_at {instant}, reason integer)
-"""
-#: Inserts entries that are new or have another reason; a second insert of the same row would lock it and write WAL.
+#: Without an index on PostgreSQL: a million random keys do not fit into ``temp_buffers``, so each would be a write.
+_STAGE = "CREATE TEMPORARY TABLE securecore_staged_entry (certificate {key}, revoked_at {instant}, reason integer)"
+#: Inserts entries that are new or have another reason, in the order of the index. A second insert of an entry would
+#: lock its row and write WAL.
 _INSERT = """
     INSERT INTO securecore_listed_certificate (certificate, revocation_list_id, revoked_at, reason)
-    SELECT s.certificate, %(list)s, s.revoked_at, s.reason FROM securecore_staged_entry s
+    SELECT {distinct} s.certificate, %(list)s, s.revoked_at, s.reason FROM securecore_staged_entry s
     WHERE NOT EXISTS (SELECT 1 FROM securecore_listed_certificate l WHERE l.certificate = s.certificate
                       AND l.revocation_list_id = %(list)s AND l.reason = s.reason)
+    ORDER BY s.certificate
     ON CONFLICT (certificate, revocation_list_id)
         DO UPDATE SET revoked_at = excluded.revoked_at, reason = excluded.reason
 """
@@ -84,13 +84,14 @@ def replace(
     connection = database.connection()
     with connection.cursor() as cursor:
         _stage(cursor, issuer, file.batches(), row)
-        cursor.execute(_INSERT, {"list": row.pk})
+        distinct = "DISTINCT ON (s.certificate)" if connection.vendor == "postgresql" else ""
+        cursor.execute(_INSERT.format(distinct=distinct), {"list": row.pk})
         added = cursor.rowcount
         cursor.execute(_DELETE, {"list": row.pk, "ended": LIST_ENDED})
         removed = cursor.rowcount
-        cursor.execute("SELECT count(*) FROM securecore_staged_entry")
-        (row.entries,) = cursor.fetchone()
         cursor.execute("DROP TABLE securecore_staged_entry")
+    stored = ListedCertificate.objects.using(settings.DATABASE).filter(revocation_list=row)
+    row.entries = stored.exclude(reason=LIST_ENDED).count()
     row.save(using=settings.DATABASE)
     _refuse_when_ended(row)
     return Replaced(row, added, removed)
@@ -144,8 +145,8 @@ def _stage(cursor: Any, issuer: str, batches: Iterator[list[Entry]], row: Revoca
     connection = database.connection()
     is_postgresql = connection.vendor == "postgresql"
     cursor.execute("DROP TABLE IF EXISTS securecore_staged_entry")
-    types = {"uuid": "uuid", "instant": "timestamptz"} if is_postgresql else {"uuid": "char(32)", "instant": "datetime"}
-    cursor.execute(_STAGE.format(**types))
+    types = ("uuid", "timestamptz") if is_postgresql else ("char(32) PRIMARY KEY", "datetime")
+    cursor.execute(_STAGE.format(key=types[0], instant=types[1]))
     key: Any = ListedCertificate._meta.get_field("certificate")
     instant = connection.ops.adapt_datetimefield_value
     for batch in batches:
@@ -168,7 +169,7 @@ def _insert_staged(cursor: Any, rows: Sequence[tuple[Any, ...]], is_postgresql: 
         arrays = "unnest(CAST(%s AS uuid[]), CAST(%s AS timestamptz[]), CAST(%s AS integer[]))"
         into += f" SELECT * FROM {arrays}"  # noqa: S608
         columns: Iterable[tuple[Any, ...]] = zip(*rows, strict=True)
-        cursor.execute(f"{into} ON CONFLICT DO NOTHING", [list(each) for each in columns])
+        cursor.execute(into, [list(each) for each in columns])
     else:
         cursor.executemany(f"{into} VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", rows)
 
