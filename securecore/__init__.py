@@ -11,6 +11,7 @@ modules above its own line (contracts in pyproject.toml).
 ``caches``       memory that is bounded in number and time
 ``texts``        text from outside: storable, and shown in a terminal, a log or an error
 ``durations``    the check of a duration in seconds
+``settings``     the order of MIDDLEWARE, and other lists of a project's settings module
 ``conf``         the settings: ``SECURECORE = {...}``
 ``database``     transactions, lock waits that end, claims, functions of PostgreSQL
 ``events``       named records of notable facts, each with its payload
@@ -27,6 +28,7 @@ modules above its own line (contracts in pyproject.toml).
 ``purge``        delete expired rows in bounded batches
 ``http``         the only code that sees a request
 ``deployment``   the promises that a deployment can break, each tried with real connections
+``installation`` the files of a deployment: nginx, gunicorn, systemd, keys, certificates
 ``checks``       system checks, one function for each id
 ``management``   the commands of ``manage.py``
 ``admin``        the pages of Django's admin

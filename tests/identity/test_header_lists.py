@@ -15,7 +15,7 @@ from securecore import conf
 from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, field_name
 from tests.support.tree import ROOT
 
-#: The headers of nginx/proxied.conf that name no certificate.
+#: The headers of proxied.conf that name no certificate.
 OTHERS = {
     "connection",
     "early-data",
@@ -39,7 +39,10 @@ def lines(path: str) -> str:
 
 
 def of_nginx() -> set[str]:
-    return {name.lower() for name in re.findall(r"proxy_set_header\s+(\S+)", lines("nginx/proxied.conf"))}
+    return {
+        name.lower()
+        for name in re.findall(r"proxy_set_header\s+(\S+)", lines("securecore/installation/nginx/proxied.conf"))
+    }
 
 
 def of_envoy() -> set[str]:

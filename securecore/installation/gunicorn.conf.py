@@ -1,13 +1,43 @@
-"""gunicorn's configuration behind nginx, for the protected service and for the twin.
+"""gunicorn's configuration behind nginx.
 
-The socket's address and the numbers of workers and threads come from the command line (see stack.py).
+``manage.py securecore_init`` copies this file, and writes the socket, its group and the application at the end of the
+copy.
 """
 
 from __future__ import annotations
 
-# A process that can connect to the socket can claim any certificate. So the socket has mode 0700: only the account that
-# runs nginx can connect.
+import grp
+import os
+from pathlib import Path
+from typing import Any
+
+# A process that can connect to the socket can claim any certificate. So gunicorn creates the socket with mode 0700, for
+# its own account.
 umask = 0o077
+# The group of nginx's workers, where nginx runs under another account. Every process of the group can connect, and so
+# claim any certificate: no other program may run in it.
+SOCKET_GROUP = ""
+
+
+def on_starting(server: Any) -> None:
+    """Create the folder of each unix socket, which is gone after a reboot where it lies in /run."""
+    for address in server.cfg.address:
+        if isinstance(address, str):
+            Path(address).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+
+def when_ready(server: Any) -> None:
+    """Open each unix socket to ``SOCKET_GROUP``. A socket of systemd belongs to the group already."""
+    if not SOCKET_GROUP:
+        return
+    group = grp.getgrnam(SOCKET_GROUP).gr_gid
+    for listener in server.LISTENERS:
+        path = listener.getsockname()
+        if isinstance(path, str) and os.stat(path).st_gid != group:
+            # Fails where the account of gunicorn is no member of the group: usermod -aG GROUP ACCOUNT.
+            os.chown(path, -1, group)
+            os.chmod(path, 0o660)
+
 
 worker_class = "gthread"
 workers = 2
