@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 from securecore.conf import django_settings
 from securecore.installation.project import Project
@@ -63,4 +64,5 @@ def _secrets(project: Project) -> dict[str, str]:
 
 def _is_set(name: str) -> bool:
     """Return whether the project's settings module defines the name itself."""
-    return django_settings.is_overridden(name)
+    settings: Any = django_settings
+    return bool(settings.is_overridden(name))

@@ -116,8 +116,8 @@ def deployment(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
 
 
 def groups() -> list[str]:
-    names = {entry.gr_name for entry in grp.getgrall()}
-    return [name for name in ("www-data", "nginx", "nogroup") if name in names][:2]
+    names = [entry.gr_name for entry in grp.getgrall()]
+    return [name for name in names if name in ("www-data", "nginx", "nogroup")][:2]
 
 
 @pytest.mark.parametrize("group", groups())

@@ -50,3 +50,10 @@ def run_blocks(blocks: list[Block], folder: Path, *, environ: dict[str, str]) ->
         printed = output.read().split(_MARK + "\n")
     assert run.returncode == 0, printed[-1] + (folder / "errors").read_text()[-4000:]
     return printed[:-1]
+
+
+def settings_below(page: str, heading: str) -> str:
+    """Return the lines for settings.py that a page of docs/ shows below the heading that begins so."""
+    section = re.search(rf"^## {re.escape(heading)}.*?(?=^## |\Z)", (ROOT / "docs" / page).read_text(), re.S | re.M)
+    assert section, f"{page} has no heading {heading!r}"
+    return "\n".join(re.findall(r"^```python\n# settings\.py\n(.*?)^```", section[0], re.S | re.M))
