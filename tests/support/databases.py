@@ -34,7 +34,7 @@ ONLY_ON_POSTGRESQL = {
 }
 #: Beginnings of node ids below tests/ that ``make test`` leaves out and ``make matrix`` runs, and the reason.
 ONLY_IN_MATRIX = {
-    "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[knox": "4 s; simplejwt goes the same way in both.",
+    "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[knox": "4 s; simplejwt runs in both.",
     "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[oauth": "The same.",
     "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[drf": "The same.",
     "servers/test_servers.py::test_server_keeps_every_promise[gunicorn": "18 s for nine servers; uvicorn runs in both.",
