@@ -6,6 +6,8 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 
+from demo_project.attacks import attack
+
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -16,6 +18,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("healthz", healthz),
     path("", include("securecore.urls")),
+    path("attacks/<str:name>", attack),
     path("", include("demo_project.payments.urls")),
 ]
 

@@ -11,6 +11,7 @@ from demo_project.tour.client import THREADS, NotJudged, Probe, Service, at_once
 from securecore.installation import certificates
 
 TITLE = "Memory leak"
+ABOUT = "Two hundred certificates that nobody knows are presented. The memory of the service must stay bounded."
 
 #: More certificates than both workers of the protected service hold together, 64 each.
 CERTIFICATES = 200

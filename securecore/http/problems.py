@@ -11,12 +11,14 @@ from typing import Any
 from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions, views
 from rest_framework.response import Response
 
 from securecore import database, events
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Misuse, Refused, SessionRefused
+from securecore.http.refusal_page import refusal_page, wants_page
 from securecore.http.request import certificate_of
 from securecore.sessions import SessionStore
 
@@ -50,7 +52,10 @@ def require_migrated(error: BaseException) -> None:
 
 
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
-    """Return the response to a refused request, and emit its event. Only the event holds the cause."""
+    """Return the response to a refused request, and emit its event. Only the event holds the cause.
+
+    A browser that shows the response to a person gets a page; every program gets the problem.
+    """
     certificate = certificate_of(request)
     events.emit(
         events.RequestRefused(
@@ -61,9 +66,21 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
             reason=repr(refusal.__cause__) if refusal.__cause__ else refusal.detail,
         )
     )
-    body = _problem(code=refusal.code, status=refusal.status, title=refusal.title, detail=refusal.detail)
+    facts: dict[str, Any] = {
+        "code": refusal.code,
+        "status": refusal.status,
+        "title": refusal.title,
+        "detail": refusal.detail,
+    }
     headers = {"Cache-Control": "no-store", **refusal.headers}
-    return JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
+    if wants_page(request):
+        response = refusal_page(**facts)
+        for name, value in headers.items():
+            response[name] = value
+    else:
+        response = JsonResponse(_problem(**facts), status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
+    patch_vary_headers(response, ("Accept",))
+    return response
 
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -90,9 +90,8 @@ def responses(header: str) -> None:
         body = response.json()
         return str(body.get("user") or f"{response.status_code} {body.get('code')}")
 
-    alice = MutualTLSClient(certificates["alice"])
-    form = {"content_type": "application/x-www-form-urlencoded"}
-    new = alice.post("/oauth/token", "grant_type=client_credentials", **form).json()["access_token"]
+    alice, form = MutualTLSClient(certificates["alice"]), "application/x-www-form-urlencoded"
+    new = alice.post("/oauth/token", "grant_type=client_credentials", content_type=form).json()["access_token"]
     bound = {"Authorization": f"Bearer {new}"}
     checked = io.StringIO()
     with redirect_stdout(checked):

@@ -35,7 +35,7 @@ def in_development(settings: Any) -> None:
     settings.ROOT_URLCONF = "tests.testing.urls"
 
 
-def user(peer: str = "127.0.0.1", **meta: str) -> Any:
+def user(peer: str = "127.0.0.1", **meta: Any) -> Any:
     """Return the user of a request from this address; None if the request is refused for want of a credential."""
     response = Client(REMOTE_ADDR=peer, **meta).get("/things")
     return response.json()["user"] if response.status_code == 200 else None

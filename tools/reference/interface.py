@@ -94,7 +94,7 @@ def _parameters(signature: inspect.Signature, *, skip_self: bool) -> Iterator[st
         if parameter.kind is parameter.KEYWORD_ONLY and not is_keyword:
             is_keyword = True
             yield "*"
-        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        star = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}.get(parameter.kind.name, "")
         is_keyword = is_keyword or star == "*"
         typed = "" if parameter.annotation is parameter.empty else f": {parameter.annotation}"
         yield f"{star}{name}{typed}{_default(parameter)}"
