@@ -46,7 +46,9 @@ def _section(module: ModuleType) -> Iterator[str]:
             yield f"### {name}\n\n```python\nfrom {module.__name__} import {name}\n```\n\n{paragraph(subject)}\n"
             yield from _functions(subject)
             continue
-        yield f"### {name}\n\n```python\nfrom {module.__name__} import {name}\n{_signature(name, subject)}```\n"
+        yield f"### {name}\n\n```python\nfrom {module.__name__} import {name}\n```\n"
+        if signature := _signature(name, subject):
+            yield f"```text\n{signature}```\n"
         if text := paragraph(subject):
             yield f"{text}\n"
 
@@ -54,7 +56,7 @@ def _section(module: ModuleType) -> Iterator[str]:
 def _functions(module: ModuleType) -> Iterator[str]:
     for name in _own(module, inspect.isfunction):
         function, short = getattr(module, name), module.__name__.rpartition(".")[2]
-        yield f"```python\n{short}.{_signature(name, function)}```\n\n{paragraph(function)}\n"
+        yield f"```text\n{short}.{_signature(name, function)}```\n\n{paragraph(function)}\n"
 
 
 def _names(module: ModuleType) -> list[str]:
