@@ -10,6 +10,8 @@
 #   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
 #   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
+#   make docs        the manual as a site, in var/manual/site, with search and without a network
+#   make release     build the distributions of a version, check them, and write SBOM, checksums and provenance; uploads nothing
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -19,6 +21,8 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 SSLYZE := .venv-sslyze/.installed
+DOCS := .venv-docs/.installed
+RELEASE := .venv-release/.installed
 # A file stays in one process: its tests share objects that are slow to make. Of three processes on two cores one may wait for a
 # lock, a server or a browser.
 IN_THREE_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -41,7 +45,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture compatibility chaos soak known-answers bench sabotage clean
+    architecture compatibility chaos soak known-answers bench docs release sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -169,11 +173,17 @@ known-answers: $(DEV)
 bench: $(DEV)
 	@$(PY) -m tests.support.postgres -- $(PY) -m benchmarks
 
+docs: $(DOCS)
+	@.venv-docs/bin/python -m tools.manual
+
+release: $(RELEASE)
+	@.venv-release/bin/python -m tools.release
+
 sabotage: $(DEV)
 	@$(PY) -m tools.sabotage
 
 clean:
-	rm -rf .venv .venv-newest .venv-sslyze var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-sslyze .venv-docs .venv-release var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
@@ -215,4 +225,11 @@ $(SSLYZE): .venv/pyvenv.cfg
 	@echo "installing sslyze into .venv-sslyze (once)"
 	@$(PYTHON) -m venv .venv-sslyze
 	@.venv-sslyze/bin/python $(PIP_INSTALL) sslyze==6.3.1
+	@touch $@
+
+# Sphinx and the tools of a release are no concern of the suite, so each has an environment of its own.
+.venv-docs/.installed .venv-release/.installed: $(PROJECTS) .venv/pyvenv.cfg
+	@echo "installing into $(@D) (once)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) './client' '.[$(@D:.venv-%=%)]'
 	@touch $@

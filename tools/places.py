@@ -105,6 +105,14 @@ PLACES = (
     ),
     Place("try another promise of a deployment", "EVERY_TRIAL = (", "a module beside it; a section in docs/prove.md"),
     Place("start a PostgreSQL for a test", "def server(**options: str)", "kill, restart, become a standby"),
+    Place("add a page to the manual", "def contents(index", "a line in docs/index.md; `make docs` builds the site"),
+    Place("write the reference", "PAGES = {", "a module for each page beside it; problems.toml for the codes"),
+    Place(
+        "change the files of a deployment",
+        "def planned_files(",
+        "the files are in the folder of the module; the quickstart runs them",
+    ),
+    Place("change the pasted settings", "def settings_block(", "and the functions of securecore/settings.py"),
     Place("break a promise on purpose", "def load() -> tuple[Sabotage", "an entry in a `.toml` file beside it"),
 )
 

@@ -39,9 +39,9 @@ def visit(browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
     contexts = []
 
     def visit(name: str | None, path: str = "/", *, width: int = 1280, scheme: Any = "light") -> Page:
-        pair = {"certPath": stack.pki / f"{name}.pem", "keyPath": stack.pki / f"{name}.key"}
+        pair: Any = {"origin": stack.url, "certPath": stack.pki / f"{name}.pem", "keyPath": stack.pki / f"{name}.key"}
         context = browser.new_context(
-            client_certificates=[{"origin": stack.url, **pair}] if name else [],
+            client_certificates=[pair] if name else [],
             ignore_https_errors=True,  # Chromium trusts authorities of the system only
             color_scheme=scheme,
             viewport={"width": width, "height": 900},

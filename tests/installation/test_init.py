@@ -113,7 +113,7 @@ class TestContents:
 
     def test_scanner_reads_the_plan(self, init: Init) -> None:
         init("--development")
-        assert planfile.load(Path("deploy/scan.toml")).identities
+        assert planfile.load(Path("deploy/scan.toml")).identities.owner is not None
 
     def test_client_certificate_is_of_the_authority_that_nginx_trusts(self, init: Init) -> None:
         init("--development")

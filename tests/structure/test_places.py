@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from urllib.parse import unquote
 
 from tests.support.tree import ROOT, files, relative
@@ -18,6 +19,15 @@ def test_table_of_places_is_current() -> None:
 def test_every_wish_stands_once() -> None:
     wishes = [place.wish for place in places.PLACES]
     assert len(set(wishes)) == len(wishes)
+
+
+def test_readme_works_on_a_package_page() -> None:
+    """A package page resolves no relative link. So each begins with the address of the project, and leads to a file."""
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    links = LINK.findall((ROOT / "README.md").read_text())
+    assert len(links) > 20
+    assert not [link for link in links if not (ROOT / link.removeprefix(f"{base}/")).is_file()]
+    assert not [link for link in links if not link.startswith(f"{base}/")]
 
 
 def test_links_lead_to_files() -> None:

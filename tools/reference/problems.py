@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import securecore.urls  # noqa: F401  # its views define refusals of their own
 from securecore.errors import Refused, every_refusal
 from tools.reference.prose import WRITTEN
 
