@@ -177,7 +177,7 @@ docs: $(DOCS)
 	@.venv-docs/bin/python -m tools.manual
 
 release: $(RELEASE)
-	@.venv-release/bin/python -m tools.release
+	@.venv-release/bin/python -m tools.release $(REHEARSAL)
 
 sabotage: $(DEV)
 	@$(PY) -m tools.sabotage

@@ -21,10 +21,11 @@ import sys
 import venv
 from pathlib import Path
 
-from securecore import __version__ as VERSION
+import securecore
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
+VERSION = securecore.__version__
 #: The folder of each distribution's pyproject.toml, in the order in which they are published.
 FOLDERS = ("client", "scanner", ".")
 _TOOLS = Path(sys.executable).parent
