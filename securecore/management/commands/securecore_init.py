@@ -65,7 +65,7 @@ class Command(TerminalCommand):
     def _say_next(self, project: Project, folder: Path) -> None:
         """Print the next steps to standard error: standard output holds the settings alone."""
         self.say(f"Wrote {folder}/. Next:", error=True)
-        self.say("  1. Put the lines above at the end of the settings module.", error=True)
+        self.say("  1. The printed lines belong at the end of the settings module.", error=True)
         self.say("  2. manage.py migrate && manage.py check --deploy --database default", error=True)
         if project.is_development:
             self.say(f"  3. manage.py securecore_certificates enroll USER {folder}/pki/alice.pem", error=True)
