@@ -72,10 +72,10 @@ class Deployment:
             with refusal:
                 return refusal.code, refusal.read().decode()
 
-    def access(self) -> str:
-        """Return the access log. nginx writes a line after the response."""
-        self._await(lambda: bool(self._read("deploy/log/access.log")))
-        return self._read("deploy/log/access.log")
+    def access(self, count: int = 1) -> list[str]:
+        """Return the lines of the access log, at least ``count``. nginx writes a line after the response."""
+        self._await(lambda: self._read("deploy/log/access.log").count("\n") >= count)
+        return self._read("deploy/log/access.log").splitlines()
 
     def errors(self) -> str:
         return self._read("deploy/log/error.log")
@@ -126,44 +126,32 @@ def test_workers_reach_gunicorn_by_the_group_of_the_socket(deployment: Callable[
     running.start_gunicorn()
     running.start_nginx()
     assert 0 not in running.accounts_of_nginx()
-    assert running.get("/") == (200, "SUCCESS")
+    assert running.get("/pay?access_token=secret") == (200, "SUCCESS")
     opened = (RUN / "app.sock").stat()
     assert (oct(opened.st_mode & 0o777), opened.st_gid) == ("0o660", grp.getgrnam(group).gr_gid)
-    assert "connect=0.0" in running.access()
+    assert "connect=0.0" in running.access()[0]
+    assert "secret" not in running.access()[0] + running.errors()
 
 
-def test_log_says_that_the_workers_may_not_open_the_socket(deployment: Callable[..., Deployment]) -> None:
-    running = deployment(groups()[0])
-    running.start_gunicorn()
-    os.chmod(RUN / "app.sock", 0o700)
-    running.start_nginx()
-    assert running.get("/pay?access_token=secret")[0] == 502
-    assert "Permission denied" in running.errors()
-    assert "upstream=502 connect=-" in running.access()
-    assert "secret" not in running.access()
-
-
-def test_log_says_that_the_socket_is_missing(deployment: Callable[..., Deployment]) -> None:
-    running = deployment(groups()[0])
+def test_logs_say_why_the_application_is_not_reached(deployment: Callable[..., Deployment]) -> None:
+    """Without a socket, with the socket of a process that ended, and with one that its workers may not open."""
+    running, socket_path = deployment(groups()[0]), RUN / "app.sock"
     running.start_nginx()
     assert running.get("/")[0] == 502
     assert "No such file or directory" in running.errors()
-
-
-def test_log_shows_that_no_process_listens(deployment: Callable[..., Deployment]) -> None:
-    running = deployment(groups()[0])
-    running.start_nginx()
     with socket.socket(socket.AF_UNIX) as ended:
-        ended.bind(str(RUN / "app.sock"))
-    os.chmod(RUN / "app.sock", 0o666)
+        ended.bind(str(socket_path))
+    os.chmod(socket_path, 0o666)
+    before = running.errors()
     assert running.get("/pay?access_token=secret")[0] == 502
-    assert "upstream=502 connect=-" in running.access()
-    assert "secret" not in running.access() + running.errors()
-
-
-def test_requests_of_a_healthy_service_leave_no_line_in_the_error_log(deployment: Callable[..., Deployment]) -> None:
-    running = deployment(groups()[0])
-    running.start_gunicorn()
-    running.start_nginx()
-    assert running.get("/pay?access_token=secret")[0] == 200
-    assert "secret" not in running.access() + running.errors()
+    assert running.errors() == before  # no process listens: the access log shows it
+    socket_path.unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(socket_path))
+        listening.listen()
+        os.chmod(socket_path, 0o700)
+        assert running.get("/")[0] == 502
+    assert "Permission denied" in running.errors()
+    lines = running.access(3)
+    assert all("upstream=502 connect=-" in line for line in lines)
+    assert "secret" not in "".join(lines) + running.errors()
