@@ -8,6 +8,8 @@ from __future__ import annotations
 
 #: Beginnings of node ids below tests/, and why SQLite alone is enough.
 ONLY_ON_SQLITE = {
+    "acceptance/test_page.py": "The page shows rows; test_protections makes the attacks on both.",
+    "acceptance/test_callers_page.py": "A payment by four kinds of clients; test_client pays on both.",
     "acceptance/proxies/": "A proxy reports a certificate; the service behind it keeps its own SQLite file.",
     "acceptance/test_cross_site.py": "The browser adds the certificate, and the request is refused before any query.",
     "acceptance/test_demo.py::test_ends": "Processes and files; the start on PostgreSQL is another test of the file.",
