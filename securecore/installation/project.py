@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from securecore.errors import Misuse
 
 #: The groups of nginx's workers, in the packages of Debian and Ubuntu, and of Red Hat, SUSE and nginx.org.
 _NGINX_GROUPS = ("www-data", "nginx", "nogroup", "nobody")
+_NAMES_OF_NO_PROJECT = ("app", "backend", "conf", "config", "core", "project", "settings", "src", "www")
+#: useradd(8) of Debian.
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 #: The longest path of a unix socket: sun_path of unix(7) has 108 bytes, the last of which is 0.
 _LONGEST_SOCKET = 107
 
@@ -101,18 +105,24 @@ class Project:
             raise Misuse(f"The path of the socket has more than {_LONGEST_SOCKET} bytes: choose a shorter folder.")
 
 
-def this_project(deploy: Path, *, host: str, port: int, socket_group: str, is_development: bool) -> Project:
+def this_project(
+    deploy: Path, *, name: str = "", host: str, port: int, socket_group: str, is_development: bool
+) -> Project:
     """Return the facts of the project whose settings are in force. An empty text stands for the usual value.
 
-    Raises ``Misuse`` for a group that this machine does not have.
+    Raises ``Misuse`` for a name that no account can have, and for a group that this machine does not have.
     """
-    name = django_settings.ROOT_URLCONF.partition(".")[0]
+    package = django_settings.ROOT_URLCONF.partition(".")[0]
+    # Cookiecutters name the package of the settings alike in each project, and the name is one of an account.
+    name = name or (Path.cwd().name if package in _NAMES_OF_NO_PROJECT else package)
+    if not _NAME.fullmatch(name):
+        raise Misuse(f"{name!r} is no name of an account: pass another by --name, for example --name shop.")
     module, _, variable = (getattr(django_settings, "WSGI_APPLICATION", None) or "").rpartition(".")
     if socket_group and not _is_group(socket_group):
         raise Misuse(f"This machine has no group {socket_group!r}: pass the group of nginx's workers.")
     project = Project(
         name=name,
-        wsgi=f"{module}:{variable}" if module else f"{name}.wsgi:application",
+        wsgi=f"{module}:{variable}" if module else f"{package}.wsgi:application",
         base=Path.cwd(),
         deploy=deploy.absolute(),
         socket_group=socket_group or next(filter(_is_group, _NGINX_GROUPS), "www-data"),

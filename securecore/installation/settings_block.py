@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ REST_FRAMEWORK = rest_framework({rest_framework})
 _SECRETS = {secrets}
 SECURECORE = {{
     "TRUSTED_PROXIES": ["unix:"],  # nginx connects by the unix socket
-    "TOKEN_ISSUER": {origin!r},
-    "TOKEN_AUDIENCE": {origin!r},
+    "TOKEN_ISSUER": {origin},
+    "TOKEN_AUDIENCE": {origin},
     "TOKEN_SIGNING_KEYS": [
         {{"kid": "{kid}", "alg": "ES256", "private_key": (_SECRETS / "token_signing_key.pem").read_text()}}
     ],
@@ -42,14 +43,14 @@ DATABASES["default"].setdefault("OPTIONS", {})["transaction_mode"] = "IMMEDIATE"
 
 def settings_block(project: Project, *, now: dt.datetime) -> str:
     """Return the lines to paste. They refer to the lists that the settings in force define."""
-    is_sqlite = django_settings.DATABASES["default"].get("ENGINE", "").endswith("sqlite3")
+    is_sqlite = django_settings.DATABASES.get("default", {}).get("ENGINE", "").endswith("sqlite3")
     return _BLOCK.format(
         backends="AUTHENTICATION_BACKENDS" if _is_set("AUTHENTICATION_BACKENDS") else "",
         rest_framework="REST_FRAMEWORK" if _is_set("REST_FRAMEWORK") else "",
         database=_SQLITE if is_sqlite else "",
         **_secrets(project),
         development=", development=DEBUG" if project.is_development else "",
-        origin=project.origin,
+        origin=json.dumps(project.origin),
         kid=f"{now:%Y-%m-%d}",
     )
 
@@ -59,7 +60,7 @@ def _secrets(project: Project) -> dict[str, str]:
     base = getattr(django_settings, "BASE_DIR", None)
     if isinstance(base, Path) and project.secrets.is_relative_to(base):
         return {"path": "", "secrets": f'BASE_DIR / "{project.secrets.relative_to(base)}"'}
-    return {"path": "from pathlib import Path\n\n", "secrets": f"Path({str(project.secrets)!r})"}
+    return {"path": "from pathlib import Path\n\n", "secrets": f"Path({json.dumps(str(project.secrets))})"}
 
 
 def _is_set(name: str) -> bool:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -79,6 +80,23 @@ class TestFiles:
             init("--socket-group", "nginx-of-nobody")
         assert not Path("deploy").exists()
 
+    def test_name_is_that_of_the_project(self, init: Init, settings: Any, tmp_path: Path) -> None:
+        settings.ROOT_URLCONF, settings.WSGI_APPLICATION = "config.urls", "config.wsgi.application"
+        (tmp_path / "shop").mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path / "shop")
+            init()
+            assert 'wsgi_app = "config.wsgi:application"' in Path("deploy/gunicorn.conf.py").read_text()
+            assert Path("deploy/systemd/shop.service").exists()
+        init("--name", "another")
+        assert "User=another" in Path("deploy/systemd/another.service").read_text()
+
+    @pytest.mark.parametrize("name", ["My Shop", "../x", "-x", "x" * 40, "shop;id"])
+    def test_name_that_no_account_can_have(self, init: Init, name: str) -> None:
+        with pytest.raises(CommandError, match="--name shop"):
+            init(f"--name={name}")
+        assert not Path("deploy").exists()
+
     def test_socket_that_the_kernel_refuses(self, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("os.geteuid", lambda: 1000)
@@ -135,7 +153,7 @@ class TestSettings:
             if isinstance(target, ast.Name)
         }
         assert {"MIDDLEWARE", "REST_FRAMEWORK", "SECURECORE", "SESSION_ENGINE", "AUTHENTICATION_BACKENDS"} <= names
-        assert "'https://pay.example'" in printed
+        assert '"https://pay.example"' in printed
         assert "BEGIN PRIVATE KEY" not in printed
 
     def test_development_identity_is_for_development(self, init: Init) -> None:

@@ -32,6 +32,7 @@ class Command(TerminalCommand):
             help="for this machine: port 8443 of localhost, an authority, and certificates of a server and of clients",
         )
         parser.add_argument("--client", action="append", metavar="NAME", help="a client for --development (alice, bob)")
+        parser.add_argument("--name", default="", help="of the project, its account and folders (that of its package)")
         parser.add_argument("--host", default="", help="the name of the service (localhost)")
         parser.add_argument("--port", type=whole(1, 65_535), default=0, help="the port of nginx (443, or 8443)")
         parser.add_argument(
@@ -47,6 +48,7 @@ class Command(TerminalCommand):
         try:
             project = this_project(
                 folder,
+                name=options["name"],
                 host=options["host"],
                 port=options["port"],
                 socket_group=options["socket_group"],
