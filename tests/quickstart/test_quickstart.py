@@ -50,7 +50,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 def adapted(block: Block, port: int) -> Block:
     """Return the block with a name and a port of its own."""
     commands = block.commands.replace("--development", f"--development --port {port}").replace("8443", str(port))
-    commands = commands.replace("gunicorn.conf.py &\n", f"gunicorn.conf.py & {WAIT}").replace("shop", NAME)
+    commands = commands.replace("shop", NAME).replace("gunicorn.conf.py &\n", f"gunicorn.conf.py & {WAIT}")
     return Block(commands, block.expected)
 
 

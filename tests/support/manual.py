@@ -43,7 +43,7 @@ def run_blocks(blocks: list[Block], folder: Path, *, environ: dict[str, str]) ->
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            timeout=180,
+            timeout=600,  # on a machine with much other work
             check=False,
         )
         output.seek(0)
