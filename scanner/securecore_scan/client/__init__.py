@@ -1,7 +1,10 @@
 """Everything that an attack sends: requests, tokens, sessions, certificates.
 
 request           a request with all values filled in
-transport         sends requests over mutual TLS, one by one or together
+transport         sends requests over mutual TLS, one by one
+races             sends requests that arrive together, in rounds, by each way that the port allows
+single_packet     completes several HTTP/2 requests with one packet
+last_byte         completes several requests at once, each over a connection of its own
 responses         reads status and JSON of a response
 target            the service under test, with its plan and cached answers
 operations        the operations of an OpenAPI document

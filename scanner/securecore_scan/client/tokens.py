@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from securecore_scan.client.request import build
+from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import (
     is_refused,
     json_field,
@@ -122,10 +122,9 @@ def redeem(target: Target, refresh: str, role: str = "owner") -> httpx.Response:
     return target.transport.send(build(_refresh_call(target), target.values(role, refresh=refresh)), role)
 
 
-def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Response]:
-    """Redeem one refresh token in ``copies`` concurrent requests."""
-    request = build(_refresh_call(target), target.values(refresh=refresh))
-    return target.transport.send_together([request] * copies)
+def redemption(target: Target, refresh: str) -> Request:
+    """Return the request that redeems a refresh token, so that a race can send it many times."""
+    return build(_refresh_call(target), target.values(refresh=refresh))
 
 
 def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:

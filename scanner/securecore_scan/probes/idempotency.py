@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import effects
+from securecore_scan.client import effects, races
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of
 from securecore_scan.plan import Effect
-from securecore_scan.rates import rate_text
 
 COPIES, ROUNDS = 8, 3
 
@@ -55,22 +54,19 @@ def other_user(target: Target) -> Iterator[Outcome]:
 
 
 def bodies_together(target: Target) -> Iterator[Outcome]:
-    """Send bodies that differ under one key, synchronised. Works if more than one is answered 2xx."""
+    """Send bodies that differ under one key, together. Works if more than one is answered 2xx."""
     for effect in _keyed(target):
-        rounds, doubled, seen = target.rounds(ROUNDS), 0, ""
-        for done in range(1, rounds + 1):
+
+        def attack(send: races.Send, effect: Effect = effect) -> tuple[bool, str]:
             key = target.values()["key"]
-            requests = [effects.capture(target, effect, key=key).request for _ in range(COPIES)]
-            answers = target.transport.send_together(requests)
+            answers = send([effects.capture(target, effect, key=key).request for _ in range(COPIES)])
             accepted = sum(answer.is_success for answer in answers)
             if accepted == 0:
                 raise Inconclusive(f"{effect.request} never succeeded: {count_statuses(answers)}")
-            doubled += accepted > 1
-            seen = f"{COPIES} bodies under one key: {count_statuses(answers)}"
-            if doubled:
-                rounds = done
-                break
-        yield outcome_of(doubled > 0, str(effect.request), seen, f"more than one {rate_text(doubled, rounds)}")
+            return accepted > 1, f"{COPIES} bodies under one key: {count_statuses(answers)}"
+
+        race = races.run(target, target.rounds(ROUNDS), attack)
+        yield outcome_of(race.worked, str(effect.request), *race.evidence("more than one"))
 
 
 def _keyed(target: Target) -> tuple[Effect, ...]:

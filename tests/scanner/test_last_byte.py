@@ -8,6 +8,8 @@ import socket
 import threading
 
 from securecore_scan.budget import Budget
+from securecore_scan.client import races
+from securecore_scan.client.races import Way
 from securecore_scan.client.request import Request
 from securecore_scan.client.transport import COPIES, Transport
 from securecore_scan.plan import Identities
@@ -77,7 +79,7 @@ def test_last_bytes_wait_until_all_other_bytes_have_arrived() -> None:
     url = f"http://127.0.0.1:{server.listener.getsockname()[1]}"
     transport = Transport(url, ca=None, identities=Identities(), budget=Budget(100, 60))
     try:
-        answers = transport.send_together([Request("POST", "/pay", (), CONTENT)] * COPIES)
+        answers = races.send(transport, [Request("POST", "/pay", (), CONTENT)] * COPIES, Way.LAST_BYTE)
     finally:
         transport.close()
         server.close()
