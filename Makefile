@@ -8,7 +8,7 @@
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
-#   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
+#   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md (VAMPI=, a checkout)
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
@@ -162,9 +162,14 @@ soak: $(DEV) $(SSLYZE)
 	    $(PY) -m tests.fuzz.fuzz_requests -max_total_time=$(FUZZ_SECONDS) -len_control=0 var/corpus-requests || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
 
+# VAmPI is a project of its own, with requirements of their own age: VAMPI=folder names a checkout.
+VAMPI ?=
 known-answers: $(DEV)
 	$(say) "known answers: precision and recall of the scanner"
-	@SECURECORE_SCAN_KNOWN_ANSWERS=1 $(PY) -m pytest tests/scanner/test_known_answers.py -n0 -p no:randomly
+	@[ -z '$(VAMPI)' ] || [ -x var/known/vampi-venv/bin/flask ] || { $(PYTHON) -m venv --clear var/known/vampi-venv && \
+	    var/known/vampi-venv/bin/python $(PIP_INSTALL) -r '$(VAMPI)/requirements.txt' 'setuptools<81'; }
+	@SECURECORE_SCAN_VAMPI='$(VAMPI)' SECURECORE_SCAN_VAMPI_PYTHON="$$PWD/var/known/vampi-venv/bin/python" \
+	    SECURECORE_SCAN_KNOWN_ANSWERS=1 $(PY) -m pytest tests/scanner/test_known_answers.py -n0 -p no:randomly
 
 bench: $(DEV)
 	@$(PY) -m tests.support.postgres -- $(PY) -m benchmarks

@@ -1,14 +1,15 @@
 """Finds the way from a URL to the first verdict.
 
-document  reads the OpenAPI document
-routes    finds login, token and other routes in the document, or at the paths that common packages use
-bodies    makes request bodies from schemas and examples
-accounts  registers canary accounts, logs in, and finds a route that demands the token
-canaries  finds routes that create something, and the objects that they create
-planned   writes the result as a plan, with the entries that are missing
+document       reads the OpenAPI document
+yaml_document  reads a document in YAML
+routes         finds login, token and other routes in the document, or at the paths that common packages use
+bodies         makes request bodies from schemas and examples
+accounts       registers canary accounts, logs in, and finds a route that demands the token
+canaries       finds routes that create something, and the objects that they create
+planned        writes the result as a plan, with the entries that are missing
 
-The first two send GET and OPTIONS only. The last two change data: each change is announced before it is made, and
---read-only leaves them out.
+Documents and routes are read by GET and OPTIONS only. Accounts and canaries change data: each change is announced
+before it is made, and --read-only leaves them out.
 """
 
 from __future__ import annotations
