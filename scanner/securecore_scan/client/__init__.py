@@ -8,7 +8,8 @@ last_byte         completes several requests at once, each over a connection of 
 responses         reads status and JSON of a response
 target            the service under test, with its plan and cached answers
 operations        the operations of an OpenAPI document
-objects           creates objects as one user, and reads and changes them as another
+objects           creates objects as one user, and reads, changes and deletes them as another
+canary_accounts   opens accounts for one attack
 effects           sends canary requests and counts their effects
 load              repeats one effect in several threads
 tokens            requests, uses, refreshes and revokes tokens

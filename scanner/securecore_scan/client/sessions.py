@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, Morsel, SimpleCookie
+from typing import Any
 
 import httpx
 
@@ -14,7 +15,7 @@ from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
 
 #: Names of the field with the caller's name, tried in this order.
-USER_FIELDS = ("user", "username", "sub", "email", "id")
+_USER_FIELDS = ("user", "username", "sub", "email", "id")
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,17 @@ def whoami_path(target: Target) -> str:
 def user_in(target: Target, answer: httpx.Response) -> str | None:
     """Return the caller's name in a response."""
     document = require_json(answer)
-    names = (target.plan.session.user,) if target.plan.session.user else USER_FIELDS
-    found = next((value for name in names if (value := json_field(document, name)) is not None), None)
+    named = target.plan.session.user
+    found = json_field(document, named) if named else _caller_in(document)
     return None if found is None else str(found)
+
+
+def _caller_in(document: Any) -> Any:
+    """Return the value of the first known field, in the document or in an object within it, such as ``data``."""
+    if not isinstance(document, dict):
+        return None
+    known = [document[name] for name in _USER_FIELDS if isinstance(document.get(name), str | int)]
+    return known[0] if known else next((found for one in document.values() if (found := _caller_in(one))), None)
 
 
 def login_route(target: Target) -> str:

@@ -199,8 +199,8 @@ def _refuses(target: Target, path: str, headers: dict[str, str]) -> bool:
 
 
 def _names_the_caller(target: Target, path: str, scheme: str, access: str) -> bool:
-    found = json_or_none(target.get(path, "owner", {"Authorization": f"{scheme} {access}"}))
-    return isinstance(found, dict) and any(name in found for name in sessions.USER_FIELDS)
+    answer = target.get(path, "owner", {"Authorization": f"{scheme} {access}"})
+    return isinstance(json_or_none(answer), dict) and sessions.user_in(target, answer) is not None
 
 
 def _authorization(target: Target, role: str) -> str:

@@ -21,7 +21,7 @@ EXPRESS = ROOT / "tests" / "scanner" / "peers" / "express"
 #: A checkout of github.com/erev0s/VAmPI, and a Python that has its requirements.
 VAMPI, VAMPI_PYTHON = (os.environ.get(name, "") for name in ("SECURECORE_SCAN_VAMPI", "SECURECORE_SCAN_VAMPI_PYTHON"))
 #: Without the address of all interfaces and the debugger, which its own main program names.
-_RUN_VAMPI = "import os, app; app.vuln_app.run(host='127.0.0.1', port=int(os.environ['PORT']))"
+_RUN_VAMPI = "import os, config; config.vuln_app.run(host='127.0.0.1', port=int(os.environ['PORT']))"
 
 StartService = Callable[..., Peer]
 
