@@ -87,11 +87,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Effect:
-    """A canary route: a request with a harmless effect, and a way to count the effects."""
+    """A canary route: a request with a harmless effect, and a way to count the effects.
+
+    ``failing`` is the same request, made to fail with a 5xx, such as by a header for fault injection.
+    """
 
     name: str
     request: Call
     count: Count | None = None
+    failing: Call | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ certificates      issues client certificates
 memory            reads the memory of the service
 tls               makes single TLS handshakes
 resumption        sends single requests over resumed TLS sessions
+lost_response     sends a request and hangs up without reading the response
 early_data        sends a request as TLS early data
 key_exchange      asks a port for one key exchange group
 """
