@@ -151,8 +151,8 @@ def test_race_without_http2_names_the_reason(tmp_path: Path) -> None:
     found = scan_of(tmp_path, http2=False)
     (result,) = found.results
     assert result["verdict"] == "FAIL", found.text
-    assert "last bytes synchronised: used" in result["evidence"][0]
-    assert result["evidence"][2] == "not tried over HTTP/2: the port offers no HTTP/2"
+    assert "synchronised last bytes: used" in result["evidence"][0]
+    assert result["evidence"][2].endswith("; not tried over HTTP/2: the port offers no HTTP/2")
 
 
 def test_race_without_h2_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_race_that_does_not_work_was_tried_in_both_ways(tmp_path: Path) -> None:
     (result,) = found.results
     assert result["verdict"] == "PASS", found.text
     assert "not observed in 6 rounds" in result["evidence"][1]
-    assert result["evidence"][1].endswith("3 by one packet over HTTP/2, 3 by last bytes synchronised")
+    assert result["evidence"][2] == "rounds: 3 with one packet over HTTP/2, 3 with synchronised last bytes"
 
 
 def test_refusal_before_the_last_byte_is_an_answer(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class Way(enum.StrEnum):
     """The way in which concurrent requests arrive together."""
 
     SINGLE_PACKET = "one packet over HTTP/2"
-    LAST_BYTE = "last bytes synchronised"
+    LAST_BYTE = "synchronised last bytes"
 
 
 Send = Callable[[Sequence[Request]], list[httpx.Response]]
@@ -44,13 +44,10 @@ class Race:
 
     def evidence(self, event: str) -> tuple[str, ...]:
         """Say what the last round showed, how often ``event`` happened, and which ways were tried."""
-        counted = ", ".join(f"{number} by {way}" for way, number in Counter(self.ways).items())
-        rate = f"{event} {rate_text(int(self.worked), len(self.ways))}: {counted}"
-        return (
-            f"{self.ways[-1]}: {self.seen}",
-            rate,
-            *([f"not tried over HTTP/2: {self.untried}"] * bool(self.untried)),
-        )
+        rounds = ", ".join(f"{number} with {way}" for way, number in Counter(self.ways).items())
+        untried = f"; not tried over HTTP/2: {self.untried}" if self.untried else ""
+        rate = rate_text(int(self.worked), len(self.ways))
+        return (f"{self.ways[-1]}: {self.seen}", f"{event} {rate}", f"rounds: {rounds}{untried}")
 
 
 def run(target: Target, rounds: int, attack: Callable[[Send], tuple[bool, str]], role: str = "owner") -> Race:

@@ -65,7 +65,7 @@ def _tried(target: Target, operation: Operation) -> tuple[Effect | None, httpx.R
     """Return the effect of a route and its response if one of two bodies is accepted."""
     for keep_examples in (False, True):
         call = object_routes.with_authorization(bodies.call(operation, keep_examples=keep_examples))
-        target.announce(f"creates canary objects by {call}, until the end of the scan")
+        target.announce(f"creates canary objects by {call}, and leaves them there")
         effect = Effect(operation.path.strip("/").replace("/", "-"), call, _count(target, operation))
         captured = effects.capture(target, effect)
         answer = target.transport.send(captured.request)

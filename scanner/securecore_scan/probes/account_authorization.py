@@ -52,8 +52,8 @@ def _read(target: Target, route: AccountRoute, path: str) -> Outcome:
     shared = _private(listed, victim) if listed else set()
     if seen and not seen - shared:
         raise Inconclusive(f"the list of accounts shows {', '.join(sorted(shared))} to every user")
-    said = f"the victim's account as another user, shown: {', '.join(sorted(seen)) or 'nothing'}"
-    return outcome_of(bool(seen), f"GET {path}", f"{said} of {', '.join(sorted(private))}")
+    said = f"the victim's account: another user sees {', '.join(sorted(seen)) or 'nothing'}"
+    return outcome_of(bool(seen), f"GET {path}", f"{said}, the victim sees {', '.join(sorted(private))}")
 
 
 def _private(document: Any, victim: CanaryAccount) -> set[str]:

@@ -111,8 +111,8 @@ def _read(target: Target, route: ObjectRoute, path: str) -> Outcome:
     return outcome_of(
         bool(seen),
         subject,
-        f"the owner's object as another user: {status_text(answer)}, shown: {', '.join(sorted(seen)) or 'nothing'} "
-        f"of {', '.join(sorted(private))}",
+        f"the owner's object as another user: {status_text(answer)}; he sees {', '.join(sorted(seen)) or 'nothing'}, "
+        f"the owner sees {', '.join(sorted(private))}",
     )
 
 

@@ -26,8 +26,10 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     for category in content["categories"]:
         yield ""
         yield f"{category['title']:<60}{summary.score(category)}"
-        for result in category["results"]:
+        apply = [one for one in category["results"] if one["verdict"] != "NOT APPLICABLE"]
+        for result in apply:
             yield from _result(result)
+        yield from _not_applicable([one for one in category["results"] if one not in apply])
     yield ""
     yield from _wrapped(summary.CLOSING, "")
     for note in content["notes"]:
@@ -66,7 +68,16 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         yield f"{' ' * 15}repeat: {result['reproduce']}"
 
 
-def _wrapped(sentence: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        sentence, _WIDTH, initial_indent=indent, subsequent_indent=indent and indent + "  ", break_on_hyphens=False
-    )
+def _not_applicable(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield one entry for all checks with the same reason."""
+    checks: dict[str, list[str]] = {}
+    for result in results:
+        checks.setdefault("; ".join(result["evidence"]), []).append(result["check"])
+    for reason, found in checks.items():
+        yield from _wrapped(f"  NOT APPLICABLE {', '.join(dict.fromkeys(found))}", "", " " * 17)
+        yield from _wrapped(reason, " " * 15)
+
+
+def _wrapped(sentence: str, indent: str, further: str | None = None) -> list[str]:
+    further = further if further is not None else indent and indent + "  "
+    return textwrap.wrap(sentence, _WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False)
