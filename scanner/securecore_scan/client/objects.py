@@ -11,7 +11,7 @@ import httpx
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import json_field, json_or_none, require_json, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable
 from securecore_scan.plan import Call, ObjectRoute
 
 
@@ -31,7 +31,7 @@ def object_routes(target: Target) -> tuple[ObjectRoute, ...]:
         return target.plan.object
     if target.operations and not target.unreached:
         raise NotApplicable("the OpenAPI document lists no route of a single object")
-    raise Skipped("no route was found that creates an object and reads it by its id: [[object]]")
+    raise target.lacking("no route was found that creates an object and reads it by its id: [[object]]")
 
 
 def create(target: Target, route: ObjectRoute, role: str, **more: Any) -> OwnedObject:

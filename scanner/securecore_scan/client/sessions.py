@@ -60,7 +60,7 @@ def send_login(
 def log_out(target: Target, cookie: SessionCookie) -> None:
     """Log out. Raises ``Skipped`` if there is no logout route."""
     if target.plan.session.logout is None:
-        raise Skipped("no logout was found, and the plan names none: [session] logout")
+        raise target.lacking("no logout was found, and the plan names none: [session] logout")
     require_success(target.call(target.plan.session.logout, "owner", cookie.header))
 
 
@@ -102,7 +102,7 @@ def send_whoami(target: Target, headers: Mapping[str, str], role: str, *, query:
 def whoami_path(target: Target) -> str:
     """Return the route that names the caller, such as /api/whoami. Raises ``Skipped`` if none is known."""
     if target.plan.session.read is None:
-        raise Skipped("no route that names the caller was found, and the plan names none: [session] read")
+        raise target.lacking("no route that names the caller was found, and the plan names none: [session] read")
     return target.plan.session.read
 
 
@@ -132,7 +132,7 @@ def login_route(target: Target) -> str:
 def _no_login(target: Target) -> Skipped:
     if target.authorizer is not None:
         return NotApplicable("the login gives a token and sets no session cookie")
-    return Skipped("no login was found, and the plan names none: [session] login")
+    return target.lacking("no login was found, and the plan names none: [session] login")
 
 
 def _has_session(target: Target, answer: httpx.Response) -> bool:

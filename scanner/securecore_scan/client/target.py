@@ -43,6 +43,8 @@ class Target:
     creates_nothing: bool = False
     #: The document was read, and its unsafe routes change accounts, sessions and tokens only.
     changes_accounts_only: bool = False
+    #: The reason why no login opened, such as ``POST /token asks for a password``; empty without such a login.
+    login_problem: str = ""
     #: Object routes of the document for which no object can be created.
     unreached: tuple[Operation, ...] = ()
     #: Accounts that the scanner registered itself.
@@ -91,6 +93,10 @@ class Target:
         if "authorization" not in more:
             values["authorization"] = self.authorization(role)
         return values
+
+    def lacking(self, reason: str) -> Skipped:
+        """Return ``reason`` as the error of a skipped check. A login that did not open is the first reason of all."""
+        return Skipped(self.login_problem or reason)
 
     def account(self, role: str) -> Account | None:
         """Return the account of a role: that of the plan, or the one that the scanner registered."""

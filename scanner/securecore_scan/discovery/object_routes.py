@@ -141,4 +141,6 @@ def _numbered(path: str) -> str:
 
 def _call(operation: Operation) -> Call:
     call = bodies.call(operation)
+    if operation.method == "DELETE" and not call.json and not call.form:
+        call = dataclasses.replace(call, json=None)  # some servers refuse a DELETE with a body
     return with_authorization(dataclasses.replace(call, path=_numbered(call.path)))

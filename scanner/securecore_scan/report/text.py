@@ -10,6 +10,8 @@ from securecore_scan.report import summary
 from securecore_scan.report.document import mend_first
 
 _WIDTH = 118
+#: Verdicts that say nothing of a route: checks with the same reason share one entry.
+_FOLDED = ("SKIPPED", "NOT APPLICABLE")
 
 
 def page(content: dict[str, Any]) -> str:
@@ -26,10 +28,11 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     for category in content["categories"]:
         yield ""
         yield f"{category['title']:<60}{summary.score(category)}"
-        apply = [one for one in category["results"] if one["verdict"] != "NOT APPLICABLE"]
-        for result in apply:
-            yield from _result(result)
-        yield from _not_applicable([one for one in category["results"] if one not in apply])
+        for result in category["results"]:
+            if result["subject"] or result["verdict"] not in _FOLDED:
+                yield from _result(result)
+        for verdict in _FOLDED:
+            yield from _folded([one for one in category["results"] if one["verdict"] == verdict and not one["subject"]])
     yield ""
     yield from _wrapped(summary.CLOSING, "")
     for note in content["notes"]:
@@ -68,13 +71,14 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         yield f"{' ' * 15}repeat: {result['reproduce']}"
 
 
-def _not_applicable(results: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield one entry for all checks with the same reason."""
+def _folded(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield one entry for all checks with the same verdict and reason."""
     checks: dict[str, list[str]] = {}
     for result in results:
         checks.setdefault("; ".join(result["evidence"]), []).append(result["check"])
     for reason, found in checks.items():
-        yield from _wrapped(f"  NOT APPLICABLE {', '.join(dict.fromkeys(found))}", "", " " * 17)
+        verdict = results[0]["verdict"]
+        yield from _wrapped(f"  {verdict:<15}{', '.join(dict.fromkeys(found))}", "", " " * 17)
         yield from _wrapped(reason, " " * 15)
 
 
