@@ -59,6 +59,7 @@ def run(target: Target, rounds: int, attack: Callable[[Send], tuple[bool, str]],
     seen = untried = ""
     for way in Way:
         try:
+            _require(target, way, role)
             for _ in range(rounds):
                 worked, seen = attack(partial(send, target.transport, way=way, role=role))
                 ways.append(way)
@@ -69,11 +70,18 @@ def run(target: Target, rounds: int, attack: Callable[[Send], tuple[bool, str]],
     return Race(False, seen, tuple(ways), untried)
 
 
+def _require(target: Target, way: Way, role: str) -> None:
+    """Raises ``single_packet.Unavailable`` before the attack prepares anything that only one way would use up."""
+    if way is Way.SINGLE_PACKET:
+        single_packet.require(target.transport, role)
+
+
 def once(target: Target, attack: Callable[[Send], tuple[bool, str]], role: str = "owner") -> Race:
     """Attack in one round, by the first way that the port allows: a second round would find nothing to attack."""
     untried = ""
     for way in Way:
         try:
+            _require(target, way, role)
             worked, seen = attack(partial(send, target.transport, way=way, role=role))
         except single_packet.Unavailable as reason:
             untried = str(reason)

@@ -49,6 +49,12 @@ def send(transport: Transport, requests: Sequence[Request], role: str = "owner")
         return _Exchange(connection, transport, requests).responses()
 
 
+def require(transport: Transport, role: str = "owner") -> None:
+    """Make one handshake. Raises ``Unavailable`` unless port and installation have HTTP/2."""
+    with _connected(transport, role):
+        transport.budget.record_handshake()
+
+
 @contextlib.contextmanager
 def _connected(transport: Transport, role: str) -> Iterator[ssl.SSLSocket]:
     if importlib.util.find_spec("h2") is None:
