@@ -65,3 +65,4 @@ def test_scan_without_a_plan_finds_the_known_faults(
 
 def test_table_of_the_manual_has_every_service() -> None:
     assert list(written_rows()) == [(name, form) for name in EXPECTED for form in FORMS]
+    assert "not scanned" not in written_table()
