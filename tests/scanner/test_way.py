@@ -213,6 +213,16 @@ class TestALoginThatDoesNotOpen:
         assert {result["evidence"][0] for result in found.results} == {reason}
         assert f"found a login: {reason}" in found.errors
 
+    def test_login_without_an_account_decides_nothing_of_sessions(self) -> None:
+        def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+            return (401 if path == "/auth/login" else 404), {}, {}
+
+        with serving(answer) as service:
+            found = scanned(service.url, "--only", "SC-FIX-1", "--only", "SC-COOKIE-1")
+        assert set(found.verdicts.values()) == {"SKIPPED"}, found.text
+        assert "POST /auth/login asks for a password" in found.text
+        assert "--openapi names one" in found.errors
+
     def test_login_that_refuses_the_account_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SECURECORE_SCAN_PASSWORD", "not the right one")
         with serving(self.closed) as service:

@@ -12,7 +12,8 @@ import httpx
 from securecore_scan.client.request import add_query, build
 from securecore_scan.client.responses import is_refused, json_field, require_json, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable
+from securecore_scan.plan import Call
 
 #: Names of the field with the caller's name, tried in this order.
 _USER_FIELDS = ("user", "username", "sub", "email", "id")
@@ -49,10 +50,7 @@ def send_login(
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Log in and return the response. ``cookie``, ``query`` and ``headers`` may carry a planted session id."""
-    call = target.plan.session.login
-    if call is None:
-        raise _no_login(target)
-    request = build(call, target.values(role)).with_query(query)
+    request = build(_login(target), target.values(role)).with_query(query)
     request = request.with_headers({**(cookie.header if cookie else {}), **(headers or {})})
     return require_success(target.transport.send(request, role))
 
@@ -124,15 +122,16 @@ def _caller_in(document: Any) -> Any:
 
 def login_route(target: Target) -> str:
     """Return method and path of the login. Raises ``Skipped`` if none is known."""
-    if target.plan.session.login is None:
-        raise _no_login(target)
-    return str(target.plan.session.login)
+    return str(_login(target))
 
 
-def _no_login(target: Target) -> Skipped:
+def _login(target: Target) -> Call:
+    call = target.plan.session.login
+    if call is not None and not target.login_problem:
+        return call
     if target.authorizer is not None:
-        return NotApplicable("the login gives a token and sets no session cookie")
-    return target.lacking("no login was found, and the plan names none: [session] login")
+        raise NotApplicable("the login gives a token and sets no session cookie")
+    raise target.lacking("no login was found, and the plan names none: [session] login")
 
 
 def _has_session(target: Target, answer: httpx.Response) -> bool:

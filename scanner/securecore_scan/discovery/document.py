@@ -49,7 +49,10 @@ def read(target: Target, where: str | None) -> _Json:
     holds no OpenAPI document.
     """
     if where is None:
-        return next(filter(None, (_offered(target, path) for path in _PLACES)), {})
+        offered = next(filter(None, (_offered(target, path) for path in _PLACES)), None)
+        if offered is None:
+            target.announce("found no OpenAPI document at the usual paths, so it knows few routes: --openapi names one")
+        return offered or {}
     if Path(where).is_file():
         try:
             found = _parsed(Path(where).read_text(encoding="utf-8"), where)
