@@ -64,6 +64,8 @@ class Shelf:
     tokens: dict[str, str] = field(default_factory=dict)
     objects: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     deleted: int = 0
+    #: Ids that the registration returns are those of the registration, and not of the account.
+    is_misleading: bool = False
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         sent = json.loads(body) if body else {}
@@ -72,7 +74,7 @@ class Shelf:
         if path == "/register":
             number = str(1000 + len(self.users))
             self.users[number] = {"id": number, **sent}
-            return 201, {}, {"id": number}
+            return 201, {}, {"id": "1000" if self.is_misleading else number}
         if path == "/login":
             user = next((one for one in self.users.values() if one["username"] == sent["username"]), None)
             if user is None or user["password"] != sent["password"]:
@@ -84,7 +86,8 @@ class Shelf:
         if caller is None or caller not in self.users:
             return 401, {}, {}
         if path == "/me":
-            return 200, {}, self.shown(caller)
+            shown = self.shown(caller)
+            return 200, {}, {"username": shown["username"]} if self.is_misleading else shown
         if path == "/users":
             return 200, {}, [{"id": number} for number in self.users]
         shape = f"{method} {re.sub(r'/[0-9a-f]{6,}|/[0-9]{4}', '/{}', path)}"
@@ -185,6 +188,16 @@ def test_budget_that_ends_names_the_routes_that_were_left_out() -> None:
     assert ("SC-BOLA-3", "DELETE /users/{id}") in results(run, "SKIPPED"), run.text
     assert run.content["stopped"] == ""
     assert run.content["requests"] <= 200
+
+
+def test_id_without_a_name_beside_it_is_no_account_to_delete() -> None:
+    """The first account is a stranger's, and its id is the only one that the service shows."""
+    shelf = Shelf(frozenset({"DELETE /users/{}", "PUT /users/{}/password"}), is_misleading=True)
+    shelf.users["1000"] = {"id": "1000", "username": "stranger", "password": "secret"}
+    with serving(shelf.answer) as service:
+        run = scanned(service.url, "--only", "SC-BOLA")
+    assert shelf.users["1000"] == {"id": "1000", "username": "stranger", "password": "secret"}
+    assert ("SC-BOLA-3", "DELETE /users/{id}") in results(run, "INCONCLUSIVE"), run.text
 
 
 def test_read_only_scan_creates_and_deletes_nothing() -> None:

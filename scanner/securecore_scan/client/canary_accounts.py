@@ -77,15 +77,20 @@ def with_password(target: Target, account: CanaryAccount, password: str) -> None
 
 
 def _id(target: Target, route: AccountRoute, role: str, answer: httpx.Response) -> str:
+    """Return the id of the account, from a response that names the account as well.
+
+    A number from any other response might be the id of something else, and the attack would delete the account of a
+    stranger.
+    """
     known = target.account_values(role)
     if route.id in known:
         return known[route.id]
     login = tokens.request_tokens(target, role)
     caller = tokens.use(target, login.access, scheme=login.scheme)
-    for one in (answer, caller):
+    for one in (caller, answer):
         document = json_or_none(one)
-        for name in dict.fromkeys((route.id, *_IDS)):
+        for name in dict.fromkeys((route.id, *_IDS)) if known["username"] in one.text else ():
             for field in (name, f"user.{name}", f"data.{name}"):
                 if isinstance(found := json_field(document, field), str | int):
                     return str(found)
-    raise Inconclusive(f"neither the registration nor {tokens.subject(target)} shows the {route.id!r} of an account")
+    raise Inconclusive(f"neither {tokens.subject(target)} nor the registration shows name and id of an account")
