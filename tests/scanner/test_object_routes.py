@@ -204,6 +204,26 @@ def test_id_without_a_name_beside_it_is_no_account_to_delete() -> None:
     assert ("SC-BOLA-3", "DELETE /users/{id}") in results(run, "INCONCLUSIVE"), run.text
 
 
+class Limited(Shelf):
+    """Answers 429 to everything after an attempt to delete, as a limit of requests does."""
+
+    limited_for: int = 0
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self.limited_for > 0 and path != "/me":
+            self.limited_for -= 1
+            return 429, {}, {}
+        answer = super().answer(method, path, headers, body)
+        self.limited_for = int(method == "DELETE" and answer[0] == 404)
+        return answer
+
+
+def test_limit_of_requests_is_no_deletion() -> None:
+    with serving(Limited().answer) as service:
+        run = scanned(service.url, "--only", "SC-BOLA-3")
+    assert results(run, "INCONCLUSIVE") == DELETIONS, run.text
+
+
 def test_read_only_scan_creates_and_deletes_nothing() -> None:
     run, shelf = scan(more=("--read-only",))
     assert not shelf.users

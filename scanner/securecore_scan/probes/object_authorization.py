@@ -13,7 +13,7 @@ import httpx
 
 from securecore_scan.checks import Check, Severity
 from securecore_scan.client import objects, tokens
-from securecore_scan.client.responses import is_refused, status_text
+from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, inconclusive, outcome_of, skipped
 from securecore_scan.plan import Call, ObjectRoute
@@ -129,27 +129,38 @@ def _shown(answer: httpx.Response, owned: objects.OwnedObject) -> set[str]:
 def _change(target: Target, route: ObjectRoute, call: Call) -> Outcome:
     owned = objects.create(target, route, "owner")
     allowed, text = objects.send(target, owned, call, "owner")
-    if text not in objects.read(target, owned, "owner").text:
+    if text not in _seen_by_owner(target, owned):
         raise Inconclusive(f"{call} answered {status_text(allowed)} to the owner and changed nothing")
     answer, text = objects.send(target, owned, call, "second")
-    changed = text in objects.read(target, owned, "owner").text
+    changed = text in _seen_by_owner(target, owned)
     said = f"as another user: {status_text(answer)}, the object {'changed' if changed else 'is the same'}"
     return outcome_of(changed, str(call), said)
 
 
 def _delete(target: Target, route: ObjectRoute, call: Call) -> Outcome:
     owned = objects.create(target, route, "owner")
-    if owned.canary not in objects.read(target, owned, "owner").text:
+    if owned.canary not in _seen_by_owner(target, owned):
         raise Inconclusive(f"GET {route.read} does not show the object to its creator")
     answer, _ = objects.send(target, owned, call, "second")
-    is_gone = owned.canary not in objects.read(target, owned, "owner").text
+    is_gone = owned.canary not in _seen_by_owner(target, owned)
     if not is_gone and answer.status_code not in _REFUSALS:
         # Control: the owner's deletion works, so the refusal does not concern the form of the request.
         objects.send(target, owned, call, "owner")
-        if owned.canary in objects.read(target, owned, "owner").text:
+        if owned.canary in _seen_by_owner(target, owned):
             raise Inconclusive(f"{call} answered {status_text(answer)}, and deletes nothing for its creator either")
     said = f"as another user: {status_text(answer)}, the object {'is gone' if is_gone else 'is still there'}"
     return outcome_of(is_gone, str(call), said)
+
+
+def _seen_by_owner(target: Target, owned: objects.OwnedObject) -> str:
+    """Return the text of the object as its owner reads it, or an empty text if it is gone.
+
+    Raises ``Inconclusive`` for other refusals: after 429 or 503 nothing is known of the object.
+    """
+    answer = objects.read(target, owned, "owner")
+    if answer.status_code in (404, 410):
+        return ""
+    return require_success(answer).text
 
 
 _check = partial(Check, category="object-authorization", severity=Severity.HIGH)
