@@ -131,6 +131,21 @@ Authorization = "{authorization}" }, json = { title = "{canary}", text = "x" } }
     assert found.verdicts == {"SC-IDEM-4": verdict}, found.text
 
 
+class Overloaded(Notes):
+    """Answers each repetition of a request by 503."""
+
+    def write_note(self, headers: dict[str, str], query: Any, sent: dict[str, Any], _: str) -> Answer:
+        key = (self.caller(headers, query)["username"], headers["idempotency-key"])
+        return (503, {}, {}) if key in self.replays else super().write_note(headers, query, sent, _)
+
+
+def test_service_without_time_shows_nothing_of_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("securecore_scan.client.effects.PATIENCE", 0.5)
+    with serving(Overloaded(weak=False).answer) as notes:
+        found = scanned(notes.url, "--only", "SC-IDEM-5")
+    assert found.verdicts == {"SC-IDEM-5": "INCONCLUSIVE"}, found.text
+
+
 def test_key_after_a_cancelled_request_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("securecore_scan.client.effects.PATIENCE", 0.5)
     with serving(Cancelled(weak=False).answer) as notes:

@@ -19,7 +19,8 @@ COPIES, ROUNDS = 8, 3
 #: Seconds after which a client hangs up; None: when the response begins to arrive, so that the effect is certain.
 HANG_UPS: tuple[float | None, ...] = (0.0, 0.005, 0.025, None)
 #: Statuses of a request that is still in progress, or that decided nothing. Seconds between repetitions.
-_UNDECIDED, _PAUSE = (409, 425, 429, 503), 0.2
+_OVERLOADED = (429, 503)
+_UNDECIDED, _PAUSE = (409, 425, *_OVERLOADED), 0.2
 
 
 def other_body(target: Target) -> Iterator[Outcome]:
@@ -119,6 +120,8 @@ def _completed(target: Target, captured: CapturedRequest, before: str) -> Outcom
             break
         time.sleep(_PAUSE)
     said = f"{before}, then the same request: {status_text(answer)}"
+    if answer.status_code in _OVERLOADED:
+        return inconclusive(captured.subject, f"{said}: the service has no time to answer")
     if not answer.is_success:
         return outcome_of(True, captured.subject, f"{said}; the key is of no use any more")
     if captured.effect.count is None:
