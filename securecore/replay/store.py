@@ -31,10 +31,15 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: st
     claimed value in that error, for example ``a nonce``. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
     """
     database.require_no_transaction(f"The claim of {kind}")
-    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
+    until = made_at + dt.timedelta(seconds=retention())
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
     return CLAIM.take(now=now, id=record, expires_at=until)
+
+
+def retention() -> int:
+    """Return the seconds that a record stays after the request's own timestamp."""
+    return settings.REPLAY_WINDOW + clock.SKEW + 1
 
 
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:
