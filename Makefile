@@ -156,6 +156,8 @@ failover: $(DEV) $(FAILOVER)
 	@! $(PY) -m tools.failover --rounds 1 --asynchronous
 	$(say) "the same with the fence: none is"
 	@$(PY) -m tools.failover --rounds 2 --asynchronous --fence
+	$(say) "nonces in Redis: Sentinel without and with WAIT, and a Redis Cluster"
+	@$(PY) -m tools.failover.valkey
 
 FUZZ_SECONDS ?= 60
 SCANS ?= 50

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -50,7 +50,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 760, 340, 64, 44, 40
 _COLOURS = ("#0b7a75", "#c2410c")
 
 
-def chart(title: str, lines: dict[str, Sequence[Sample]]) -> str:
+def chart(title: str, lines: Mapping[str, Sequence[Sample]]) -> str:
     """Return an SVG with a line for each service."""
     most = max(sample.requests for samples in lines.values() for sample in samples)
     high = max(sample.mebibytes for samples in lines.values() for sample in samples) * 1.1
