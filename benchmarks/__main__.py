@@ -60,6 +60,12 @@ RUNS = (
     ),
     Run("Requests a second through nginx", "throughput", quick=("--rounds", "1", "--seconds", "0.5")),
     Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000")),
+    Run(
+        "Claims that are deleted beside claims whose tables are dropped",
+        "partitions",
+        quick=("--rate", "500", "--seconds", "1", "--lifetime", "1"),
+    ),
+    Run("The needs of a large service", "capacity", quick=("--calls", "5")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
         "A request beside many rows",

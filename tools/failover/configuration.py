@@ -49,7 +49,8 @@ def patroni(name: str, ports: Ports, folder: Path, binaries: Path, *, synchronou
     return {
         "scope": "securecore",
         "name": name,
-        "etcd3": {"hosts": f"127.0.0.1:{ports.etcd_link}"},
+        # use_proxies: by the link only, and not by the address that etcd announces.
+        "etcd3": {"hosts": f"127.0.0.1:{ports.etcd_link}", "use_proxies": True},
         "restapi": {"listen": f"127.0.0.1:{ports.rest}", "connect_address": f"127.0.0.1:{ports.rest_link}"},
         "bootstrap": {"dcs": dynamic, "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "no-sync"]},
         "postgresql": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_redis.client import SentinelClient
+from django_redis.client import SentinelClient  # type: ignore[import-untyped]
 
 #: All replicas, since Sentinel may promote each of them.
 REPLICAS = 2
@@ -16,7 +16,7 @@ class TooFewReplicas(Exception):
     """The key may be on the primary alone, so a failover may lose it."""
 
 
-class WaitingClient(SentinelClient):
+class WaitingClient(SentinelClient):  # type: ignore[misc]  # it has no types
     def add(self, key: Any, value: Any, timeout: Any = None, version: Any = None, client: Any = None) -> bool:
         # One connection and one round trip: WAIT counts the writes of its own connection.
         pipeline = self.get_client(write=True).pipeline(transaction=False)
