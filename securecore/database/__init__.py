@@ -6,7 +6,7 @@ written by hand, and ``functions`` lets PostgreSQL keep the plans of some. No ta
 """
 
 from securecore.database.claims import ClaimStatement
-from securecore.database.connections import connection
+from securecore.database.connections import connection, may_be_standby
 from securecore.database.locks import (
     bounded_wait,
     is_deadlock,

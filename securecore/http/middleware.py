@@ -36,7 +36,13 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.peer import confusing_server
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
-from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response, require_migrated
+from securecore.http.problems import (
+    DATABASE_ERRORS,
+    database_away,
+    is_database_away,
+    problem_response,
+    require_migrated,
+)
 from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, credentials_of, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
@@ -69,7 +75,9 @@ class ClientCertificateMiddleware:
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
-        except DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
+            if not is_database_away(error):
+                raise
             return database_away(request, error)
         except ProgrammingError as error:
             require_migrated(error)
@@ -145,7 +153,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
             if (body := state_of(request).watched_body) is not None:
                 report_exposed_body(request, body)
             return response
-        except DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
+            if not is_database_away(error):
+                raise
             return database_away(request, error)
 
     def _close(self, request: HttpRequest, response: HttpResponse, session: SessionStore) -> HttpResponse:

@@ -9,7 +9,7 @@ import traceback
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, views
 from rest_framework.response import Response
@@ -22,17 +22,22 @@ from securecore.sessions import SessionStore
 
 CONTENT_TYPE = "application/problem+json"
 
-#: The exceptions of the driver if the database is unavailable, is shutting down, or a timeout expired.
-DATABASE_AWAY = (OperationalError, InterfaceError)
+#: The exceptions of the driver of which ``is_database_away`` may be true.
+DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError)
 
-
-#: PostgreSQL's code for idle_in_transaction_session_timeout. psycopg raises no OperationalError for it.
-_IDLE_TOO_LONG = "25P03"
+#: PostgreSQL's codes for idle_in_transaction_session_timeout, and for a write on a standby. psycopg raises
+#: InternalError for them, as for mistakes of the program.
+_IDLE_TOO_LONG, _READ_ONLY = "25P03", "25006"
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Return whether ``error`` means that the database is unavailable, or has ended this database session."""
-    return isinstance(error, DATABASE_AWAY) or getattr(error.__cause__, "sqlstate", None) == _IDLE_TOO_LONG
+    """Return whether ``error`` means that the database is unavailable, is no primary, or has ended this session."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return (
+        isinstance(error, (OperationalError, InterfaceError))
+        or sqlstate == _IDLE_TOO_LONG
+        or (sqlstate == _READ_ONLY and database.may_be_standby())
+    )
 
 
 #: PostgreSQL: undefined_table and undefined_column. SQLite says the same in a text.
@@ -69,12 +74,16 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """Return a 503 with Retry-After. An unavailable database never means "allowed".
 
+    The next request on this thread connects anew, since this connection may lead to a standby.
+
     Raises ``Misuse`` if the database lacks tables of securecore, which SQLite reports like an unavailable database.
     """
     require_migrated(error)
     if database.is_lock_timeout(error):
         return problem_response(request, Busy())
     events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))
+    if getattr(error.__cause__, "sqlstate", None) == _READ_ONLY:
+        database.connection().close()
     return problem_response(request, DatabaseUnavailable())
 
 

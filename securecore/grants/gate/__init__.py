@@ -35,13 +35,13 @@ from securecore import database
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows
 from securecore.database.functions import BoundFunction
-from securecore.errors import Busy
+from securecore.errors import Busy, DatabaseUnavailable
 from securecore.grants.gate import eviction, semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.one_writer import OneWriterGates
 from securecore.grants.gate.row import RowGates, lock_row
-from securecore.grants.gate.transaction import replica_refused
+from securecore.grants.gate.transaction import replica_misuse
 from securecore.grants.principals import DERIVED
 
 #: PostgreSQL: read_only_sql_transaction.
@@ -123,11 +123,16 @@ def take_gate(principal: str) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Raise ``Busy`` for a wait longer than ``LOCK_TIMEOUT``, and ``Misuse`` where the transaction is read-only."""
+    """Raise ``Busy`` for a wait longer than ``LOCK_TIMEOUT``.
+
+    Where the transaction is read-only, raise ``DatabaseUnavailable`` (503) on a standby, else ``Misuse``.
+    """
     try:
         with database.refused_when_locked(Busy):
             yield
     except InternalError as error:
         if getattr(error.__cause__, "sqlstate", None) != _READ_ONLY:
             raise
-        raise replica_refused() from error
+        if database.may_be_standby():
+            raise DatabaseUnavailable from replica_misuse()
+        raise replica_misuse() from error

@@ -8,7 +8,7 @@ from django.core.signals import got_request_exception, request_started
 
 from securecore.errors import Refused
 from securecore.http.edge.admission import set_aside_strange_charset
-from securecore.http.problems import DATABASE_AWAY
+from securecore.http.problems import is_database_away
 from securecore.http.request import SecureRequest, state_of
 
 
@@ -19,7 +19,7 @@ def note_exception(*, request: SecureRequest | None = None, **_: object) -> None
     reads ``request.user`` raises ``InvalidToken`` for a bad access token.
     """
     error = sys.exc_info()[1]
-    if request is not None and isinstance(error, DATABASE_AWAY):
+    if request is not None and error is not None and is_database_away(error):
         state_of(request).database_away = error
     if request is not None and isinstance(error, Refused):
         state_of(request).refusal = error
