@@ -27,8 +27,8 @@ from tools.soak.memory import LIMIT, Sample
 from tools.soak.population import CERTIFICATES_PER_USER, write_keys
 
 VISITORS = 4
-#: Samples of a run.
-SAMPLES = 200
+#: Seconds between two samples.
+SAMPLE_EVERY = 2.0
 SETTINGS = "tools.soak.settings"
 
 
@@ -54,11 +54,9 @@ class Soak:
         readers = [threading.Thread(target=self._count, args=(each,), daemon=True) for each in visitors]
         for reader in readers:
             reader.start()
-        step = max(1, self.certificates // SAMPLES)
         while any(reader.is_alive() for reader in readers) and time.monotonic() < deadline:
-            if self.visited >= step * (len(self.protected) + 1):
-                self._sample()
-            time.sleep(0.05)
+            self._sample()
+            time.sleep(SAMPLE_EVERY)
         for each in visitors:
             if time.monotonic() >= deadline:
                 each.terminate()
@@ -85,7 +83,9 @@ class Soak:
     def manage(self, *arguments: str) -> Any:
         """Run a module of the soak with the service's settings; return the JSON that it prints."""
         command = [sys.executable, "-m", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, check=False)
+        if done.returncode:
+            raise SystemExit(done.stderr.decode())
         return json.loads(done.stdout) if done.stdout else None
 
 

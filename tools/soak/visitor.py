@@ -21,6 +21,8 @@ from demo_project import pki
 from tools.soak.population import Mint
 
 REQUESTS = 10
+#: Seconds, below nginx's keepalive_timeout of 15.
+IDLE = 5
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON = {"Content-Type": "application/json"}
 
@@ -38,6 +40,7 @@ class Visit:
         parts = urlsplit(url)
         self._connection = http.client.HTTPSConnection(str(parts.hostname), parts.port, context=context, timeout=60)
         self._user = user
+        self._answered = time.monotonic()
 
     def run(self) -> None:
         """Send the requests, each with the status that it must have, and one to the unprotected twin."""
@@ -69,9 +72,12 @@ class Visit:
         yield 200, "GET", "/api/whoami", {}, ""
 
     def _send(self, status: int | None, method: str, path: str, headers: dict[str, str], body: str) -> Any:
+        if time.monotonic() - self._answered > IDLE:
+            self._connection.close()  # nginx may close it at this very moment; the next request opens another
         self._connection.request(method, path, body=body or None, headers=headers)
         response = self._connection.getresponse()
         content = response.read()
+        self._answered = time.monotonic()
         if status not in (None, response.status):
             raise Unexpected(f"{method} {path}: {response.status} instead of {status}: {content[:300]!r}")
         is_json = "json" in response.headers.get("Content-Type", "")
