@@ -25,9 +25,10 @@ CONTENT_TYPE = "application/problem+json"
 #: The exceptions of the driver of which ``is_database_away`` may be true.
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError)
 
-#: PostgreSQL's codes for idle_in_transaction_session_timeout, and for a write on a standby. psycopg raises
-#: InternalError for them, as for mistakes of the program.
-_IDLE_TOO_LONG, _READ_ONLY = "25P03", "25006"
+#: PostgreSQL's code for idle_in_transaction_session_timeout. psycopg raises no OperationalError for it.
+_IDLE_TOO_LONG = "25P03"
+#: PostgreSQL's code for a write on a standby. psycopg raises InternalError, as for mistakes of the program.
+_READ_ONLY = "25006"
 
 
 def is_database_away(error: BaseException) -> bool:

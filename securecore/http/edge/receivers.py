@@ -19,7 +19,7 @@ def note_exception(*, request: SecureRequest | None = None, **_: object) -> None
     reads ``request.user`` raises ``InvalidToken`` for a bad access token.
     """
     error = sys.exc_info()[1]
-    if request is not None and error is not None and is_database_away(error):
+    if request is not None and isinstance(error, Exception) and is_database_away(error):
         state_of(request).database_away = error
     if request is not None and isinstance(error, Refused):
         state_of(request).refusal = error
