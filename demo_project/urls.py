@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
-from django.views.decorators.http import require_safe
 
-
-@require_safe
-def healthz(request: HttpRequest) -> JsonResponse:
-    """Report that this process answers. Needs no certificate and touches no database: a health probe has neither."""
-    return JsonResponse({"status": "ok"})
-
+from demo_project.attacks import attack
 
 urlpatterns = [
-    path("healthz", healthz),
     path("", include("securecore.urls")),
+    path("attacks/<str:name>", attack),
     path("", include("demo_project.payments.urls")),
 ]
 

@@ -9,12 +9,18 @@ modules above its own line (contracts in pyproject.toml).
 ``digests``      digests in place of secrets and unique values
 ``errors``       every refusal with its stable code
 ``caches``       memory that is bounded in number and time
+``actors``       the user or operator for whom the running code acts
+``meters``       the places at which securecore measures itself
+``json_logs``    log lines of JSON with the request id and the actor
 ``texts``        text from outside: storable, and shown in a terminal, a log or an error
 ``durations``    the check of a duration in seconds
+``settings``     the order of MIDDLEWARE, and other lists of a project's settings module
 ``conf``         the settings: ``SECURECORE = {...}``
 ``database``     transactions, lock waits that end, claims, functions of PostgreSQL
 ``events``       named records of notable facts, each with its payload
 ``leases``       the time in which a result is used again, and which a revocation outlasts
+``audit``        a row for each change, in its transaction; the hash chain over the rows
+``observe``      let a protection record that it would refuse
 ``identity``     the user and the revocation of a certificate
 ``sessions``     issue, bind, rotate and end sessions: a Django ``SESSION_ENGINE``
 ``tokens``       issue, verify and revoke access and refresh tokens
@@ -25,8 +31,10 @@ modules above its own line (contracts in pyproject.toml).
 ``caller``       the one query of a request, and the one caller of its credentials
 ``revocation``   the revocations that span features, one transaction each
 ``purge``        delete expired rows in bounded batches
+``metrics``      metrics for Prometheus, spans for OpenTelemetry
 ``http``         the only code that sees a request
 ``deployment``   the promises that a deployment can break, each tried with real connections
+``installation`` the files of a deployment: nginx, gunicorn, systemd, keys, certificates
 ``checks``       system checks, one function for each id
 ``management``   the commands of ``manage.py``
 ``admin``        the pages of Django's admin

@@ -1,4 +1,4 @@
-"""Admin pages for certificates, grants, sessions and signature keys. Almost all fields are read-only.
+"""Admin pages for certificates, grants, sessions, signature keys and the audit. Almost all fields are read-only.
 
 The revoking actions call ``securecore.revocation``, because the admin's own ``save()`` would skip gates and events.
 """
@@ -9,17 +9,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.decorators import method_decorator
 
-from securecore import clock, events
+from securecore import audit, clock, events
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants import principal_of
 from securecore.http.edge.transactions import outside_transactions
 from securecore.identity import admit
-from securecore.models import Certificate, Grant, Session, SignatureKey
+from securecore.models import AuditRow, Certificate, Grant, RefusalCount, Session, SignatureKey
 from securecore.replay import signature_keys
 from securecore.revocation import end_selected_sessions, revoke_certificate, revoke_signature_key
 from securecore.thumbprints import thumbprint_in
@@ -86,8 +88,6 @@ class CertificateAdmin(ReadOnlyAdmin):
         if not admit(thumbprint=obj.pk, user=obj.user, now=clock.now()):
             self.message_user(request, "Another operator has decided about this certificate already.", messages.ERROR)
             return
-        by, user = str(principal_of(request.user)), obj.user.get_username()
-        events.emit(events.CertificateAdmitted(thumbprint=obj.pk, user=user, by=by))
 
     @admin.action(description="Revoke the selected certificates", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: Any) -> None:
@@ -137,6 +137,41 @@ class SessionAdmin(ReadOnlyAdmin):
         return request.user.has_perm("securecore.delete_session")
 
 
+@admin.register(AuditRow)
+class AuditAdmin(ReadOnlyAdmin):
+    """The audit, searched by whole values, so that each search uses an index."""
+
+    list_display = ("at", "event", "subject", "actor_kind", "actor", "address", "request_id", "reason")
+    search_fields = ("subject__exact", "actor__exact", "request_id__exact", "event__exact")
+    search_help_text = "A user name, a principal (user:7), certificate:THUMBPRINT, an event, or a request id."
+    ordering = ("-id",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).using(settings.DATABASE)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Find the rows of a user by the user's name, and those of a certificate by its bare thumbprint."""
+        users = get_user_model()
+        if (named := thumbprint_in(search_term)) is not None:
+            search_term = f"certificate:{named}"
+        else:
+            user = users._default_manager.filter(**{users.USERNAME_FIELD: search_term}).first()
+            search_term = search_term if user is None else str(principal_of(user))
+        return super().get_search_results(request, queryset, search_term)
+
+
+@admin.register(RefusalCount)
+class RefusalCountAdmin(ReadOnlyAdmin):
+    list_display = ("minute", "code", "reason", "route", "actor", "count")
+    search_fields = ("code__exact", "actor__exact")
+    ordering = ("-minute",)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).using(settings.DATABASE)
+
+
 class SignatureKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     class Meta:
         model = SignatureKey
@@ -165,7 +200,9 @@ class SignatureKeyAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: SignatureKey, form: Any, change: bool) -> None:
         obj.registered_at = clock.now()
-        obj.save(using=settings.DATABASE, force_insert=True)
+        with transaction.atomic(using=settings.DATABASE):
+            obj.save(using=settings.DATABASE, force_insert=True)
+            audit.report(events.SignatureKeyRegistered(keyid=obj.keyid, user=obj.user.get_username()))
 
     @admin.action(description="Revoke the selected keys", permissions=["revoke"])
     def revoke_keys(self, request: HttpRequest, queryset: Any) -> None:

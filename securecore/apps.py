@@ -12,11 +12,12 @@ class SecurecoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Validate the settings, and register system checks, receivers, log filters, caching, triggers and functions.
+        """Validate the settings, and register system checks, receivers, log filters, caching, metrics, triggers and
+        functions.
 
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
-        from securecore import checks, conf, django_logs, server_functions
+        from securecore import checks, conf, django_logs, metrics, server_functions
         from securecore.database import engines
         from securecore.grants import triggers
         from securecore.http import caching
@@ -31,6 +32,7 @@ class SecurecoreConfig(AppConfig):
         session_receivers.connect()
         django_logs.filter_paths()
         caching.connect()
+        metrics.connect()
         pre_migrate.connect(engines.before_migrate, sender=self, dispatch_uid="securecore.engines")
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

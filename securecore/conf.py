@@ -83,12 +83,11 @@ class Settings:
     #: Accepted kinds of key: "P-256", "P-384", "P-521", "Ed25519", "Ed448", "RSA-3072" (3072 bits or more).
     CERTIFICATE_KEY_TYPES: tuple[str, ...] = ()
     #: Ways to enrol a certificate beside its thumbprint: by "public-key", and for one issuer by "san-uri", "san-email",
-    #: "san-dns" or "subject".
+    #: "san-dns" or "subject". "self-signed": an unverified certificate that is enrolled as self-signed counts (RFC 8705
+    #: section 2.2).
     CERTIFICATE_MATCHES: tuple[str, ...] = ()
     #: The most pending certificates: presented and verified, but not enrolled, they wait for an operator.
     PENDING_CERTIFICATES: int = 0
-    #: Whether to accept an unverified certificate that is enrolled as self-signed (RFC 8705 section 2.2).
-    SELF_SIGNED_CERTIFICATES: bool = False
 
     # Sessions
 
@@ -129,8 +128,15 @@ class Settings:
     #: The form of the gate: an advisory lock that checks share ("advisory", PostgreSQL only), or a row lock ("row").
     #: "auto" is "advisory" on PostgreSQL and "row" elsewhere.
     GATE: str = "auto"
-    #: The time between the revocation or end of a grant and the purge of its row, which is kept as history.
-    GRANT_RETENTION: int = 400 * 86_400
+    #: The time for which history is kept: an audit row, and a grant that was revoked or has ended. An audit row takes
+    #: the value of the instant at which it was written.
+    HISTORY_RETENTION: int = 400 * 86_400
+
+    # Observe mode
+
+    #: Protections that only observe, in every view: "permissions", "freshness", "idempotency-keys". A request that they
+    #: would refuse is recorded and passes.
+    OBSERVE: tuple[str, ...] = ()
 
     # The one query
 
@@ -190,10 +196,17 @@ _CHOICES = {
 }
 
 
+#: The protections that can observe: see docs/observe.md for the others.
+OBSERVABLE = ("permissions", "freshness", "idempotency-keys")
+
+
 def _validate(settings: Settings) -> None:
     for name, words in _CHOICES.items():
         if getattr(settings, name) not in words:
             raise _wrong(f"SECURECORE[{name!r}] must be one of {', '.join(words)}.")
+    for protection in settings.OBSERVE:
+        if protection not in OBSERVABLE:
+            raise _wrong(f"SECURECORE['OBSERVE'] has {protection!r}; known are {', '.join(OBSERVABLE)}.")
     _validate_proxies(settings)
     _validate_certificates(settings)
     _validate_signing_keys(settings)
@@ -225,7 +238,9 @@ def _validate_proxies(settings: Settings) -> None:
         )
 
 
-_MATCHES = ("public-key", "san-uri", "san-email", "san-dns", "subject")
+#: The entry of ``CERTIFICATE_MATCHES`` that is no kind of match.
+SELF_SIGNED = "self-signed"
+_MATCHES = ("public-key", "san-uri", "san-email", "san-dns", "subject", SELF_SIGNED)
 _KEY_TYPE = re.compile(r"P-256|P-384|P-521|Ed25519|Ed448|RSA-[1-9][0-9]{3,4}")
 
 

@@ -15,18 +15,23 @@ from functools import partial
 
 from django.db import models
 
-from securecore import clock, database
+from securecore import audit, clock, database
 from securecore.conf import settings
 from securecore.grants import strangers
+from securecore.identity import revocation_list
 from securecore.models import (
+    AuditRow,
     Certificate,
     CertificateIdentifier,
     Grant,
     GrantUse,
     IdempotencyRecord,
+    Lockout,
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
+    RefusalCount,
+    RevocationList,
     RevokedToken,
     SeenNonce,
     Session,
@@ -59,6 +64,15 @@ class Expiring:
     def until(self, now: dt.datetime) -> dt.datetime:
         return now - dt.timedelta(seconds=self.retention + clock.SKEW)
 
+    def delete(self, *, until: dt.datetime, limit: int) -> int:
+        if self.model is AuditRow:
+            return audit.delete_batch(until=until, limit=limit)
+        return database.delete_batch(self.model, self.instant, until=until, limit=limit)
+
+
+#: The entries of a revocation list go with the list, which expires ten years after its ``nextUpdate``.
+_LISTS, _LISTED = Expiring(RevocationList), "securecore_listed_certificate"
+
 
 @dataclass(frozen=True)
 class Purged:
@@ -69,7 +83,7 @@ class Purged:
 
 
 def expiring() -> list[Expiring]:
-    """Return every table that grows with use, but for gates. Nothing else in securecore does."""
+    """Return every table that grows with use, but for gates and revocation lists. Nothing else in securecore does."""
     return [
         Expiring(SeenNonce),
         Expiring(RevokedToken),
@@ -82,9 +96,12 @@ def expiring() -> list[Expiring]:
         Expiring(Session),
         Expiring(Certificate, "not_after", _CERTIFICATE_RETENTION),
         Expiring(CertificateIdentifier),
-        Expiring(Grant, "revoked_at", settings.GRANT_RETENTION),
-        Expiring(Grant, "valid_until", settings.GRANT_RETENTION),
+        Expiring(Lockout),
+        Expiring(Grant, "revoked_at", settings.HISTORY_RETENTION),
+        Expiring(Grant, "valid_until", settings.HISTORY_RETENTION),
         Expiring(GrantUse),
+        Expiring(RefusalCount),
+        Expiring(AuditRow),
     ]
 
 
@@ -96,7 +113,8 @@ def count_expired(*, now: dt.datetime) -> dict[str, int]:
             **{f"{table.instant}__lte": table.until(now)}
         )
         rows[table.table] += expired.count()
-    return {**rows, _GATES: strangers.count_unknown()}
+    listed = revocation_list.count_expired_entries(_LISTS.until(now))
+    return {**rows, _LISTED: listed, _GATES: strangers.count_unknown()}
 
 
 def purge(
@@ -113,10 +131,11 @@ def purge(
     """
     database.require_no_transaction("A purge")
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
+    audit.seal()  # the trigger lets sealed rows go only, and the chain must hold every row that was there
     batches: list[tuple[str, Callable[[], int]]] = [
-        (each.table, partial(database.delete_batch, each.model, each.instant, until=each.until(now), limit=batch_size))
-        for each in expiring()
+        (each.table, partial(each.delete, until=each.until(now), limit=batch_size)) for each in expiring()
     ]
+    batches.append((_LISTED, partial(revocation_list.delete_expired_entries, _LISTS.until(now), batch_size)))
     batches.append((_GATES, partial(strangers.forget_unknown, batch_size)))
     rows = {table: 0 for table, _ in batches}
     for table, delete in batches:

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from securecore import clock, database, events, grants, identity, leases, tokens, user_model
+from securecore import audit, clock, database, events, grants, identity, leases, meters, tokens, user_model
 from securecore.arguments import require_instant, require_name, require_past, require_text, require_user, require_uuid
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
@@ -56,8 +56,9 @@ def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
             return grants.revoke(principal=principal, permission=permission, obj=obj, now=clock.now())
 
     database.require_no_transaction("revoke_grant()")
-    revoked = database.retry_after_deadlock(revoke)
-    leases.outlast()
+    with meters.REVOCATION.timed("revoke_grant"):
+        revoked = database.retry_after_deadlock(revoke)
+        leases.outlast()
     if revoked:
         named = ":".join(filter(None, principals.object_of(obj)))
         events.emit(events.GrantRevoked(principal=principal, permission=permission, object=named))
@@ -75,7 +76,7 @@ def revoke_all_grants(*, principal: str) -> int:
     Its roles are grants, so they are revoked too. The permissions of its groups stay.
     """
     count = _gated("revoke_all_grants()", lambda: grants.revoke_all(principal=principal, now=clock.now()))
-    events.emit(events.AllGrantsRevoked(principal=principal, count=count))
+    events.emit(events.AllGrantsRevoked(principal=principal, count=count))  # revoke_all() has written the audit row
     return count
 
 
@@ -93,10 +94,8 @@ def remove_from_group(*, user: Any, group: Any) -> bool:
         user.groups.remove(group.pk)  # a project may give the other side, ``user_set``, another name or none
         return was_member
 
-    removed = _gated("remove_from_group()", remove)
-    if removed:
-        events.emit(events.GroupMembershipRevoked(principal=own, group=of_group))
-    return removed
+    event = events.GroupMembershipRevoked(principal=own, group=of_group)
+    return _gated("remove_from_group()", remove, lambda removed: event if removed else None)
 
 
 def deactivate_user(user: Any) -> None:
@@ -116,8 +115,8 @@ def deactivate_user(user: Any) -> None:
         _end_families(user_id=user.pk)
         return ended
 
-    ended = _gated("deactivate_user()", deactivate)
-    events.emit(events.UserDeactivated(user=str(user.pk), sessions_ended=ended))
+    own_key = str(user.pk)
+    _gated("deactivate_user()", deactivate, lambda ended: events.UserDeactivated(user=own_key, sessions_ended=ended))
 
 
 def disable_client(client_id: str) -> None:
@@ -137,8 +136,7 @@ def disable_client(client_id: str) -> None:
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
-    _gated("disable_client()", disable)
-    events.emit(events.ClientDisabled(client_id=client_id))
+    _gated("disable_client()", disable, lambda _: events.ClientDisabled(client_id=client_id))
 
 
 def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str = "", client_id: str = "") -> bool:
@@ -156,10 +154,7 @@ def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str
         _close_for_token(user, client_id)
         return tokens.revoke(issuer=issuer, jti=jti, expires_at=expires_at, now=clock.now())
 
-    revoked = _gated("revoke_token()", revoke)
-    if revoked:
-        events.emit(events.TokenRevoked(jti=jti))
-    return revoked
+    return _gated("revoke_token()", revoke, lambda revoked: events.TokenRevoked(jti=jti) if revoked else None)
 
 
 def revoke_family(family_id: uuid.UUID) -> bool:
@@ -170,10 +165,8 @@ def revoke_family(family_id: uuid.UUID) -> bool:
         gate.close(*_owners(_families().filter(pk=family_id)))
         return tokens.refresh.revoke_family(family_id, now=clock.now())
 
-    revoked = _gated("revoke_family()", revoke)
-    if revoked:
-        events.emit(events.FamilyRevoked(family=str(family_id)))
-    return revoked
+    event = events.FamilyRevoked(family=str(family_id))
+    return _gated("revoke_family()", revoke, lambda revoked: event if revoked else None)
 
 
 def revoke_client_tokens(client_id: str) -> None:
@@ -185,8 +178,7 @@ def revoke_client_tokens(client_id: str) -> None:
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
 
-    _gated("revoke_client_tokens()", revoke)
-    events.emit(events.EverythingRevoked(subject=f"client:{client_id}"))
+    _gated("revoke_client_tokens()", revoke, lambda _: events.EverythingRevoked(subject=f"client:{client_id}"))
 
 
 def revoke_user_tokens(user: Any) -> None:
@@ -198,8 +190,7 @@ def revoke_user_tokens(user: Any) -> None:
         tokens.epochs.advance(tokens.epochs.user_subject(str(user.pk)))
         _end_families(user=user)
 
-    _gated("revoke_user_tokens()", revoke)
-    events.emit(events.EverythingRevoked(subject=f"user:{user.pk}"))
+    _gated("revoke_user_tokens()", revoke, lambda _: events.EverythingRevoked(subject=f"user:{user.pk}"))
 
 
 def revoke_tokens_before(instant: dt.datetime) -> None:
@@ -214,8 +205,7 @@ def revoke_tokens_before(instant: dt.datetime) -> None:
         tokens.epochs.refuse_until(instant)
         _end_families(created_at__lte=instant)
 
-    _gated("revoke_tokens_before()", revoke)
-    events.emit(events.EverythingRevoked(subject="everyone"))
+    _gated("revoke_tokens_before()", revoke, lambda _: events.EverythingRevoked(subject="everyone"))
 
 
 def retire_key(kid: str) -> bool:
@@ -225,10 +215,7 @@ def retire_key(kid: str) -> bool:
         gate.close_all()
         return tokens.keys.retire(kid=kid, now=clock.now())
 
-    retired = _gated("retire_key()", retire)
-    if retired:
-        events.emit(events.KeyRetired(kid=kid))
-    return retired
+    return _gated("retire_key()", retire, lambda retired: events.KeyRetired(kid=kid) if retired else None)
 
 
 def revoke_signature_key(keyid: str) -> bool:
@@ -238,10 +225,8 @@ def revoke_signature_key(keyid: str) -> bool:
         gate.close(*_owners(SignatureKey.objects.using(settings.DATABASE).filter(pk=keyid)))
         return signature_keys.revoke(keyid=keyid, now=clock.now())
 
-    revoked = _gated("revoke_signature_key()", revoke)
-    if revoked:
-        events.emit(events.SignatureKeyRevoked(keyid=keyid))
-    return revoked
+    event = events.SignatureKeyRevoked(keyid=keyid)
+    return _gated("revoke_signature_key()", revoke, lambda revoked: event if revoked else None)
 
 
 def revoke_certificate(*, thumbprint: str) -> None:
@@ -272,8 +257,11 @@ def revoke_certificate(*, thumbprint: str) -> None:
             _end_families(each)
         return ended
 
-    ended = _gated("revoke_certificate()", revoke)
-    events.emit(events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended))
+    _gated(
+        "revoke_certificate()",
+        revoke,
+        lambda ended: events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended),
+    )
 
 
 def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = False, reason: str) -> int:
@@ -313,9 +301,8 @@ def _end(operation: str, rows: Sequence[SessionQuerySet], reason: str, *, own: S
             _close_with_owners(*rows, own=own)
         return sum(each.end() for each in rows)
 
-    count = _gated(operation, end)
-    events.emit(events.SessionsEnded(count=count, reason=reason))
-    return count
+    subject = " ".join(own or ())
+    return _gated(operation, end, lambda count: events.SessionsEnded(count=count, subject=subject, reason=reason))
 
 
 def _close_with_owners(*rows: QuerySet[Any], own: Sequence[str]) -> None:
@@ -350,20 +337,32 @@ def _families() -> QuerySet[tokens.RefreshFamily]:
     return tokens.RefreshFamily.objects.using(settings.DATABASE)
 
 
-def _gated(operation: str, work: Callable[[], Result]) -> Result:
+def _gated(
+    operation: str, work: Callable[[], Result], event_of: Callable[[Result], events.Event | None] = lambda _: None
+) -> Result:
     """Call ``work``, which closes a gate first, in a transaction of its own, and commit; retry once after a deadlock.
+
+    ``event_of`` returns the event of the change, or None if ``work`` changed nothing. The audit row of the event
+    commits with the change. The event is emitted after the commit.
 
     Raises ``Busy`` (503) after a wait longer than ``LOCK_TIMEOUT`` for a lock of another request, so that the revoking
     caller knows that nothing is revoked yet. ``gate.close`` limits the later waits of the transaction too.
     """
 
-    def once() -> Result:
+    def once() -> tuple[Result, events.Event | None]:
         with database.committed_transaction(operation), database.refused_when_locked(Busy):
             result = work()
+            database.require_no_failure(operation)
+            if (event := event_of(result)) is not None:
+                audit.write(event)
             leases.outlast()
-            return result
+            return result, event
 
-    return database.retry_after_deadlock(once)
+    with meters.REVOCATION.timed(operation.removesuffix("()")):
+        result, event = database.retry_after_deadlock(once)
+    if event is not None:
+        events.emit(event)
+    return result
 
 
 def _sessions_of(thumbprint: str, rows: SessionQuerySet) -> tuple[SessionQuerySet, SessionQuerySet]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
+from securecore.http import health, metrics
 from securecore.http.oauth import introspection, metadata, revocation, token
 from securecore.http.sessions import views
 
 app_name = "securecore"
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.MetricsView.as_view(), name="metrics"),
     path("auth/login", views.LoginView.as_view(), name="login"),
     path("auth/logout", views.LogoutView.as_view(), name="logout"),
     path("auth/sessions", views.SessionsView.as_view(), name="sessions"),

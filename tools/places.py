@@ -39,9 +39,13 @@ PLACES = (
         "add a proxy",
         "SOURCES = {",
         "a function from headers to a certificate; its name also in `_CHOICES` of securecore/conf.py, its header also "
-        "in `IDENTITY_PREFIXES`, nginx/proxied.conf and docs/proxies/; `tests/identity` finds a place that lacks one",
+        "in `IDENTITY_PREFIXES`, proxied.conf and docs/proxies/; `tests/identity` finds a place that lacks one",
     ),
-    Place("trust a peer, strip a header", "IDENTITY_PREFIXES = (", "and the same header in nginx/proxied.conf"),
+    Place(
+        "trust a peer, strip a header",
+        "IDENTITY_PREFIXES = (",
+        "and the same header in proxied.conf",
+    ),
     Place(
         "add a setting",
         "class Settings:",
@@ -50,7 +54,7 @@ PLACES = (
     Place(
         "change the lock timeout",
         "    LOCK_TIMEOUT: float",
-        "its default; docs/settings.md, nginx/proxied.conf and the comment at `_PAUSE` in grants/gate/eviction.py "
+        "its default; docs/settings.md, proxied.conf and the comment at `_PAUSE` in grants/gate/eviction.py "
         "contain numbers that follow from it",
     ),
     Place("see where a lock timeout is set", "def limit_waits(", "`lock_timeout`, to the end of the transaction"),
@@ -101,6 +105,14 @@ PLACES = (
     ),
     Place("try another promise of a deployment", "EVERY_TRIAL = (", "a module beside it; a section in docs/prove.md"),
     Place("start a PostgreSQL for a test", "def server(**options: str)", "kill, restart, become a standby"),
+    Place("add a page to the manual", "def contents(index", "a line in docs/index.md; `make docs` builds the site"),
+    Place("write the reference", "PAGES = {", "a module for each page beside it; problems.toml for the codes"),
+    Place(
+        "change the files of a deployment",
+        "def planned_files(",
+        "the files are in the folder of the module; the quickstart runs them",
+    ),
+    Place("change the pasted settings", "def settings_block(", "and the functions of securecore/settings.py"),
     Place("break a promise on purpose", "def load() -> tuple[Sabotage", "an entry in a `.toml` file beside it"),
 )
 

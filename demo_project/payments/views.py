@@ -53,14 +53,7 @@ _PAID = {201: PayoutSerializer, 409: _UNPAYABLE}
 @require_safe
 def home(request: SecureRequest) -> HttpResponse:
     """Render the HTML page, also for a certificate that is enrolled for no user."""
-    user = request.certificate_user
-    return page.page(
-        request,
-        user=user.get_username() if user else None,
-        certificate=request.client_certificate,
-        session=get_user(request).is_authenticated,
-        protected=True,
-    )
+    return page.protected_page(request)
 
 
 class Whoami(APIView):

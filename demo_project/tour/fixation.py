@@ -10,6 +10,7 @@ import httpx
 from demo_project.tour.client import NotJudged, Probe, Service, body, granted, refused
 
 TITLE = "Session fixation"
+ABOUT = "An attacker plants a session id before the login, keeps an old one, and takes one to another certificate."
 
 
 def attack(service: Service) -> Iterator[Probe]:

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from demo_project import pki
 from demo_project.tour.client import THREADS, NotJudged, Probe, Service, at_once, body
+from securecore.installation import certificates
 
 TITLE = "Memory leak"
+ABOUT = "Two hundred certificates that nobody knows are presented. The memory of the service must stay bounded."
 
 #: More certificates than both workers of the protected service hold together, 64 each.
 CERTIFICATES = 200
@@ -46,12 +47,12 @@ def _processes(service: Service) -> dict[int, Any]:
 
 def _mint(service: Service, folder: Path) -> list[str]:
     try:
-        authority = pki.load_authority(service.pki)
+        authority = certificates.load_authority(service.pki)
     except OSError as error:
         raise NotJudged(f"no authority to sign certificates with: {error}") from error
     names = [f"passer-by-{number}" for number in range(CERTIFICATES)]
     for name in names:
-        pki.issue(folder, name, now=dt.datetime.now(dt.UTC), authority=authority)
+        certificates.issue(folder, name, now=dt.datetime.now(dt.UTC), authority=authority)
     return names
 
 

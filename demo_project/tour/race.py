@@ -11,6 +11,7 @@ import httpx
 from demo_project.tour.client import THREADS, NotJudged, Probe, Service, body, described, unique
 
 TITLE = "Authorization race"
+ABOUT = "A permission is revoked while sixteen threads use it. No transfer may begin after the revocation returned."
 
 ROUNDS = 3
 #: The shortest time of transfers before each revocation and after its response, in seconds.

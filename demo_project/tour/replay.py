@@ -10,6 +10,7 @@ import httpx
 from demo_project.tour.client import NotJudged, Probe, Service, at_once, body, unique
 
 TITLE = "Request replay"
+ABOUT = "A request is recorded and sent again, sixteen copies at once. The money must move once."
 
 
 def attack(service: Service) -> Iterator[Probe]:

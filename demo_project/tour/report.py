@@ -12,6 +12,8 @@ from demo_project.tour import fixation, memory, race, replay, tokens
 from demo_project.tour.client import NotJudged, Probe, Service
 
 ATTACKS: tuple[ModuleType, ...] = (replay, tokens, fixation, race, memory)
+#: Each attack by the name of its module.
+BY_NAME = {attack.__name__.rpartition(".")[2]: attack for attack in ATTACKS}
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,33 @@ class Result:
 def run(*, unprotected: Service, protected: Service) -> Iterator[Result]:
     """Carry out every attack, first on the twin: an attack that fails even there needs no protection."""
     for attack in ATTACKS:
-        yield Result(attack.TITLE, _outcome(attack, unprotected), _outcome(attack, protected))
+        yield attacked(attack, unprotected=unprotected, protected=protected)
+
+
+def attacked(attack: ModuleType, *, unprotected: Service, protected: Service) -> Result:
+    """Carry out one attack on both services."""
+    return Result(attack.TITLE, _outcome(attack, unprotected), _outcome(attack, protected))
 
 
 def lines(result: Result) -> Iterator[tuple[str, str, str]]:
     """Describe a result in rows of three: the probe, its result on the twin, its result on the protected service."""
     yield result.title, result.unprotected.verdict, result.protected.verdict
-    sides = [{probe.name: probe for probe in side.probes} for side in (result.unprotected, result.protected)]
-    for name in sides[0] | sides[1]:
-        unprotected, protected = (_evidence(side.get(name)) for side in sides)
-        yield f"  {name}", unprotected, protected
+    for name, unprotected, protected in pairs(result):
+        yield f"  {name}", _evidence(unprotected), _evidence(protected)
     for outcome, place in ((result.unprotected, 1), (result.protected, 2)):
         if outcome.trouble:
             row = ["  not judged to the end", "", ""]
             row[place] = outcome.trouble
             yield row[0], row[1], row[2]
+
+
+def pairs(result: Result) -> Iterator[tuple[str, Probe | None, Probe | None]]:
+    """Yield the name of each probe, with its outcome on the twin and on the protected service."""
+    unprotected, protected = (
+        {probe.name: probe for probe in side.probes} for side in (result.unprotected, result.protected)
+    )
+    for name in unprotected | protected:
+        yield name, unprotected.get(name), protected.get(name)
 
 
 def _outcome(attack: ModuleType, service: Service) -> Outcome:

@@ -7,6 +7,7 @@ import httpx
 from demo_project.tour.client import Probe, Service, body, described, granted, refused
 
 TITLE = "Token replay"
+ABOUT = "A stolen access token is used under another certificate, in a URL, and after its owner revoked it."
 
 
 def attack(service: Service) -> Iterator[Probe]:

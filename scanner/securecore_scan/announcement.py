@@ -27,10 +27,12 @@ def before_checks(target: Target, checks: Sequence[Check]) -> Iterator[str]:
     if plan.effect and categories & {"request-replay", "idempotency", "authorization-race"}:
         yield f"sends canary requests, some 16 at once: {', '.join(str(one.request) for one in plan.effect)}"
     if plan.object and "object-authorization" in categories:
-        yield f"creates and changes canary objects: {', '.join(str(one.create) for one in plan.object)}"
+        yield f"creates, changes and deletes canary objects: {', '.join(str(one.create) for one in plan.object)}"
+    if plan.account_route and plan.registration and "object-authorization" in categories:
+        yield f"opens canary accounts, changes and deletes them: {plan.registration}"
     if plan.registration and "object-authorization" in categories:
         yield f"opens one more canary account: {plan.registration}"
-    if plan.session.login and "session-fixation" in categories:
+    if plan.session.login and not target.login_problem and "session-fixation" in categories:
         yield f"logs the owner in and out: {plan.session.login}"
     if plan.tokens.request and "token-replay" in categories:
         yield f"requests and revokes tokens of the owner: {plan.tokens.request}"

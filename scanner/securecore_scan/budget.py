@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 #: The scan stops if 10 of the last 20 responses are 5xx: a failing service is left alone.
@@ -68,6 +68,19 @@ class Budget:
                 self.stopped = f"{sum(self._failures)} of the last {len(self._failures)} responses were 5xx"
             if self._unanswered >= UNREACHABLE:
                 self.stopped = f"the service does not answer: {self._unanswered} requests in a row failed"
+
+    def record_race(self, statuses: Sequence[int | None]) -> None:
+        """Record the responses to concurrent requests, which count as one towards the 5xx that stop a scan.
+
+        Copies that lose a race may each be answered 500 by a service in good health: a unique constraint does that.
+        """
+        answered = [status for status in statuses if status is not None]
+        with self._lock:
+            self.answered += len(answered)
+            self.failed += len(statuses) - len(answered)
+            self._unanswered = 0 if answered else self._unanswered + 1
+        if answered:
+            self.record_answer(min(answered))
 
     def record_handshake(self) -> None:
         """Record a completed TLS handshake: something answers on the port."""

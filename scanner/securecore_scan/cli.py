@@ -111,7 +111,7 @@ def _add_certificates(made: argparse.ArgumentParser) -> None:
 def _add_scope(made: argparse.ArgumentParser) -> None:
     add = made.add_argument_group("scope").add_argument
     add("--plan", type=Path, metavar="TOML", help="routes and limits that the scanner cannot find by itself")
-    add("--openapi", metavar="URL|FILE", help="the OpenAPI document of the API, as JSON")
+    add("--openapi", metavar="URL|FILE", help="the OpenAPI document of the API, in JSON or YAML")
     add("--only", action="append", default=[], metavar="ID", help="run one check (SC-FIX-1) or one group (SC-FIX)")
     add("--skip", action="append", default=[], metavar="ID", help="leave out one check or one group")
     add("--read-only", action="store_true", help="send GET, HEAD and OPTIONS only: open no account, change nothing")

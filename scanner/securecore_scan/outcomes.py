@@ -65,3 +65,8 @@ def failed(subject: str, *evidence: str, confidence: Confidence = Confidence.HIG
 def inconclusive(subject: str, *evidence: str) -> Outcome:
     """Return INCONCLUSIVE: the attack ran, and the observations do not decide whether it worked."""
     return Outcome(Verdict.INCONCLUSIVE, subject, evidence, Confidence.LOW)
+
+
+def skipped(subject: str, *evidence: str) -> Outcome:
+    """Return SKIPPED: this subject was not attacked, and may hide a weakness."""
+    return Outcome(Verdict.SKIPPED, subject, evidence, Confidence.LOW)

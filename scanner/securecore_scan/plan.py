@@ -87,11 +87,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Effect:
-    """A canary route: a request with a harmless effect, and a way to count the effects."""
+    """A canary route: a request with a harmless effect, and a way to count the effects.
+
+    ``failing`` is the same request, made to fail with a 5xx, such as by a header for fault injection.
+    """
 
     name: str
     request: Call
     count: Count | None = None
+    failing: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,31 @@ class ObjectRoute:
     """Objects that belong to their creator.
 
     ``id`` is the field of the id in the response to ``create`` or, if the response lacks it, in the request. ``{id}``
-    stands for it in ``read`` (a GET) and ``change``.
+    stands for it in ``read`` and ``more`` (GETs), ``change`` and ``delete``. ``within`` creates the object around it,
+    such as the note of a comment: ``{parent}`` stands for the ``parent_id`` of its response.
     """
 
     create: Call
     read: str
     id: str = "id"
-    change: Call | None = None
+    more: tuple[str, ...] = ()
+    change: tuple[Call, ...] = ()
+    delete: Call | None = None
+    within: Call | None = None
+    parent_id: str = "id"
+
+
+@dataclass(frozen=True)
+class AccountRoute:
+    """Routes of one account, such as ``/users/{id}``. ``id`` is ``username`` or ``email``, or else a field of the
+    response to the registration, to the login, or to the route that names the caller. ``listed`` shows every account.
+    """
+
+    id: str = "username"
+    read: tuple[str, ...] = ()
+    change: tuple[Call, ...] = ()
+    delete: Call | None = None
+    listed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -217,6 +239,7 @@ class Plan:
     tokens: Tokens = Tokens()
     effect: tuple[Effect, ...] = ()
     object: tuple[ObjectRoute, ...] = ()
+    account_route: AccountRoute | None = None
     authorization: Authorization | None = None
     privileges: Privileges | None = None
     revocation: Revocation | None = None

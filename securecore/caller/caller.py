@@ -13,6 +13,7 @@ from uuid import UUID
 from securecore.caller import conditions
 from securecore.errors import AuthenticationRequired
 from securecore.grants import BoundCondition
+from securecore.identity import ClientCertificate
 from securecore.tokens import AccessToken
 
 
@@ -36,6 +37,8 @@ class Caller:
     session: tuple[UUID, Any] | None = None
     #: The registered key that signed the request, or None.
     signature_keyid: str | None = None
+    #: The client certificate of the connection, or None.
+    certificate: ClientCertificate | None = None
 
     def require_user(self) -> str:
         """Return the principal of the user. Raises ``AuthenticationRequired`` (401) for a caller without one."""
@@ -47,10 +50,12 @@ class Caller:
     def conditions(self) -> tuple[BoundCondition, ...]:
         """Return a condition for each credential that may end before the effect commits.
 
-        A check refuses the caller if one of these credentials has ended. The client certificate needs no condition,
-        since its principal is one of ``principals``.
+        A check refuses the caller if one of these credentials has ended. The client certificate has conditions for
+        revocation lists and its issuer; its own principal is one of ``principals``.
         """
-        ended = []
+        ended: list[BoundCondition] = []
+        if self.certificate is not None:
+            ended += conditions.of_certificate(self.certificate)
         if self.signature_keyid is not None:
             ended.append(conditions.of_signature_key(self.signature_keyid))
         if self.token is not None:

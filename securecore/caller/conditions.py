@@ -11,9 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from securecore import database
+from securecore.errors import LockedOut
 from securecore.grants import BoundCondition, principals
 from securecore.grants.query.caller_state import Condition
-from securecore.identity import obtained
+from securecore.grants.query.lockouts import ISSUER, is_locked_out_sql
+from securecore.identity import ClientCertificate, obtained
+from securecore.identity import statements as of_certificates
 from securecore.models import Session
 from securecore.replay import signature_keys
 from securecore.sessions import statements as session_statements
@@ -27,6 +30,8 @@ _USER: Any = Session._meta.get_field("user")
 def token_condition() -> Condition:
     """Return the condition that a token has ended: see ``of_token``."""
     ended = f"{token_statements.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}"
+    subjects = f"SELECT {token_statements.SERVICE} UNION ALL SELECT 'certificate:' || %(obtained_under)s"
+    ended = f"{ended} OR {is_locked_out_sql(subjects)}"
     return _condition("token-revoked", ended, token_statements.TYPES | {"obtained_under": "text"})
 
 
@@ -42,18 +47,45 @@ def signature_key_condition() -> Condition:
     return _condition("signature-key-revoked", f"NOT ({signature_keys.IS_LIVE})", {"signature_keyid": "text"})
 
 
+def certificate_conditions() -> tuple[Condition, Condition]:
+    """Return the conditions of the client certificate: see ``of_certificate``."""
+    return (
+        _condition(
+            "certificate-revoked",
+            f"{of_certificates.IS_LISTED} OR {of_certificates.LIST_HAS_ENDED}",
+            of_certificates.TYPES,
+        ),
+        _condition(LockedOut.code, is_locked_out_sql(f"SELECT '{ISSUER}' || %(issuer)s"), {"issuer": "text"}),
+    )
+
+
 def every_combination() -> list[tuple[Condition, ...]]:
     """Return the conditions of each kind of ``Caller``, in the order of ``Caller.conditions``."""
-    signed = signature_key_condition()
+    presented, signed = certificate_conditions(), signature_key_condition()
     authenticated: list[tuple[Condition, ...]] = [(), (token_condition(),), (session_condition(),)]
-    return [(*by_key, *by) for by_key in ((), (signed,)) for by in authenticated]
+    return [(*under, *by_key, *by) for under in ((), presented) for by_key in ((), (signed,)) for by in authenticated]
+
+
+def of_certificate(certificate: ClientCertificate) -> tuple[BoundCondition, ...]:
+    """Return the conditions that a revocation list names the certificate, or its list has expired, and that its issuer
+    is locked out.
+
+    A revocation or lockout of the certificate itself needs no condition: the check reads it by the principal.
+    """
+    connection = database.connection()
+    given: dict[str, Any] = {
+        "serial_id": _ID.get_db_prep_value(certificate.serial_id, connection),
+        "issuer_id": _ID.get_db_prep_value(certificate.issuer_id, connection),
+        "issuer": certificate.issuer,
+    }
+    return tuple(_bound(each, given) for each in certificate_conditions())
 
 
 def of_token(token: AccessToken) -> BoundCondition:
     """Return the condition that this access token has ended.
 
     The condition reads the revocation of the token, the epochs of its user and client, its family, the certificate
-    under which it was obtained, and the key that signed it.
+    under which it was obtained, the key that signed it, and a lockout of its client or of that certificate.
 
     The check also enters each gate that a function of ``revocation`` closes for the token, which may be the gate of a
     name that the caller does not have. Example: the token of a user's own client gives the caller no name

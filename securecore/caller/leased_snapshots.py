@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from securecore import database, leases
+from securecore import database, leases, meters
 from securecore.caches import BoundedCache
 from securecore.caller.query import Lookup
 from securecore.caller.snapshot import Snapshot, read
@@ -26,19 +26,26 @@ def read_or_lease(lookup: Lookup, now: dt.datetime) -> tuple[Snapshot, bool]:
     """
     connection = database.connection()
     if not settings.LEASE_MS or connection.in_atomic_block or why_not_leased(connection):
-        return read(lookup, now), False
+        return _measured(lookup, now), False
     name = lookup, _search_path(connection)
     leased = _leased.get(name)
     if leased is not None:
+        meters.LEASES.add("leased")
         return leased, True
     began = leases.clock()
-    snapshot = read(lookup, now)
+    snapshot = _measured(lookup, now)
     if snapshot.may_be_shared:
         # Two keys if the read opened the connection, since only an open connection reports its search path. The next
         # request may come with an open connection or without.
         for key in {name, (lookup, _search_path(connection))}:
             _leased.put(key, snapshot, since=began)
     return snapshot, False
+
+
+def _measured(lookup: Lookup, now: dt.datetime) -> Snapshot:
+    meters.LEASES.add("read")
+    with meters.ONE_QUERY.timed("caller"):
+        return read(lookup, now)
 
 
 def why_not_leased(connection: BaseDatabaseWrapper) -> str:

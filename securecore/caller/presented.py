@@ -12,9 +12,9 @@ from django.utils.functional import cached_property
 
 from securecore import clock, identity, tokens
 from securecore.caller import credential_table, leased_snapshots
-from securecore.caller.query import Lookup
+from securecore.caller.query import CertificateLookup, Lookup
 from securecore.caller.snapshot import Snapshot, read
-from securecore.errors import InvalidToken
+from securecore.errors import CertificateRevoked, InvalidToken, LockedOut, RevocationListExpired
 from securecore.grants import principals
 from securecore.grants.query.effective import Granted
 from securecore.identity import ClientCertificate
@@ -24,8 +24,17 @@ from securecore.tokens import AccessToken, clients
 from securecore.tokens.statements import Registration
 
 
+class LockoutInForce(Exception):
+    """The subject of the lockout for which a request is refused. The event holds it; the response does not."""
+
+
 class PresentedCredentials:
-    """The credentials that a request presents. The first use of a row runs the one query, which reads all rows."""
+    """The credentials that a request presents. The first use of a row runs the one query, which reads all rows.
+
+    The first use raises ``LockedOut`` (403) if a user, client or certificate of the request or the certificate's issuer
+    is locked out, ``CertificateRevoked`` if a revocation list names the certificate, and ``RevocationListExpired``
+    (503). A request with such a credential is refused as a whole, whichever credential makes it.
+    """
 
     def __init__(
         self,
@@ -138,7 +147,7 @@ class PresentedCredentials:
     def renew(self) -> None:
         """Run the one query again, and use no lease: a token issued now must not outlive a revocation."""
         self._users = {}
-        self._snapshot = read(self._lookup, self._now)
+        self._snapshot = _not_refused(read(self._lookup, self._now))
         self.is_leased = False
 
     @cached_property
@@ -153,7 +162,7 @@ class PresentedCredentials:
     @cached_property
     def _lookup(self) -> Lookup:
         return Lookup(
-            certificates=identity.identifiers(self.certificate) if self.certificate else None,
+            certificate=CertificateLookup.of(self.certificate) if self.certificate else None,
             session_id=record_id(self.session_key) if self.session_key else None,
             token=self.token,
         )
@@ -161,11 +170,12 @@ class PresentedCredentials:
     @cached_property
     def _snapshot(self) -> Snapshot:
         snapshot, self.is_leased = leased_snapshots.read_or_lease(self._lookup, self._now)
-        return snapshot
+        return _not_refused(snapshot)
 
     @property
     def _certificate_names(self) -> tuple[str, ...]:
-        return tuple(map(principals.certificate, self._lookup.certificates or ()))
+        presented = self._lookup.certificate
+        return tuple(map(principals.certificate, presented.identifiers)) if presented else ()
 
     def _proves(self, client: Registration) -> bool:
         """Say whether the client certificate authenticates this client (see ``clients.authenticate``)."""
@@ -189,6 +199,15 @@ class PresentedCredentials:
             user.securecore_granted = Granted(snapshot.granted[key], names)
             self._users[name] = user
         return self._users[name] if self._users[name].is_active else None
+
+
+def _not_refused(snapshot: Snapshot) -> Snapshot:
+    """Return ``snapshot``. Raises the refusal of a request with these credentials."""
+    if snapshot.refused is None:
+        return snapshot
+    if snapshot.refused in (CertificateRevoked.code, RevocationListExpired.code):
+        raise CertificateRevoked if snapshot.refused == CertificateRevoked.code else RevocationListExpired
+    raise LockedOut from LockoutInForce(snapshot.refused)
 
 
 def user_of_certificate(certificate: ClientCertificate) -> Any | None:

@@ -2,6 +2,7 @@
 
 ::
 
+    the refusal       a lockout of a caller, and the revocation list that names the certificate
     the certificate   its user, and whether it is revoked
     the session       its contents and binding, and whether it ends soon
     the token         whether the token, its family, its client, its key or every token of its time was revoked
@@ -29,8 +30,10 @@ from securecore.caller.user_table import UserTable
 from securecore.conf import settings
 from securecore.database.arrays import array_parameter, elements_sql, in_array_sql
 from securecore.database.functions import Function
+from securecore.errors import CertificateRevoked, RevocationListExpired
 from securecore.grants.query import auth_tables, effective
-from securecore.identity import obtained
+from securecore.grants.query.lockouts import EVERYONE, ISSUER, lockout_sql
+from securecore.identity import ClientCertificate, identifiers, obtained
 from securecore.identity import statements as of_certificates
 from securecore.models import Session
 from securecore.sessions import statements as of_sessions
@@ -48,21 +51,39 @@ _COLUMNS = {
     "session": f"{of_sessions.COLUMNS}, s.expires_at <= %(lease_ends)s",
     "token": f"{of_tokens.ENDED} OR {obtained.REVOKED.format('%(obtained_under)s')}, {of_tokens.REGISTRATION}",
 }
-_TYPES = of_tokens.TYPES | {
-    "now": "timestamptz",
-    "certificates": "text[]",
-    "session_id": "uuid",
-    "unseen_since": "timestamptz",
-    "lease_ends": "timestamptz",
-    "obtained_under": "text",
-}
+_TYPES = (
+    of_tokens.TYPES
+    | of_certificates.TYPES
+    | {
+        "now": "timestamptz",
+        "lockable": "text[]",
+        "certificates": "text[]",
+        "session_id": "uuid",
+        "unseen_since": "timestamptz",
+        "lease_ends": "timestamptz",
+        "obtained_under": "text",
+    }
+)
+
+
+class CertificateLookup(NamedTuple):
+    """The names of a client certificate in the tables."""
+
+    #: Every identifier under which the certificate may be enrolled, see ``identity.identifiers``.
+    identifiers: tuple[str, ...]
+    issuer: str = ""
+    serial_id: UUID | None = None
+    issuer_id: UUID | None = None
+
+    @classmethod
+    def of(cls, certificate: ClientCertificate) -> CertificateLookup:
+        return cls(identifiers(certificate), certificate.issuer, certificate.serial_id, certificate.issuer_id)
 
 
 class Lookup(NamedTuple):
     """The credentials that a request presented: names and digests, and a token with a good signature."""
 
-    #: Every identifier under which the certificate may be enrolled, see ``identity.identifiers``.
-    certificates: tuple[str, ...] | None = None
+    certificate: CertificateLookup | None = None
     session_id: UUID | None = None
     token: AccessToken | None = None
 
@@ -91,10 +112,14 @@ def every_query(users: UserTable) -> Iterator[Function]:
 def parameters(lookup: Lookup, users: UserTable, now: dt.datetime, database: BaseDatabaseWrapper) -> dict[str, Any]:
     """Return the parameters of the query for ``lookup``, in the form of ``database``."""
     instant = database.ops.adapt_datetimefield_value
-    certificates, session_id, token = lookup
-    given = effective.parameters(now, database)
-    if certificates is not None:
-        given["certificates"] = array_parameter(certificates, database)
+    certificate, session_id, token = lookup
+    given = effective.parameters(now, database) | {"lockable": array_parameter(_lockable(lookup), database)}
+    known_by: tuple[str, ...] = ()
+    if certificate is not None:
+        known_by = certificate.identifiers
+        given["certificates"] = array_parameter(known_by, database)
+        given["serial_id"] = _ID.get_db_prep_value(certificate.serial_id, database)
+        given["issuer_id"] = _ID.get_db_prep_value(certificate.issuer_id, database)
     if session_id is not None:
         given["session_id"] = _ID.get_db_prep_value(session_id, database)
         given["unseen_since"] = instant(of_sessions.unseen_since(now))
@@ -105,8 +130,23 @@ def parameters(lookup: Lookup, users: UserTable, now: dt.datetime, database: Bas
         # The query reads the client certificate anyway, but the token may have been obtained under another one. A
         # DPoP-bound token may come under any certificate. The introspection of a token for another service has no
         # certificate at all.
-        given["obtained_under"] = None if token.certificate in (certificates or ()) else token.certificate
+        given["obtained_under"] = None if token.certificate in known_by else token.certificate
     return given
+
+
+def _lockable(lookup: Lookup) -> list[str]:
+    """Return the subjects of a lockout of this request, without its users."""
+    subjects = [EVERYONE]
+    certificate, _, token = lookup
+    # As ``principals`` writes these names, without its checks: this code runs for each request.
+    if certificate is not None:
+        subjects += [f"certificate:{identifier}" for identifier in certificate.identifiers]
+        subjects.append(ISSUER + certificate.issuer)
+    if token is not None:
+        subjects.append(f"service:{token.client_id}")
+        if token.certificate:
+            subjects.append(f"certificate:{token.certificate}")
+    return subjects
 
 
 @lru_cache(maxsize=64)
@@ -118,7 +158,7 @@ def places(kinds: tuple[str, ...]) -> dict[str, slice]:
         "token": {"token_ended": 1, "client": len(of_tokens.Registration._fields)},
     }
     slices, start = {}, 0
-    for part, width in [*(item for kind in kinds for item in widths[kind].items()), ("granted", 1)]:
+    for part, width in [*(item for kind in kinds for item in widths[kind].items()), ("refused", 1), ("granted", 1)]:
         slices[part] = slice(start, start + width)
         start += width
     return slices | {"user": slice(start, None)}
@@ -133,7 +173,8 @@ def _query(kinds: tuple[str, ...], users: UserTable, condition: str, _django_per
         "token": of_tokens.CLIENT,
     }
     owners = {"certificate": "c.user_id", "session": "s.user_id", "token": "%(subject)s"}
-    selected = ", ".join([*(_COLUMNS[kind] for kind in kinds), _granted(kinds, users, database), users.columns])
+    columns = [*(_COLUMNS[kind] for kind in kinds), _refused(kinds, users), _granted(kinds, users, database)]
+    selected = ", ".join([*columns, users.columns])
     joined = " ".join(f"LEFT JOIN {tables[kind]}" for kind in kinds)
     keys = [owners[kind] for kind in kinds]
     among = f"IN ({', '.join(keys)})"
@@ -148,6 +189,17 @@ def _query(kinds: tuple[str, ...], users: UserTable, condition: str, _django_per
     return Function.of(name, text, _TYPES | {"subject": users.key_type}, columns=users.column_types)
 
 
+def _refused(kinds: tuple[str, ...], users: UserTable) -> str:
+    """Return the SQL of the refusal: its code by a revocation list, or a subject that is locked out; else null."""
+    locked_out = lockout_sql("lockable", auth_tables.name_sql(users.key))
+    if "certificate" not in kinds:
+        return locked_out
+    return (
+        f"CASE WHEN {of_certificates.IS_LISTED} THEN '{CertificateRevoked.code}' "
+        f"WHEN {of_certificates.LIST_HAS_ENDED} THEN '{RevocationListExpired.code}' ELSE {locked_out} END"
+    )
+
+
 def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWrapper) -> str:
     """Return the SQL of the grants of the user, of this certificate and of this client, for ``read_granted()``.
 
@@ -157,6 +209,6 @@ def _granted(kinds: tuple[str, ...], users: UserTable, database: BaseDatabaseWra
     names = [auth_tables.name_sql(users.key), *([of_tokens.SERVICE] if "token" in kinds else [])]
     more = ""
     if "certificate" in kinds:
-        identifiers = elements_sql("certificates", database, "identifier")
-        more = f"SELECT 'certificate:' || identifier FROM (SELECT {identifiers}) i"  # noqa: S608
+        elements = elements_sql("certificates", database, "identifier")
+        more = f"SELECT 'certificate:' || identifier FROM (SELECT {elements}) i"  # noqa: S608
     return effective.granted_sql(names=names, more=more, user=users.key)

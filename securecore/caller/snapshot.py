@@ -38,6 +38,8 @@ class Snapshot(NamedTuple):
     users: dict[Any, tuple[Any, ...]]
     #: The grants of each user as JSON. Only ``has_perm()`` parses this.
     granted: dict[Any, str | None]
+    #: The code of a refusal by a revocation list, the subject that is locked out, or None.
+    refused: str | None = None
 
     def user(self, key: Any) -> Any:
         """Return a new user object, which shares no mutable value with the user object of another request."""
@@ -67,13 +69,15 @@ def read(lookup: Lookup, now: dt.datetime) -> Snapshot:
 def _snapshot(rows: Rows, lookup: Lookup, table: UserTable, subject: Any) -> Snapshot:
     places = query.places(lookup.kinds)
     certificates, users, granted = {}, {}, {}
+    refused = None
     for row in rows:
+        refused = refused or row[places["refused"]][0]
         columns = row[places["user"]]
         key = columns[table.key_index]
         if key is not None:
             users[key] = columns
             (granted[key],) = row[places["granted"]]
-        if lookup.certificates is not None:
+        if lookup.certificate is not None:
             enrolment = Enrolment(*row[places["certificate"]])
             if enrolment.thumbprint is not None:
                 certificates[enrolment.thumbprint] = enrolment
@@ -88,4 +92,4 @@ def _snapshot(rows: Rows, lookup: Lookup, table: UserTable, subject: Any) -> Sna
             subject = None
         if first[places["client"]][0] is not None:
             client = Registration(*first[places["client"]])
-    return Snapshot(table, certificates, session, bool(ends_soon), subject, client, users, granted)
+    return Snapshot(table, certificates, session, bool(ends_soon), subject, client, users, granted, refused)

@@ -17,8 +17,11 @@ from securecore.checks import (
     grants,
     idempotency,
     identity,
+    logs,
+    observe,
     replay,
     rest_framework,
+    revocation_lists,
     sessions,
     tokens,
     user_model,
@@ -42,5 +45,8 @@ EVERY_CHECK = (
 def register() -> None:
     for check in EVERY_CHECK:
         checks.register(check, checks.Tags.security)
-    for check in (*tokens.DATABASE_CHECKS, *grants.DATABASE_CHECKS, *access.DATABASE_CHECKS):
-        checks.register(check, checks.Tags.database)
+    for check in (*logs.DEPLOY_CHECKS, *observe.DEPLOY_CHECKS):
+        checks.register(check, checks.Tags.security, deploy=True)
+    for module in (revocation_lists, tokens, grants, access):
+        for check in module.DATABASE_CHECKS:
+            checks.register(check, checks.Tags.database)

@@ -18,6 +18,7 @@ from securecore_client.wire.message_signatures import SignatureError
 CERTIFICATE = "securecore.http.middleware.ClientCertificateMiddleware"
 SESSION = "securecore.http.middleware.SessionMiddleware"
 REFUSAL = "securecore.http.middleware.RefusalMiddleware"
+DEVELOPMENT = "securecore.testing.development.DevelopmentIdentityMiddleware"
 _BACKEND = "securecore.http.backends.CertificateBackend"
 _MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -198,6 +199,35 @@ def w109_scheme(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def w110_order(**_: Any) -> list[CheckMessage]:
+    """Report entries behind ``RefusalMiddleware``: a refusal that one of them raises is a 500."""
+    installed = list(django_settings.MIDDLEWARE)
+    if REFUSAL not in installed or installed[-1] == REFUSAL:
+        return []
+    return [
+        Warning(
+            f"{installed[-1]!r} sees the exceptions of views before RefusalMiddleware, and its own refusals are a 500.",
+            hint=f"Put {REFUSAL!r} into MIDDLEWARE, last; or write MIDDLEWARE = middleware(MIDDLEWARE) with "
+            "securecore.settings.middleware, which orders the list.",
+            id="securecore.W110",
+        )
+    ]
+
+
+def e111_development_identity(**_: Any) -> list[CheckMessage]:
+    """Report the middleware that takes every request for one certificate, in a project without DEBUG."""
+    if django_settings.DEBUG or DEVELOPMENT not in django_settings.MIDDLEWARE:
+        return []
+    return [
+        Error(
+            "Every request of this machine may count as the holder of one certificate.",
+            hint=f"Remove {DEVELOPMENT!r} from MIDDLEWARE: middleware(MIDDLEWARE, development=DEBUG) adds it with "
+            "DEBUG only. Without DEBUG no process of the service starts.",
+            id="securecore.E111",
+        )
+    ]
+
+
 CHECKS = (
     e101_certificate_middleware,
     e102_refusal_middleware,
@@ -208,4 +238,6 @@ CHECKS = (
     e107_peer_is_rewritten,
     w108_certificate_backend,
     w109_scheme,
+    w110_order,
+    e111_development_identity,
 )

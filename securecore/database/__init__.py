@@ -5,8 +5,9 @@ each wait. ``claims`` claims a row, ``rows`` updates and deletes rows, one state
 written by hand, and ``functions`` lets PostgreSQL keep the plans of some. No table of a feature is named here.
 """
 
+from securecore.database.arrays import array_parameter, in_array_sql
 from securecore.database.claims import ClaimStatement
-from securecore.database.connections import connection
+from securecore.database.connections import connection, may_be_standby
 from securecore.database.locks import (
     bounded_wait,
     is_deadlock,
@@ -24,6 +25,7 @@ from securecore.database.transactions import (
     may_hold_locks,
     outermost_transaction,
     outermost_transaction_from,
+    require_no_failure,
     require_no_transaction,
     require_outermost_transaction,
     retry_after_deadlock,

@@ -9,7 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from securecore import meters
 from securecore.conf import settings
 from securecore.database.connections import connection
 from securecore.database.functions import Function
@@ -43,6 +45,12 @@ class ClaimStatement:
         given["now"] = meta.get_field("expires_at").get_db_prep_value(now, database)
         if wait is not None:
             given["sc_lock_timeout"] = lock_timeout(wait)
+        is_won = self._insert(database, given)
+        if not is_won:
+            meters.CLAIMS_LOST.add(str(meta.model_name))
+        return is_won
+
+    def _insert(self, database: BaseDatabaseWrapper, given: dict[str, Any]) -> bool:
         if database.vendor == "postgresql":
             return bool(self.function.rows(database, given))
         with database.cursor() as cursor:  # SQLite has RETURNING since 3.35, and RHEL 9 has 3.34

@@ -162,10 +162,15 @@ def committed_transaction(operation: str) -> Iterator[None]:
     require_no_transaction(operation)
     with transaction.atomic(using=settings.DATABASE):
         yield
-        database = connection()
-        if database.needs_rollback:
-            raise transaction.TransactionManagementError(_NOT_COMMITTED.format(operation=operation))
-        _require_not_failed(operation, database)
+        require_no_failure(operation)
+
+
+def require_no_failure(operation: str) -> None:
+    """Raise ``TransactionManagementError`` if the open transaction would roll back: a statement of it has failed."""
+    database = connection()
+    if database.needs_rollback:
+        raise transaction.TransactionManagementError(_NOT_COMMITTED.format(operation=operation))
+    _require_not_failed(operation, database)
 
 
 _NOT_COMMITTED = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from securecore import database
+from securecore.conf import settings
 from securecore.database import Statement
 from securecore.deployment.concurrent_connections import ConcurrentConnections
-from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept, not_provable
+from securecore.deployment.trials import POSTGRESQL, Outcome, Trial, Verdict, broken, kept, not_provable
 from securecore.models import Gate
+from securecore.replay import failover_fence
 
 _SETTINGS = Statement("""
     SELECT current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'),
@@ -62,8 +64,21 @@ def standby_trial(connections: ConcurrentConnections) -> Verdict:
     return kept(text) if synchronous else not_provable(f"{text}; a failover loses the last commits")
 
 
+def fence_trial(connections: ConcurrentConnections) -> Verdict:
+    """After a failover that lost the last claims, a captured request is accepted again, unless the fence stands."""
+    if settings.REPLAY_CACHE:
+        return Verdict(Outcome.UNUSED, "the replay cache has the nonces: P604")
+    if failover_fence.is_current():
+        return kept("the fence refuses each nonce of before a promotion")
+    if failover_fence.is_installed():
+        return broken("the fence is of other settings: manage.py securecore_fence install")
+    standbys = standby_trial(connections)
+    return Verdict(standbys.outcome, f"no fence; {standbys.detail}")
+
+
 TRIALS = (
     Trial("P201", "A commit survives a crash of the server", commit_trial),
     Trial("P202", "Every table survives a crash of the server", logged_trial, POSTGRESQL),
     Trial("P203", "A commit survives a failover", standby_trial, POSTGRESQL),
+    Trial("P204", "A nonce is accepted once across a failover", fence_trial, POSTGRESQL),
 )

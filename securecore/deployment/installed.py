@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from collections.abc import Callable
+
+from django.db import IntegrityError, ProgrammingError, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from securecore import clock, database, digests, server_functions
+from securecore import audit, clock, database, digests, server_functions
 from securecore.conf import settings
 from securecore.database import Statement
 from securecore.deployment.concurrent_connections import ConcurrentConnections, limited_transaction
 from securecore.deployment.trials import POSTGRESQL, Trial, Verdict, broken, kept
+from securecore.events import GateHolderEnded
 from securecore.grants import triggers
 from securecore.grants.principals import certificate
-from securecore.models import Gate, Grant
+from securecore.models import AuditRow, Gate, Grant
 
 #: Names in a detail.
 _SHOWN = 5
@@ -53,6 +56,30 @@ def fired_trial(connections: ConcurrentConnections) -> Verdict:
     return broken(f"a new grant closed no gate{role}")
 
 
+def audit_trial(connections: ConcurrentConnections) -> Verdict:
+    """Insert an audit row, try to change and to delete it, and roll back."""
+    rows = AuditRow.objects.using(settings.DATABASE)
+    with limited_transaction():
+        audit.write(GateHolderEnded(principals=("securecore_prove",), pid=0))
+        row = rows.order_by("-id")[0]
+        attempts: dict[str, Callable[[], object]] = {
+            "changed": lambda: rows.filter(pk=row.pk).update(actor="nobody"),
+            "deleted": lambda: rows.filter(pk=row.pk).delete(),
+        }
+        possible = [name for name, attempt in attempts.items() if _succeeds(attempt)]
+        transaction.set_rollback(True, using=settings.DATABASE)
+    return broken(f"an audit row was {' and '.join(possible)}") if possible else kept("UPDATE and DELETE are refused")
+
+
+def _succeeds(attempt: Callable[[], object]) -> bool:
+    try:
+        with transaction.atomic(using=settings.DATABASE):
+            attempt()
+    except (IntegrityError, ProgrammingError):  # refused by the trigger, or the role has no such right
+        return False
+    return True
+
+
 def functions_trial(connections: ConcurrentConnections) -> Verdict:
     """Without a function its plain statement runs, which PostgreSQL plans anew each time."""
     missing = server_functions.missing()
@@ -70,4 +97,5 @@ TRIALS = (
     Trial("P302", "The triggers are enabled and of this version", triggers_trial),
     Trial("P303", "A change outside securecore closes the gate", fired_trial),
     Trial("P304", "The functions are of this version", functions_trial, POSTGRESQL),
+    Trial("P305", "No audit row can be changed or deleted", audit_trial),
 )

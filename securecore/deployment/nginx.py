@@ -102,7 +102,7 @@ def _of_handshake(server: Context) -> Iterator[Finding]:
             "N03",
             server.place,
             "Certificates without a trusted authority are accepted.",
-            "ssl_verify_client optional; unless you want SELF_SIGNED_CERTIFICATES",
+            "ssl_verify_client optional; unless you want self-signed certificates",
         )
     if server.says("ssl_session_cache", "none").startswith(("shared", "builtin")):
         yield Finding(

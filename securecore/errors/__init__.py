@@ -19,6 +19,7 @@ from securecore.errors.certificates import (
     CrossSite,
     EarlyData,
     ProxySignatureRefused,
+    RevocationListExpired,
 )
 from securecore.errors.credentials import (
     AuthenticationRequired,
@@ -57,7 +58,7 @@ from securecore.errors.idempotency import (
     IdempotencyNotSupported,
     IdempotencyResponseUnreadable,
 )
-from securecore.errors.permissions import AllowanceExhausted, AmountRefused, PermissionDenied
+from securecore.errors.permissions import AllowanceExhausted, AmountRefused, LockedOut, PermissionDenied
 from securecore.errors.requests import BodyIncomplete, CharsetRefused, ContentLengthMalformed, TextRefused
 
 __all__ = ["AllowanceExhausted", "Busy", "DatabaseUnavailable", "Misuse", "PermissionDenied", "Refused"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from securecore.errors.base import Refused
+from securecore.errors.base import Refused, Unavailable
 
 
 class CertificateRequired(Refused):
@@ -49,6 +49,16 @@ class CertificateExpired(Refused):
 class CertificateRevoked(Refused):
     code = "certificate-revoked"
     title = "The client certificate has been revoked."
+
+
+class RevocationListExpired(Unavailable):
+    """The revocation list of the certificate's issuer has expired, and the operator chose to accept none since."""
+
+    code = "revocation-list-expired"
+    title = "The service has no current revocation list for this client certificate."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, retry_after=60)
 
 
 class CertificateUnknown(Refused):

@@ -15,6 +15,13 @@ class AllowanceExhausted(PermissionDenied):
     title = "You have used up your allowance of this."
 
 
+class LockedOut(PermissionDenied):
+    """An operator has locked the user, the client, the certificate, its issuer or everyone out for a time."""
+
+    code = "locked-out"
+    title = "Access is locked for now."
+
+
 class AmountRefused(Refused):
     """The amount of a request is no whole number from 1 to 2^63 - 1, the largest ``bigint``."""
 

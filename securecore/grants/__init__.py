@@ -9,7 +9,7 @@ The package knows neither requests nor tokens. A check takes the end of each cre
 condition (``BoundCondition``).
 """
 
-from securecore.grants import principals
+from securecore.grants import lockouts, principals
 from securecore.grants.authorization import (
     Decision,
     Judge,
@@ -28,4 +28,4 @@ from securecore.grants.principals import principal_of
 from securecore.grants.query.caller_state import BoundCondition
 from securecore.grants.registry import grant, note_change, revoke, revoke_all
 
-__all__ = ["Grant", "decide", "grant", "note_change", "principal_of", "principals", "revoke"]
+__all__ = ["Grant", "decide", "grant", "lockouts", "note_change", "principal_of", "principals", "revoke"]

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from securecore import database, events
+from securecore import database, events, observe
 from securecore.caches import BoundedCache
 from securecore.conf import settings
-from securecore.errors import AllowanceExhausted, Misuse, PermissionDenied
+from securecore.errors import AllowanceExhausted, LockedOut, Misuse, PermissionDenied
 from securecore.grants import allowance, gate
 from securecore.grants.limits import checked_amount
 from securecore.grants.permission_names import require_permission
@@ -33,6 +33,8 @@ Required = tuple[str, Target]
 
 #: The one ``Decision.reason`` that allows the effect.
 GRANTED = "granted"
+#: The reasons that observe mode lets pass. The others say that a credential has ended.
+_OBSERVABLE = ("no-grant", "denied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class Decision:
     """The result of a check, with its reason. A decision that allows is true in a condition.
 
     ``reason`` is ``granted``, ``no-grant``, ``denied``, ``user-inactive``, ``certificate-revoked``,
-    ``service-disabled``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow the action. If
-    only consumable grants allow it, call ``spend()`` too.
+    ``service-disabled``, ``locked-out``, or the ``refusal`` of a ``Condition``. ``grants`` are the grants that allow
+    the action. If only consumable grants allow it, call ``spend()`` too.
     """
 
     names: tuple[str, ...]
@@ -53,11 +55,24 @@ class Decision:
     def __bool__(self) -> bool:
         return self.reason == GRANTED
 
+    def lets_pass(self) -> bool:
+        """Return whether the effect may happen: it is allowed, or the check only observes, which is recorded.
+
+        A caller whose credential has ended never passes: only the absence of a grant is observed.
+        """
+        return bool(self) or (
+            self.reason in _OBSERVABLE
+            and observe.lets_pass("permissions", code=PermissionDenied.code, reason=f"{self.reason} {self.permission}")
+        )
+
     def require(self) -> None:
-        """Raise ``PermissionDenied`` (403) unless the caller may do this."""
-        if not self:
+        """Raise ``PermissionDenied`` (403) unless the caller may do this, or the check only observes.
+
+        Raises ``LockedOut`` (403) during a lockout.
+        """
+        if not self.lets_pass():
             self._refuse(self.reason)
-            raise PermissionDenied
+            raise LockedOut if self.reason == LockedOut.code else PermissionDenied
 
     def spend(self, *, amount: int | None = None, now: dt.datetime) -> None:
         """Count one use, and ``amount``, if only consumable grants allow this.
@@ -67,9 +82,13 @@ class Decision:
         for a value that is no amount, also when a grant without limits allows this.
         """
         amount = checked_amount(amount)
+        if not self.grants:  # the check only observes
+            return
         if self.grants[0].is_consumable and not allowance.spend(self.grants, by=self.names[0], amount=amount, now=now):
-            self._refuse("exhausted")
-            raise AllowanceExhausted
+            code = AllowanceExhausted.code
+            if not observe.lets_pass("permissions", code=code, reason=f"exhausted {self.permission}"):
+                self._refuse("exhausted")
+                raise AllowanceExhausted
 
     def _refuse(self, reason: str) -> None:
         events.emit(
@@ -122,8 +141,9 @@ def allowed(
         return decide(principal, permission, obj, conditions=conditions, clock=clock)
 
     with database.outermost_transaction_from("authorize()", first) as decision:
-        if decision:
+        if decision.lets_pass():
             yield decision
+            return
     # Raise only here, behind the commit of a transaction without effect. After a rollback psycopg forgets its prepared
     # statements, so each denied caller would make the next check plan its statements again.
     decision.require()
@@ -207,16 +227,16 @@ def _read_behind_gates(
     return state
 
 
-def enter(principal: Principal, *, clock: Clock) -> str:
+def enter(principal: Principal, *, conditions: Sequence[BoundCondition] = (), clock: Clock) -> str:
     """Enter the gates of the caller, and return the code of the refusal, or an empty string.
 
-    For code that issues a session or a token, which depends on no permission. A concurrent revocation that ends
-    sessions and tokens has two outcomes: it waits for the commit and ends the new session or token, or ``enter`` reads
-    it and returns the refusal. Needs the transaction of the insert. If a savepoint of that transaction rolls back, the
-    gate and the insert are undone together. Raises ``Busy`` (503).
+    For code that issues a session or a token, which depends on no permission. ``conditions`` are those of
+    ``authorize``. A concurrent revocation that ends sessions and tokens has two outcomes: it waits for the commit and
+    ends the new session or token, or ``enter`` reads it and returns the refusal. Needs the transaction of the insert.
+    If a savepoint of that transaction rolls back, the gate and the insert are undone together. Raises ``Busy`` (503).
     """
     names = names_of(principal)
-    rows = gate.enter(names, (), caller_state.query(names, (), now=clock()))
+    rows = gate.enter(names, (), caller_state.query(names, (), conditions, now=clock()))
     return caller_state.state(rows, now=clock()).refusal
 
 

@@ -29,6 +29,27 @@ class Gate(models.Model):
         return f"{self.principal} at epoch {self.epoch}"
 
 
+class Lockout(models.Model):
+    """A subject that is shut out until ``expires_at``: its requests are refused, and its checks allow nothing.
+
+    The certificates, sessions, tokens and grants of the subject stay as they are, so they work again afterwards.
+    """
+
+    #: ``user:<primary key>``, ``service:<client id>``, ``certificate:<thumbprint>``, ``issuer:<RFC 4514 text>``, or
+    #: ``everyone``.
+    subject = models.CharField(max_length=600, primary_key=True)
+    #: The operator's words. No response contains them.
+    reason = models.CharField(max_length=255)
+    locked_at = InstantField()
+    expires_at = InstantField(db_index=True)
+
+    class Meta:
+        db_table = "securecore_lockout"
+
+    def __str__(self) -> str:
+        return f"{self.subject} until {self.expires_at:%Y-%m-%d %H:%M:%S}"
+
+
 class GrantQuerySet(models.QuerySet["Grant"]):
     def not_revoked(self) -> GrantQuerySet:
         """Return the grants that are not revoked. They may have ended by their bounds, or begin later."""

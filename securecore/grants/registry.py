@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, Unpack
 
 from django.db import transaction
 from django.db.models import F
 
-from securecore import database, events
+from securecore import audit, database, events
 from securecore.arguments import require_instant
 from securecore.conf import settings
 from securecore.database.statements import Rows, Statement
@@ -66,8 +65,7 @@ def grant(
             **limits,
         )
         named = ":".join(filter(None, (object_type, object_id)))
-        given = events.GrantGiven(principal=principal, permission=permission, object=named, denies=denies)
-        transaction.on_commit(partial(events.emit, given), using=settings.DATABASE)
+        audit.report(events.GrantGiven(principal=principal, permission=permission, object=named, denies=denies))
         return True
 
 
@@ -87,7 +85,11 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
             "denies": denies,
         }
         change = _REVOKING.bind(which | effective.parameters(now, database.connection()))
-        return bool(_close(principal, permission, statement=change))
+        revoked = bool(_close(principal, permission, statement=change))
+        if revoked:
+            named = ":".join(filter(None, on))
+            audit.write(events.GrantRevoked(principal=principal, permission=permission, object=named))
+        return revoked
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:
@@ -95,7 +97,9 @@ def revoke_all(*, principal: str, now: dt.datetime) -> int:
     with database.outermost_transaction("revoke_all()"), ending_holders():
         roles = _rows().not_revoked().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
-        return _rows().filter(principal=principal, denies=False).revoke(now=now)
+        count = _rows().filter(principal=principal, denies=False).revoke(now=now)
+        audit.write(events.AllGrantsRevoked(principal=principal, count=count))
+        return count
 
 
 def note_change(*principals: str) -> None:

@@ -117,6 +117,8 @@ class TokenAuthentication(OwnAuthentication, ABC):
             user, token = self._identify(identified(of_django))
         except (InvalidToken, InvalidDPoPProof, UseDPoPNonce) as refusal:
             challenged(refusal, self.scheme.lower())
+            if self.takes_our_own and header.holds_foreign_token:
+                refusal.__cause__ = _FOREIGN
             raise
         choose(of_django, accepted_token(of_django, user, token))
         return user, token
@@ -201,6 +203,8 @@ class SessionAuthentication(OwnAuthentication, RestSessionAuthentication):
         return None
 
 
+#: The reason in the event, for example after a move from another package. The response does not have it.
+_FOREIGN = ValueError("securecore did not issue this token, and no class of the view accepts it")
 #: Classes that accept no Authorization header, and the class that ``takes()`` has judged already.
 _NOT_BY_HEADER = (TokenAuthentication, CertificateAuthentication, RestSessionAuthentication)
 
@@ -227,7 +231,7 @@ def _another_class_accepts(request: Request, header: AuthorizationHeader, curren
     if any(_authenticates(other, request) for other in behind if not isinstance(other, _NOT_BY_HEADER)):
         return True
     if scheme in CHALLENGES:
-        raise challenged(InvalidToken(), scheme)
+        raise challenged(InvalidToken(), scheme) from (_FOREIGN if header.holds_foreign_token else None)
     return False
 
 

@@ -11,7 +11,7 @@ Put each decorator on a Django view function or on a REST framework handler meth
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ObjectDoesNotExist
@@ -34,8 +34,12 @@ from securecore.http.idempotency import idempotency_exempt, idempotent
 from securecore.http.permissions import late_gate, require_recent_authentication
 from securecore.http.request import AnyRequest, AnyView, django_request
 from securecore.http.view_arguments import request_of, require_function, rest_view
+from securecore.observe import observing, require_observable
 
-__all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "recently_authenticated", "requires"]
+#: A view function, a handler method, or a class-based view.
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+__all__ = ["FreshMixin", "fresh", "idempotency_exempt", "idempotent", "observe", "recently_authenticated", "requires"]
 
 
 def requires(
@@ -137,6 +141,34 @@ def _target(caller: Caller, permission: str, find: Callable[[], Model | None]) -
         if isinstance(missing, ObjectDoesNotExist):
             raise Http404 from missing
         raise
+
+
+def observe(*protections: str) -> Callable[[Decorated], Decorated]:
+    """Let these protections of a view only observe: ``@observe("permissions", "freshness", "idempotency-keys")``.
+
+    A request that one of them would refuse is recorded (event ``WouldRefuse``), and passes. Write the decorator
+    outermost, on a function, a handler, or a class-based view. A request with a forged or ended credential, a repeated
+    nonce, and another request under a used idempotency key are refused all the same. Raises ``Misuse`` for a protection
+    that cannot observe.
+    """
+    observed = require_observable(*protections)
+
+    def decorate(view: Any) -> Any:
+        if isinstance(view, type):
+            handler: Any = view.dispatch  # type: ignore[attr-defined]
+            view.dispatch = decorate(handler)  # type: ignore[attr-defined]
+            view.securecore_observes = observed  # type: ignore[attr-defined]
+            return view
+
+        def observed_view(*args: Any, **kwargs: Any) -> Any:
+            with observing(observed):
+                return finished(view(*args, **kwargs))
+
+        decorated: Any = in_form_of(view, observed_view)
+        decorated.securecore_observes = observed
+        return decorated
+
+    return decorate
 
 
 def recently_authenticated(*, within: float) -> Callable[[AnyView], AnyView]:

@@ -20,9 +20,11 @@ from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject
 
 from securecore import caller, clock, events, identity
+from securecore.actors import acting
 from securecore.conf import django_settings, settings
 from securecore.database.engines import refuse_unsupported_engine
 from securecore.errors import BodyIncomplete, Refused
+from securecore.http.actor import actor_of
 from securecore.http.authorization.credentials import user_of_plain_view
 from securecore.http.authorization.header import DPOP, authorization_of
 from securecore.http.caching import keep_private
@@ -36,12 +38,17 @@ from securecore.http.edge.admission import (
 from securecore.http.edge.peer import confusing_server
 from securecore.http.edge.proxy import proven_certificate
 from securecore.http.freshness.dpop import PresentedProof
-from securecore.http.problems import DATABASE_AWAY, database_away, is_database_away, problem_response, require_migrated
+from securecore.http.problems import (
+    DATABASE_ERRORS,
+    database_away,
+    is_database_away,
+    problem_response,
+    require_migrated,
+)
 from securecore.http.request import AnyUser, GetResponse, RequestState, SecureRequest, credentials_of, state_of
 from securecore.http.sessions.binding import opened_from, proven
 from securecore.http.sessions.exposure import report_exposed_body, report_exposed_id
 from securecore.http.sessions.session_user import presented_session
-from securecore.identity import ClientCertificate
 from securecore.sessions import SessionState, SessionStore
 
 
@@ -64,12 +71,18 @@ class ClientCertificateMiddleware:
         if not self._is_server_known:
             self._report_server(request)
         state = request.securecore = RequestState()
+        with acting(partial(actor_of, request)):
+            return self._respond(request, state)
+
+    def _respond(self, request: SecureRequest, state: RequestState) -> HttpResponseBase:
         try:
             self.admit(request)
             response = self.get_response(request)
         except Refused as refusal:
             return problem_response(request, refusal)
-        except DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
+            if not is_database_away(error):
+                raise
             return database_away(request, error)
         except ProgrammingError as error:
             require_migrated(error)
@@ -102,7 +115,7 @@ class ClientCertificateMiddleware:
         request.client_certificate = certificate
         request.certificate_user = request.credentials.user_of_certificate()
         if certificate is not None and request.certificate_user is None and settings.PENDING_CERTIFICATES:
-            self._keep(certificate)
+            identity.present(certificate=certificate)
         request.dpop_proof = PresentedProof(request)
         if header.scheme == DPOP:
             request.dpop_proof.claim_for_token()
@@ -111,10 +124,6 @@ class ClientCertificateMiddleware:
         self._is_server_known = True
         if server := confusing_server(request):
             events.emit(events.ServerConfusesHeaders(server=server))
-
-    def _keep(self, certificate: ClientCertificate) -> None:
-        if identity.present(certificate=certificate):
-            events.emit(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -145,7 +154,9 @@ class SessionMiddleware(DjangoSessionMiddleware):
             if (body := state_of(request).watched_body) is not None:
                 report_exposed_body(request, body)
             return response
-        except DATABASE_AWAY as error:
+        except DATABASE_ERRORS as error:
+            if not is_database_away(error):
+                raise
             return database_away(request, error)
 
     def _close(self, request: HttpRequest, response: HttpResponse, session: SessionStore) -> HttpResponse:

@@ -9,30 +9,40 @@ import traceback
 from typing import Any
 
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_vary_headers
 from rest_framework import exceptions, views
 from rest_framework.response import Response
 
 from securecore import database, events
 from securecore.conf import settings
 from securecore.errors import AuthenticationRequired, Busy, DatabaseUnavailable, Misuse, Refused, SessionRefused
-from securecore.http.request import certificate_of
+from securecore.http.actor import request_id_of
+from securecore.http.refusal_page import refusal_page, wants_page
+from securecore.http.refusal_report import report_refusal
+from securecore.http.request import AnyRequest
 from securecore.sessions import SessionStore
 
 CONTENT_TYPE = "application/problem+json"
 
-#: The exceptions of the driver if the database is unavailable, is shutting down, or a timeout expired.
-DATABASE_AWAY = (OperationalError, InterfaceError)
-
+#: The exceptions of the driver of which ``is_database_away`` may be true.
+DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError)
 
 #: PostgreSQL's code for idle_in_transaction_session_timeout. psycopg raises no OperationalError for it.
 _IDLE_TOO_LONG = "25P03"
+#: PostgreSQL's code for a write on a standby. psycopg raises InternalError, as for mistakes of the program.
+_READ_ONLY = "25006"
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Return whether ``error`` means that the database is unavailable, or has ended this database session."""
-    return isinstance(error, DATABASE_AWAY) or getattr(error.__cause__, "sqlstate", None) == _IDLE_TOO_LONG
+    """Return whether ``error`` means that the database is unavailable, is no primary, or has ended this session."""
+    sqlstate = getattr(error.__cause__, "sqlstate", None)
+    return (
+        isinstance(error, (OperationalError, InterfaceError))
+        or sqlstate == _IDLE_TOO_LONG
+        or (sqlstate == _READ_ONLY and database.may_be_standby())
+    )
 
 
 #: PostgreSQL: undefined_table and undefined_column. SQLite says the same in a text.
@@ -50,24 +60,34 @@ def require_migrated(error: BaseException) -> None:
 
 
 def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
-    """Return the response to a refused request, and emit its event. Only the event holds the cause."""
-    certificate = certificate_of(request)
-    events.emit(
-        events.RequestRefused(
-            code=refusal.code,
-            method=str(request.method),
-            path=request.path,
-            thumbprint=certificate.thumbprint if certificate else None,
-            reason=repr(refusal.__cause__) if refusal.__cause__ else refusal.detail,
-        )
-    )
-    body = _problem(code=refusal.code, status=refusal.status, title=refusal.title, detail=refusal.detail)
+    """Return the response to a refused request, and emit its event. Only the event holds the cause.
+
+    A browser that shows the response to a person gets a page; every program gets the problem.
+    """
+    report_refusal(request, code=refusal.code, reason=refusal.detail or refusal.title, cause=refusal.__cause__)
+    facts: dict[str, Any] = {
+        "code": refusal.code,
+        "status": refusal.status,
+        "title": refusal.title,
+        "detail": refusal.detail,
+    }
     headers = {"Cache-Control": "no-store", **refusal.headers}
-    return JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE, headers=headers)
+    if wants_page(request):
+        response = refusal_page(**facts, request_id=request_id_of(request))
+        for name, value in headers.items():
+            response[name] = value
+    else:
+        response = JsonResponse(
+            _problem(request, **facts), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
+        )
+    patch_vary_headers(response, ("Accept",))
+    return response
 
 
 def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     """Return a 503 with Retry-After. An unavailable database never means "allowed".
+
+    The next request on this thread connects anew, since this connection may lead to a standby.
 
     Raises ``Misuse`` if the database lacks tables of securecore, which SQLite reports like an unavailable database.
     """
@@ -75,28 +95,30 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
     if database.is_lock_timeout(error):
         return problem_response(request, Busy())
     events.emit(events.DatabaseAway(path=request.path, reason=f"{type(error).__name__}: {error}"))
+    if getattr(error.__cause__, "sqlstate", None) == _READ_ONLY:
+        database.connection().close()
     return problem_response(request, DatabaseUnavailable())
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Build the response for requests that Django itself refuses, for example with a foreign Host (``handler400``)."""
     if isinstance(exception, DisallowedHost):  # without the name, which an attacker may have chosen
-        return _plain_problem("host-not-allowed", 400, "This service has another host name (ALLOWED_HOSTS).")
-    return _plain_problem("bad-request", 400, "The request cannot be understood.")
+        return _plain_problem(request, "host-not-allowed", 400, "This service has another host name (ALLOWED_HOSTS).")
+    return _plain_problem(request, "bad-request", 400, "The request cannot be understood.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Build the response for an unknown URL (``handler404`` of a URLconf)."""
-    return _plain_problem("not-found", 404, "There is nothing at this address.")
+    return _plain_problem(request, "not-found", 404, "There is nothing at this address.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Build the response for a request without its CSRF token (``CSRF_FAILURE_VIEW``)."""
-    return _plain_problem("csrf-failed", 403, "The request lacks its CSRF token.")
+    return _plain_problem(request, "csrf-failed", 403, "The request lacks its CSRF token.")
 
 
-def _plain_problem(code: str, status: int, title: str) -> HttpResponse:
-    body = _problem(code=code, status=status, title=title)
+def _plain_problem(request: HttpRequest, code: str, status: int, title: str) -> HttpResponse:
+    body = _problem(request, code=code, status=status, title=title)
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
 
@@ -116,7 +138,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     response = views.exception_handler(error, context)
     if response is None:
         return None
-    response.data = _problem_of(error, response)
+    response.data = problem = _problem_of(context["request"], error, response)
+    if response.status_code in (401, 403):
+        reason = str(problem.get("detail", problem["title"]))
+        report_refusal(context["request"], code=problem["code"], reason=reason, cause=None)
     response.headers.setdefault("Cache-Control", "no-store")
     response.content_type = CONTENT_TYPE
     return response
@@ -128,20 +153,25 @@ def _is_of_json(error: BaseException) -> bool:
     return frame.f_globals.get("__name__") == "json.decoder"
 
 
-def _problem_of(error: Exception, response: Response) -> dict[str, Any]:
+def _problem_of(request: AnyRequest, error: Exception, response: Response) -> dict[str, Any]:
     if isinstance(error, exceptions.NotAuthenticated):
         missing = AuthenticationRequired
-        return _problem(code=missing.code, status=response.status_code, title=missing.title)
+        return _problem(request, code=missing.code, status=response.status_code, title=missing.title)
     code = getattr(error, "default_code", "not-found" if response.status_code == 404 else "permission-denied")
     title = str(getattr(error, "default_detail", response.reason_phrase))
     if "{" in title:  # a template such as 'Method "{method}" not allowed.', of which only ``error.detail`` is the text
         title = response.reason_phrase
-    problem = _problem(code=str(code).replace("_", "-"), status=response.status_code, title=title)
+    problem = _problem(request, code=str(code).replace("_", "-"), status=response.status_code, title=title)
     if isinstance(error, exceptions.ValidationError):
         problem["errors"] = _writable(error.detail)
-    elif isinstance(error, exceptions.APIException) and str(error.detail) != title:
-        problem["detail"] = _writable(str(error.detail))
+    elif isinstance(error, exceptions.APIException) and (detail := _text_of(error.detail)) != title:
+        problem["detail"] = _writable(detail)
     return problem
+
+
+def _text_of(detail: object) -> str:
+    """Return the sentence in the details of an error; simplejwt's details are a dictionary with the key ``detail``."""
+    return str(detail["detail"]) if isinstance(detail, dict) and "detail" in detail else str(detail)
 
 
 def _writable(detail: object) -> object:
@@ -157,8 +187,9 @@ def _writable(detail: object) -> object:
     return [_writable(part) for part in detail] if isinstance(detail, list | tuple) else detail
 
 
-def _problem(*, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:
+def _problem(request: AnyRequest, *, code: str, status: int, title: str, detail: str = "") -> dict[str, Any]:
     problem = {"type": f"urn:securecore:problem:{code}", "title": title, "status": status, "code": code}
+    problem["request_id"] = request_id_of(request)
     return problem | ({"detail": detail} if detail else {})
 
 

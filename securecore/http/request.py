@@ -103,6 +103,8 @@ def credentials_of(request: AnyRequest) -> PresentedCredentials | None:
 class RequestState:
     """The values that the parts of securecore pass to each other on one request."""
 
+    #: The id of the request, from the trusted proxy or made at the first use (``request_id_of``).
+    request_id: str = ""
     #: The Authorization header, parsed at its first use (see ``authorization.header``).
     authorization: AuthorizationHeader | None = None
     #: The refusal and the database error of another middleware, which Django has turned into a 500 response.
@@ -120,6 +122,8 @@ class RequestState:
     signature_keyid: str | None = None
     #: The policy that ``IdempotencyMiddleware`` chose for the class-based view of the request.
     idempotency_policy: Policy | None = None
+    #: Whether observe mode has let this request pass without an idempotency key.
+    missing_key_is_noted: bool = False
     #: The permission checks of the handler, while it runs under an idempotency key.
     recorded_checks: RecordedChecks | None = None
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db.models import F, QuerySet
 
-from securecore import clock, database, events
+from securecore import audit, clock, database, events
 from securecore.conf import settings
 from securecore.errors import IdempotencyInProgress
 from securecore.idempotency.models import IdempotencyRecord
@@ -54,7 +54,7 @@ def _take_over(record: UUID, *, now: dt.datetime, until: dt.datetime) -> Claim:
     if not rows.filter(status=None, leased_until__lte=now).update(attempt=F("attempt") + 1, leased_until=until):
         raise IdempotencyInProgress
     row = rows.get()
-    events.emit(events.LeaseTakenOver(record=str(record), attempt=row.attempt))
+    audit.report(events.LeaseTakenOver(record=str(record), attempt=row.attempt))
     return Claim(record, row.created_at, row.attempt)
 
 

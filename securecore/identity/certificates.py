@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import UUID
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from securecore.digests import record_id
 from securecore.errors import CertificateExpired
 from securecore.identity import names
 from securecore_client.wire.thumbprints import thumbprint
@@ -45,6 +48,16 @@ class ClientCertificate:
     #: The presented chain, this certificate first.
     chain: tuple[x509.Certificate, ...] = field(default=(), repr=False, compare=False)
 
+    @cached_property
+    def serial_id(self) -> UUID:
+        """The record id of issuer and serial number, by which a revocation list names the certificate."""
+        return serial_id(self.issuer, self.serial_number)
+
+    @cached_property
+    def issuer_id(self) -> UUID:
+        """The record id of the issuer, by which a revocation list that has ended refuses all its certificates."""
+        return issuer_id(self.issuer)
+
     def check_validity(self, now: dt.datetime) -> None:
         """Raise ``CertificateExpired`` outside the validity period (RFC 5280 section 4.1.2.5).
 
@@ -52,6 +65,16 @@ class ClientCertificate:
         """
         if not self.not_before <= now <= self.not_after:
             raise CertificateExpired
+
+
+def serial_id(issuer: str, serial_number: str) -> UUID:
+    """Return the record id of a certificate by its issuer, RFC 4514 text, and serial number, hexadecimal."""
+    return record_id("listed certificate", issuer, serial_number)
+
+
+def issuer_id(issuer: str) -> UUID:
+    """Return the record id of an issuer, RFC 4514 text."""
+    return record_id("issuer of listed certificates", issuer)
 
 
 #: The last instant that a row names. The certificate of a device may end at 9999-12-31 23:59:59 (RFC 5280 section

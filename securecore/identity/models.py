@@ -97,3 +97,50 @@ class CertificateIdentifier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.identifier} of {self.certificate}"
+
+
+class RevocationList(models.Model):
+    """A certificate revocation list (CRL, RFC 5280 section 5) that an operator imported. A newer list replaces it."""
+
+    #: The record id of the issuer, of the key that signed, and of the distribution point. An authority that divides its
+    #: certificates among several lists has one row for each.
+    name = models.UUIDField(unique=True)
+    #: RFC 4514 text, as in ``ClientCertificate.issuer``.
+    issuer = models.TextField()
+    #: The CRL number (section 5.2.3), decimal; empty for a list without one.
+    number = models.CharField(max_length=49, blank=True)
+    this_update = InstantField()
+    next_update = InstantField()
+    #: Whether certificates of the issuer are refused from ``next_update`` on.
+    refuses_when_expired = models.BooleanField(default=False)
+    imported_at = InstantField()
+    entries = models.PositiveBigIntegerField(default=0)
+    #: The instant from which the purge deletes the list with its entries: every listed certificate has expired.
+    expires_at = InstantField(db_index=True)
+
+    class Meta:
+        db_table = "securecore_revocation_list"
+
+    def __str__(self) -> str:
+        return f"revocation list of {self.issuer}, {self.entries} entries"
+
+
+class ListedCertificate(models.Model):
+    """An entry of a revocation list: one certificate by its issuer and its serial number."""
+
+    #: The certificate first: the query of each request searches for it.
+    pk = models.CompositePrimaryKey("certificate", "revocation_list")
+    #: ``ClientCertificate.serial_id``: the record id of issuer and serial number.
+    certificate = models.UUIDField()
+    # Neither constraint nor index: an import of a million entries would check each of them, and only the import and the
+    # purge look for the entries of a list.
+    revocation_list = models.ForeignKey(
+        RevocationList, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    #: The instant at which the authority revoked the certificate.
+    revoked_at = InstantField()
+    #: The reason code (RFC 5280 section 5.3.1); 0 if the entry has none, and ``LIST_ENDED`` for the issuer's own row.
+    reason = models.PositiveSmallIntegerField()
+
+    class Meta:
+        db_table = "securecore_listed_certificate"

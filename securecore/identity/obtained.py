@@ -38,11 +38,13 @@ REVOKED = """
 def remember(*, certificate: ClientCertificate, now: dt.datetime) -> None:
     """Store the certificate's key and names, before a token or session is obtained under the certificate.
 
-    The rows hold its ``identifiers``, and its key even without "public-key" in ``CERTIFICATE_MATCHES``: the theft of a
-    key becomes known only after the thief has used it. A name is stored only while ``CERTIFICATE_MATCHES`` has its
-    mode.
+    The rows hold its ``identifiers``, its ``serial_id`` in hexadecimal, by which a revocation list names it, and its
+    key even without "public-key" in ``CERTIFICATE_MATCHES``: the theft of a key becomes known only after the thief has
+    used it. A name is stored only while ``CERTIFICATE_MATCHES`` has its mode.
     """
-    known_by = dict.fromkeys((*identifiers(certificate)[1:], key_match(certificate).identifier))
+    names, of_key = identifiers(certificate)[1:], key_match(certificate).identifier
+    listed_as = (certificate.serial_id.hex,) if certificate.is_verified else ()  # no authority lists a self-signed one
+    known_by = dict.fromkeys((*names, of_key, *listed_as))
     longest = max(settings.REFRESH_ABSOLUTE_TIMEOUT, settings.SESSION_ABSOLUTE_TIMEOUT, settings.ACCESS_TOKEN_LIFETIME)
     # After ``not_after`` no token or session is issued, but the clock of the issuing host may be ``clock.SKEW`` behind.
     lives = dt.timedelta(seconds=longest + clock.SKEW)

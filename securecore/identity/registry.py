@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import transaction
 
-from securecore import database
+from securecore import actors, audit, database, events
 from securecore.arguments import require_instant, require_user
 from securecore.conf import settings
 from securecore.distinguished_names import HOW_TO_WRITE, is_rfc4514
@@ -31,7 +31,8 @@ _PENDING = 1
 def enroll(*, certificate: ClientCertificate, user: Any, now: dt.datetime, is_self_signed: bool = False) -> Certificate:
     """Enrol ``certificate`` for ``user``. An enrolled certificate keeps its row; a revoked certificate stays revoked.
 
-    ``is_self_signed`` makes the certificate good without a trusted authority, where ``SELF_SIGNED_CERTIFICATES`` is on.
+    ``is_self_signed`` makes the certificate good without a trusted authority, where ``CERTIFICATE_MATCHES`` has
+    "self-signed".
     Raises ``Misuse`` if the certificate is enrolled for another user: the sessions and tokens that are bound to the
     certificate would change hands.
     """
@@ -82,6 +83,8 @@ def present(*, certificate: ClientCertificate) -> bool:
         if not _has_room():
             return False
         _, is_new = rows.get_or_create(thumbprint=certificate.thumbprint, defaults=_described(certificate))
+        if is_new:
+            audit.report(events.CertificatePending(thumbprint=certificate.thumbprint, subject=certificate.subject))
         return is_new
 
 
@@ -91,8 +94,13 @@ def _has_room() -> bool:
 
 def admit(*, thumbprint: str, user: Any, now: dt.datetime) -> bool:
     """Enrol a pending certificate for ``user``; return False if it was not pending any more."""
-    pending = Certificate.objects.using(settings.DATABASE).pending()
-    return bool(pending.filter(pk=require_thumbprint(thumbprint)).update(user=user, enrolled_at=now))
+    pending = Certificate.objects.using(settings.DATABASE).pending().filter(pk=require_thumbprint(thumbprint))
+    with transaction.atomic(using=settings.DATABASE):
+        admitted = bool(pending.update(user=user, enrolled_at=now))
+        if admitted:
+            name, by = user.get_username(), actors.actor().name
+            audit.report(events.CertificateAdmitted(thumbprint=thumbprint, user=name, by=by))
+    return admitted
 
 
 def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
@@ -138,14 +146,18 @@ def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: boo
     rows = Certificate.objects.using(settings.DATABASE)
     if rows.filter(thumbprint=thumbprint, user__isnull=False).exclude(user=user).exists():
         raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
-    row, _ = rows.update_or_create(
-        thumbprint=thumbprint,
-        defaults={"user": user, "is_self_signed": is_self_signed},
-        create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
-    )
-    if row.enrolled_at is None:  # the certificate was pending
-        rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now)
-        row.enrolled_at = now
+    with transaction.atomic(using=settings.DATABASE):
+        row, is_new = rows.update_or_create(
+            thumbprint=thumbprint,
+            defaults={"user": user, "is_self_signed": is_self_signed},
+            create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
+        )
+        if row.enrolled_at is None:  # the certificate was pending
+            is_new = bool(rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now))
+            row.enrolled_at = now
+        if is_new:
+            name = None if user is None else user.get_username()
+            audit.report(events.CertificateEnrolled(thumbprint=thumbprint, user=name, matched_by=row.matched_by))
     return row
 
 

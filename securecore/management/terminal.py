@@ -1,42 +1,126 @@
-"""Print the commands' output so that text from outside cannot move the cursor or forge a line."""
+"""The base of securecore's commands: output, confirmation, exit codes and common options are the same in each.
+
+Text from outside cannot move the cursor or forge a line: every character that is not printable is escaped.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import datetime as dt
+import json
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError, ProgrammingError
+from django.utils.dateparse import parse_datetime
 
+from securecore import audit
 from securecore.conf import settings
 from securecore.database.missing_tables import missing_tables
+from securecore.errors import Busy, Misuse, Refused
+from securecore.management.thumbprints import ThumbprintParser
 from securecore.texts import is_storable, shown
+
+#: Exit codes, beside 0 (done) and argparse's 2 (the arguments cannot be understood); docs/commands.md.
+FAILED, NOT_CONFIRMED, BUSY = 1, 3, 4
 
 
 class TerminalCommand(BaseCommand):
-    """A command that prints by ``say()`` only."""
+    """A command that prints by ``say()`` and ``show()`` only, and nothing but errors with ``-v 0``."""
+
+    _is_silent = _as_json = _has_header = False
 
     def say(self, *fields: str, error: bool = False) -> None:
         """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
-        (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
+        if error or not self._is_silent:
+            (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
+
+    def show(self, **fields: Any) -> None:
+        """Print one result: its values with tabs between them, on a terminal below their names, or as JSON."""
+        if self._as_json:
+            self.say(json.dumps(fields, cls=DjangoJSONEncoder))
+            return
+        if not self._has_header and self.stdout.isatty():
+            self.say(*fields)
+        self._has_header = True
+        self.say(*map(_text, fields.values()))
+
+    def done(self, sentence: str, **fields: Any) -> None:
+        """Print the result of a change: a sentence, or with ``--json`` the fields."""
+        if self._as_json:
+            self.show(**fields)
+        else:
+            self.say(sentence)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask the operator, unless ``--yes`` has answered. Without a terminal nobody can answer, so nothing is done."""
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise CommandError(f"{question} Nothing was changed: confirm with --yes.", returncode=NOT_CONFIRMED)
+        if input(f"{shown(question)} Type yes to go on: ").strip().lower() != "yes":
+            raise CommandError("Nothing was changed.", returncode=NOT_CONFIRMED)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command. The text of a ``CommandError`` may quote a file or an argument, so it is escaped too."""
+        """Run the command as the operator (``--operator``), and turn a refusal into an exit code.
+
+        The text of a ``CommandError`` may quote a file or an argument, so it is escaped.
+        """
         values = [item for value in options.values() for item in (value if isinstance(value, list) else [value])]
         if not all(is_storable(value) for value in values if isinstance(value, str)):
             # Python decodes bytes that are no UTF-8 to halves of surrogate pairs, which no database stores.
             raise CommandError("An argument holds NUL or bytes that are no UTF-8.")
+        self._is_silent = options.get("verbosity") == 0
+        self._as_json, self._has_header = bool(options.get("as_json")), False
         try:
-            return super().execute(*args, **options)
+            with audit.acting(audit.operator(options.get("operator") or ""), reason=options.get("reason") or ""):
+                return super().execute(*args, **options)
         except CommandError as error:
             raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__
-        except (OperationalError, ProgrammingError):
+        except Busy:
+            text = "A transaction held a lock for longer than LOCK_TIMEOUT, and nothing was changed: run it again."
+            raise CommandError(text, returncode=BUSY) from None
+        except (Misuse, Refused) as error:
+            raise CommandError(shown(str(error))) from None
+        except OperationalError as error:
+            with contextlib.suppress(OperationalError):  # a database that is away names no table either
+                require_tables()
+            text = f"The database {settings.DATABASE!r} does not answer, and nothing was changed: {error}"
+            raise CommandError(shown(text), returncode=BUSY) from None
+        except ProgrammingError:
             require_tables()
             raise
 
 
-def require_tables(returncode: int = 1) -> None:
+class Actions:
+    """The actions of a command. Each has ``--json``, and one that changes rows has the operator and the reason too."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parsers = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
+
+    def add(self, name: str, *, help: str, changes: bool = False, asks: bool = False) -> argparse.ArgumentParser:
+        """Return the parser of a new action. One that ``asks`` has ``--yes``."""
+        parser = self._parsers.add_parser(name, help=help)
+        add_common(parser, changes=changes, asks=asks)
+        return parser
+
+
+def add_common(parser: argparse.ArgumentParser, *, changes: bool = False, asks: bool = False) -> None:
+    """Add the options that every command or action has."""
+    parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object a line")
+    if changes:
+        parser.add_argument("--operator", help="your name, for the audit")
+        parser.add_argument("--reason", help="your reason, for the audit, for example a ticket")
+    if asks:
+        parser.add_argument("--yes", "--no-input", action="store_true", help="do not ask for a confirmation")
+
+
+def require_tables(returncode: int = FAILED) -> None:
     """Raise ``CommandError`` if ``migrate`` has not created securecore's tables (``securecore.W707``)."""
     if missing_tables():
         raise CommandError(
@@ -56,3 +140,38 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def instant(text: str) -> dt.datetime:
+    """Return the instant of an argument in ISO 8601."""
+    try:
+        value = parse_datetime(text)
+    except ValueError:
+        value = None
+    if value is None or value.utcoffset() is None:
+        raise argparse.ArgumentTypeError("write an instant with a time zone, for example 2026-11-28T08:00:00Z")
+    return value
+
+
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400}
+
+
+def duration(text: str) -> dt.timedelta:
+    """Return the duration of an argument: ``30m``, ``2h`` or ``7d``."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError("write minutes, hours or days, for example 30m, 2h or 7d")
+    return dt.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _text(value: Any) -> str:
+    """Return a value for a line: ``-`` for none, an instant to the second."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dt.datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_text, value)) or "-"
+    return str(value)

@@ -6,7 +6,9 @@ import datetime as dt
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.db import transaction
 
+from securecore import audit, events
 from securecore.arguments import require_instant, require_name, require_text, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse, SignatureKeyUnknown
@@ -31,9 +33,11 @@ def register(*, keyid: str, user: Any, public_key: str, now: dt.datetime) -> Sig
     require_instant(now=now)
     pem = checked(public_key)
     rows = SignatureKey.objects.using(settings.DATABASE)
-    row, is_new = rows.get_or_create(keyid=keyid, defaults={"user": user, "public_key": pem, "registered_at": now})
-    if not is_new:
-        raise Misuse(f"A key named {quoted(keyid)} is registered already. Choose another keyid.")
+    with transaction.atomic(using=settings.DATABASE):
+        row, is_new = rows.get_or_create(keyid=keyid, defaults={"user": user, "public_key": pem, "registered_at": now})
+        if not is_new:
+            raise Misuse(f"A key named {quoted(keyid)} is registered already. Choose another keyid.")
+        audit.report(events.SignatureKeyRegistered(keyid=keyid, user=user.get_username()))
     return row
 
 

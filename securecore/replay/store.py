@@ -13,7 +13,7 @@ import uuid
 
 from django.core.cache import caches
 
-from securecore import clock, database
+from securecore import clock, database, meters
 from securecore.conf import settings
 from securecore.errors import ReplayStoreUnavailable
 from securecore.replay.models import SeenNonce
@@ -31,16 +31,24 @@ def claim(record: uuid.UUID, *, made_at: dt.datetime, now: dt.datetime, kind: st
     claimed value in that error, for example ``a nonce``. Raises ``ReplayStoreUnavailable`` (503) if the cache fails.
     """
     database.require_no_transaction(f"The claim of {kind}")
-    until = made_at + dt.timedelta(seconds=settings.REPLAY_WINDOW + clock.SKEW + 1)
+    until = made_at + dt.timedelta(seconds=retention())
     if settings.REPLAY_CACHE:
         return _claim_in_cache(record, seconds=(until - now).total_seconds())
     return CLAIM.take(now=now, id=record, expires_at=until)
 
 
+def retention() -> int:
+    """Return the seconds that a record stays after the request's own timestamp."""
+    return settings.REPLAY_WINDOW + clock.SKEW + 1
+
+
 def _claim_in_cache(record: uuid.UUID, *, seconds: float) -> bool:
     try:
         # add() is SET NX PX. Some backends return None for a failure, which must not count as a success.
-        return caches[settings.REPLAY_CACHE].add(f"securecore:seen:{record.hex}", 1, timeout=seconds) is True
+        is_new = caches[settings.REPLAY_CACHE].add(f"securecore:seen:{record.hex}", 1, timeout=seconds) is True
     except Exception as error:
         # Drivers raise exceptions of many kinds. After each of them it is unknown whether the record was new.
         raise ReplayStoreUnavailable from error
+    if not is_new:
+        meters.CLAIMS_LOST.add("seennonce")
+    return is_new

@@ -10,7 +10,9 @@ from typing import Any
 from cryptography import x509
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
+from securecore import audit, events
 from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
@@ -111,15 +113,32 @@ def register(
     users = get_user_model()._default_manager.using(settings.DATABASE)
     if users.filter(**{get_user_model().USERNAME_FIELD: client_id}).exclude(pk=user.pk).exists():
         raise ValidationError(f"{client_id!r} is the name of another user. Choose another client id.")
-    return Client.objects.using(settings.DATABASE).create(
-        client_id=client_id,
-        user=user,
-        certificate_name=check_name(certificate_name) if certificate_name else "",
-        scope=scope,
-        rotates_refresh_tokens=rotates_refresh_tokens,
-        may_introspect=may_introspect,
-        created_at=now,
-    )
+    with transaction.atomic(using=settings.DATABASE):
+        client = Client.objects.using(settings.DATABASE).create(
+            client_id=client_id,
+            user=user,
+            certificate_name=check_name(certificate_name) if certificate_name else "",
+            scope=scope,
+            rotates_refresh_tokens=rotates_refresh_tokens,
+            may_introspect=may_introspect,
+            created_at=now,
+        )
+        audit.report(events.ClientRegistered(client_id=client_id, user=user.get_username()))
+    return client
+
+
+def enable(client_id: str) -> bool:
+    """Accept a disabled client again; say whether it was disabled. Its earlier tokens stay revoked.
+
+    Opens or joins a transaction. A trigger closes the gate of the client.
+    """
+    require_name(client_id=client_id)
+    with transaction.atomic(using=settings.DATABASE):
+        rows = Client.objects.using(settings.DATABASE).filter(pk=client_id, disabled_at__isnull=False)
+        was_disabled = bool(rows.update(disabled_at=None))
+        if was_disabled:
+            audit.report(events.ClientEnabled(client_id=client_id))
+        return was_disabled
 
 
 def check_name(name: str) -> str:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from securecore import clock, database, digests, encryption
+from securecore import audit, clock, database, digests, encryption, events
 from securecore.arguments import require_name
 from securecore.caches import BoundedCache
 from securecore.conf import settings
@@ -135,6 +135,7 @@ def rotate(*, algorithm: str, lead: int, now: dt.datetime) -> str:
             created_at=now,
             signs_at=signs_at,
         )
+        audit.report(events.KeyStored(kid=kid, algorithm=algorithm))
     return kid
 
 

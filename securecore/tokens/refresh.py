@@ -24,7 +24,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from securecore import database, digests, leases
+from securecore import audit, database, digests, events, leases
 from securecore.conf import settings
 from securecore.errors import Busy
 from securecore.tokens.models import RefreshFamily, RefreshFamilyQuerySet, RefreshToken
@@ -196,6 +196,8 @@ def _redeem_again(
         if unused_head.update(parent=None, used_at=now, expires_at=family.expires_at):
             return Redeemed(family, _succeed(presented, family, now))
     revoke_family(family.pk, now=now)
+    user = str(family.user_id)
+    audit.write(events.RefreshTokenReused(family=str(family.pk), user=user, client_id=family.client_id))
     return NotRedeemed("reused", family, reused=True)
 
 

@@ -5,4 +5,4 @@ from __future__ import annotations
 from demo_project.settings import *  # noqa: F403
 from demo_project.settings import SECURECORE as _SECURECORE
 
-SECURECORE = _SECURECORE | {"SELF_SIGNED_CERTIFICATES": True}
+SECURECORE = _SECURECORE | {"CERTIFICATE_MATCHES": ["self-signed"]}

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from demo_project import pki
 from demo_project.stack import Stack
+from securecore.installation import certificates
 
 PAGE = """<!doctype html><title>You have won</title>
 <iframe name="sink"></iframe>
@@ -115,7 +115,7 @@ def browse(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], None]]:
     for command in (
         ["certutil", "-N", "--empty-password"],
         ["certutil", "-A", "-n", "ca", "-t", "CT,C,C", "-i", str(stack.pki / "ca.pem")],
-        ["pk12util", "-i", str(stack.pki / "alice.p12"), "-W", pki.PASSWORD, "-K", ""],
+        ["pk12util", "-i", str(stack.pki / "alice.p12"), "-W", certificates.PASSWORD, "-K", ""],
     ):
         subprocess.run([*command, "-d", f"sql:{profile}"], check=True, capture_output=True, timeout=60)
     running: list[subprocess.Popen[bytes]] = []

@@ -55,10 +55,10 @@ class TestCertificate:
         self, stack: Stack, open_client: Open, shell: Any
     ) -> None:
         """Only securecore has the revocation: the CRL that nginx read does not list it."""
-        from demo_project import pki
         from securecore import clock
+        from securecore.installation import certificates
 
-        pki.issue(stack.pki, "dave", now=clock.now())
+        certificates.issue(stack.pki, "dave", now=clock.now())
         pem = stack.pki / "dave.pem"
         shell(
             "shell",
@@ -153,12 +153,12 @@ class TestTLS:
 def test_a_new_crl_holds_after_a_reload(stack: Stack, open_client: Open) -> None:
     import time
 
-    from demo_project import pki
     from securecore import clock
+    from securecore.installation import certificates
 
-    pki.issue(stack.pki, "erin", now=clock.now())
+    certificates.issue(stack.pki, "erin", now=clock.now())
     assert open_client("erin").get("/healthz").status_code == 200
-    pki.revoke(stack.pki, "erin", now=clock.now())
+    certificates.revoke(stack.pki, "erin", now=clock.now())
     stack.reload_nginx()
     deadline = time.monotonic() + 20
     while open_client("erin").get("/healthz").status_code != 403:

@@ -38,6 +38,6 @@ def every_run() -> Iterator[Any]:
 def test_prints_its_table(run: Run, database_url: str) -> None:
     if "--pgbouncer" in run.options and pgbouncer_binary() is None:
         pytest.skip("no pgbouncer on PATH (Debian: apt install pgbouncer)")
-    if run.program in ("auth_cost", "idempotency_cost") and find_spec("oauth2_provider") is None:
+    if run.program in ("auth_cost", "capacity", "idempotency_cost") and find_spec("oauth2_provider") is None:
         pytest.skip("the peers are not installed (pip install '.[benchmarks]')")
     assert section(run, quick=True, database_url=database_url).count("\n") > 4

@@ -198,6 +198,7 @@ class TestRefusal:
             "title": "The credentials of this request do not belong together.",
             "status": 401,
             "code": "credentials-conflict",
+            "request_id": response.json()["request_id"],
         }
         (event,) = of_kind(events, CredentialsConflicting)
         assert event.credentials == pair

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from securecore import clock, server_functions, tokens
 from securecore.caller import PresentedCredentials, query
-from securecore.caller.query import Lookup
+from securecore.caller.query import CertificateLookup, Lookup
 from securecore.caller.user_table import user_table
 from securecore.database.functions import Function
 from securecore.database.statements import Statement
@@ -262,7 +262,7 @@ class TestHasPerm:
 
 def _lookup(caller: Caller) -> Lookup:
     key = caller.client.cookies["__Host-sessionid"].value
-    return Lookup(certificates=(caller.thumbprint,), token=caller.token, session_id=record_id(key))
+    return Lookup(CertificateLookup((caller.thumbprint,)), token=caller.token, session_id=record_id(key))
 
 
 def _query(caller: Caller) -> Function:

@@ -16,7 +16,7 @@ from tools.chaos.place import Place, place
 # The service's own database, of the same vendor as that of the run.
 pytestmark = pytest.mark.database
 
-KEYS = int(os.environ.get("CHAOS_KEYS", "80"))
+KEYS = int(os.environ.get("CHAOS_KEYS", "160"))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def here() -> Iterator[Place]:
 
 
 def verdict(here: Place, folder: Path, url: str, keys: int) -> Verdict:
-    run(here, folder / "history", keys=keys, urls=[url], worker_every=0.3, database_every=0.5)
+    run(here, folder / "history", keys=keys, urls=[url], worker_every=0.3, database_every=0.25)
     found = check(folder / "history", here.database_url)
     print(found)
     return found

@@ -40,7 +40,7 @@ MESSAGE = re.compile(r"\(securecore\.(\w+)\).*\n\s*HINT: (.*)")
 #: A hint has at least one of these forms: the project's developer can paste each.
 OPTIONS = re.compile(r"Set OPTIONS = (\{.*?\}) for it in DATABASES")
 ENTRY = re.compile(r"\b[Ss]et (SECURECORE|REST_FRAMEWORK)\['(\w+)'\] = (\[.*?\]|'[^']*')")
-SETTING = re.compile(r"\b[Ss]et (?!OPTIONS)([A-Z_]+) = (\(.*?\)|\[.*?\]|'[^']*'|True|False)")
+SETTING = re.compile(r"\b[Ss]et (?!OPTIONS)([A-Z_]+) = (\(.*?\)|\[.*?\]|'[^']*'|True|False|\{.*\})")
 PLACE = re.compile(r"[Pp]ut '([\w.]+)' into ([A-Z_]+)(?:, (first|last|before)| in place of '([\w.]+)')")
 COMMAND = re.compile(r"Run manage\.py ([\w -]*\w)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +17,15 @@ from django.test.utils import CaptureQueriesContext
 from securecore import clock
 from securecore.checks.access import w706_functions
 from securecore.checks.grants import w606_triggers
-from securecore.grants import Gate, authorize, grant, principal_of
+from securecore.grants import Gate, authorize, callers, grant, lockouts, principal_of
+from securecore.grants.principals import Target
 from securecore.models import RefreshFamily, Session, TokenEpoch
 from securecore.replay import store
-from securecore.revocation import revoke_client_tokens, revoke_user_tokens
+from securecore.revocation import revoke_client_tokens, revoke_grant, revoke_user_tokens
 from securecore.testing import MutualTLSClient
 from securecore.tokens import Client, clients
 from tests.database.conftest import GoTo
+from tests.management.commands import printed
 from tests.support.postgres import Server
 from tests.tokens.calls import given, works
 
@@ -162,3 +165,57 @@ def test_data_that_fires_the_triggers_loses_revocations(
         user = TokenEpoch.objects.get(subject=f"user:{User.objects.get().pk}")
     with go_to(empty):
         assert not TokenEpoch.objects.filter(subject=user.subject).exists()
+
+
+@pytest.fixture
+def restored(go_to: GoTo, archive: Path, empty: str, tool: Any, address: Any, mtls_client: Any) -> str:
+    """A restored database. After its dump Alice got a token of a newer epoch, which is the one that this returns."""
+    with go_to("postgres"):
+        revoke_user_tokens(User.objects.get(username="alice"))
+        # A token without a family: the family of another one would be missing in the dump, which refuses that token.
+        token: str = given(mtls_client("alice"), "client_credentials", client_id="payments")["access_token"]
+    by_archive(tool, archive, address(empty))
+    return token
+
+
+def test_a_restore_alone_lets_epochs_run_backwards(go_to: GoTo, restored: str, empty: str, mtls_client: Any) -> None:
+    """The token of after the dump names the epoch that the next revocation counts up to, so it survives."""
+    with go_to(empty):
+        alice = mtls_client("alice")
+        assert Session.objects.exists(), "the dump's sessions are back"
+        assert works(alice, restored)
+        revoke_user_tokens(User.objects.get(username="alice"))
+        assert works(alice, restored), "a revoked token"
+
+
+def test_restored_backup_ends_everything_and_no_later_revocation_misses_a_token(
+    go_to: GoTo, restored: str, empty: str, mtls_client: Any, tmp_path: Path
+) -> None:
+    with go_to("postgres"):
+        export = tmp_path / "audit.jsonl"
+        revoke_grant(principal=principal_of(User.objects.get(username="alice")), permission=MAKE)
+        export.write_text(printed("securecore_audit", "export"))
+    with go_to(empty):
+        alice, user = mtls_client("alice"), User.objects.get(username="alice")
+        assert callers.reason_for(principal_of(user), MAKE, Target(), now=clock.now()).decision
+        printed("securecore_incident", "restored-backup", "--yes", "--audit", str(export))
+        assert alice.get("/both").json()["code"] == "locked-out"
+        lockouts.lift(subject="everyone")
+        assert not works(alice, restored)
+        assert not Session.objects.exists()
+        assert not RefreshFamily.objects.filter(revoked_at=None).exists()
+        assert not callers.reason_for(principal_of(user), MAKE, Target(), now=clock.now()).decision
+        refused_until = TokenEpoch.objects.get(subject="everyone").not_before
+        assert refused_until is not None
+        wait_for(lambda: clock.now().replace(microsecond=0) > refused_until)  # a token names the second of its issue
+        token = given(alice, client_id="payments")["access_token"]
+        assert works(alice, token)
+        revoke_user_tokens(user)
+        assert not works(alice, token)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -33,8 +33,8 @@ from tools.chaos.pgbouncer import binary, pgbouncer
 
 Connection = psycopg.Connection[Any]
 
-ON_SQLITE = {"P201", "P301", "P302", "P303", "P401", "P402", "P403", "P404", "P405", "P406", "P503"}
-ON_POSTGRESQL = ON_SQLITE - {"P503"} | {"P101", "P102", "P103", "P202", "P203", "P304", "P501", "P502"}
+ON_SQLITE = {"P201", "P301", "P302", "P303", "P305", "P401", "P402", "P403", "P404", "P405", "P406", "P503"}
+ON_POSTGRESQL = ON_SQLITE - {"P503"} | {"P101", "P102", "P103", "P202", "P203", "P204", "P304", "P501", "P502"}
 
 
 @contextmanager

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.test import TestCase
+
+from securecore.conf import settings
 from securecore.events import Event, happened
 
 
@@ -19,7 +22,9 @@ def recorded() -> Iterator[list[Event]]:
 
     happened.connect(record)
     try:
-        yield events
+        # Events that wait for the commit, which never comes inside a TestCase, are sent at the end of the block.
+        with TestCase.captureOnCommitCallbacks(using=settings.DATABASE, execute=True):
+            yield events
     finally:
         happened.disconnect(record)
 

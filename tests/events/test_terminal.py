@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from securecore import grants
 from securecore.identity import enroll, parse_pem, present
+from securecore.models import Client, Lockout
 from securecore.testing import Authority, Issued
 from tests.support.tree import ROOT
 
+MAKE = "things.make"
 CONTROLS = "\x1b[2J\x1b]0;x\x07\x9b31m\r\nforged\tline\x7f\u202e\u2066\u200f\u2028\u0085"
 
 
@@ -41,7 +45,7 @@ class TestCertificates:
         out = printed("securecore_certificates", "list")
         assert is_safe(out)
         assert out.count("\n") == 1
-        assert out.count("\t") == 6
+        assert out.count("\t") == 9
         assert r"\x1b[2J" in out
 
     def test_certificates_that_wait_are_too(self, ca: Authority, db: None, settings: Any) -> None:
@@ -63,6 +67,18 @@ class TestCertificates:
             ("securecore_certificates", "list", "--user", CONTROLS + "x"),
             ("securecore_sessions", "end", "--user", CONTROLS + "x"),
             ("securecore_keys", "retire", CONTROLS),
+            ("securecore_tokens", "list", "--user", CONTROLS + "x"),
+            ("securecore_clients", "enable", CONTROLS),
+            ("securecore_clients", "register", CONTROLS, CONTROLS + "x"),
+            ("securecore_grants", "grant", CONTROLS, "--client", CONTROLS),
+            ("securecore_grants", "who", "x", "--object", CONTROLS),
+            ("securecore_grants", "list", "--group", CONTROLS),
+            ("securecore_lock", "add", "--issuer", CONTROLS, "--reason", "x", "--yes"),
+            ("securecore_lock", "lift", "--client", CONTROLS),
+            ("securecore_incident", "stolen-certificate", CONTROLS, "--yes"),
+            ("securecore_incident", "stolen-token", "--file", CONTROLS),
+            ("securecore_certificates", "crl", CONTROLS, "--authority", CONTROLS),
+            ("securecore_certificates", "crl", "http://" + CONTROLS, "--authority", CONTROLS),
             ("securecore_edge", "check", CONTROLS),
         ],
     )
@@ -70,6 +86,32 @@ class TestCertificates:
         with pytest.raises(CommandError) as error:
             printed(*arguments)
         assert is_safe(str(error.value))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("securecore_grants", "list"),
+        ("securecore_grants", "who", MAKE),
+        ("securecore_grants", "why", MAKE, "--user", CONTROLS),
+        ("securecore_lock", "list"),
+        ("securecore_clients", "list"),
+        ("securecore_certificates", "list"),
+    ],
+)
+def test_results_are_one_a_line(hostile: Issued, now: Any, arguments: tuple[str, ...]) -> None:
+    user = User.objects.get()
+    grants.grant(principal=grants.principal_of(user), permission=MAKE, now=now)
+    Lockout.objects.create(
+        subject=grants.principal_of(user), reason=CONTROLS, locked_at=now, expires_at=now + timedelta(hours=1)
+    )
+    Client.objects.create(client_id="c", user=user, certificate_name=CONTROLS, created_at=now)
+    if arguments[1] in ("who", "why"):
+        Lockout.objects.all().delete()
+    for form in ((), ("--json",)):
+        out = printed(*arguments, *form)
+        assert is_safe(out)
+        assert out.count("\n") == (2 if arguments[1] == "why" else 1)
 
 
 def test_keys_are_listed_one_a_line(db: None, settings: Any) -> None:
@@ -104,6 +146,9 @@ def test_an_argument_that_no_column_holds_is_a_mistake_and_no_traceback(text: st
     surrogate("securecore_sessions", "end", "--user", text)
     surrogate("securecore_sessions", "end", "--certificate", text)
     surrogate("securecore_keys", "retire", text)
+    surrogate("securecore_grants", "grant", "x", "--client", text)
+    surrogate("securecore_lock", "add", "--client", "x", "--reason", text)
+    surrogate("securecore_incident", "stolen-token", "--jti", text, "--yes")
 
 
 @pytest.mark.django_db

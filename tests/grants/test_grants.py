@@ -96,7 +96,7 @@ class TestAuthorize:
         _, locking, reading, _ = (query["sql"] for query in captured.captured_queries)
         assert "pg_advisory_xact_lock_shared" in locking
         assert "securecore_grant" in reading
-        assert "lock" not in reading
+        assert "pg_advisory" not in reading
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dj_database_url
@@ -13,9 +14,11 @@ from django.db import connection, transaction
 
 from securecore import clock
 from securecore.checks.grants import e607_standby
-from securecore.errors import Misuse
+from securecore.errors import DatabaseUnavailable, Misuse
 from securecore.grants import authorize, decide, grant, late_gate, principal_of
+from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_grant
+from securecore.testing import Issued, MutualTLSClient
 from tests.support.postgres import server
 
 pytestmark = [
@@ -26,13 +29,17 @@ MAKE = "things.make"
 
 
 @pytest.fixture(scope="module")
-def standby(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, Any]]:
+def standby(
+    django_db_setup: None, django_db_blocker: Any, certificate_for: Callable[[str], Issued]
+) -> Iterator[dict[str, Any]]:
     """The ``DATABASES`` entry of the standby. Alice has the permission there."""
     with server() as postgres, pytest.MonkeyPatch.context() as changed, django_db_blocker.unblock():
         where: dict[str, Any] = dict(dj_database_url.parse(postgres.url))
         _go_to(where, changed)
         call_command("migrate", verbosity=0)
-        grant(principal=principal_of(User.objects.create_user("alice")), permission=MAKE, now=clock.now())
+        alice = User.objects.create_user("alice")
+        enroll(certificate=parse_pem(certificate_for("alice").pem), user=alice, now=clock.now())
+        grant(principal=principal_of(alice), permission=MAKE, now=clock.now())
         connection.close()
         changed.undo()
         postgres.become_standby()
@@ -59,26 +66,60 @@ def alice(request: pytest.FixtureRequest, standby: dict[str, Any], db: None, _ga
         connection.close()
 
 
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Expect a refusal with 503, whose cause says in the event that the server is a replica."""
+    with pytest.raises(DatabaseUnavailable) as caught:
+        yield
+    assert isinstance(caught.value.__cause__, Misuse)
+    assert "replica" in str(caught.value.__cause__)
+
+
 def test_decides_nothing(alice: str) -> None:
     for _ in range(2):
-        with pytest.raises(Misuse, match="replica"), authorize(alice, MAKE, clock=clock.now):
+        with unavailable(), authorize(alice, MAKE, clock=clock.now):
             pytest.fail("an effect under a permission from the past")
 
 
 def test_decides_nothing_in_a_transaction_that_has_begun(alice: str) -> None:
-    with pytest.raises(Misuse, match="replica"), transaction.atomic():
+    with unavailable(), transaction.atomic():
         assert User.objects.exists()
         decide(alice, MAKE, clock=clock.now)
 
 
 def test_decides_nothing_late(alice: str) -> None:
-    with pytest.raises(Misuse, match="replica"), late_gate(alice, clock=clock.now) as late:
+    with unavailable(), late_gate(alice, clock=clock.now) as late:
         late.require(MAKE)
 
 
 def test_takes_nothing_away(alice: str) -> None:
-    with pytest.raises(Misuse, match="replica"):
+    with unavailable():
         revoke_grant(principal=alice, permission=MAKE)
+
+
+@pytest.mark.urls("tests.support.views")
+@pytest.mark.parametrize(("path", "headers"), [("/fresh", "nonce"), ("/idempotent", "key"), ("/auth/login", "")])
+def test_answers_503_to_each_request_that_writes(
+    alice: str, certificate_for: Callable[[str], Issued], path: str, headers: str
+) -> None:
+    """A standby that is being promoted accepts connections before it accepts writes."""
+    given = {
+        "nonce": {"X-Request-Timestamp": str(int(clock.now().timestamp())), "X-Request-Nonce": "n" * 22},
+        "key": {"Idempotency-Key": "k" * 22},
+        "": {},
+    }[headers]
+    answer = MutualTLSClient(certificate_for("alice")).post(path, headers=given)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1"), answer.content
+    assert answer.json()["code"] == "database-unavailable"
+    assert connection.connection is None, "the next request connects anew, perhaps to a primary"
+
+
+def test_read_only_transaction_on_a_primary_is_a_mistake_of_the_program(db: None, settings: Any) -> None:
+    settings.SECURECORE = settings.SECURECORE | {"GATE": "row"}
+    with pytest.raises(Misuse, match="read-only"), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        decide("user:1", MAKE, clock=clock.now)
 
 
 def test_is_found_by_a_system_check(alice: str) -> None:

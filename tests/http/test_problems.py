@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.test import Client, RequestFactory
 
-from securecore.errors import every_refusal
+from securecore.errors import Busy, CertificateExpired, every_refusal
 from securecore.events import DatabaseAway, RequestRefused
 from securecore.http.problems import bad_request, problem_response
 from securecore.testing import MutualTLSClient
@@ -62,19 +62,24 @@ class TestRefused:
             "status": 402,
             "code": "payment-required",
             "detail": "It costs nothing.",
+            "request_id": answer.json()["request_id"],
         }
         assert (answer["X-Price"], answer["Cache-Control"]) == ("0", "no-store")
 
     @BOTH
     def test_refused_is_one_event(self, client: Client, prefix: str) -> None:
         with recorded() as events:
-            client.get(f"{prefix}/raises/refused?q=secret")
+            answer = client.get(f"{prefix}/raises/refused?q=secret")
         assert events == [
             RequestRefused(
                 code="payment-required",
                 method="GET",
                 path=f"{prefix}/raises/refused",
                 thumbprint=None,
+                serial=None,
+                user=None,
+                address="",
+                request_id=answer.json()["request_id"],
                 reason="It costs nothing.",
             )
         ]
@@ -164,3 +169,37 @@ class TestRestFramework:
         answer = client.get(f"{prefix}/raises/mistake")
         assert answer.status_code == 500
         assert b"programming mistake" not in answer.content
+
+
+class TestPage:
+    """A refusal that a browser shows to a person."""
+
+    BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+    @pytest.mark.parametrize(
+        ("accept", "is_page"),
+        [
+            (BROWSER, True),
+            ("text/html", True),
+            ("*/*", False),
+            ("application/json", False),
+            ("application/problem+json, text/html;q=0.5", False),
+            ("text/html;q=0.4, application/json", False),
+            ("text/plain", False),
+            ("text/html;q=none", True),
+            ("/;;,,text/html", True),
+            ("", False),
+        ],
+    )
+    def test_browser_gets_a_page_and_a_program_the_problem(self, rf: Any, accept: str, is_page: bool) -> None:
+        request = rf.get("/", headers={"Accept": accept} if accept else {})
+        response = problem_response(request, CertificateExpired("<script>"))
+        assert response["Content-Type"] == ("text/html; charset=utf-8" if is_page else "application/problem+json")
+        assert (response.status_code, response["Cache-Control"]) == (403, "no-store")
+        assert "Accept" in response["Vary"]
+        assert b"certificate-expired" in response.content
+        assert b"<script>" not in response.content or not is_page
+
+    def test_page_keeps_the_headers_of_the_refusal(self, rf: Any) -> None:
+        request = rf.get("/", headers={"Accept": self.BROWSER})
+        assert problem_response(request, Busy())["Retry-After"] == "1"

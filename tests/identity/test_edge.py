@@ -22,9 +22,10 @@ def codes(path: str) -> list[str]:
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
-    """A copy of nginx/, prepared as the demo prepares it."""
+    """A copy of the shipped configuration, prepared as the demo prepares it."""
     folder = tmp_path / "nginx"
-    shutil.copytree(ROOT / "nginx", folder)
+    shutil.copytree(ROOT / "securecore/installation/nginx", folder)
+    shutil.copy(ROOT / "demo_project/site.conf", folder)
     (folder / "listen.conf").write_text("listen 127.0.0.1:8443 ssl default_server;\n")
     return folder
 
@@ -60,18 +61,18 @@ def test_ours_has_none(shipped: Path) -> None:
     ("file", "old", "new", "code"),
     [
         ("tls.conf", "ssl_verify_client optional;", "", "N01"),
-        ("nginx.conf", "underscores_in_headers off;", "underscores_in_headers on;", "N02"),
+        ("limits.conf", "underscores_in_headers off;", "underscores_in_headers on;", "N02"),
         ("tls.conf", "ssl_verify_client optional;", "ssl_verify_client optional_no_ca;", "N03"),
         ("tls.conf", "ssl_session_cache off;", "ssl_session_cache shared:tls:10m;", "N04"),
         ("tls.conf", "ssl_session_tickets off;", "ssl_session_tickets on;", "N05"),
         ("tls.conf", "ssl_session_tickets off;", "", "N05"),
         ("tls.conf", "ssl_early_data off;", "ssl_early_data on;", "N06"),
         ("tls.conf", "ssl_crl ../pki/crl.pem;", "", "N07"),
-        ("nginx.conf", "proxy_pass http://unix:app.sock;", "uwsgi_pass unix:app.sock;", "N08"),
+        ("site.conf", "proxy_pass http://unix:app.sock;", "uwsgi_pass unix:app.sock;", "N08"),
         ("proxied.conf", "proxy_set_header X-SSL-Client-Verify  $ssl_client_verify;", "", "N09"),
         ("proxied.conf", "$ssl_client_verify;", "$http_x_ssl_client_verify;", "N09"),
         ("proxied.conf", "$ssl_client_escaped_cert;", "$ssl_client_cert;", "N09"),
-        ("nginx.conf", "proxy_pass http://unix:app.sock;", "proxy_pass http://127.0.0.1:8000;", "N10"),
+        ("site.conf", "proxy_pass http://unix:app.sock;", "proxy_pass http://127.0.0.1:8000;", "N10"),
     ],
 )
 def test_a_trap_set_in_ours_is_found(shipped: Path, file: str, old: str, new: str, code: str) -> None:

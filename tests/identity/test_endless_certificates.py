@@ -32,9 +32,9 @@ def device(ca: Authority) -> MutualTLSClient:
 def test_gets_tokens_and_sessions(device: MutualTLSClient) -> None:
     assert given(device)["access_token"]
     assert log_in(device)
-    assert CertificateIdentifier.objects.count() == 1
+    assert CertificateIdentifier.objects.count() == 2  # its key and its serial number
     purge(now=clock.now())
-    assert CertificateIdentifier.objects.count() == 1
+    assert CertificateIdentifier.objects.count() == 2
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago"])

@@ -12,10 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from securecore import conf
-from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, field_name
+from securecore.http.edge.sources import IDENTITY_PREFIXES, REQUEST_ID, SECRET, SOURCES, field_name
 from tests.support.tree import ROOT
 
-#: The headers of nginx/proxied.conf that name no certificate.
+#: The headers of proxied.conf that name no certificate.
 OTHERS = {
     "connection",
     "early-data",
@@ -29,8 +29,9 @@ OTHERS = {
     "x-forwarded-proto",
     "x-real-ip",
     "x-remote-user",
+    "x-request-id",
 }
-READ = sorted({SECRET, *(name for source in SOURCES.values() for name in source.reads)})
+READ = sorted({SECRET, REQUEST_ID, *(name for source in SOURCES.values() for name in source.reads)})
 
 
 def lines(path: str) -> str:
@@ -39,14 +40,19 @@ def lines(path: str) -> str:
 
 
 def of_nginx() -> set[str]:
-    return {name.lower() for name in re.findall(r"proxy_set_header\s+(\S+)", lines("nginx/proxied.conf"))}
+    return {
+        name.lower()
+        for name in re.findall(r"proxy_set_header\s+(\S+)", lines("securecore/installation/nginx/proxied.conf"))
+    }
 
 
 def of_envoy() -> set[str]:
     listed = re.search(r"request_headers_to_remove:\n((?:\s+- \S+\n)+)", lines("docs/proxies/envoy.yaml"))
     assert listed
-    # SANITIZE_SET replaces X-Forwarded-Client-Cert.
-    return {*yaml.safe_load(listed[1]), "x-forwarded-client-cert"}
+    # SANITIZE_SET replaces X-Forwarded-Client-Cert, and use_remote_address replaces X-Request-ID.
+    replaced = re.findall(r"(SANITIZE_SET|use_remote_address: true)", lines("docs/proxies/envoy.yaml"))
+    assert len(replaced) == 2
+    return {*yaml.safe_load(listed[1]), "x-forwarded-client-cert", "x-request-id"}
 
 
 def of_traefik() -> set[str]:

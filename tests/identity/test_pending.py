@@ -49,7 +49,7 @@ class TestPending:
         assert Certificate.objects.pending().count() == 2
 
     def test_pending_is_not_what_nobody_verified(self, ca: Authority, settings: Any) -> None:
-        settings.SECURECORE = {**settings.SECURECORE, "SELF_SIGNED_CERTIFICATES": True}
+        settings.SECURECORE = {**settings.SECURECORE, "CERTIFICATE_MATCHES": ["self-signed"]}
         seen(ca.issue("new"), HTTP_X_SSL_CLIENT_VERIFY="FAILED:self-signed certificate")
         seen(ca.issue("new"), REMOTE_ADDR="203.0.113.9")
         assert not Certificate.objects.exists()

@@ -13,6 +13,7 @@ from django.db import models, transaction
 from securecore import clock
 from securecore.errors import Misuse
 from securecore.models import (
+    AuditRow,
     Certificate,
     CertificateIdentifier,
     Client,
@@ -20,9 +21,13 @@ from securecore.models import (
     Grant,
     GrantUse,
     IdempotencyRecord,
+    ListedCertificate,
+    Lockout,
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
+    RefusalCount,
+    RevocationList,
     RevokedToken,
     SeenNonce,
     Session,
@@ -36,6 +41,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = dt.timedelta(hours=1)
 NONCES = "securecore_seen_nonce"
+NOT_BY_EXPIRY = {"securecore_gate": 0, "securecore_listed_certificate": 0}
 
 
 def nonces(count: int, expires_at: dt.datetime) -> None:
@@ -52,15 +58,29 @@ def one_of_each(now: dt.datetime) -> None:
     CertificateIdentifier.objects.create(id=uuid.uuid4(), certificate="x", identifier="y", expires_at=now)
     Grant.objects.create(principal="user:1", permission=uuid.uuid4().hex, granted_at=now, revoked_at=now)
     GrantUse.objects.create(id=uuid.uuid4(), grant_id=10**9, principal="user:1", expires_at=now)
+    Lockout.objects.create(subject=f"service:{uuid.uuid4()}", locked_at=now, expires_at=now)
     OneTimeToken.objects.create(id=uuid.uuid4(), subject="x", expires_at=now)
     SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
     RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
+    RefusalCount.objects.create(id=uuid.uuid4(), minute=now, code="x", count=1, expires_at=now)
+    for expires_at in (now, now + dt.timedelta(days=10_000)):  # the purge keeps the last row of the chain
+        AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
 
 
 def family(*, expires_at: dt.datetime) -> RefreshFamily:
     user, _ = User.objects.get_or_create(username="alice")
     return RefreshFamily.objects.create(
         id=uuid.uuid4(), user=user, client_id="alice", rotates=True, created_at=expires_at, expires_at=expires_at
+    )
+
+
+def listed(issuer: str, expires_at: dt.datetime) -> None:
+    """A revocation list with three entries."""
+    dates = dict.fromkeys(("this_update", "next_update", "imported_at", "expires_at"), expires_at)
+    row = RevocationList.objects.create(name=uuid.uuid4(), issuer=issuer, **dates)
+    ListedCertificate.objects.bulk_create(
+        ListedCertificate(certificate=uuid.uuid4(), revocation_list=row, revoked_at=expires_at, reason=1)
+        for _ in range(3)
     )
 
 
@@ -74,7 +94,7 @@ class TestPurge:
     def test_purge_knows_every_table_that_grows(self, now: Any) -> None:
         longest = dt.timedelta(days=1000)
         one_of_each(now - longest)
-        assert purge(now=now).rows == {each.table: 1 for each in expiring()} | {"securecore_gate": 0}
+        assert purge(now=now).rows == {each.table: 1 for each in expiring()} | NOT_BY_EXPIRY
 
     def test_purge_takes_the_gates_of_unknown_certificates(self, now: Any) -> None:
         """Each certificate of the authority leaves one under the row gate, also by a refused request."""
@@ -94,7 +114,16 @@ class TestPurge:
         from django.apps import apps
 
         grows: set[type[models.Model]] = set(apps.get_app_config("securecore").get_models())
-        assert grows - bounded == {each.model for each in expiring()}
+        by_list = {RevocationList, ListedCertificate}  # the test below
+        assert grows - bounded - by_list == {each.model for each in expiring()}
+
+    def test_purge_deletes_a_list_with_its_entries(self, now: Any) -> None:
+        for ends, name in ((now - HOUR, "old"), (now + HOUR, "new")):
+            listed(name, ends)
+        assert count_expired(now=now)["securecore_listed_certificate"] == 3
+        assert purge(now=now, batch_size=2).rows["securecore_listed_certificate"] == 3
+        assert [row.issuer for row in RevocationList.objects.all()] == ["new"]
+        assert ListedCertificate.objects.count() == 3
 
     def test_purge_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
         Grant.objects.create(principal="user:1", permission="x", granted_at=now - 10_000 * HOUR)
@@ -104,7 +133,7 @@ class TestPurge:
         assert Certificate.objects.exists()
 
     def test_purge_keeps_a_revoked_grant_as_history(self, now: Any, settings: Any) -> None:
-        settings.SECURECORE = settings.SECURECORE | {"GRANT_RETENTION": 3_600}
+        settings.SECURECORE = settings.SECURECORE | {"HISTORY_RETENTION": 3_600}
         Grant.objects.create(principal="user:1", permission="x", granted_at=now, revoked_at=now)
         for seconds, rows in ((3_609, 0), (3_610, 1)):  # an hour and the clock skew
             assert purge(now=now + dt.timedelta(seconds=seconds)).rows["securecore_grant"] == rows
@@ -165,7 +194,7 @@ class TestCommand:
 
     def test_command_counts_each_table(self) -> None:
         nonces(1200, clock.now() - HOUR)
-        tables = [*(each.table for each in expiring()), "securecore_gate"]
+        tables = [*(each.table for each in expiring()), *NOT_BY_EXPIRY]
         assert self.run() == {table: 1200 if table == NONCES else 0 for table in tables}
         assert not SeenNonce.objects.exists()
 

@@ -89,7 +89,15 @@ def workers(folder: Path, *, database: str, securecore: dict[str, Any]) -> Itera
         "LEASE_SECURECORE": json.dumps(securecore),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "demo_project/gunicorn.conf.py"), "-w", "4"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        str(ROOT / "securecore/installation/gunicorn.conf.py"),
+        "-w",
+        "4",
+    ]
     command += ["--threads", "2", "-b", f"unix:{folder / 'app.sock'}", "django.core.wsgi:get_wsgi_application()"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log)

@@ -12,8 +12,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 
 from securecore import clock, grants
-from securecore.grants import Grant, principal_of, principals
-from securecore.models import Certificate, Client
+from securecore.grants import Grant, lockouts, principal_of, principals
+from securecore.models import Certificate, Client, Lockout
 from securecore.revocation import (
     deactivate_user,
     disable_client,
@@ -46,7 +46,10 @@ class Person:
         self.group.user_set.add(self.user)
         self.thumbprint = (self.name * 2)[:43]
         until = now + dt.timedelta(days=1)
-        Certificate.objects.create(thumbprint=self.thumbprint, user=self.user, not_after=until, enrolled_at=now)
+        self.issuer = f"CN={self.name}"
+        Certificate.objects.create(
+            thumbprint=self.thumbprint, user=self.user, issuer=self.issuer, not_after=until, enrolled_at=now
+        )
         Client.objects.create(client_id=self.name, user=self.user, created_at=now)
 
     @property
@@ -106,6 +109,19 @@ def _client_row(person: Person) -> tuple[str, str]:
     return "securecore_client", f"client_id = '{person.name}'"
 
 
+def _lock_out(subject: str) -> None:
+    lockouts.lock_out(subject=subject, lasts=dt.timedelta(hours=1), reason="a race")
+
+
+def _lockout_row(person: Person) -> tuple[str, str]:
+    """An expired lockout of each subject, which the new one replaces."""
+    now = clock.now() - dt.timedelta(hours=1)
+    subjects = [*person.names, f"issuer:{person.issuer}"]
+    for subject in subjects:
+        Lockout.objects.get_or_create(subject=subject, defaults={"locked_at": now, "expires_at": now})
+    return "securecore_lockout", f"subject = ANY('{{{','.join(subjects)}}}')"
+
+
 def _sql(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
@@ -153,6 +169,10 @@ THROUGH_US = {
     "a user": Revocation(_own, lambda p: deactivate_user(p.user), _user_row),
     "a certificate": Revocation(_own, lambda p: revoke_certificate(thumbprint=p.thumbprint), _certificate_row),
     "a client": Revocation(_own, lambda p: disable_client(p.name), _client_row),
+    "a lockout of the user": Revocation(_own, lambda p: _lock_out(p.own), _lockout_row),
+    "a lockout of the certificate": Revocation(_own, lambda p: _lock_out(p.names[2]), _lockout_row),
+    "a lockout of the client": Revocation(_own, lambda p: _lock_out(p.names[1]), _lockout_row),
+    "a lockout of the issuer": Revocation(_own, lambda p: _lock_out(f"issuer:{p.issuer}"), _lockout_row),
 }
 
 #: Changes that concern every member of a group or holder of a role.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from django.test import RequestFactory
 
 from securecore import clock, tokens
 from securecore.errors import CertificateRevoked, CredentialsRefused
+from securecore.grants import lockouts
 from securecore.http.oauth.token import TokenView
 from securecore.http.sessions import login
 from securecore.identity import parse_pem
@@ -145,6 +147,22 @@ class TestTokenRequest:
                     continue
                 assert answer.status_code == 400, name
                 assert not RefreshFamily.objects.filter(revoked_at=None).exists(), name
+
+    def test_token_request_of_a_client_that_is_locked_out_meanwhile(
+        self, browser: Any, asks: Any, monkeypatch: Any
+    ) -> None:
+        """The client keeps its refresh token: ``invalid_grant`` would tell the client to drop it."""
+        there, go, request = threading.Event(), threading.Event(), asks["refresh_token"]()
+        with monkeypatch.context() as patched:
+            patched.setattr(TokenView, "authenticated_client", stopping(TokenView.authenticated_client, there, go))
+            asking = Thread(request)
+            assert there.wait(30)
+        lockouts.lock_out(subject="service:alice", lasts=dt.timedelta(hours=1), reason="a race")
+        go.set()
+        answer = asking.result()
+        assert (answer.status_code, answer.json()["code"]) == (403, "locked-out")
+        lockouts.lift(subject="service:alice")
+        assert request().status_code == 200
 
 
 def stopping(function: Any, done: threading.Event, go: threading.Event) -> Any:

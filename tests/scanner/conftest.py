@@ -78,32 +78,21 @@ class Peer:
 
 
 @pytest.fixture
-def start_peer(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
-    """`start_peer("simplejwt")` runs tests/scanner/peers/simplejwt.py under gunicorn: one process, sixteen threads."""
+def start_service(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
+    """`start_service("name", ["program", "--port", "{port}"])` starts a program that listens on that port."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(name: str, *options: str, scheme: str = "http", **environ: str) -> Peer:
+    def start(name: str, command: list[str], scheme: str = "http", cwd: Path = ROOT, **environ: str) -> Peer:
         port, number = free_port(), len(started)
         unwanted = ("DJANGO_SETTINGS_MODULE", "GUNICORN_CMD_ARGS")
         inherited = {key: value for key, value in os.environ.items() if key not in unwanted}
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "--preload",
-            "-k",
-            "gthread",
-            "--threads",
-            "16",
-            "--keep-alive",
-            "5",
-        ]
+        given = {"PORT": str(port), "PEER_DATABASE": str(tmp_path / f"{name}-{number}.sqlite3")}
         log = tmp_path / f"{name}-{number}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [*command, "-b", f"127.0.0.1:{port}", *options, f"tests.scanner.peers.{name}:application"],
-                cwd=ROOT,
-                env=inherited | {"PEER_DATABASE": str(tmp_path / f"{name}-{number}.sqlite3"), **environ},
+                [word.replace("{port}", str(port)) for word in command],
+                cwd=cwd,
+                env=inherited | given | environ,
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -116,6 +105,18 @@ def start_peer(tmp_path: Path) -> Iterator[Callable[..., Peer]]:
         process.terminate()
     for process in started:
         process.wait(20)
+
+
+@pytest.fixture
+def start_peer(start_service: Callable[..., Peer]) -> Callable[..., Peer]:
+    """`start_peer("simplejwt")` runs tests/scanner/peers/simplejwt.py under gunicorn: one process, sixteen threads."""
+
+    def start(name: str, *options: str, scheme: str = "http", **environ: str) -> Peer:
+        gunicorn = [sys.executable, "-m", "gunicorn", "--preload", "-k", "gthread", "--threads", "16"]
+        command = [*gunicorn, "--keep-alive", "5", "-b", "127.0.0.1:{port}", *options]
+        return start_service(name, [*command, f"tests.scanner.peers.{name}:application"], scheme=scheme, **environ)
+
+    return start
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -18,10 +18,10 @@ _CONFIGURATION = """
 daemon off; pid nginx.pid; error_log stderr; worker_processes 1;
 events {{ worker_connections 256; }}
 http {{
-  access_log off; client_body_temp_path body; proxy_temp_path proxy;
+  access_log off; client_body_buffer_size 1m; client_body_temp_path body; proxy_temp_path proxy;
   fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
   server {{
-    listen 127.0.0.1:{port} ssl; server_name localhost; http2 on;
+    listen 127.0.0.1:{port} ssl; server_name localhost; http2 {http2};
     ssl_certificate server.pem; ssl_certificate_key server.key; ssl_client_certificate ca.pem;
     ssl_protocols TLSv1.2 TLSv1.3; 
     {settings}
@@ -33,11 +33,13 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, upstream: str, *settings: str) -> Iterator[str]:
+def nginx(folder: Path, upstream: str, *settings: str, http2: bool = True) -> Iterator[str]:
     """Run nginx with the demo's certificates, written to ``folder``, and these settings. Yield its URL."""
     pki.prepare(folder, now=dt.datetime.now(dt.UTC))
     port = free_port()
-    text = _CONFIGURATION.format(port=port, upstream=upstream, settings="\n".join(settings))
+    text = _CONFIGURATION.format(
+        port=port, upstream=upstream, settings="\n".join(settings), http2="on" if http2 else "off"
+    )
     (folder / "nginx.conf").write_text(text)
     command = [str(nginx_binary()), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     log = folder / "nginx.log"

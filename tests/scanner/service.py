@@ -28,6 +28,13 @@ def answer_200(method: str, path: str, headers: dict[str, str], body: bytes) -> 
     return 200, {}, {}
 
 
+class Server(ThreadingHTTPServer):
+    """Accepts every connection of a race at once: a full backlog would delay some by a second."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def serving(answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> Iterator[Service]:
     """Run a service on loopback. ``answer(method, path, headers, body)`` returns status, headers and JSON."""
@@ -58,8 +65,7 @@ def serving(answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> Iter
         def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     service.url = f"http://127.0.0.1:{server.server_port}"

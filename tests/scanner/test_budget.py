@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from securecore_scan.budget import BURST, UNREACHABLE, WINDOW, Budget, Stopped
+from securecore_scan.client import races
+from securecore_scan.client.races import Way
 from securecore_scan.client.request import Request
 from tests.scanner.conftest import open_transport, scanned
 from tests.scanner.service import Answer, answer_200, serving
@@ -25,12 +27,12 @@ class TestCounting:
     def test_counting_concurrent_copies_are_counted(self) -> None:
         with serving(answer_200) as service, open_transport(service.url, requests=4) as transport:
             with pytest.raises(Stopped):
-                transport.send_together([Request("POST", "/", (), b"{}")] * 8)
+                races.send(transport, [Request("POST", "/", (), b"{}")] * 8, Way.LAST_BYTE)
             assert len(service.asked) <= 4
 
     def test_counting_more_than_16_concurrent_requests_are_refused(self) -> None:
         with open_transport("http://localhost:1") as transport, pytest.raises(ValueError, match="16"):
-            transport.send_together([Request("GET", "/")] * 17)
+            races.send(transport, [Request("GET", "/")] * 17, Way.LAST_BYTE)
 
     def test_counting_scan_stops_after_max_seconds(self) -> None:
         budget = Budget(10, 0.05)
@@ -60,6 +62,17 @@ class TestStopping:
         budget = Budget(1000, 60)
         for number in range(200):
             budget.record_answer(500 if number % 3 == 0 else 200)
+            budget.spend()
+
+    def test_stopping_race_counts_as_one_response(self) -> None:
+        """Copies that lose to a unique constraint may be answered 500 by a service in good health."""
+        budget = Budget(1000, 60)
+        for _ in range(BURST):
+            budget.record_race([201, *[500] * 15])
+        budget.spend()
+        for _ in range(BURST):
+            budget.record_race([500] * 16)
+        with pytest.raises(Stopped, match="5xx"):
             budget.spend()
 
     def test_stopping_failing_service_gets_few_requests(self) -> None:

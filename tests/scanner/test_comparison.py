@@ -48,6 +48,29 @@ def test_finding_that_was_not_tried_again_is_not_mended(tmp_path: Path) -> None:
     assert "No longer decided: 1\n  SC-FIX-1" in text
 
 
+def test_finding_on_a_route_that_is_gone_is_not_mended(tmp_path: Path) -> None:
+    """The new document lacks one of two routes, and the check was decided on the other."""
+    old = report(result("SC-BOLA-1", failed("GET /a/{id}")), result("SC-BOLA-1", passed("GET /b/{id}")))
+    code, text = compare(tmp_path, old, report(result("SC-BOLA-1", passed("GET /b/{id}"))))
+    assert code == 3
+    assert "Mended: 0" in text
+    assert "No longer decided: 1\n  SC-BOLA-1 high Object read by another user: GET /a/{id}" in text
+
+
+def test_mended_finding_may_pass_on_another_kind_of_subject(tmp_path: Path) -> None:
+    """The port offers no early data any more, so no route is tried with it."""
+    old = report(result("SC-REPLAY-4", failed("POST /pay")))
+    assert "Mended: 1" in compare(tmp_path, old, report(result("SC-REPLAY-4", passed("https://localhost"))))[1]
+
+
+def test_findings_are_listed_by_severity(tmp_path: Path) -> None:
+    found = report(
+        result("SC-TOKEN-7", failed("x")), result("SC-FORGE-1", failed("x")), result("SC-FIX-1", failed("x"))
+    )
+    lines = compare(tmp_path, found, found)[1].splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("  SC")] == ["critical", "high", "low"]
+
+
 def test_accepted_finding_is_not_new(tmp_path: Path) -> None:
     accepted = report(result("SC-FIX-1", failed("POST /login"), accepted="PAY-1"))
     assert compare(tmp_path, report(result("SC-FIX-1", passed("x"))), accepted)[0] == 0

@@ -24,6 +24,7 @@ from securecore_scan.results import Report, Result
 from securecore_scan.scan import exit_code
 from tests.acceptance.conftest import free_port
 from tests.scanner.conftest import open_transport, scanned
+from tests.scanner.known.notes import Notes
 from tests.scanner.service import Answer, answer_200, serving
 
 
@@ -179,4 +180,22 @@ def test_report_says_first_what_to_mend_first() -> None:
     assert [one["check"] for one in mend_first(content)] == ["SC-FORGE-1", "SC-REPLAY-1", "SC-COOKIE-2"]
     assert mend_first(content)[1]["subjects"] == ["POST /a", "POST /b"]
     first = summary.origin(content)
-    assert all(text in first for text in (content["url"], content["date"], content["version"], "1.0 s"))
+    assert all(text in first for text in (content["url"], content["date"][:10], content["version"], "1.0 s"))
+
+
+@pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
+def test_limit_of_requests_decides_nothing() -> None:
+    """A token that is answered 429 after its revocation may still be valid."""
+    notes = Notes(weak=True)
+    revoked = False
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        nonlocal revoked
+        if revoked and path == "/me":
+            return 429, {}, {}
+        revoked = revoked or path == "/users/v1/logout"
+        return notes.answer(method, path, headers, body)
+
+    with serving(answer) as service:
+        found = scanned(service.url, "--only", "SC-TOKEN-1")
+    assert found.verdicts == {"SC-TOKEN-1": "INCONCLUSIVE"}, found.text

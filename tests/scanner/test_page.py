@@ -60,6 +60,22 @@ def test_axe_finds_no_violation(browser: Browser, tmp_path: Path, scheme: Any, w
     context.close()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def test_page_folds_to_one_screen(browser: Browser, tmp_path: Path, width: int, height: int) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(written("html", EVERYTHING))
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.goto(path.as_uri())
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"folded-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollHeight") <= height
+    # Every finding is one click away.
+    page.click("text=/^\\d+ more$/")
+    assert page.locator("section[aria-labelledby=first] li").filter(visible=True).count() == len(CATALOGUE)
+    context.close()
+
+
 def test_filter_shows_the_chosen_severities_without_a_script(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(written("html", EVERYTHING))
@@ -90,6 +106,7 @@ def test_link_of_the_first_repair_opens_its_category(browser: Browser, tmp_path:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.goto(path.as_uri())
+    page.click("text=/^\\d+ more$/")
     page.click("a[href='#check-SC-BOLA-2']")
     assert page.locator("#check-SC-BOLA-2").is_visible()
     context.close()

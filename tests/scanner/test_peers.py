@@ -11,7 +11,7 @@ import pytest
 
 from demo_project import pki
 from tests.scanner.conftest import Peer, scanned
-from tests.scanner.peers.project import PASSWORD, USERNAME
+from tests.scanner.peers.credentials import PASSWORD, USERNAME
 
 StartPeer = Callable[..., Peer]
 

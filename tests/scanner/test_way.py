@@ -16,6 +16,7 @@ from securecore_scan.redaction import Redactor
 from tests.scanner.conftest import Scanned, open_transport, scanned
 from tests.scanner.edge import certificates, nginx
 from tests.scanner.known.notes import Notes
+from tests.scanner.known.notes_document import document
 from tests.scanner.service import Answer, serving
 
 pytestmark = pytest.mark.filterwarnings("ignore::jwt.InsecureKeyLengthWarning")
@@ -194,3 +195,36 @@ def test_bearer_token_behind_mutual_tls_is_not_bound(tmp_path: Path, setting: st
     verdicts = found.verdicts
     assert (verdicts["SC-TOKEN-3"], verdicts["SC-TOKEN-4"]) == ("FAIL", without), found.text
     assert {verdicts[check] for check in ("SC-TOKEN-1", "SC-BOLA-1", "SC-BOLA-2", "SC-MASS-1")} == {"PASS"}, found.text
+
+
+class TestALoginThatDoesNotOpen:
+    def closed(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """The notes API without registration."""
+        if path == "/openapi.json":
+            known = dict(document(weak=False))
+            known["paths"] = {name: item for name, item in known["paths"].items() if "register" not in name}
+            return 200, {}, known
+        return Notes(weak=False).answer(method, path, headers, body)
+
+    def test_login_without_an_account_names_the_options(self) -> None:
+        with serving(self.closed) as service:
+            found = scanned(service.url, "--only", "SC-TOKEN-1", "--only", "SC-REPLAY-1", "--only", "SC-BOLA-1")
+        reason = "POST /users/v1/login asks for a password: name accounts by --login and --second-login"
+        assert {result["evidence"][0] for result in found.results} == {reason}
+        assert f"found a login: {reason}" in found.errors
+
+    def test_login_without_an_account_decides_nothing_of_sessions(self) -> None:
+        def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+            return (401 if path == "/auth/login" else 404), {}, {}
+
+        with serving(answer) as service:
+            found = scanned(service.url, "--only", "SC-FIX-1", "--only", "SC-COOKIE-1")
+        assert set(found.verdicts.values()) == {"SKIPPED"}, found.text
+        assert "POST /auth/login asks for a password" in found.text
+        assert "--openapi names one" in found.errors
+
+    def test_login_that_refuses_the_account_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECURECORE_SCAN_PASSWORD", "not the right one")
+        with serving(self.closed) as service:
+            found = scanned(service.url, "--login", "ann", "--only", "SC-TOKEN-1")
+        assert [result["evidence"][0] for result in found.results] == ["POST /users/v1/login did not let ann in"]

@@ -17,7 +17,7 @@ import httpx
 from tests.acceptance.conftest import free_port
 from tests.support.tree import ROOT
 
-_GUNICORN = ["gunicorn", "-c", str(ROOT / "demo_project/gunicorn.conf.py"), "--workers", "1"]
+_GUNICORN = ["gunicorn", "-c", str(ROOT / "securecore/installation/gunicorn.conf.py"), "--workers", "1"]
 _WSGI, _ASGI = "tests.servers.applications:wsgi", "tests.servers.applications:asgi"
 
 #: The command of each server: for a unix socket, and for a port. {socket} and {port} are its address.

@@ -348,7 +348,7 @@ class TestSessions:
         somebody_else_s = alice.get("/auth/sessions").json()["results"][0]["id"]
         answers = [bob.delete(f"/auth/sessions/{each}") for each in (somebody_else_s, uuid.uuid4())]
         assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "session-unknown")] * 2
-        assert answers[0].json() == answers[1].json()
+        assert answers[0].json() | {"request_id": ""} == answers[1].json() | {"request_id": ""}
         assert user_of(alice) == "alice"
 
     @pytest.mark.parametrize("name", ["1", "null", "%27%20OR%201=1", "%00", "../login", "a" * 5_000])

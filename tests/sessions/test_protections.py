@@ -209,7 +209,11 @@ class TestEnding:
         assert [user_of(client) for client in (alice, bob, carol)] == ["", "bob", "carol"]
         call_command("securecore_sessions", "end", f"--certificate={thumbprint(certificate_for('bob'))}")
         assert [user_of(client) for client in (bob, carol)] == ["", "carol"]
-        call_command("securecore_sessions", "end", "--all")
+        with pytest.raises(CommandError, match="confirm with --yes") as error:
+            call_command("securecore_sessions", "end", "--all")
+        assert error.value.returncode == 3
+        assert user_of(carol) == "carol"
+        call_command("securecore_sessions", "end", "--all", "--yes")
         assert user_of(carol) == ""
 
     def test_ending_by_command_takes_any_thumbprint(self) -> None:

@@ -30,6 +30,7 @@ IMMUTABLE = {
 #: Objects that only securecore's own code holds; a view reaches none of them.
 INTERNAL = {
     "caller/leased_snapshots.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
+    "actors.py:_account": "str",
     "caller/user_table.py:_table": "the names of a table's columns",
     "caller/query.py:places": "where a column is",
     "caller/query.py:_query": "SQL",
@@ -40,6 +41,7 @@ INTERNAL = {
     "grants/query/caller_state.py:_function": "SQL",
     "identity/chain.py:_authorities": "certificates of the settings",
     "identity/chain.py:_leaf_policy": "the rules for a client's certificate",
+    "metrics/state.py:_last": "numbers of the whole database; the permission metrics.read guards them",
     "tokens/keys.py:_configured": "keys of the settings",
 }
 

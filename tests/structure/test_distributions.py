@@ -5,23 +5,19 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterator
 from email.parser import Parser
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
 
 import securecore
-from tests.support.tree import ROOT
+from tests.support.distributions import FOLDERS, build_wheels, link_required
+from tests.support.tree import ROOT, files, relative
 
-FOLDERS = {"securecore": ".", "securecore-client": "client", "securecore-scan": "scanner"}
 PROJECTS: dict[str, dict[str, Any]] = {
     name: tomllib.loads((ROOT / folder / "pyproject.toml").read_text()) for name, folder in FOLDERS.items()
 }
@@ -45,22 +41,18 @@ assert not [name for name in ("django", "rest_framework", "securecore", "httpx",
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheels of the app, the client and the scanner, built from this tree."""
-    built = tmp_path_factory.mktemp("wheels")
-    for name, folder in FOLDERS.items():
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built / name)]
-        done = subprocess.run(command, cwd=ROOT / folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return {name: next((built / name).glob("*.whl")) for name in FOLDERS}
+    return build_wheels(tmp_path_factory.mktemp("wheels"), *FOLDERS)
 
 
-def required(requirements: list[str], extra: str = "") -> Iterator[Distribution]:
-    """Yield the installed distributions that ``requirements`` name, and those that they require in turn."""
-    for requirement in map(Requirement, requirements):
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            found = distribution(requirement.name)
-            yield found
-            for inner in requirement.extras or {""}:
-                yield from required(found.requires or [], inner)
+def test_readme_works_on_a_package_page(wheels: dict[str, Path]) -> None:
+    """A package page resolves no relative link. So each begins with the address of the project, and leads to a file."""
+    base = PROJECTS["securecore"]["project"]["urls"]["Source"]
+    with zipfile.ZipFile(wheels["securecore"]) as wheel:
+        [name] = [each for each in wheel.namelist() if each.endswith("METADATA")]
+        links = re.findall(r"\]\(([^)\s#]+)", wheel.read(name).decode())
+    assert len(links) > 20
+    assert not [link for link in links if not (ROOT / link.removeprefix(f"{base}/")).is_file()]
+    assert not [link for link in links if not link.startswith(f"{base}/")]
 
 
 def test_one_version() -> None:
@@ -103,6 +95,12 @@ def test_wheel_has_its_package_alone(wheels: dict[str, Path]) -> None:
         assert {f"{package}/py.typed", f"{metadata}/licenses/LICENSE"} <= set(files)
 
 
+def test_wheel_has_the_files_of_a_deployment(wheels: dict[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["securecore"]) as archive:
+        wheel = {name for name in archive.namelist() if name.startswith("securecore/installation/")}
+    assert wheel == {relative(path) for path in files(under="securecore/installation")}
+
+
 def test_client_signs_in_an_environment_of_its_own(wheels: dict[str, Path], tmp_path: Path) -> None:
     """The environment has the client's wheel, the packages that its metadata require, and nothing else."""
     venv.create(tmp_path / "venv", symlinks=True)
@@ -111,10 +109,7 @@ def test_client_signs_in_an_environment_of_its_own(wheels: dict[str, Path], tmp_
     with zipfile.ZipFile(wheels["securecore-client"]) as archive:
         archive.extractall(library)
     [metadata] = library.glob("*.dist-info/METADATA")
-    for needed in required(Parser().parsestr(metadata.read_text()).get_all("Requires-Dist") or []):
-        for name in {path.parts[0] for path in needed.files or [] if path.parts[0] not in ("..", "__pycache__")}:
-            if not (library / name).exists():
-                (library / name).symlink_to(Path(str(needed.locate_file(name))))
+    link_required(library, Parser().parsestr(metadata.read_text()).get_all("Requires-Dist") or [])
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [python, "-c", PROGRAM], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 #: Beginnings of node ids below tests/, and why SQLite alone is enough.
 ONLY_ON_SQLITE = {
+    "acceptance/test_page.py": "The page shows rows; test_protections makes the attacks on PostgreSQL.",
+    "acceptance/test_callers_page.py": "A payment by four kinds of clients; test_client pays on both.",
     "acceptance/proxies/": "A proxy reports a certificate; the service behind it keeps its own SQLite file.",
     "acceptance/test_cross_site.py": "The browser adds the certificate, and the request is refused before any query.",
     "acceptance/test_demo.py::test_ends": "Processes and files; the start on PostgreSQL is another test of the file.",
     "acceptance/test_demo.py::test_prints": "The printed commands are the same for each database.",
     "acceptance/test_demo.py::TestWhatIsWrong": "The demo refuses before it opens its database.",
-    "acceptance/test_protections.py::test_the_tour": "The rest of the file shows each protection on both databases.",
+    "checks/test_engines.py": "Each process of these tests has a database of its own.",
+    "conf/test_arguments.py": "A wrong argument is refused before a statement is sent.",
+    "http/test_admission.py": "The request is refused before a view and before a query.",
+    "identity/test_proxy.py": "Headers become a certificate before its row is read.",
+    "identity/test_proxy_signature.py": "The same.",
+    "neighbours/": "Other packages keep rows of their own; the rest of the suite reads ours on both databases.",
+    "tokens/test_access.py": "A refused variant fails before a row is read; test_revocation.py has the rows.",
     "caller/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
     "http/test_caching.py": "Django's cache holds responses, which are the same on each database.",
     "tokens/test_mutations.py::TestFunctions": "A mutated token fails at its signature, before a row is read.",
@@ -24,6 +32,10 @@ ONLY_ON_SQLITE = {
 ONLY_ON_POSTGRESQL = {
     "acceptance/clients/": "Libraries of other projects read responses, which are the same on each database.",
     "acceptance/test_client.py": "securecore_client reads responses, which are the same on each database.",
+    "acceptance/test_client_manual.py": "The same.",
+    "acceptance/test_demo.py::test_keeps": "The test starts a PostgreSQL of its own.",
+    "acceptance/test_protections.py": "The features have tests on both databases, test_page the attacks on SQLite.",
+    "http/test_hostile_text.py": "PostgreSQL stores fewer texts than SQLite, so it finds more.",
     "acceptance/test_fixation.py": "tests/sessions shows the life of a session id on both databases.",
     "acceptance/test_identity.py": "nginx reports a certificate; tests/identity finds its row on both databases.",
     "acceptance/test_openapi_document.py": "PostgreSQL stores fewer texts than SQLite, so it finds more.",
@@ -34,6 +46,16 @@ ONLY_ON_POSTGRESQL = {
 }
 #: Beginnings of node ids below tests/ that ``make test`` leaves out and ``make matrix`` runs, and the reason.
 ONLY_IN_MATRIX = {
+    "benchmarks/test_benchmarks.py::test_prints_its_table[audit_cost": "Five programs of 10 s; the others are started.",
+    "benchmarks/test_benchmarks.py::test_prints_its_table[capacity": "The same.",
+    "benchmarks/test_benchmarks.py::test_prints_its_table[partitions": "The same.",
+    "benchmarks/test_benchmarks.py::test_prints_its_table[revocation_latency": "The same.",
+    "benchmarks/test_benchmarks.py::test_prints_its_table[throughput": "The same.",
+    "failover/test_valkey.py": "14 s for the two ways of Redis; test_replay_cache.py has one Redis that fails.",
+    "soak/test_soak.py": "17 s for 80 requests; tests/purge empties each table.",
+    "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[knox": "4 s; simplejwt runs in both.",
+    "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[oauth": "The same.",
+    "howto/test_moves.py::test_page_moves_a_project_with_a_live_client[drf": "The same.",
     "servers/test_servers.py::test_server_keeps_every_promise[gunicorn": "18 s for nine servers; uvicorn runs in both.",
     "servers/test_servers.py::test_server_keeps_every_promise[granian": "The same.",
     "servers/test_servers.py::test_server_keeps_every_promise[hypercorn": "The same.",

@@ -6,10 +6,14 @@ times as slow.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from securecore.grants import triggers
 
 #: Tables to which triggers write while rows of other tables are deleted.
 _WRITTEN_BY_TRIGGERS = {"securecore_gate", "securecore_token_epoch"}
@@ -25,5 +29,8 @@ def delete_rows(database: BaseDatabaseWrapper) -> None:
             cursor.execute("SET LOCAL session_replication_role = replica")
         has_rows = (f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quoted[table]})" for table in tables)
         cursor.execute(" UNION ALL ".join(has_rows))
-        for table in [*(row[0] for row in cursor.fetchall()), *_WRITTEN_BY_TRIGGERS]:
-            cursor.execute(f"DELETE FROM {quoted[table]}")
+        with_rows = [row[0] for row in cursor.fetchall()]
+        guard = triggers.without_audit_guard() if "securecore_audit" in with_rows else nullcontext()
+        with guard:
+            for table in [*with_rows, *_WRITTEN_BY_TRIGGERS]:
+                cursor.execute(f"DELETE FROM {quoted[table]}")

@@ -54,38 +54,38 @@ class Server:
     """One running server. `url` names its `postgres` database and stays valid across `kill()` and `restart()`."""
 
     def __init__(self, binaries: Path, directory: Path, owner: str | None, options: dict[str, str]) -> None:
-        self.binaries, self._directory, self._owner, self._options = binaries, directory, owner, options
+        self.binaries, self.directory, self._owner, self._options = binaries, directory, owner, options
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@{quote(str(directory), safe='')}/postgres"
 
     def initialize(self) -> None:
         """Make the data directory."""
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        command = [str(self.binaries / "initdb"), "--pgdata", str(self._directory / "data"), *options]
+        command = [str(self.binaries / "initdb"), "--pgdata", str(self.directory / "data"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._identity())
         if done.returncode:
             raise CannotStart(f"initdb failed: {done.stderr.strip()}")
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        settings = OPTIONS | self._options | {"unix_socket_directories": str(self._directory)}
-        command = [str(self.binaries / "postgres"), "-D", str(self._directory / "data")]
+        settings = OPTIONS | self._options | {"unix_socket_directories": str(self.directory)}
+        command = [str(self.binaries / "postgres"), "-D", str(self.directory / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
-        with (self._directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the tests; they still need the database to clean up
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,
                 **self._identity(),
             )
         self._process = process
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise CannotStart(f"PostgreSQL did not start: {(self._directory / 'log').read_text()[-2000:]}")
+                raise CannotStart(f"PostgreSQL did not start: {(self.directory / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -135,7 +135,7 @@ class Server:
 
     @property
     def _standby_signal(self) -> Path:
-        return self._directory / "data" / "standby.signal"
+        return self.directory / "data" / "standby.signal"
 
     def _answers(self) -> bool:
         try:
@@ -146,9 +146,9 @@ class Server:
 
     def _identity(self) -> dict[str, Any]:
         if self._owner is None:
-            return {"cwd": self._directory}
+            return {"cwd": self.directory}
         account = pwd.getpwnam(self._owner)
-        return {"cwd": self._directory, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        return {"cwd": self.directory, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
 @contextlib.contextmanager
@@ -164,7 +164,7 @@ def server(**options: str) -> Iterator[Server]:
     try:
         if owner:
             shutil.chown(directory, owner)
-        postgres = Server(_reachable(_binaries(), directory, owner), directory, owner, options)
+        postgres = Server(binaries(directory, owner), directory, owner, options)
         postgres.initialize()
         try:
             postgres.start()
@@ -173,6 +173,14 @@ def server(**options: str) -> Iterator[Server]:
             postgres.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def binaries(directory: Path, owner: str | None) -> Path:
+    """Return the folder of PostgreSQL's programs, copied into ``directory`` if ``owner`` may not walk to them.
+
+    Raises CannotStart.
+    """
+    return _reachable(_binaries(), directory, owner)
 
 
 def _binaries() -> Path:
@@ -212,7 +220,8 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel to end this process with its parent: for ``preexec_fn``."""
     # Even a runner that dies of SIGKILL leaves no server behind: prctl(PR_SET_PDEATHSIG) asks the kernel to see to it.
     ctypes.CDLL(None).prctl(1, signal.SIGINT)
 

@@ -11,10 +11,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from securecore import tokens
+from securecore.events import RequestRefused
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate, revoke_token
 from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import AccessToken, RevokedToken
+from tests.events.recorder import of_kind, recorded
 from tests.tokens.forge import claims, header, sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
@@ -59,6 +61,7 @@ def is_refused(answer: Any) -> bool:
         "title": "The access token is not accepted.",
         "status": 401,
         "code": "invalid-token",
+        "request_id": answer.json()["request_id"],
     }
     return True
 
@@ -120,6 +123,17 @@ class TestToken:
         else:
             answer = client.get("/token-only", HTTP_X_ACCESS_TOKEN=token, HTTP_X_AUTHORIZATION=f"Bearer {token}")
         assert answer.status_code == 401
+
+
+class TestForeignToken:
+    """A token of another package, for example of before a move: the operator learns the reason, the caller does not."""
+
+    @pytest.mark.parametrize("value", ["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln", "opaque-token"])
+    def test_reason_is_in_the_event_alone(self, client: MutualTLSClient, value: str) -> None:
+        with recorded() as events:
+            assert is_refused(get(client, value))
+        [refused] = of_kind(events, RequestRefused)
+        assert "did not issue this token" in refused.reason
 
 
 class TestBinding:

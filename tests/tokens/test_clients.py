@@ -219,7 +219,7 @@ class TestByName:
         self, ca: Authority, register: Register, enrolled: Any, configure: Any, name: str
     ) -> None:
         """The holder wrote that name. The enrolment proves the key, not the name."""
-        configure(SELF_SIGNED_CERTIFICATES=True)
+        configure(CERTIFICATE_MATCHES=("self-signed",))
         register(certificate_name=name)
         own = ca.issue("payments", dns_names=["payments.example"])
         enroll(certificate=parse_pem(own.pem), user=enrolled("mallory"), now=clock.now(), is_self_signed=True)

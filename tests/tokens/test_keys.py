@@ -358,14 +358,14 @@ class TestCommand:
         listed = self.run("list")
         assert re.search(rf"^\* {kid} .*verifies until", listed, re.MULTILINE)
         assert re.search(rf"^  {newer} +ES256 +signs from .*, no successor yet$", listed, re.MULTILINE)
-        assert "No token of this key" in self.run("retire", kid)
+        assert "No token of this key" in self.run("retire", kid, "--yes")
         assert kid not in self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")
     def test_command_every_name_can_be_typed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("secrets.token_bytes", lambda size: b"\xf8" * size)  # in base64url "-Pj4..."
         kid = str(re.findall(r"Made (\S+)\.", self.run("rotate"))[0])
-        self.run("retire", kid)
+        self.run("retire", kid, "--yes")
         assert kid not in self.run("list")
 
     @pytest.mark.usefixtures("encryption_key")

@@ -56,7 +56,7 @@ class TestMetadata:
 
     @pytest.mark.parametrize("self_signed", [False, True])
     def test_metadata_says_how_clients_authenticate(self, configure: Any, self_signed: bool) -> None:
-        configure(SELF_SIGNED_CERTIFICATES=self_signed)
+        configure(CERTIFICATE_MATCHES=("self-signed",) * self_signed)
         metadata = MutualTLSClient().get(ADDRESS).json()
         methods = ["tls_client_auth"] + ["self_signed_tls_client_auth"] * self_signed
         for endpoint in ("token", "revocation", "introspection"):

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from securecore_scan.client.lost_response import http1
 from securecore_scan.client.request import Request
 from securecore_scan.client.transport import Transport
 from securecore_scan.outcomes import Inconclusive
@@ -42,7 +43,7 @@ class EarlyData:
 
     def is_offered(self) -> bool:
         """Make a connection, keep its session, and say whether the server lets it carry early data."""
-        said = self._run(["-sess_out", str(self._session)], self._bytes(Request("GET", "/")))
+        said = self._run(["-sess_out", str(self._session)], http1(self._transport, Request("GET", "/")))
         if _STATUS.search(said) is None:
             raise Inconclusive("openssl got no response from the port, so nothing is known of its early data")
         sizes = [int(size) for size in re.findall(r"Max Early Data: (\d+)", said)]
@@ -51,7 +52,7 @@ class EarlyData:
     def send(self, request: Request) -> EarlyAnswer:
         """Send a request as early data of the kept session. The same call again is a replay of the same session."""
         file = self._folder / "request"
-        file.write_bytes(self._bytes(request))
+        file.write_bytes(http1(self._transport, request))
         said = self._run(["-sess_in", str(self._session), "-early_data", str(file)], b"")
         status = _STATUS.search(said)
         return EarlyAnswer("Early data was accepted" in said, int(status[1]) if status else None)
@@ -75,16 +76,6 @@ class EarlyData:
         if done.stdout:
             self._transport.budget.record_handshake()
         return done.stdout.decode("latin-1")
-
-    def _bytes(self, request: Request) -> bytes:
-        host, port = self._transport.address
-        lines = [
-            f"{request.method} {self._transport.prefix}{request.path} HTTP/1.1",
-            f"Host: {_bracketed(host)}:{port}",
-        ]
-        lines += [f"{name}: {value}" for name, value in request.headers]
-        lines += [f"Content-Length: {len(request.content)}"] if request.content else []
-        return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + request.content
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:

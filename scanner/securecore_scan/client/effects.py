@@ -46,7 +46,7 @@ def canary_effects(target: Target) -> tuple[Effect, ...]:
     if not target.plan.effect:
         unsafe = [route for route in target.routes if route.startswith("unsafe: ")]
         found = f" ({len(unsafe)} unsafe routes were found)" if unsafe else ""
-        raise Skipped(f"the plan names no canary route: [[effect]]{found}")
+        raise target.lacking(f"the plan names no canary route: [[effect]]{found}")
     return target.plan.effect
 
 

@@ -26,6 +26,19 @@ class Operation:
         return "{" in self.path
 
     @property
+    def is_unsafe(self) -> bool:
+        return self.method in ("POST", "PUT", "PATCH", "DELETE")
+
+    @property
+    def collection(self) -> str:
+        """The path before the first parameter, such as ``/notes`` of ``/notes/{id}/comments``; else the path."""
+        return self.path.partition("/{")[0].rstrip("/")
+
+    @property
+    def parameters(self) -> int:
+        return self.path.count("{")
+
+    @property
     def words(self) -> set[str]:
         """The words of the path in lower case, such as {"users", "v1", "login"}."""
         text = "".join(character if character.isalnum() else " " for character in self.path.lower())

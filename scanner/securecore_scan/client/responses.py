@@ -27,8 +27,8 @@ def require_json(response: httpx.Response) -> Any:
 
 
 def is_refused(response: httpx.Response) -> bool:
-    """Say whether the service refused the request. Raises ``Inconclusive`` for 5xx, which decides nothing."""
-    if response.status_code >= 500:
+    """Say whether the service refused the request. Raises ``Inconclusive`` for 429 and 5xx, which decide nothing."""
+    if response.status_code >= 500 or response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise Inconclusive(f"{route(response)} answered {status_text(response)}")
     return not response.is_success
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, Morsel, SimpleCookie
+from typing import Any
 
 import httpx
 
 from securecore_scan.client.request import add_query, build
 from securecore_scan.client.responses import is_refused, json_field, require_json, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
+from securecore_scan.outcomes import Inconclusive, NotApplicable
+from securecore_scan.plan import Call
 
 #: Names of the field with the caller's name, tried in this order.
-USER_FIELDS = ("user", "username", "sub", "email", "id")
+_USER_FIELDS = ("user", "username", "sub", "email", "id")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,7 @@ def send_login(
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Log in and return the response. ``cookie``, ``query`` and ``headers`` may carry a planted session id."""
-    call = target.plan.session.login
-    if call is None:
-        raise _no_login(target)
-    request = build(call, target.values(role)).with_query(query)
+    request = build(_login(target), target.values(role)).with_query(query)
     request = request.with_headers({**(cookie.header if cookie else {}), **(headers or {})})
     return require_success(target.transport.send(request, role))
 
@@ -59,7 +58,7 @@ def send_login(
 def log_out(target: Target, cookie: SessionCookie) -> None:
     """Log out. Raises ``Skipped`` if there is no logout route."""
     if target.plan.session.logout is None:
-        raise Skipped("no logout was found, and the plan names none: [session] logout")
+        raise target.lacking("no logout was found, and the plan names none: [session] logout")
     require_success(target.call(target.plan.session.logout, "owner", cookie.header))
 
 
@@ -101,29 +100,38 @@ def send_whoami(target: Target, headers: Mapping[str, str], role: str, *, query:
 def whoami_path(target: Target) -> str:
     """Return the route that names the caller, such as /api/whoami. Raises ``Skipped`` if none is known."""
     if target.plan.session.read is None:
-        raise Skipped("no route that names the caller was found, and the plan names none: [session] read")
+        raise target.lacking("no route that names the caller was found, and the plan names none: [session] read")
     return target.plan.session.read
 
 
 def user_in(target: Target, answer: httpx.Response) -> str | None:
     """Return the caller's name in a response."""
     document = require_json(answer)
-    names = (target.plan.session.user,) if target.plan.session.user else USER_FIELDS
-    found = next((value for name in names if (value := json_field(document, name)) is not None), None)
+    named = target.plan.session.user
+    found = json_field(document, named) if named else _caller_in(document)
     return None if found is None else str(found)
+
+
+def _caller_in(document: Any) -> Any:
+    """Return the value of the first known field, in the document or in an object within it, such as ``data``."""
+    if not isinstance(document, dict):
+        return None
+    known = [document[name] for name in _USER_FIELDS if isinstance(document.get(name), str | int)]
+    return known[0] if known else next((found for one in document.values() if (found := _caller_in(one))), None)
 
 
 def login_route(target: Target) -> str:
     """Return method and path of the login. Raises ``Skipped`` if none is known."""
-    if target.plan.session.login is None:
-        raise _no_login(target)
-    return str(target.plan.session.login)
+    return str(_login(target))
 
 
-def _no_login(target: Target) -> Skipped:
+def _login(target: Target) -> Call:
+    call = target.plan.session.login
+    if call is not None and not target.login_problem:
+        return call
     if target.authorizer is not None:
-        return NotApplicable("the login gives a token and sets no session cookie")
-    return Skipped("no login was found, and the plan names none: [session] login")
+        raise NotApplicable("the login gives a token and sets no session cookie")
+    raise target.lacking("no login was found, and the plan names none: [session] login")
 
 
 def _has_session(target: Target, answer: httpx.Response) -> bool:

@@ -16,6 +16,10 @@ COMMON = (
     *("topsecret", "default", "dev", "development", "example", "foobar", "hello", "letmein", "qwerty", "123456"),
     *("12345678", "1234567890", "token", "api", "app", "node", "express", "flask", "django", "spring", "fastapi"),
     *("your-512-bit-secret", "your-384-bit-secret", "GQDstcKsx0NHjPOuXOYg5MbeJ1XT0uFiwDVvVBrk", "not-a-secret", ""),
+    # The manuals of FastAPI, jwt.io and jsonwebtoken, and templates that were copied many times.
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "a-string-secret-at-least-256-bits-long",
+    *("super-secret-jwt-token-with-at-least-32-characters-long", "thisisasecret", "keyboard cat", "changethis"),
 )
 _DIGESTS = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
 

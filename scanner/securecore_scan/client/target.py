@@ -43,6 +43,10 @@ class Target:
     creates_nothing: bool = False
     #: The document was read, and its unsafe routes change accounts, sessions and tokens only.
     changes_accounts_only: bool = False
+    #: The reason why no login opened, such as ``POST /token asks for a password``; empty without such a login.
+    login_problem: str = ""
+    #: Object routes of the document for which no object can be created.
+    unreached: tuple[Operation, ...] = ()
     #: Accounts that the scanner registered itself.
     registered: dict[str, Account] = field(default_factory=dict)
     #: Returns a new Authorization header of a role. None: the service knows its callers by their certificates.
@@ -90,6 +94,10 @@ class Target:
             values["authorization"] = self.authorization(role)
         return values
 
+    def lacking(self, reason: str) -> Skipped:
+        """Return ``reason`` as the error of a skipped check. A login that did not open is the first reason of all."""
+        return Skipped(self.login_problem or reason)
+
     def account(self, role: str) -> Account | None:
         """Return the account of a role: that of the plan, or the one that the scanner registered."""
         planned: Account | None = getattr(self.plan.accounts, role, None)
@@ -113,6 +121,12 @@ class Target:
         """Return the headers that name a role, beside its certificate."""
         value = self.authorization(role)
         return {"Authorization": value} if value else {}
+
+    def as_role(self, request: Request, role: str) -> Request:
+        """Return the request with the Authorization header of a role, unless the plan wrote one."""
+        if any(name.lower() == "authorization" for name, _ in request.headers):
+            return request
+        return request.with_headers(self.credentials(role))
 
     def account_values(self, role: str) -> dict[str, str]:
         """Return the placeholders of a role's account, or none without an account."""

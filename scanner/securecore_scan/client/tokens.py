@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from securecore_scan.client.request import build
+from securecore_scan.client.request import Request, build
 from securecore_scan.client.responses import (
     is_refused,
     json_field,
@@ -44,7 +44,7 @@ def request_tokens(target: Target, role: str = "owner") -> TokenPair:
     """Request an access token. Raises ``Skipped`` without a token route, ``Inconclusive`` if the service refuses."""
     call = target.plan.tokens.request
     if call is None:
-        raise Skipped("no token endpoint was found, and the plan names none: [tokens] request")
+        raise target.lacking("no token endpoint was found, and the plan names none: [tokens] request")
     # An account that the scanner opened beside the roles logs in over the owner's connection.
     connection = role if role in ("owner", "second", "admin", "anonymous") else "owner"
     values = target.values(role, authorization="")
@@ -55,7 +55,7 @@ def request_family(target: Target, role: str = "owner") -> TokenPair:
     """Request an access token with a refresh token. Raises ``Skipped`` if the service issues no refresh token."""
     call = target.plan.tokens.family or target.plan.tokens.request
     if call is None or (target.plan.tokens.refresh is None and target.authorizer is None):
-        raise Skipped("no refresh tokens: the plan names none ([tokens] family, refresh)")
+        raise target.lacking("no refresh tokens: the plan names none ([tokens] family, refresh)")
     pair = read_tokens(target, target.call(call, role, authorization=""))
     if pair.refresh is None:
         raise NotApplicable(f"{call} gives no refresh token")
@@ -98,7 +98,7 @@ def use(
 def protected_path(target: Target) -> str:
     """Return the route that demands a token. Raises ``Skipped`` if none is known."""
     if target.plan.tokens.use is None:
-        raise Skipped("no route that demands a token was found, and the plan names none: [tokens] use")
+        raise target.lacking("no route that demands a token was found, and the plan names none: [tokens] use")
     return target.plan.tokens.use
 
 
@@ -122,10 +122,9 @@ def redeem(target: Target, refresh: str, role: str = "owner") -> httpx.Response:
     return target.transport.send(build(_refresh_call(target), target.values(role, refresh=refresh)), role)
 
 
-def redeem_together(target: Target, refresh: str, copies: int) -> list[httpx.Response]:
-    """Redeem one refresh token in ``copies`` concurrent requests."""
-    request = build(_refresh_call(target), target.values(refresh=refresh))
-    return target.transport.send_together([request] * copies)
+def redemption(target: Target, refresh: str) -> Request:
+    """Return the request that redeems a refresh token, so that a race can send it many times."""
+    return build(_refresh_call(target), target.values(refresh=refresh))
 
 
 def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
@@ -138,7 +137,7 @@ def revoke(target: Target, token: str, *, pair: TokenPair | None = None) -> str:
             require_success(target.call(call, "owner", credentials, authorization="", **values))
             target.forget_authorizations()
             return str(call)
-    raise Skipped("neither a revocation nor a logout was found, and the plan names none: [tokens] revoke")
+    raise target.lacking("neither a revocation nor a logout was found, and the plan names none: [tokens] revoke")
 
 
 def _demands_a_token(target: Target) -> None:
@@ -149,7 +148,7 @@ def _demands_a_token(target: Target) -> None:
 
 def _refresh_call(target: Target) -> Call:
     if target.plan.tokens.refresh is None:
-        raise Skipped("the plan names no refresh route: [tokens] refresh")
+        raise target.lacking("the plan names no refresh route: [tokens] refresh")
     return target.plan.tokens.refresh
 
 

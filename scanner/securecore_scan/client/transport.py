@@ -1,14 +1,10 @@
-"""Sends requests over mutual TLS, one by one or together.
-
-See Note [Last-byte synchronisation].
-"""
+"""Sends requests over mutual TLS, one by one."""
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
@@ -16,27 +12,16 @@ import httpx
 
 from securecore_scan.budget import Budget
 from securecore_scan.client.request import Request
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Skipped
+from securecore_scan.outcomes import NotApplicable, Skipped
 from securecore_scan.plan import Identities, Identity
 from securecore_scan.scope import BadTarget, check_url
 
 #: The largest number of concurrent requests.
 COPIES = 16
-#: Seconds to wait for a response: longer than a lock wait of the service. Seconds to wait until all copies are ready.
-TIMEOUT, GATHERING = 20.0, 10.0
+#: Seconds to wait for a response: longer than a lock wait of the service.
+TIMEOUT = 20.0
 #: The methods of a scan with --read-only.
 _SAFE = ("GET", "HEAD", "OPTIONS")
-
-# Note [Last-byte synchronisation]
-#
-# Concurrent copies must reach the application together, or the attack misses a race of one millisecond. Each copy goes
-# over its own connection, without its last byte. When every copy has sent that much, each sends its last byte. A proxy
-# that buffers bodies (nginx by default) forwards each request when its body is complete. An application that reads the
-# body itself waits in that read.
-#
-# httpx can do this. A body may be a generator, and httpcore writes each yielded part at once because it sets
-# TCP_NODELAY. Content-Length is given, so httpx uses no chunked encoding and the request looks like any other. Raw
-# sockets would work as well, but need an HTTP parser. Requests without a body are only started together.
 
 
 class Transport:
@@ -121,46 +106,19 @@ class Transport:
 
     def send(self, request: Request, role: str = "owner") -> httpx.Response:
         """Send a request and return the response. Follows no redirect. Raises ``Stopped`` and ``httpx.HTTPError``."""
-        return self._exchange(self._client(role), request, request.content)
+        return self._exchange(self.client(role), request)
 
     def visit(self, identity: Identity | None, request: Request) -> httpx.Response:
         """Send a request over a new TLS connection with this certificate."""
         with self._open(self._context_for_visit(identity)) as client:
-            return self._exchange(client, request, request.content)
-
-    def send_together(self, requests: Sequence[Request], role: str = "owner") -> list[httpx.Response]:
-        """Send the requests so that they arrive together, and return the responses.
-
-        Raises ``Inconclusive`` if fewer than half of the requests were answered.
-        """
-        if len(requests) > COPIES:
-            raise ValueError(f"at most {COPIES} requests together")
-        gathered = threading.Event()
-        barrier = threading.Barrier(len(requests), action=gathered.set)
-        client = self._client(role)
-
-        def send_one(request: Request) -> httpx.Response | None:
-            content = _held_back(request.content, barrier) if request.content else b""
-            try:
-                return self._exchange(client, request, content)
-            except (httpx.HTTPError, threading.BrokenBarrierError):
-                return None
-            finally:
-                # A copy that fails before the barrier opens must not keep the others waiting.
-                if not gathered.is_set():
-                    barrier.abort()
-
-        with ThreadPoolExecutor(max_workers=len(requests)) as pool:
-            answers = [answer for answer in pool.map(send_one, requests) if answer is not None]
-        if len(answers) * 2 < len(requests):
-            raise Inconclusive(f"{len(answers)} of {len(requests)} concurrent requests were answered")
-        return answers
+            return self._exchange(client, request)
 
     def close(self) -> None:
         for client in self._clients.values():
             client.close()
 
-    def _client(self, role: str) -> httpx.Client:
+    def client(self, role: str) -> httpx.Client:
+        """Return the connections of a role, of which several threads may send at once."""
         with self._lock:
             if role not in self._clients:
                 self._clients[role] = self._open(self.context(self.identity(role)))
@@ -186,24 +144,29 @@ class Transport:
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         )
 
-    def _exchange(self, client: httpx.Client, request: Request, content: bytes | Iterator[bytes]) -> httpx.Response:
-        if self.is_read_only and request.method not in _SAFE:
-            raise Skipped(f"--read-only sends no {request.method}")
-        self.budget.spend()
+    def headers_of(self, request: Request) -> list[tuple[str, str]]:
+        """Return the headers of a request, with those that every request has."""
         headers = [("Accept", "application/json, */*;q=0.5"), *request.headers]
         if request.content:
             headers.append(("Content-Length", str(len(request.content))))
+        return headers
+
+    def spend(self, request: Request) -> None:
+        """Count a request before it is sent. Raises ``Stopped``, and ``Skipped`` if --read-only forbids the method."""
+        if self.is_read_only and request.method not in _SAFE:
+            raise Skipped(f"--read-only sends no {request.method}")
+        self.budget.spend()
+
+    def exchange(self, client: httpx.Client, request: Request, content: bytes | Iterator[bytes]) -> httpx.Response:
+        """Send a request that was counted, with this content, and return the response."""
+        return client.request(request.method, self.url(request.path), headers=self.headers_of(request), content=content)
+
+    def _exchange(self, client: httpx.Client, request: Request) -> httpx.Response:
+        self.spend(request)
         try:
-            answer = client.request(request.method, self.url(request.path), headers=headers, content=content)
+            answer = self.exchange(client, request, request.content)
         except httpx.HTTPError:
             self.budget.record_answer(None)
             raise
         self.budget.record_answer(answer.status_code)
         return answer
-
-
-def _held_back(content: bytes, barrier: threading.Barrier) -> Iterator[bytes]:
-    """Yield ``content`` without its last byte, wait until every copy has sent as much, and yield the last byte."""
-    yield content[:-1]
-    barrier.wait(GATHERING)
-    yield content[-1:]

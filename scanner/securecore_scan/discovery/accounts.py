@@ -59,10 +59,10 @@ def complete(target: Target, *, is_planned: bool) -> Plan:
     if target.account("owner") is None and not target.transport.is_read_only:
         plan = target.plan = _register(target)
     if target.account("owner") is None:
-        return plan
+        return _without_login(target, "asks for a password: name accounts by --login and --second-login")
     login = _logged_in(target)
     if login is None:
-        return plan
+        return _without_login(target, f"did not let {target.name('owner')} in")
     target.routes["login"] = str(login)
     answer = send_login(target, login, "owner")
     opens_session = sessions.session_cookie(target, answer) is not None
@@ -76,6 +76,15 @@ def complete(target: Target, *, is_planned: bool) -> Plan:
     known = dataclasses.replace(plan.tokens, request=login, family=None, revoke=revoke)
     target.plan = dataclasses.replace(plan, tokens=known)
     return _with_protected_route(target)
+
+
+def _without_login(target: Target, problem: str) -> Plan:
+    """Return the plan as it is, and say why the likeliest login did not open."""
+    login = next(_logins(target), None)
+    if login is not None:
+        target.login_problem = f"{login} {problem}"
+        target.announce(f"found a login: {target.login_problem}")
+    return target.plan
 
 
 def _register(target: Target) -> Plan:
@@ -199,8 +208,8 @@ def _refuses(target: Target, path: str, headers: dict[str, str]) -> bool:
 
 
 def _names_the_caller(target: Target, path: str, scheme: str, access: str) -> bool:
-    found = json_or_none(target.get(path, "owner", {"Authorization": f"{scheme} {access}"}))
-    return isinstance(found, dict) and any(name in found for name in sessions.USER_FIELDS)
+    answer = target.get(path, "owner", {"Authorization": f"{scheme} {access}"})
+    return isinstance(json_or_none(answer), dict) and sessions.user_in(target, answer) is not None
 
 
 def _authorization(target: Target, role: str) -> str:

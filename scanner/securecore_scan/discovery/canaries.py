@@ -7,8 +7,8 @@ administration, and if the first request succeeds.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
@@ -16,7 +16,7 @@ from securecore_scan.client import effects
 from securecore_scan.client.operations import Operation
 from securecore_scan.client.responses import json_or_none
 from securecore_scan.client.target import Target
-from securecore_scan.discovery import bodies
+from securecore_scan.discovery import bodies, object_routes
 from securecore_scan.discovery.accounts import ACTING, acts
 from securecore_scan.outcomes import Inconclusive
 from securecore_scan.plan import Call, Count, Effect, ObjectRoute
@@ -27,46 +27,57 @@ _DANGEROUS = {
     *("user", "session", "sessions", "admin", "webhook", "webhooks", "email", "sms", "invite", "upload", "import"),
     *ACTING,
 }
-#: Routes that are tried, and routes that are taken.
-_TRIED, _TAKEN = 6, 2
-_IDS = ("id", "uuid", "pk", "slug", "key", "name")
+#: Canary routes that are attacked by replay: each of a dozen routes would be paid for with a hundred requests.
+_TAKEN = 2
+#: Requests that one collection needs here and in the attacks on its objects.
+_ROOM = 40
 
 
 def find(target: Target) -> tuple[tuple[Effect, ...], tuple[ObjectRoute, ...]]:
-    """Return canary routes and object routes. Nothing is created if the plan names canary routes."""
+    """Return canary routes, and the object routes of every collection that a canary can be created in.
+
+    Nothing is created if the plan names canary routes.
+    """
     found: list[Effect] = []
     objects: list[ObjectRoute] = []
     creating = list(_creating(target))
     target.creates_nothing = bool(target.operations) and not creating
-    unsafe = [one for one in target.operations if one.method in ("POST", "PUT", "PATCH", "DELETE")]
+    unsafe = [one for one in target.operations if one.is_unsafe]
     accounts = _DANGEROUS - {"admin"}
     target.changes_accounts_only = target.creates_nothing and all(one.words & accounts for one in unsafe)
     if target.plan.effect or target.authorizer is None:
         return (), ()
-    for operation in creating[:_TRIED]:
-        if len(found) == _TAKEN:
-            break
-        for keep_examples in (False, True):
-            call = _with_credentials(target, bodies.call(operation, keep_examples=keep_examples))
-            target.announce(f"creates canary objects by {call}, until the end of the scan")
-            effect = Effect(operation.path.strip("/").replace("/", "-"), call, _count(target, operation))
-            captured = effects.capture(target, effect)
-            answer = target.transport.send(captured.request)
-            if answer.is_success:
-                found.append(_with_working_count(target, effect, captured))
-                objects += _objects(target, operation, call, answer)
-                break
+    for operation in creating:
+        if len(found) >= _TAKEN and not object_routes.below(target, operation.path):
+            continue
+        if not target.transport.budget.has_room_for(_ROOM):
+            target.announce(f"leaves {operation.path} out: the budget has no room for it")
+            continue
+        effect, answer = _tried(target, operation)
+        if effect is None or answer is None:
+            continue
+        found += [effect] if len(found) < _TAKEN else []
+        objects += _objects(target, operation, effect.request, answer)
     return tuple(found), tuple(objects)
+
+
+def _tried(target: Target, operation: Operation) -> tuple[Effect | None, httpx.Response | None]:
+    """Return the effect of a route and its response if one of two bodies is accepted."""
+    for keep_examples in (False, True):
+        call = object_routes.with_authorization(bodies.call(operation, keep_examples=keep_examples))
+        target.announce(f"creates canary objects by {call}, and leaves them there")
+        effect = Effect(operation.path.strip("/").replace("/", "-"), call, _count(target, operation))
+        captured = effects.capture(target, effect)
+        answer = target.transport.send(captured.request)
+        if answer.is_success:
+            return _with_working_count(target, effect, captured), answer
+    return None, None
 
 
 def _creating(target: Target) -> Iterator[Operation]:
     for one in target.operations:
         if one.method == "POST" and not one.has_parameters and not one.words & _DANGEROUS and not acts(one):
             yield one
-
-
-def _with_credentials(target: Target, call: Call) -> Call:
-    return dataclasses.replace(call, headers={**call.headers, "Authorization": "{authorization}"})
 
 
 def _count(target: Target, operation: Operation) -> Count | None:
@@ -85,37 +96,27 @@ def _with_working_count(target: Target, effect: Effect, captured: effects.Captur
 
 
 def _objects(target: Target, operation: Operation, call: Call, answer: httpx.Response) -> Iterator[ObjectRoute]:
-    below = [one for one in target.operations if _parent(one) == operation.path.rstrip("/")]
-    readers = [one for one in below if one.method == "GET"]
-    if not readers:
+    """Yield the object route of a collection, and those of the collections within each of its objects."""
+    found = object_routes.below(target, operation.path)
+    within = [one for one in target.operations if one.method == "POST" and _is_within(one, operation)]
+    if not found and not within:
         return
-    parameter = readers[0].path.rstrip("/").rpartition("/")[2].strip("{}")
-    field = _id_field(parameter, json_or_none(answer)) or _id_field(parameter, call.json)
+    name = object_routes.parameter_of((found or within)[0].path)
+    field = object_routes.id_field(name, json_or_none(answer)) or object_routes.id_field(name, call.json)
     if field is None:
         return
-    changers = [one for one in below if one.method in ("PUT", "PATCH")]
-    change = _with_credentials(target, bodies.call(changers[0])) if changers else None
-    if change is not None:
-        change = dataclasses.replace(change, path=_with_id(change.path))
-    yield ObjectRoute(call, _with_id(readers[0].path), field, change)
+    if (route := object_routes.object_route(target, call, field)) is not None:
+        yield route
+    for one in within:
+        inner = object_routes.with_authorization(bodies.call(one))
+        inner = dataclasses.replace(inner, path=re.sub(r"\{[^}]*\}", "{parent}", inner.path))
+        around = {"within": call, "parent_id": field, "collection": one.path}
+        if (route := object_routes.object_route(target, inner, "id", **around)) is not None:
+            yield route
 
 
-def _parent(operation: Operation) -> str:
-    """Return the path of the collection if the path ends with one parameter, else an empty text."""
-    parent, _, last = operation.path.rstrip("/").rpartition("/")
-    return parent if last.startswith("{") and "{" not in parent else ""
-
-
-def _with_id(path: str) -> str:
-    parent, _, _ = path.rstrip("/").rpartition("/")
-    return f"{parent}/{{id}}{'/' if path.endswith('/') else ''}"
-
-
-def _id_field(parameter: str, document: Any) -> str | None:
-    if not isinstance(document, dict):
-        return None
-    for name in (parameter, *_IDS):
-        if isinstance(document.get(name), str | int):
-            return name
-    inner = {name: value for name, value in document.items() if isinstance(value, dict)}
-    return next((f"{name}.{field}" for name, value in inner.items() if (field := _id_field(parameter, value))), None)
+def _is_within(inner: Operation, outer: Operation) -> bool:
+    """Say whether ``inner`` creates something in an object of ``outer``, such as a comment on a note."""
+    head, _, rest = inner.path.partition("/{")
+    is_below = head == outer.path.rstrip("/") and "/" in rest and inner.parameters == 1
+    return is_below and not inner.words & _DANGEROUS and not acts(inner)

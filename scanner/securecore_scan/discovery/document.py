@@ -15,8 +15,9 @@ import httpx
 
 from securecore_scan.client.operations import Operation
 from securecore_scan.client.request import Request
-from securecore_scan.client.responses import json_field, json_or_none
+from securecore_scan.client.responses import json_field
 from securecore_scan.client.target import Target
+from securecore_scan.discovery import yaml_document
 from securecore_scan.plan import PlanError
 
 _PLACES = (
@@ -30,6 +31,10 @@ _PLACES = (
     "/api/v1/openapi.json",
     "/schema/",
     "/api-docs",
+    "/openapi.yaml",
+    "/openapi.yml",
+    "/swagger.yaml",
+    "/api/openapi.yaml",
 )
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 #: Depth to which references are followed: a schema may refer to itself.
@@ -44,16 +49,19 @@ def read(target: Target, where: str | None) -> _Json:
     holds no OpenAPI document.
     """
     if where is None:
-        return next(filter(None, (_fetched(target, path) for path in _PLACES)), {})
+        offered = next(filter(None, (_offered(target, path) for path in _PLACES)), None)
+        if offered is None:
+            target.announce("found no OpenAPI document at the usual paths, so it knows few routes: --openapi names one")
+        return offered or {}
     if Path(where).is_file():
         try:
-            found = json.loads(Path(where).read_text(encoding="utf-8"))
+            found = _parsed(Path(where).read_text(encoding="utf-8"), where)
         except (OSError, ValueError) as error:
             raise PlanError(f"Cannot read the OpenAPI document {where}: {error}") from None
     else:
         found = _fetched(target, where) if where.startswith(("http://", "https://", "/")) else None
     if not isinstance(found, dict) or "paths" not in found:
-        raise PlanError(f"No OpenAPI document in JSON at {where}.")
+        raise PlanError(f"No OpenAPI document at {where}.")
     return found
 
 
@@ -70,17 +78,39 @@ def operations(document: _Json, prefix: str) -> Iterator[Operation]:
                 yield _operation(document, method.upper(), f"{base}{path}".removeprefix(prefix), found, shared)
 
 
+def _offered(target: Target, path: str) -> _Json | None:
+    """Return the document at a common path. Say so if one is there that cannot be read, and go on without it."""
+    try:
+        return _fetched(target, path)
+    except PlanError as reason:
+        target.announce(str(reason))
+        return None
+
+
 def _fetched(target: Target, path: str) -> _Json | None:
-    accept = (("Accept", "application/vnd.oai.openapi+json, application/json"),)
+    accept = (("Accept", "application/vnd.oai.openapi+json, application/json, */*;q=0.5"),)
     try:
         answer = target.transport.send(Request("GET", path, accept))
     except httpx.HTTPError:
         return None
-    found = json_or_none(answer) if answer.is_success else None
+    try:
+        found = _parsed(answer.text, path) if answer.is_success else None
+    except ValueError:
+        return None
     if not isinstance(found, dict) or "paths" not in found:
         return None
     target.routes["openapi"] = path
     return found
+
+
+def _parsed(text: str, where: str) -> Any:
+    """Return the values of a JSON or YAML document. Raises ``ValueError``, or ``PlanError`` for bad YAML."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if not yaml_document.looks_like_openapi(text):
+            raise
+        return yaml_document.read(text, where)
 
 
 def _base(document: _Json) -> str:

@@ -43,6 +43,9 @@ def _has(target: Target, name: str) -> bool:
         return True
     if name == "tokens.refresh" and target.operations:
         return not any("refresh" in one.words for one in target.operations)
+    if name == "effect.failing":
+        keyed = [one for one in target.plan.effect if "{key}" in str(one.request.headers)]
+        return all(one.failing for one in keyed)
     found: Any = target.plan
     for part in name.split("."):
         found = getattr(found, part)

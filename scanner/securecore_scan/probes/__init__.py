@@ -10,6 +10,7 @@ from securecore_scan.checks import Check
 from securecore_scan.probes import (
     authorization_race,
     dpop,
+    function_authorization,
     header_trust,
     idempotency,
     mass_assignment,
@@ -35,6 +36,7 @@ CATALOGUE: tuple[Check, ...] = (
     *request_replay.CHECKS,
     *idempotency.CHECKS,
     *object_authorization.CHECKS,
+    *function_authorization.CHECKS,
     *mass_assignment.CHECKS,
     *token_replay.CHECKS,
     *token_forgery.CHECKS,

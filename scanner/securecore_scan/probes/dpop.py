@@ -12,7 +12,7 @@ from securecore_scan.client import tokens
 from securecore_scan.client.jws import ProofKey
 from securecore_scan.client.responses import is_refused, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import NotApplicable, Outcome, Skipped, outcome_of
+from securecore_scan.outcomes import NotApplicable, Outcome, outcome_of
 
 
 def same_proof_twice(target: Target) -> Iterator[Outcome]:
@@ -42,7 +42,7 @@ def proof_of_another_key(target: Target) -> Iterator[Outcome]:
 def _bound_token(target: Target) -> tuple[ProofKey, str]:
     call = target.plan.tokens.request
     if call is None or not target.plan.tokens.dpop:
-        raise Skipped("no token endpoint is known, or the plan turns DPoP off: [tokens] dpop")
+        raise target.lacking("no token endpoint is known, or the plan turns DPoP off: [tokens] dpop")
     key, url = ProofKey(), target.transport.url(call.path)
     answer = target.call(call, headers={"DPoP": key.proof(call.method, url)})
     if nonce := answer.headers.get("dpop-nonce"):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import effects
+from securecore_scan.client import effects, lost_response, races
+from securecore_scan.client.effects import CapturedRequest
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
 from securecore_scan.client.target import Target
-from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, inconclusive, outcome_of
+from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Verdict, inconclusive, outcome_of, skipped
 from securecore_scan.plan import Effect
-from securecore_scan.rates import rate_text
 
 COPIES, ROUNDS = 8, 3
+#: Seconds after which a client hangs up; None: when the response begins to arrive, so that the effect is certain.
+HANG_UPS: tuple[float | None, ...] = (0.0, 0.005, 0.025, None)
+#: Statuses of a request that is still in progress, or that decided nothing. Seconds between repetitions.
+_OVERLOADED = (429, 503)
+_UNDECIDED, _PAUSE = (409, 425, *_OVERLOADED), 0.2
 
 
 def other_body(target: Target) -> Iterator[Outcome]:
@@ -55,22 +61,73 @@ def other_user(target: Target) -> Iterator[Outcome]:
 
 
 def bodies_together(target: Target) -> Iterator[Outcome]:
-    """Send bodies that differ under one key, synchronised. Works if more than one is answered 2xx."""
+    """Send bodies that differ under one key, together. Works if more than one is answered 2xx."""
     for effect in _keyed(target):
-        rounds, doubled, seen = target.rounds(ROUNDS), 0, ""
-        for done in range(1, rounds + 1):
+
+        def attack(send: races.Send, effect: Effect = effect) -> tuple[bool, str]:
             key = target.values()["key"]
-            requests = [effects.capture(target, effect, key=key).request for _ in range(COPIES)]
-            answers = target.transport.send_together(requests)
+            answers = send([effects.capture(target, effect, key=key).request for _ in range(COPIES)])
             accepted = sum(answer.is_success for answer in answers)
             if accepted == 0:
                 raise Inconclusive(f"{effect.request} never succeeded: {count_statuses(answers)}")
-            doubled += accepted > 1
-            seen = f"{COPIES} bodies under one key: {count_statuses(answers)}"
-            if doubled:
-                rounds = done
+            return accepted > 1, f"{COPIES} bodies under one key: {count_statuses(answers)}"
+
+        race = races.run(target, target.rounds(ROUNDS), attack)
+        yield outcome_of(race.worked, str(effect.request), *race.evidence("more than one"))
+
+
+def after_failure(target: Target) -> Iterator[Outcome]:
+    """Send a request that fails with a 5xx, and the request again under the same key.
+
+    Works if the repetition is not answered 2xx, or if there is not exactly one effect: the key was burnt by the
+    failure, or the failed request had its effect.
+    """
+    for effect in _keyed(target):
+        if effect.failing is None:
+            yield skipped(str(effect.request), "the plan names no request that fails with a 5xx: [effect] failing")
+            continue
+        captured = effects.capture(target, effect)
+        failed = target.transport.send(build(effect.failing, captured.values))
+        if failed.status_code < 500:
+            yield inconclusive(captured.subject, f"the failing request answered {status_text(failed)}, and no 5xx")
+            continue
+        yield _completed(target, captured, f"after {status_text(failed)}")
+
+
+def after_lost_response(target: Target) -> Iterator[Outcome]:
+    """Send a request, hang up at once or after a moment, and send the request again under the same key.
+
+    Works if the repetition is not answered 2xx within ``PATIENCE``, or if there is not exactly one effect.
+    """
+    for effect in _keyed(target):
+        outcome = None
+        for seconds in HANG_UPS:
+            captured = effects.capture(target, effect)
+            lost_response.send(target.transport, captured.request, seconds)
+            moment = "when the response arrived" if seconds is None else f"after {seconds * 1000:.0f} ms"
+            outcome = _completed(target, captured, f"hung up {moment}")
+            if outcome.verdict is not Verdict.PASS:
                 break
-        yield outcome_of(doubled > 0, str(effect.request), seen, f"more than one {rate_text(doubled, rounds)}")
+        if outcome is not None:
+            yield outcome
+
+
+def _completed(target: Target, captured: CapturedRequest, before: str) -> Outcome:
+    """Repeat a request until it is decided, and judge its response and the number of its effects."""
+    until = time.monotonic() + effects.PATIENCE
+    while (answer := target.transport.send(captured.request)).status_code in _UNDECIDED:
+        if time.monotonic() > until:
+            break
+        time.sleep(_PAUSE)
+    said = f"{before}, then the same request: {status_text(answer)}"
+    if answer.status_code in _OVERLOADED:
+        return inconclusive(captured.subject, f"{said}: the service has no time to answer")
+    if not answer.is_success:
+        return outcome_of(True, captured.subject, f"{said}; the key is of no use any more")
+    if captured.effect.count is None:
+        return inconclusive(captured.subject, f"{said}; without [effect] count the effects cannot be counted")
+    number = effects.count(target, captured, ())
+    return outcome_of(number != 1, captured.subject, f"{said}, {effects.count_text(number)}")
 
 
 def _keyed(target: Target) -> tuple[Effect, ...]:
@@ -117,5 +174,23 @@ CHECKS = (
         risk="Requests that arrive together all find the key unused.",
         remedy="Claim the key by an insert under a unique constraint, in the transaction of the effect.",
         run=bodies_together,
+    ),
+    _check(
+        "SC-IDEM-4",
+        "Key after a 5xx",
+        severity=Severity.MEDIUM,
+        cwe=(841,),
+        risk="A client cannot complete its order, or completes it twice, because an attempt failed half way.",
+        remedy="Commit key, effect and response in one transaction: a failure leaves nothing. Never store a 5xx.",
+        run=after_failure,
+    ),
+    _check(
+        "SC-IDEM-5",
+        "Key after a lost response",
+        severity=Severity.HIGH,
+        cwe=(841,),
+        risk="A client that lost its network repeats the order, and it is placed twice, or never.",
+        remedy="Commit key, effect and response in one transaction, and let a repetition wait for it.",
+        run=after_lost_response,
     ),
 )

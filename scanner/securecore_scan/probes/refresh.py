@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import tokens
+from securecore_scan.client import races, tokens
 from securecore_scan.client.responses import count_statuses, is_refused, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, outcome_of
-from securecore_scan.rates import rate_text
 
 ROUNDS = 2
 
@@ -45,23 +44,23 @@ def family_after_reuse(target: Target) -> Iterator[Outcome]:
 
 
 def redeemed_together(target: Target) -> Iterator[Outcome]:
-    """Redeem one token in 16 synchronised requests. Works if two successors are alive afterwards."""
-    rounds, split, seen = target.rounds(ROUNDS), 0, ""
-    for done in range(1, rounds + 1):
+    """Redeem one token in 16 concurrent requests. Works if two successors are alive afterwards."""
+
+    def attack(send: races.Send) -> tuple[bool, str]:
         pair = tokens.request_family(target)
-        answers = tokens.redeem_together(target, pair.refresh or "", COPIES)
+        answers = send([tokens.redemption(target, pair.refresh or "")] * COPIES)
         given = [tokens.read_tokens(target, answer).refresh for answer in answers if answer.is_success]
         if not given:
             raise Inconclusive(f"no copy was accepted: {count_statuses(answers)}")
         # A service without rotation returns the old token, or none. Then one token exists after any number of uses.
         successors = {token for token in given if token is not None and token != pair.refresh}
         alive = sum(not is_refused(tokens.redeem(target, token)) for token in sorted(successors))
-        split += alive > 1
-        seen = f"{COPIES} copies: {len(successors)} successors, {alive} of them alive ({count_statuses(answers)})"
-        if split:
-            rounds = done
-            break
-    yield outcome_of(split > 0, _subject(target), seen, f"more than one successor {rate_text(split, rounds)}")
+        return alive > 1, (
+            f"{COPIES} copies: {len(successors)} successors, {alive} of them alive ({count_statuses(answers)})"
+        )
+
+    race = races.run(target, target.rounds(ROUNDS), attack)
+    yield outcome_of(race.worked, _subject(target), *race.evidence("more than one successor"))
 
 
 def under_another_certificate(target: Target) -> Iterator[Outcome]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from securecore_scan.checks import Check, Severity
-from securecore_scan.client import early_data, effects, sessions, tokens
+from securecore_scan.client import early_data, effects, races, sessions, tokens
 from securecore_scan.client.effects import CapturedRequest
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, require_success, status_text
@@ -23,7 +23,6 @@ from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of, passed
 from securecore_scan.plan import Effect
-from securecore_scan.rates import rate_text
 
 #: Rounds of concurrent copies. More rounds (--deep) find rarer races.
 ROUNDS = 3
@@ -49,26 +48,20 @@ def three_in_a_row(target: Target) -> Iterator[Outcome]:
 
 
 def sixteen_together(target: Target) -> Iterator[Outcome]:
-    """Send 16 copies with synchronised last bytes, in several rounds. Works if one round has two effects."""
+    """Send 16 copies that arrive together, in several rounds. Works if one round has two effects."""
     for effect in effects.canary_effects(target):
         effects.wait_until_allowed(target, effect)
-        rounds, doubled, seen = target.rounds(ROUNDS), 0, ""
-        for done in range(1, rounds + 1):
+
+        def attack(send: races.Send, effect: Effect = effect) -> tuple[bool, str]:
             captured = effects.capture(target, effect)
-            answers = target.transport.send_together([captured.request] * COPIES)
+            answers = send([captured.request] * COPIES)
             number = _count_some(target, captured, answers)
-            doubled += number > 1
-            seen = f"{effects.count_text(number)} of {len(answers)} copies ({count_statuses(answers)})"
-            if doubled:
-                rounds = done
-                break
-        yield outcome_of(
-            doubled > 0,
-            captured.subject,
-            f"last bytes synchronised over {COPIES} connections: {seen}",
-            f"more than one effect {rate_text(doubled, rounds)}",
-            confidence=captured.confidence,
-        )
+            return number > 1, f"{effects.count_text(number)} of {len(answers)} copies ({count_statuses(answers)})"
+
+        race = races.run(target, target.rounds(ROUNDS), attack)
+        captured = effects.capture(target, effect)
+        evidence = race.evidence("more than one effect")
+        yield outcome_of(race.worked, captured.subject, *evidence, confidence=captured.confidence)
 
 
 def under_another_certificate(target: Target) -> Iterator[Outcome]:

@@ -5,40 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from securecore_scan.checks import Check, Severity
+from securecore_scan.client import races
 from securecore_scan.client.request import build
 from securecore_scan.client.responses import count_statuses, is_refused, json_field, require_json
 from securecore_scan.client.target import Target
 from securecore_scan.client.transport import COPIES
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, outcome_of
 from securecore_scan.plan import Limit
-from securecore_scan.rates import rate_text
 
 ROUNDS = 3
 
 
 def overrun(target: Target) -> Iterator[Outcome]:
-    """Use one object in 16 synchronised requests. Works if more requests succeed than the object has uses."""
+    """Use one object in 16 concurrent requests. Works if more requests succeed than the object has uses."""
     limit = target.plan.limit
     if limit is None and target.changes_accounts_only:
         raise NotApplicable("the OpenAPI document lists no object that could be used up: [limit]")
     if limit is None:
         raise Skipped("the plan names no object with a limited number of uses: [limit]")
-    # Without ``prepare`` there is one round: a used object stays used.
-    rounds, over, seen = target.rounds(ROUNDS) if limit.prepare else 1, 0, ""
-    for done in range(1, rounds + 1):
+
+    def attack(send: races.Send) -> tuple[bool, str]:
         prepared = _prepare(target, limit)
         # Each request has its own idempotency key: the attack is on the limit, and not on repeated requests.
-        requests = [build(limit.use, target.values(prepared=prepared)) for _ in range(COPIES)]
-        answers = target.transport.send_together(requests)
+        answers = send([build(limit.use, target.values(prepared=prepared)) for _ in range(COPIES)])
         used = sum(answer.is_success for answer in answers)
         if used == 0:
             raise Inconclusive(f"{limit.use} never succeeded: {count_statuses(answers)}")
-        over += used > limit.allowed
-        seen = f"used {used} times, {limit.allowed} allowed, {COPIES} tried together ({count_statuses(answers)})"
-        if over:
-            rounds = done
-            break
-    yield outcome_of(over > 0, str(limit.use), seen, f"an overrun {rate_text(over, rounds)}")
+        return used > limit.allowed, (
+            f"used {used} times, {limit.allowed} allowed, {COPIES} tried together ({count_statuses(answers)})"
+        )
+
+    # Without ``prepare`` a used object stays used, so a second round would find nothing to use.
+    race = races.run(target, target.rounds(ROUNDS), attack) if limit.prepare else races.once(target, attack)
+    yield outcome_of(race.worked, str(limit.use), *race.evidence("an overrun"))
 
 
 def _prepare(target: Target, limit: Limit) -> str:

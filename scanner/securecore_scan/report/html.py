@@ -25,11 +25,13 @@ _MARKS = {
     "ERROR": "!",
 }
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-#: The choices of the filter. page.css hides the rest.
+#: Findings that are not folded.
+_FIRST = 5
+#: The choices of the filter: each severity includes those above it. page.css hides the rest.
 _FILTER = {
-    "all": "Everything",
+    "all": "All",
     "findings": "Findings",
-    "high": "High and critical",
+    "high": "High",
     "critical": "Critical",
     "undecided": "Undecided",
 }
@@ -46,9 +48,9 @@ def page(content: dict[str, Any]) -> str:
             f"<title>{title}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>",
             f"<header><h1>{title}</h1>\n{_summary(content)}</header>\n<main>",
             _mend_first(content),
-            _filter(),
             '<section aria-labelledby="results"><h2 id="results">Results</h2>',
-            *(_category(category) for category in content["categories"]),
+            _filter(),
+            *_categories(content),
             f"</section>\n</main>\n<footer><p>{escape(summary.CLOSING)}</p></footer>\n</body>\n</html>\n",
         ]
     )
@@ -56,26 +58,27 @@ def page(content: dict[str, Any]) -> str:
 
 def _summary(content: dict[str, Any]) -> str:
     grade = content["grade"]
-    lines = [
-        f'<p class="grade{" none" if grade is None else ""}">{escape(summary.whole(content))}.</p>',
-        f"<p>{escape(summary.counts(content))}. {escape(summary.origin(content))}.</p>",
-    ]
+    lines = [f'<p class="grade{" none" if grade is None else ""}">{escape(summary.whole(content))}.</p>']
     if content["stopped"]:
         lines.append(f'<p class="stopped"><strong>Incomplete:</strong> {escape(content["stopped"])}.</p>')
-    if advice := summary.advice(content):
-        lines.append(f"<p>{escape(advice)}.</p>")
-    lines += [f"<p>Baseline: {escape(note)}.</p>" for note in content["notes"]]
+    more = [summary.origin(content), summary.advice(content), *(f"Baseline: {note}" for note in content["notes"])]
+    said = "".join(f"<p>{escape(sentence)}.</p>" for sentence in more if sentence)
+    lines.append(f'<details class="about"><summary>{escape(summary.counts(content))}</summary>{said}</details>')
     return "\n".join(lines)
 
 
 def _mend_first(content: dict[str, Any]) -> str:
-    items = "\n".join(
+    items = [
         f'<li class="{found["severity"]}"><span class="severity">{found["severity"]}</span> '
         f'<a href="#{_anchor(found)}">{escape(found["check"])} {escape(found["title"])}</a> '
         f'<span class="subject">{escape(", ".join(found["subjects"]))}</span></li>'
         for found in mend_first(content)
-    )
-    listed = f"<ol>\n{items}\n</ol>" if items else "<p>No finding.</p>"
+    ]
+    first, rest = "\n".join(items[:_FIRST]), "\n".join(items[_FIRST:])
+    listed = f"<ol>\n{first}\n</ol>" if first else "<p>No finding.</p>"
+    if rest:
+        more = f'<details class="about"><summary>{len(items) - _FIRST} more</summary>'
+        listed += f'{more}<ol start="{_FIRST + 1}">\n{rest}\n</ol></details>'
     return f'<section aria-labelledby="first"><h2 id="first">Mend first</h2>\n{listed}\n</section>'
 
 
@@ -87,6 +90,17 @@ def _filter() -> str:
     return f'<fieldset class="filter"><legend>Show</legend>\n{choices}\n</fieldset>'
 
 
+def _categories(content: dict[str, Any]) -> Iterator[str]:
+    """Yield each category that applies, and one fold with all others."""
+    others = [one for one in content["categories"] if one["judgement"] == "not applicable"]
+    yield from (_category(one) for one in content["categories"] if one not in others)
+    if others:
+        titles = escape(", ".join(one["title"] for one in others))
+        yield f'<details class="category others"><summary>Not applicable: {titles}</summary>'
+        yield from map(_category, others)
+        yield "</details>"
+
+
 def _category(category: dict[str, Any]) -> str:
     results, seen = [], set()
     for result in category["results"]:
@@ -95,7 +109,7 @@ def _category(category: dict[str, Any]) -> str:
         seen.add(result["check"])
         results.append("\n".join(_result(result, anchor)))
     worked = sum(one["verdict"] == "FAIL" and not one["accepted"] for one in category["results"])
-    found = f' <strong class="worked">{worked} of {category["decided"]} attacks worked</strong>' if worked else ""
+    found = f' <strong class="worked">{worked} worked</strong>' if worked else ""
     title = f'<h3 id="{category["id"]}">{escape(category["title"])}</h3>'
     return (
         f'<details class="category"><summary>{title} <span class="score">{_score(category)}</span>{found}</summary>\n'
@@ -105,9 +119,10 @@ def _category(category: dict[str, Any]) -> str:
 
 
 def _score(category: dict[str, Any]) -> str:
-    score, said = category["score"], escape(summary.score(category))
+    score, undecided = category["score"], category["applying"] - category["decided"]
     if score is None:
-        return said
+        return escape(summary.score(category))
+    said = f"{score} of 100" + (f", {undecided} undecided" if undecided else "")
     name = f'aria-label="{escape(category["title"])}"'
     return f'<meter {name} min="0" max="100" low="60" high="99" optimum="100" value="{score}">{score}</meter> {said}'
 

@@ -15,8 +15,9 @@ CLOSING = (
 
 def origin(content: dict[str, Any]) -> str:
     """Return target, date, version and duration of the scan in one line."""
+    when = content["date"].replace("T", " ").replace("+00:00", " UTC")
     return (
-        f"{content['url']}, {content['date']}, securecore-scan {content['version']}, "
+        f"{content['url']}, {when}, securecore-scan {content['version']}, "
         f"{content['requests']} requests in {content['seconds']:.1f} s"
     )
 
@@ -54,6 +55,5 @@ def advice(content: dict[str, Any]) -> str:
     undecided = [one for one in all_results(content) if one["verdict"] in ("SKIPPED", "INCONCLUSIVE")]
     if not content["not_judged"] or not undecided:
         return ""
-    return (
-        f"{len(undecided)} checks are undecided: `securecore-scan init {content['url']}` says which entries they need"
-    )
+    init = f"`securecore-scan init {content['url']}`"
+    return f"{len(undecided)} checks are undecided: {init} says which entries of a plan would decide them"

@@ -10,6 +10,8 @@ from securecore_scan.report import summary
 from securecore_scan.report.document import mend_first
 
 _WIDTH = 118
+#: Verdicts that say nothing of a route: checks with the same reason share one entry.
+_FOLDED = ("SKIPPED", "NOT APPLICABLE")
 
 
 def page(content: dict[str, Any]) -> str:
@@ -27,7 +29,10 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
         yield ""
         yield f"{category['title']:<60}{summary.score(category)}"
         for result in category["results"]:
-            yield from _result(result)
+            if result["subject"] or result["verdict"] not in _FOLDED:
+                yield from _result(result)
+        for verdict in _FOLDED:
+            yield from _folded([one for one in category["results"] if one["verdict"] == verdict and not one["subject"]])
     yield ""
     yield from _wrapped(summary.CLOSING, "")
     for note in content["notes"]:
@@ -66,7 +71,17 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         yield f"{' ' * 15}repeat: {result['reproduce']}"
 
 
-def _wrapped(sentence: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        sentence, _WIDTH, initial_indent=indent, subsequent_indent=indent and indent + "  ", break_on_hyphens=False
-    )
+def _folded(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield one entry for all checks with the same verdict and reason."""
+    checks: dict[str, list[str]] = {}
+    for result in results:
+        checks.setdefault("; ".join(result["evidence"]), []).append(result["check"])
+    for reason, found in checks.items():
+        verdict = results[0]["verdict"]
+        yield from _wrapped(f"  {verdict:<15}{', '.join(dict.fromkeys(found))}", "", " " * 17)
+        yield from _wrapped(reason, " " * 15)
+
+
+def _wrapped(sentence: str, indent: str, further: str | None = None) -> list[str]:
+    further = further if further is not None else indent and indent + "  "
+    return textwrap.wrap(sentence, _WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False)

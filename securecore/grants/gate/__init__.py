@@ -31,17 +31,17 @@ from contextlib import contextmanager, nullcontext
 
 from django.db import InternalError
 
-from securecore import database
+from securecore import database, meters
 from securecore.conf import settings
 from securecore.database import BoundStatement, Rows
 from securecore.database.functions import BoundFunction
-from securecore.errors import Busy
+from securecore.errors import Busy, DatabaseUnavailable
 from securecore.grants.gate import eviction, semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.interface import Gates
 from securecore.grants.gate.one_writer import OneWriterGates
 from securecore.grants.gate.row import RowGates, lock_row
-from securecore.grants.gate.transaction import replica_refused
+from securecore.grants.gate.transaction import replica_misuse
 from securecore.grants.principals import DERIVED
 
 #: PostgreSQL: read_only_sql_transaction.
@@ -67,7 +67,7 @@ def enter(names: tuple[str, ...], group_names: Collection[str], query: BoundFunc
     Needs the outermost transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``, and ``Misuse`` where the read
     permission could be out of date: at another isolation level, or on a replica.
     """
-    with semaphore.slot(names), _refusing():
+    with meters.GATE_WAIT.timed("check"), semaphore.slot(names), _refusing():
         return gates().enter(names, group_names, query)
 
 
@@ -99,7 +99,8 @@ def close(
         database.limit_waits(settings.LOCK_TIMEOUT)
         return statement.rows(database.connection()) if statement else []
     rows = sorted({*names, *rows_too}, key=lambda name: (not name.startswith(DERIVED), name))  # Note [Lock order]
-    with _refusing(), eviction.ending_holders() if ends_holders else nullcontext():
+    ending = eviction.ending_holders() if ends_holders else nullcontext()
+    with meters.GATE_WAIT.timed("revocation"), _refusing(), ending:
         eviction.watch(names)
         return gates().close(names, rows, statement)
 
@@ -110,7 +111,7 @@ def close_all() -> None:
     For a revocation that cannot name the principals, for example of all tokens that one signing key has signed. Needs a
     transaction. Raises ``Busy`` (503) after ``LOCK_TIMEOUT``.
     """
-    with _refusing(), eviction.ending_holders():
+    with meters.GATE_WAIT.timed("revocation"), _refusing(), eviction.ending_holders():
         eviction.watch(None)
         gates().close_all()
 
@@ -123,11 +124,16 @@ def take_gate(principal: str) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Raise ``Busy`` for a wait longer than ``LOCK_TIMEOUT``, and ``Misuse`` where the transaction is read-only."""
+    """Raise ``Busy`` for a wait longer than ``LOCK_TIMEOUT``.
+
+    Where the transaction is read-only, raise ``DatabaseUnavailable`` (503) on a standby, else ``Misuse``.
+    """
     try:
         with database.refused_when_locked(Busy):
             yield
     except InternalError as error:
         if getattr(error.__cause__, "sqlstate", None) != _READ_ONLY:
             raise
-        raise replica_refused() from error
+        if database.may_be_standby():
+            raise DatabaseUnavailable from replica_misuse()
+        raise replica_misuse() from error

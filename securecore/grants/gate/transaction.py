@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.conf import settings
 from securecore.database import Statement, lock_timeout
-from securecore.errors import Misuse
+from securecore.errors import DatabaseUnavailable, Misuse
 
 #: The longest pause, in seconds, between two statements of a transaction that holds a gate; after it PostgreSQL ends
 #: the session. A revocation waits for such a transaction. So a view with a longer pause, for example for a call to
@@ -37,7 +37,10 @@ def prepare_check(connection: BaseDatabaseWrapper) -> None:
 
 
 def require_current(isolation: str, is_replica: bool) -> None:
-    """Raise ``Misuse`` unless a read after a lock sees the commits from before the lock. Takes ``INSPECTION``."""
+    """Raise ``Misuse`` unless a read after a lock sees the commits from before the lock. Takes ``INSPECTION``.
+
+    Raises ``DatabaseUnavailable`` (503) on a standby: a failover may lead a connection to one that is being promoted.
+    """
     if isolation not in ("read committed", "read uncommitted"):
         raise Misuse(
             f"This transaction is {isolation.upper()}: it would read the permission as it was when the transaction "
@@ -45,10 +48,11 @@ def require_current(isolation: str, is_replica: bool) -> None:
             f"authorize(): remove 'isolation_level' from OPTIONS and SET TRANSACTION from the code before authorize()."
         )
     if is_replica:
-        raise replica_refused()
+        raise DatabaseUnavailable from replica_misuse()
 
 
-def replica_refused() -> Misuse:
+def replica_misuse() -> Misuse:
+    """Return the reason why no permission is decided here. During a failover it is the cause of a refusal (503)."""
     return Misuse(
         f"DATABASES[{settings.DATABASE!r}] is a replica, which gets a revocation later and has no locks, or this "
         f"transaction is read-only. Name the primary in SECURECORE['DATABASE']."

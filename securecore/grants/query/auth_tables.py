@@ -101,6 +101,16 @@ def permissions_sql(user: str) -> str:
     return _permissions(get_user_model(), database.connection().vendor).replace("<user>", user)
 
 
+def superusers_sql() -> str:
+    """Return a SELECT of the principals of all superusers; an empty string for a user model without the column."""
+    field = user_model.flag("is_superuser")
+    if field is None:
+        return ""
+    meta = field.model._meta
+    name = name_sql(f"u.{quoted(meta.pk.column)}")
+    return f"SELECT {name} FROM {quoted(meta.db_table)} u WHERE u.{quoted(field.column)}"  # noqa: S608
+
+
 @lru_cache(maxsize=4)
 def _groups(_model: Any, _vendor: str) -> str:
     table = groups_of_users()

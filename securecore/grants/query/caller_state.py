@@ -1,8 +1,8 @@
 """The second statement of a check, behind the gate: the effective grants and the state of the caller.
 
-The state says whether the user is active, the certificate is not revoked, the service is not disabled, and each
-credential of the request is live. Like every composed statement, this one names tables of other features and
-imports none of them. The first statement, which locks, is in ``gate``.
+The state says whether the user is active, the certificate is not revoked, the service is not disabled, none of the
+three is locked out, and each credential of the request is live. Like every composed statement, this one names tables of
+other features and imports none of them. The first statement, which locks, is in ``gate``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from securecore import database, user_model
 from securecore.database.arrays import array_parameter, elements_sql
 from securecore.database.functions import BoundFunction, Function
 from securecore.database.statements import Rows
+from securecore.errors import LockedOut
 from securecore.grants.principals import user_key
 from securecore.grants.query import effective
-from securecore.grants.query.auth_tables import EVERYTHING, flag_sql, users_sql
+from securecore.grants.query.auth_tables import EVERYTHING, flag_sql, name_sql, users_sql
 from securecore.grants.query.effective import EffectiveGrant
+from securecore.grants.query.lockouts import ISSUER, is_locked_out_sql
 
 
 class Condition(NamedTuple):
@@ -29,7 +31,8 @@ class Condition(NamedTuple):
     ``ended`` names the parameters in ``types``, and perhaps ``%(now)s``.
     """
 
-    #: The reason of the refusal: ``session-ended``, ``token-revoked`` or ``signature-key-revoked``.
+    #: The reason of the refusal: ``session-ended``, ``token-revoked``, ``signature-key-revoked``,
+    #: ``certificate-revoked`` or ``locked-out``.
     refusal: str
     ended: str
     #: The SQL type of each parameter.
@@ -146,7 +149,15 @@ def _refusals(names: str) -> str:
         f"WHEN EXISTS ({clients} AND disabled_at IS NOT NULL) THEN 'service-disabled' "
         f"WHEN EXISTS ({rows} c.revoked_at IS NOT NULL) THEN 'certificate-revoked' "
         f"WHEN EXISTS ({rows} c.user_id IS NOT NULL AND NOT EXISTS ({_active_user('c.user_id')})) THEN 'user-inactive' "
+        f"WHEN {_behind_gate(is_locked_out_sql(_lockable(names, rows)))} THEN '{LockedOut.code}' "
     )
+
+
+def _lockable(names: str, rows: str) -> str:
+    """Return a SELECT of the subjects of a lockout: the caller's names, and issuer and user of its certificates."""
+    of_issuer = rows.replace("SELECT 1 ", f"SELECT '{ISSUER}' || c.issuer ", 1)
+    of_user = rows.replace("SELECT 1 ", f"SELECT {name_sql('c.user_id')} ", 1)
+    return f"{names} UNION ALL {of_issuer} TRUE UNION ALL {of_user} TRUE"
 
 
 def _active_user(key: str) -> str:

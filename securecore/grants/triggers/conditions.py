@@ -24,6 +24,21 @@ _GRANT_COLUMNS = (
     "revoked_at",
 )
 
+#: The columns that an audit row has from the beginning; the seal sets the others.
+_AUDIT_COLUMNS = (
+    "id",
+    "at",
+    "event",
+    "subject",
+    "actor_kind",
+    "actor",
+    "address",
+    "request_id",
+    "reason",
+    "payload",
+    "expires_at",
+)
+
 
 class Conditions:
     """The condition of each rule, for one database and one user model."""
@@ -32,6 +47,9 @@ class Conditions:
         self._dialect = dialect
         self._of_grants(dialect)
         self._of_certificates(dialect)
+        # One UPDATE of an audit row is right: its seal, once (Note [Chain] in audit/chain.py).
+        self.audit_changed = f"OLD.position IS NOT NULL OR {dialect.changed(_AUDIT_COLUMNS)}"
+        self.audit_kept = f"OLD.position IS NULL OR OLD.expires_at > {dialect.now}"
         self.user_deleted = f"OLD.{quoted(user._meta.pk.column)} IS NOT NULL"
         self.group_deleted = f"OLD.{quoted(group_key().column)} IS NOT NULL"
         self.client_changed = dialect.changed(("disabled_at",))

@@ -122,6 +122,12 @@ class Jobs:
         text = "This certificate is revoked, and its row is the revocation: purge deletes it once it has expired"
         return self._dialect.refuse(text)
 
+    # Audit
+
+    def keep_audit_row(self) -> tuple[str, ...]:
+        text = "An audit row is never changed, and only purge deletes it, once it has expired"
+        return self._dialect.refuse(text)
+
     # Clients: a client id may pass to another holder, and the former holder's tokens and grants end
 
     def end_client(self, row: str) -> tuple[str, ...]:

@@ -29,9 +29,13 @@ TABLES = (
     "securecore_client",
     "securecore_refresh_family",
     "securecore_token_epoch",
+    "securecore_audit",
 )
 _GRANT, _CERTIFICATE, _CLIENT = "securecore_grant", "securecore_certificate", "securecore_client"
-_EPOCH = "securecore_token_epoch"
+_EPOCH, _AUDIT = "securecore_token_epoch", "securecore_audit"
+
+#: The trigger that refuses to delete an audit row. ``manage.py flush`` must be able to (``triggers.without``).
+AUDIT_KEPT = "audit_kept"
 
 #: Name, table, event, condition, and the statements of the job. A rule with an empty condition does not apply.
 Row = tuple[str, str, Event, str, tuple[str, ...]]
@@ -69,6 +73,8 @@ def every_rule(dialect: Dialect) -> list[Rule]:
         ("epoch_deleted",      _EPOCH,       "DELETE", on.epoch_deleted,           do.keep_epoch_row()),
         ("client_registered",  _CLIENT,      "INSERT", "NEW.client_id IS NOT NULL", do.take_client_id()),
         ("client_renamed",     _CLIENT,      "UPDATE", on.client_renamed,          do.rename_client()),
+        ("audit_changed",      _AUDIT,       "UPDATE", on.audit_changed,           do.keep_audit_row()),
+        (AUDIT_KEPT,           _AUDIT,       "DELETE", on.audit_kept,              do.keep_audit_row()),
     ]
     # fmt: on
     return [Rule(f"{PREFIX}{name}", table, event, when, job) for name, table, event, when, job in rows if when]

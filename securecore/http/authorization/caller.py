@@ -57,6 +57,7 @@ def caller_of(request: AnyRequest) -> Caller:
         token=accepted if is_by_token else _token_of_plain_view(request),
         session=None if is_by_token else _session(request),
         signature_keyid=state_of(of_django).signature_keyid,
+        certificate=certificate_of(of_django),
     )
 
 

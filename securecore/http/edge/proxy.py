@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hmac
 import ipaddress
+import re
 from functools import lru_cache
 
 from django.http import HttpRequest
@@ -16,15 +17,21 @@ from securecore import events
 from securecore.conf import UNIX_SOCKET, settings
 from securecore.errors import ProxySignatureRefused
 from securecore.http.edge import peer, proxy_signature
-from securecore.http.edge.sources import IDENTITY_PREFIXES, SECRET, SOURCES, certificate_of_connection
+from securecore.http.edge.sources import IDENTITY_PREFIXES, REQUEST_ID, SECRET, SOURCES, certificate_of_connection
+from securecore.http.request import SecureRequest, state_of
 from securecore.identity import ClientCertificate, chain
 
+#: The id of a request: nginx writes 32 hexadecimal digits, other proxies a UUID. A longer text would fill the logs.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
-def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertificate | None:
+
+def proven_certificate(request: SecureRequest, now: dt.datetime) -> ClientCertificate | None:
     """Return the certificate that the trusted proxy verified on this connection, or None. Remove the identity headers.
 
-    With ``SELF_SIGNED_CERTIFICATES`` return also a certificate that the proxy could not verify, with ``is_verified``
-    False. ``request.credentials.user_of_certificate()`` decides whether such a certificate has a user.
+    With "self-signed" in ``CERTIFICATE_MATCHES`` return also a certificate that the proxy could not verify, with
+    ``is_verified`` False. ``request.credentials.user_of_certificate()`` decides whether such a certificate has a user.
+
+    The header ``X-Request-ID`` of the trusted proxy becomes the id of the request. From any other peer it is removed.
 
     Raises ``ProxySignatureRefused``, ``CertificateNotVerified``, ``CertificateMalformed``, ``CertificateTooLarge``,
     ``CertificateExpired``.
@@ -38,9 +45,9 @@ def proven_certificate(request: HttpRequest, now: dt.datetime) -> ClientCertific
 
 
 def _presented_certificate(
-    request: HttpRequest, presented: dict[str, str], now: dt.datetime
+    request: SecureRequest, presented: dict[str, str], now: dt.datetime
 ) -> ClientCertificate | None:
-    secret = presented.pop(SECRET, "")
+    secret, request_id = presented.pop(SECRET, ""), request.META.pop(REQUEST_ID, "")
     if settings.CERTIFICATE_SOURCE == "gunicorn":
         # There is no proxy, so each identity header comes from the client.
         _report_forged(request, presented)
@@ -48,6 +55,8 @@ def _presented_certificate(
     if not _is_trusted(request, secret):
         _report_forged(request, presented)
         return None
+    if _REQUEST_ID.fullmatch(request_id):
+        state_of(request).request_id = request_id
     source = SOURCES[settings.CERTIFICATE_SOURCE]
     headers = {name: presented.pop(name, "") for name in source.reads}
     if presented:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from securecore.conf import settings
+from securecore.conf import SELF_SIGNED, settings
 from securecore.errors import CertificateMalformed, CertificateNotVerified, CertificateTooLarge
 from securecore.identity import ClientCertificate, encodings, parse_der, parse_escaped_pem
 
@@ -29,6 +29,8 @@ CLIENT_CERT, CLIENT_CERT_CHAIN = "HTTP_CLIENT_CERT", "HTTP_CLIENT_CERT_CHAIN"
 XFCC = "HTTP_X_FORWARDED_CLIENT_CERT"
 TRAEFIK = "HTTP_X_FORWARDED_TLS_CLIENT_CERT"
 AWS, AWS_LEAF = "HTTP_X_AMZN_MTLS_CLIENTCERT", "HTTP_X_AMZN_MTLS_CLIENTCERT_LEAF"
+#: The header in which a proxy sends the id of the request. It names no certificate.
+REQUEST_ID = "HTTP_X_REQUEST_ID"
 #: The header in which a proxy sends one of ``PROXY_SECRETS``.
 SECRET = "HTTP_X_PROXY_AUTH"  # noqa: S105
 
@@ -90,7 +92,7 @@ def _nginx(headers: Headers) -> ClientCertificate | None:
         return None
     if verify == "SUCCESS" and escaped:
         return parse_escaped_pem(escaped)
-    if verify.startswith("FAILED") and escaped and settings.SELF_SIGNED_CERTIFICATES:
+    if verify.startswith("FAILED") and escaped and SELF_SIGNED in settings.CERTIFICATE_MATCHES:
         # The client holds the private key, or the handshake would have failed. No authority confirms the name, so the
         # lookup of the certificate's user must check is_verified.
         return dataclasses.replace(parse_escaped_pem(escaped), is_verified=False)

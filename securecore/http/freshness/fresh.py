@@ -24,20 +24,29 @@ from django.http.response import HttpResponseBase
 from django.views import View as DjangoView
 from rest_framework.request import Request as RestRequest
 
-from securecore import clock, database, replay
+from securecore import clock, database, observe, replay
 from securecore.caller import credential_table
 from securecore.conf import settings
 from securecore.errors import (
     AuthenticationRequired,
+    ContentDigestMalformed,
     ContentDigestMismatch,
+    ContentDigestMissing,
     EarlyData,
     InvalidDPoPProof,
     InvalidToken,
     Misuse,
+    NonceMalformed,
+    NonceMissing,
     Refused,
     SignatureIncomplete,
     SignatureKeyUnknown,
+    SignatureMalformed,
     SignatureMissing,
+    SignatureStale,
+    TimestampMalformed,
+    TimestampMissing,
+    TimestampStale,
     UseDPoPNonce,
 )
 from securecore.grants import principal_of
@@ -144,7 +153,28 @@ def claim_freshness(request: AnyRequest, proof: str) -> None:
     """
     if "HTTP_EARLY_DATA" in request.META:
         raise EarlyData  # RFC 8470 section 5.2; the middleware has refused unsafe methods already
-    PROOFS[proof](request, clock.now())
+    try:
+        PROOFS[proof](request, clock.now())
+    except _OBSERVABLE as refusal:
+        if not observe.lets_pass("freshness", code=refusal.code, reason=refusal.title):
+            raise
+
+
+#: The refusals that observe mode lets pass: the client sends no proof yet, or one with a wrong clock. A repeated proof
+#: and a wrong signature are always refused.
+_OBSERVABLE = (
+    TimestampMissing,
+    TimestampMalformed,
+    TimestampStale,
+    NonceMissing,
+    NonceMalformed,
+    SignatureMissing,
+    SignatureMalformed,
+    SignatureIncomplete,
+    SignatureStale,
+    ContentDigestMissing,
+    ContentDigestMalformed,
+)
 
 
 def _in_requests_transaction(view: View, *, exempt: Iterable[str]) -> View:

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from django.http.request import RawPostDataException
 
-from securecore import digests, idempotency
+from securecore import digests, idempotency, observe
 from securecore.durations import check_seconds
-from securecore.errors import Misuse
+from securecore.errors import IdempotencyKeyMissing, Misuse
 from securecore.http.authorization.caller import caller_of
 from securecore.http.edge.request_body import body_digest
-from securecore.http.request import SAFE_METHODS, AnyRequest, django_request
+from securecore.http.request import SAFE_METHODS, AnyRequest, django_request, state_of
 
 #: The parts of a request in the default fingerprint. Two requests that differ in one part have different fingerprints.
 WHOLE_REQUEST = ("method", "path", "query", "content_type", "body")
@@ -55,7 +55,17 @@ class Policy:
 
     def applies_to(self, request: AnyRequest) -> bool:
         """Return whether ``request`` runs under a key: the method is unsafe, and a key is present or required."""
-        return request.method not in SAFE_METHODS and (self.required or "Idempotency-Key" in request.headers)
+        if request.method in SAFE_METHODS or "Idempotency-Key" in request.headers:
+            return request.method not in SAFE_METHODS
+        return self.required and not self._lets_pass(request)
+
+    def _lets_pass(self, request: AnyRequest) -> bool:
+        """Return whether a request without a key passes because the protection only observes; record it once."""
+        state, missing = state_of(django_request(request)), IdempotencyKeyMissing
+        if not state.missing_key_is_noted:
+            code, reason = missing.code, missing.title
+            state.missing_key_is_noted = observe.lets_pass("idempotency-keys", code=code, reason=reason)
+        return state.missing_key_is_noted
 
     def names_of(self, request: AnyRequest) -> tuple[UUID, bytes]:
         """Return the record id of the request's key, and the fingerprint of the request.

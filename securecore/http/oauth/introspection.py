@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from securecore import caller, clock, tokens
-from securecore.errors import InvalidToken
+from securecore.errors import InvalidToken, LockedOut
+from securecore.grants import lockouts, principals
 from securecore.http.oauth.protocol import OAuthView
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -32,7 +34,7 @@ class IntrospectionView(OAuthView):
         try:
             token = tokens.verify(presented_token, now=now)
             user = caller.user_of_token(token, now=now)
-        except InvalidToken:
+        except (InvalidToken, LockedOut):
             return _INACTIVE
         if not _may_know(client, token.client_id, token.subject):
             return _INACTIVE
@@ -55,7 +57,8 @@ class IntrospectionView(OAuthView):
     def _refresh_token(
         self, presented_token: str, family: tokens.RefreshFamily, client: AuthenticatedClient
     ) -> dict[str, Any]:
-        live = tokens.refresh.is_live(presented_token, clock.now())
+        now = clock.now()
+        live = tokens.refresh.is_live(presented_token, now) and not _is_locked_out(family, now)
         if not (live and family.user.is_active and _may_know(client, family.client_id, family.user_id)):
             return _INACTIVE
         return {
@@ -65,6 +68,12 @@ class IntrospectionView(OAuthView):
             "iat": int(family.created_at.timestamp()),
             "exp": int(family.expires_at.timestamp()),
         }
+
+
+def _is_locked_out(family: tokens.RefreshFamily, now: dt.datetime) -> bool:
+    names = [principals.user(str(family.user_id)), principals.service(family.client_id)]
+    names += [principals.certificate(family.certificate_id)] if family.certificate_id else []
+    return lockouts.is_locked_out(*filter(None, names), now=now)
 
 
 def _may_know(client: AuthenticatedClient, client_id: str, user_id: object) -> bool:

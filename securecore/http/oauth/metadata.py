@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from securecore import clock, tokens
-from securecore.conf import settings
+from securecore.conf import SELF_SIGNED, settings
 from securecore.http.caching import public_response
 from securecore.http.oauth.token import GRANT_TYPES
 from securecore.replay import DPOP_ALGORITHMS
@@ -40,7 +40,9 @@ def authorization_server(request: HttpRequest) -> JsonResponse:
         "revocation_endpoint": _url("revoke"),
         "introspection_endpoint": _url("introspect"),
     }
-    authentication = ["tls_client_auth"] + ["self_signed_tls_client_auth"] * settings.SELF_SIGNED_CERTIFICATES
+    authentication = ["tls_client_auth"] + ["self_signed_tls_client_auth"] * (
+        SELF_SIGNED in settings.CERTIFICATE_MATCHES
+    )
     body: dict[str, Any] = {
         "issuer": settings.TOKEN_ISSUER,
         "jwks_uri": _url("jwks"),

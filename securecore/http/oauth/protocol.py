@@ -15,13 +15,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from securecore import events
 from securecore.conf import django_settings
 from securecore.errors import InvalidDPoPProof, UseDPoPNonce
 from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.authorization.header import authorization_of
 from securecore.http.edge.transactions import outside_transactions
 from securecore.http.idempotency import idempotency_exempt
+from securecore.http.refusal_report import report_refusal
 from securecore.http.request import certificate_of, django_request
 from securecore.identity import ClientCertificate
 from securecore.tokens import clients
@@ -91,16 +91,7 @@ class OAuthView(APIView):
         error = _as_oauth_error(error)
         if not isinstance(error, OAuthError):
             return super().handle_exception(error)
-        certificate = certificate_of(self.request)
-        events.emit(
-            events.RequestRefused(
-                code=error.error,
-                method=str(self.request.method),
-                path=self.request.path,
-                thumbprint=certificate.thumbprint if certificate else None,
-                reason=repr(error.__cause__) if error.__cause__ else "",
-            )
-        )
+        report_refusal(self.request, code=error.error, reason=error.description, cause=error.__cause__)
         body = {"error": error.error} | ({"error_description": error.description} if error.description else {})
         return Response(body, status=error.status, headers=error.headers)
 

@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from securecore import clock, database, events, grants, identity, tokens
+from securecore.caller.conditions import of_certificate
+from securecore.errors import LockedOut
 from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.http.request import django_request
@@ -101,12 +103,16 @@ class TokenView(OAuthView):
         """Run the block, which issues tokens, in one transaction that enters the gates of user, client and certificate.
 
         A revocation of one of the three either waits for the block and then ends its tokens, or has committed before.
-        In the second case this method sees the revocation and raises ``invalid_grant``.
+        In the second case this method sees the revocation and raises ``invalid_grant``. Raises ``LockedOut`` too.
         """
-        presented = identity.identifiers(self.client_certificate())
+        certificate = self.client_certificate()
+        presented = identity.identifiers(certificate)
         names = (f"user:{user_id}", principals.service(client.client_id), *map(principals.certificate, presented))
         with database.outermost_transaction("A token request"):
-            if grants.enter(names, clock=clock.now):
+            refusal = grants.enter(names, conditions=of_certificate(certificate), clock=clock.now)
+            if refusal == LockedOut.code:  # ``invalid_grant`` would make the client forget its refresh token
+                raise LockedOut
+            if refusal:
                 raise OAuthError("invalid_grant")
             yield
 

@@ -32,15 +32,19 @@ def proven(certificate: ClientCertificate | None) -> tuple[str, ...]:
 
 def opened_from(request: HttpRequest) -> dict[str, str]:
     """Return the certificate, address and device of the request, which the list of sessions shows."""
-    meta = request.META
     certificate = certificate_of(request)
-    # The peer of a unix socket is the proxy and has no address, so the proxy sends the client's in X-Real-IP.
-    address = meta.get("REMOTE_ADDR") or meta.get("HTTP_X_REAL_IP", "")
     return {
         "certificate": certificate.thumbprint if certificate else "",
-        "address": address if _is_address(address) else "",
-        "device": "".join(char for char in meta.get("HTTP_USER_AGENT", "") if char.isprintable())[:200],
+        "address": address_of(request),
+        "device": "".join(char for char in request.META.get("HTTP_USER_AGENT", "") if char.isprintable())[:200],
     }
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return the IP address of the client, or an empty string."""
+    # The peer of a unix socket is the proxy and has no address, so the proxy sends the client's in X-Real-IP.
+    address = request.META.get("REMOTE_ADDR") or request.META.get("HTTP_X_REAL_IP", "")
+    return address if _is_address(address) else ""
 
 
 def _is_address(text: str) -> bool:

@@ -11,9 +11,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.http import HttpRequest
 
-from securecore import clock, events, identity
+from securecore import audit, clock, events, identity
+from securecore.caller.conditions import of_certificate
 from securecore.conf import settings
-from securecore.errors import CertificateRevoked, CredentialsRefused, Misuse
+from securecore.errors import CertificateRevoked, CredentialsRefused, LockedOut, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
 from securecore.http.authorization.caller import certificate_user_now
 from securecore.http.request import AnyRequest, User, certificate_of, django_request
@@ -61,12 +62,17 @@ def begin(request: HttpRequest, user: User) -> None:
                 identity.remember(certificate=certificate, now=clock.now())
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
+            thumbprint = certificate.thumbprint if certificate else None
+            audit.report(events.SessionOpened(user=str(principal_of(user)), certificate=thumbprint))
+            ended = events.SessionsEnded(count=evicted, subject=principal_of(user), reason="the limit of sessions")
+            if evicted:
+                audit.write(ended)
     except BaseException:
         session.abandon()
         request.user = AnonymousUser()
         raise
     if evicted:
-        events.emit(events.SessionsEnded(count=evicted, reason=f"limit of {principal_of(user)}"))
+        events.emit(ended)
 
 
 def _require_live_user(request: HttpRequest, user: User) -> None:
@@ -76,9 +82,12 @@ def _require_live_user(request: HttpRequest, user: User) -> None:
     """
     certificate = certificate_of(request)
     presented = identity.identifiers(certificate) if certificate is not None else ()
-    refusal = enter((principal_of(user), *map(principals.certificate, presented)), clock=clock.now)
-    if refusal == "certificate-revoked":
+    names = (principal_of(user), *map(principals.certificate, presented))
+    refusal = enter(names, conditions=of_certificate(certificate) if certificate else (), clock=clock.now)
+    if refusal == CertificateRevoked.code:
         raise CertificateRevoked
+    if refusal == LockedOut.code:
+        raise LockedOut
     # An authentication backend of the project may accept inactive users, so refuse only a user that was active when the
     # request was authenticated.
     if refusal and getattr(user, "is_active", True):

@@ -19,11 +19,12 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_save, pre_save
 from django.http import HttpRequest
 
-from securecore import events, leases
+from securecore import audit, events, leases
 from securecore.conf import settings
 from securecore.http.request import User
 from securecore.http.sessions import login
@@ -78,8 +79,11 @@ def follow_user(
     if is_new or not _concerns_privileges(sender, update_fields, raw):
         return
     if ending := instance.__dict__.pop(_ENDING, 0):
-        _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
-        events.emit(events.SessionsEnded(count=ending, reason=f"user:{instance.pk} is no longer active"))
+        ended = events.SessionsEnded(count=ending, subject=f"user:{instance.pk}", reason="the user is no longer active")
+        with transaction.atomic(using=settings.DATABASE):
+            _sessions_of(instance).end()  # waits for the leases, and deletes the rows in a database without triggers
+            audit.write(ended)
+        events.emit(ended)
     else:
         leases.outlast()
 

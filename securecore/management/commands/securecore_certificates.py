@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from cryptography import x509
 from django.core.management.base import CommandError
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from securecore import clock
+from securecore import clock, revocation_lists
 from securecore.conf import settings
-from securecore.errors import Misuse, Refused
-from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of, parse_file
+from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of
 from securecore.identity.models import CertificateQuerySet
-from securecore.management.terminal import TerminalCommand, whole
-from securecore.management.thumbprints import ThumbprintParser, thumbprint, why_no_thumbprint
+from securecore.management.downloads import local_file
+from securecore.management.subjects import read_certificate, thumbprint_named, user_named
+from securecore.management.terminal import FAILED, Actions, TerminalCommand, whole
+from securecore.management.thumbprints import thumbprint
+from securecore.models import RefreshFamily, RefreshToken, RevocationList, Session
 from securecore.revocation import revoke_certificate
 from securecore.texts import quoted
 from securecore.thumbprints import thumbprint_in
@@ -23,22 +27,40 @@ MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
 
 class Command(TerminalCommand):
-    help = "List client certificates, enrol and revoke them, and list those that expire soon."
+    help = "List client certificates, enrol and revoke them, import revocation lists, and list those that expire soon."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
-
-        listing = actions.add_parser("list", help="list enrolled, revoked and pending certificates")
-        listing.add_argument("--user", help="only this user's certificates")
+        actions = Actions(parser)
+        listing = actions.add("list", help="list enrolled, revoked and pending certificates")
+        listing.add_argument("--user", help="only this user's certificates, by name or e-mail address")
         listing.add_argument("--pending", action="store_true", help="only pending certificates")
+        listing.add_argument("--find", help="only those with this in thumbprint, subject, issuer or serial number")
+        self._add_enrolling(actions)
+        revoking = actions.add("revoke", changes=True, help="refuse a certificate, or those of a match, from now on")
+        revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a file or a thumbprint")
+        expiring = actions.add("expiring", help="list certificates in use that expire soon; exit code 1 if any")
+        expiring.add_argument("--days", type=whole(0, 36_500), default=30)
+        importing = actions.add("crl", changes=True, help="import a revocation list of an authority")
+        importing.add_argument("source", metavar="FILE|URL", help="the list, in DER or PEM")
+        importing.add_argument(
+            "--authority", help="a PEM file with the authority's certificate (CERTIFICATE_AUTHORITIES)"
+        )
+        importing.add_argument(
+            "--when-expired",
+            choices=("keep", "refuse"),
+            default="keep",
+            help="after nextUpdate: keep the entries (%(default)s), or refuse every certificate of the authority",
+        )
+        listed = actions.add("crls", help="list the imported revocation lists; exit code 1 if one ends soon")
+        listed.add_argument("--hours", type=whole(0, 876_000), default=24)
 
-        enrolling = actions.add_parser("enroll", help="enrol a certificate, its key or one of its names for a user")
-        enrolling.add_argument("user", help="the user's name")
+    def _add_enrolling(self, actions: Actions) -> None:
+        enrolling = actions.add(
+            "enroll", changes=True, help="enrol a certificate, its key or one of its names for a user"
+        )
+        enrolling.add_argument("user", help="the user's name or e-mail address")
         enrolling.add_argument(
-            "certificate",
-            nargs="?",
-            type=thumbprint,
-            help="a file, or the thumbprint of a pending certificate",
+            "certificate", nargs="?", type=thumbprint, help="a file, or the thumbprint of a pending certificate"
         )
         enrolling.add_argument("--self-signed", action="store_true", help="accept it without a trusted authority")
         enrolling.add_argument("--match", choices=MATCHES, help="enrol every certificate with this key or name")
@@ -47,32 +69,19 @@ class Command(TerminalCommand):
             "--value", default="", type=thumbprint, help="instead of a file: the name, or the key's thumbprint"
         )
 
-        revoking = actions.add_parser("revoke", help="refuse a certificate, or those of a match, from now on")
-        revoking.add_argument(
-            "certificates",
-            nargs="+",
-            type=thumbprint,
-            help="a file or a thumbprint",
-        )
-
-        expiring = actions.add_parser("expiring", help="list certificates in use that expire soon; exit code 1 if any")
-        expiring.add_argument("--days", type=whole(0, 36_500), default=30)
-
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        try:
-            getattr(self, f"_{action}")(**options)
-        except Misuse as error:
-            raise CommandError(str(error)) from None
+        getattr(self, f"_{action}")(**options)
 
-    def _list(self, *, user: str | None, pending: bool, **_: Any) -> None:
+    def _list(self, *, user: str | None, pending: bool, find: str | None, **_: Any) -> None:
         rows = _rows().pending() if pending else _rows()
+        rows = rows.filter(_found(find)) if find else rows
         if user is not None:
-            rows = rows.filter(user=_user(user))
-        for row in rows.order_by("not_after", "thumbprint").iterator():
-            self.say(*_line(row))
+            rows = rows.filter(user=user_named(user))
+        for row in _with_last_use(rows).order_by("not_after", "thumbprint").iterator(chunk_size=2_000):
+            self._show(row)
 
     def _enroll(self, *, user: str, certificate: str | None, match: str | None, **options: Any) -> None:
-        owner, now = _user(user), clock.now()
+        owner, now = user_named(user), clock.now()
         if certificate is None:
             if match is None or not options["value"]:
                 raise CommandError("Name a PEM file, or give --match, --issuer and --value.")
@@ -82,9 +91,10 @@ class Command(TerminalCommand):
                 raise CommandError("No pending certificate has this thumbprint.")
             row = _rows().get(pk=pending)
         elif match is not None:
-            row = enroll_match(match=match_of(_read(certificate), match), user=owner, now=now)
+            row = enroll_match(match=match_of(read_certificate(certificate), match), user=owner, now=now)
         else:
-            row = enroll(certificate=_read(certificate), user=owner, now=now, is_self_signed=options["self_signed"])
+            presented = read_certificate(certificate)
+            row = enroll(certificate=presented, user=owner, now=now, is_self_signed=options["self_signed"])
         if row.revoked_at:
             raise CommandError(
                 f"{row.thumbprint} was revoked at {row.revoked_at:%Y-%m-%d %H:%M:%S} UTC and stays refused: "
@@ -94,49 +104,107 @@ class Command(TerminalCommand):
             self.say(
                 f"This enrolment counts only if SECURECORE['CERTIFICATE_MATCHES'] has {row.matched_by!r}.", error=True
             )
-        self.say(*_line(row))
+        self._show(row)
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
-        for revoked in [thumbprint_in(name) or _read(name).thumbprint for name in certificates]:
+        for revoked in list(map(thumbprint_named, certificates)):
             revoke_certificate(thumbprint=revoked)
-            self.say(f"{revoked} is refused from now on.")
+            self.done(f"{revoked} is refused from now on.", thumbprint=revoked)
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
-        rows = list(_rows().expiring(now=now, until=now + dt.timedelta(days=days)))
+        rows = list(_with_last_use(_rows().expiring(now=now, until=now + dt.timedelta(days=days))))
         for row in rows:
-            self.say(*_line(row))
+            self._show(row)
         if rows:
-            raise SystemExit(1)
+            raise SystemExit(FAILED)
+
+    def _crl(self, *, source: str, authority: str | None, when_expired: str, **_: Any) -> None:
+        authorities = _authorities(authority or settings.CERTIFICATE_AUTHORITIES)
+        with local_file(source) as path:
+            try:
+                done = revocation_lists.import_list(
+                    path, authorities=authorities, refuses_when_expired=when_expired == "refuse"
+                )
+            except OSError as error:
+                raise CommandError(f"{quoted(source)} cannot be read: {error.strerror}.") from None
+        row = done.row
+        self.done(
+            f"{row.issuer}: {row.entries} certificates are refused, {done.added} of them new; {done.removed} no longer "
+            f"are. Sessions and tokens of {len(done.revoked)} ended. The list ends at {row.next_update:%Y-%m-%d %H:%M} "
+            "UTC.",
+            issuer=row.issuer,
+            number=row.number,
+            entries=row.entries,
+            added=done.added,
+            removed=done.removed,
+            revoked=done.revoked,
+            next_update=row.next_update,
+        )
+
+    def _crls(self, *, hours: int, **_: Any) -> None:
+        for row in revocation_lists.stored_lists():
+            self._show_list(row)
+        if revocation_lists.ending_lists(clock.now(), within=dt.timedelta(hours=hours)):
+            raise SystemExit(FAILED)
+
+    def _show_list(self, row: RevocationList) -> None:
+        self.show(
+            issuer=row.issuer,
+            number=row.number,
+            entries=row.entries,
+            this_update=row.this_update,
+            next_update=row.next_update,
+            state="ended" if row.next_update <= clock.now() else "in force",
+            when_expired="refuse" if row.refuses_when_expired else "keep",
+            imported_at=row.imported_at,
+        )
+
+    def _show(self, row: Certificate) -> None:
+        self.show(
+            thumbprint=row.thumbprint,
+            matched_by=row.matched_by,
+            state="revoked" if row.revoked_at else "enrolled" if row.enrolled_at else "pending",
+            user=row.user.get_username() if row.user else None,
+            not_after=row.not_after,
+            subject=row.subject,
+            issuer=row.issuer,
+            serial_number=row.serial_number,
+            last_seen_at=_last_seen(row),
+            revoked_at=row.revoked_at,
+        )
 
 
 def _rows() -> CertificateQuerySet:
     return Certificate.objects.using(settings.DATABASE).select_related("user")
 
 
-def _line(row: Certificate) -> tuple[str, ...]:
-    end = row.not_after.isoformat(timespec="seconds") if row.not_after else "-"
-    state = "revoked" if row.revoked_at else "enrolled" if row.enrolled_at else "pending"
-    owner = row.user.get_username() if row.user else "-"
-    return row.thumbprint, row.matched_by, state, owner, end, row.subject, row.issuer
+def _found(text: str) -> Q:
+    """Return the condition for a text from a log or a certificate; nginx writes a serial number in upper case."""
+    serial = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
+    found = Q(subject__icontains=text) | Q(issuer__icontains=text) | Q(thumbprint=thumbprint_in(text) or text)
+    return found | Q(serial_number=serial) if serial else found
 
 
-def _read(path: str) -> Any:
+def _with_last_use(rows: CertificateQuerySet) -> QuerySet[Certificate]:
+    """Return ``rows`` with the instants of the last request of a session, of the last authorization and refresh."""
+    sessions = Session.objects.filter(certificate=OuterRef("pk")).order_by("-last_seen_at").values("last_seen_at")
+    families = RefreshFamily.objects.filter(certificate=OuterRef("pk")).order_by("-created_at").values("created_at")
+    used = RefreshToken.objects.filter(family__certificate=OuterRef("pk"), used_at__isnull=False)
+    refreshed = used.order_by("-used_at").values("used_at")
+    of = {"last_session": sessions, "last_family": families, "last_refresh": refreshed}
+    return rows.annotate(**{name: Subquery(query[:1]) for name, query in of.items()})
+
+
+def _last_seen(row: Certificate) -> dt.datetime | None:
+    seen = (getattr(row, name, None) for name in ("last_session", "last_family", "last_refresh"))
+    return max(filter(None, seen), default=None)
+
+
+def _authorities(path: str) -> list[x509.Certificate]:
+    if not path:
+        raise CommandError("Name a PEM file with the certificate of the authority: --authority FILE.")
     try:
-        return parse_file(Path(path).read_bytes())
-    except (OSError, ValueError) as error:  # the text of an OSError repeats the whole path
-        reason = why_no_thumbprint(path) if isinstance(error, FileNotFoundError) else ""
-        why = error.strerror if isinstance(error, OSError) else "no path has such characters"
-        raise CommandError(
-            reason or f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
-        ) from None
-    except Refused as refusal:
-        raise CommandError(f"{quoted(path)} cannot be used: {refusal}") from None
-
-
-def _user(name: str) -> Any:
-    users = get_user_model()
-    try:
-        return users._default_manager.get_by_natural_key(name)
-    except users.DoesNotExist:
-        raise CommandError(f"There is no user {name!r}.") from None
+        return x509.load_pem_x509_certificates(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{quoted(path)} has no certificate of an authority: {error}") from None

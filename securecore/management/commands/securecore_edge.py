@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from securecore.management.terminal import TerminalCommand
+from securecore.management.terminal import FAILED, Actions, TerminalCommand
 
 try:
     from securecore.deployment import nginx
@@ -18,8 +18,7 @@ class Command(TerminalCommand):
     requires_system_checks = ()  # the command checks the proxy, not the project
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
-        checking = actions.add_parser("check", help="read an nginx configuration; exit code 1 if it has traps")
+        checking = Actions(parser).add("check", help="read an nginx configuration; exit code 1 if it has traps")
         checking.add_argument("path", help="the main file, nginx.conf; included files are read too")
 
     def handle(self, *args: Any, path: str, **options: Any) -> None:
@@ -29,9 +28,17 @@ class Command(TerminalCommand):
             findings = nginx.check(path)
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from None
-        for finding in findings:
-            self.say(f"{finding.place}: {finding.code} {finding.problem}")
-            self.say(f"    Write: {finding.hint}")
+        for each in findings:
+            self.done(
+                f"{each.place}: {each.code} {each.problem}",
+                place=str(each.place),
+                code=each.code,
+                problem=each.problem,
+                hint=each.hint,
+            )
+            if not self._as_json:
+                self.say(f"    Write: {each.hint}")
         if findings:
-            raise SystemExit(1)
-        self.say("No known trap.")
+            raise SystemExit(FAILED)
+        if not self._as_json:
+            self.say("No known trap.")

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from securecore import clock
-from securecore.management.terminal import TerminalCommand, whole
+from securecore.management.terminal import TerminalCommand, add_common, whole
 from securecore.purge import BATCH_SIZE, count_expired, purge
 
 
@@ -12,6 +12,7 @@ class Command(TerminalCommand):
     help = "Delete expired nonces, revoked tokens, idempotency records, sessions, certificates and old grants."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_common(parser)
         parser.add_argument("--dry-run", action="store_true", help="count the expired rows and delete nothing")
         parser.add_argument(
             "--batch-size", type=whole(1, 1_000_000), default=BATCH_SIZE, help="rows in one transaction (%(default)s)"
@@ -24,18 +25,24 @@ class Command(TerminalCommand):
             self._report(count_expired(now=now), "would be deleted")
             return
         purged = purge(now=now, batch_size=batch_size, max_seconds=max_seconds, progress=self._progress)
-        if self.stdout.isatty():
+        if self._has_progress():
             self.stdout.write("\r\033[K", ending="")
-        self._report(purged.rows, "deleted")
-        if not purged.finished:
-            self.stdout.write(f"Stopped after {max_seconds} seconds; run it again for the rest.")
+        self._report(purged.rows, "deleted", finished=purged.finished)
+        if not purged.finished and not self._as_json:
+            self.say(f"Stopped after {max_seconds} seconds; run it again for the rest.")
+
+    def _has_progress(self) -> bool:
+        return self.stdout.isatty() and not self._is_silent and not self._as_json
 
     def _progress(self, table: str, rows: int) -> None:
-        if self.stdout.isatty():
+        if self._has_progress():
             self.stdout.write(f"\r\033[K{table}: {rows:,} deleted", ending="")
             self.stdout.flush()
 
-    def _report(self, rows: dict[str, int], outcome: str) -> None:
+    def _report(self, rows: dict[str, int], outcome: str, **more: Any) -> None:
+        if self._as_json:
+            self.show(rows=rows, **more)
+            return
         width = max(map(len, rows), default=0)
         for table, count in rows.items():
-            self.stdout.write(f"{table:{width}} {count:>12,} {outcome}")
+            self.say(f"{table:{width}} {count:>12,} {outcome}")

@@ -1,49 +1,68 @@
 from __future__ import annotations
 
 import argparse
+import uuid
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
-from securecore.errors import Misuse
-from securecore.management.terminal import TerminalCommand
-from securecore.management.thumbprints import ThumbprintParser, thumbprint
-from securecore.revocation import end_sessions
+from securecore import clock
+from securecore.conf import settings
+from securecore.management.subjects import add_subjects, thumbprint_named, user_named
+from securecore.management.terminal import Actions, TerminalCommand, whole
+from securecore.models import Session
+from securecore.revocation import end_selected_sessions, end_sessions
+
+_REASON = "by the command securecore_sessions"
 
 
 class Command(TerminalCommand):
-    help = "End sessions, on every host at once."
+    help = "List and end sessions, on every host at once."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, parser_class=ThumbprintParser)
-        end = actions.add_parser("end", help="end the sessions of a user, of a certificate, or of all users")
-        selection = end.add_mutually_exclusive_group(required=True)
-        selection.add_argument("--user", help="the user's name")
-        selection.add_argument(
-            "--certificate", type=thumbprint, help="the certificate's thumbprint, SHA-256 of the DER in base64url"
-        )
+        actions = Actions(parser)
+        listing = actions.add("list", help="list live sessions, the last used first")
+        add_subjects(listing, "user", "certificate", several=True)
+        listing.add_argument("--limit", type=whole(1, 1_000_000), default=100, help="rows (%(default)s)")
+        ending = actions.add("end", changes=True, asks=True, help="end sessions; --all asks for a confirmation")
+        selection = add_subjects(ending, "user", "certificate")
+        selection.add_argument("--id", type=uuid.UUID, help="one session, by the id that list shows")
         selection.add_argument("--all", action="store_true", help="the sessions of all users")
 
-    def handle(self, *args: Any, user: str | None, certificate: str | None, **options: Any) -> None:
-        reason = "by the command securecore_sessions"
-        if user is not None:
-            count = end_sessions(user=_user(user), reason=reason)
-        elif certificate is not None:
-            if not certificate:
-                raise CommandError("An empty thumbprint names no certificate.")
-            try:
-                count = end_sessions(thumbprint=certificate, reason=reason)
-            except Misuse as error:
-                raise CommandError(str(error)) from None
+    def handle(self, *args: Any, action: str, user: str | None, certificate: str | None, **options: Any) -> None:
+        if certificate == "":
+            raise CommandError("An empty thumbprint names no certificate.")
+        owner = user_named(user) if user is not None else None
+        thumbprint = thumbprint_named(certificate) if certificate is not None else ""
+        if action == "list":
+            self._list(owner, thumbprint, options["limit"])
         else:
-            count = end_sessions(everybody=True, reason=reason)
-        self.say(f"{count} sessions were ended.")
+            count = self._end(owner, thumbprint, options)
+            self.done(f"{count} sessions were ended.", ended=count)
 
+    def _list(self, owner: Any, thumbprint: str, limit: int) -> None:
+        rows = Session.objects.using(settings.DATABASE).live(clock.now()).select_related("user")
+        rows = rows.for_user(owner) if owner is not None else rows
+        rows = rows.of_certificate(thumbprint) if thumbprint else rows
+        for row in rows.order_by("-last_seen_at", "pk")[:limit]:
+            self.show(
+                id=row.pk,
+                user=row.user.get_username() if row.user else None,
+                certificate=row.certificate,
+                address=row.address,
+                device=row.device,
+                created_at=row.created_at,
+                last_seen_at=row.last_seen_at,
+                expires_at=row.expires_at,
+            )
 
-def _user(name: str) -> Any:
-    users = get_user_model()
-    try:
-        return users._default_manager.get_by_natural_key(name)
-    except users.DoesNotExist:
-        raise CommandError(f"There is no user {name!r}.") from None
+    def _end(self, owner: Any, thumbprint: str, options: dict[str, Any]) -> int:
+        rows = Session.objects.using(settings.DATABASE)
+        reason = options["reason"] or _REASON
+        if options["id"] is not None:
+            return end_selected_sessions(rows.filter(pk=options["id"]), reason=reason)
+        if owner is not None or thumbprint:
+            return end_sessions(user=owner, thumbprint=thumbprint, reason=reason)
+        live = rows.live(clock.now()).count()
+        self.confirm(f"This ends all {live} live sessions, also yours.", yes=options["yes"])
+        return end_sessions(everybody=True, reason=reason)

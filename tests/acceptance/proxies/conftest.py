@@ -14,6 +14,7 @@ import pytest
 
 from demo_project import pki
 from securecore import clock
+from securecore.installation import certificates
 from tests.acceptance.proxies.edge import Edge, Ground
 
 collect_ignore_glob = ["test_*.py"] if os.environ.get("TEST_DATABASE_URL") else []
@@ -40,7 +41,7 @@ def ground() -> Iterator[Ground]:
         ground = Ground(Path(var))
         pki.prepare(ground.pki, now=clock.now())
         for name in REVOKED_MEANWHILE:
-            pki.issue(ground.pki, name, now=clock.now())
+            certificates.issue(ground.pki, name, now=clock.now())
         names = ["alice", "bob", "carol", "revoked", "expired", "stranger", *REVOKED_MEANWHILE]
         ground.shell(_PREPARE.format(pki=str(ground.pki), names=names))
         yield ground

@@ -130,6 +130,15 @@ class Contract:
                 answer = edge.ask_directly([*claim, *secret])
                 assert (answer.status, answer.body["user"], answer.body["claims"]) == (200, None, [])
 
+    def test_request_id_is_the_proxy_s_or_the_application_s(self, edge: Edge) -> None:
+        """A client that chooses the id could hide its requests behind those of another client in the logs."""
+        seen = [edge.ask(who, [("X-Request-ID", "a" * 32)]) for who in (None, "alice")]
+        if self.source != "gunicorn":  # without a proxy there is no way past it
+            seen.append(edge.ask_directly([("X-Request-ID", "a" * 32)]))
+        ids = [answer.body["request_id"] for answer in seen]
+        assert len({*ids, "a" * 32}) == len(ids) + 1
+        assert all(len(each) >= 32 for each in ids)
+
     def test_scheme_is_the_proxy_s_word(self, edge: Edge) -> None:
         """Django compares origins and signed URLs with the scheme."""
         forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-Protocol", "http"), ("X-Forwarded-Ssl", "off")]

@@ -103,7 +103,7 @@ class Edge:
     def start_service(self, *options: str) -> None:
         """Start the service behind the proxy; ``options`` override gunicorn's configuration."""
         binds = ["-b", f"unix:{self.socket.name}", "-b", f"127.0.0.1:{self.direct}"]
-        self._gunicorn("service", ROOT / "demo_project" / "gunicorn.conf.py", *binds, *options)
+        self._gunicorn("service", ROOT / "securecore/installation/gunicorn.conf.py", *binds, *options)
         self._await(lambda: self.ask_directly([]).status == 200)
 
     def start_proxy(self, *command: str) -> None:

@@ -15,6 +15,7 @@ from django.http import HttpRequest, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 
+from securecore.http.actor import request_id_of  # noqa: E402
 from securecore.http.decorators import requires  # noqa: E402
 from securecore_client.wire.thumbprints import base64url  # noqa: E402
 
@@ -28,6 +29,7 @@ def whoami(request: Any) -> JsonResponse:
             "chain": len(certificate.chain) if certificate else 0,
             "peer": _thumbprint_of_peer(request),
             "scheme": request.scheme,
+            "request_id": request_id_of(request),
             "claims": [name for name in request.META if "CERT" in name or "SSL" in name or "MTLS" in name],
         }
     )

@@ -15,9 +15,10 @@ from tests.support.tree import ROOT
 
 
 def start(edge: Edge, **replaced: str) -> Edge:
-    """Start nginx with the configuration of nginx/; ``replaced`` names lines of tls.conf and their replacements."""
+    """Start nginx with the shipped configuration; ``replaced`` names lines of tls.conf and their replacements."""
     folder = edge.folder / "nginx"
-    shutil.copytree(ROOT / "nginx", folder)
+    shutil.copytree(ROOT / "securecore/installation/nginx", folder)
+    shutil.copy(ROOT / "demo_project/site.conf", folder)
     (folder / "listen.conf").write_text(f"listen 127.0.0.1:{edge.port} ssl default_server;\n")
     # The configuration names neighbouring files relative to its own folder and to the working directory.
     (edge.folder / "pki").symlink_to(edge.ground.pki)

@@ -46,7 +46,8 @@ class Score:
 def score(service: str, form: str, run: Scanned) -> Score:
     """Compare a scan with expected.toml."""
     expected = frozenset(EXPECTED[service][form]["findings"])
-    found = frozenset(check for check, verdict in run.verdicts.items() if verdict == "FAIL")
+    # A check has one result for each route: one that fails is enough.
+    found = frozenset(result["check"] for result in run.results if result["verdict"] == "FAIL")
     return Score(service, form, expected, found, run.content["decided"], run.content["applying"])
 
 
@@ -55,8 +56,21 @@ def written_table() -> str:
     return MANUAL.read_text().split(BEGIN)[1].split(END)[0]
 
 
+def written_rows() -> dict[tuple[str, str], str]:
+    """Return the rows of the table by service and form."""
+    rows = written_table().splitlines(keepends=True)[2:]
+    return {(cells[1].strip(), cells[2].strip()): row for row in rows if (cells := row.split("|"))}
+
+
 def write_table(scores: list[Score]) -> None:
-    """Write the table into the manual."""
+    """Write the table into the manual. A service that was not scanned keeps its row."""
     before, rest = MANUAL.read_text().split(BEGIN)
     after = rest.split(END)[1]
-    MANUAL.write_text(before + BEGIN + HEAD + "".join(one.row for one in scores) + END + after)
+    rows = {key: row for key, row in written_rows().items() if key[0] in EXPECTED}
+    for name, forms in EXPECTED.items():
+        for form, expected in forms.items():
+            rows.setdefault((name, form), f"| {name} | {form} | {len(expected['findings'])} | not scanned | | | |\n")
+    rows |= {(one.service, one.form): one.row for one in scores}
+    order = list(EXPECTED)
+    listed = sorted(rows, key=lambda key: order.index(key[0]))
+    MANUAL.write_text(before + BEGIN + HEAD + "".join(rows[key] for key in listed) + END + after)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from tests.scanner.peers import project
+from tests.scanner.peers.credentials import PASSWORD, USERNAME
 
 WEAK = os.environ["PEER_FORM"] == "weak"
 project.configure(
@@ -40,11 +41,11 @@ application = project.application("bob")
 
 from oauth2_provider.models import get_application_model  # noqa: E402
 
-for name in (project.USERNAME, "bob"):
+for name in (USERNAME, "bob"):
     get_application_model().objects.create(
         name=name,
         client_id=name,
-        client_secret=project.PASSWORD,
+        client_secret=PASSWORD,
         client_type="confidential",
         authorization_grant_type="client-credentials",
     )

@@ -13,7 +13,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.http import HttpRequest, JsonResponse
 
-USERNAME, PASSWORD = "alice", "a password that only the tests know"
+from tests.scanner.peers.credentials import PASSWORD, USERNAME
 
 
 def configure(module: str, *, apps: tuple[str, ...] = (), **more: Any) -> None:

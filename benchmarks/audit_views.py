@@ -1,0 +1,39 @@
+"""The views of ``audit_cost``: an idempotent POST with and without an audit row, and a GET."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.models import Group
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+from securecore import audit
+from securecore.events import GrantGiven
+from securecore.http.decorators import idempotent
+
+
+def effect() -> JsonResponse:
+    return JsonResponse({"name": Group.objects.create(name=str(uuid.uuid4())).name}, status=201)
+
+
+@csrf_exempt
+@idempotent
+def plain(request: HttpRequest) -> JsonResponse:
+    return effect()
+
+
+@csrf_exempt
+@idempotent
+def audited(request: HttpRequest) -> JsonResponse:
+    response = effect()
+    audit.write(GrantGiven(principal="user:1", permission="transfers.create"))
+    return response
+
+
+def get(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"user": str(request.user.pk)})
+
+
+urlpatterns = [path("plain", plain), path("audited", audited), path("get", get)]

@@ -1,0 +1,12 @@
+"""The audit: an append-only table of each change of state that concerns security, and refusals counted by minute.
+
+``write`` inserts a row in the transaction of the change, so both commit or neither does. ``chain`` seals the rows.
+The actor of a row comes from ``acting``, which ``http``, the commands and the admin call.
+"""
+
+from securecore.actors import Actor, acting, operator
+from securecore.audit.chain import Head, delete_batch, head, seal, verify
+from securecore.audit.record import report, write
+from securecore.audit.refusals import refusal_counts
+
+__all__ = ["Actor", "acting", "head", "operator", "seal", "verify", "write"]

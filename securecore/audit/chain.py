@@ -1,0 +1,165 @@
+"""The hash chain over the audit rows: seal new rows, verify the chain, return its head.
+
+Note [Chain]
+    Each sealed row has a position, the digest of the row before it, and its own digest over both and over all columns.
+    So a changed, inserted or removed row breaks the chain at its place, and a copy of the head (position and digest),
+    kept outside the database, proves every row before it. A chain that each writer extends would let one writer commit
+    at a time. Therefore a writer inserts its row unsealed, and ``seal()`` gives positions to committed rows in batches:
+    in the purge, and in ``securecore_audit seal``. A row can be changed unnoticed by the owner of the table until it is
+    sealed (docs/decisions/0016).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import models, transaction
+
+from securecore import database
+from securecore.audit.models import AuditRow
+from securecore.conf import settings
+from securecore_client.wire.thumbprints import base64url
+
+#: The number of the lock that lets one process seal or purge at a time (``database.take_advisory_lock``).
+_SEALING = 4
+#: Rows in one transaction.
+_BATCH = 1_000
+#: The columns that a digest covers, beside position and previous digest.
+COLUMNS = ("id", "at", "event", "subject", "actor_kind", "actor", "address", "request_id", "reason", "payload")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last sealed row: copy both values to a place that the database's administrators cannot change."""
+
+    position: int = 0
+    digest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.position}:{self.digest}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of ``verify()``. ``faults`` are sentences, and empty for a whole chain."""
+
+    faults: list[str]
+    first: int
+    head: Head
+    unsealed: int
+
+
+def head() -> Head:
+    """Return the head of the chain."""
+    row = _rows().exclude(position=None).order_by("-position").values_list("position", "digest").first()
+    return Head(row[0] or 0, row[1] or "") if row else Head()
+
+
+def seal() -> int:
+    """Seal committed rows until none is unsealed; return their number. Runs transactions of its own."""
+    sealed = 0
+    while count := _seal_batch():
+        sealed += count
+    return sealed
+
+
+def _seal_batch() -> int:
+    connection = database.connection()
+    with transaction.atomic(using=settings.DATABASE):
+        database.take_advisory_lock(_SEALING)
+        last = head()
+        sealed = []
+        for row in _rows().filter(position=None).order_by("id")[:_BATCH]:
+            position = last.position + 1
+            last = Head(position, digest_of(row, position, last.digest))
+            sealed.append((position, row.previous, last.digest, row.pk))
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE securecore_audit SET position = %s, previous = %s, digest = %s "
+                "WHERE id = %s AND position IS NULL",
+                sealed,
+            )
+    return len(sealed)
+
+
+def digest_of(row: AuditRow, position: int, previous: str) -> str:
+    """Return the digest of ``row`` at ``position``, behind the row with the digest ``previous``; set it in ``row``."""
+    row.previous = previous
+    columns = {name: _plain(getattr(row, name)) for name in COLUMNS}
+    text = json.dumps([position, previous, columns], sort_keys=True, separators=(",", ":"))
+    return base64url(hashlib.sha256(text.encode()).digest())
+
+
+def _plain(value: object) -> object:
+    return value.astimezone(dt.UTC).isoformat(timespec="microseconds") if isinstance(value, dt.datetime) else value
+
+
+def verify(anchor: Head | None = None) -> Verification:
+    """Recompute the chain from its first remaining row. With ``anchor`` also compare the row at that position.
+
+    Reads each row once, in the order of the chain. A purged beginning is no fault.
+    """
+    faults: list[str] = []
+    first, last = 0, Head()
+    is_anchored = anchor is None
+    for row in _sealed():
+        position = row.position or 0
+        if not first:
+            first, last = position, Head(position - 1, row.previous or "")
+            if position == 1 and row.previous:
+                faults.append("Row 1 names a row before it.")
+        faults += _faults_of(row, position, last)
+        last = Head(position, row.digest or "")
+        if anchor is not None and position == anchor.position:
+            is_anchored = True
+            if row.digest != anchor.digest:
+                faults.append(f"Row {position} is not the row of the anchor.")
+    if anchor is not None and not is_anchored and not 0 < anchor.position < first:
+        faults.append(f"The row of the anchor, {anchor.position}, is missing.")
+    return Verification(faults, first, last, _rows().filter(position=None).count())
+
+
+def _faults_of(row: AuditRow, position: int, last: Head) -> Iterator[str]:
+    if position != last.position + 1:
+        yield f"Rows {last.position + 1} to {position - 1} are missing."
+    elif row.previous != last.digest:
+        yield f"Row {position} does not follow row {last.position}."
+    if digest_of(row, position, row.previous or "") != row.digest:
+        yield f"Row {position} was changed."
+
+
+def _sealed() -> Iterator[AuditRow]:
+    return _rows().exclude(position=None).order_by("position").iterator(chunk_size=2_000)
+
+
+def _rows() -> models.QuerySet[AuditRow]:
+    return AuditRow.objects.using(settings.DATABASE)
+
+
+#: The rows of ``delete_batch``. A shorter ``HISTORY_RETENTION`` lets a new row expire before an older one. So a row
+#: stays until every row before it has expired too: a gap would look like a removed row.
+_DELETE = """
+    DELETE FROM securecore_audit WHERE position < (SELECT max(position) FROM securecore_audit) AND position IN (
+        SELECT position FROM (
+            SELECT position, max(expires_at) OVER (ORDER BY position) AS latest FROM (
+                SELECT position, expires_at FROM securecore_audit WHERE position IS NOT NULL ORDER BY position LIMIT %s
+            ) AS oldest
+        ) AS counted WHERE latest <= %s
+    )
+"""
+
+
+def delete_batch(*, until: dt.datetime, limit: int) -> int:
+    """Delete up to ``limit`` rows at the beginning of the chain that expired at or before ``until``; return the number.
+
+    The head stays, since the next row names its digest. Runs a transaction of its own.
+    """
+    connection = database.connection()
+    with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
+        database.take_advisory_lock(_SEALING)
+        cursor.execute(_DELETE, [limit, connection.ops.adapt_datetimefield_value(until)])
+        return int(cursor.rowcount)

@@ -1,0 +1,8 @@
+"""The first steps of an incident, in the right order, and the trail that the stolen credential left.
+
+``stolen`` ends a stolen certificate or token. ``restored`` makes a database safe that was restored from a backup.
+``trail`` reads the rows about a credential, before its end deletes some of them.
+"""
+
+from securecore.incidents.restored import Restored, after_restore, newest_audit_row, reapply
+from securecore.incidents.stolen import Ended, stolen_certificate, stolen_token

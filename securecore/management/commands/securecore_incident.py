@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from securecore import clock, incidents, tokens
+from securecore.errors import InvalidToken
+from securecore.management.subjects import thumbprint_named
+from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
+from securecore.management.thumbprints import thumbprint
+from securecore.texts import quoted
+
+
+class Command(TerminalCommand):
+    help = "Take the first steps of an incident, and show the trail of the stolen credential."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        actions = Actions(parser)
+        certificate = actions.add(
+            "stolen-certificate",
+            changes=True,
+            asks=True,
+            help="lock its user out, revoke it, end what it obtained",
+        )
+        certificate.add_argument("certificate", type=thumbprint, help="a file or a thumbprint")
+        certificate.add_argument("--all", action="store_true", help="end all other sessions and tokens of the user too")
+        token = actions.add(
+            "stolen-token",
+            changes=True,
+            asks=True,
+            help="refuse a token and its authorization, lock its user out",
+        )
+        source = token.add_mutually_exclusive_group(required=True)
+        source.add_argument("--file", help="a file with the token, - for standard input; never type a token")
+        source.add_argument("--jti", help="the jti of the token, if the token itself is unknown")
+        for action in (certificate, token):
+            action.add_argument("--since", type=instant, help="the beginning of the trail; 7 days ago if not given")
+            action.add_argument("--lock", type=duration, default=dt.timedelta(hours=1), help="30m, 2h or 7d (1h)")
+            action.add_argument("--no-lock", action="store_true", help="lock nobody out")
+        restored = actions.add(
+            "restored-backup",
+            changes=True,
+            asks=True,
+            help="end everything that a backup may have brought back",
+        )
+        restored.add_argument(
+            "--stopped-at", type=instant, help="when the failed service served its last request; now if not given"
+        )
+        restored.add_argument("--audit", help="an export of the audit, of which later revocations are made again")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
+        options["reason"] = options["reason"] or f"incident: {action}"
+        getattr(self, f"_{action.replace('-', '_')}")(options)
+
+    def _stolen_certificate(self, options: dict[str, Any]) -> None:
+        revoked = thumbprint_named(options["certificate"])
+        self.confirm(f"This revokes the certificate {revoked}, for ever.", yes=options["yes"])
+        self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **self._common(options)))
+
+    def _stolen_token(self, options: dict[str, Any]) -> None:
+        token = None
+        if options["file"] is not None:
+            try:
+                token = tokens.verify(_read(options["file"]).strip(), now=clock.now())
+            except InvalidToken:
+                raise CommandError("The token is not good: it has expired, or another service issued it.") from None
+        jti = token.jti if token is not None else options["jti"]
+        self.confirm(f"This refuses the access token {jti}, and ends its authorization.", yes=options["yes"])
+        self._print(incidents.stolen_token(jti=jti, token=token, **self._common(options)))
+
+    def _common(self, options: dict[str, Any]) -> dict[str, Any]:
+        since = options["since"] or clock.now() - dt.timedelta(days=7)
+        return {"since": since, "lasts": None if options["no_lock"] else options["lock"], "reason": options["reason"]}
+
+    def _print(self, ended: incidents.Ended) -> None:
+        for fact in ended.trail:
+            self.show(at=fact.at, kind=fact.kind, subject=fact.subject, detail=fact.detail)
+        for step in ended.steps:
+            self.done(f"Done: {step}", kind="done", detail=step)
+        for left in ended.left:
+            self.done(f"Left to you: {left}", kind="left", detail=left)
+
+    def _restored_backup(self, options: dict[str, Any]) -> None:
+        lines = _read(options["audit"]).splitlines() if options["audit"] else []
+        self.confirm("This ends every session, token and authorization.", yes=options["yes"])
+        backup_of = incidents.newest_audit_row()
+        # First, since the export may lift the lockout of an earlier incident.
+        again = list(incidents.reapply(lines, since=backup_of))
+        done = incidents.after_restore(stopped_at=options["stopped_at"] or clock.now(), reason=options["reason"])
+        for each in again:
+            self.show(event=each.event, subject=each.subject, error=each.error)
+        until = done.locked_until.isoformat(timespec="seconds") if done.locked_until else ""
+        self.done(
+            f"Ended: {done.sessions} sessions, {done.families} authorizations, {done.one_time_tokens} one-time tokens, "
+            f"every access token. " + (f"Everyone is locked out until {until}." if until else "Nobody is locked out."),
+            sessions=done.sessions,
+            families=done.families,
+            one_time_tokens=done.one_time_tokens,
+            locked_until=done.locked_until,
+            backup_of=backup_of,
+            signing_keys=done.signing_keys,
+        )
+        if not self._as_json:
+            self._print_left(done, backup_of, has_audit=bool(options["audit"]))
+        if any(each.error for each in again):
+            raise SystemExit(FAILED)
+
+    def _print_left(self, done: incidents.Restored, backup_of: dt.datetime | None, *, has_audit: bool) -> None:
+        of = backup_of.isoformat(timespec="seconds") if backup_of else "an unknown instant"
+        self.say(f"The newest audit row of the backup is of {of}.")
+        if not has_audit:
+            self.say(
+                "Revocations since then are lost. Make them again: restored-backup --audit EXPORT, or from the log."
+            )
+        for kid in done.signing_keys:
+            self.say(f"The key {kid} verifies again. If it was retired since: securecore_keys retire {kid}")
+
+
+def _read(path: str) -> str:
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{quoted(path)} cannot be read: {error}") from None

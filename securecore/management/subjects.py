@@ -1,0 +1,139 @@
+"""The users, clients, certificates and other subjects that the arguments of a command name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+
+from securecore.conf import settings
+from securecore.errors import Refused
+from securecore.grants import principals
+from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.identity import ClientCertificate, parse_file
+from securecore.management.thumbprints import thumbprint, why_no_thumbprint
+from securecore.texts import quoted
+from securecore.thumbprints import thumbprint_in
+
+_HELP = {
+    "user": "the user's name or e-mail address",
+    "client": "the id of an OAuth client",
+    "certificate": "a file, or the thumbprint: SHA-256 of the DER, in base64url or as openssl prints it",
+    "group": "the name of a Django group",
+    "role": "the name of a role",
+    "issuer": "all certificates of an issuer, RFC 4514: CN=Mesh CA,O=Bank",
+}
+
+
+def add_subjects(
+    parser: argparse.ArgumentParser, *kinds: str, required: bool = True, several: bool = False
+) -> argparse._ArgumentGroup:
+    """Add an option for each of these kinds, of which the operator gives one, or with ``several`` more."""
+    group: Any = parser if several else parser.add_mutually_exclusive_group(required=required)
+    for kind in kinds:
+        if kind == EVERYONE:
+            group.add_argument("--everyone", action="store_true", help="all users, clients and certificates")
+        else:
+            group.add_argument(f"--{kind}", type=thumbprint if kind == "certificate" else str, help=_HELP[kind])
+    return group  # type: ignore[no-any-return]
+
+
+def subjects_of(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the principals and other subjects that the options name. Raises ``CommandError`` for an unknown one."""
+    named = {kind: options.get(kind) for kind in (*_HELP, EVERYONE)}
+    return tuple(_SUBJECT[kind](value) for kind, value in named.items() if value not in (None, False))
+
+
+def subject_of(options: Mapping[str, Any]) -> str:
+    """Return the one subject that the options name, or an empty string."""
+    return next(iter(subjects_of(options)), "")
+
+
+def user_named(name: str) -> Any:
+    """Return the user with this name, or the one user with this e-mail address."""
+    users = get_user_model()
+    try:
+        return users._default_manager.get_by_natural_key(name)
+    except users.DoesNotExist:
+        pass
+    field = users.get_email_field_name() if hasattr(users, "get_email_field_name") else ""
+    known = {each.name for each in users._meta.get_fields()}
+    found = (
+        list(users._default_manager.filter(**{f"{field}__iexact": name})[:2]) if field in known and "@" in name else []
+    )
+    if len(found) > 1:
+        raise CommandError(f"Several users have the e-mail address {name!r}. Give the user's name.")
+    if not found:
+        raise CommandError(f"There is no user {name!r}.")
+    return found[0]
+
+
+def user_name_of(key: Any) -> str:
+    """Return the name of the user with this primary key, or the key of a deleted user."""
+    user = get_user_model()._default_manager.filter(pk=key).first()
+    return user.get_username() if user is not None else str(key)
+
+
+def described(principal: str) -> str:
+    """Return a principal as the operator knows it: ``user:7 (alice)``, ``group:3 (Tellers)``."""
+    kind, _, key = principal.partition(":")
+    if kind == "user":
+        return f"{principal} ({user_name_of(key)})"
+    if kind == "group":
+        group = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(pk=key).first()
+        return f"{principal} ({group})" if group else principal
+    return principal
+
+
+def thumbprint_named(text: str) -> str:
+    """Return the thumbprint that ``text`` spells, or that of the certificate in the file ``text``."""
+    return thumbprint_in(text) or read_certificate(text).thumbprint
+
+
+def read_certificate(path: str) -> ClientCertificate:
+    """Return the certificate in the file ``path``. Raises ``CommandError``."""
+    try:
+        return parse_file(Path(path).read_bytes())
+    except (OSError, ValueError) as error:  # the text of an OSError repeats the whole path
+        reason = why_no_thumbprint(path) if isinstance(error, FileNotFoundError) else ""
+        why = error.strerror if isinstance(error, OSError) else "no path has such characters"
+        raise CommandError(
+            reason or f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
+        ) from None
+    except Refused as refusal:
+        raise CommandError(f"{quoted(path)} cannot be used: {refusal}") from None
+
+
+def object_named(text: str) -> Any:
+    """Return the object that ``text`` names by its model and key: ``payments.account:7``. Raises ``CommandError``."""
+    label, _, key = text.partition(":")
+    try:
+        model = apps.get_model(label)
+        return model._base_manager.using(settings.DATABASE).get(pk=key)
+    except (LookupError, ValueError):
+        raise CommandError(f"{quoted(text)} names no object: write its model and key, payments.account:7.") from None
+    except model.DoesNotExist:
+        raise CommandError(f"There is no {label} with the key {key!r}.") from None
+
+
+def _group(name: str) -> str:
+    group = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(name=name).first()
+    if group is None:
+        raise CommandError(f"There is no group {name!r}.")
+    return principals.group(group)
+
+
+_SUBJECT: dict[str, Any] = {
+    "user": lambda name: principals.principal_of(user_named(name)),
+    "client": principals.service,
+    "certificate": lambda text: principals.certificate(thumbprint_named(text)),
+    "group": _group,
+    "role": principals.role,
+    "issuer": lambda name: ISSUER + name,
+    EVERYONE: lambda _: EVERYONE,
+}

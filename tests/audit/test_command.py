@@ -1,0 +1,88 @@
+"""``manage.py securecore_audit``."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+
+from securecore import audit, clock, grants
+from securecore.audit.models import AuditRow
+from securecore.events import KeyRetired
+from securecore.grants import principal_of
+from tests.audit.test_chain import sql
+
+pytestmark = pytest.mark.django_db
+
+
+def run(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("securecore_audit", *arguments, stdout=out, stderr=io.StringIO())
+    return out.getvalue()
+
+
+def lines(*arguments: str) -> list[Any]:
+    return [json.loads(line) for line in run(*arguments).splitlines()]
+
+
+@pytest.fixture
+def alice(users: dict[str, User]) -> str:
+    own = principal_of(users["alice"])
+    with audit.acting(audit.Actor(kind="user", name=principal_of(users["carol"]), request_id="r" * 32), reason="why"):
+        grants.grant(principal=own, permission="things.make", now=clock.now())
+    audit.write(KeyRetired(kid="key"))
+    return own
+
+
+def test_list_shows_the_newest_first(alice: str) -> None:
+    listed = run("list").splitlines()
+    assert "key-retired" in listed[0]
+    assert all(part in listed[1] for part in ("grant-given", alice, "r" * 32, "why"))
+    assert len(run("list", "--limit", "1").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--subject", "{alice}"],
+        ["--event", "securecore.grants.grant-given"],
+        ["--request-id", "r" * 32],
+        ["--since", "2020-01-01T00:00:00Z", "--event", "securecore.grants.grant-given"],
+    ],
+)
+def test_list_filters(alice: str, arguments: list[str]) -> None:
+    arguments = [each.format(alice=alice) for each in arguments]
+    assert [row["payload"]["permission"] for row in lines("list", "--json", *arguments)[:1]] == ["things.make"]
+    assert not lines("list", "--json", *arguments, "--until", "2020-01-01T00:00:00Z")
+
+
+def test_export_is_the_chain_and_goes_on_behind_a_position(alice: str) -> None:
+    rows = lines("export")
+    assert [row["position"] for row in rows] == list(range(1, AuditRow.objects.count() + 1))
+    assert [row["previous"] for row in rows[1:]] == [row["digest"] for row in rows[:-1]]
+    assert lines("export", "--after", str(len(rows) - 1)) == rows[-1:]
+
+
+def test_verify_exits_with_1_for_a_broken_chain_and_for_another_anchor(alice: str) -> None:
+    head = run("head").strip()
+    assert lines("head", "--json") == [{"position": int(head.split(":")[0]), "digest": head.split(":")[1]}]
+    assert f"head {head}" in run("verify", "--anchor", head)
+    with pytest.raises(CommandError) as raised:
+        run("verify", "--anchor", f"{head.split(':')[0]}:{'A' * 43}")
+    assert raised.value.returncode == 1
+    sql("UPDATE securecore_audit SET reason = 'other' WHERE position = 1")
+    with pytest.raises(CommandError):
+        run("verify", "--json")
+
+
+WRONG = (["verify", "--anchor", "x"], ["list", "--since", "yesterday"], ["list", "--since", "2026-01-01"])
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_argument_is_an_error_with_the_right_form(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="write "):
+        run(*arguments)

@@ -1,0 +1,107 @@
+"""Refusals are counted by minute, without a statement in the refused request, and in a bounded number."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import RequestFactory
+
+from securecore import audit, clock
+from securecore.actors import Actor
+from securecore.audit import refusals as module
+from securecore.audit.models import RefusalCount
+from securecore.audit.refusals import MOST, RefusalCounts
+from securecore.errors import InvalidToken, NonceReused
+from securecore.http.problems import problem_response
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> RefusalCounts:
+    new = RefusalCounts()
+    monkeypatch.setattr(audit, "refusal_counts", new)
+    return new
+
+
+def rows() -> list[tuple[Any, ...]]:
+    return sorted(RefusalCount.objects.values_list("code", "reason", "route", "actor", "count"))
+
+
+def test_refusals_are_counted_by_code_and_reason(counts: RefusalCounts, rf: RequestFactory) -> None:
+    refusal = InvalidToken()
+    refusal.__cause__ = ValueError("x")
+    for each in (NonceReused(), NonceReused(), refusal):
+        problem_response(rf.get("/"), each)
+    assert rows() == []
+    counts.flush()
+    assert rows() == [("invalid-token", "ValueError", "", "", 1), (NonceReused.code, "", "", "", 2)]
+    problem_response(rf.get("/"), NonceReused())
+    counts.flush()
+    assert rows()[1][-1] == 3
+
+
+def test_count_has_the_route_and_the_user_and_never_the_path(counts: RefusalCounts, mtls_client: Any) -> None:
+    client = mtls_client("alice")
+    assert client.get("/raises/refused?q=secret").status_code == 402
+    counts.flush()
+    [(code, _, route, actor, count)] = rows()
+    assert (code, route, count) == ("payment-required", "raises/<str:kind>", 1) or route.startswith("raises/")
+    assert actor.startswith("user:")
+
+
+def test_refused_request_runs_no_statement(
+    counts: RefusalCounts, rf: RequestFactory, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(0):
+        problem_response(rf.get("/"), NonceReused())
+
+
+def test_counts_are_bounded(counts: RefusalCounts) -> None:
+    for number in range(3 * MOST):
+        with audit.acting(Actor(kind="user", name=f"user:{number}")):
+            counts.count(code="nonce-reused", route="a")
+    counts.flush()
+    assert RefusalCount.objects.count() <= MOST + 2
+    assert sum(row[-1] for row in rows()) == 3 * MOST
+
+
+def test_counts_are_flushed_after_a_later_response(
+    counts: RefusalCounts, rf: RequestFactory, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem_response(rf.get("/"), NonceReused())
+    client.get("/seen")
+    assert rows() == []
+    monkeypatch.setattr(module, "INTERVAL", 0)
+    client.get("/seen")
+    assert [row[-1] for row in rows()] == [1]
+
+
+def test_counts_of_a_database_that_is_away_are_dropped_and_reported(
+    counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Any:
+        raise OperationalError("away")
+
+    counts.count(code="nonce-reused")
+    monkeypatch.setattr(module.database, "connection", fail)
+    counts.flush()
+    assert "the counts of 1 refusals were lost" in caplog.text
+
+
+def test_command_sums_the_last_minutes(counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = clock.now()
+    for minutes in (0, 1, 90):
+        monkeypatch.setattr(module.clock, "now", lambda minutes=minutes: now - dt.timedelta(minutes=minutes))
+        counts.count(code="nonce-reused")
+    monkeypatch.undo()
+    counts.flush()
+    out = io.StringIO()
+    call_command("securecore_audit", "refusals", "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"code": "nonce-reused", "reason": "", "count": 2}

@@ -1,0 +1,83 @@
+"""Sample the memory of processes, judge its slope, and draw both."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import psutil
+
+#: MiB for each million requests, after the warm-up.
+LIMIT = 2.0
+#: Fewer requests say nothing about a slope: caches still fill, and one page more or less counts.
+JUDGED = 20_000
+#: The share of the requests in which caches fill up and worker threads begin.
+WARM_UP = 0.3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The memory of a service's workers after a number of requests, in MiB."""
+
+    requests: int
+    mebibytes: float
+
+
+def used(workers: Sequence[psutil.Process]) -> float:
+    """Return the MiB that belong to these processes alone (USS), so that shared pages do not count twice."""
+    return sum(worker.memory_full_info().uss for worker in workers) / 2**20
+
+
+def slope(samples: Sequence[Sample]) -> float:
+    """Return the MiB for each million requests behind the warm-up: the median of the slopes of all pairs (Theil-Sen).
+
+    A median ignores the steps by which an allocator takes memory, as long as they are few.
+    """
+    last = samples[-1].requests
+    later = [sample for sample in samples if sample.requests >= WARM_UP * last]
+    slopes = [
+        (b.mebibytes - a.mebibytes) / (b.requests - a.requests) * 1e6
+        for number, a in enumerate(later)
+        for b in later[number + 1 :]
+        if b.requests > a.requests
+    ]
+    return statistics.median(slopes) if slopes else 0.0
+
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 760, 340, 64, 44, 40
+_COLOURS = ("#0b7a75", "#c2410c")
+
+
+def chart(title: str, lines: Mapping[str, Sequence[Sample]]) -> str:
+    """Return an SVG with a line for each service."""
+    most = max(sample.requests for samples in lines.values() for sample in samples)
+    high = max(sample.mebibytes for samples in lines.values() for sample in samples) * 1.1
+    across, down = _WIDTH - _LEFT - 120, _HEIGHT - _TOP - _BOTTOM
+
+    def point(sample: Sample) -> tuple[float, float]:
+        return _LEFT + sample.requests / most * across, _TOP + down - sample.mebibytes / high * down
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" '
+        f'font-size="13" role="img" aria-label="{escape(title)}">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#ffffff"/>',
+        f'<text x="16" y="27" font-size="15" font-weight="bold" fill="#1f2933">{escape(title)}</text>',
+    ]
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x, y = _LEFT + share * across, _TOP + down - share * down
+        parts += [
+            f'<line x1="{_LEFT}" y1="{y:.0f}" x2="{_LEFT + across}" y2="{y:.0f}" stroke="#e4e7eb"/>',
+            f'<text x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end" fill="#52606d">{share * high:.0f}</text>',
+            f'<text x="{x:.0f}" y="{_TOP + down + 20}" text-anchor="middle" fill="#52606d">{share * most:,.0f}</text>',
+        ]
+    parts.append(f'<text x="16" y="{_TOP - 4}" fill="#52606d">MiB</text>')
+    for (name, samples), colour in zip(lines.items(), _COLOURS, strict=False):
+        points = [point(sample) for sample in samples]
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts += [
+            f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>',
+            f'<text x="{points[-1][0] + 8:.0f}" y="{points[-1][1] + 4:.0f}" fill="{colour}">{escape(name)}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
