@@ -10,7 +10,7 @@ import datetime as dt
 import ipaddress
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.db import connection, connections
 from django.test import TransactionTestCase
 
 from securecore import clock
+from securecore.database import callable_functions
 from securecore.testing import Authority, Issued
 from tests.support.databases import is_only_in_matrix, only_database
 from tests.support.deletion import delete_rows
@@ -124,6 +125,19 @@ def _refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_other_hosts)
+
+
+@pytest.fixture(autouse=True)
+def _functions_stay_known() -> Iterator[None]:
+    """Leave the process with the functions of PostgreSQL that it knew before the test.
+
+    A process that misses a function runs the plain statements for a minute, and the next test may count statements.
+    """
+    key = callable_functions._key(connection)
+    known = callable_functions._known.get(key)
+    yield
+    if known is not None and callable_functions._known.get(key) is not known:
+        callable_functions._known.put(key, known)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ ONLY_ON_SQLITE = {
     "identity/test_proxy_signature.py": "The same.",
     "neighbours/": "Other packages keep rows of their own; the rest of the suite reads ours on both databases.",
     "tokens/test_access.py": "A refused variant fails before a row is read; test_revocation.py has the rows.",
+    "caller/test_sharing.py": "Python objects are shared or not, whichever database filled them.",
     "caller/test_matrix.py": "Python compares the credentials; test_one_statement.py reads each on both databases.",
     "http/test_caching.py": "Django's cache holds responses, which are the same on each database.",
     "tokens/test_mutations.py::TestFunctions": "A mutated token fails at its signature, before a row is read.",
