@@ -9,11 +9,12 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
 from securecore import audit, clock, grants, revocation
+from securecore.audit import chain
 from securecore.audit.models import AuditRow
 from securecore.events import KeyRetired
 from securecore.grants import principal_of
 from securecore.models import Certificate, Grant
-from tests.races.test_authorization import Held
+from tests.races.test_authorization import Held, Thread, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +42,17 @@ def test_each_committed_row_is_sealed_once_and_no_other(run_together: Any) -> No
     found = audit.verify()
     assert (found.faults, found.unsealed, found.head.position) == ([], 0, 8 * ROUNDS / 2)
     assert AuditRow.objects.count() == 8 * ROUNDS / 2
+
+
+def test_a_second_seal_waits_for_the_first() -> None:
+    """Both would give the next position to different rows."""
+    with transaction.atomic():
+        audit.write(KeyRetired(kid="first"))
+    with transaction.atomic():
+        assert chain._seal_batch() == 1
+        second = Thread(audit.seal)
+        wait_until_blocked(1, "the second seal", second)
+    assert second.result() == 0
 
 
 def test_a_writer_with_an_open_transaction_delays_neither_writers_nor_the_seal() -> None:
