@@ -70,7 +70,7 @@ RUNS = (
     ),
     Run("A purge under live traffic", "purge", quick=("--rounds", "1", "--rows", "2000", "--idle", "0.2")),
     Run(
-        "Claims that are deleted beside claims whose tables are dropped",
+        "Deleted claims beside dropped tables",
         "partitions",
         quick=("--rate", "500", "--seconds", "1", "--lifetime", "1"),
     ),

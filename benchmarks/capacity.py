@@ -1,4 +1,4 @@
-"""Measure what one operation costs, and print what a service of a given size needs.
+"""Measure the cost of one operation, and print the needs of a service of a given size.
 
     python -m tests.support.postgres -- python -m benchmarks.capacity [--calls 2000] [--json]
 
@@ -35,7 +35,7 @@ from securecore.models import IdempotencyRecord, RefreshToken, RevokedToken, See
 
 #: The size of the service: requests a second, and callers.
 SIZES = ((1_000, 100_000), (10_000, 1_000_000), (100_000, 10_000_000))
-#: What the callers do: the shares of requests with a nonce and with an idempotency key, the share of callers that are
+#: The mix of a service: the shares of requests with a nonce and with an idempotency key, the share of callers that are
 #: active at one time, each with a token family, and the share of tokens that are revoked before their end.
 MIX = {"nonce": 0.2, "key": 0.1, "active": 0.05, "revoked": 0.01}
 #: Seconds that a row stays.
@@ -130,7 +130,7 @@ def _size(table: str) -> int:
 
 
 def needs(costs: dict[str, Cost], rate: int, callers: int) -> dict[str, float]:
-    """Return what a service with this rate and these callers needs."""
+    """Return the needs of a service with this rate and these callers."""
     active = callers * MIX["active"]
     tokens_per_second = active / settings.ACCESS_TOKEN_LIFETIME
     often = {

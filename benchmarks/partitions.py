@@ -1,4 +1,4 @@
-"""Measure claims whose rows are deleted beside claims whose tables are dropped: WAL, bloat, and the p99 of a claim.
+"""Measure deleted claims beside dropped tables of claims: WAL, bloat, and the p99 of a claim.
 
     python -m tests.support.postgres -- python -m benchmarks.partitions [--rate 5000] [--seconds 90] [--lifetime 15]
 

@@ -9,7 +9,7 @@ modules above its own line (contracts in pyproject.toml).
 ``digests``      digests in place of secrets and unique values
 ``errors``       every refusal with its stable code
 ``caches``       memory that is bounded in number and time
-``actors``       the user or operator for whom the running code acts
+``actors``       the user or operator behind the running code
 ``meters``       the places at which securecore measures itself
 ``json_logs``    log lines of JSON with the request id and the actor
 ``texts``        text from outside: storable, and shown in a terminal, a log or an error

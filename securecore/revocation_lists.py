@@ -79,7 +79,7 @@ def ending_lists(now: dt.datetime, *, within: dt.timedelta) -> list[RevocationLi
 
 
 def _outlast_effects() -> None:
-    """Wait for each effect whose check read the entries from before the import, and for the leases.
+    """Wait for the effects of checks that read the entries from before the import, and for the leases.
 
     Each check that enters a gate later reads the new entries. So all gates close for an instant, behind the commit of
     the entries: closed before, they would stay closed while a million entries are written.

@@ -65,6 +65,11 @@ def quoted(value: Any) -> str:
     return whole if len(whole) <= _LONGEST_QUOTED else f"{kind} {text[:_BEGINNING]}... ({len(text)} long)"
 
 
+def quoted_argument(text: str) -> str:
+    """Return the beginning of an argument of a command for its error message: ``quoted`` without the type."""
+    return quoted(text).removeprefix("str ")
+
+
 #: A run of 16 or more characters that occur in tokens, session ids, nonces and keys.
 _RUN = re.compile(r"[A-Za-z0-9_%+~=.-]{16,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

@@ -114,7 +114,7 @@ def digest(file: Path) -> str:
 
 
 def next_steps() -> str:
-    """Return the commands that publish, for a person who has looked at dist/."""
+    """Return the commands that publish, for a person after a look at dist/."""
     return f"""
 Built in dist/. To publish, after a look at it:
   git tag -s v{VERSION} -F docs/releases/{VERSION}.md && git push origin v{VERSION}

@@ -154,7 +154,7 @@ def w707_not_migrated(databases: Sequence[str] | None = None, **_: object) -> li
     """Report missing tables, under ``manage.py check --database default`` only.
 
     It is a warning and no error, because ``migrate`` runs the checks and then creates the tables. ``migrate`` itself
-    does not report them: a finding that says "Run manage.py migrate" would puzzle the reader who has just done so.
+    does not report them: a finding that says "Run manage.py migrate" would puzzle a reader during ``migrate``.
     """
     if conf.settings.DATABASE not in (databases or ()) or sys.argv[1:2] == ["migrate"]:
         return []

@@ -6,6 +6,7 @@ from typing import Any
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
+from rest_framework.authentication import TokenAuthentication
 from rest_framework.settings import api_settings
 
 from securecore import clock, conf, database
@@ -91,6 +92,43 @@ def w304_no_signing_key(databases: Sequence[str] | None = None, **_: Any) -> lis
     ]
 
 
+#: The modules of the classes that accept tokens of other packages.
+_OTHER_TOKENS = ("rest_framework_simplejwt.authentication", "knox.auth", "oauth2_provider.contrib.rest_framework")
+_OTHER_CLASSES = {TokenAuthentication}
+
+
+def w305_view_left_behind(**_: Any) -> list[CheckMessage]:
+    """Report a view that still accepts the tokens of a package from which the project has moved.
+
+    The view names its own ``authentication_classes``, so a change of the default did not reach it.
+    """
+    defaults: list[Any] = list(api_settings.DEFAULT_AUTHENTICATION_CLASSES)
+    if not any(item.__module__.startswith("securecore.") for item in defaults):
+        return []
+    found = {
+        f"{view.__module__}.{view.__qualname__} ({item.__name__})"
+        for view in urlconf.view_classes()
+        for item in getattr(view, "authentication_classes", ())
+        if item not in defaults and _is_of_other_tokens(item)
+    }
+    return [
+        Warning(
+            f"No revocation of securecore ends the tokens that {name} accepts, and no certificate binds them.",
+            hint="Take authentication_classes out of the view, or name securecore's classes there: docs/howto. To keep "
+            "the package in use, put its class into DEFAULT_AUTHENTICATION_CLASSES too.",
+            id="securecore.W305",
+        )
+        for name in sorted(found)
+    ]
+
+
+def _is_of_other_tokens(item: Any) -> bool:
+    ancestors = item.__mro__ if isinstance(item, type) else ()
+    if any(each.__module__.startswith("securecore.") for each in ancestors):
+        return False
+    return any(each in _OTHER_CLASSES or each.__module__.startswith(_OTHER_TOKENS) for each in ancestors)
+
+
 def _has_stored_key() -> bool:
     """Return whether the table has a live key; True also without the table, which W707 reports."""
     table = SigningKey._meta.db_table
@@ -104,5 +142,5 @@ def _classes_in_use() -> set[type[Any]]:
     return {item for item in (*api_settings.DEFAULT_AUTHENTICATION_CLASSES, *own) if isinstance(item, type)}
 
 
-CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_no_signing_key)
+CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_no_signing_key, w305_view_left_behind)
 DATABASE_CHECKS = (w304_no_signing_key,)

@@ -24,6 +24,9 @@ EVERY_TRIAL = (
     *leases.TRIALS,
 )
 
+#: The name of the thread that runs the trials. It outlives the command if a statement outlives the time limit.
+RUNNER = "securecore_prove"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -42,7 +45,7 @@ def prove(*, seconds: float, nginx: str | None = None, only: Collection[str] = (
     trials = [trial for trial in every if not only or trial.id in only]
     verdicts: list[Verdict] = []
     deadline = time.monotonic() + seconds
-    runner = Thread(target=_run, args=(trials, verdicts, deadline), daemon=True)
+    runner = Thread(target=_run, args=(trials, verdicts, deadline), name=RUNNER, daemon=True)
     runner.start()
     runner.join(seconds)
     tried = list(verdicts)

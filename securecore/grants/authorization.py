@@ -58,7 +58,7 @@ class Decision:
     def lets_pass(self) -> bool:
         """Return whether the effect may happen: it is allowed, or the check only observes, which is recorded.
 
-        A caller whose credential has ended never passes: only the absence of a grant is observed.
+        A caller with an ended credential never passes: only the absence of a grant is observed.
         """
         return bool(self) or (
             self.reason in _OBSERVABLE

@@ -43,7 +43,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Change:
-    """A caller for whom a change decides otherwise."""
+    """A caller with another decision after a change."""
 
     name: str
     before: str
@@ -72,7 +72,7 @@ def callers_with(permission: str, target: Target, *, now: dt.datetime) -> Iterat
 def changes_by(
     change: Callable[[], Any], principal: str, permission: str, target: Target, *, now: dt.datetime
 ) -> Iterator[Change]:
-    """Yield each caller for whom ``change``, of a grant of ``principal``, decides otherwise, and undo the change.
+    """Yield each caller with another decision after ``change``, of a grant of ``principal``; undo the change.
 
     ``change`` is called once for each 200 callers of a group or role, in a transaction that rolls back. The gate of
     ``principal`` is closed meanwhile, for some hundredths of a second. Raises ``Misuse`` inside a transaction.

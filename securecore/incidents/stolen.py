@@ -50,6 +50,8 @@ def stolen_certificate(
     )
     if user is not None and lasts is not None:
         ended.steps.append(_lock_out(principals.principal_of(user), lasts, reason, ended.user))
+    if user is None and lasts is not None:
+        ended.steps.append("NOBODY is locked out: this certificate is enrolled for no user.")
     sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).count()
     families = RefreshFamily.objects.using(settings.DATABASE).filter(certificate=thumbprint, revoked_at=None).count()
     revoke_certificate(thumbprint=thumbprint)

@@ -1,7 +1,7 @@
 """The rows that name a certificate, a user or an authorization: sessions, tokens, keys and audit rows, by time.
 
-A request that only reads, or whose effect is in a table of the project, leaves no row here: the access log of the proxy
-has it, by thumbprint or serial number. An idempotency record names its caller by a digest, so it is not found.
+A request that only reads, or that writes to a table of the project alone, leaves no row here: the access log of the
+proxy has it, by thumbprint or serial number. An idempotency record names its caller by a digest, so it is not found.
 """
 
 from __future__ import annotations

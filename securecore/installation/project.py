@@ -108,7 +108,7 @@ class Project:
 def this_project(
     deploy: Path, *, name: str = "", host: str, port: int, socket_group: str, is_development: bool
 ) -> Project:
-    """Return the facts of the project whose settings are in force. An empty text stands for the usual value.
+    """Return the facts of the project with the settings in force. An empty text stands for the usual value.
 
     Raises ``Misuse`` for a name that no account can have, and for a group that this machine does not have.
     """

@@ -12,7 +12,7 @@ from typing import IO
 
 from django.core.management.base import CommandError
 
-from securecore.texts import quoted
+from securecore.texts import quoted_argument
 
 #: Seconds without a byte, after which the command gives up.
 _TIMEOUT = 30
@@ -36,7 +36,7 @@ def local_file(source: str) -> Iterator[Path]:
                 _copy(response, file)
         except (OSError, ValueError) as error:  # URLError is an OSError
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise CommandError(f"{quoted(source)} cannot be fetched: {reason}") from None
+            raise CommandError(f"{quoted_argument(source)} cannot be fetched: {reason}") from None
         yield Path(file.name)
 
 

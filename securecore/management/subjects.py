@@ -17,7 +17,7 @@ from securecore.grants import principals
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
 from securecore.identity import ClientCertificate, parse_file
 from securecore.management.thumbprints import thumbprint, why_no_thumbprint
-from securecore.texts import quoted
+from securecore.texts import quoted_argument
 from securecore.thumbprints import thumbprint_in
 
 _HELP = {
@@ -103,10 +103,10 @@ def read_certificate(path: str) -> ClientCertificate:
         reason = why_no_thumbprint(path) if isinstance(error, FileNotFoundError) else ""
         why = error.strerror if isinstance(error, OSError) else "no path has such characters"
         raise CommandError(
-            reason or f"{quoted(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
+            reason or f"{quoted_argument(path)} cannot be read: {why}. Pass the name of the file, or a thumbprint."
         ) from None
     except Refused as refusal:
-        raise CommandError(f"{quoted(path)} cannot be used: {refusal}") from None
+        raise CommandError(f"{quoted_argument(path)} cannot be used: {refusal}") from None
 
 
 def object_named(text: str) -> Any:
@@ -116,7 +116,9 @@ def object_named(text: str) -> Any:
         model = apps.get_model(label)
         return model._base_manager.using(settings.DATABASE).get(pk=key)
     except (LookupError, ValueError):
-        raise CommandError(f"{quoted(text)} names no object: write its model and key, payments.account:7.") from None
+        raise CommandError(
+            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7."
+        ) from None
     except model.DoesNotExist:
         raise CommandError(f"There is no {label} with the key {key!r}.") from None
 

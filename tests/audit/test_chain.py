@@ -31,7 +31,7 @@ def rows(db: None) -> list[AuditRow]:
 
 
 def sql(text: str, *parameters: Any) -> None:
-    """Run a statement as an owner of the tables who has dropped the triggers."""
+    """Run a statement as an owner of the tables without their triggers."""
     triggers.remove()
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
@@ -69,7 +69,7 @@ def test_chain_shows_a_manipulation(rows: list[AuditRow], name: str) -> None:
 
 
 def reseal(position: int) -> None:
-    """Compute the chain again from ``position``, as an owner would who knows how."""
+    """Compute the chain again from ``position``, as an owner of the tables can."""
     last = chain.Head()
     for row in AuditRow.objects.order_by("position"):
         last = chain.Head(row.position or 0, chain.digest_of(row, row.position or 0, last.digest))

@@ -15,12 +15,12 @@ from django.db import connection
 from tests.support.tree import ROOT
 from tools.chaos.authorization_checker import judge
 
-STARTED = {"at": 0, "what": "started", "trials": 1}
-REVOKED = {"at": 1, "what": "revoked", "person": "alice", "how": "a grant", "effects": 1}
+STARTED = {"at": 0, "event": "started", "trials": 1}
+REVOKED = {"at": 1, "event": "revoked", "person": "alice", "how": "a grant", "effects": 1}
 
 
 def attempt(effect: str, outcome: str, *, after: bool = False) -> dict[str, Any]:
-    return {"at": 1, "what": "attempt", "person": "alice", "effect": effect, "outcome": outcome, "after": after}
+    return {"at": 1, "event": "attempt", "person": "alice", "effect": effect, "outcome": outcome, "after": after}
 
 
 DONE = attempt("one", "done")

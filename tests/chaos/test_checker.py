@@ -21,7 +21,7 @@ KEYS, TWINS = 3, 2
 
 def answer(key: int, twin: int, *, number: str | None = None, status: int = 201) -> Line:
     body = json.dumps({"id": number or f"id-{key}", "key": f"key-{key}"})
-    return {"at": 1.0, "what": "answer", "key": f"key-{key}", "twin": twin, "status": status, "body": body}
+    return {"at": 1.0, "event": "answer", "key": f"key-{key}", "twin": twin, "status": status, "body": body}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def judged(tmp_path: Path) -> Callable[..., Verdict]:
 
     def judged(lines: list[Line] | None = None, rows: list[tuple[str, str]] | None = None) -> Verdict:
         lines = good_lines() if lines is None else lines
-        started = {"at": 0.0, "what": "started", "keys": KEYS, "twins": TWINS}
+        started = {"at": 0.0, "event": "started", "keys": KEYS, "twins": TWINS}
         (tmp_path / "history").write_text("".join(json.dumps(line) + "\n" for line in [started, *lines]))
         connection = sqlite3.connect(tmp_path / "database")
         connection.execute("CREATE TABLE chaos_effect (id, key)")
@@ -43,8 +43,8 @@ def judged(tmp_path: Path) -> Callable[..., Verdict]:
 
 
 def good_lines() -> list[Line]:
-    killed = {"at": 0.5, "what": "worker-killed", "pid": 1}
-    broken = {"at": 0.6, "what": "no-answer", "key": "key-0", "twin": 0, "reason": "reset"}
+    killed = {"at": 0.5, "event": "worker-killed", "pid": 1}
+    broken = {"at": 0.6, "event": "no-answer", "key": "key-0", "twin": 0, "reason": "reset"}
     return [killed, broken, *(answer(key, twin) for key in range(KEYS) for twin in range(TWINS))]
 
 

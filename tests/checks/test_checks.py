@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import copy
 import datetime as dt
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from django.core.checks import run_checks
 from django.db import connection, transaction
 from django.urls import path
+from django.utils.module_loading import import_string
 from psycopg import IsolationLevel
 from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
@@ -31,7 +34,7 @@ from securecore.checks import EVERY_CHECK
 from securecore.checks.access import w707_not_migrated
 from securecore.checks.identity import e106_proxy_signature_keys
 from securecore.checks.replay import e405_fresh_in_a_transaction
-from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key
+from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key, w305_view_left_behind
 from securecore.http.authentication import CertificateAuthentication
 from securecore.testing import MutualTLSClient
 from securecore.tokens import keys
@@ -232,6 +235,34 @@ class TestSigningKeys:
         assert [message.id for message in w304_no_signing_key(databases=["default"])] == ["securecore.W304"]
         keys.rotate(algorithm="ES256", lead=0, now=now)
         assert w304_no_signing_key(databases=["default"]) == []
+
+
+class TestViewLeftBehind:
+    @pytest.mark.parametrize(
+        "left",
+        [
+            "rest_framework_simplejwt.authentication.JWTAuthentication",
+            "rest_framework.authentication.TokenAuthentication",
+        ],
+    )
+    def test_view_with_classes_of_its_own_is_reported_once_the_default_has_moved(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch, left: str
+    ) -> None:
+        """The change of the default does not reach such a view, and no revocation ends its tokens."""
+        module = ModuleType("project_urls")
+        view = type("Rates", (APIView,), {"authentication_classes": (import_string(left),), "__module__": "shop.views"})
+        module.urlpatterns = [path("rates", view.as_view())]  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "project_urls", module)
+        settings.ROOT_URLCONF = "project_urls"
+        [message] = w305_view_left_behind()
+        assert "shop.views.Rates" in message.msg
+        monkeypatch.setattr(
+            api_settings, "DEFAULT_AUTHENTICATION_CLASSES", [CertificateAuthentication, import_string(left)]
+        )
+        assert w305_view_left_behind() == [], "the package is still in use"
+        monkeypatch.setattr(view, "authentication_classes", (CertificateAuthentication,))
+        monkeypatch.setattr(api_settings, "DEFAULT_AUTHENTICATION_CLASSES", [CertificateAuthentication])
+        assert w305_view_left_behind() == []
 
 
 class TestTokenLifetime:

@@ -20,7 +20,7 @@ from tests.support.tree import ROOT
         (["securecore_keys", "list"], 1),
         (["securecore_purge"], 1),
         (["securecore_sessions", "end", "--all"], 1),
-        (["securecore_grants", "who", "x"], 1),
+        (["securecore_grants", "callers", "x"], 1),
         (["securecore_prove"], 2),
     ],
     ids=str,

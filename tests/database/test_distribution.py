@@ -30,7 +30,7 @@ RESPONSE = StoredResponse(201, b"{}")
 
 
 def faults(text: str) -> Iterator[str]:
-    """Yield what would make a distributed database ask several servers about a claim, or answer wrongly."""
+    """Yield each fault by which a distributed database asks several servers about a claim, or answers wrongly."""
     plain = text.replace('"', "")
     for table in TABLES:
         for use in re.finditer(rf"(INSERT INTO|UPDATE|DELETE FROM|FROM|JOIN) {table}\b(.*)", plain, re.DOTALL):

@@ -71,7 +71,7 @@ class TestCertificates:
             ("securecore_clients", "enable", CONTROLS),
             ("securecore_clients", "register", CONTROLS, CONTROLS + "x"),
             ("securecore_grants", "grant", CONTROLS, "--client", CONTROLS),
-            ("securecore_grants", "who", "x", "--object", CONTROLS),
+            ("securecore_grants", "callers", "x", "--object", CONTROLS),
             ("securecore_grants", "list", "--group", CONTROLS),
             ("securecore_lock", "add", "--issuer", CONTROLS, "--reason", "x", "--yes"),
             ("securecore_lock", "lift", "--client", CONTROLS),
@@ -92,7 +92,7 @@ class TestCertificates:
     "arguments",
     [
         ("securecore_grants", "list"),
-        ("securecore_grants", "who", MAKE),
+        ("securecore_grants", "callers", MAKE),
         ("securecore_grants", "why", MAKE, "--user", CONTROLS),
         ("securecore_lock", "list"),
         ("securecore_clients", "list"),
@@ -106,7 +106,7 @@ def test_results_are_one_a_line(hostile: Issued, now: Any, arguments: tuple[str,
         subject=grants.principal_of(user), reason=CONTROLS, locked_at=now, expires_at=now + timedelta(hours=1)
     )
     Client.objects.create(client_id="c", user=user, certificate_name=CONTROLS, created_at=now)
-    if arguments[1] in ("who", "why"):
+    if arguments[1] in ("callers", "why"):
         Lockout.objects.all().delete()
     for form in ((), ("--json",)):
         out = printed(*arguments, *form)

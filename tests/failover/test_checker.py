@@ -14,18 +14,18 @@ Line = dict[str, Any]
 
 def answer(flow: str, value: str, status: int, *, at: float = 25.0, effect: Any = None, **more: Any) -> Line:
     retry_after = "1" if status == 503 else None
-    line = {"at": at, "what": "answer", "flow": flow, "value": value, "status": status, "seconds": 0.1}
+    line = {"at": at, "event": "answer", "flow": flow, "value": value, "status": status, "seconds": 0.1}
     return {**line, "retry_after": retry_after, "effect": effect, **more}
 
 
 def good_lines(mode: str = "synchronous") -> list[Line]:
     return [
-        {"at": 0.0, "what": "started", "mode": mode},
+        {"at": 0.0, "event": "started", "mode": mode},
         answer("nonce", "nonce-1", 201, at=1.0, effect=1),
         answer("key", "key-1", 201, at=1.0, effect=3),
-        {"at": 3.0, "what": "failure", "kind": "killed", "member": "m1"},
+        {"at": 3.0, "event": "failure", "kind": "killed", "member": "m1"},
         answer("nonce", "nonce-2", 503, at=5.0),
-        {"at": 23.0, "what": "promoted", "member": "m2"},
+        {"at": 23.0, "event": "promoted", "member": "m2"},
         answer("nonce", "nonce-1", 409),
         answer("proof", "proof-1", 201, effect=2),
         answer("key", "key-1", 201, effect=3),
@@ -63,7 +63,7 @@ def test_a_good_run_is_good() -> None:
         ("other server errors", answer("token", "", 500)),
         (
             "requests without an answer",
-            {"at": 9.0, "what": "no-answer", "flow": "key", "value": "k", "reason": "reset"},
+            {"at": 9.0, "event": "no-answer", "flow": "key", "value": "k", "reason": "reset"},
         ),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_run_that_tried_too_little_is_not_good() -> None:
         lines = [line for line in good_lines() if line.get("flow") != flow]
         effects = Counter({value: count for value, count in good_effects().items() if not value.startswith(flow)})
         assert not judge(lines, effects).good, flow
-    assert not judge([line for line in good_lines() if line["what"] != "failure"], good_effects()).good
+    assert not judge([line for line in good_lines() if line["event"] != "failure"], good_effects()).good
 
 
 @pytest.mark.parametrize("mode", ["asynchronous", "fenced"])

@@ -68,7 +68,7 @@ def alice(request: pytest.FixtureRequest, standby: dict[str, Any], db: None, _ga
 
 @contextmanager
 def unavailable() -> Iterator[None]:
-    """Expect a refusal with 503, whose cause says in the event that the server is a replica."""
+    """Expect a refusal with 503; its cause says in the event that the server is a replica."""
     with pytest.raises(DatabaseUnavailable) as caught:
         yield
     assert isinstance(caught.value.__cause__, Misuse)

@@ -36,7 +36,7 @@ FORM = {"username": "alice", "password": "a long secret"}
 
 
 def before() -> None:
-    """Print the session id of alice, who logged in by password before securecore was there."""
+    """Print the session id of alice from a login by password before securecore was there."""
     django.setup()
     from django.contrib.auth.models import User
     from django.test import Client

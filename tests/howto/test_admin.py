@@ -24,7 +24,7 @@ class _UrlConf:
 
 @pytest.fixture
 def admin(settings: Any, enrolled_user: Any) -> None:
-    """The site of the page, with alice and bob, who are staff and have passwords."""
+    """The site of the page, with alice and bob: staff, with passwords."""
     settings.ROOT_URLCONF = _UrlConf
     for name in ("alice", "bob"):
         user = enrolled_user(name, is_staff=True)

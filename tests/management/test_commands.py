@@ -19,7 +19,7 @@ from securecore import clock
 from securecore.errors import Busy
 from securecore.grants import grant, principal_of, principals
 from securecore.identity import parse_pem
-from securecore.models import AuditRow, Client, Grant, Lockout, RefreshFamily, Session
+from securecore.models import AuditRow, Certificate, Client, Grant, Lockout, RefreshFamily, Session
 from securecore.testing import MutualTLSClient
 from tests.management.commands import exit_code, lines, objects, printed
 from tests.support.revocation_lists import Lists
@@ -50,7 +50,7 @@ class TestEveryCommand:
             ("securecore_tokens", "list"),
             ("securecore_clients", "list"),
             ("securecore_grants", "list"),
-            ("securecore_grants", "who", MAKE),
+            ("securecore_grants", "callers", MAKE),
             ("securecore_certificates", "list"),
             ("securecore_certificates", "crls"),
             ("securecore_lock", "list"),
@@ -189,11 +189,16 @@ class TestGrants:
         assert objects("securecore_grants", "list", "--object", on)[0]["object"] == on
         assert exit_code("securecore_grants", "why", MAKE, "--user", "alice") == 1
         assert exit_code("securecore_grants", "why", MAKE, "--user", "alice", "--object", on) == 0
-        assert [row["caller"] for row in objects("securecore_grants", "who", MAKE, "--object", on)] == [
+        assert [row["caller"] for row in objects("securecore_grants", "callers", MAKE, "--object", on)] == [
             f"{principal_of(user)} (alice)"
         ]
         for wrong in ("auth.group:0", "auth.group", "x.y:1", "auth.group:x"):
-            assert exit_code("securecore_grants", "who", MAKE, "--object", wrong) == 1
+            assert exit_code("securecore_grants", "callers", MAKE, "--object", wrong) == 1
+
+    def test_a_certificate_brings_its_user(self, user: User) -> None:
+        grant(principal=principal_of(user), permission=MAKE, now=clock.now())
+        thumbprint = Certificate.objects.get(user=user).pk
+        assert exit_code("securecore_grants", "why", MAKE, "--certificate", thumbprint) == 0
 
     def test_the_reason_names_each_grant_on_the_way(self, user: User, tellers: Group) -> None:
         printed("securecore_grants", "grant", "role:clerk", "--group", "Tellers")
@@ -224,7 +229,7 @@ class TestGrants:
         frank.user_permissions.add(_permission("add_user"))
         found = [
             row["caller"].partition(" (")[2] or row["caller"]
-            for row in objects("securecore_grants", "who", "auth.add_user")
+            for row in objects("securecore_grants", "callers", "auth.add_user")
         ]
         assert sorted(found) == ["alice)", "erin)", "frank)", "service:payments"]
 
@@ -233,7 +238,7 @@ class TestGrants:
         now = clock.now()
         for number in range(10):
             grant(principal=f"service:{number}", permission=MAKE, now=now)
-        assert len(lines("securecore_grants", "who", MAKE)) == 10
+        assert len(lines("securecore_grants", "callers", MAKE)) == 10
 
     def test_a_dry_run_shows_the_effect_and_has_none(self, user: User, tellers: Group) -> None:
         arguments = ("grant", MAKE, "--group", "Tellers", "--dry-run")
@@ -265,6 +270,11 @@ def _printed_though_it_fails(*arguments: str) -> str:
 
 
 class TestLock:
+    def test_an_unknown_client_is_pointed_out(self, user: User) -> None:
+        told = StringIO()
+        call_command("securecore_lock", "add", "--client", "paymnts", "--reason", "x", stdout=StringIO(), stderr=told)
+        assert "No client of this name is registered" in told.getvalue()
+
     def test_a_lock_and_its_end(self, alice: MutualTLSClient, user: User) -> None:
         arguments = ("--user", "alice", "--reason", "stolen laptop")
         assert "is locked out until" in printed("securecore_lock", "add", *arguments, "--for", "2h")

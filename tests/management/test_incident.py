@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.management import CommandError
 from django.db import connection, transaction
 
 from securecore import clock
@@ -104,8 +105,16 @@ class TestStolenCertificate:
 
     def test_an_unknown_certificate_is_refused_from_now_on(self, db: None) -> None:
         rows = objects("securecore_incident", "stolen-certificate", "A" * 43, "--yes")
-        assert "No row names this certificate" in rows[1]["detail"]
+        assert "No row names this certificate" in rows[2]["detail"]
         assert Certificate.objects.get().revoked_at is not None
+
+    def test_the_question_names_the_owner(self, user: User) -> None:
+        row = Certificate.objects.get(user=user)
+        with pytest.raises(CommandError, match=r"CN=alice.*, user alice"):
+            printed("securecore_incident", "stolen-certificate", row.pk)
+        with pytest.raises(CommandError, match="compare the thumbprint"):
+            printed("securecore_incident", "stolen-certificate", "x" * 43)
+        assert "NOBODY is locked out" in printed("securecore_incident", "stolen-certificate", "x" * 43, "--yes")
 
     def test_the_trail_begins_where_the_operator_says(
         self, alice: MutualTLSClient, thumbprint: str, fake_clock: FakeClock

@@ -1,4 +1,4 @@
-"""The Prometheus metrics: what is counted, who may read them, and that dashboard and alerts name metrics that exist."""
+"""The Prometheus metrics: counts, the permission to read them, and that dashboard and alerts name existing metrics."""
 
 from __future__ import annotations
 

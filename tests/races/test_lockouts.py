@@ -1,4 +1,4 @@
-"""Lockouts of everyone, and imports of revocation lists, against effects whose check passed."""
+"""Lockouts of everyone, and imports of revocation lists, against effects with a passed check."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Silent(Failing):
 
 
 class Cancelled(Notes):
-    """Ends a request whose client hung up, after its key was claimed, as a cancelled coroutine does."""
+    """Ends a request without a client any more, after its key was claimed, as a cancelled coroutine does."""
 
     def write_note(self, headers: dict[str, str], query: Any, sent: dict[str, Any], _: str) -> Answer:
         if headers.get("connection") != "close":

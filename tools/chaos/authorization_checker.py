@@ -54,15 +54,15 @@ def judge(history: Path, effects: dict[str, str]) -> Verdict:
     allowed_afterwards = []
     for line in read(history):
         verdict.seconds = line["at"]
-        if line["what"] == "started":
+        if line["event"] == "started":
             verdict.wanted = line["trials"]
-        elif line["what"] == "connection-cut":
+        elif line["event"] == "connection-cut":
             verdict.cut += 1
-        elif line["what"] == "revoked":
+        elif line["event"] == "revoked":
             counted[line["person"]] = line["effects"]
             verdict.kinds[line["how"]] += 1
             ways[line["person"]] = line["how"]
-        elif line["what"] == "attempt":
+        elif line["event"] == "attempt":
             verdict.trials += 1
             verdict.outcomes[line["outcome"]] += 1
             outcomes[line["effect"]] = line["outcome"]

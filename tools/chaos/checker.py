@@ -52,13 +52,13 @@ def judge(history: Path, effects: Counter[str], ids: dict[str, set[str]]) -> Ver
     verdict = Verdict()
     answers: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for line in read(history):
-        verdict.events[line["what"]] += 1
+        verdict.events[line["event"]] += 1
         verdict.seconds = line["at"]
-        if line["what"] == "started":
+        if line["event"] == "started":
             verdict.keys, verdict.twins = line["keys"], line["twins"]
-        if line["what"] in ("answer", "no-answer"):
+        if line["event"] in ("answer", "no-answer"):
             verdict.attempts += 1
-        if line["what"] == "answer":
+        if line["event"] == "answer":
             verdict.statuses[line["status"]] += 1
             if 200 <= line["status"] < 300:
                 answers[line["key"]][line["twin"]].append(line)

@@ -14,7 +14,7 @@ from typing import Any, Self
 class History:
     """Append events to ``path`` from any number of threads.
 
-    In each line ``what`` is the event, and ``at`` is the second of the run.
+    In each line ``event`` names the event, and ``at`` is the second of the run.
     """
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class History:
 
     def write(self, event: str, **details: Any) -> None:
         at = round(time.monotonic() - self._started, 4)
-        line = json.dumps({"at": at, "what": event, **details})
+        line = json.dumps({"at": at, "event": event, **details})
         with self._lock:
             if not self._file.closed:  # after a failed run, client threads may still be running
                 self._file.write(line + "\n")

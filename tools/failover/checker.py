@@ -21,7 +21,7 @@ RECOVERY = 10
 FENCED_RECOVERY = 32
 #: A failover to an asynchronous standby loses commits, so two promises are judged: those of the fence.
 OF_THE_FENCE = ("nonces accepted twice", "proofs accepted twice")
-#: The flows whose requests must never be accepted: the status that would be an acceptance.
+#: The flows of requests that must never be accepted: the status that would be an acceptance.
 FORBIDDEN = {"refresh-replay": 200, "revoked-token": 200, "revoked-grant": 201}
 #: The flows with a value that may have one effect.
 ONCE = ("nonce", "proof", "key")
@@ -96,9 +96,9 @@ def judge(lines: Iterable[dict[str, Any]], effects: Counter[str]) -> Verdict:
     verdict, answers, events = Verdict(), _Answers(), list(lines)
     for line in events:
         verdict.seconds = max(verdict.seconds, line["at"])
-        if line["what"] == "started":
+        if line["event"] == "started":
             verdict.mode = line["mode"]
-        if line["what"] == "answer":
+        if line["event"] == "answer":
             verdict.values[line["flow"]] += 1
             verdict.statuses[str(line["status"])] += 1
             answers.add(line)
@@ -115,7 +115,7 @@ def judge(lines: Iterable[dict[str, Any]], effects: Counter[str]) -> Verdict:
         "effects of a refused request": [value for value in effects if value.startswith("revoked-grant")],
         "503 without Retry-After": answers.unhelpful,
         "other server errors": answers.strange,
-        "requests without an answer": [f"{e['flow']} {e['reason']}" for e in events if e["what"] == "no-answer"],
+        "requests without an answer": [f"{e['flow']} {e['reason']}" for e in events if e["event"] == "no-answer"],
         "slow recoveries": _rounds(verdict, events),
     }
     return verdict
@@ -125,13 +125,13 @@ def _rounds(verdict: Verdict, events: list[dict[str, Any]]) -> list[str]:
     """Note the times of each round; return the rounds in which a flow was not served again in time."""
     slow = []
     failed_at, name = 0.0, ""
-    flows = {line["flow"] for line in events if line["what"] == "answer" and line["flow"] in (*ONCE, *FORBIDDEN)}
+    flows = {line["flow"] for line in events if line["event"] == "answer" and line["flow"] in (*ONCE, *FORBIDDEN)}
     flows.discard("refresh-replay")
     for line in events:
-        if line["what"] == "failure":
+        if line["event"] == "failure":
             failed_at, name = line["at"], line["kind"]
             verdict.failures.append(name)
-        if line["what"] == "promoted":
+        if line["event"] == "promoted":
             verdict.promoted.append(line["at"] - failed_at)
             served = _served(events, line["at"])
             last = max((served.get(flow, float("inf")) for flow in flows), default=float("inf"))
@@ -145,7 +145,7 @@ def _served(events: list[dict[str, Any]], promoted: float) -> dict[str, float]:
     """Return, for each flow, the seconds from the promotion to its first answer below 500."""
     served: dict[str, float] = {}
     for line in events:
-        if line["what"] == "answer" and line["at"] > promoted and line["status"] < 500:
+        if line["event"] == "answer" and line["at"] > promoted and line["status"] < 500:
             served.setdefault(line["flow"], line["at"] - promoted)
     return served
 

@@ -13,7 +13,7 @@ TTL, LOOP_WAIT, RETRY_TIMEOUT = 20, 1, 3
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one member. The three parts are reached by links, whose names begin with the member's name."""
+    """The ports of one member. The three parts are reached by links; their names begin with the member's name."""
 
     postgresql: int
     rest: int
@@ -60,7 +60,7 @@ def patroni(name: str, ports: Ports, folder: Path, binaries: Path, *, synchronou
             "bin_dir": str(binaries),
             "pgpass": str(folder / f"{name}.pgpass"),
             "authentication": {"superuser": account, "replication": account, "rewind": account},
-            "pg_hba": [f"{who} all 127.0.0.1/32 trust" for who in ("host all", "host replication")],
+            "pg_hba": [f"{account} all 127.0.0.1/32 trust" for account in ("host all", "host replication")],
             "parameters": {"unix_socket_directories": str(folder)},
         },
     }

@@ -1,6 +1,6 @@
 """The load of a run: one kind of thread for each promise, and the replays of everything that was accepted.
 
-A flow's ``step`` makes new requests; ``replay`` presents again whatever the service must refuse now.
+A flow's ``step`` makes new requests; ``replay`` presents again each value that the service must refuse now.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Orders:
 
 
 class Refreshes:
-    """A chain of refresh tokens. A token whose successor was used must be refused for ever."""
+    """A chain of refresh tokens. A token with a used successor must be refused for ever."""
 
     name = "refresh"
 

@@ -40,7 +40,7 @@ BUFFERED = 48
 
 @dataclass
 class Outcome:
-    """The numbers of a run: claims that were accepted and refused while the replicas lagged, and what came after."""
+    """The numbers of a run: claims that were accepted and refused while the replicas lagged and after."""
 
     mode: str
     accepted: int = 0

@@ -78,7 +78,7 @@ class Hosts:
 
 @contextlib.contextmanager
 def hosts(*, through_pgbouncer: bool, skew: int) -> Iterator[Hosts]:
-    """Start three hosts, whose clocks differ by ``skew`` seconds. Raises ``CannotStart``.
+    """Start three hosts with clocks that differ by ``skew`` seconds. Raises ``CannotStart``.
 
     Call it in the main thread, because child processes end with the thread that started them.
     """

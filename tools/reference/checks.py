@@ -13,7 +13,7 @@ from securecore import checks
 from securecore.checks import access, grants, tokens
 from tools.reference.prose import WRITTEN, in_one_line
 
-HEAD = f"""# Every check: what, why, mend
+HEAD = f"""# Every check: finding, reason, remedy
 
 {WRITTEN}
 `manage.py check --deploy --database default` runs them all; [System checks](../checks.md) is the short list. `…` stands
@@ -34,8 +34,8 @@ def _section(check: Callable[..., Any]) -> tuple[str, str]:
     identifier = _text(next(word.value for word in found.keywords if word.arg == "id")).removeprefix("securecore.")
     hint = next(word.value for word in found.keywords if word.arg == "hint")
     why, names = in_one_line(inspect.getdoc(check) or "").removeprefix("Report "), vars(inspect.getmodule(check))
-    what = next((word.value for word in found.keywords if word.arg == "problem"), None) or found.args[0]
-    lines = [f"## {identifier}", "", f"*What:* {_text(what, names)}", ""]
+    finding = next((word.value for word in found.keywords if word.arg == "problem"), None) or found.args[0]
+    lines = [f"## {identifier}", "", f"*Finding:* {_text(finding, names)}", ""]
     lines += [f"*Why:* {why[:1].upper()}{why[1:]}", ""] if why else []
     return identifier, "\n".join([*lines, f"*Mend:* {_text(hint, names)}", ""])
 

@@ -34,7 +34,7 @@ def _section(name: str) -> Iterator[str]:
 
 
 class _Parser:
-    """The parser of a command, whose subparsers are plain ones too."""
+    """The parser of a command, with subparsers of Python's own class."""
 
     def __init__(self, parser: argparse.ArgumentParser, command: BaseCommand) -> None:
         self.parser, self.command = parser, command

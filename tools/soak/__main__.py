@@ -34,7 +34,7 @@ SETTINGS = "tools.soak.settings"
 
 @dataclass
 class Soak:
-    """The running soak. ``visited`` is the number of certificates whose requests were all answered."""
+    """The running soak. ``visited`` is the number of certificates with an answer to each request."""
 
     stack: Stack
     environment: dict[str, str]

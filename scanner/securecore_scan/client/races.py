@@ -43,7 +43,7 @@ class Race:
     untried: str
 
     def evidence(self, event: str) -> tuple[str, ...]:
-        """Say what the last round showed, how often ``event`` happened, and which ways were tried."""
+        """Name the observation of the last round, how often ``event`` happened, and which ways were tried."""
         rounds = ", ".join(f"{number} with {way}" for way, number in Counter(self.ways).items())
         untried = f"; not tried over HTTP/2: {self.untried}" if self.untried else ""
         rate = rate_text(int(self.worked), len(self.ways))

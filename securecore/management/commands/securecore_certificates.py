@@ -20,7 +20,7 @@ from securecore.management.terminal import FAILED, Actions, TerminalCommand, who
 from securecore.management.thumbprints import thumbprint
 from securecore.models import RefreshFamily, RefreshToken, RevocationList, Session
 from securecore.revocation import revoke_certificate
-from securecore.texts import quoted
+from securecore.texts import quoted_argument
 from securecore.thumbprints import thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
@@ -127,7 +127,7 @@ class Command(TerminalCommand):
                     path, authorities=authorities, refuses_when_expired=when_expired == "refuse"
                 )
             except OSError as error:
-                raise CommandError(f"{quoted(source)} cannot be read: {error.strerror}.") from None
+                raise CommandError(f"{quoted_argument(source)} cannot be read: {error.strerror}.") from None
         row = done.row
         self.done(
             f"{row.issuer}: {row.entries} certificates are refused, {done.added} of them new; {done.removed} no longer "
@@ -207,4 +207,4 @@ def _authorities(path: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(Path(path).read_bytes())
     except (OSError, ValueError) as error:
-        raise CommandError(f"{quoted(path)} has no certificate of an authority: {error}") from None
+        raise CommandError(f"{quoted_argument(path)} has no certificate of an authority: {error}") from None

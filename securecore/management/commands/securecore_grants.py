@@ -10,9 +10,16 @@ from securecore import clock, grants
 from securecore.conf import settings
 from securecore.grants import callers
 from securecore.grants.principals import Target, object_of, target_of
-from securecore.management.subjects import add_subjects, described, object_named, subject_of, subjects_of
+from securecore.management.subjects import (
+    add_subjects,
+    described,
+    object_named,
+    subject_of,
+    subjects_of,
+    thumbprint_named,
+)
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, instant, whole
-from securecore.models import Grant
+from securecore.models import Certificate, Grant
 from securecore.revocation import revoke_grant
 
 _CALLERS = ("user", "client", "certificate")
@@ -30,7 +37,7 @@ class Command(TerminalCommand):
         listing.add_argument("--limit", type=whole(1, 10_000_000), default=100, help="rows (%(default)s)")
         add_subjects(listing, *_PRINCIPALS, required=False)
         self._add_changes(actions)
-        holding = actions.add("who", help="list the callers that have a permission now")
+        holding = actions.add("callers", help="list the callers that have a permission now")
         explaining = actions.add("why", help="explain the decision about a caller; exit code 1 if it has not")
         add_subjects(explaining, *_CALLERS, several=True)
         for action in (holding, explaining):
@@ -130,7 +137,7 @@ class Command(TerminalCommand):
         of_role = Grant.objects.using(settings.DATABASE).not_revoked().filter(principal=permission)
         return sorted(set(of_role.values_list("permission", flat=True)))
 
-    def _who(self, on: Any, options: dict[str, Any]) -> None:
+    def _callers(self, on: Any, options: dict[str, Any]) -> None:
         for decision in callers.callers_with(options["permission"], target_of(on), now=clock.now()):
             self.show(
                 caller=described(decision.names[0]),
@@ -142,6 +149,8 @@ class Command(TerminalCommand):
         names = subjects_of(options)
         if not names:
             raise CommandError("Name a caller: --user NAME, --client ID, --certificate FILE, or several of them.")
+        if options["certificate"] and not options["user"]:
+            names += _owner_of(options["certificate"])
         target: Target = target_of(on)
         found = callers.reason_for(names, options["permission"], target, now=clock.now())
         allowed = bool(found.decision)
@@ -158,6 +167,12 @@ class Command(TerminalCommand):
             )
         if not allowed:
             raise SystemExit(FAILED)
+
+
+def _owner_of(certificate: str) -> tuple[str, ...]:
+    """Return the principal of the certificate's user, which a request under the certificate has too."""
+    row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint_named(certificate))
+    return tuple(grants.principal_of(each.user) for each in row if each.user is not None)
 
 
 def _limits(grant: Any) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from securecore import clock, incidents, tokens
+from securecore.conf import settings
 from securecore.errors import InvalidToken
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
-from securecore.texts import quoted
+from securecore.models import Certificate
+from securecore.texts import quoted_argument
 
 
 class Command(TerminalCommand):
@@ -25,7 +27,7 @@ class Command(TerminalCommand):
             "stolen-certificate",
             changes=True,
             asks=True,
-            help="lock its user out, revoke it, end what it obtained",
+            help="lock its user out, revoke it, end its sessions and tokens",
         )
         certificate.add_argument("certificate", type=thumbprint, help="a file or a thumbprint")
         certificate.add_argument("--all", action="store_true", help="end all other sessions and tokens of the user too")
@@ -59,7 +61,7 @@ class Command(TerminalCommand):
 
     def _stolen_certificate(self, options: dict[str, Any]) -> None:
         revoked = thumbprint_named(options["certificate"])
-        self.confirm(f"This revokes the certificate {revoked}, for ever.", yes=options["yes"])
+        self.confirm(_question(revoked), yes=options["yes"])
         self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **self._common(options)))
 
     def _stolen_token(self, options: dict[str, Any]) -> None:
@@ -121,8 +123,17 @@ class Command(TerminalCommand):
             self.say(f"The key {kid} verifies again. If it was retired since: securecore_keys retire {kid}")
 
 
+def _question(thumbprint: str) -> str:
+    """Return the question before a revocation. It names the owner, since a thumbprint is easily mistaken."""
+    row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
+    if row is None:
+        return f"No row names the certificate {thumbprint}: compare the thumbprint. This revokes it for ever."
+    owner = f"user {row.user.get_username()}" if row.user is not None else "no user"
+    return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever."
+
+
 def _read(path: str) -> str:
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{quoted(path)} cannot be read: {error}") from None
+        raise CommandError(f"{quoted_argument(path)} cannot be read: {error}") from None
