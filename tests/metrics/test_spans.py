@@ -35,6 +35,18 @@ def test_revocation_is_a_span_with_its_gate_inside(exporter: Any, users: dict[st
     assert whole.attributes["securecore.label"] == "revoke_user_tokens"
 
 
+def test_no_span_is_opened_until_the_project_has_a_provider(
+    exporter: Any, users: dict[str, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from opentelemetry import trace as api
+
+    unset = api.ProxyTracerProvider()
+    monkeypatch.setattr(api, "get_tracer_provider", lambda: unset)
+    exporter.clear()
+    revocation.revoke_user_tokens(users["bob"])
+    assert not exporter.get_finished_spans()
+
+
 def test_meter_without_receivers_measures_nothing() -> None:
     off = meters.Meter("off", "", "label", is_time=True)
     assert off.timed("a") is off.timed("b")
