@@ -25,7 +25,7 @@ from securecore.testing import Authority, Issued
 from tests.support.databases import is_only_in_matrix, only_database
 from tests.support.deletion import delete_rows
 
-pytest_plugins = ["securecore.testing.fixtures"]
+pytest_plugins = ["securecore.testing.fixtures", "tests.support.browser"]
 
 # These variables silently override the authority that a client was given.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):

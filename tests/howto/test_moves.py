@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.howto.following import outcome_of
 from tests.howto.moves import MOVES
-from tests.support.tree import ROOT
 
 
 def followed(name: str, folder: Path) -> dict[str, Any]:
     """Return the responses after each step of the page of this package."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.howto.program", name, str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "client")))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return dict(json.loads(run.stdout.splitlines()[-1]))
+    return outcome_of("tests.howto.program", name, str(folder))
 
 
 @pytest.mark.parametrize("name", MOVES)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from securecore_scan.outcomes import failed
 from securecore_scan.probes import CATALOGUE
@@ -22,20 +20,8 @@ EVERYTHING = report(
     *(result(one.id, failed("POST /api/a-long-name/of-a-route", "it worked " * 20)) for one in CATALOGUE),
     stopped="120 seconds are over (--budget)",
 )
-BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
 #: A folder for screenshots, to be inspected by eye.
 PICTURES = os.environ.get("SECURECORE_SCAN_PICTURES")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"no browser on PATH: one of {', '.join(BROWSERS)}")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""Comments and docstrings name the actor: "event" and "who" make a reader look for the thing that is meant."""
+"""Comments and docstrings name the actor: "what" and "who" make a reader look for the thing that is meant."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def test_prose_names_the_actor() -> None:
 
 
 def test_comments_and_docstrings_are_prose() -> None:
-    text = '"""Module."""\nx = "event"  # who\n\ndef f():\n    """Whose."""\n'
+    text = '"""Module."""\nx = "what"  # who\n\ndef f():\n    """Whose."""\n'
     assert list(prose(text)) == ["# who", "Module.", "Whose."]

@@ -1,4 +1,4 @@
-"""A client of django-redis whose ``add()`` succeeds when two replicas have the key. docs/redis.md quotes it."""
+"""A client of django-redis: its ``add()`` succeeds when two replicas have the key. docs/redis.md quotes it."""
 
 from __future__ import annotations
 

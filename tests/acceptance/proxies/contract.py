@@ -132,7 +132,7 @@ class Contract:
 
     def test_request_id_is_the_proxy_s_or_the_application_s(self, edge: Edge) -> None:
         """A client that chooses the id could hide its requests behind those of another client in the logs."""
-        seen = [edge.ask(who, [("X-Request-ID", "a" * 32)]) for who in (None, "alice")]
+        seen = [edge.ask(name, [("X-Request-ID", "a" * 32)]) for name in (None, "alice")]
         if self.source != "gunicorn":  # without a proxy there is no way past it
             seen.append(edge.ask_directly([("X-Request-ID", "a" * 32)]))
         ids = [answer.body["request_id"] for answer in seen]
