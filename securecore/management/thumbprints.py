@@ -1,4 +1,4 @@
-"""Parse thumbprints on a command line."""
+"""Parse thumbprints and other random text on a command line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from securecore.thumbprints import thumbprint_in
 
 
 class ThumbprintParser(CommandParser):
-    """The ``parser_class`` of an action with thumbprint arguments.
+    """The ``parser_class`` of an action with thumbprint arguments or a ``--jti``.
 
-    One thumbprint in 64 begins with a ``-``, and argparse would read it as an option. No option of Django or securecore
-    has 43 such characters.
+    One base64url text in 64 begins with a ``-``, and argparse would read it as an option. No option of Django or
+    securecore has the 43 characters of a thumbprint. A ``jti`` has any length, so the argument behind ``--jti`` is
+    always its value.
     """
 
     def parse_known_args(  # type: ignore[override]
@@ -23,6 +24,9 @@ class ThumbprintParser(CommandParser):
     ) -> Any:
         # argparse reads no argument with a leading space as an option; `thumbprint` strips the space.
         shielded = [f" {text}" if text.startswith("-") and thumbprint_in(text) else text for text in args or ()]
+        if "--jti" in shielded[:-1]:
+            option = shielded.index("--jti")
+            shielded[option : option + 2] = [f"--jti={shielded[option + 1]}"]
         return super().parse_known_args(shielded, namespace)
 
 

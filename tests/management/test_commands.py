@@ -121,6 +121,10 @@ class TestTokens:
             assert not works(alice, token), option
             RefreshFamily.objects.all().delete()
 
+    @pytest.mark.parametrize("jti", ["-jti", "--help", "--jti"])
+    def test_a_jti_may_begin_with_a_dash(self, jti: str, db: None) -> None:
+        assert f"the access token {jti}" in printed("securecore_tokens", "revoke", "--jti", jti)
+
     def test_tokens_of_everyone_need_a_confirmation(self, alice: MutualTLSClient) -> None:
         token = given(alice)["access_token"]
         before = (clock.now() + dt.timedelta(seconds=1)).isoformat()
