@@ -65,22 +65,9 @@ def problem_response(request: HttpRequest, refusal: Refused) -> HttpResponse:
     A browser that shows the response to a person gets a page; every program gets the problem.
     """
     report_refusal(request, code=refusal.code, reason=refusal.detail or refusal.title, cause=refusal.__cause__)
-    facts: dict[str, Any] = {
-        "code": refusal.code,
-        "status": refusal.status,
-        "title": refusal.title,
-        "detail": refusal.detail,
-    }
-    headers = {"Cache-Control": "no-store", **refusal.headers}
-    if wants_page(request):
-        response = refusal_page(**facts, request_id=request_id_of(request))
-        for name, value in headers.items():
-            response[name] = value
-    else:
-        response = JsonResponse(
-            _problem(request, **facts), status=refusal.status, content_type=CONTENT_TYPE, headers=headers
-        )
-    patch_vary_headers(response, ("Accept",))
+    response = _page_or_problem(request, refusal.code, refusal.status, refusal.title, refusal.detail)
+    for name, value in refusal.headers.items():
+        response[name] = value
     return response
 
 
@@ -103,23 +90,31 @@ def database_away(request: HttpRequest, error: Exception) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Build the response for requests that Django itself refuses, for example with a foreign Host (``handler400``)."""
     if isinstance(exception, DisallowedHost):  # without the name, which an attacker may have chosen
-        return _plain_problem(request, "host-not-allowed", 400, "This service has another host name (ALLOWED_HOSTS).")
-    return _plain_problem(request, "bad-request", 400, "The request cannot be understood.")
+        return _page_or_problem(request, "host-not-allowed", 400, "This service has another host name (ALLOWED_HOSTS).")
+    return _page_or_problem(request, "bad-request", 400, "The request cannot be understood.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Build the response for an unknown URL (``handler404`` of a URLconf)."""
-    return _plain_problem(request, "not-found", 404, "There is nothing at this address.")
+    return _page_or_problem(request, "not-found", 404, "There is nothing at this address.")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Build the response for a request without its CSRF token (``CSRF_FAILURE_VIEW``)."""
-    return _plain_problem(request, "csrf-failed", 403, "The request lacks its CSRF token.")
+    return _page_or_problem(request, "csrf-failed", 403, "The request lacks its CSRF token.")
 
 
-def _plain_problem(request: HttpRequest, code: str, status: int, title: str) -> HttpResponse:
-    body = _problem(request, code=code, status=status, title=title)
-    return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+def _page_or_problem(request: HttpRequest, code: str, status: int, title: str, detail: str = "") -> HttpResponse:
+    """Return the refusal as a page for a browser that shows it to a person, and as a problem for every program."""
+    response: HttpResponse
+    if wants_page(request):
+        response = refusal_page(code=code, status=status, title=title, detail=detail, request_id=request_id_of(request))
+    else:
+        problem = _problem(request, code=code, status=status, title=title, detail=detail)
+        response = JsonResponse(problem, status=status, content_type=CONTENT_TYPE)
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ("Accept",))
+    return response
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
@@ -138,13 +133,25 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | H
     response = views.exception_handler(error, context)
     if response is None:
         return None
-    response.data = problem = _problem_of(context["request"], error, response)
+    problem = _problem_of(context["request"], error, response)
     if response.status_code in (401, 403):
         reason = str(problem.get("detail", problem["title"]))
         report_refusal(context["request"], code=problem["code"], reason=reason, cause=None)
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.content_type = CONTENT_TYPE
-    return response
+    headers = {"Cache-Control": "no-store", **response.headers}
+    return ProblemResponse(problem, status=response.status_code, headers=headers)
+
+
+class ProblemResponse(Response):
+    """A response of REST framework that is labelled as a problem where the body is JSON.
+
+    A view may have other renderers. Example: a browser gets the page of ``BrowsableAPIRenderer``, as ``text/html``.
+    """
+
+    @property
+    def rendered_content(self) -> Any:
+        if self.accepted_renderer.media_type == "application/json":  # type: ignore[attr-defined]
+            self.content_type = CONTENT_TYPE
+        return super().rendered_content
 
 
 def _is_of_json(error: BaseException) -> bool:

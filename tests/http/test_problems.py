@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client, RequestFactory
 
 from securecore.errors import Busy, CertificateExpired, every_refusal
 from securecore.events import DatabaseAway, RequestRefused
-from securecore.http.problems import bad_request, problem_response
+from securecore.http.problems import bad_request, csrf_failure, problem_response
 from securecore.testing import MutualTLSClient
 from tests.events.recorder import of_kind, recorded
 
@@ -203,3 +204,21 @@ class TestPage:
     def test_page_keeps_the_headers_of_the_refusal(self, rf: Any) -> None:
         request = rf.get("/", headers={"Accept": self.BROWSER})
         assert problem_response(request, Busy())["Retry-After"] == "1"
+
+
+class TestRenderers:
+    """A browser got the page of the browsable API under the label application/problem+json."""
+
+    @pytest.mark.urls("tests.grants.granted_views")
+    def test_only_json_is_labelled_as_a_problem(self, client: Client) -> None:
+        page = client.post("/browsable", headers={"Accept": "text/html"})
+        assert page["Content-Type"] == "text/html; charset=utf-8"
+        assert page.content.lstrip().startswith(b"<!DOCTYPE html>")
+        assert page["Cache-Control"] == "no-store"
+        said = problem(client.post("/browsable", headers={"Accept": "application/json"}))
+        assert said["code"] == "authentication-required"
+
+    def test_pages_of_django_itself_are_for_browsers_too(self, rf: RequestFactory) -> None:
+        for answer in (csrf_failure, partial(bad_request, exception=SuspiciousOperation())):
+            assert answer(rf.get("/", headers={"Accept": "text/html"}))["Content-Type"].startswith("text/html")
+            assert answer(rf.get("/"))["Content-Type"] == "application/problem+json"
