@@ -14,6 +14,7 @@ prints them with the other settings; ``manage.py check`` says when a list is wro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,9 @@ _CERTIFICATE, _SESSION, _USER, _REFUSAL = (
     f"{_OURS}{name}"
     for name in ("ClientCertificateMiddleware", "SessionMiddleware", "AuthenticationMiddleware", "RefusalMiddleware")
 )
-#: Exists with DEBUG only (securecore.E111).
+#: Names the certificate of ``manage.py runserver``, for example deploy/pki/alice.pem.
+DEVELOPMENT_CERTIFICATE = "SECURECORE_DEVELOPMENT_CERTIFICATE"
+#: Exists with DEBUG and with this variable only (securecore.E111).
 _DEVELOPMENT = "securecore.testing.development.DevelopmentIdentityMiddleware"
 #: Django's middleware that securecore replaces: its own knows bindings, tokens and the one query.
 _REPLACED = {
@@ -48,8 +51,10 @@ def middleware(installed: Sequence[str], *, development: bool = False) -> list[s
 
     The certificate stands before all middleware that reads a request. The session and the user stand in the places of
     Django's, and the refusals last. The project's own entries keep their order. Example: the list that ``startproject``
-    writes. With ``development=DEBUG``, ``manage.py runserver`` takes the certificate of an environment variable for
-    that of the client (docs/howto/development.md). Raises ``Misuse`` for a text in place of a list.
+    writes. With ``development=DEBUG``, ``manage.py runserver`` takes the certificate that the environment variable
+    ``SECURECORE_DEVELOPMENT_CERTIFICATE`` names for that of the client (docs/howto/development.md). Without the
+    variable nothing is added, so that the tests of the project run, for which Django sets DEBUG to False. Raises
+    ``Misuse`` for a text in place of a list.
     """
     if isinstance(installed, str):
         raise Misuse("MIDDLEWARE is a list of names: middleware(MIDDLEWARE).")
@@ -62,7 +67,8 @@ def middleware(installed: Sequence[str], *, development: bool = False) -> list[s
     if names.index(_USER) < names.index(_SESSION):
         names.remove(_SESSION)
         names.insert(names.index(_USER), _SESSION)
-    edge = [_DEVELOPMENT, _CERTIFICATE] if development else [_CERTIFICATE]
+    is_given = development and os.environ.get(DEVELOPMENT_CERTIFICATE)
+    edge = [_DEVELOPMENT, _CERTIFICATE] if is_given else [_CERTIFICATE]
     return [*names[:leading], *edge, *names[leading:], _REFUSAL]
 
 
@@ -81,8 +87,9 @@ def rest_framework(settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return REST_FRAMEWORK in which callers are known by access token, DPoP token or certificate.
 
     The classes of ``settings`` follow behind securecore's, so that no client is logged out: for example those of
-    simplejwt go on until you remove them (docs/howto). REST framework's SessionAuthentication becomes securecore's. A
-    view without ``permission_classes`` demands a caller, unless ``settings`` says otherwise.
+    simplejwt go on until you remove them (docs/howto). REST framework's SessionAuthentication becomes securecore's,
+    also where ``settings`` names no classes and REST framework would add it by itself. A view without
+    ``permission_classes`` demands a caller, unless ``settings`` says otherwise.
     """
     own = [
         f"{_AUTHENTICATION}{name}"
@@ -91,7 +98,7 @@ def rest_framework(settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     given = dict(settings or {})
     classes = [
         f"{_AUTHENTICATION}SessionAuthentication" if name == _DRF_SESSIONS else name
-        for name in given.pop("DEFAULT_AUTHENTICATION_CLASSES", ())
+        for name in given.pop("DEFAULT_AUTHENTICATION_CLASSES", (_DRF_SESSIONS,))
     ]
     return {
         "DEFAULT_AUTHENTICATION_CLASSES": [*own, *(name for name in classes if name not in own)],

@@ -12,16 +12,17 @@ from django.http.response import HttpResponseBase
 
 from securecore.conf import django_settings
 from securecore.http.request import GetResponse, SecureRequest
+from securecore.settings import DEVELOPMENT_CERTIFICATE
 from securecore.testing.authority import Issued
 from securecore.testing.forwarding import forwarded
 
-#: Names the certificate, for example deploy/pki/alice.pem. Its key lies beside it, as alice.key.
-VARIABLE = "SECURECORE_DEVELOPMENT_CERTIFICATE"
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
 class DevelopmentIdentityMiddleware:
     """Give each request from this machine the certificate that ``SECURECORE_DEVELOPMENT_CERTIFICATE`` names.
+
+    The key of alice.pem lies beside it, as alice.key.
 
     ``securecore.settings.middleware(MIDDLEWARE, development=DEBUG)`` puts it before ``ClientCertificateMiddleware``,
     which judges the certificate like each other one: its dates, its enrolment, its revocation. A request of another
@@ -34,7 +35,7 @@ class DevelopmentIdentityMiddleware:
                 "securecore.E111: DevelopmentIdentityMiddleware takes every request for one certificate, so it exists "
                 "with DEBUG only. Write MIDDLEWARE = middleware(MIDDLEWARE, development=DEBUG)."
             )
-        path = os.environ.get(VARIABLE)
+        path = os.environ.get(DEVELOPMENT_CERTIFICATE)
         if not path:
             raise MiddlewareNotUsed
         self.get_response = get_response
@@ -54,7 +55,8 @@ def _read(path: Path) -> Issued:
         key = load_pem_private_key(path.with_suffix(".key").read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise ImproperlyConfigured(
-            f"{VARIABLE} must name a PEM certificate with its key beside it, for example deploy/pki/alice.pem: {error}"
+            f"{DEVELOPMENT_CERTIFICATE} must name a PEM certificate with its key beside it, for example "
+            f"deploy/pki/alice.pem: {error}"
         ) from None
     if key.public_key() != certificate.public_key():
         raise ImproperlyConfigured(f"{path.with_suffix('.key')} is not the key of {path}.")

@@ -11,9 +11,8 @@ from django.test import Client
 
 from securecore.identity import parse_pem
 from securecore.revocation import revoke_certificate
-from securecore.settings import middleware
+from securecore.settings import DEVELOPMENT_CERTIFICATE, middleware
 from securecore.testing import Authority, Issued
-from securecore.testing.development import VARIABLE
 from tests.checks.findings import found
 
 
@@ -24,14 +23,17 @@ def alice(tmp_path: Path, monkeypatch: Any, certificate_authority: Authority, en
     enrolled_user("alice")
     (tmp_path / "alice.pem").write_text(issued.pem)
     (tmp_path / "alice.key").write_text(issued.key_pem)
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "alice.pem"))
+    monkeypatch.setenv(DEVELOPMENT_CERTIFICATE, str(tmp_path / "alice.pem"))
     return issued
 
 
 @pytest.fixture
-def in_development(settings: Any) -> None:
+def in_development(settings: Any, monkeypatch: Any) -> None:
+    """The settings of a project that was started with the variable; whether it is still set is another fixture's."""
     settings.DEBUG = True
-    settings.MIDDLEWARE = middleware(settings.MIDDLEWARE, development=True)
+    with monkeypatch.context() as at_start:
+        at_start.setenv(DEVELOPMENT_CERTIFICATE, "deploy/pki/alice.pem")
+        settings.MIDDLEWARE = middleware(settings.MIDDLEWARE, development=True)
     settings.ROOT_URLCONF = "tests.testing.urls"
 
 

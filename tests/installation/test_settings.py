@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from securecore.errors import Misuse
-from securecore.settings import authentication_backends, middleware, rest_framework
+from securecore.settings import DEVELOPMENT_CERTIFICATE, authentication_backends, middleware, rest_framework
 from tests.checks.findings import found
 
 OURS = "securecore.http.middleware."
@@ -66,7 +66,9 @@ class TestMiddleware:
         assert f"{OURS}LoginRequiredMiddleware" in middleware([*STARTPROJECT, login])
         assert not [name for name in middleware([*STARTPROJECT, login]) if name.startswith("django.contrib.auth")]
 
-    def test_development_identity_is_the_first_that_sees_a_request(self) -> None:
+    def test_development_identity_is_the_first_that_sees_a_request(self, monkeypatch: Any) -> None:
+        assert middleware(STARTPROJECT, development=True) == middleware(STARTPROJECT), "the tests of a project run"
+        monkeypatch.setenv(DEVELOPMENT_CERTIFICATE, "deploy/pki/alice.pem")
         assert middleware(STARTPROJECT, development=True)[1:3] == [DEVELOPMENT, CERTIFICATE]
         assert DEVELOPMENT not in middleware(middleware(STARTPROJECT, development=True), development=False)
 
@@ -82,7 +84,8 @@ class TestMiddleware:
 
 
 class TestOtherLists:
-    def test_every_name_can_be_imported(self) -> None:
+    def test_every_name_can_be_imported(self, monkeypatch: Any) -> None:
+        monkeypatch.setenv(DEVELOPMENT_CERTIFICATE, "deploy/pki/alice.pem")
         classes = rest_framework()["DEFAULT_AUTHENTICATION_CLASSES"]
         names = [*middleware(STARTPROJECT, development=True), *authentication_backends(), *classes]
         for module, _, name in (each.rpartition(".") for each in names):
@@ -106,3 +109,10 @@ class TestOtherLists:
         given = {"DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"]}
         last = rest_framework(given)["DEFAULT_AUTHENTICATION_CLASSES"][-1]
         assert last == "securecore.http.authentication.SessionAuthentication"
+
+    def test_sessions_that_rest_framework_accepts_by_itself_stay(self) -> None:
+        """A password session of a project without REST_FRAMEWORK was 401 in every view after the move."""
+        session = "securecore.http.authentication.SessionAuthentication"
+        for given in (None, {}, {"PAGE_SIZE": 10}):
+            assert rest_framework(given)["DEFAULT_AUTHENTICATION_CLASSES"][-1] == session
+        assert session not in rest_framework({"DEFAULT_AUTHENTICATION_CLASSES": []})["DEFAULT_AUTHENTICATION_CLASSES"]

@@ -66,4 +66,4 @@ def test_every_line_of_the_quickstart(place: Path) -> None:
     printed = run_blocks(blocks, place, environ=environ)
     for block, output in zip(blocks, printed, strict=True):
         assert not block.expected or block.matches(output), f"{block.commands}\nprinted\n{output}"
-    assert sum(bool(block.expected) for block in BLOCKS) == 4
+    assert sum(bool(block.expected) for block in BLOCKS) == 5
