@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from django.urls import path
+from django.urls import include, path
 
 from securecore.testing import MutualTLSClient
 from tests.support.tree import ROOT
@@ -19,7 +19,7 @@ _SITE = _NAMES["CertificateAdminSite"]()
 
 
 class _UrlConf:
-    urlpatterns = (path("admin/", _SITE.urls),)
+    urlpatterns = (path("admin/", _SITE.urls), path("", include("securecore.urls")))
 
 
 @pytest.fixture
@@ -61,6 +61,13 @@ class TestAdmin:
         bob = mtls_client("bob")
         log_in(bob, "alice")
         assert not is_admin(bob)
+
+    def test_session_by_certificate_alone_is_not_enough(self, mtls_client: Any) -> None:
+        alice = mtls_client("alice")
+        assert alice.post("/auth/login").status_code == 200
+        assert not is_admin(alice)
+        assert log_in(alice, "alice").status_code == 302
+        assert is_admin(alice)
 
     def test_session_under_another_certificate(self, mtls_client: Any) -> None:
         alice, bob = mtls_client("alice"), mtls_client("bob")
