@@ -149,7 +149,7 @@ class ProblemResponse(Response):
 
     @property
     def rendered_content(self) -> Any:
-        if self.accepted_renderer.media_type == "application/json":  # type: ignore[attr-defined]
+        if self.accepted_renderer.media_type == "application/json":
             self.content_type = CONTENT_TYPE
         return super().rendered_content
 
