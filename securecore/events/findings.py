@@ -13,12 +13,13 @@ from securecore.texts import without_secrets
 class HeaderForged(Event):
     """A peer that is no trusted proxy sent identity headers, or the proxy's signature was missing.
 
-    The headers were stripped.
+    The headers were stripped. ``reason`` helps against an honest proxy that the settings do not name.
     """
 
     name = "securecore.identity.header-forged"
     peer: str
     headers: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

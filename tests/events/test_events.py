@@ -12,7 +12,7 @@ from securecore.events import Event, HeaderForged, RequestRefused, emit, every_e
 from tests.events.recorder import of_kind, recorded
 from tests.support.tree import files
 
-FORGED = HeaderForged(peer="203.0.113.9", headers=("HTTP_CLIENT_CERT",))
+FORGED = HeaderForged(peer="203.0.113.9", headers=("HTTP_CLIENT_CERT",), reason="It sent no X-Proxy-Auth.")
 
 
 def example(kind: type[Event]) -> Event:

@@ -103,7 +103,8 @@ class TestTrustedProxy:
     def test_trusted_proxy_reports_what_it_should_have_removed(self, users: dict[str, User], alice: Issued) -> None:
         with recorded() as events:
             NginxClient(alice, HTTP_CLIENT_CERT=":AAAA:").get("/seen")
-        assert events == [HeaderForged(peer="", headers=("HTTP_CLIENT_CERT",))]
+        reason = "The trusted proxy let them pass: CERTIFICATE_SOURCE 'nginx' has others."
+        assert events == [HeaderForged(peer="", headers=("HTTP_CLIENT_CERT",), reason=reason)]
 
     @pytest.mark.parametrize(
         ("verify", "with_certificate", "code"),
@@ -187,10 +188,27 @@ class TestStranger:
         assert (seen["thumbprint"], seen["user"]) == (None, None)
         assert not set(seen["meta"]) & {*IDENTITY_HEADERS, "HTTP_X_PROXY_AUTH"}
         names = ("HTTP_X_SSL_CLIENT_CERT", "HTTP_X_SSL_CLIENT_VERIFY")
-        assert of_kind(events, HeaderForged) == [HeaderForged(peer=peer["REMOTE_ADDR"], headers=names)]
+        (forged,) = of_kind(events, HeaderForged)
+        assert (forged.peer, forged.headers) == (peer["REMOTE_ADDR"], names)
+        assert (peer.get("HTTP_X_PROXY_AUTH") or SECRET) not in forged.reason
         # The right secret from another address is reported too: the server may have overwritten the proxy's address.
         unknown = [ProxyAddressUnknown(peer=peer["REMOTE_ADDR"])] if peer.get("HTTP_X_PROXY_AUTH") == SECRET else []
         assert of_kind(events, ProxyAddressUnknown) == unknown
+
+    @pytest.mark.parametrize(
+        ("changed", "reason"),
+        [
+            ({"HTTP_X_PROXY_AUTH": ""}, "It sent no X-Proxy-Auth."),
+            ({"HTTP_X_PROXY_AUTH": "wrong"}, "Its X-Proxy-Auth is none of PROXY_SECRETS."),
+            ({"REMOTE_ADDR": "203.0.113.9"}, "TRUSTED_PROXIES does not name its address."),
+        ],
+    )
+    def test_stranger_may_be_an_honest_proxy_without_its_setting(
+        self, alice: Issued, changed: dict[str, str], reason: str
+    ) -> None:
+        with recorded() as events:
+            NginxClient(alice, **(TCP | changed)).get("/seen")
+        assert [event.reason for event in of_kind(events, HeaderForged)] == [reason]
 
     @pytest.mark.parametrize("secret", [{}, {"HTTP_X_PROXY_AUTH": SECRET}], ids=["no secret", "the secret"])
     def test_stranger_is_on_the_unix_socket_unless_that_is_trusted(

@@ -50,10 +50,10 @@ def _presented_certificate(
     secret, request_id = presented.pop(SECRET, ""), request.META.pop(REQUEST_ID, "")
     if settings.CERTIFICATE_SOURCE == "gunicorn":
         # There is no proxy, so each identity header comes from the client.
-        _report_forged(request, presented)
+        _report_forged(request, presented, "No proxy stands in front: CERTIFICATE_SOURCE is gunicorn.")
         return certificate_of_connection(request.META.get("gunicorn.socket"))
     if not _is_trusted(request, secret):
-        _report_forged(request, presented)
+        _report_forged(request, presented, _why_not_trusted(request, secret))
         return None
     if _REQUEST_ID.fullmatch(request_id):
         state_of(request).request_id = request_id
@@ -61,7 +61,8 @@ def _presented_certificate(
     headers = {name: presented.pop(name, "") for name in source.reads}
     if presented:
         strange = [name for name in presented if not name.startswith(source.sends)]
-        _report_forged(request, {name: presented[name] for name in strange})
+        reason = f"The trusted proxy let them pass: CERTIFICATE_SOURCE {settings.CERTIFICATE_SOURCE!r} has others."
+        _report_forged(request, {name: presented[name] for name in strange}, reason)
     if settings.PROXY_SIGNATURE_KEYS:
         _check_signature(request, {name: value for name, value in headers.items() if value}, now)
     return source.read(headers)
@@ -74,7 +75,7 @@ def _check_signature(request: HttpRequest, headers: dict[str, str], now: dt.date
     try:
         proxy_signature.check(request, taken, headers, now)
     except ProxySignatureRefused:
-        _report_forged(request, headers)
+        _report_forged(request, headers, "The signature of the proxy is missing or wrong.")
         raise
 
 
@@ -101,6 +102,16 @@ def _is_trusted(request: HttpRequest, secret: str) -> bool:
     return is_trusted
 
 
+def _why_not_trusted(request: HttpRequest, secret: str) -> str:
+    """Return the setting that keeps this peer from being the proxy. The secret itself is in no event."""
+    if peer.came_over_unix_socket(request):
+        return "It came over a unix socket, and TRUSTED_PROXIES has no 'unix:'."
+    address = request.META.get("REMOTE_ADDR")
+    if address is not None and not _in_trusted_network(address, settings.TRUSTED_PROXIES):
+        return "TRUSTED_PROXIES does not name its address."
+    return "Its X-Proxy-Auth is none of PROXY_SECRETS." if secret else "It sent no X-Proxy-Auth."
+
+
 def _is_proxy_secret(presented: str) -> bool:
     if not settings.PROXY_SECRETS:
         return bool(settings.PROXY_SIGNATURE_KEYS)  # then the proxy's signature proves the proxy
@@ -118,11 +129,11 @@ def _in_trusted_network(text: str, networks: tuple[str, ...]) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks if network != UNIX_SOCKET)
 
 
-def _report_forged(request: HttpRequest, presented: dict[str, str]) -> None:
+def _report_forged(request: HttpRequest, presented: dict[str, str], reason: str) -> None:
     claims = _claims(presented)
     if claims:
         address = request.META.get("REMOTE_ADDR", "")
-        events.emit(events.HeaderForged(peer=address, headers=tuple(claims)))
+        events.emit(events.HeaderForged(peer=address, headers=tuple(claims), reason=reason))
 
 
 def _claims(presented: dict[str, str]) -> list[str]:
