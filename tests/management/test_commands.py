@@ -273,11 +273,6 @@ def _printed_though_it_fails(*arguments: str) -> str:
 
 
 class TestLock:
-    def test_an_unknown_client_is_pointed_out(self, user: User) -> None:
-        told = StringIO()
-        call_command("securecore_lock", "add", "--client", "paymnts", "--reason", "x", stdout=StringIO(), stderr=told)
-        assert "No client of this name is registered" in told.getvalue()
-
     def test_a_lock_and_its_end(self, alice: MutualTLSClient, user: User) -> None:
         arguments = ("--user", "alice", "--reason", "stolen laptop")
         assert "is locked out until" in printed("securecore_lock", "add", *arguments, "--for", "2h")

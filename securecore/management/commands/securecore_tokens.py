@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 
 from securecore import clock
 from securecore.conf import settings
+from securecore.management.spelling import doubt_about_client
 from securecore.management.subjects import add_subjects, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import RefreshFamily, RefreshToken
@@ -70,6 +71,8 @@ class Command(TerminalCommand):
             revoke_user_tokens(user_named(user))
             return f"the tokens of the user {user}"
         if client is not None:
+            if doubt := doubt_about_client(client):
+                self.say(doubt, error=True)
             revoke_client_tokens(client)
             return f"the tokens of the client {client}"
         if options["family"] is not None:
