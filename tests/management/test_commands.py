@@ -124,6 +124,16 @@ class TestTokens:
     def test_a_jti_may_begin_with_a_dash(self, jti: str, db: None) -> None:
         assert f"the access token {jti}" in printed("securecore_tokens", "revoke", "--jti", jti)
 
+    def test_a_jti_that_nobody_gave_is_pointed_out(self, alice: MutualTLSClient) -> None:
+        told = StringIO()
+        arguments = ("securecore_tokens", "revoke", "--jti", "no-jti-of-ours")
+        call_command(*arguments, stdout=StringIO(), stderr=told)
+        assert "No token with this jti is known to us" in told.getvalue()
+        assert "anyway until " in printed("securecore_tokens", "revoke", "--jti", "another")
+        assert ", as it was before" in printed(*arguments)
+        jti = said(given(alice)["access_token"])["jti"]
+        assert "anyway" not in printed("securecore_tokens", "revoke", "--jti", jti)
+
     def test_tokens_of_everyone_need_a_confirmation(self, alice: MutualTLSClient) -> None:
         token = given(alice)["access_token"]
         before = (clock.now() + dt.timedelta(seconds=1)).isoformat()
