@@ -1,7 +1,8 @@
 """Find known traps in the configuration of an nginx in front of securecore (``manage.py securecore_edge check``).
 
 Every trap but N11 has led to an accepted request that should have been refused; N11 leaves an incident without the
-lines of its requests. A finding has a code, a place and the directive to write instead. The parser comes with the extra ``securecore[edge]``.
+lines of its requests. A finding has a code, a place and the directive to write instead. The parser comes with the extra
+``securecore[edge]``.
 """
 
 from __future__ import annotations
