@@ -12,10 +12,11 @@ from rest_framework.settings import api_settings
 
 from securecore import conf, database, server_functions
 from securecore.caller import why_not_leased
-from securecore.checks import middleware, urlconf
+from securecore.checks import middleware
 from securecore.checks.identity import SESSION
 from securecore.conf import django_settings
 from securecore.database.missing_tables import missing_tables
+from securecore.http import urlconf
 from securecore.http.authentication import OwnAuthentication
 from securecore.models import Grant
 

@@ -9,8 +9,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
 from securecore import conf
-from securecore.checks import urlconf
 from securecore.conf import django_settings
+from securecore.http import urlconf
 
 #: SQLite has no type of instants: Django stores texts in the time zone of the database, and triggers compare them.
 _UTC = ("UTC", "Etc/UTC")

@@ -9,11 +9,11 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import router
 
 from securecore import conf, database
-from securecore.checks.urlconf import callbacks
 from securecore.conf import django_settings
 from securecore.grants import triggers
 from securecore.http.authorization.action_names import Actions, permissions_of_class, unknown_names, unnamed_actions
 from securecore.http.permissions import GrantedView, HasGrant
+from securecore.http.urlconf import callbacks
 
 
 def _database() -> dict[str, Any]:

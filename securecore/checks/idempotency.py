@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from django.core.checks import CheckMessage, Warning
 
 from securecore.checks import middleware
-from securecore.checks.urlconf import callbacks
 from securecore.http.idempotency.claim_place import accepts_key, claims_key, class_of, is_declared
 from securecore.http.idempotency.middleware import IdempotencyMiddleware, is_exempt
 from securecore.http.request import SAFE_METHODS, View
+from securecore.http.urlconf import callbacks
 
 #: The number of views that the text of the warning names.
 _SHOWN = 5

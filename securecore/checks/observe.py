@@ -8,8 +8,8 @@ from typing import Any
 from django.core.checks import CheckMessage, Warning
 
 from securecore import conf
-from securecore.checks.urlconf import callbacks, name_of
 from securecore.http.idempotency.claim_place import class_of
+from securecore.http.urlconf import callbacks, name_of
 
 
 def w712_observe_mode(**_: Any) -> list[CheckMessage]:

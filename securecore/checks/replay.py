@@ -7,8 +7,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from securecore import conf
-from securecore.checks import urlconf
 from securecore.conf import django_settings
+from securecore.http import urlconf
 from securecore.http.idempotency.claim_place import class_of
 
 #: Backends with an ``add()`` that is one ``SET NX`` on a server that all hosts share. A cache in the process or in a

@@ -8,7 +8,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
-from securecore.checks import urlconf
+from securecore.http import urlconf
 from securecore.http.authentication import OwnAuthentication
 from securecore.http.problems import exception_handler
 

@@ -10,7 +10,7 @@ from rest_framework.authentication import TokenAuthentication
 from rest_framework.settings import api_settings
 
 from securecore import clock, conf, database
-from securecore.checks import urlconf
+from securecore.http import urlconf
 from securecore.http.authentication import SimpleJWTAuthentication
 from securecore.http.oauth.token import TokenView
 from securecore.models import SigningKey

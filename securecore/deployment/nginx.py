@@ -1,7 +1,8 @@
 """Find known traps in the configuration of an nginx in front of securecore (``manage.py securecore_edge check``).
 
-Every trap has led to an accepted request that should have been refused. A finding has a code, a place and the directive
-to write instead. The parser comes with the extra ``securecore[edge]``.
+Every trap but N11 has led to an accepted request that should have been refused; N11 leaves an incident without the
+lines of its requests. A finding has a code, a place and the directive to write instead. The parser comes with the extra
+``securecore[edge]``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import crossplane
 from securecore.http.edge import sources
 
 VERIFY, CERTIFICATE, SECRET = map(sources.field_name, (sources.VERIFY, sources.PEM, sources.SECRET))
+REQUEST_ID = sources.field_name(sources.REQUEST_ID)
 #: The right values of the two headers. The value "" removes the header, which is right where nginx requests no
 #: certificate.
 _PROVEN = {VERIFY: ("$ssl_client_verify", ""), CERTIFICATE: ("$ssl_client_escaped_cert", "")}
@@ -145,6 +147,7 @@ def _of_locations(servers: list[tuple[Context, Any]], upstreams: dict[str, Any])
             )
             continue
         yield from _of_headers(context)
+        yield from _of_request_id(context)
         if _is_over_tcp(target, upstreams) and not context.headers.get(SECRET):
             yield Finding(
                 "N10",
@@ -165,6 +168,23 @@ def _of_headers(context: Context) -> Iterator[Finding]:
         else:
             problem = f"A client sets {header} itself."
         yield Finding("N09", context.place, problem, f"include proxied.conf; or proxy_set_header {header} {right[0]};")
+
+
+def _of_request_id(context: Context) -> Iterator[Finding]:
+    """Find an id of the request that the client chooses, or that nginx's own log does not have."""
+    value = context.headers.get(REQUEST_ID)
+    if value == "$request_id":
+        return
+    if value:
+        problem = f"{REQUEST_ID} is set to {value}, which is not the id in nginx's own log."
+    elif value == "":
+        problem = f"{REQUEST_ID} is removed: no line of nginx's log can be joined with the application's."
+    elif REQUEST_ID in context.lost:
+        problem = f"Its proxy_set_header lines drop all inherited ones: a client chooses {REQUEST_ID} itself."
+    else:
+        problem = f"A client chooses {REQUEST_ID} itself, and so the lines of a log that its requests seem to be."
+    hint = f"include proxied.conf; or proxy_set_header {REQUEST_ID} $request_id;"
+    yield Finding("N11", context.place, problem, hint)
 
 
 def _passing(outer: Context, block: dict[str, Any]) -> Iterator[tuple[Context, str, str]]:

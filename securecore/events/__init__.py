@@ -22,6 +22,7 @@ from securecore.events.changes import (
     KeyStored,
     LeaseTakenOver,
     RefreshTokenReused,
+    SessionClosed,
     SessionOpened,
     SessionsEnded,
     SignatureKeyRegistered,

@@ -59,8 +59,21 @@ class SessionOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SessionClosed(Event):
+    """A user's session was ended by a logout, or by code of the project that calls ``flush()`` or ``delete()`` of it.
+
+    ``certificate`` is the thumbprint under which the session was opened.
+    """
+
+    name = "securecore.sessions.session-closed"
+    level = logging.INFO
+    user: str
+    certificate: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionsEnded(Event):
-    """Sessions were ended other than by their own logout."""
+    """Sessions were ended other than by their own logout, which is a ``SessionClosed``."""
 
     name = "securecore.sessions.sessions-ended"
     level = logging.INFO

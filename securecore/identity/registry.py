@@ -144,21 +144,27 @@ def revoke(*, thumbprint: str, now: dt.datetime) -> None:
 def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: bool, **described: Any) -> Certificate:
     require_instant(now=now)
     rows = Certificate.objects.using(settings.DATABASE)
-    if rows.filter(thumbprint=thumbprint, user__isnull=False).exclude(user=user).exists():
-        raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
     with transaction.atomic(using=settings.DATABASE):
-        row, is_new = rows.update_or_create(
+        before = rows.select_for_update().filter(thumbprint=thumbprint).first()
+        if before is not None and before.user_id not in (None, getattr(user, "pk", None)):
+            raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
+        row, _ = rows.update_or_create(
             thumbprint=thumbprint,
             defaults={"user": user, "is_self_signed": is_self_signed},
             create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
         )
         if row.enrolled_at is None:  # the certificate was pending
-            is_new = bool(rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now))
+            rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now)
             row.enrolled_at = now
-        if is_new:
+        if before is None or _rights(before) != _rights(row):
             name = None if user is None else user.get_username()
             audit.report(events.CertificateEnrolled(thumbprint=thumbprint, user=name, matched_by=row.matched_by))
     return row
+
+
+def _rights(row: Certificate) -> tuple[Any, bool, bool]:
+    """Return the columns of an enrolment that decide which rights the certificate has."""
+    return row.user_id, row.is_self_signed, row.enrolled_at is not None
 
 
 def _described(certificate: ClientCertificate) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The first steps of an incident, in the right order, and the trail that the stolen credential left.
 
-``stolen`` ends a stolen certificate or token. ``restored`` makes a database safe that was restored from a backup.
-``trail`` reads the rows about a credential, before its end deletes some of them.
+``stolen`` ends a stolen certificate or token, ``bare_jti`` a token of which only the ``jti`` is known. ``restored``
+makes a database safe that was restored from a backup. ``trail`` reads the rows about a credential, before its end
+deletes some of them.
 """
 
+from securecore.incidents.bare_jti import RevokedJti, revoke_jti
 from securecore.incidents.restored import Restored, after_restore, newest_audit_row, reapply
 from securecore.incidents.stolen import Ended, stolen_certificate, stolen_token

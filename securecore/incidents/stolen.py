@@ -7,18 +7,15 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from securecore import clock
 from securecore.conf import settings
 from securecore.grants import lockouts, principals
 from securecore.incidents import trail
+from securecore.incidents.bare_jti import revoke_jti
 from securecore.incidents.trail import Fact
 from securecore.models import Certificate, RefreshFamily, Session
 from securecore.revocation import end_sessions, revoke_certificate, revoke_family, revoke_token, revoke_user_tokens
 from securecore.thumbprints import require_thumbprint
 from securecore.tokens import AccessToken
-
-#: Seconds. A token that lived longer is refused by its dates.
-_LONGEST_LIFETIME = 86_400
 
 
 @dataclass(frozen=True)
@@ -84,14 +81,18 @@ def stolen_token(
     ended = Ended(user, trail=trail.of_family(family, user=user, since=since), left=_left_after_token(token))
     if user is not None and lasts is not None:
         ended.steps.append(_lock_out(user, lasts, reason))
-    expires_at = clock.now() + dt.timedelta(seconds=_LONGEST_LIFETIME)
-    revoke_token(
-        issuer=token.issuer if token is not None else settings.TOKEN_ISSUER,
-        jti=jti,
-        expires_at=max(token.expires_at, expires_at) if token is not None else expires_at,
-        subject=token.subject if token is not None and user else "",
-        client_id=token.client_id if token is not None else "",
-    )
+    if token is None:
+        found = revoke_jti(jti)
+        if found.doubt:
+            ended.steps.append(found.doubt)
+    else:
+        revoke_token(
+            issuer=token.issuer,
+            jti=jti,
+            expires_at=token.expires_at,
+            subject=token.subject,
+            client_id=token.client_id,
+        )
     ended.steps.append(f"The access token {jti} is refused.")
     if family is not None and _revoke_family(family):
         ended.steps.append(f"The authorization {family} ended, with all its tokens.")
@@ -129,6 +130,8 @@ def _left_after_token(token: Any) -> list[str]:
     left = ["Find out how the thief got the key of the token: the token is of no use without it."]
     if token is None:
         return ["Only the jti was given: user and authorization are unknown. Give the token: --file FILE.", *left]
+    if not token.binding:
+        return ["The token is bound to no key: everyone who has it could use it. Find out how it got out."]
     if token.certificate:
         left.append(
             f"If the key of its certificate was stolen: securecore_incident stolen-certificate {token.certificate}"

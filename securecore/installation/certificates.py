@@ -123,15 +123,25 @@ def write_crl(folder: Path, authority: Credential, revoked: list[x509.RevokedCer
     write(folder / "crl.pem", crl.public_bytes(serialization.Encoding.PEM), mode=0o644)
 
 
-def issue_server(folder: Path, authority: Credential, *, now: dt.datetime) -> None:
-    """Write ``server.pem`` and ``server.key`` for the names of this machine's loopback."""
+def issue_server(folder: Path, authority: Credential, *, host: str = "localhost", now: dt.datetime) -> None:
+    """Write ``server.pem`` and ``server.key`` for ``host`` and for the names of this machine's loopback."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(
         _named("localhost"), authority.certificate.subject, key, authority.key, now=now, lifetime=LIFETIME
     )
     addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
-    builder = _leaf(builder, ExtendedKeyUsageOID.SERVER_AUTH, [x509.DNSName("localhost"), *addresses])
+    names = [x509.DNSName(name) for name in dict.fromkeys(["localhost", host]) if not _is_address(name)]
+    addresses += [x509.IPAddress(ipaddress.ip_address(host))] if _is_address(host) else []
+    builder = _leaf(builder, ExtendedKeyUsageOID.SERVER_AUTH, [*names, *dict.fromkeys(addresses)])
     write_pair(folder, "server", Credential(builder.sign(authority.key, hashes.SHA256()), key))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _builder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,13 @@ def write(project: Project, files: list[PlannedFile], *, force: bool) -> None:
             certificates.write(path, file.content.encode(), mode=file.mode)
 
 
-def write_certificates(project: Project, clients: list[str], *, now: dt.datetime) -> list[str]:
+def clients_of(project: Project, named: Sequence[str]) -> tuple[str, ...]:
+    """Return the clients that have a certificate already, and then those of ``named``."""
+    existing = sorted(path.stem for path in project.certificates.glob("*.p12"))
+    return tuple(dict.fromkeys([*existing, *named]))
+
+
+def write_certificates(project: Project, *, now: dt.datetime) -> list[str]:
     """Write an authority, a server certificate and one for each client. Keep those that exist; return the new names."""
     folder = project.certificates
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,9 +72,9 @@ def write_certificates(project: Project, clients: list[str], *, now: dt.datetime
     if not (folder / "ca.pem").exists():
         authority = certificates.new_authority(f"{project.name} development CA", now=now)
         certificates.write_pair(folder, "ca", authority)
-        certificates.issue_server(folder, authority, now=now)
+        certificates.issue_server(folder, authority, host=project.host, now=now)
         certificates.write_crl(folder, authority, [], now=now)
-    new = [name for name in clients if not (folder / f"{name}.pem").exists()]
+    new = [name for name in project.clients if not (folder / f"{name}.pem").exists()]
     for name in new:
         certificates.issue(folder, name, now=now)
     return new

@@ -34,6 +34,8 @@ class Project:
     host: str
     port: int
     is_development: bool
+    #: The clients with a certificate, in development. In production two names for canary accounts.
+    clients: tuple[str, ...] = ("alice", "bob")
 
     @property
     def origin(self) -> str:
@@ -88,6 +90,9 @@ class Project:
             "error_log": str(self.error_log),
             "hsts": "max-age=300" if self.is_development else "max-age=63072000; includeSubDomains",
             "origin": self.origin,
+            "owner": self.clients[0],
+            "second": next(iter(self.clients[1:]), "ANOTHER"),
+            "second_if_any": "" if self.clients[1:] else "# ",
         }
 
     @property

@@ -16,6 +16,7 @@ from securecore.errors import Refused
 from securecore.grants import principals
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
 from securecore.identity import ClientCertificate, parse_file
+from securecore.management.spelling import near
 from securecore.management.thumbprints import thumbprint, why_no_thumbprint
 from securecore.texts import quoted_argument
 from securecore.thumbprints import thumbprint_in
@@ -116,8 +117,9 @@ def object_named(text: str) -> Any:
         model = apps.get_model(label)
         return model._base_manager.using(settings.DATABASE).get(pk=key)
     except (LookupError, ValueError):
+        found = near(label.lower(), (each._meta.label_lower for each in apps.get_models()))
         raise CommandError(
-            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7."
+            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7.{found}"
         ) from None
     except model.DoesNotExist:
         raise CommandError(f"There is no {label} with the key {key!r}.") from None
@@ -126,7 +128,8 @@ def object_named(text: str) -> Any:
 def _group(name: str) -> str:
     group = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(name=name).first()
     if group is None:
-        raise CommandError(f"There is no group {name!r}.")
+        groups = apps.get_model("auth.Group").objects.using(settings.DATABASE).values_list("name", flat=True)
+        raise CommandError(f"There is no group {name!r}.{near(name, groups[:1_000])}")
     return principals.group(group)
 
 

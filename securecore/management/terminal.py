@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import datetime as dt
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -28,17 +29,35 @@ from securecore.texts import is_storable, shown
 
 #: Exit codes, beside 0 (done) and argparse's 2 (the arguments cannot be understood); docs/commands.md.
 FAILED, NOT_CONFIRMED, BUSY = 1, 3, 4
+#: The exit code of a list whose reader left, as ``head`` does: 128 and the number of SIGPIPE, as a shell reports it.
+READER_LEFT = 141
 
 
 class TerminalCommand(BaseCommand):
     """A command that prints by ``say()`` and ``show()`` only, and nothing but errors with ``-v 0``."""
 
-    _is_silent = _as_json = _has_header = False
+    _is_silent = _as_json = _has_header = _outlasts_reader = False
 
     def say(self, *fields: str, error: bool = False) -> None:
         """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
         if error or not self._is_silent:
-            (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
+            try:
+                (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
+            except BrokenPipeError:
+                self._lose_reader()
+
+    def _lose_reader(self) -> None:
+        """Print no more. A list ends; a change goes on to its end, since nobody may cut it in half by ``| head``."""
+        self._is_silent = True
+        # Python flushes the standard streams once more at its exit, and would then report the closed pipe itself.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+                continue
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not self._outlasts_reader:
+            raise SystemExit(READER_LEFT)
 
     def show(self, **fields: Any) -> None:
         """Print one result: its values with tabs between them, on a terminal below their names, or as JSON."""
@@ -77,9 +96,10 @@ class TerminalCommand(BaseCommand):
             raise CommandError("An argument holds NUL or bytes that are no UTF-8.")
         self._is_silent = options.get("verbosity") == 0
         self._as_json, self._has_header = bool(options.get("as_json")), False
+        self._outlasts_reader = "operator" in options  # an option of each change
         try:
             with audit.acting(audit.operator(options.get("operator") or ""), reason=options.get("reason") or ""):
-                return super().execute(*args, **options)
+                return self._execute_and_flush(*args, **options)
         except CommandError as error:
             raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__
         except Busy:
@@ -96,6 +116,19 @@ class TerminalCommand(BaseCommand):
             require_tables()
             raise
 
+    def _execute_and_flush(self, *args: Any, **options: Any) -> str | None:
+        """Run the command and write its buffered lines: often the last write alone shows that the reader has left."""
+        try:
+            return super().execute(*args, **options)
+        except CommandError:
+            self._outlasts_reader = True  # the error is worth more than the exit code of a list
+            raise
+        finally:
+            try:
+                self.stdout.flush()
+            except BrokenPipeError:
+                self._lose_reader()
+
 
 class Actions:
     """The actions of a command. Each has ``--json``, and one that changes rows has the operator and the reason too."""
@@ -106,8 +139,22 @@ class Actions:
     def add(self, name: str, *, help: str, changes: bool = False, asks: bool = False) -> argparse.ArgumentParser:
         """Return the parser of a new action. One that ``asks`` has ``--yes``."""
         parser = self._parsers.add_parser(name, help=help)
+        _add_options_of_django(parser)
         add_common(parser, changes=changes, asks=asks)
         return parser
+
+
+def _add_options_of_django(parser: argparse.ArgumentParser) -> None:
+    """Take Django's options behind the action too: ``securecore_sessions list -v 0``.
+
+    They have no default here, since argparse copies the values of an action over those before the action.
+    """
+    hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), **hidden)
+    for name in ("--settings", "--pythonpath"):
+        parser.add_argument(name, **hidden)
+    for name in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(name, action="store_true", **hidden)
 
 
 def add_common(parser: argparse.ArgumentParser, *, changes: bool = False, asks: bool = False) -> None:

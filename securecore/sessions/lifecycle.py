@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import transaction
 
-from securecore import clock, database, digests, events
+from securecore import audit, clock, database, digests, events
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.sessions import columns
@@ -81,7 +81,7 @@ class SessionLifecycle(SignedSession):
         """End the session, also if this request presented the id before the last rotation."""
         self._contents()
         if self.state.is_read_only and self.presented_key is not None:
-            rows().replaced(self.presented_key, clock.now()).filter(binding__in=self.proven).end()
+            close(rows().replaced(self.presented_key, clock.now()).filter(binding__in=self.proven))
             self._session_key = None
         if self.state.is_read_only:
             self.state = SessionState.ENDED
@@ -100,7 +100,7 @@ class SessionLifecycle(SignedSession):
             return
         self._may_roll_back = False
         if self._ended_key is not None:
-            rows().named(self._ended_key).filter(binding__in=self.proven).end()
+            close(rows().named(self._ended_key).filter(binding__in=self.proven))
         if self.session_key not in (None, self.presented_key, self._ended_key) and not self.exists(self.session_key):
             self._session_key = None if self._ended_key else self.presented_key
             self.state = SessionState.ENDED if self._ended_key else SessionState.UNREAD
@@ -201,6 +201,19 @@ _NO_BINDINGS = (
 
 def rows() -> SessionQuerySet:
     return Session.objects.using(settings.DATABASE)
+
+
+def close(ending: SessionQuerySet) -> None:
+    """End the one session in ``ending``, if it is there, with the audit row of the logout.
+
+    The end of an anonymous session has no audit row: any client could fill the table.
+    """
+    with transaction.atomic(using=settings.DATABASE):
+        opened = ending.exclude(user=None).select_for_update().values_list("user_id", "certificate").first()
+        ending.end()
+        if opened is not None:
+            user, certificate = opened
+            audit.report(events.SessionClosed(user=f"user:{user}", certificate=certificate or None))
 
 
 def _drop_contents(data: dict[str, Any]) -> None:

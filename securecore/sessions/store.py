@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from securecore import clock, digests
 from securecore.conf import settings
 from securecore.sessions import columns
-from securecore.sessions.lifecycle import SessionLifecycle, rows
+from securecore.sessions.lifecycle import SessionLifecycle, close, rows
 from securecore.sessions.models import Session, record_id
 from securecore.sessions.states import SessionState
 
@@ -71,9 +71,9 @@ class SessionStore(SessionLifecycle):
         # An explicit key comes from the application, so its session ends. The own key comes from a cookie, so the
         # session ends only under its binding: a thief of the cookie must not be able to log the owner out.
         if session_key is not None:
-            rows().named(session_key).end()
+            close(rows().named(session_key))
         elif self.session_key is not None and not self.state.is_read_only:
-            self._named().end()
+            close(self._named())
             self._note_transaction()
             self._ended_key, self.state = self.session_key, SessionState.ENDED
 

@@ -16,7 +16,7 @@ from securecore import audit, events
 from securecore.arguments import require_instant, require_name, require_user
 from securecore.conf import settings
 from securecore.errors import Misuse
-from securecore.texts import quoted
+from securecore.texts import quoted, quoted_argument
 from securecore.tokens.models import Client
 
 #: Kinds of alternative names in a ``certificate_name``. A client has exactly one of the names of RFC 8705 section
@@ -66,8 +66,19 @@ class AuthenticatedClient:
         return "" if self.is_registered else f"x5t#S256:{thumbprint}"
 
 
-def authenticate(*, presented_id: str | None, certificate: PresentedCertificate) -> AuthenticatedClient | None:
-    """Return the client that this certificate proves, or None.
+class ClientRefused(Exception):
+    """The certificate does not prove the client. ``kind`` is one of a few words, for counts; the text is for operators.
+
+    The response names neither: it would tell a stranger which clients there are.
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+def authenticate(*, presented_id: str | None, certificate: PresentedCertificate) -> AuthenticatedClient:
+    """Return the client that this certificate proves. Raises ``ClientRefused``.
 
     A certificate proves a registered client by its name or by enrolment. Without a registration the certificate's user
     is the client: the client id is the user name, and the refresh tokens rotate, as RFC 9700 section 2.2.2 demands of a
@@ -76,14 +87,25 @@ def authenticate(*, presented_id: str | None, certificate: PresentedCertificate)
     user = certificate.user
     if presented_id is None:
         presented_id = user.get_username() if user is not None else None
-    if presented_id is None or len(presented_id) > 128 or "\x00" in presented_id:
-        return None
+    if presented_id is None:
+        raise ClientRefused("no-client-id", f"{_NO_USER} and the request has no client_id.")
+    if len(presented_id) > 128 or "\x00" in presented_id:
+        raise ClientRefused("no-client-id", "The client_id has more than 128 characters, or NUL.")
     row = Client.objects.using(settings.DATABASE).select_related("user").filter(pk=presented_id).first()
     if row is not None:
         return _registered(row, certificate)
-    if user is None or user.get_username() != presented_id:
-        return None
+    named = quoted_argument(presented_id)
+    if user is None:
+        raise ClientRefused("client-unknown", f"No client {named} is registered. {_NO_USER}.")
+    if user.get_username() != presented_id:
+        raise ClientRefused(
+            "client-unknown",
+            f"No client {named} is registered, and the certificate is enrolled for the user {user.get_username()}.",
+        )
     return AuthenticatedClient(presented_id, user, frozenset(), True, False, is_registered=False)
+
+
+_NO_USER = "The certificate is enrolled for no active user"
 
 
 def register(
@@ -167,17 +189,23 @@ def is_named(certificate_name: str, *, subject: str, sans: tuple[str, ...]) -> b
     return certificate_name in (f"subject_dn:{subject}", *sans)
 
 
-def _registered(row: Client, certificate: PresentedCertificate) -> AuthenticatedClient | None:
-    if row.disabled_at is not None or not row.user.is_active:
-        return None
+def _registered(row: Client, certificate: PresentedCertificate) -> AuthenticatedClient:
+    named = f"The client {quoted_argument(row.client_id)}"
+    if row.disabled_at is not None:
+        raise ClientRefused("client-disabled", f"{named} was disabled at {row.disabled_at.isoformat()}.")
+    if not row.user.is_active:
+        raise ClientRefused("client-user-inactive", f"{named} acts as {row.user.get_username()}, who is not active.")
     if row.certificate_name:
-        proven = certificate.is_verified and is_named(
-            row.certificate_name, subject=certificate.subject, sans=certificate.sans
+        if not certificate.is_verified:
+            raise ClientRefused("certificate-not-verified", f"{named} is proven by a name, which needs an authority.")
+        if not is_named(row.certificate_name, subject=certificate.subject, sans=certificate.sans):
+            raise ClientRefused("certificate-of-another", f"{named} has the name {row.certificate_name}, not these.")
+    elif certificate.user is None or certificate.user.pk != row.user_id:
+        whom = "no active user" if certificate.user is None else certificate.user.get_username()
+        raise ClientRefused(
+            "certificate-of-another",
+            f"{named} acts as {row.user.get_username()}, and the certificate is enrolled for {whom}.",
         )
-    else:
-        proven = certificate.user is not None and certificate.user.pk == row.user_id
-    if not proven:
-        return None
     return AuthenticatedClient(
         client_id=row.client_id,
         user=row.user,

@@ -110,6 +110,16 @@ def verify_all(presented_token: str, *, now: dt.datetime) -> Verified:
     return Verified(token, claims.get(theirs.REVOKE_TOKEN_CLAIM))
 
 
+def is_accepted() -> bool:
+    """Say whether the project's ``SIMPLE_JWT`` lets securecore verify tokens of simplejwt."""
+    return not simplejwt_settings.current().problems()
+
+
+def lifetime() -> float:
+    """Return the seconds for which an access token of simplejwt lives, by the settings of this project."""
+    return simplejwt_settings.current().ACCESS_TOKEN_LIFETIME.total_seconds()
+
+
 def _require_times(claims: dict[str, Any], theirs: SimpleJWT, now: dt.datetime) -> None:
     """Raise ``InvalidToken`` outside the token's times, give or take ``LEEWAY``.
 

@@ -33,6 +33,7 @@ class SimpleJWT:
     AUDIENCE: Any = None
     ISSUER: Any = None
     LEEWAY: Any = 0
+    ACCESS_TOKEN_LIFETIME: dt.timedelta = dt.timedelta(minutes=5)
     AUTH_HEADER_TYPES: Any = ("Bearer",)
     AUTH_HEADER_NAME: str = "HTTP_AUTHORIZATION"
     AUTH_TOKEN_CLASSES: Any = (_ACCESS_TOKEN,)

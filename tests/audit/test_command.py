@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
 
 from securecore import audit, clock, grants
 from securecore.audit.models import AuditRow
@@ -41,8 +42,37 @@ def alice(users: dict[str, User]) -> str:
 def test_list_shows_the_newest_first(alice: str) -> None:
     listed = run("list").splitlines()
     assert "key-retired" in listed[0]
-    assert all(part in listed[1] for part in ("grant-given", alice, "r" * 32, "why"))
+    of_alice = listed[1].split("\t")
+    assert of_alice[1:3] == ["securecore.grants.grant-given", f"{alice} (alice)"]
+    assert of_alice[3].endswith(" (carol)")
+    assert of_alice[4:6] == ["r" * 32, "why"]
+    assert json.loads(of_alice[6])["permission"] == "things.make"
     assert len(run("list", "--limit", "1").splitlines()) == 1
+
+
+def test_a_terminal_shows_the_names_of_the_columns(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutputWrapper, "isatty", lambda self: True)
+    audit.refusal_counts.count(code="nonce-reused")
+    audit.refusal_counts.flush()
+    assert run("list").splitlines()[0].split("\t") == [
+        *("at", "event", "subject", "actor", "request_id", "reason", "payload")
+    ]
+    assert run("refusals").splitlines()[0] == "count\tcode\treason"
+
+
+def test_rows_are_found_by_a_name(alice: str, users: dict[str, User]) -> None:
+    """The rows about a user, about a certificate of the user, and of changes that the user made."""
+    users["alice"].email = "alice@bank.example"
+    users["alice"].save()
+    with audit.acting(audit.Actor(kind="user", name=alice)):
+        audit.write(KeyRetired(kid="by alice"))
+    for name in ("alice", "Alice@Bank.example"):
+        events = [row["event"].rpartition(".")[2] for row in lines("list", "--json", "--user", name)]
+        assert events == ["key-retired", "grant-given", "certificate-enrolled"], name
+    assert alice in [row["subject"] for row in lines("list", "--json", "--user", "carol")]
+    assert len(lines("export", "--user", "alice")) == 3
+    with pytest.raises(CommandError, match="There is no user 'alicf'"):
+        run("list", "--user", "alicf")
 
 
 @pytest.mark.parametrize(

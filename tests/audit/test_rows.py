@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
+from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -22,14 +24,16 @@ from securecore.errors import Misuse
 from securecore.events import Event, every_event
 from securecore.grants import lockouts, principal_of, triggers
 from securecore.idempotency import claim_lease
-from securecore.identity import admit
+from securecore.identity import admit, enroll, parse_pem
 from securecore.incidents import after_restore
 from securecore.models import Certificate, Client, RefreshFamily, RefreshToken, SigningKey
 from securecore.replay import signature_keys
 from securecore.revocation_lists import import_list
+from securecore.sessions import Session, SessionStore
 from securecore.testing import Authority, MutualTLSClient
 from securecore.tokens import clients, keys
 from tests.support.revocation_lists import Lists
+from tests.support.tree import ROOT
 from tests.tokens.calls import given, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
@@ -84,7 +88,9 @@ def enrolling(client: Any, ca: Authority, alice: User, now: dt.datetime) -> str:
     pending = str(Certificate.objects.pending().get().pk)
     admit(thumbprint=pending, user=alice, now=now)
     client.post("/auth/login")
-    MutualTLSClient(ca.certificate_for("alice")).post("/auth/login")
+    other = MutualTLSClient(ca.certificate_for("alice"))
+    other.post("/auth/login")
+    other.post("/auth/logout")
     keys.rotate(algorithm="ES256", lead=0, now=now)
     clients.register(client_id="shop", user=alice, now=now)
     signature_keys.register(keyid="key-1", user=alice, public_key=public_key(ca), now=now)
@@ -175,6 +181,80 @@ NO_ROW = {
     "gate-holder-ended",
     "database-away",
 }
+
+
+def test_the_manual_says_for_each_table_which_changes_have_a_row() -> None:
+    """A new table or event needs a place in the table of docs/audit.md: a row, or the reason for none."""
+    page = (ROOT / "docs" / "audit.md").read_text().partition("## Every change")[2].partition("## Append-only")[0]
+    named = re.findall("`([a-z_-]+)`", page)
+    tables = {model._meta.db_table for model in apps.get_app_config("securecore").get_models()}
+    own = {event.name.rpartition(".")[2] for event in every_event() if event.__module__.startswith("securecore.")}
+    assert tables - set(named) == set()
+    assert own - NO_ROW - set(named) == set()
+    assert not {name for name in named if name.startswith("securecore_")} - tables
+
+
+def test_a_certificate_that_gets_a_user_has_a_second_row(users: dict[str, User], ca: Authority) -> None:
+    """A certificate of a service was enrolled for no user; with a user it has the rights of the user."""
+    certificate = parse_pem(ca.issue("shop").pem)
+    for user in (None, None, users["alice"], users["alice"]):
+        enroll(certificate=certificate, user=user, now=clock.now())
+    rows = AuditRow.objects.filter(subject=f"certificate:{certificate.thumbprint}").order_by("id")
+    assert [row.payload["user"] for row in rows] == [None, "alice"]
+
+
+class TestLogout:
+    def test_logout_writes_one_row_with_the_request(self, mtls_client: Any, users: Any) -> None:
+        client = mtls_client("alice", HTTP_X_REQUEST_ID="4f1c" * 8)
+        client.post("/auth/login")
+        for _ in range(2):
+            assert client.post("/auth/logout").status_code == 204
+        own = principal_of(users["alice"])
+        (row,) = AuditRow.objects.filter(event="securecore.sessions.session-closed")
+        assert (row.subject, row.actor_kind, row.actor, row.request_id) == (own, "user", own, "4f1c" * 8)
+        assert row.payload == {"user": own, "certificate": users["alice"].certificates.get().pk}
+
+    def test_logout_with_the_id_before_a_rotation_writes_its_row(self, users: Any, now: dt.datetime) -> None:
+        store = SessionStore()
+        store["_auth_user_id"] = str(users["alice"].pk)
+        store.begin()
+        before = SessionStore(store.session_key)
+        store.rotate()
+        before.load()
+        before.end()
+        assert written().count("session-closed") == 1
+
+    def test_end_of_an_anonymous_session_writes_no_row(self, db: None) -> None:
+        store = SessionStore()
+        store["basket"] = 1
+        store.save()
+        before = AuditRow.objects.count()
+        store.flush()
+        assert not Session.objects.exists()
+        assert AuditRow.objects.count() == before
+
+    def test_code_that_ends_a_session_writes_a_row(self, users: Any) -> None:
+        for end in (lambda store: store.flush(), lambda store: SessionStore().delete(store.session_key)):
+            store = SessionStore()
+            store["_auth_user_id"] = str(users["alice"].pk)
+            store.begin()
+            end(store)
+        assert not Session.objects.exists()
+        assert written().count("session-closed") == 2
+
+    def test_logout_rolls_back_with_its_row(
+        self, transactional_db: None, mtls_client: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = mtls_client("alice")
+        client.post("/auth/login")
+
+        def fail(event: Event) -> None:
+            raise DatabaseError("no room")
+
+        monkeypatch.setattr("securecore.sessions.lifecycle.audit.report", fail)
+        with pytest.raises(DatabaseError):
+            client.post("/auth/logout")
+        assert Session.objects.count() == 1
 
 
 class TestTransaction:

@@ -37,6 +37,7 @@ ssl_session_cache off; ssl_session_tickets off;
 HEADERS = """
 proxy_set_header X-SSL-Client-Verify $ssl_client_verify;
 proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;
+proxy_set_header X-Request-ID $request_id;
 """
 PASS = "proxy_pass http://unix:/run/app.sock;"
 
@@ -73,6 +74,9 @@ def test_ours_has_none(shipped: Path) -> None:
         ("proxied.conf", "$ssl_client_verify;", "$http_x_ssl_client_verify;", "N09"),
         ("proxied.conf", "$ssl_client_escaped_cert;", "$ssl_client_cert;", "N09"),
         ("site.conf", "proxy_pass http://unix:app.sock;", "proxy_pass http://127.0.0.1:8000;", "N10"),
+        ("proxied.conf", "proxy_set_header X-Request-ID $request_id;", "", "N11"),
+        ("proxied.conf", "X-Request-ID $request_id;", "X-Request-ID $http_x_request_id;", "N11"),
+        ("proxied.conf", "X-Request-ID $request_id;", 'X-Request-ID "";', "N11"),
     ],
 )
 def test_a_trap_set_in_ours_is_found(shipped: Path, file: str, old: str, new: str, code: str) -> None:
@@ -90,7 +94,7 @@ class TestHeaders:
     def test_headers_are_dropped_by_one_innocent_line(self, configure: Configure) -> None:
         path = configure(TLS + HEADERS + f"location / {{ proxy_set_header Host $host; {PASS} }}")
         found = nginx.check(path)
-        assert {finding.code for finding in found} == {"N09"}
+        assert {finding.code for finding in found} == {"N09", "N11"}
         assert all("drop all inherited" in finding.problem for finding in found)
 
     @pytest.mark.parametrize("inner", ["location /a {{ {} }}", "if ($arg_a) {{ {} }}", "limit_except GET {{ {} }}"])
@@ -98,7 +102,7 @@ class TestHeaders:
         good = TLS + f"location / {{ {HEADERS} {inner.format(PASS)} }}"
         assert codes(configure(good)) == []
         bad = TLS + HEADERS + f"location / {{ proxy_set_header Host $host; {inner.format(PASS)} }}"
-        assert codes(configure(bad)) == ["N09", "N09"]
+        assert codes(configure(bad)) == ["N09", "N09", "N11"]
 
     def test_headers_are_written_in_any_case(self, configure: Configure) -> None:
         assert codes(configure(TLS + HEADERS.replace("X-SSL", "x-Ssl") + f"location / {{ {PASS} }}")) == []
@@ -109,8 +113,9 @@ class TestHeaders:
         """
         http = f"server {{ listen 80; location / {{ {PASS} }} }}"
         server = TLS + HEADERS + f"location / {{ {PASS} }}"
-        assert codes(configure(server, http)) == ["N09", "N09"]
+        assert codes(configure(server, http)) == ["N09", "N09", "N11"]
         empty = 'proxy_set_header X-SSL-Client-Verify ""; proxy_set_header X-SSL-Client-Cert "";'
+        empty += "proxy_set_header x-request-id $request_id;"
         assert codes(configure(server, http.replace(PASS, PASS + empty))) == []
 
     def test_headers_of_other_applications_do_not(self, configure: Configure) -> None:

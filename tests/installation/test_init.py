@@ -27,6 +27,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def _in_force(text: str) -> list[str]:
+    """Return the lines that are no comment."""
+    return [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+
+
 class TestFiles:
     def test_names(self, init: Init) -> None:
         init()
@@ -132,6 +137,37 @@ class TestContents:
     def test_scanner_reads_the_plan(self, init: Init) -> None:
         init("--development")
         assert planfile.load(Path("deploy/scan.toml")).identities.owner is not None
+
+    @pytest.mark.parametrize("named", [["billing"], ["billing", "shop"], ["billing", "shop", "desk"]])
+    def test_each_line_names_the_clients_that_were_given(self, init: Init, named: list[str]) -> None:
+        options = [word for name in named for word in ("--client", name)]
+        printed, said = init(
+            "--development", "--host", "api.bank.example", "--port", "9443", "--name", "bank", *options
+        )
+        assert re.findall(r"enroll USER (\S+)", said) == [f"deploy/pki/{name}.pem" for name in named]
+        texts = {name: text.decode() for name, text in contents(Path("deploy")).items() if "pki/" not in name}
+        for name, text in {"printed": printed, "said": said, **texts}.items():
+            assert not re.search(r"\b(alice|bob)\b.(pem|key)|localhost:|8443", text), name
+            for path in re.findall(r"[\w./-]*/pki/[\w-]+\.(?:pem|key)", "\n".join(_in_force(text))):
+                assert Path(path).exists(), (name, path)
+        identities = planfile.load(Path("deploy/scan.toml")).identities
+        assert (identities.owner is not None, identities.second is not None) == (True, len(named) > 1)
+
+    @pytest.mark.parametrize(
+        ("host", "names"), [("pay.example", ["localhost", "pay.example"]), ("192.0.2.7", ["localhost"])]
+    )
+    def test_server_certificate_has_the_name_that_was_given(self, init: Init, host: str, names: list[str]) -> None:
+        init("--development", "--host", host)
+        certificate = x509.load_pem_x509_certificate(Path("deploy/pki/server.pem").read_bytes())
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert found.get_values_for_type(x509.DNSName) == names
+        addresses = ["127.0.0.1", "::1", *([host] if host not in names else [])]
+        assert [str(each) for each in found.get_values_for_type(x509.IPAddress)] == addresses
+
+    def test_client_without_an_authority_is_a_mistake(self, init: Init) -> None:
+        with pytest.raises(CommandError, match="pass both"):
+            init("--client", "billing")
+        assert not Path("deploy").exists()
 
     def test_client_certificate_is_of_the_authority_that_nginx_trusts(self, init: Init) -> None:
         init("--development")

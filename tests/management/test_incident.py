@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from securecore import clock
@@ -38,6 +38,7 @@ from securecore.revocation import (
     revoke_signature_key,
     revoke_user_tokens,
 )
+from securecore.sessions import SessionStore
 from securecore.testing import FakeClock, MutualTLSClient
 from securecore.tokens import clients, one_time
 from tests.management.commands import exit_code, objects, printed
@@ -112,9 +113,28 @@ class TestStolenCertificate:
         row = Certificate.objects.get(user=user)
         with pytest.raises(CommandError, match=r"CN=alice.*, user alice"):
             printed("securecore_incident", "stolen-certificate", row.pk)
-        with pytest.raises(CommandError, match="compare the thumbprint"):
-            printed("securecore_incident", "stolen-certificate", "x" * 43)
         assert "NOBODY is locked out" in printed("securecore_incident", "stolen-certificate", "x" * 43, "--yes")
+
+    def test_a_thumbprint_of_which_nothing_is_known_is_doubted_first(self, thumbprint: str) -> None:
+        mistyped = thumbprint[:20] + ("B" if thumbprint[20] == "A" else "A") + thumbprint[21:]
+        told = io.StringIO()
+        with pytest.raises(CommandError, match="enrolled for nobody") as refused:
+            call_command("securecore_incident", "stolen-certificate", mistyped, stdout=io.StringIO(), stderr=told)
+        assert refused.value.returncode == 3
+        assert "probably mistyped" in told.getvalue()
+        assert f"Did you mean {thumbprint}?" in told.getvalue()
+        assert not Certificate.objects.filter(pk=mistyped).exists()
+
+    def test_a_certificate_of_a_session_is_no_doubt(self, user: User) -> None:
+        """A login by password under a certificate of a trusted authority, which was enrolled for nobody."""
+        store = SessionStore()
+        store["_auth_user_id"] = str(user.pk)
+        store.opened_from = {"certificate": "x" * 42 + "A"}
+        store.begin()
+        told = io.StringIO()
+        with pytest.raises(CommandError):
+            call_command("securecore_incident", "stolen-certificate", "x" * 42 + "A", stdout=told, stderr=told)
+        assert told.getvalue() == ""
 
     def test_the_trail_begins_where_the_operator_says(
         self, alice: MutualTLSClient, thumbprint: str, fake_clock: FakeClock

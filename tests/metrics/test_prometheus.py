@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,11 @@ def existing() -> dict[str, str]:
 
 def test_dashboard_and_alerts_name_metrics_labels_and_values_that_exist() -> None:
     names, used = existing(), set()
+    known = {
+        "code": set(re.findall(r"^## ([a-z-]+)$", (ROOT / "docs/reference/problems.md").read_text(), re.MULTILINE)),
+        "days_left": {"0", "7", "30", "90", "+Inf"},
+        "result": {"leased", "read"},
+    }
     for expression in expressions():
         for name, selector in re.findall(r"\b(securecore_\w+)(?:\{([^}]*)\})?", expression):
             assert name in names, expression
@@ -162,10 +168,28 @@ def test_dashboard_and_alerts_name_metrics_labels_and_values_that_exist() -> Non
                 assert label in (names[name], "le"), expression
                 if label == "event":
                     assert set(value.split("|")) <= {event.name for event in every_event()}, expression
+                elif label in known:
+                    assert value in known[label], expression
         for labels in re.findall(r"by \(([^)]*)\)", expression):
             assert set(labels.split(", ")) <= {"le", *names.values()}, expression
     counted = {name.removesuffix("_bucket") for name in used}
     assert {name for name in names if not name.endswith(("_sum", "_count"))} <= used | {f"{x}_bucket" for x in counted}
+
+
+def test_each_alert_has_a_runbook_that_speaks_of_it() -> None:
+    """Three o'clock at night: the address in the page leads to the commands."""
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    rules = yaml.safe_load((ROOT / "docs/monitoring/alerts.yml").read_text())["groups"][0]["rules"]
+    assert len(rules) > 9
+    for rule in rules:
+        address, name = rule["annotations"]["runbook_url"], rule["alert"]
+        prefix, _, page = address.partition("/docs/runbooks/")
+        assert prefix == source, name
+        text = (ROOT / "docs" / "runbooks" / page).read_text()
+        code = re.findall(r'code="([a-z-]+)"', rule["expr"])
+        events = re.findall(r"securecore\.\w+\.[a-z-]+", rule["expr"])
+        spoken_of = [*events, *(f"`{each}`" for each in code)] or ([name] if "by (code)" not in rule["expr"] else [])
+        assert all(each in text for each in spoken_of), name
 
 
 def test_manual_lists_every_metric() -> None:

@@ -369,7 +369,8 @@ def test_strange_ids_are_nobody(certificate_for: Callable[[str], Issued], enroll
         is_verified=True,
         user=enrolled("alice"),
     )
-    assert clients.authenticate(presented_id=client_id, certificate=presented) is None
+    with pytest.raises(clients.ClientRefused):
+        clients.authenticate(presented_id=client_id, certificate=presented)
     assert tokens.Client.objects.count() == 0
 
 

@@ -211,11 +211,6 @@ class TestError:
         assert post(client, REFRESH, "/oauth/token?refresh_token=x").json()["code"] == "token-in-url"
         assert error_of(post(client, "", "/oauth/revoke?token=x")) == (400, "invalid_request")
 
-    def test_error_without_a_cause_has_an_empty_reason(self, mtls_client: Clients) -> None:
-        with recorded() as events:
-            post(mtls_client(None), CERTIFICATE)
-        assert [event.reason for event in of_kind(events, RequestRefused)] == [""]
-
     def test_error_of_a_session_or_a_token_instead_of_a_certificate(
         self, client: MutualTLSClient, mtls_client: Clients
     ) -> None:

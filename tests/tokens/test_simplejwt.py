@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hmac
+import io
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,11 +14,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from rest_framework_simplejwt.state import token_backend
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken
 
 from securecore import clock, tokens
 from securecore.errors import InvalidToken
+from securecore.models import Lockout
 from securecore.revocation import revoke_client_tokens, revoke_token, revoke_tokens_before, revoke_user_tokens
 from securecore.testing import MutualTLSClient
 from securecore.tokens import simplejwt
@@ -264,3 +268,32 @@ class TestBesideOurs:
         with pytest.raises(InvalidToken):
             simplejwt.verify(given(client)["access_token"], now=clock.now())
         assert tokens.simplejwt.ISSUER != "https://testserver"
+
+
+class TestCommands:
+    """An operator has the token or its ``jti``, and does not know which package issued it."""
+
+    @pytest.mark.parametrize("command", [("securecore_tokens", "revoke"), ("securecore_incident", "stolen-token")])
+    def test_command_refuses_a_token_by_its_jti(
+        self, anybody: MutualTLSClient, alice: User, settings: Any, command: tuple[str, str]
+    ) -> None:
+        settings.SIMPLE_JWT = {**settings.SIMPLE_JWT, "ACCESS_TOKEN_LIFETIME": dt.timedelta(days=7)}
+        made = AccessToken.for_user(alice)
+        made.set_exp(lifetime=dt.timedelta(days=7))
+        assert works_there(anybody, str(made))
+        told = io.StringIO()
+        yes = ["--yes"] if command[1] == "stolen-token" else []
+        call_command(*command, "--jti", made["jti"], *yes, stdout=io.StringIO(), stderr=told)
+        assert not works_there(anybody, str(made))
+        assert told.getvalue() == ""
+        row = tokens.RevokedToken.objects.get()
+        assert row.expires_at > clock.now() + dt.timedelta(days=6, hours=23)
+
+    def test_command_takes_the_token_itself(self, anybody: MutualTLSClient, alice: User, tmp_path: Path) -> None:
+        token = str(AccessToken.for_user(alice))
+        (tmp_path / "token").write_text(token)
+        arguments = ("securecore_incident", "stolen-token", "--file", str(tmp_path / "token"), "--yes")
+        call_command(*arguments, stdout=io.StringIO(), stderr=io.StringIO())
+        assert Lockout.objects.get().subject == f"user:{alice.pk}"
+        Lockout.objects.all().delete()
+        assert not works_there(anybody, token)

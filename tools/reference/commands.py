@@ -44,7 +44,7 @@ class _Parser:
 
 
 def _options(call: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    actions = [action for action in parser._actions if action.dest != "help"]
+    actions = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
     verbs = [action for action in actions if isinstance(action, argparse._SubParsersAction)]
     rows = [row(_spelling(action), _explained(action)) for action in actions if action not in verbs]
     if rows:

@@ -59,10 +59,19 @@ class OAuthError(Exception):
     """An error of RFC 6749 section 5.2, or of an extension with the same form."""
 
     def __init__(
-        self, error: str, *, description: str = "", status: int = 400, headers: dict[str, str] | None = None
+        self,
+        error: str,
+        *,
+        kind: str = "",
+        reason: str = "",
+        description: str = "",
+        status: int = 400,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
+        #: For operators alone: the kind of the reason, one of a few words for counts, and the reason as a sentence.
+        self.kind, self.reason = kind, reason or description
         #: For the developer of the client. It tells nothing that the client has not sent.
         self.description = description
         self.status = status
@@ -91,7 +100,7 @@ class OAuthView(APIView):
         error = _as_oauth_error(error)
         if not isinstance(error, OAuthError):
             return super().handle_exception(error)
-        report_refusal(self.request, code=error.error, reason=error.description, cause=error.__cause__)
+        report_refusal(self.request, code=error.error, reason=error.reason, cause=error.__cause__, kind=error.kind)
         body = {"error": error.error} | ({"error_description": error.description} if error.description else {})
         return Response(body, status=error.status, headers=error.headers)
 
@@ -103,7 +112,8 @@ class OAuthView(APIView):
         """Return the certificate of the connection. Raises ``invalid_client`` (401) without one."""
         certificate = certificate_of(self.request)
         if certificate is None:
-            raise OAuthError("invalid_client", status=401)
+            reason = "The connection has no client certificate, or none that the proxy verified."
+            raise OAuthError("invalid_client", status=401, kind="no-certificate", reason=reason)
         return certificate
 
     def parameter(self, name: str) -> str:
@@ -139,10 +149,11 @@ class OAuthView(APIView):
             is_verified=certificate.is_verified,
             user=certificate_user_now(of_django),
         )
-        client = clients.authenticate(presented_id=self.optional_parameter("client_id"), certificate=presented)
-        if client is None:
-            raise OAuthError("invalid_client", status=401)
-        return client
+        presented_id = self.optional_parameter("client_id")
+        try:
+            return clients.authenticate(presented_id=presented_id, certificate=presented)
+        except clients.ClientRefused as refused:
+            raise OAuthError("invalid_client", status=401, kind=refused.kind, reason=str(refused)) from None
 
 
 def _as_oauth_error(error: Exception) -> Exception:

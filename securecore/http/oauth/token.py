@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from securecore.errors import LockedOut
 from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
 from securecore.http.request import django_request
+from securecore.texts import quoted_argument
 from securecore.tokens import refresh
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -47,7 +48,8 @@ class TokenView(OAuthView):
     def _certificate(self, client: AuthenticatedClient, binding: str, scope: str) -> Response:
         user = django_request(self.request).certificate_user
         if user is None:
-            raise OAuthError("invalid_grant")
+            reason = "The certificate proves the client by its name, and is enrolled for no active user."
+            raise OAuthError("invalid_grant", kind="no-user", reason=reason)
         with self._behind_gates(client, user.pk):
             family, secret = refresh.start(
                 user_id=user.pk,
@@ -113,7 +115,8 @@ class TokenView(OAuthView):
             if refusal == LockedOut.code:  # ``invalid_grant`` would make the client forget its refresh token
                 raise LockedOut
             if refusal:
-                raise OAuthError("invalid_grant")
+                reason = f"Behind the gates of {', '.join(names)}: {refusal}."
+                raise OAuthError("invalid_grant", kind=refusal, reason=reason)
             yield
 
     def _refresh_binding(self, client: AuthenticatedClient, binding: str) -> str:
@@ -125,7 +128,7 @@ class TokenView(OAuthView):
     def _scope(self, client: AuthenticatedClient) -> str:
         requested = (self.optional_parameter("scope") or "").split()
         if not client.scope.issuperset(requested):
-            raise OAuthError("invalid_scope")
+            raise _scope_refused(client, requested, client.scope)
         return " ".join(dict.fromkeys(requested))
 
     def _narrowed(self, presented_token: str, client: AuthenticatedClient) -> str | None:
@@ -144,7 +147,7 @@ class TokenView(OAuthView):
             else requested.split()
         )
         if not set(granted).issuperset(requested.split()):
-            raise OAuthError("invalid_scope")
+            raise _scope_refused(client, requested.split(), granted)
         return " ".join(dict.fromkeys(requested.split()))
 
     def _answer(
@@ -176,9 +179,18 @@ class TokenView(OAuthView):
         return Response(body)
 
 
+def _scope_refused(client: AuthenticatedClient, requested: Iterable[str], allowed: Iterable[str]) -> OAuthError:
+    excess = quoted_argument(" ".join(sorted(set(requested) - set(allowed))))
+    reason = f"The client {quoted_argument(client.client_id)} requested {excess}, which it may not have."
+    return OAuthError("invalid_scope", kind="scope-not-allowed", reason=reason)
+
+
 def _refused(outcome: refresh.NotRedeemed, client: AuthenticatedClient) -> OAuthError:
     _report(outcome, client)
-    return OAuthError("invalid_grant")
+    family = f" of the authorization {outcome.family.pk}" if outcome.family else ""
+    named = quoted_argument(client.client_id)
+    reason = f"The refresh token{family} was not redeemed for the client {named}: {outcome.reason}."
+    return OAuthError("invalid_grant", kind=outcome.reason, reason=reason)
 
 
 def _report(outcome: refresh.NotRedeemed, client: AuthenticatedClient) -> None:

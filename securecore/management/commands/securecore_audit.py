@@ -3,19 +3,21 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+from functools import lru_cache
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import QuerySet
-from django.utils.dateparse import parse_datetime
+from django.db.models import Q, QuerySet
 
 from securecore import audit, clock
 from securecore.audit.chain import COLUMNS
 from securecore.audit.refusals import since
 from securecore.conf import settings
-from securecore.management.terminal import TerminalCommand, whole
-from securecore.models import AuditRow
+from securecore.grants import principals
+from securecore.management.subjects import add_subjects, described, subjects_of, user_named
+from securecore.management.terminal import Actions, TerminalCommand, instant, whole
+from securecore.models import AuditRow, Certificate
 
 _FILTERS = ("event", "subject", "actor", "request_id")
 
@@ -24,38 +26,43 @@ class Command(TerminalCommand):
     help = "List and export the audit, verify its hash chain, and count refusals."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser("list", help="list rows, the newest first")
+        actions = Actions(parser)
+        listing = actions.add("list", help="list rows, the newest first")
         listing.add_argument("--limit", type=whole(1, 1_000_000), default=50, help="rows (%(default)s)")
-        exporting = actions.add_parser("export", help="write every row as a line of JSON, in the order of the chain")
+        exporting = actions.add("export", help="write every row as a line of JSON, in the order of the chain")
         exporting.add_argument("--after", type=whole(0, 2**62), default=0, help="only rows behind this position")
-        for command in (listing, exporting):
-            command.add_argument("--event", help="only this event, for example securecore.grants.grant-given")
-            command.add_argument("--subject", help="only this subject, for example user:7 or certificate:THUMBPRINT")
-            command.add_argument("--actor", help="only this actor, for example user:7")
-            command.add_argument("--request-id", help="only this request")
-            command.add_argument("--since", type=_instant, help="not before this instant, as ISO 8601 with a time zone")
-            command.add_argument("--until", type=_instant, help="before this instant")
-        verifying = actions.add_parser("verify", help="recompute the chain; exit code 1 if it is broken")
+        for action in (listing, exporting):
+            add_subjects(action, "user", "client", "certificate", several=True)
+            action.add_argument("--event", help="only this event, for example securecore.grants.grant-given")
+            action.add_argument("--subject", help="only this subject, for example user:7 or certificate:THUMBPRINT")
+            action.add_argument("--actor", help="only this actor, for example user:7")
+            action.add_argument("--request-id", help="only this request")
+            action.add_argument("--since", type=instant, help="not before this instant, as ISO 8601 with a time zone")
+            action.add_argument("--until", type=instant, help="before this instant")
+        verifying = actions.add("verify", help="recompute the chain; exit code 1 if it is broken")
         verifying.add_argument("--anchor", type=_head, help="a head that was copied before, POSITION:DIGEST")
-        heading = actions.add_parser("head", help="seal new rows and print the head of the chain")
-        refusing = actions.add_parser("refusals", help="count the refusals of the last minutes by code and reason")
+        actions.add("head", help="seal new rows and print the head of the chain")
+        refusing = actions.add("refusals", help="count the refusals of the last minutes by code and reason")
         refusing.add_argument("--minutes", type=whole(1, 60 * 24 * 35), default=60)
-        for command in (listing, verifying, heading, refusing):
-            command.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         getattr(self, f"_{action}")(**options)
 
     def _list(self, *, limit: int, **options: Any) -> None:
+        known_as = lru_cache(maxsize=10_000)(described)
         for row in _selected(**options).order_by("-id")[:limit]:
-            if options["json"]:
+            if self._as_json:
                 self._write(_members(row))
-            else:
-                actor = " ".join(filter(None, (row.actor_kind, row.actor, row.address)))
-                self.say(
-                    row.at.isoformat(timespec="seconds"), row.event, row.subject, actor, row.request_id, row.reason
-                )
+                continue
+            self.show(
+                at=row.at,
+                event=row.event,
+                subject=known_as(row.subject),
+                actor=" ".join(filter(None, (row.actor_kind, known_as(row.actor), row.address))),
+                request_id=row.request_id,
+                reason=row.reason,
+                payload=json.dumps(row.payload, ensure_ascii=False),
+            )
 
     def _export(self, *, after: int, **options: Any) -> None:
         audit.seal()
@@ -64,14 +71,8 @@ class Command(TerminalCommand):
 
     def _verify(self, *, anchor: audit.Head | None, **options: Any) -> None:
         found = audit.verify(anchor)
-        if options["json"]:
-            members = {
-                "faults": found.faults,
-                "first": found.first,
-                "head": str(found.head),
-                "unsealed": found.unsealed,
-            }
-            self._write(members)
+        if self._as_json:
+            self.show(faults=found.faults, first=found.first, head=str(found.head), unsealed=found.unsealed)
         else:
             for fault in found.faults:
                 self.say(fault, error=True)
@@ -82,17 +83,11 @@ class Command(TerminalCommand):
     def _head(self, **options: Any) -> None:
         audit.seal()
         head = audit.head()
-        if options["json"]:
-            self._write({"position": head.position, "digest": head.digest})
-        else:
-            self.say(str(head))
+        self.done(str(head), position=head.position, digest=head.digest)
 
     def _refusals(self, *, minutes: int, **options: Any) -> None:
         for code, reason, count in since(clock.now() - dt.timedelta(minutes=minutes)):
-            if options["json"]:
-                self._write({"code": code, "reason": reason, "count": count})
-            else:
-                self.say(str(count), code, reason)
+            self.show(count=count, code=code, reason=reason)
 
     def _write(self, members: dict[str, Any]) -> None:
         self.say(json.dumps(members, cls=DjangoJSONEncoder))
@@ -101,19 +96,23 @@ class Command(TerminalCommand):
 def _selected(*, since: dt.datetime | None, until: dt.datetime | None, **options: Any) -> QuerySet[AuditRow]:
     rows = AuditRow.objects.using(settings.DATABASE)
     rows = rows.filter(**{name: options[name] for name in _FILTERS if options[name] is not None})
+    if named := subjects_of(options):
+        names = [*named, *_certificates_of(options["user"])]
+        rows = rows.filter(Q(subject__in=names) | Q(actor__in=named))
     rows = rows.filter(at__gte=since) if since else rows
     return rows.filter(at__lt=until) if until else rows
 
 
+def _certificates_of(user: str | None) -> list[str]:
+    """Return the certificates of a user, whose enrolment and revocation are rows about the certificate."""
+    if user is None:
+        return []
+    owned = Certificate.objects.using(settings.DATABASE).filter(user=user_named(user)).values_list("pk", flat=True)
+    return [principals.certificate(thumbprint) for thumbprint in owned]
+
+
 def _members(row: AuditRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in (*COLUMNS, "position", "previous", "digest")}
-
-
-def _instant(text: str) -> dt.datetime:
-    instant = parse_datetime(text)
-    if instant is None or instant.utcoffset() is None:
-        raise argparse.ArgumentTypeError("write an instant with a time zone, for example 2026-11-28T08:00:00Z")
-    return instant
 
 
 def _head(text: str) -> audit.Head:

@@ -10,6 +10,7 @@ from securecore import clock, grants
 from securecore.conf import settings
 from securecore.grants import callers
 from securecore.grants.principals import Target, object_of, target_of
+from securecore.management.spelling import doubt_about_client, doubt_about_permission
 from securecore.management.subjects import (
     add_subjects,
     described,
@@ -66,6 +67,10 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         on = object_named(options["object"]) if options["object"] else None
+        doubts = [doubt_about_permission(options["permission"])] if options["permission"] else []
+        doubts += [doubt_about_client(options["client"])] if action == "grant" else []
+        for doubt in filter(None, doubts):
+            self.say(doubt, error=True)
         getattr(self, f"_{action}")(on, options)
 
     def _list(self, on: Any, options: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from django.core.management.base import CommandError
 from securecore import clock, incidents, tokens
 from securecore.conf import settings
 from securecore.errors import InvalidToken
+from securecore.management.spelling import near
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
-from securecore.models import Certificate
+from securecore.models import Certificate, RefreshFamily, Session
 from securecore.texts import quoted_argument
 
 
@@ -61,16 +63,16 @@ class Command(TerminalCommand):
 
     def _stolen_certificate(self, options: dict[str, Any]) -> None:
         revoked = thumbprint_named(options["certificate"])
-        self.confirm(_question(revoked), yes=options["yes"])
+        row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=revoked).first()
+        if row is None and not _is_used(revoked):
+            self.say(_doubt(revoked), error=True)
+        self.confirm(_question(revoked, row), yes=options["yes"])
         self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **self._common(options)))
 
     def _stolen_token(self, options: dict[str, Any]) -> None:
         token = None
         if options["file"] is not None:
-            try:
-                token = tokens.verify(_read(options["file"]).strip(), now=clock.now())
-            except InvalidToken:
-                raise CommandError("The token is not good: it has expired, or another service issued it.") from None
+            token = _verified(_read(options["file"]).strip())
         jti = token.jti if token is not None else options["jti"]
         self.confirm(f"This refuses the access token {jti}, and ends its authorization.", yes=options["yes"])
         self._print(incidents.stolen_token(jti=jti, token=token, **self._common(options)))
@@ -123,13 +125,37 @@ class Command(TerminalCommand):
             self.say(f"The key {kid} verifies again. If it was retired since: securecore_keys retire {kid}")
 
 
-def _question(thumbprint: str) -> str:
+def _question(thumbprint: str, row: Certificate | None) -> str:
     """Return the question before a revocation. It names the owner, since a thumbprint is easily mistaken."""
-    row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
     if row is None:
-        return f"No row names the certificate {thumbprint}: compare the thumbprint. This revokes it for ever."
+        return f"This revokes the certificate {thumbprint}, which is enrolled for nobody, for ever."
     owner = f"user {row.user.get_username()}" if row.user is not None else "no user"
     return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever."
+
+
+def _is_used(thumbprint: str) -> bool:
+    """Say whether a session or an authorization was opened under a certificate that is not enrolled."""
+    sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint)
+    families = RefreshFamily.objects.using(settings.DATABASE).filter(certificate=thumbprint)
+    return sessions.exists() or families.exists()
+
+
+def _doubt(thumbprint: str) -> str:
+    """Return the warning about a certificate that no row names: no row but its revocation would change."""
+    known = Certificate.objects.using(settings.DATABASE).values_list("pk", flat=True)
+    return (
+        f"Nothing is known of the certificate {thumbprint}: no enrolment, no session and no token names it. It is "
+        "probably mistyped: compare it with securecore_certificates list --find SERIAL."
+        + near(thumbprint, known.filter(pk__startswith=thumbprint[:4])[:1_000])
+    )
+
+
+def _verified(text: str) -> tokens.AccessToken:
+    """Return the access token, of securecore or, during a move, of simplejwt. Raises ``CommandError``."""
+    for verify in (tokens.verify, tokens.simplejwt.verify):
+        with suppress(InvalidToken):
+            return verify(text, now=clock.now())
+    raise CommandError("The token is not good: it has expired, or another service issued it.")
 
 
 def _read(path: str) -> str:

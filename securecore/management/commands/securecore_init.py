@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.core.management.base import CommandError
 
 from securecore import clock
 from securecore.errors import Misuse
-from securecore.installation.plan import planned_files, write, write_certificates
+from securecore.installation.plan import clients_of, planned_files, write, write_certificates
 from securecore.installation.project import Project, this_project
 from securecore.installation.settings_block import settings_block
 from securecore.management.terminal import TerminalCommand, whole
@@ -54,9 +55,13 @@ class Command(TerminalCommand):
                 socket_group=options["socket_group"],
                 is_development=development,
             )
+            if development:
+                project = replace(project, clients=clients_of(project, options["client"] or _CLIENTS))
+            elif options["client"]:
+                raise CommandError("--client makes a certificate of the authority of --development: pass both.")
             write(project, planned_files(project), force=force)
             if development:
-                write_certificates(project, options["client"] or [*_CLIENTS], now=now)
+                write_certificates(project, now=now)
         except Misuse as error:
             raise CommandError(str(error)) from error
         except OSError as error:
@@ -71,7 +76,8 @@ class Command(TerminalCommand):
         self.say("  1. The printed lines belong at the end of the settings module.", error=True)
         self.say("  2. manage.py migrate && manage.py check --deploy --database default", error=True)
         if project.is_development:
-            self.say(f"  3. manage.py securecore_certificates enroll USER {folder}/pki/alice.pem", error=True)
+            for client in project.clients:
+                self.say(f"  3. manage.py securecore_certificates enroll USER {folder}/pki/{client}.pem", error=True)
             self.say(f"  4. gunicorn -c {folder}/gunicorn.conf.py", error=True)
             self.say(f"  5. nginx -e stderr -c {folder.absolute()}/nginx/nginx.conf", error=True)
             return

@@ -7,12 +7,11 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from securecore import clock
-from securecore.conf import settings
 from securecore.grants import lockouts
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.management.spelling import doubt_about_client
 from securecore.management.subjects import add_subjects, described, subject_of
 from securecore.management.terminal import Actions, TerminalCommand, duration
-from securecore.models import Client
 
 _KINDS = ("user", "client", "certificate", "issuer", EVERYONE)
 
@@ -49,8 +48,8 @@ class Command(TerminalCommand):
         if subject == EVERYONE or subject.startswith(ISSUER):
             refused = "everyone" if subject == EVERYONE else f"every certificate of {subject.removeprefix(ISSUER)}"
             self.confirm(f"This refuses {refused} for {lasts}.", yes=options["yes"])
-        if options["client"] and not Client.objects.using(settings.DATABASE).filter(pk=options["client"]).exists():
-            self.say("No client of this name is registered here: compare it with securecore_clients list.", error=True)
+        if doubt := doubt_about_client(options["client"]):
+            self.say(doubt, error=True)
         row = lockouts.lock_out(subject=subject, lasts=lasts, reason=options["reason"])
         until = row.expires_at.isoformat(timespec="seconds")
         self.done(f"{described(subject)} is locked out until {until}.", subject=subject, until=row.expires_at)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import uuid
 from typing import Any
 
@@ -10,19 +9,17 @@ from django.db.models import OuterRef, Subquery
 
 from securecore import clock
 from securecore.conf import settings
+from securecore.incidents import revoke_jti
+from securecore.management.spelling import doubt_about_client
 from securecore.management.subjects import add_subjects, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import RefreshFamily, RefreshToken
 from securecore.revocation import (
     revoke_client_tokens,
     revoke_family,
-    revoke_token,
     revoke_tokens_before,
     revoke_user_tokens,
 )
-
-#: Seconds. No access token lives for a day: docs/tokens.md, W302.
-_LONGEST_LIFETIME = 86_400
 
 
 class Command(TerminalCommand):
@@ -70,6 +67,8 @@ class Command(TerminalCommand):
             revoke_user_tokens(user_named(user))
             return f"the tokens of the user {user}"
         if client is not None:
+            if doubt := doubt_about_client(client):
+                self.say(doubt, error=True)
             revoke_client_tokens(client)
             return f"the tokens of the client {client}"
         if options["family"] is not None:
@@ -77,14 +76,16 @@ class Command(TerminalCommand):
                 raise CommandError(f"There is no live authorization {options['family']}.")
             return f"the authorization {options['family']}"
         if options["jti"] is not None:
-            return self._revoke_token(options["jti"])
+            return self._revoke_jti(options["jti"])
         before = options["before"] or clock.now()
         self.confirm(f"This refuses every token of everyone from before {before.isoformat()}.", yes=options["yes"])
         revoke_tokens_before(before)
         return f"every token from before {before.isoformat()}"
 
-    def _revoke_token(self, jti: str) -> str:
-        lifetime = max(settings.ACCESS_TOKEN_LIFETIME, _LONGEST_LIFETIME)
-        expires_at = clock.now() + dt.timedelta(seconds=lifetime)
-        revoke_token(issuer=settings.TOKEN_ISSUER, jti=jti, expires_at=expires_at)
-        return f"the access token {jti}"
+    def _revoke_jti(self, jti: str) -> str:
+        done = revoke_jti(jti)
+        if done.doubt:
+            self.say(done.doubt, error=True)
+        anyway = "anyway " if done.doubt else ""
+        before = "" if done.was_live else ", as it was before"
+        return f"the access token {jti}, {anyway}until {done.until.isoformat(timespec='seconds')}{before}"

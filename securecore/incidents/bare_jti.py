@@ -1,0 +1,53 @@
+"""Revoke an access token of which only the ``jti`` is known, for example from a log."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+from securecore import clock
+from securecore.conf import settings
+from securecore.revocation import revoke_token
+from securecore.tokens import simplejwt
+
+#: Seconds. No access token lives for a day: docs/tokens.md, W302.
+_LONGEST_LIFETIME = 86_400
+#: The form of a ``jti`` by issuer: ``digests.new_identifier()``, and ``uuid4().hex`` in simplejwt.
+_OURS, _OF_SIMPLEJWT = re.compile("[A-Za-z0-9_-]{22}"), re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class RevokedJti:
+    """The result: whether the token was live for all that is known, the instant until which it is refused, and a
+    sentence of doubt for a ``jti`` that no issuer gives; "" for any other.
+    """
+
+    was_live: bool
+    until: dt.datetime
+    doubt: str
+
+
+def revoke_jti(jti: str) -> RevokedJti:
+    """Refuse the access token with this ``jti``, of each issuer whose tokens are accepted and may have such a ``jti``.
+
+    Access tokens are not stored, so nobody can say whether the token exists; its form shows the most frequent mistakes.
+    The revocation waits for the effects of everyone, since a ``jti`` names no user. Raises ``Busy`` (503) and
+    ``Misuse``.
+    """
+    forms = {settings.TOKEN_ISSUER: _OURS}
+    if simplejwt.is_accepted():
+        forms[simplejwt.ISSUER] = _OF_SIMPLEJWT
+    named = [issuer for issuer, form in forms.items() if form.fullmatch(jti)]
+    lifetime: float = max(settings.ACCESS_TOKEN_LIFETIME, _LONGEST_LIFETIME)
+    if simplejwt.is_accepted():
+        lifetime = max(lifetime, simplejwt.lifetime())
+    until = clock.now() + dt.timedelta(seconds=lifetime)
+    revoked = [revoke_token(issuer=issuer, jti=jti, expires_at=until) for issuer in named or forms]
+    return RevokedJti(any(revoked), until, "" if named else _DOUBT)
+
+
+_DOUBT = (
+    "No token with this jti is known to us: the jti of an access token has 22 characters of base64url, that of "
+    "simplejwt 32 hexadecimal digits. Compare it."
+)

@@ -1,0 +1,158 @@
+"""Each refusal of the token service has a reason for operators, in event and counts, and none for callers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client as DjangoClient
+
+from securecore import audit, clock
+from securecore.events import RequestRefused
+from securecore.revocation import disable_client, revoke_family
+from securecore.testing import Authority, MutualTLSClient
+from securecore.tokens import RefreshFamily, clients
+from tests.events.recorder import of_kind, recorded
+from tests.support.tree import ROOT
+from tests.tokens.calls import given, post
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.tokens.urls")]
+
+Clients = Callable[..., MutualTLSClient]
+CREDENTIALS = "grant_type=client_credentials"
+CERTIFICATE = "grant_type=urn:securecore:grant-type:certificate"
+
+
+@pytest.fixture
+def alice(mtls_client: Clients) -> MutualTLSClient:
+    return mtls_client("alice")
+
+
+@pytest.fixture
+def payments(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    """The client payments acts as alice; shop is proven by its name."""
+    mtls_client("bob")
+    user = User.objects.get(username="alice")
+    clients.register(client_id="payments", user=user, scope="a b", now=clock.now())
+    clients.register(client_id="shop", user=user, certificate_name="DNS:shop.internal", now=clock.now())
+
+
+def refused(client: DjangoClient, body: str, path: str = "/oauth/token", **more: Any) -> tuple[str, str, str, str]:
+    """Return code, kind and reason of the refusal, and the response."""
+    audit.refusal_counts.take()
+    with recorded() as events:
+        answer = post(client, body, path, **more)
+    (event,) = of_kind(events, RequestRefused)
+    (counted,) = audit.refusal_counts.take()
+    assert answer.json()["error"] == event.code
+    return event.code, counted.reason, event.reason, answer.content.decode()
+
+
+def test_connection_without_a_certificate(mtls_client: Clients) -> None:
+    code, kind, reason, response = refused(mtls_client(None), CERTIFICATE)
+    assert (code, kind) == ("invalid_client", "no-certificate")
+    assert "no client certificate" in reason
+    assert "certificate" not in response
+
+
+@pytest.mark.parametrize(
+    ("client_id", "kind", "part"),
+    [
+        ("", "no-client-id", "enrolled for no active user and the request has no client_id"),
+        ("x" * 129, "no-client-id", "more than 128 characters"),
+        ("unknown", "client-unknown", "No client 'unknown' is registered. The certificate is enrolled for no active"),
+        ("payments", "certificate-of-another", "acts as alice, and the certificate is enrolled for no active user"),
+        ("shop", "certificate-of-another", "has the name DNS:shop.internal, not these"),
+    ],
+)
+def test_certificate_that_is_enrolled_for_nobody(
+    payments: None, ca: Authority, client_id: str, kind: str, part: str
+) -> None:
+    body = f"{CREDENTIALS}&client_id={client_id}" if client_id else CREDENTIALS
+    code, counted, reason, response = refused(MutualTLSClient(ca.issue("stranger")), body)
+    assert (code, counted) == ("invalid_client", kind)
+    assert part in reason
+    assert response == '{"error":"invalid_client"}'
+
+
+@pytest.mark.parametrize(
+    ("client_id", "kind", "part"),
+    [
+        ("alice", "client-unknown", "the certificate is enrolled for the user bob"),
+        ("payments", "certificate-of-another", "acts as alice, and the certificate is enrolled for bob"),
+    ],
+)
+def test_certificate_of_another_user(
+    payments: None, mtls_client: Clients, client_id: str, kind: str, part: str
+) -> None:
+    code, counted, reason, response = refused(mtls_client("bob"), f"{CREDENTIALS}&client_id={client_id}")
+    assert (code, counted) == ("invalid_client", kind)
+    assert part in reason
+    assert response == '{"error":"invalid_client"}'
+
+
+def test_client_that_was_disabled_or_acts_as_nobody(payments: None, alice: MutualTLSClient, ca: Authority) -> None:
+    shop = MutualTLSClient(ca.issue("shop", dns_names=["shop.internal"]))
+    User.objects.filter(username="alice").update(is_active=False)
+    code, kind, reason, _ = refused(shop, f"{CREDENTIALS}&client_id=shop")
+    assert (code, kind) == ("invalid_client", "client-user-inactive")
+    assert "alice, who is not active" in reason
+    disable_client("shop")
+    code, kind, reason, _ = refused(shop, f"{CREDENTIALS}&client_id=shop")
+    assert (code, kind) == ("invalid_client", "client-disabled")
+    assert "was disabled at 20" in reason
+
+
+@pytest.mark.parametrize("path", ["/oauth/revoke", "/oauth/introspect"])
+def test_other_endpoints_too(payments: None, mtls_client: Clients, path: str) -> None:
+    code, kind, reason, _ = refused(mtls_client("bob"), "client_id=payments&token=x", path)
+    assert (code, kind) == ("invalid_client", "certificate-of-another")
+    assert "enrolled for bob" in reason
+
+
+def test_certificate_without_a_user(payments: None, ca: Authority) -> None:
+    shop = MutualTLSClient(ca.issue("shop", dns_names=["shop.internal"]))
+    code, kind, reason, response = refused(shop, f"{CERTIFICATE}&client_id=shop")
+    assert (code, kind) == ("invalid_grant", "no-user")
+    assert "enrolled for no active user" in reason
+    assert response == '{"error":"invalid_grant"}'
+
+
+def test_scope_that_the_client_may_not_have(payments: None, alice: MutualTLSClient) -> None:
+    code, kind, reason, response = refused(alice, f"{CREDENTIALS}&client_id=payments&scope=b+c+d")
+    assert (code, kind) == ("invalid_scope", "scope-not-allowed")
+    assert reason == "The client 'payments' requested 'c d', which it may not have."
+    held = given(alice, client_id="payments", scope="a")["refresh_token"]
+    body = f"grant_type=refresh_token&client_id=payments&refresh_token={held}&scope=b"
+    code, kind, reason, response = refused(alice, body)
+    assert (code, kind) == ("invalid_scope", "scope-not-allowed")
+    assert response == '{"error":"invalid_scope"}'
+
+
+def test_refresh_token_that_is_not_redeemed(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    held = given(alice)["refresh_token"]
+    family = RefreshFamily.objects.get()
+    body = f"grant_type=refresh_token&refresh_token={held}"
+    assert refused(alice, f"{body}x")[:2] == ("invalid_grant", "unknown")
+    code, kind, reason, response = refused(mtls_client("bob"), body)
+    assert (code, response) == ("invalid_grant", '{"error":"invalid_grant"}')
+    assert kind
+    assert str(family.pk) in reason
+    revoke_family(family.pk)
+    assert refused(alice, body)[:2] == ("invalid_grant", "revoked")
+    RefreshFamily.objects.update(expires_at=clock.now() - dt.timedelta(days=1))
+    assert refused(alice, body)[:2] == ("invalid_grant", "expired")
+
+
+def test_no_refusal_of_the_token_service_is_without_a_reason() -> None:
+    """An error with neither a reason for operators, a description nor a cause would be an empty line in the log."""
+    source = "".join(path.read_text() for path in (ROOT / "securecore" / "http" / "oauth").glob("*.py"))
+    raised = re.findall(r"OAuthError\((?:[^()]|\([^()]*\))*\)", source)
+    bare = [each for each in raised if "reason" not in each and "description" not in each]
+    converted = {'OAuthError("invalid_dpop_proof")', 'OAuthError("use_dpop_nonce", headers=error.headers)'}
+    assert len(raised) > 10
+    assert set(bare) - converted - {"OAuthError(Exception)"} == set()
