@@ -9,10 +9,10 @@ from django.core.management.base import CommandError
 from securecore import clock, grants
 from securecore.conf import settings
 from securecore.grants import callers
+from securecore.grants.principal_names import described
 from securecore.grants.principals import Target, object_of, target_of
 from securecore.management.subjects import (
     add_subjects,
-    described,
     object_named,
     subject_of,
     subjects_of,

@@ -9,8 +9,9 @@ from django.core.management.base import CommandError
 from securecore import clock
 from securecore.conf import settings
 from securecore.grants import lockouts
+from securecore.grants.principal_names import described
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
-from securecore.management.subjects import add_subjects, described, subject_of
+from securecore.management.subjects import add_subjects, subject_of
 from securecore.management.terminal import Actions, TerminalCommand, duration
 from securecore.models import Client
 
