@@ -13,9 +13,8 @@ from securecore.admin import columns
 from securecore.admin.pages import OperatorPage
 from securecore.admin.search import principals_named
 from securecore.conf import settings
-from securecore.grants.principal_names import described_all
+from securecore.grants.principal_names import names_of
 from securecore.models import AuditRow, RefusalCount
-from securecore.thumbprints import thumbprint_in
 
 #: Audit rows that a search for an event reads, the newest: no index has the event.
 _NEWEST_OF_EVENT = 100_000
@@ -47,9 +46,9 @@ class AuditAdmin(OperatorPage):
         return Q(subject__in=subjects) | Q(actor__in=names) | Q(request_id=text)
 
     def prepare(self, rows: Sequence[Any]) -> None:
-        names = described_all([*(row.subject for row in rows), *(row.actor for row in rows)])
+        names = names_of([*(row.subject for row in rows), *(row.actor for row in rows)])
         for row in rows:
-            row.subject_name, row.actor_name, row.is_prepared = names[row.subject], names[row.actor], True
+            row.names, row.is_prepared = names, True
 
     @admin.display(description="at")
     def instant(self, row: Any) -> Any:
@@ -61,12 +60,12 @@ class AuditAdmin(OperatorPage):
 
     @admin.display(description="subject")
     def subject_named(self, row: Any) -> Any:
-        return _shortened(self.prepared(row).subject_name)
+        return columns.principal(row.subject, self.prepared(row).names)
 
     @admin.display(description="by")
     def actor_named(self, row: Any) -> Any:
-        named = _shortened(self.prepared(row).actor_name)
-        return columns.two_lines(named, " ".join(filter(None, (row.actor_kind, row.address))))
+        name = self.prepared(row).names.get(row.actor, row.actor)
+        return columns.two_lines(name, " ".join(filter(None, (row.actor_kind, row.address))))
 
     @admin.display(description="reason")
     def reason_given(self, row: Any) -> str:
@@ -96,9 +95,9 @@ class RefusalCountAdmin(OperatorPage):
         return Q(pk__in=newest, actor__in=names)
 
     def prepare(self, rows: Sequence[Any]) -> None:
-        names = described_all(row.actor for row in rows)
+        names = names_of(row.actor for row in rows)
         for row in rows:
-            row.actor_name, row.is_prepared = names[row.actor], True
+            row.names, row.is_prepared = names, True
 
     @admin.display(description="minute")
     def minute_begun(self, row: Any) -> Any:
@@ -106,12 +105,4 @@ class RefusalCountAdmin(OperatorPage):
 
     @admin.display(description="actor")
     def actor_named(self, row: Any) -> Any:
-        return _shortened(self.prepared(row).actor_name)
-
-
-def _shortened(name: str) -> Any:
-    """Return a subject or actor; a certificate's thumbprint only to its beginning."""
-    kind, _, rest = name.partition(":")
-    if kind == "certificate" and thumbprint_in(rest) is not None:
-        return columns.short(rest)
-    return name or None
+        return columns.principal(row.actor, self.prepared(row).names)

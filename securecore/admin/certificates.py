@@ -130,8 +130,7 @@ class CertificateAdmin(OperatorPage):
     def expires(self, row: Any) -> Any:
         if row.not_after is None:
             return None
-        days = (row.not_after - clock.now()).days
-        return columns.two_lines(columns.instant(row.not_after), f"in {days} days" if days >= 0 else "is over")
+        return columns.two_lines(columns.instant(row.not_after), columns.left(row.not_after, clock.now()))
 
     @admin.display
     def enrolled(self, row: Any) -> Any:
@@ -163,7 +162,7 @@ class CertificateAdmin(OperatorPage):
         return f"{told} {late} were not pending: another operator has decided, or they were enrolled." if late else told
 
     @operation(
-        "Revoke the selected certificates",
+        "Revoke",
         permission="delete",
         consequence="Each request under such a certificate is refused from now on, and its sessions, authorizations "
         "and tokens end. There is no way back: the owner needs a new certificate. For a match, every certificate with "

@@ -98,7 +98,7 @@ class ClientAdmin(OperatorPage):
         return columns.links(self.admin_site, row.client_id, "authorizations", "grants", "lockouts", "audit")
 
     @operation(
-        "Disable the selected clients",
+        "Disable",
         permission="delete",
         consequence="The client is refused from now on, and all its tokens and authorizations end. Enabled again, it "
         "needs new tokens.",
@@ -107,7 +107,7 @@ class ClientAdmin(OperatorPage):
         return f"{change.each(lambda row: disable_client(row.pk))} clients were disabled."
 
     @operation(
-        "Enable the selected clients",
+        "Enable",
         permission="change",
         consequence="A disabled client is accepted again. Its earlier tokens stay revoked.",
     )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from securecore.texts import shown
+from securecore.thumbprints import thumbprint_in
 
 #: Characters of a thumbprint, enough to tell the certificates of a user apart. The title has the whole.
 _BEGINNING = 10
@@ -25,6 +26,22 @@ def instant(value: dt.datetime | None) -> Any:
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), f"{local:%Y-%m-%d %H:%M}")
 
 
+def begins(value: dt.datetime) -> Any:
+    """Return the first instant of a grant that does not count yet."""
+    return format_html("from {}", instant(value))
+
+
+def left(until: dt.datetime, now: dt.datetime) -> str:
+    """Return the time from ``now`` until an instant in the largest unit that says enough: ``in 12 days``."""
+    seconds = (until - now).total_seconds()
+    number, unit = next(((size, name) for size, name in _UNITS if abs(seconds) >= 2 * size), _UNITS[-1])
+    counted = f"{int(abs(seconds) // number)} {unit}"
+    return f"in {counted}" if seconds >= 0 else f"{counted} ago"
+
+
+_UNITS = ((86_400, "days"), (3_600, "hours"), (60, "minutes"), (1, "seconds"))
+
+
 def short(thumbprint: str | None) -> Any:
     """Return the beginning of a thumbprint, with the whole as its title."""
     if not thumbprint:
@@ -35,6 +52,14 @@ def short(thumbprint: str | None) -> Any:
 def two_lines(first: Any, second: Any) -> Any:
     """Return a cell of two lines, the second in small letters."""
     return format_html('{}<div class="securecore-second">{}</div>', _text(first), _text(second))
+
+
+def principal(of: str, names: dict[str, str]) -> Any:
+    """Return the cell of a principal or other subject: its name above it, or the beginning of a thumbprint."""
+    kind, _, rest = of.partition(":")
+    if kind == "certificate" and thumbprint_in(rest) is not None:
+        return two_lines(short(rest), kind)
+    return two_lines(names[of], of) if of in names else (shown(of) or None)
 
 
 def user_of(row: Any) -> Any:

@@ -21,7 +21,7 @@ from securecore.admin.search import principals_named
 from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants.limits import LARGEST_BIGINT, LARGEST_INTEGER
-from securecore.grants.principal_names import described, described_all
+from securecore.grants.principal_names import described, names_of
 from securecore.models import Grant
 from securecore.revocation import revoke_grant
 
@@ -73,7 +73,7 @@ class GiveForm(LimitsForm, PrincipalForm):
 
 @admin.register(Grant)
 class GrantAdmin(OperatorPage):
-    list_display = ("principal_named", "permission_and_object", "effect", "given", "bounds", "revoked")
+    list_display = ("principal_named", "permission_and_object", "effect", "given", "bounds")
     list_filter = (GrantState,)
     ordering = ("-id",)
     search_help_text = (
@@ -91,19 +91,18 @@ class GrantAdmin(OperatorPage):
 
     def prepare(self, rows: Sequence[Any]) -> None:
         givers = read_givers(rows)
-        names = described_all([*(row.principal for row in rows), *(actor for actor, _ in givers.values())])
+        names = names_of([*(row.principal for row in rows), *(actor for actor, _ in givers.values())])
         for row in rows:
             actor, reason = givers.get(row.pk, ("", ""))
-            row.principal_name, row.giver, row.giving_reason = names[row.principal], names.get(actor, ""), reason
-            row.is_prepared = True
+            row.names, row.giver, row.giving_reason, row.is_prepared = names, names.get(actor, actor), reason, True
 
     def named(self, row: Any) -> str:
         on = f" on {row.object_type}:{row.object_id}" if row.object_type else ""
         return f"{described(row.principal)} {'is denied' if row.denies else 'may'} {row.permission}{on}"
 
     @admin.display(description="principal")
-    def principal_named(self, row: Any) -> str:
-        return str(self.prepared(row).principal_name)
+    def principal_named(self, row: Any) -> Any:
+        return columns.principal(row.principal, self.prepared(row).names)
 
     @admin.display(description="permission, object")
     def permission_and_object(self, row: Any) -> Any:
@@ -125,11 +124,13 @@ class GrantAdmin(OperatorPage):
             columns.instant(row.granted_at), f"{by}{': ' if row.giving_reason else ''}{row.giving_reason}"
         )
 
-    @admin.display(description="counts from, until")
+    @admin.display(description="counts until")
     def bounds(self, row: Any) -> Any:
-        if row.valid_from is None and row.valid_until is None:
-            return None
-        return columns.two_lines(columns.instant(row.valid_from), columns.instant(row.valid_until) or "-")
+        begins = row.valid_from is not None and row.valid_from > clock.now()
+        if row.revoked_at is not None:
+            return columns.two_lines(columns.instant(row.revoked_at), "was revoked")
+        until = columns.instant(row.valid_until) or "it is revoked"
+        return columns.two_lines(until, columns.begins(row.valid_from)) if begins else until
 
     @admin.display
     def revoked(self, row: Any) -> Any:
@@ -140,7 +141,7 @@ class GrantAdmin(OperatorPage):
         return columns.links(self.admin_site, row.principal, "grants", "lockouts", "audit")
 
     @operation(
-        "Revoke the selected grants",
+        "Revoke",
         permission="delete",
         consequence="The page answers once every effect under such a grant has committed or failed: no later effect "
         "commits. A revoked denial lets the principal use its other grants again.",

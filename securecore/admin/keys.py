@@ -91,7 +91,7 @@ class SigningKeyAdmin(OperatorPage):
         return columns.links(self.admin_site, f"signing-key:{row.kid}", "audit")
 
     @operation(
-        "Retire the selected keys",
+        "Retire",
         permission="delete",
         consequence="Every token that such a key has signed is refused from now on, on every host. There is no way "
         "back.",
@@ -171,7 +171,7 @@ class SignatureKeyAdmin(OperatorPage):
         return columns.links(self.admin_site, f"signature-key:{row.keyid}", "audit")
 
     @operation(
-        "Revoke the selected keys",
+        "Revoke",
         permission="delete",
         consequence="Each request that such a key signs is refused from now on. There is no way back, and the keyid "
         "stays taken.",

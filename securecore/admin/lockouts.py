@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -21,7 +20,7 @@ from securecore.admin.search import principals_named
 from securecore.conf import settings
 from securecore.errors import Misuse, Refused
 from securecore.grants import lockouts
-from securecore.grants.principal_names import described, described_all
+from securecore.grants.principal_names import described, names_of
 from securecore.grants.query.lockouts import EVERYONE
 from securecore.models import Lockout
 
@@ -49,13 +48,13 @@ class LockSubjectForm(LockForm, PrincipalForm):
         until = clock.now() + self.cleaned_data["lasts"]
         subject = self.named()
         if subject == EVERYONE:
-            subject = "everyone, also you and every other administrator"
+            subject = "everyone, also you and every administrator: only a shell lifts it"
         return f"This refuses {subject}, until about {until:%Y-%m-%d %H:%M} UTC."
 
 
 @admin.register(Lockout)
 class LockoutAdmin(OperatorPage):
-    list_display = ("subject_named", "reason", "since", "until", "left")
+    list_display = ("subject_named", "reason", "since", "until", "ends")
     list_filter = (LockoutState,)
     ordering = ("expires_at", "subject")
     text_fields = ("subject", "reason")
@@ -64,23 +63,23 @@ class LockoutAdmin(OperatorPage):
     )
     actions = ("change_end", "lift")
     forms_alone = ("add",)
-    fields: ClassVar[Any] = ("subject_named", "reason", "since", "until", "left", "related")
-    readonly_fields = ("subject_named", "since", "until", "left", "related")
+    fields: ClassVar[Any] = ("subject_named", "reason", "since", "until", "ends", "related")
+    readonly_fields = ("subject_named", "since", "until", "ends", "related")
 
     def found_by(self, text: str) -> Q:
         return Q(pk__in=principals_named(text))
 
     def prepare(self, rows: Sequence[Any]) -> None:
-        names = described_all(row.subject for row in rows)
+        names = names_of(row.subject for row in rows)
         for row in rows:
-            row.subject_name, row.is_prepared = names[row.subject], True
+            row.names, row.is_prepared = names, True
 
     def named(self, row: Any) -> str:
         return f"{described(row.subject)}, until {row.expires_at:%Y-%m-%d %H:%M} UTC: {row.reason}"
 
     @admin.display(description="subject")
-    def subject_named(self, row: Any) -> str:
-        return str(self.prepared(row).subject_name)
+    def subject_named(self, row: Any) -> Any:
+        return columns.principal(row.subject, self.prepared(row).names)
 
     @admin.display
     def since(self, row: Any) -> Any:
@@ -91,16 +90,15 @@ class LockoutAdmin(OperatorPage):
         return columns.instant(row.expires_at)
 
     @admin.display
-    def left(self, row: Any) -> str:
-        left = row.expires_at - clock.now()
-        return f"{left - dt.timedelta(microseconds=left.microseconds)}" if left > dt.timedelta() else "over"
+    def ends(self, row: Any) -> str:
+        return columns.left(row.expires_at, clock.now())
 
     @admin.display(description="see also")
     def related(self, row: Any) -> Any:
         return columns.links(self.admin_site, row.subject, "grants", "audit")
 
     @operation(
-        "Lift the selected lockouts",
+        "Lift",
         permission="delete",
         consequence="The subject is let in again at once, with the sessions, tokens and grants that it had.",
         form=ReasonForm,

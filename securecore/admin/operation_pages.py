@@ -134,7 +134,7 @@ class OperationPages:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": operation.label,
+            "title": f"{operation.label}: {_counted(self.opts, len(rows))}" if rows else operation.label,
             "operation": operation,
             "permission": self.permission_named(operation.permission),
             "form": form,
@@ -153,6 +153,10 @@ class OperationPages:
     def _url(self, below: str = "") -> str:
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return reverse(name, current_app=self.admin_site.name) + below
+
+
+def _counted(opts: Any, count: int) -> str:
+    return f"{count} {opts.verbose_name if count == 1 else opts.verbose_name_plural}"
 
 
 def _why_not(operation: Operation, rows: list[Any]) -> str:

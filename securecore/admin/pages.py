@@ -20,7 +20,7 @@ from securecore.texts import is_storable
 class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """The list and the rows of one model. A subclass names its columns, its search and its operations."""
 
-    list_per_page = 100
+    list_per_page = 50
     list_max_show_all = 0
     # The count of all rows, facets, and sorting by a column without an index each read the whole table.
     show_full_result_count = False
@@ -63,7 +63,10 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
     @method_decorator(outside_transactions)
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show the list, and run its operations: each commits before the response."""
-        context = {"operations": self.described_operations(request), "most": MOST} | (extra_context or {})
+        title = str(self.opts.verbose_name_plural).capitalize()
+        context = {"title": title, "operations": self.described_operations(request), "most": MOST} | (
+            extra_context or {}
+        )
         if request.method != "GET":
             self.refuse_without_permission(request)
             return super().changelist_view(request, context)

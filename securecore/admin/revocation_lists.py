@@ -50,11 +50,7 @@ class RevocationListAdmin(OperatorPage):
 
     @admin.display(description="next update")
     def next_update_at(self, row: Any) -> Any:
-        left = row.next_update - clock.now()
-        hours = int(left.total_seconds() // 3_600)
-        return columns.two_lines(
-            columns.instant(row.next_update), f"in {hours} hours" if hours >= 0 else f"overdue since {-hours} hours"
-        )
+        return columns.two_lines(columns.instant(row.next_update), columns.left(row.next_update, clock.now()))
 
     @admin.display
     def imported(self, row: Any) -> Any:

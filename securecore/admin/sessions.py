@@ -61,7 +61,7 @@ class SessionAdmin(OperatorPage):
 
     @admin.display(description="address, device")
     def place(self, row: Any) -> Any:
-        return columns.two_lines(row.address, row.device[:60])
+        return columns.two_lines(row.address, row.device[:45])
 
     @admin.display(description="certificate")
     def certificate_used(self, row: Any) -> Any:
@@ -95,7 +95,7 @@ class SessionAdmin(OperatorPage):
         return columns.links(self.admin_site, row.user.get_username(), "sessions", "authorizations") or own
 
     @operation(
-        "End the selected sessions",
+        "End",
         permission="delete",
         consequence="The browser of each session is logged out, on every host, before the page answers. The users may "
         "log in again, unless you lock them out.",
@@ -108,7 +108,7 @@ class SessionAdmin(OperatorPage):
         return f"{count} sessions were ended."
 
     @operation(
-        "Lock their users out for a time",
+        "Lock the users out",
         permission="add_lockout",
         consequence="Each request of these users is refused until the end of the lockout, under any credential. Their "
         "sessions and tokens stay, and work again afterwards.",

@@ -129,7 +129,7 @@ class RefreshFamilyAdmin(OperatorPage):
         return columns.links(self.admin_site, row.user.get_username(), "sessions", "authorizations", "grants", "audit")
 
     @operation(
-        "Revoke the selected authorizations",
+        "Revoke",
         permission="delete",
         consequence="Each refresh token and access token of the authorization is refused from now on, on every host. "
         "The user may authorize the client again.",

@@ -48,8 +48,14 @@ def described(principal: str) -> str:
 def described_all(principals: Iterable[str]) -> dict[str, str]:
     """Return each principal with its name, by one query for all users and one for all groups."""
     principals = set(principals)
-    names = _user_names(_keys(principals, "user:")) | _group_names(_keys(principals, "group:"))
-    return {each: f"{each} ({names[each]})" if names.get(each) else each for each in principals}
+    names = names_of(principals)
+    return {each: f"{each} ({names[each]})" if each in names else each for each in principals}
+
+
+def names_of(principals: Iterable[str]) -> dict[str, str]:
+    """Return the names of the users and groups among ``principals``, by the principal: ``{"user:7": "alice"}``."""
+    principals = set(principals)
+    return _user_names(_keys(principals, "user:")) | _group_names(_keys(principals, "group:"))
 
 
 def _keys(principals: set[str], kind: str) -> list[str]:

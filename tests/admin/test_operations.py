@@ -140,7 +140,7 @@ def test_log_of_a_row_is_its_history(records: Records) -> None:
     operator = Operator(is_superuser=True)
     operator.confirm("grant", "revoke", records.rows["grant"].pk, reason="ticket 4711")
     page = operator.client.get(f"{ROOT}grant/{records.rows['grant'].pk}/history/")
-    assert "Revoke the selected grants: ticket 4711 [grants.grant-revoked]" in page.content.decode()
+    assert "Revoke: ticket 4711 [grants.grant-revoked]" in page.content.decode()
 
 
 def test_more_rows_than_a_page_are_refused(records: Records) -> None:
@@ -149,4 +149,4 @@ def test_more_rows_than_a_page_are_refused(records: Records) -> None:
         call_command("securecore_lock", "add", "--client", f"c{number}", "--reason", "x", verbosity=0)
     everyone = {"action": "lift", "_selected_action": ["service:c1"], "select_across": "1"}
     [message] = told(operator.client, operator.client.post(f"{ROOT}lockout/", everyone))
-    assert message == "Lift the selected lockouts: select at most 100 rows at a time. Nothing was done."
+    assert message == "Lift: select at most 100 rows at a time. Nothing was done."
