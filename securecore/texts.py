@@ -1,8 +1,10 @@
-"""Text from outside: the check that a database can store it, and its form for a terminal, a log and an error."""
+"""Text from outside: whether a database can store it, its form for a terminal and a log, and the names near to it."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from securecore.errors import Misuse, TextRefused
@@ -98,3 +100,9 @@ def _replaced(run: re.Match[str]) -> str:
 
 def _is_words(run: str) -> bool:
     return len(run) <= _LONGEST_WORDS and all(_WORD.fullmatch(word) for word in re.split("[._-]", run))
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean NAME?`` with the known names near to ``name``, or an empty string."""
+    found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.75)
+    return f" Did you mean {' or '.join(found)}?" if found else ""

@@ -6,7 +6,7 @@ The actor of a row comes from ``acting``, which ``http``, the commands and the a
 
 from securecore.actors import Actor, acting, operator
 from securecore.audit.chain import Head, delete_batch, head, seal, verify
-from securecore.audit.record import report, write
+from securecore.audit.record import accompanied, report, write
 from securecore.audit.refusals import refusal_counts
 
 __all__ = ["Actor", "acting", "head", "operator", "seal", "verify", "write"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -30,6 +33,9 @@ _SUBJECTS = (
     ("record", "idempotency:"),
 )
 
+#: Writes a further row about the event of an audit row, in the same transaction.
+Companion = Callable[[Event], None]
+_companion: ContextVar[Companion | None] = ContextVar("securecore_audit_companion", default=None)
 
 #: By hand, since Django's ``create()`` took 400 us and this statement 180 us, of which most is the round trip.
 _INSERT = (
@@ -64,6 +70,21 @@ def write(event: Event) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, row)
+    if (companion := _companion.get()) is not None:
+        companion(event)
+
+
+@contextmanager
+def accompanied(companion: Companion) -> Iterator[None]:
+    """Call ``companion`` with the event of each audit row of the block, in the transaction of the row.
+
+    The admin writes its own log of actions so: change, audit row and log entry commit together or not at all.
+    """
+    token = _companion.set(companion)
+    try:
+        yield
+    finally:
+        _companion.reset(token)
 
 
 def report(event: Event) -> None:

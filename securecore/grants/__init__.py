@@ -26,6 +26,6 @@ from securecore.grants.models import Gate, Grant
 from securecore.grants.permission_names import require_permission
 from securecore.grants.principals import principal_of
 from securecore.grants.query.caller_state import BoundCondition
-from securecore.grants.registry import grant, note_change, revoke, revoke_all
+from securecore.grants.registry import grant, note_change, replace, revoke, revoke_all
 
-__all__ = ["Grant", "decide", "grant", "lockouts", "note_change", "principal_of", "principals", "revoke"]
+__all__ = ["Grant", "decide", "grant", "lockouts", "note_change", "principal_of", "principals", "replace", "revoke"]

@@ -123,6 +123,8 @@ class Grant(models.Model):
         ]
         indexes = [
             models.Index(fields=["permission", "principal"], condition=NOT_REVOKED, name="sc_grant_holders"),
+            # For the history of a principal: the unique constraint has the other grants.
+            models.Index(fields=["principal"], condition=Q(revoked_at__isnull=False), name="sc_grant_history"),
         ]
 
     def __str__(self) -> str:

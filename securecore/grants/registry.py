@@ -1,6 +1,6 @@
-"""Writes of grants: ``grant``, ``revoke``, ``revoke_all`` and ``note_change``.
+"""Writes of grants: ``grant``, ``revoke``, ``replace``, ``revoke_all`` and ``note_change``.
 
-The first three close the gate before they write. Each is in force once its transaction has committed. The triggers
+The first four close the gate before they write. Each is in force once its transaction has committed. The triggers
 count the epochs (see triggers/), for changes here and outside securecore.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Unpack
 
 from django.db import transaction
 from django.db.models import F
 
-from securecore import audit, database, events
+from securecore import audit, database, events, leases
 from securecore.arguments import require_instant
 from securecore.conf import settings
 from securecore.database.statements import Rows, Statement
@@ -40,7 +41,7 @@ def grant(
     """Grant ``permission`` (on ``obj``) to ``principal``, or with ``denies`` deny it; say whether the grant is new.
 
     ``limits`` are ``valid_from`` and ``valid_until`` (instants), ``uses_limit``, ``amount_limit`` and ``period`` (in
-    seconds). To change the limits of a live grant, revoke the grant first. Opens or joins the outermost transaction.
+    seconds). ``replace()`` changes the limits of a live grant. Opens or joins the outermost transaction.
 
     Raises ``Misuse`` for an unknown limit, for a limit of the wrong type and for limits that contradict each other,
     ``AmountRefused`` (400) for a number out of range, and ``TextRefused`` (400).
@@ -90,6 +91,31 @@ def revoke(*, principal: str, permission: str, now: dt.datetime, obj: Any = None
             named = ":".join(filter(None, on))
             audit.write(events.GrantRevoked(principal=principal, permission=permission, object=named))
         return revoked
+
+
+def replace(
+    *,
+    principal: str,
+    permission: str,
+    now: dt.datetime,
+    obj: Any = None,
+    denies: bool = False,
+    **limits: Unpack[Limits],
+) -> bool:
+    """Replace the limits of a live grant or denial by ``limits``; say whether there was one.
+
+    Revokes the grant and gives it anew in one transaction, so its uses and amounts begin anew. Each check after the
+    commit reads the new limits. Opens or joins the outermost transaction. Raises as ``grant()`` does.
+    """
+    with database.outermost_transaction("replace()"), ending_holders():
+        if not revoke(principal=principal, permission=permission, now=now, obj=obj, denies=denies):
+            return False
+        named = ":".join(filter(None, object_of(obj)))
+        revoked = events.GrantRevoked(principal=principal, permission=permission, object=named)
+        transaction.on_commit(partial(events.emit, revoked), using=settings.DATABASE)
+        grant(principal=principal, permission=permission, now=now, obj=obj, denies=denies, **limits)
+        leases.outlast()
+        return True
 
 
 def revoke_all(*, principal: str, now: dt.datetime) -> int:

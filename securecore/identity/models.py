@@ -69,6 +69,13 @@ class Certificate(models.Model):
 
     class Meta:
         db_table = "securecore_certificate"
+        indexes = [
+            # For the admin and the commands: a log has the serial number alone, and revoked rows are few.
+            models.Index(fields=["serial_number"], condition=~models.Q(serial_number=""), name="sc_certificate_serial"),
+            models.Index(
+                fields=["not_after"], condition=models.Q(revoked_at__isnull=False), name="sc_certificate_revoked"
+            ),
+        ]
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         return Certificate.objects.using(kwargs.get("using") or self._state.db).filter(pk=self.pk).delete()

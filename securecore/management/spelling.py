@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.db.models import Q
@@ -12,16 +9,11 @@ from django.db.models import Q
 from securecore.conf import settings
 from securecore.http.authorization.named_permissions import named_permissions
 from securecore.models import Client, Grant
+from securecore.texts import near
 
 #: Names. More are not compared: a comparison of 10,000 names takes 0.1 s.
 _MOST = 10_000
 _ROLE = "role:"
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean NAME?`` with the known names near to ``name``, or an empty string."""
-    found = difflib.get_close_matches(name, list(known), n=3, cutoff=0.75)
-    return f" Did you mean {' or '.join(found)}?" if found else ""
 
 
 def doubt_about_permission(permission: str) -> str:

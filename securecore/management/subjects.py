@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
-from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
 from securecore.conf import settings
 from securecore.errors import Refused
-from securecore.grants import principals
+from securecore.grants import principal_names, principals
+from securecore.grants.principal_names import users_named
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
 from securecore.identity import ClientCertificate, parse_file
-from securecore.management.spelling import near
 from securecore.management.thumbprints import thumbprint, why_no_thumbprint
 from securecore.texts import quoted_argument
 from securecore.thumbprints import thumbprint_in
@@ -56,39 +55,13 @@ def subject_of(options: Mapping[str, Any]) -> str:
 
 
 def user_named(name: str) -> Any:
-    """Return the user with this name, or the one user with this e-mail address."""
-    users = get_user_model()
-    try:
-        return users._default_manager.get_by_natural_key(name)
-    except users.DoesNotExist:
-        pass
-    field = users.get_email_field_name() if hasattr(users, "get_email_field_name") else ""
-    known = {each.name for each in users._meta.get_fields()}
-    found = (
-        list(users._default_manager.filter(**{f"{field}__iexact": name})[:2]) if field in known and "@" in name else []
-    )
+    """Return the user with this name, or the one user with this e-mail address. Raises ``CommandError``."""
+    found = users_named(name)
     if len(found) > 1:
         raise CommandError(f"Several users have the e-mail address {name!r}. Give the user's name.")
     if not found:
         raise CommandError(f"There is no user {name!r}.")
     return found[0]
-
-
-def user_name_of(key: Any) -> str:
-    """Return the name of the user with this primary key, or the key of a deleted user."""
-    user = get_user_model()._default_manager.filter(pk=key).first()
-    return user.get_username() if user is not None else str(key)
-
-
-def described(principal: str) -> str:
-    """Return a principal as the operator knows it: ``user:7 (alice)``, ``group:3 (Tellers)``."""
-    kind, _, key = principal.partition(":")
-    if kind == "user":
-        return f"{principal} ({user_name_of(key)})"
-    if kind == "group":
-        group = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(pk=key).first()
-        return f"{principal} ({group})" if group else principal
-    return principal
 
 
 def thumbprint_named(text: str) -> str:
@@ -112,17 +85,10 @@ def read_certificate(path: str) -> ClientCertificate:
 
 def object_named(text: str) -> Any:
     """Return the object that ``text`` names by its model and key: ``payments.account:7``. Raises ``CommandError``."""
-    label, _, key = text.partition(":")
     try:
-        model = apps.get_model(label)
-        return model._base_manager.using(settings.DATABASE).get(pk=key)
-    except (LookupError, ValueError):
-        found = near(label.lower(), (each._meta.label_lower for each in apps.get_models()))
-        raise CommandError(
-            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7.{found}"
-        ) from None
-    except model.DoesNotExist:
-        raise CommandError(f"There is no {label} with the key {key!r}.") from None
+        return principal_names.object_named(text)
+    except LookupError as error:
+        raise CommandError(str(error)) from None
 
 
 def _group(name: str) -> str:

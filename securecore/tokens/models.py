@@ -135,6 +135,8 @@ class RefreshFamily(models.Model):
 
     class Meta:
         db_table = "securecore_refresh_family"
+        verbose_name = "refresh-token family"
+        verbose_name_plural = "refresh-token families"
 
     def __str__(self) -> str:
         return f"authorization of {self.client_id} since {self.created_at:%Y-%m-%d %H:%M}"

@@ -92,7 +92,7 @@ class Views:
         from securecore.models import Certificate
 
         self.login()
-        selected = {"action": "revoke", "_selected_action": [self.certificate.thumbprint]}
+        selected = {"action": "revoke", "_selected_action": [self.certificate.thumbprint], "step": "confirmed"}
         with override_settings(ROOT_URLCONF="tests.urls"):
             answered(self.client.post("/admin/securecore/certificate/", selected), 302)
         assert Certificate.objects.get().revoked_at is not None

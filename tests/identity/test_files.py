@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.test import RequestFactory
 
 from securecore import caller
-from securecore.admin import CertificateAdmin
+from securecore.admin.certificates import CertificateAdmin
 from securecore.errors import CertificateMalformed, CertificateRevoked, Misuse
 from securecore.grants import principals
 from securecore.identity import Certificate, enroll, parse_escaped_pem, parse_file, parse_pem

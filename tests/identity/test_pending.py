@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.admin.utils import quote
-from django.contrib.auth.models import Permission, User
-from django.test import Client
+from django.contrib.auth.models import User
 
 from securecore.events import CertificateAdmitted, CertificatePending
 from securecore.identity import Certificate, parse_pem
 from securecore.testing import Authority, Issued, MutualTLSClient
+from tests.admin.operator import Operator
 from tests.events.recorder import of_kind, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.identity.urls")]
@@ -77,46 +76,38 @@ class TestAdmin:
     def alice(self) -> User:
         return User.objects.create(username="alice")
 
-    def operator(self, *permissions: str) -> Client:
-        user = User.objects.create_user("operator", is_staff=True)
-        user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        client = MutualTLSClient()
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-        return client
-
-    def admit(self, client: Client, issued: Issued, user: User) -> Any:
-        url = f"/admin/securecore/certificate/{quote(parse_pem(issued.pem).thumbprint)}/change/"
-        return client.post(url, {"user": user.pk}, follow=True)
+    def admit(self, operator: Operator, issued: Issued, user: User) -> list[str]:
+        thumbprint = parse_pem(issued.pem).thumbprint
+        return operator.confirm("certificate", "admit", thumbprint, user=user.username)
 
     def test_admin_admits_what_waits(self, pending: Issued, alice: User) -> None:
-        operator = self.operator("view_certificate", "change_certificate", "view_user")
-        listed = operator.get("/admin/securecore/certificate/?enrolled_at__isempty=1")
-        assert "CN=new" in listed.content.decode()
+        operator = Operator("change_certificate")
+        assert [row.subject for row in operator.rows("certificate", state="pending")] == ["CN=new"]
         with recorded() as events:
-            assert self.admit(operator, pending, alice).status_code == 200
+            assert self.admit(operator, pending, alice) == ["1 certificates were enrolled for alice."]
         assert seen(pending).json()["user"] == "alice"
         [admitted] = of_kind(events, CertificateAdmitted)
-        assert (admitted.user, admitted.by) == ("alice", f"user:{User.objects.get(username='operator').pk}")
+        assert (admitted.user, admitted.by) == ("alice", f"user:{operator.user.pk}")
 
     def test_admin_needs_the_permission(self, pending: Issued, alice: User) -> None:
-        assert self.admit(self.operator("view_certificate"), pending, alice).status_code == 403
+        thumbprint = parse_pem(pending.pem).thumbprint
+        asked = Operator("view_certificate").select("certificate", "admit", thumbprint, step="confirmed", user="alice")
+        assert asked.status_code == 403
         assert seen(pending).json()["user"] is None
 
     def test_admin_changes_nothing_that_is_enrolled(self, users: dict[str, User], certificate_for: Any) -> None:
-        operator = self.operator("view_certificate", "change_certificate", "view_user")
-        assert self.admit(operator, certificate_for("alice"), users["bob"]).status_code == 403
+        told = self.admit(Operator("change_certificate"), certificate_for("alice"), users["bob"])
+        assert told[0].startswith("0 certificates were enrolled for bob. 1 were not pending")
         assert seen(certificate_for("alice")).json()["user"] == "alice"
 
     def test_admin_changes_nothing_that_is_revoked(self, pending: Issued, alice: User, now: Any) -> None:
         Certificate.objects.update(revoked_at=now)
-        operator = self.operator("view_certificate", "change_certificate", "view_user")
-        assert self.admit(operator, pending, alice).status_code == 403
+        self.admit(Operator("change_certificate"), pending, alice)
         assert Certificate.objects.get().user is None
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize(("permission", "status"), [("delete_certificate", 403), ("change_certificate", 200)])
     def test_admin_revokes(self, pending: Issued, permission: str, status: int) -> None:
-        operator = self.operator("view_certificate", permission)
-        chosen = {"action": "revoke", "_selected_action": [parse_pem(pending.pem).thumbprint]}
-        operator.post("/admin/securecore/certificate/", chosen)
+        operator, thumbprint = Operator("view_certificate", permission), parse_pem(pending.pem).thumbprint
+        operator.select("certificate", "revoke", thumbprint, step="confirmed")
         assert seen(pending).status_code == status

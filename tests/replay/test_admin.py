@@ -23,14 +23,16 @@ def admin(admin_user: User, mtls_client: Any) -> Any:
 
 
 def test_registers_a_key(admin: Any, admin_user: User) -> None:
-    answer = admin.post(ADD, {"keyid": "k1", "user": admin_user.pk, "public_key": public_pem(ED25519)})
+    answer = admin.post(
+        ADD, {"keyid": "k1", "user": admin_user.username, "public_key": public_pem(ED25519), "step": "confirmed"}
+    )
     assert answer.status_code == 302
     assert signature_keys.find("k1").user == admin_user
 
 
 @pytest.mark.parametrize("pem", ["junk", "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----"])
 def test_registers_no_junk(admin: Any, admin_user: User, pem: str) -> None:
-    answer = admin.post(ADD, {"keyid": "k1", "user": admin_user.pk, "public_key": pem})
+    answer = admin.post(ADD, {"keyid": "k1", "user": admin_user.username, "public_key": pem, "step": "confirmed"})
     assert b"no public key for signatures" in answer.content
     assert not SignatureKey.objects.exists()
 
@@ -39,5 +41,8 @@ def test_revokes_and_never_changes(admin: Any, admin_user: User) -> None:
     signature_keys.register(keyid="k1", user=admin_user, public_key=public_pem(ED25519), now=clock.now())
     admin.post(f"{LIST}k1/change/", {"keyid": "k1", "user": admin_user.pk, "public_key": "x"})
     assert signature_keys.find("k1").public_key == public_pem(ED25519)
-    assert admin.post(LIST, {"action": "revoke_keys", "_selected_action": ["k1"]}).status_code == 302
+    chosen = {"action": "revoke_keys", "_selected_action": ["k1"]}
+    assert admin.post(LIST, chosen).status_code == 200  # the page that asks
+    assert not SignatureKey.objects.get().revoked_at
+    assert admin.post(LIST, chosen | {"step": "confirmed"}).status_code == 302
     assert SignatureKey.objects.get().revoked_at

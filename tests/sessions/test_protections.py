@@ -249,7 +249,7 @@ class TestEnding:
         listed = root.get("/admin/securecore/session/")
         assert b"Firefox" in listed.content
         pk = str(Session.objects.get(user__username="alice").pk)
-        order = {"action": "end_sessions", "_selected_action": [pk]}
+        order = {"action": "end_sessions", "_selected_action": [pk], "step": "confirmed"}
         with recorded() as events:
             assert root.post("/admin/securecore/session/", order).status_code == 302
         assert [event.count for event in of_kind(events, SessionsEnded)] == [1]
@@ -260,7 +260,8 @@ class TestEnding:
         User.objects.filter(username="helper").update(is_staff=True)
         log_in(helper)
         pk = str(Session.objects.get(user__username="alice").pk)
-        helper.post("/admin/securecore/session/", {"action": "end_sessions", "_selected_action": [pk]})
+        order = {"action": "end_sessions", "_selected_action": [pk], "step": "confirmed"}
+        helper.post("/admin/securecore/session/", order)
         assert user_of(alice) == "alice"
 
 

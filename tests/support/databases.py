@@ -15,6 +15,7 @@ ONLY_ON_SQLITE = {
     "acceptance/test_demo.py::test_ends": "Processes and files; the start on PostgreSQL is another test of the file.",
     "acceptance/test_demo.py::test_prints": "The printed commands are the same for each database.",
     "acceptance/test_demo.py::TestWhatIsWrong": "The demo refuses before it opens its database.",
+    "admin/test_operations.py": "Pages call functions that the rest of the suite calls on both databases.",
     "checks/test_engines.py": "Each process of these tests has a database of its own.",
     "conf/test_arguments.py": "A wrong argument is refused before a statement is sent.",
     "http/test_admission.py": "The request is refused before a view and before a query.",

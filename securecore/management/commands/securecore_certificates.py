@@ -8,9 +8,10 @@ from typing import Any
 
 from cryptography import x509
 from django.core.management.base import CommandError
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q
 
 from securecore import clock, revocation_lists
+from securecore.certificate_use import last_use_of, with_last_use
 from securecore.conf import settings
 from securecore.identity import Certificate, Match, admit, enroll, enroll_match, match_of
 from securecore.identity.models import CertificateQuerySet
@@ -18,7 +19,7 @@ from securecore.management.downloads import local_file
 from securecore.management.subjects import read_certificate, thumbprint_named, user_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, whole
 from securecore.management.thumbprints import thumbprint
-from securecore.models import RefreshFamily, RefreshToken, RevocationList, Session
+from securecore.models import RevocationList
 from securecore.revocation import revoke_certificate
 from securecore.texts import quoted_argument
 from securecore.thumbprints import thumbprint_in
@@ -77,7 +78,7 @@ class Command(TerminalCommand):
         rows = rows.filter(_found(find)) if find else rows
         if user is not None:
             rows = rows.filter(user=user_named(user))
-        for row in _with_last_use(rows).order_by("not_after", "thumbprint").iterator(chunk_size=2_000):
+        for row in with_last_use(rows).order_by("not_after", "thumbprint").iterator(chunk_size=2_000):
             self._show(row)
 
     def _enroll(self, *, user: str, certificate: str | None, match: str | None, **options: Any) -> None:
@@ -113,7 +114,7 @@ class Command(TerminalCommand):
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
-        rows = list(_with_last_use(_rows().expiring(now=now, until=now + dt.timedelta(days=days))))
+        rows = list(with_last_use(_rows().expiring(now=now, until=now + dt.timedelta(days=days))))
         for row in rows:
             self._show(row)
         if rows:
@@ -170,7 +171,7 @@ class Command(TerminalCommand):
             subject=row.subject,
             issuer=row.issuer,
             serial_number=row.serial_number,
-            last_seen_at=_last_seen(row),
+            last_seen_at=last_use_of(row),
             revoked_at=row.revoked_at,
         )
 
@@ -184,21 +185,6 @@ def _found(text: str) -> Q:
     serial = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
     found = Q(subject__icontains=text) | Q(issuer__icontains=text) | Q(thumbprint=thumbprint_in(text) or text)
     return found | Q(serial_number=serial) if serial else found
-
-
-def _with_last_use(rows: CertificateQuerySet) -> QuerySet[Certificate]:
-    """Return ``rows`` with the instants of the last request of a session, of the last authorization and refresh."""
-    sessions = Session.objects.filter(certificate=OuterRef("pk")).order_by("-last_seen_at").values("last_seen_at")
-    families = RefreshFamily.objects.filter(certificate=OuterRef("pk")).order_by("-created_at").values("created_at")
-    used = RefreshToken.objects.filter(family__certificate=OuterRef("pk"), used_at__isnull=False)
-    refreshed = used.order_by("-used_at").values("used_at")
-    of = {"last_session": sessions, "last_family": families, "last_refresh": refreshed}
-    return rows.annotate(**{name: Subquery(query[:1]) for name, query in of.items()})
-
-
-def _last_seen(row: Certificate) -> dt.datetime | None:
-    seen = (getattr(row, name, None) for name in ("last_session", "last_family", "last_refresh"))
-    return max(filter(None, seen), default=None)
 
 
 def _authorities(path: str) -> list[x509.Certificate]:

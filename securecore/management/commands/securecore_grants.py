@@ -9,11 +9,11 @@ from django.core.management.base import CommandError
 from securecore import clock, grants
 from securecore.conf import settings
 from securecore.grants import callers
+from securecore.grants.principal_names import described
 from securecore.grants.principals import Target, object_of, target_of
 from securecore.management.spelling import doubt_about_client, doubt_about_permission
 from securecore.management.subjects import (
     add_subjects,
-    described,
     object_named,
     subject_of,
     subjects_of,

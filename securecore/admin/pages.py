@@ -1,0 +1,118 @@
+"""The base of each page: a bounded read-only list, a read-only row, and operations that are confirmed first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponseRedirect
+from django.utils.decorators import method_decorator
+
+from securecore.admin.bounded_lists import MOST, NEWEST, FirstRows, TooSlow, containing, limited_time
+from securecore.admin.operation_pages import OperationPages
+from securecore.conf import settings
+from securecore.http.edge.transactions import outside_transactions
+from securecore.texts import is_storable
+
+
+class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """The list and the rows of one model. A subclass names its columns, its search and its operations."""
+
+    list_per_page = 50
+    list_max_show_all = 0
+    # The count of all rows, facets, and sorting by a column without an index each read the whole table.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by: ClassVar[Any] = ()
+    paginator = FirstRows
+    #: Any text, so that Django shows the search box: ``get_search_results`` calls ``found_by``.
+    search_fields: ClassVar[Any] = ("pk",)
+    #: Columns in which a part of a text is searched, among the first rows only.
+    text_fields: tuple[str, ...] = ()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).using(settings.DATABASE)
+
+    def found_by(self, text: str) -> Q:
+        """Return the condition for the rows that ``text`` names. Each part of it must have an index."""
+        raise NotImplementedError
+
+    def prepare(self, rows: Sequence[Any]) -> None:
+        """Set further attributes of these rows for their columns, by a few queries for all of them."""
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        if not is_storable(text):
+            return queryset.none(), False
+        exactly = queryset.filter(self.found_by(text))
+        if not self.text_fields or exactly.exists():
+            return exactly, False
+        fields = " or ".join(name.replace("_", " ") for name in self.text_fields)
+        self.message_user(
+            request,
+            f"Nothing is named {text!r}. The list has those of the first {NEWEST:,} rows with this text in {fields}; "
+            "more rows are not searched for a part of a text.",
+            messages.WARNING,
+        )
+        return containing(queryset, text, self.text_fields), False
+
+    @method_decorator(outside_transactions)
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list, and run its operations: each commits before the response."""
+        title = str(self.opts.verbose_name_plural).capitalize()
+        context = {"title": title, "operations": self.described_operations(request), "most": MOST} | (
+            extra_context or {}
+        )
+        if request.method != "GET":
+            self.refuse_without_permission(request)
+            return super().changelist_view(request, context)
+        try:
+            with limited_time():
+                response = super().changelist_view(request, context)
+                if shown := (getattr(response, "context_data", None) or {}).get("cl"):
+                    self.prepare(list(shown.result_list))
+                return response
+        except TooSlow:
+            if not request.GET:
+                raise
+            text = (
+                "The database needed more than five seconds, so the list was not read. Search for a whole name: "
+                f"{self.search_help_text}"
+            )
+            self.message_user(request, text, messages.ERROR)
+            return HttpResponseRedirect(request.path)
+
+    @method_decorator(outside_transactions)
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        return self.operation_view(request, "add")
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        operations = [each for each in self.described_operations(request) if each["needs_rows"]]
+        context = {"operations": operations} | (extra_context or {})
+        return super().change_view(request, object_id, form_url, context)
+
+    def prepared(self, row: Any) -> Any:
+        """Return ``row`` with the attributes that ``prepare`` sets, also on the page of the row alone."""
+        if not getattr(row, "is_prepared", False):
+            self.prepare([row])
+            row.is_prepared = True
+        return row
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        adding = getattr(self, "add", None)
+        return adding is not None and self.may(request, adding.operation)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Allow users with the permission to view, and those with one of an operation: they must see its rows."""
+        codes = {"view", *(each.permission for each in self.every_operation())}
+        return any(self._has(request, code) for code in codes)

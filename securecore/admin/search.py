@@ -1,0 +1,49 @@
+"""The principals, users and thumbprints that the text in a search box names."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+from django.apps import apps
+
+from securecore.conf import settings
+from securecore.grants.principal_names import users_named
+from securecore.grants.principals import DERIVED, OWN, principal_of
+from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.thumbprints import thumbprint_in
+
+
+def user_keys(text: str) -> list[Any]:
+    """Return the primary keys of the users with this name or e-mail address."""
+    return [user.pk for user in users_named(text)]
+
+
+def principals_named(text: str) -> list[str]:
+    """Return the principals that ``text`` names: a user, certificate, group, client, role, or a principal itself."""
+    if text == EVERYONE or text.startswith((*OWN, *DERIVED, ISSUER)):
+        return [text]
+    named = [principal_of(user) for user in users_named(text)]
+    if (thumbprint := thumbprint_in(text)) is not None:
+        named.append(f"certificate:{thumbprint}")
+    groups = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(name=text)
+    named += [f"group:{key}" for key in groups.values_list("pk", flat=True)]
+    return [*named, f"service:{text}", f"role:{text}", f"{ISSUER}{text}"]
+
+
+def serial_in(text: str) -> str | None:
+    """Return the serial number of a certificate in the form of its row, or None.
+
+    openssl prints ``serial=4D2F``, browsers ``4d:2f``, nginx upper case with a leading zero.
+    """
+    digits = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
+    return digits if re.fullmatch(r"[0-9a-f]{1,64}", digits) else None
+
+
+def uuid_in(text: str) -> uuid.UUID | None:
+    """Return the UUID that ``text`` is, or None."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
