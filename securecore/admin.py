@@ -17,6 +17,7 @@ from django.utils.decorators import method_decorator
 
 from securecore import audit, clock, events
 from securecore.conf import settings
+from securecore.control_room.page import ControlRoomAdmin  # noqa: F401 - registers the control room
 from securecore.errors import Misuse
 from securecore.grants import principal_of
 from securecore.http.edge.transactions import outside_transactions
