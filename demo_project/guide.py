@@ -14,6 +14,8 @@ from demo_project.stack import Stack
 from securecore.installation import certificates
 
 _FRESH = '-H "X-Request-Timestamp: $t" -H "X-Request-Nonce: $n"'
+#: The path of the control room in the admin.
+CONTROL_ROOM = "/admin/securecore/controlroom/"
 _TWICE = "t=$(date +%s); n=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \\n'); for i in 1 2; do {}; done"
 _PICK = r"""sed 's/.*"access_token": *"\([^"]*\)".*/\1/'"""
 
@@ -28,7 +30,11 @@ def guide(stack: Stack) -> str:
     browser = (
         f"In a browser: import {bundle} as your certificate, trust {short(stack.pki / 'ca.pem')}, open {stack.url}/."
     )
-    return "\n".join([*lines, "", browser, "", "Ctrl-C ends everything."])
+    room = (
+        f"The control room: import {short(stack.pki / 'carol.p12')} in the same way, open {stack.url}{CONTROL_ROOM}, "
+        f"and log in as carol with the password {certificates.PASSWORD}."
+    )
+    return "\n".join([*lines, "", browser, "", room, "", "Ctrl-C ends everything."])
 
 
 def short(path: Path) -> str:

@@ -93,9 +93,11 @@ INSTALLED_APPS = [
     "securecore",
     "rest_framework",
     "drf_spectacular",
+    "demo_project.admin_app.CertificateAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",
+    "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -125,6 +127,9 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
+# The style sheets of the admin: collected at the start of the demo, sent by nginx.
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
 
 # A user logs in by certificate, never by password.
 AUTHENTICATION_BACKENDS = [

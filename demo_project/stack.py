@@ -44,6 +44,9 @@ import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", interactive=False, verbosity=0)
 call_command("seed", verbosity=0)
+if django.apps.apps.is_installed("django.contrib.staticfiles"):
+    # Neither REST framework nor drf-spectacular shows a page here.
+    call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["rest_framework", "drf_spectacular"])
 """
 _PROTECTED, _TWIN = "demo_project", "demo_project.vulnerable"
 

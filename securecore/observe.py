@@ -16,6 +16,9 @@ from securecore import actors, audit, events, meters
 from securecore.conf import OBSERVABLE, settings
 from securecore.errors import Misuse
 
+#: The beginning of the code under which a request that passed is counted, beside the refusals.
+OBSERVED = "observed:"
+
 _observing: ContextVar[frozenset[str]] = ContextVar("securecore_observing", default=frozenset())
 
 
@@ -56,5 +59,5 @@ def lets_pass(protection: str, *, code: str, reason: str) -> bool:
         )
     )
     meters.WOULD_REFUSE.add(code)
-    audit.refusal_counts.count(code=f"observed:{code}", reason=reason)
+    audit.refusal_counts.count(code=OBSERVED + code, reason=reason)
     return True

@@ -15,7 +15,7 @@ from functools import partial
 
 from django.db import models
 
-from securecore import audit, clock, database
+from securecore import audit, clock, database, last_runs
 from securecore.conf import settings
 from securecore.grants import strangers
 from securecore.identity import revocation_list
@@ -31,6 +31,7 @@ from securecore.models import (
     RefreshFamily,
     RefreshToken,
     RefusalCount,
+    RefusalTotal,
     RevocationList,
     RevokedToken,
     SeenNonce,
@@ -44,6 +45,9 @@ BATCH_SIZE = 5_000
 #: Seconds. After its end a certificate is refused by its dates, so its row decides nothing. The row stays for three
 #: months, so that an operator sees the name and the user of a certificate that expired by mistake.
 _CERTIFICATE_RETENTION = 90 * 86_400
+
+#: The outcome of a run without rows left to delete, in the table of the last runs.
+FINISHED = "finished"
 
 #: Gates do not expire. Only the gates of unknown certificates are purged: each new certificate adds a row.
 _GATES = "securecore_gate"
@@ -68,6 +72,18 @@ class Expiring:
         if self.model is AuditRow:
             return audit.delete_batch(until=until, limit=limit)
         return database.delete_batch(self.model, self.instant, until=until, limit=limit)
+
+    def lag(self, now: dt.datetime) -> float:
+        """Return the age in seconds of the oldest row that a purge should have deleted; 0 without one.
+
+        Reads one row by an index. ``expires_at`` of an audit row has none: there the first row is the oldest.
+        """
+        rows = self.model._default_manager.using(settings.DATABASE)
+        if self.model is AuditRow:
+            oldest = rows.order_by("pk").values_list(self.instant, flat=True).first()
+        else:
+            oldest = rows.aggregate(oldest=models.Min(self.instant))["oldest"]
+        return 0.0 if oldest is None else max(0.0, (self.until(now) - oldest).total_seconds())
 
 
 #: The entries of a revocation list go with the list, which expires ten years after its ``nextUpdate``.
@@ -101,8 +117,17 @@ def expiring() -> list[Expiring]:
         Expiring(Grant, "valid_until", settings.HISTORY_RETENTION),
         Expiring(GrantUse),
         Expiring(RefusalCount),
+        Expiring(RefusalTotal),
         Expiring(AuditRow),
     ]
+
+
+def lags(now: dt.datetime) -> dict[str, float]:
+    """Return the lag of the purge in each table, in seconds. Runs one statement for each of ``expiring()``."""
+    longest = dict[str, float]()
+    for each in expiring():  # a grant expires by either of two columns
+        longest[each.table] = max(longest.get(each.table, 0.0), each.lag(now))
+    return longest
 
 
 def count_expired(*, now: dt.datetime) -> dict[str, int]:
@@ -128,8 +153,22 @@ def purge(
 
     Any number of purges may run at once, beside live traffic. ``progress`` is called after each batch with the table
     and the number of its rows deleted so far. Memory is constant. Raises ``Misuse`` inside a transaction.
+
+    The table of the last runs keeps the end of this run, for the control room.
     """
     database.require_no_transaction("A purge")
+    began = time.monotonic()
+    purged = _purge(now, batch_size, max_seconds, progress)
+    seconds = time.monotonic() - began
+    detail = f"{sum(purged.rows.values()):,} rows deleted in {seconds:.1f} s"
+    outcome = FINISHED if purged.finished else "stopped"
+    last_runs.record({last_runs.PURGE: (outcome, detail)}, now=now + dt.timedelta(seconds=seconds))
+    return purged
+
+
+def _purge(
+    now: dt.datetime, batch_size: int, max_seconds: float | None, progress: Callable[[str, int], None]
+) -> Purged:
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     audit.seal()  # the trigger lets sealed rows go only, and the chain must hold every row that was there
     batches: list[tuple[str, Callable[[], int]]] = [

@@ -15,3 +15,4 @@ import securecore.admin.lockouts
 import securecore.admin.revocation_lists
 import securecore.admin.sessions
 import securecore.admin.tokens
+import securecore.control_room.page

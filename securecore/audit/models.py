@@ -75,3 +75,31 @@ class RefusalCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.count} times"
+
+
+class RefusalTotal(models.Model):
+    """The refusals with one code and one reason in one minute or one hour: on all routes, of all actors.
+
+    The table of ``RefusalCount`` has a row for each route and actor, so a sum over its last week reads millions of
+    rows in a wave. Here the codes and reasons of the code decide the number of rows: 168 rows a week for each pair.
+    """
+
+    #: The record id of the next four columns.
+    id = models.UUIDField(primary_key=True)
+    #: The length of the time that the row counts: 60 or 3,600.
+    seconds = models.PositiveSmallIntegerField()
+    #: The beginning of the minute or hour.
+    begins = InstantField()
+    code = models.CharField(max_length=64)
+    reason = models.CharField(max_length=64)
+    count = models.BigIntegerField()
+    expires_at = InstantField(db_index=True)
+
+    class Meta:
+        db_table = "securecore_refusal_total"
+        verbose_name = "total of refusals"
+        verbose_name_plural = "totals of refusals"
+        indexes = [models.Index(fields=["seconds", "begins"], name="securecore_refusal_begins")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.count} times in {self.seconds} s"

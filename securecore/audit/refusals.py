@@ -1,7 +1,8 @@
 """Count refusals by minute. A wave of refused requests adds a bounded number of rows, and none to a refused request.
 
-Each process counts in memory. ``flush()`` adds the finished minutes to the table, in one statement, after a response
-was sent (``http/edge/receivers.py``). A process that is killed loses the counts of at most a minute of traffic; the
+Each process counts in memory. ``flush()`` adds the finished minutes to the table, after a response
+was sent (``http/edge/receivers.py``), and the same numbers to the totals of each minute and hour, which the control
+room reads. A process that is killed loses the counts of at most a minute of traffic; the
 events of these refusals are in the log.
 """
 
@@ -16,11 +17,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import Error
+from django.db import Error, models
 from django.db.models import Sum
 
 from securecore import actors, clock, database
-from securecore.audit.models import RefusalCount
+from securecore.audit.models import RefusalCount, RefusalTotal
 from securecore.conf import settings
 from securecore.digests import record_id
 
@@ -32,6 +33,9 @@ MOST = 500
 INTERVAL = 60
 #: The time for which the counts are kept.
 _RETENTION = dt.timedelta(days=35)
+#: The lengths in seconds of the times that have totals, and the time for which the totals are kept.
+MINUTE, HOUR = 60, 3_600
+_KEPT = {MINUTE: dt.timedelta(hours=2), HOUR: _RETENTION}
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -84,7 +88,8 @@ class RefusalCounts:
             return
         try:
             with database.connection().cursor() as cursor:
-                cursor.executemany(_ADD, [_parameters(each, count) for each, count in sorted(counts.items())])
+                cursor.executemany(_ADD_COUNT, [_parameters(each, count) for each, count in sorted(counts.items())])
+                cursor.executemany(_ADD_TOTAL, [_total_parameters(*each) for each in sorted(_totals(counts).items())])
         except Error as error:
             logger.warning("the counts of %d refusals were lost: %s", counts.total(), error)
 
@@ -92,21 +97,61 @@ class RefusalCounts:
 #: The refusals of this process.
 refusal_counts = RefusalCounts()
 
-_ADD = (
-    "INSERT INTO securecore_refusal_count (id, minute, code, reason, route, actor, count, expires_at) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
-    "ON CONFLICT (id) DO UPDATE SET count = securecore_refusal_count.count + excluded.count"
-)
+
+def _adding(model: type[models.Model], columns: str) -> str:
+    """Return the INSERT that adds to the row's ``count`` if the row is there already."""
+    table = model._meta.db_table
+    places = ", ".join("%s" for _ in columns.split(", "))
+    return (
+        f"INSERT INTO {table} ({columns}) VALUES ({places}) "  # noqa: S608
+        f"ON CONFLICT (id) DO UPDATE SET count = {table}.count + excluded.count"
+    )
+
+
+_ADD_COUNT = _adding(RefusalCount, "id, minute, code, reason, route, actor, count, expires_at")
+_ADD_TOTAL = _adding(RefusalTotal, "id, seconds, begins, code, reason, count, expires_at")
 
 
 def _parameters(counted: _Counted, count: int) -> tuple[Any, ...]:
     values = {**dataclasses.asdict(counted), "count": count, "expires_at": counted.minute + _RETENTION}
-    connection, fields = database.connection(), {field.name: field for field in RefusalCount._meta.concrete_fields}
-    prepared = {name: fields[name].get_db_prep_save(value, connection) for name, value in values.items()}
-    return (fields["id"].get_db_prep_save(counted.id, connection), *prepared.values())
+    return _prepared(RefusalCount, {"id": counted.id, **values})
+
+
+#: Seconds, beginning, code and reason.
+_Total = tuple[int, dt.datetime, str, str]
+
+
+def _totals(counts: Counter[_Counted]) -> Counter[_Total]:
+    totals = Counter[_Total]()
+    for counted, count in counts.items():
+        for seconds, begins in ((MINUTE, counted.minute), (HOUR, counted.minute.replace(minute=0))):
+            totals[seconds, begins, counted.code, counted.reason] += count
+    return totals
+
+
+def _total_parameters(total: _Total, count: int) -> tuple[Any, ...]:
+    seconds, begins, code, reason = total
+    values = {"seconds": seconds, "begins": begins, "code": code, "reason": reason, "count": count}
+    row_id = record_id("refusals", str(seconds), begins.isoformat(), code, reason)
+    return _prepared(RefusalTotal, {"id": row_id, **values, "expires_at": begins + _KEPT[seconds]})
+
+
+def _prepared(model: type[models.Model], values: dict[str, Any]) -> tuple[Any, ...]:
+    connection = database.connection()
+    fields: dict[str, Any] = {field.name: field for field in model._meta.concrete_fields}
+    return tuple(fields[name].get_db_prep_save(value, connection) for name, value in values.items())
 
 
 def since(instant: dt.datetime) -> list[tuple[str, str, int]]:
     """Return code, reason and number of the refusals since ``instant``, the most frequent first."""
     rows = RefusalCount.objects.using(settings.DATABASE).filter(minute__gte=instant)
     return list(rows.values_list("code", "reason").annotate(total=Sum("count")).order_by("-total"))
+
+
+def totals_since(instant: dt.datetime, *, seconds: int, limit: int) -> list[tuple[dt.datetime, str, str, int]]:
+    """Return rows of ``begins``, code, reason and number since ``instant``, of each minute or hour, the last first.
+
+    ``seconds`` is ``MINUTE`` or ``HOUR``. The rows of the first times are left out if there are more than ``limit``.
+    """
+    rows = RefusalTotal.objects.using(settings.DATABASE).filter(seconds=seconds, begins__gte=instant)
+    return list(rows.order_by("-begins").values_list("begins", "code", "reason", "count")[:limit])

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Thread
 
-from securecore import database
+from django.db import Error, connections
+
+from securecore import clock, database, last_runs
 from securecore.conf import settings
 from securecore.deployment import claims, connection, durability, edge, gates, installed, leases, replay_cache
 from securecore.deployment.concurrent_connections import ConcurrentConnections
@@ -26,6 +28,8 @@ EVERY_TRIAL = (
 
 #: The name of the thread that runs the trials. It outlives the command if a statement outlives the time limit.
 RUNNER = "securecore_prove"
+#: Seconds for storing the verdicts: a database that does not reply must not keep the command from ending.
+_STORING = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ def prove(*, seconds: float, nginx: str | None = None, only: Collection[str] = (
     no row behind, and are safe under live traffic: they use ``concurrent_connections.COUNT`` connections for a few
     seconds.
     """
-    every = [*_trials(), *(edge.trials(nginx) if nginx else ())]
+    every = [*trials_here(), *(edge.trials(nginx) if nginx else ())]
     trials = [trial for trial in every if not only or trial.id in only]
     verdicts: list[Verdict] = []
     deadline = time.monotonic() + seconds
@@ -53,13 +57,37 @@ def prove(*, seconds: float, nginx: str | None = None, only: Collection[str] = (
     return [Result(trial, verdict) for trial, verdict in zip(trials, [*tried, *late], strict=True)]
 
 
+def store(results: Sequence[Result]) -> bool:
+    """Store the verdicts for the control room, within ``_STORING`` seconds; return whether the database has them.
+
+    A trial that is not among ``results`` keeps its verdict. A database that refuses the rows is a verdict already.
+    """
+    outcomes = {each.trial.id: (each.verdict.outcome.value, each.verdict.detail) for each in results}
+    stored: list[bool] = []
+
+    def run() -> None:
+        try:
+            last_runs.record(outcomes, now=clock.now())
+            stored.append(True)
+        except Error:
+            return
+        finally:
+            connections.close_all()  # those of this thread
+
+    thread = Thread(target=run, name=RUNNER, daemon=True)
+    thread.start()
+    thread.join(_STORING)
+    return bool(stored)
+
+
 def exit_code(results: Sequence[Result]) -> int:
     """Return 1 if a promise is broken, else 2 if one could not be tried, else 0."""
     outcomes = {result.verdict.outcome for result in results}
     return 1 if Outcome.BROKEN in outcomes else 2 if Outcome.NOT_TRIED in outcomes else 0
 
 
-def _trials() -> Iterator[Trial]:
+def trials_here() -> Iterator[Trial]:
+    """Yield the trials of the promises that this database and these settings can break."""
     vendor = database.connection().vendor
     for trial in EVERY_TRIAL:
         if vendor in trial.vendors and (settings.REPLAY_CACHE or trial not in replay_cache.TRIALS):

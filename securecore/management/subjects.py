@@ -17,7 +17,7 @@ from securecore.grants.principal_names import users_named
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
 from securecore.identity import ClientCertificate, parse_file
 from securecore.management.thumbprints import thumbprint, why_no_thumbprint
-from securecore.texts import quoted_argument
+from securecore.texts import near, quoted_argument
 from securecore.thumbprints import thumbprint_in
 
 _HELP = {

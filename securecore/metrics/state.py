@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Min
-
 from securecore import clock
 from securecore.conf import settings
 from securecore.models import AuditRow, Certificate, RefreshFamily, Session
-from securecore.purge import Expiring, expiring
+from securecore.purge import lags
 
 #: Counting ten million sessions takes PostgreSQL a second, so a process counts once in this time.
 SECONDS = 30
@@ -61,8 +59,7 @@ def _read(now: dt.datetime) -> Iterator[Gauge]:
     yield Gauge("certificates_pending", "Certificates that wait for an operator.", {"": pending.count()})
     by_days = dict(_certificates(now))
     yield Gauge("certificates", "Certificates in use by the most days left; 0 has expired.", by_days, "days_left")
-    lags = {each.table: _lag(each, now) for each in expiring()}
-    yield Gauge("purge_lag_seconds", "Age of the oldest row that a purge should have deleted.", lags, "table")
+    yield Gauge("purge_lag_seconds", "Age of the oldest row that a purge should have deleted.", lags(now), "table")
 
 
 def _certificates(now: dt.datetime) -> Iterator[tuple[str, float]]:
@@ -72,9 +69,3 @@ def _certificates(now: dt.datetime) -> Iterator[tuple[str, float]]:
     for days, start, end in zip(_DAYS, starts, ends, strict=True):
         yield str(days), in_use.filter(not_after__gt=start, not_after__lte=end).count()
     yield "+Inf", in_use.filter(not_after__gt=ends[-1]).count()
-
-
-def _lag(table: Expiring, now: dt.datetime) -> float:
-    rows = table.model._default_manager.using(settings.DATABASE)
-    oldest = rows.aggregate(oldest=Min(table.instant))["oldest"]
-    return 0.0 if oldest is None else max(0.0, (table.until(now) - oldest).total_seconds())

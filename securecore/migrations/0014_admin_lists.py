@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("securecore", "0012_locks")]
+    dependencies = [("securecore", "0013_control_room")]
 
     operations = [
         migrations.AlterModelOptions(

@@ -81,7 +81,10 @@ def open_client(stack: Stack) -> Iterator[Callable[..., httpx.Client]]:
 
 @pytest.fixture(scope="session")
 def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
-    """`shell("securecore_purge")` runs a management command beside the running service and returns its output."""
+    """`shell("securecore_purge")` runs a management command beside the running service and returns its output.
+
+    `code` is the exit code that the command must have.
+    """
     import subprocess
     import sys
 
@@ -93,10 +96,10 @@ def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
         "DATABASE_URL": database_url or "",
     }
 
-    def shell(*arguments: str) -> str:
+    def shell(*arguments: str, code: int = 0) -> str:
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     return shell

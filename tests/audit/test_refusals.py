@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from securecore import audit, clock
 from securecore.actors import Actor
 from securecore.audit import refusals as module
-from securecore.audit.models import RefusalCount
+from securecore.audit.models import RefusalCount, RefusalTotal
 from securecore.audit.refusals import MOST, RefusalCounts
 from securecore.errors import InvalidToken, NonceReused
 from securecore.http.problems import problem_response
@@ -54,6 +54,26 @@ def test_count_has_the_route_and_the_user_and_never_the_path(counts: RefusalCoun
     [(code, _, route, actor, count)] = rows()
     assert (code, route, count) == ("payment-required", "raises/<str:kind>", 1) or route.startswith("raises/")
     assert actor.startswith("user:")
+
+
+def test_totals_leave_out_the_actor_and_sum_the_hour(
+    counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch, now: dt.datetime
+) -> None:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    for minute, name in ((0, "user:1"), (0, "user:2"), (59, "user:1"), (60, "user:1")):
+        monkeypatch.setattr(module.clock, "now", lambda minute=minute: hour + dt.timedelta(minutes=minute))
+        with audit.acting(Actor(kind="user", name=name)):
+            counts.count(code="nonce-reused", reason="r", route=f"of/{name}")
+        counts.flush()
+    monkeypatch.undo()
+    assert RefusalCount.objects.count() == 4
+    named = ("nonce-reused", "r")
+    later = [hour + dt.timedelta(minutes=minute) for minute in (60, 59, 0)]
+    by_minute = [(later[0], *named, 1), (later[1], *named, 1), (later[2], *named, 2)]
+    assert module.totals_since(hour, seconds=module.MINUTE, limit=10) == by_minute
+    assert module.totals_since(hour, seconds=module.HOUR, limit=10) == [(later[0], *named, 1), (hour, *named, 3)]
+    assert module.totals_since(hour, seconds=module.MINUTE, limit=1) == by_minute[:1]
+    assert RefusalTotal.objects.filter(expires_at__gt=hour + dt.timedelta(days=34)).count() == 2
 
 
 def test_refused_request_runs_no_statement(

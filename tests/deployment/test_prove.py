@@ -25,6 +25,7 @@ from demo_project.children import Children
 from securecore import clock
 from securecore.deployment.edge import trials
 from securecore.deployment.prove import EVERY_TRIAL, RUNNER
+from securecore.last_runs import last_runs
 from securecore.purge import purge
 from securecore.replay import store
 from tests.deployment.conftest import Report, Traces, database, prove
@@ -107,6 +108,18 @@ class TestRight:
         with database(f"sqlite:///{sqlite_file}", transaction_mode="IMMEDIATE"):
             report = prove()
         assert (report.code, report.ids("kept")) == (0, ON_SQLITE), report
+
+    def test_verdicts_are_stored_and_a_later_run_replaces_its_own(self, primary: Connection) -> None:
+        """A run of some trials, for example after a repair, leaves the verdicts of the others."""
+        primary.execute("DELETE FROM securecore_last_run")
+        with changed(primary, *database_setting("synchronous_commit", "off")):
+            prove("P201", "P301")
+        assert {name: run.outcome for name, run in last_runs().items()} == {"P201": "broken", "P301": "kept"}
+        assert "synchronous_commit=off" in last_runs()["P201"].detail
+        before = last_runs()["P301"].at
+        prove("P201")
+        assert {name: run.outcome for name, run in last_runs().items()} == {"P201": "kept", "P301": "kept"}
+        assert last_runs()["P301"].at == before
 
     def test_table_names_the_broken_promises(self, primary: Connection, capsys: Any) -> None:
         with changed(primary, *database_setting("synchronous_commit", "off")), pytest.raises(SystemExit) as exit:
@@ -204,7 +217,7 @@ class TestWrong:
             report = prove("P501", "P502")
         assert (report.code, report.outcomes) == (0, {"P501": "not used", "P502": "kept"})
 
-    def test_hot_standby(self, postgres: Server, primary: Connection) -> None:
+    def test_hot_standby(self, postgres: Server, primary: Connection, capsys: Any) -> None:
         primary.close()
         postgres.become_standby()
         try:
@@ -213,6 +226,7 @@ class TestWrong:
             postgres.become_primary()
         assert (report.code, report.ids("kept") & {"P303", "P401", "P501", "P502"}) == (1, set()), report
         assert report.ids("broken") == {"P102"}
+        assert "did not store" in capsys.readouterr().err
         assert "8 of 8 connections reached a replica" in report.details["P102"]
 
     def test_clocks_that_differ(self, primary: Connection, monkeypatch: Any) -> None:

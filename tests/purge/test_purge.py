@@ -10,23 +10,27 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import models, transaction
 
-from securecore import clock
+from securecore import clock, last_runs
 from securecore.errors import Misuse
+from securecore.last_runs import PURGE
 from securecore.models import (
     AuditRow,
     Certificate,
     CertificateIdentifier,
     Client,
+    ControlRoom,
     Gate,
     Grant,
     GrantUse,
     IdempotencyRecord,
+    LastRun,
     ListedCertificate,
     Lockout,
     OneTimeToken,
     RefreshFamily,
     RefreshToken,
     RefusalCount,
+    RefusalTotal,
     RevocationList,
     RevokedToken,
     SeenNonce,
@@ -35,7 +39,7 @@ from securecore.models import (
     SigningKey,
     TokenEpoch,
 )
-from securecore.purge import count_expired, expiring, purge
+from securecore.purge import FINISHED, count_expired, expiring, lags, purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,6 +67,7 @@ def one_of_each(now: dt.datetime) -> None:
     SigningKey.objects.create(kid=uuid.uuid4().hex, created_at=now, signs_at=now, expires_at=now)
     RefreshToken.objects.create(id=uuid.uuid4(), family=family(expires_at=now), expires_at=now)
     RefusalCount.objects.create(id=uuid.uuid4(), minute=now, code="x", count=1, expires_at=now)
+    RefusalTotal.objects.create(id=uuid.uuid4(), seconds=60, begins=now, code="x", count=1, expires_at=now)
     for expires_at in (now, now + dt.timedelta(days=10_000)):  # the purge keeps the last row of the chain
         AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
 
@@ -111,6 +116,7 @@ class TestPurge:
     def test_purge_leaves_no_table_out(self) -> None:
         """A new model must be purged, or say here why it is bounded without."""
         bounded = {Gate, TokenEpoch, Client, SignatureKey}  # one row a principal; a subject; a registration
+        bounded |= {LastRun, ControlRoom}  # one row a job; no table
         from django.apps import apps
 
         grows: set[type[models.Model]] = set(apps.get_app_config("securecore").get_models())
@@ -183,6 +189,32 @@ class TestPurge:
     def test_purge_does_not_run_in_a_transaction(self, now: Any) -> None:
         with pytest.raises(Misuse), transaction.atomic():
             purge(now=now)
+
+
+class TestLastRun:
+    def test_last_run_is_kept_and_the_next_one_replaces_it(self, now: Any) -> None:
+        nonces(3, now - HOUR)
+        purge(now=now, batch_size=1, max_seconds=0)
+        assert last_runs.last_runs()[PURGE].outcome == "stopped"
+        purge(now=now)
+        [run] = LastRun.objects.all()
+        assert (run.name, run.outcome) == (PURGE, FINISHED)
+        assert run.detail.startswith("3 rows deleted in ")
+        assert run.at >= now
+
+    def test_lag_is_the_age_of_the_oldest_row_of_each_table(self, now: Any) -> None:
+        assert set(lags(now).values()) == {0.0}
+        nonces(1, now - HOUR)
+        nonces(1, now + HOUR)
+        Grant.objects.create(principal="user:1", permission="x", granted_at=now, revoked_at=now - 20_000 * HOUR)
+        late = {table: lag for table, lag in lags(now).items() if lag}
+        assert late.keys() == {NONCES, "securecore_grant"}, "a grant expires by either of two columns"
+        assert late[NONCES] == 3_590
+
+    def test_lag_of_the_audit_is_that_of_its_first_row(self, now: Any) -> None:
+        for expires_at in (now - HOUR, now + HOUR):
+            AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
+        assert lags(now)["securecore_audit"] == 3_590
 
 
 class TestCommand:

@@ -35,6 +35,7 @@ ONLY_ON_POSTGRESQL = {
     "acceptance/clients/": "Libraries of other projects read responses, which are the same on each database.",
     "acceptance/test_client.py": "securecore_client reads responses, which are the same on each database.",
     "acceptance/test_client_manual.py": "The same.",
+    "acceptance/test_control_room.py": "PostgreSQL reports the sessions that wait; tests/control_room runs on both.",
     "acceptance/test_demo.py::test_keeps": "The test starts a PostgreSQL of its own.",
     "acceptance/test_protections.py": "The features have tests on both databases, test_page the attacks on SQLite.",
     "http/test_hostile_text.py": "PostgreSQL stores fewer texts than SQLite, so it finds more.",

@@ -38,6 +38,7 @@ class Command(BaseCommand):
             if apps.is_installed("securecore"):
                 _enroll(users, pki or _default_pki())
                 _grant(users)
+                _make_administrators(users)
             else:
                 _give_roles(users)
         self.stdout.write(f"{len(users)} users, {len(ACCOUNTS)} accounts.")
@@ -46,7 +47,7 @@ class Command(BaseCommand):
 def _user(name: str) -> User:
     user, made = User.objects.get_or_create(username=name, defaults={"is_staff": name in ADMINISTRATORS})
     if made:
-        # Users log in by certificate only, so they get no password.
+        # Users log in by certificate, so they get no password. An administrator needs both for the admin.
         user.set_unusable_password()
         user.save(update_fields=["password"])
     return user
@@ -76,6 +77,20 @@ def _grant(users: dict[str, User]) -> None:
         # A revoked grant counts as present: a second seed must not undo an administrator's revocation.
         if not Grant.objects.filter(principal=principal, permission=TRANSFER).exists():
             grant(principal=principal, permission=TRANSFER, now=clock.now())
+
+
+def _make_administrators(users: dict[str, User]) -> None:
+    """Give the administrators a password, and every permission of securecore in Django's admin."""
+    from django.contrib.auth.models import Permission
+
+    from securecore.installation.certificates import PASSWORD
+
+    for name in ADMINISTRATORS:
+        user = users[name]
+        if not user.has_usable_password():
+            user.set_password(PASSWORD)
+            user.save(update_fields=["password"])
+            user.user_permissions.set(Permission.objects.filter(content_type__app_label="securecore"))
 
 
 def _give_roles(users: dict[str, User]) -> None:

@@ -46,6 +46,8 @@ class Command(TerminalCommand):
             self.say(json.dumps(_report(results, code, time.monotonic() - began)))
         else:
             self._print(results, time.monotonic() - began)
+        if not prove.store(results):
+            self.say("The database did not store the verdicts for the control room.", error=True)
         if code:
             raise SystemExit(code)
 
