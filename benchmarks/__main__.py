@@ -1,10 +1,11 @@
-"""Run every benchmark, one after the other, and write docs/performance.md from their output.
+"""Run every benchmark, one after the other, and write their output into the pages of the manual.
 
-    python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FILE]
+    python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FOLDER]
 
-Run this on an idle machine: it takes about an hour. ``--quick`` makes a few rounds of each, to see that each program
-works; its figures mean nothing. If the peer or tool of a program is missing, the run names the program and goes on. The
-page is written anew after each program, so that a run that is stopped keeps the figures that it has.
+Run this on an idle machine: it takes about an hour. ``--only`` refreshes the figures of the named programs and leaves
+the others. ``--quick`` makes a few rounds of each, to see that each program works; its figures mean nothing. If the
+peer or tool of a program is missing, the run names the program and goes on. Each program's figures are written at once
+(pages.py), so that a run that is stopped keeps the figures that it has.
 """
 
 from __future__ import annotations
@@ -20,22 +21,24 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.pages import refreshed
 from tools.chaos.pgbouncer import binary as pgbouncer_binary
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+MANUAL = ROOT / "docs"
 POSTGRES = "python -m tests.support.postgres -- "
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a program: a line of the page, and its command with the options of a full and of a quick run."""
+    """One run of a program: its title, its command with the options of a full and of a quick run, and its page."""
 
     title: str
     program: str
     options: tuple[str, ...] = ()
     quick: tuple[str, ...] = ("--rounds", "1")
     chart: str = ""
+    page: str = "performance.md"
 
     @property
     def name(self) -> str:
@@ -73,8 +76,9 @@ RUNS = (
         "Deleted claims beside dropped tables",
         "partitions",
         quick=("--rate", "500", "--seconds", "1", "--lifetime", "1"),
+        page="decisions/0017-expired-rows-are-deleted.md",
     ),
-    Run("The needs of a large service", "capacity", quick=("--calls", "5")),
+    Run("The needs of a large service", "capacity", quick=("--calls", "5"), page="capacity.md"),
     Run("The import of a revocation list", "revocation_list", quick=("--rounds", "1", "--entries", "2000")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
@@ -98,8 +102,8 @@ def machine() -> str:
     )
 
 
-def section(run: Run, *, quick: bool, database_url: str) -> str:
-    """Run one program and return its section of the page. Raises ``CalledProcessError`` if the program fails."""
+def output(run: Run, *, quick: bool, database_url: str) -> str:
+    """Run one program; return its command and its output, as the page shows them. Raises ``CalledProcessError``."""
     command = run.command(quick=quick)
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
@@ -115,29 +119,24 @@ def section(run: Run, *, quick: bool, database_url: str) -> str:
         raise subprocess.CalledProcessError(done.returncode, command)
     shown = "\n".join(f"    {line}".rstrip() for line in done.stdout.strip().splitlines())
     picture = f"\n![{run.title}]({run.chart})\n" if run.chart else ""
-    return f"## {run.title}\n\n    {POSTGRES}{' '.join(command)}\n{picture}\n{shown}\n"
+    return f"    {POSTGRES}{' '.join(command)}\n{picture}\n{machine()}\n\n{shown}\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=", ".join(run.name for run in RUNS))
-    parser.add_argument("--into", type=Path, default=PAGE)
+    parser.add_argument("--into", type=Path, default=MANUAL, help="the folder of the pages")
     arguments = parser.parse_args()
     chosen = [run for run in RUNS if not arguments.only or run.name in arguments.only]
-    page = [
-        "# Performance\n\n"
-        "`make bench` runs these programs and writes this page. Compare the ratios: the numbers depend on the machine. "
-        "In each program the peers run in turn within each round, so that a slow machine slows all of them.\n\n"
-        f"{machine()}\n"
-    ]
     for run in chosen:
         if "--pgbouncer" in run.options and pgbouncer_binary() is None:
             print(f"{run.name}: left out, no pgbouncer on PATH (Debian: apt install pgbouncer)", flush=True)
             continue
         print(f"{run.name} ...", flush=True)
-        page.append(section(run, quick=arguments.quick, database_url=os.environ["TEST_DATABASE_URL"]))
-        arguments.into.write_text("\n".join(page))
+        text = output(run, quick=arguments.quick, database_url=os.environ["TEST_DATABASE_URL"])
+        page = arguments.into / run.page
+        page.write_text(refreshed(page.read_text(), run.title, run.name, text))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from django.test.utils import setup_databases, teardown_databases  # noqa: E402
 
 from benchmarks.auth_peers import _session, peers  # noqa: E402
 from securecore import clock, digests, idempotency, replay, revocation, tokens  # noqa: E402
-from securecore.conf import settings  # noqa: E402
+from securecore.conf import Settings  # noqa: E402
 from securecore.models import IdempotencyRecord, RefreshToken, RevokedToken, SeenNonce, Session  # noqa: E402
 
 #: The size of the service: requests a second, and callers.
@@ -130,9 +130,9 @@ def _size(table: str) -> int:
 
 
 def needs(costs: dict[str, Cost], rate: int, callers: int) -> dict[str, float]:
-    """Return the needs of a service with this rate and these callers."""
+    """Return the needs of a service with this rate, these callers, and the default lifetimes."""
     active = callers * MIX["active"]
-    tokens_per_second = active / settings.ACCESS_TOKEN_LIFETIME
+    tokens_per_second = active / Settings.ACCESS_TOKEN_LIFETIME
     often = {
         "request with a token": float(rate),
         "nonce": rate * MIX["nonce"],
@@ -144,8 +144,8 @@ def needs(costs: dict[str, Cost], rate: int, callers: int) -> dict[str, float]:
     rows = {
         "nonce": often["nonce"] * replay.store.retention(),
         "idempotency key": often["idempotency key"] * _KEY_LIFE,
-        "refresh": tokens_per_second * settings.REFRESH_ABSOLUTE_TIMEOUT,
-        "revoked token": often["revoked token"] * settings.ACCESS_TOKEN_LIFETIME,
+        "refresh": tokens_per_second * Settings.REFRESH_ABSOLUTE_TIMEOUT,
+        "revoked token": often["revoked token"] * Settings.ACCESS_TOKEN_LIFETIME,
     }
     work = {name: sum(getattr(costs[each], name) * many for each, many in often.items()) for name in ("wal",)}
     database = sum(costs[each].postgresql * many for each, many in often.items()) / 1e6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig, apps
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
 
@@ -18,7 +19,7 @@ class SecurecoreConfig(AppConfig):
         Raises ``ImproperlyConfigured``: a service that cannot read its own security settings must not start.
         """
         from securecore import checks, conf, django_logs, metrics, server_functions
-        from securecore.database import engines
+        from securecore.database import connections, engines
         from securecore.grants import triggers
         from securecore.http import caching
         from securecore.http.edge import receivers as request_receivers
@@ -33,6 +34,7 @@ class SecurecoreConfig(AppConfig):
         django_logs.filter_paths()
         caching.connect()
         metrics.connect()
+        connection_created.connect(connections.note_role, dispatch_uid="securecore.role")
         pre_migrate.connect(engines.before_migrate, sender=self, dispatch_uid="securecore.engines")
         pre_migrate.connect(triggers.before_migrate, sender=self, dispatch_uid="securecore.triggers")
         post_migrate.connect(triggers.after_migrate, sender=self, dispatch_uid="securecore.triggers")

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import dj_database_url
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import InternalError, connection, transaction
 
 from securecore import clock
 from securecore.checks.grants import e607_standby
 from securecore.errors import DatabaseUnavailable, Misuse
 from securecore.grants import authorize, decide, grant, late_gate, principal_of
+from securecore.http.problems import is_database_away
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_grant
 from securecore.testing import Issued, MutualTLSClient
-from tests.support.postgres import server
+from tests.support.postgres import Server, server
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -29,10 +31,10 @@ MAKE = "things.make"
 
 
 @pytest.fixture(scope="module")
-def standby(
+def replica(
     django_db_setup: None, django_db_blocker: Any, certificate_for: Callable[[str], Issued]
-) -> Iterator[dict[str, Any]]:
-    """The ``DATABASES`` entry of the standby. Alice has the permission there."""
+) -> Iterator[Server]:
+    """A hot standby. Alice has the permission there."""
     with server() as postgres, pytest.MonkeyPatch.context() as changed, django_db_blocker.unblock():
         where: dict[str, Any] = dict(dj_database_url.parse(postgres.url))
         _go_to(where, changed)
@@ -43,7 +45,13 @@ def standby(
         connection.close()
         changed.undo()
         postgres.become_standby()
-        yield where
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def standby(replica: Server) -> dict[str, Any]:
+    """The ``DATABASES`` entry of the standby."""
+    return dict(dj_database_url.parse(replica.url))
 
 
 def _go_to(where: dict[str, Any], changed: pytest.MonkeyPatch) -> None:
@@ -112,6 +120,38 @@ def test_answers_503_to_each_request_that_writes(
     assert (answer.status_code, answer["Retry-After"]) == (503, "1"), answer.content
     assert answer.json()["code"] == "database-unavailable"
     assert connection.connection is None, "the next request connects anew, perhaps to a primary"
+
+
+@pytest.fixture
+def promoted(replica: Server, alice: str) -> Iterator[Callable[[], None]]:
+    """A function that promotes the standby; behind the test the server is a standby again."""
+
+    def promote() -> None:
+        with psycopg.connect(replica.url, autocommit=True) as administrator:
+            assert administrator.execute("SELECT pg_promote()").fetchall() == [(True,)]
+
+    yield promote
+    connection.close()
+    replica.become_standby()
+
+
+def test_answers_503_where_the_transaction_began_before_the_promotion(alice: str, promoted: Callable[[], None]) -> None:
+    """Such a transaction stays read-only, and PostgreSQL already says that the server is a primary."""
+    with pytest.raises(InternalError) as caught, transaction.atomic():
+        assert User.objects.exists()
+        promoted()
+        assert User.objects.exists()
+        User.objects.create(username="bob")
+    assert is_database_away(caught.value)
+
+
+def test_calls_no_check_a_mistake_that_began_before_the_promotion(alice: str, promoted: Callable[[], None]) -> None:
+    """The row gate writes its row, which is refused. The advisory gate decides: the server is the primary now."""
+    with suppress(DatabaseUnavailable), transaction.atomic():
+        assert User.objects.exists()
+        promoted()
+        assert User.objects.exists()
+        decide(alice, MAKE, clock=clock.now)
 
 
 def test_read_only_transaction_on_a_primary_is_a_mistake_of_the_program(db: None, settings: Any) -> None:
