@@ -15,7 +15,8 @@ from securecore.audit.chain import COLUMNS
 from securecore.audit.refusals import since
 from securecore.conf import settings
 from securecore.grants import principals
-from securecore.management.subjects import add_subjects, described, subjects_of, user_named
+from securecore.grants.principal_names import described
+from securecore.management.subjects import add_subjects, subjects_of, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import AuditRow, Certificate
 
