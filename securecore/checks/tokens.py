@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.settings import api_settings
+from rest_framework.views import APIView
 
 from securecore import clock, conf, database
 from securecore.http import urlconf
@@ -50,7 +51,8 @@ def w302_token_lifetime(**_: Any) -> list[CheckMessage]:
 
 
 def e303_simplejwt(**_: Any) -> list[CheckMessage]:
-    if not any(issubclass(item, SimpleJWTAuthentication) for item in _classes_in_use()):
+    users = _users_of(SimpleJWTAuthentication)
+    if not users:
         return []
     theirs = simplejwt_settings.current()
     problems = theirs.problems()
@@ -61,8 +63,9 @@ def e303_simplejwt(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"{problem} No token of simplejwt is accepted.",
-            hint="Copy SIMPLE_JWT from the settings of the service that issues the tokens, and name its SIGNING_KEY, "
-            "which is that service's SECRET_KEY by default. Or use simplejwt's own authentication class.",
+            hint=f"SimpleJWTAuthentication is in {', '.join(users)}: take it out there, or copy SIMPLE_JWT from the "
+            "settings of the service that issues the tokens, and name its SIGNING_KEY, which is that service's "
+            "SECRET_KEY by default.",
             id="securecore.E303",
         )
         for problem in problems
@@ -106,7 +109,7 @@ def w305_view_left_behind(**_: Any) -> list[CheckMessage]:
     if not any(item.__module__.startswith("securecore.") for item in defaults):
         return []
     found = {
-        f"{view.__module__}.{view.__qualname__} ({item.__name__})"
+        f"{_name(view)} ({item.__name__})"
         for view in urlconf.view_classes()
         for item in getattr(view, "authentication_classes", ())
         if item not in defaults and _is_of_other_tokens(item)
@@ -137,9 +140,25 @@ def _has_stored_key() -> bool:
     return SigningKey.objects.using(conf.settings.DATABASE).signing(clock.now()).exists()
 
 
-def _classes_in_use() -> set[type[Any]]:
-    own = [item for view in urlconf.view_classes() for item in getattr(view, "authentication_classes", ())]
-    return {item for item in (*api_settings.DEFAULT_AUTHENTICATION_CLASSES, *own) if isinstance(item, type)}
+def _users_of(authentication: type[Any]) -> list[str]:
+    """Return the setting and the views that name this class or a subclass of it."""
+    named: dict[str, Any] = {
+        "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']": api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    }
+    for view in urlconf.view_classes():
+        own = getattr(view, "authentication_classes", ())
+        if own is not APIView.authentication_classes:
+            named[_name(view)] = own
+    return [
+        name
+        for name, classes in named.items()
+        if any(isinstance(item, type) and issubclass(item, authentication) for item in classes)
+    ]
+
+
+def _name(view: type[Any]) -> str:
+    """Return the path of a view. ``api_view`` gives its class the name of the function, as ``__name__`` alone."""
+    return f"{view.__module__}.{view.__name__}"
 
 
 CHECKS = (e301_signing_keys, w302_token_lifetime, e303_simplejwt, w304_no_signing_key, w305_view_left_behind)

@@ -34,8 +34,8 @@ from securecore.checks import EVERY_CHECK
 from securecore.checks.access import w707_not_migrated
 from securecore.checks.identity import e106_proxy_signature_keys
 from securecore.checks.replay import e405_fresh_in_a_transaction
-from securecore.checks.tokens import e301_signing_keys, w304_no_signing_key, w305_view_left_behind
-from securecore.http.authentication import CertificateAuthentication
+from securecore.checks.tokens import e301_signing_keys, e303_simplejwt, w304_no_signing_key, w305_view_left_behind
+from securecore.http.authentication import CertificateAuthentication, SimpleJWTAuthentication
 from securecore.testing import MutualTLSClient
 from securecore.tokens import keys
 from tests.checks.findings import found
@@ -237,6 +237,24 @@ class TestSigningKeys:
         assert w304_no_signing_key(databases=["default"]) == []
 
 
+def rates(authentication: type, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the only view of a project, shop.views.Rates, which names this authentication class itself."""
+    module = ModuleType("project_urls")
+    view = type("Rates", (APIView,), {"authentication_classes": (authentication,), "__module__": "shop.views"})
+    module.urlpatterns = [path("rates", view.as_view())]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "project_urls", module)
+    settings.ROOT_URLCONF = "project_urls"
+    return view
+
+
+def test_view_that_still_accepts_tokens_of_simplejwt_is_named(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last step of the move, E303 advised to copy SIMPLE_JWT, and named no view."""
+    rates(SimpleJWTAuthentication, settings, monkeypatch)
+    settings.SIMPLE_JWT = {}
+    [message] = e303_simplejwt()
+    assert "SimpleJWTAuthentication is in shop.views.Rates: take it out there" in message.hint
+
+
 class TestViewLeftBehind:
     @pytest.mark.parametrize(
         "left",
@@ -249,11 +267,7 @@ class TestViewLeftBehind:
         self, settings: Any, monkeypatch: pytest.MonkeyPatch, left: str
     ) -> None:
         """The change of the default does not reach such a view, and no revocation ends its tokens."""
-        module = ModuleType("project_urls")
-        view = type("Rates", (APIView,), {"authentication_classes": (import_string(left),), "__module__": "shop.views"})
-        module.urlpatterns = [path("rates", view.as_view())]  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "project_urls", module)
-        settings.ROOT_URLCONF = "project_urls"
+        view = rates(import_string(left), settings, monkeypatch)
         [message] = w305_view_left_behind()
         assert "shop.views.Rates" in message.msg
         monkeypatch.setattr(
