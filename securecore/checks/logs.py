@@ -19,9 +19,8 @@ def w811_info_events(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             "The events of revocations, grants and logins are not logged: LOGGING drops records of securecore at INFO.",
-            hint="Set LOGGING = {'version': 1, 'disable_existing_loggers': False, 'formatters': {'json': {'()': "
-            "'securecore.json_logs.JSONFormatter'}}, 'handlers': {'stderr': {'class': 'logging.StreamHandler', "
-            "'formatter': 'json'}}, 'loggers': {'securecore': {'handlers': ['stderr'], 'level': 'INFO'}}}",
+            hint="Write `from securecore.json_logs import LOGGING` in the settings. Or add 'securecore': {'level': "
+            "'INFO'} to the loggers of your LOGGING, with a handler that takes INFO (docs/metrics.md).",
             id="securecore.W811",
         )
     ]

@@ -13,7 +13,7 @@ from securecore.installation.project import Project
 _BLOCK = """
 # --- securecore: written by manage.py securecore_init. Keep it behind the lists that it changes.
 
-{path}from securecore.settings import authentication_backends, middleware, rest_framework
+{path}{logging}from securecore.settings import authentication_backends, middleware, rest_framework
 
 MIDDLEWARE = middleware(MIDDLEWARE{development})  # securecore's entries, each in its place
 AUTHENTICATION_BACKENDS = authentication_backends({backends})
@@ -36,6 +36,7 @@ SECURECORE = {{
     "ENCRYPTION_KEYS": [(_SECRETS / "encryption_key").read_text()],  # of stored responses and of rotated signing keys
 }}
 """
+_LOGGING = "from securecore.json_logs import LOGGING  # noqa: F401 - each event as a line of JSON, on stderr\n"
 _SQLITE = """# A check and its effect are one step only if the transaction takes SQLite's write lock at its start.
 DATABASES["default"].setdefault("OPTIONS", {})["transaction_mode"] = "IMMEDIATE"
 """
@@ -49,6 +50,8 @@ def settings_block(project: Project, *, now: dt.datetime) -> str:
         rest_framework="REST_FRAMEWORK" if _is_set("REST_FRAMEWORK") else "",
         database=_SQLITE if is_sqlite else "",
         **_secrets(project),
+        # In development Django prints to the terminal already.
+        logging="" if project.is_development or _is_set("LOGGING") else _LOGGING,
         development=", development=DEBUG" if project.is_development else "",
         origin=json.dumps(project.origin),
         kid=f"{now:%Y-%m-%d}",

@@ -192,6 +192,15 @@ class TestSettings:
         assert '"https://pay.example"' in printed
         assert "BEGIN PRIVATE KEY" not in printed
 
+    def test_events_are_logged_unless_the_project_logs_already(self, init: Init, settings: Any) -> None:
+        line = "from securecore.json_logs import LOGGING"
+        assert line in init()[0]
+        shutil.rmtree("deploy")
+        assert line not in init("--development")[0]
+        shutil.rmtree("deploy")
+        settings.LOGGING = {"version": 1}
+        assert line not in init()[0]
+
     def test_development_identity_is_for_development(self, init: Init) -> None:
         assert "middleware(MIDDLEWARE)  #" in init()[0]
         shutil.rmtree("deploy")
