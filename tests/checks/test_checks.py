@@ -237,12 +237,17 @@ class TestSigningKeys:
         assert w304_no_signing_key(databases=["default"]) == []
 
 
+def _subclass(base: type) -> Any:
+    return type("Own", (base,), {"__module__": "shop.authentication"})
+
+
 class TestViewLeftBehind:
     @pytest.mark.parametrize(
         "left",
         [
             "rest_framework_simplejwt.authentication.JWTAuthentication",
             "rest_framework.authentication.TokenAuthentication",
+            "oauth2_provider.contrib.rest_framework.OAuth2Authentication",
         ],
     )
     def test_view_with_classes_of_its_own_is_reported_once_the_default_has_moved(
@@ -250,7 +255,9 @@ class TestViewLeftBehind:
     ) -> None:
         """The change of the default does not reach such a view, and no revocation ends its tokens."""
         module = ModuleType("project_urls")
-        view = type("Rates", (APIView,), {"authentication_classes": (import_string(left),), "__module__": "shop.views"})
+        view: Any = type(
+            "Rates", (APIView,), {"authentication_classes": (import_string(left),), "__module__": "shop.views"}
+        )
         module.urlpatterns = [path("rates", view.as_view())]  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "project_urls", module)
         settings.ROOT_URLCONF = "project_urls"
@@ -263,6 +270,10 @@ class TestViewLeftBehind:
         monkeypatch.setattr(view, "authentication_classes", (CertificateAuthentication,))
         monkeypatch.setattr(api_settings, "DEFAULT_AUTHENTICATION_CLASSES", [CertificateAuthentication])
         assert w305_view_left_behind() == []
+        beside = view.as_view(authentication_classes=[CertificateAuthentication, _subclass(import_string(left))])
+        module.urlpatterns.append(path("beside", beside))
+        [message] = w305_view_left_behind()
+        assert "shop.views.Rates (Own)" in message.msg, "given to as_view(), and a subclass"
 
 
 class TestTokenLifetime:
