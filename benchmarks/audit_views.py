@@ -1,4 +1,4 @@
-"""The views of ``audit_cost``: an idempotent POST with and without an audit row, and a GET."""
+"""The views of ``audit_cost``: idempotent POSTs with and without an audit row, and a GET."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from securecore import audit
+from securecore import audit, clock, grants
 from securecore.events import GrantGiven
 from securecore.http.decorators import idempotent
 
@@ -32,8 +32,16 @@ def audited(request: HttpRequest) -> JsonResponse:
     return response
 
 
+@csrf_exempt
+@idempotent
+def granting(request: HttpRequest) -> JsonResponse:
+    name = f"service:{uuid.uuid4()}"
+    grants.grant(principal=name, permission="transfers.create", now=clock.now())
+    return JsonResponse({"principal": name}, status=201)
+
+
 def get(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"user": str(request.user.pk)})
 
 
-urlpatterns = [path("plain", plain), path("audited", audited), path("get", get)]
+urlpatterns = [path("plain", plain), path("audited", audited), path("granting", granting), path("get", get)]

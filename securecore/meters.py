@@ -14,8 +14,8 @@ from typing import Any
 
 #: Called with the value and the label. For a time, called by ``Meter.timed`` at the end of the block.
 Receiver = Callable[[float, str], None]
-#: Opens a context manager around a timed block, for example a span; called with the meter's name and the label.
-Tracer = Callable[[str, str], AbstractContextManager[object]]
+#: Returns a context manager around a timed block, for example a span, or None; called with the meter's name and label.
+Tracer = Callable[[str, str], AbstractContextManager[object] | None]
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -52,7 +52,7 @@ class _Timer(AbstractContextManager[None]):
 
     def __init__(self, meter: Meter, label: str) -> None:
         self._meter, self._label = meter, label
-        self._spans = [trace(meter.name, label) for trace in meter.tracers]
+        self._spans = [span for trace in meter.tracers if (span := trace(meter.name, label)) is not None]
 
     def __enter__(self) -> None:
         for span in self._spans:
@@ -60,7 +60,9 @@ class _Timer(AbstractContextManager[None]):
         self._began = time.perf_counter()
 
     def __exit__(self, *error: Any) -> None:
-        self._meter.add(self._label, time.perf_counter() - self._began)
+        seconds = time.perf_counter() - self._began
+        for receive in self._meter.receivers:
+            receive(seconds, self._label)
         for span in self._spans:
             span.__exit__(*error)
 

@@ -96,22 +96,29 @@ def w304_no_signing_key(databases: Sequence[str] | None = None, **_: Any) -> lis
 
 
 #: The modules of the classes that accept tokens of other packages.
-_OTHER_TOKENS = ("rest_framework_simplejwt.authentication", "knox.auth", "oauth2_provider.contrib.rest_framework")
+_OTHER_TOKENS = (
+    "rest_framework_simplejwt.authentication",
+    "knox.auth",
+    "oauth2_provider.contrib.rest_framework",
+    "rest_framework_jwt.authentication",
+    "durin.auth",
+)
 _OTHER_CLASSES = {TokenAuthentication}
 
 
 def w305_view_left_behind(**_: Any) -> list[CheckMessage]:
     """Report a view that still accepts the tokens of a package from which the project has moved.
 
-    The view names its own ``authentication_classes``, so a change of the default did not reach it.
+    The view names its own ``authentication_classes``, alone or beside securecore's, so a change of the default did not
+    reach it.
     """
     defaults: list[Any] = list(api_settings.DEFAULT_AUTHENTICATION_CLASSES)
     if not any(item.__module__.startswith("securecore.") for item in defaults):
         return []
     found = {
         f"{_name(view)} ({item.__name__})"
-        for view in urlconf.view_classes()
-        for item in getattr(view, "authentication_classes", ())
+        for view, classes in urlconf.authenticated_views()
+        for item in classes
         if item not in defaults and _is_of_other_tokens(item)
     }
     return [
@@ -125,11 +132,10 @@ def w305_view_left_behind(**_: Any) -> list[CheckMessage]:
     ]
 
 
-def _is_of_other_tokens(item: Any) -> bool:
-    ancestors = item.__mro__ if isinstance(item, type) else ()
-    if any(each.__module__.startswith("securecore.") for each in ancestors):
+def _is_of_other_tokens(item: type[Any]) -> bool:
+    if any(each.__module__.startswith("securecore.") for each in item.__mro__):
         return False
-    return any(each in _OTHER_CLASSES or each.__module__.startswith(_OTHER_TOKENS) for each in ancestors)
+    return any(each in _OTHER_CLASSES or each.__module__.startswith(_OTHER_TOKENS) for each in item.__mro__)
 
 
 def _has_stored_key() -> bool:
@@ -142,13 +148,10 @@ def _has_stored_key() -> bool:
 
 def _users_of(authentication: type[Any]) -> list[str]:
     """Return the setting and the views that name this class or a subclass of it."""
-    named: dict[str, Any] = {
-        "REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']": api_settings.DEFAULT_AUTHENTICATION_CLASSES
-    }
-    for view in urlconf.view_classes():
-        own = getattr(view, "authentication_classes", ())
-        if own is not APIView.authentication_classes:
-            named[_name(view)] = own
+    named = {"REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES']": list[Any](api_settings.DEFAULT_AUTHENTICATION_CLASSES)}
+    for view, classes in urlconf.authenticated_views():
+        if classes != APIView.authentication_classes:
+            named[_name(view)] = list(classes)
     return [
         name
         for name, classes in named.items()

@@ -29,6 +29,16 @@ def view_classes() -> Iterator[type[Any]]:
             yield view
 
 
+def authenticated_views() -> Iterator[tuple[type[Any], tuple[type[Any], ...]]]:
+    """Yield the class of each view with its authentication classes, also those that ``as_view()`` was given."""
+    for callback in callbacks():
+        view = getattr(callback, "cls", None) or getattr(callback, "view_class", None)
+        if isinstance(view, type):
+            given = getattr(callback, "initkwargs", None) or getattr(callback, "view_initkwargs", {})
+            classes = given.get("authentication_classes", getattr(view, "authentication_classes", ()))
+            yield view, tuple(item for item in classes if isinstance(item, type))
+
+
 def guarded_plain_view(callback: Any) -> str:
     """Return the name of a view of Django, and not of REST framework, under ``@requires`` or ``@idempotent``, or ""."""
     cls = class_of(callback)

@@ -252,7 +252,11 @@ def test_view_that_still_accepts_tokens_of_simplejwt_is_named(settings: Any, mon
     rates(SimpleJWTAuthentication, settings, monkeypatch)
     settings.SIMPLE_JWT = {}
     [message] = e303_simplejwt()
-    assert "SimpleJWTAuthentication is in shop.views.Rates: take it out there" in message.hint
+    assert "SimpleJWTAuthentication is in shop.views.Rates: take it out there" in str(message.hint)
+
+
+def _subclass(base: type) -> Any:
+    return type("Own", (base,), {"__module__": "shop.authentication"})
 
 
 class TestViewLeftBehind:
@@ -261,6 +265,7 @@ class TestViewLeftBehind:
         [
             "rest_framework_simplejwt.authentication.JWTAuthentication",
             "rest_framework.authentication.TokenAuthentication",
+            "oauth2_provider.contrib.rest_framework.OAuth2Authentication",
         ],
     )
     def test_view_with_classes_of_its_own_is_reported_once_the_default_has_moved(
@@ -277,6 +282,10 @@ class TestViewLeftBehind:
         monkeypatch.setattr(view, "authentication_classes", (CertificateAuthentication,))
         monkeypatch.setattr(api_settings, "DEFAULT_AUTHENTICATION_CLASSES", [CertificateAuthentication])
         assert w305_view_left_behind() == []
+        beside = view.as_view(authentication_classes=[CertificateAuthentication, _subclass(import_string(left))])
+        sys.modules["project_urls"].urlpatterns.append(path("beside", beside))
+        [message] = w305_view_left_behind()
+        assert "shop.views.Rates (Own)" in message.msg, "given to as_view(), and a subclass"
 
 
 class TestTokenLifetime:

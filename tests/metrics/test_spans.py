@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ def exporter() -> Any:
     exporter, provider = InMemorySpanExporter(), trace.TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     api.set_tracer_provider(provider)
+    import_module("securecore.metrics.spans").forget_provider()
     return exporter
 
 
@@ -40,11 +44,18 @@ def test_no_span_is_opened_until_the_project_has_a_provider(
 ) -> None:
     from opentelemetry import trace as api
 
-    unset = api.ProxyTracerProvider()
-    monkeypatch.setattr(api, "get_tracer_provider", lambda: unset)
+    spans, unset, looks = import_module("securecore.metrics.spans"), api.ProxyTracerProvider(), itertools.count()
+    monkeypatch.setattr(api, "get_tracer_provider", lambda: (next(looks), unset)[1])
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    spans.forget_provider()
     exporter.clear()
-    revocation.revoke_user_tokens(users["bob"])
+    for _ in range(3):
+        revocation.revoke_user_tokens(users["bob"])
     assert not exporter.get_finished_spans()
+    assert next(looks) == 1, "each look takes as long as three counters"
+    monkeypatch.undo()
+    revocation.revoke_user_tokens(users["bob"])
+    assert exporter.get_finished_spans(), "a provider that is set later counts"
 
 
 def test_meter_without_receivers_measures_nothing() -> None:
