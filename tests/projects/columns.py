@@ -20,7 +20,7 @@ from securecore.grants import principal_of, principals, registry, triggers
 from securecore.models import Gate, Grant, RefreshFamily, Session, SignatureKey
 from securecore.replay import signature_keys
 from securecore.revocation import deactivate_user, revoke_grant, revoke_user_tokens
-from tests.projects import peculiarities
+from tests.projects import administration, peculiarities
 from tests.projects.calls import ABSENT, MAKE, answered, bearer, decided, epoch, give, logged_in, made
 from tests.projects.people import Person, flag
 from tests.projects.permissions import grants, groups
@@ -118,7 +118,7 @@ def _assert_is_out(alice: Person, browser: Any, token: str) -> None:
 
 
 def sessions() -> str | None:
-    """A user lists and ends the sessions of this user and of no other."""
+    """A user lists and ends the sessions of this user and of no other; so do a command and the admin."""
     alice, bob = Person("alice"), Person("bob")
     (browser, _), _ = logged_in(alice), logged_in(bob)
     listed = answered(browser.get("/auth/sessions")).json()
@@ -131,6 +131,7 @@ def sessions() -> str | None:
     logged_in(alice)
     call_command("securecore_sessions", "end", "--user", alice.user.get_username(), verbosity=0)
     assert Session.objects.get().user_id == bob.user.pk
+    administration.visit(bob)
     return None
 
 
