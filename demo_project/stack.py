@@ -39,13 +39,13 @@ INSTALLATION = BASE_DIR / "securecore" / "installation"
 #: Seconds. A start takes about four on a slow machine.
 START_TIMEOUT, DATABASE_TIMEOUT = 60, 5
 
+#: Of the static files only the admin's are needed: neither REST framework nor drf-spectacular shows a page here.
 _PREPARE = """
 import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", interactive=False, verbosity=0)
 call_command("seed", verbosity=0)
 if django.apps.apps.is_installed("django.contrib.staticfiles"):
-    # Neither REST framework nor drf-spectacular shows a page here.
     call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["rest_framework", "drf_spectacular"])
 """
 _PROTECTED, _TWIN = "demo_project", "demo_project.vulnerable"

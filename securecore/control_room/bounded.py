@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 #: The rows that a list shows.
-SHOWN = 20
+SHOWN = 10
 #: The rows that a count reads.
 COUNTED = 1_000
 

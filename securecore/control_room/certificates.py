@@ -77,7 +77,7 @@ def _ending(begins: dt.datetime, ends: dt.datetime, order: str) -> tuple[list[En
         )
         .values("thumbprint", "subject", "owner", "not_after", "is_renewed", "is_in_use")
     )
-    read = list(rows[: COUNTED + 1])
+    read: list[Any] = list(rows[: COUNTED + 1])
     return list(_in_use(read[:COUNTED])), len(read) > COUNTED
 
 

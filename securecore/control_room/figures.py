@@ -140,7 +140,7 @@ def _user_names(subjects: list[str]) -> dict[str, str]:
     """Return ``user:7 (alice)`` for each subject that is a user."""
     connection, users = database.connection(), get_user_model()
     keys = [user_model.key_of(each.removeprefix("user:"), connection) for each in subjects if each.startswith("user:")]
-    found = users._base_manager.filter(pk__in=[key for key in keys if key is not None])
+    found = users._base_manager.using(settings.DATABASE).filter(pk__in=[key for key in keys if key is not None])
     return {f"user:{user.pk}": f"user:{user.pk} ({user.get_username()})" for user in found}
 
 

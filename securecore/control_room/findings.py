@@ -65,17 +65,17 @@ def _lists(figures: Figures) -> Iterator[Finding]:
 def _lockouts(figures: Figures) -> Iterator[Finding]:
     if figures.is_everyone_locked_out:
         yield Finding("lockouts", "Everyone is locked out.", "manage.py securecore_lock list", is_urgent=True)
-    elif figures.lockouts.count:
-        yield Finding("lockouts", f"{_number(figures.lockouts.count, 'lockout')} in force.", "docs/grants.md")
 
 
 def _refusals(figures: Figures) -> Iterator[Finding]:
     hour, week = figures.refused.total("hour"), figures.refused.total("week")
     if hour >= _WAVE and hour * 168 > _TIMES * week:
         most = figures.refused.pairs[0]
-        page = f"docs/runbooks/wave-of-{most.status}.md" if most.status in (401, 409, 503) else "docs/runbooks"
+        name = f"wave-of-{most.status}" if most.status in (401, 409, 503) else "README"
         share = f"{most.hour:,} of them are {most.code}"
-        yield Finding("refusals", f"A wave: {hour:,} refusals in the last hour; {share}.", page, is_urgent=True)
+        yield Finding(
+            "refusals", f"A wave: {hour:,} refusals in the last hour; {share}.", f"docs/runbooks/{name}.md", True
+        )
 
 
 def _gates(figures: Figures) -> Iterator[Finding]:

@@ -35,7 +35,6 @@ class ControlRoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not gener
         """Show the page. Staff without the permission gets 403."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # for the {% url %} of its links
         read = figures.read(clock.now())
         context = {
             **self.admin_site.each_context(request),

@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from securecore.audit.refusals import HOUR, MINUTE, totals_since
-from securecore.control_room.bounded import SHOWN, Count
+from securecore.control_room.bounded import Count
 from securecore.errors import every_refusal
 from securecore.observe import OBSERVED
 
 #: The most totals that one statement reads: a week of 100 pairs of code and reason.
 MOST_TOTALS = 20_000
+#: The pairs that the table shows.
+SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ class _Sum:
 
     def result(self) -> Refusals:
         status = {refusal.code: refusal.status for refusal in every_refusal()}
-        pairs = [Pair(*names, status.get(names[0]), **numbers) for names, numbers in self._pairs.items()]
+        pairs = [
+            Pair(code, reason, status.get(code), numbers["hour"], numbers["day"], numbers["week"])
+            for (code, reason), numbers in self._pairs.items()
+        ]
         pairs.sort(key=lambda pair: (-pair.hour, -pair.day, -pair.week, pair.code, pair.reason))
         return Refusals(pairs, self._series, self.is_cut)

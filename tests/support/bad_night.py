@@ -51,12 +51,12 @@ _CERTIFICATES = """
 """
 _TOTALS = """
     INSERT INTO securecore_refusal_total (id, seconds, begins, code, reason, count, expires_at)
-    SELECT gen_random_uuid(), %(seconds)s, date_trunc(%(unit)s, %(now)s) - n * make_interval(secs => %(seconds)s), code,
-        reason,
+    SELECT gen_random_uuid(), %(seconds)s,
+        date_trunc(%(unit)s::text, %(now)s) - n * make_interval(secs => %(seconds)s), code, reason,
         CASE WHEN code = 'invalid-token' AND n < %(wave)s THEN 40 * %(seconds)s / 60 + (n * 37) %% 23 * %(seconds)s / 60
             ELSE 1 + rarity * (2 + (n * 31 + rarity) %% 7) * %(seconds)s / 600 END,
         %(now)s + interval '35 days'
-    FROM generate_series(%(first)s, %(last)s) n, (VALUES ('invalid-token', 'ExpiredSignatureError', 3),
+    FROM generate_series(%(first)s::int, %(last)s::int) n, (VALUES ('invalid-token', 'ExpiredSignatureError', 3),
         ('nonce-reused', '', 4), ('authentication-required', '', 6), ('timestamp-stale', '', 1),
         ('certificate-unknown', '', 2), ('permission-denied', '', 3), ('idempotency-in-progress', '', 2),
         ('session-refused', '', 1), ('busy', 'OperationalError', 1),
