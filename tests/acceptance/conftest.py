@@ -95,7 +95,7 @@ def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
 
     def shell(*arguments: str) -> str:
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -117,7 +117,7 @@ def browse(stack: Stack, tmp_path: Path) -> Iterator[Callable[[str], None]]:
         ["certutil", "-A", "-n", "ca", "-t", "CT,C,C", "-i", str(stack.pki / "ca.pem")],
         ["pk12util", "-i", str(stack.pki / "alice.p12"), "-W", certificates.PASSWORD, "-K", ""],
     ):
-        subprocess.run([*command, "-d", f"sql:{profile}"], check=True, capture_output=True, timeout=60)
+        subprocess.run([*command, "-d", f"sql:{profile}"], check=True, capture_output=True, timeout=600)
     running: list[subprocess.Popen[bytes]] = []
 
     def browse(url: str) -> None:

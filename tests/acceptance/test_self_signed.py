@@ -67,7 +67,7 @@ identity.enroll(certificate=certificate, user=user, now=clock.now(), is_self_sig
         "DATABASE_URL": "",
     }
     command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", code]
-    subprocess.run(command, cwd=ROOT, env=environ, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, timeout=600)
 
 
 @pytest.fixture(scope="module")

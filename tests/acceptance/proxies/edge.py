@@ -56,7 +56,7 @@ class Ground:
 def run(ground: Ground, arguments: list[str]) -> str:
     command = [sys.executable, *arguments]
     environ = environment(ground, "nginx")
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -153,7 +153,7 @@ class Edge:
             lines += [f"cert = {pki / f'{name}.pem'}", f"key = {pki / f'{name}.key'}"] if name else []
             lines += [f"header = {json.dumps(': '.join(header))}" for header in headers]
             lines += [r'write-out = "\n%{http_version} %{response_code}\n"']
-        done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=600)
         answers = done.stdout.splitlines()
         versions = {line.partition(" ")[0] for line in answers[1::2]}
         assert versions == {"2" if self.speaks_http_2 else "1.1"}
