@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import socket
 import ssl
 import tempfile
 import uuid
@@ -19,18 +16,7 @@ import psycopg
 import pytest
 
 from demo_project.stack import Stack
-
-
-def free_port() -> int:
-    """Return a port below those from which clients connect, since a client could take such a port before nginx does.
-
-    Not chosen by `random`, which pytest-randomly seeds alike in both processes.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(12_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "manage.py", "demo"]

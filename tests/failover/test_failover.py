@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 from tools.failover.cluster import VENV
 
@@ -22,8 +23,7 @@ def server() -> Iterator[socket.socket]:
 
 
 def test_a_cut_link_holds_bytes_back_and_a_mended_one_delivers_them(server: socket.socket) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tools.failover.links", f"cable:{port}:{server.getsockname()[1]}"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as links:
         assert links.stdin

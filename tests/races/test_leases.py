@@ -179,14 +179,14 @@ def _asked(running: Workers, caller: Caller) -> Iterator[list[Answer]]:
 
 
 def _await(condition: Callable[[], bool], way: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, way
         time.sleep(0.01)
 
 
 def _stopped(running: Workers) -> Any:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not running.stopped():
         assert time.monotonic() < deadline
         time.sleep(0.01)

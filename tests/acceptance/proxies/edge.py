@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from demo_project.children import Children
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 
 SECRET = secrets.token_urlsafe(32)
@@ -121,7 +122,7 @@ class Edge:
         self.children.start(name, [*command, *options, application], environment=self.environment)
 
     def _await(self, answers: Any) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not answers():
             self.children.check()
             assert time.monotonic() < deadline, f"nobody answers; see {self.folder}"
@@ -214,9 +215,3 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed: what it would show about securecore is not known")
     return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
