@@ -29,7 +29,8 @@ from tests.support.deletion import delete_rows
 pytest_plugins = ["securecore.testing.fixtures", "tests.support.browser"]
 
 # The ten thousand items of the suite live to its end. The garbage collector walks them again and again while they are
-# made, a third of the time of collection, and at each full collection thereafter.
+# made, a third of the time of collection, and at each full collection thereafter. The process that distributes tests to
+# workers collects none, and goes without.
 gc.disable()
 
 # These variables silently override the authority that a client was given.
