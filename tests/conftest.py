@@ -7,6 +7,7 @@ rather than skips.
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import ipaddress
 import os
 import sys
@@ -27,12 +28,21 @@ from tests.support.deletion import delete_rows
 
 pytest_plugins = ["securecore.testing.fixtures", "tests.support.browser"]
 
+# The ten thousand items of the suite live to its end. The garbage collector walks them again and again while they are
+# made, a third of the time of collection, and at each full collection thereafter. The process that distributes tests to
+# workers collects none, and goes without.
+gc.disable()
+
 # These variables silently override the authority that a client was given.
 for _name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE"):
     os.environ.pop(_name, None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("once") and collection_path.is_relative_to(_TESTS):
+        nodeid = collection_path.relative_to(_TESTS).as_posix() + ("/" if collection_path.is_dir() else "")
+        if only_database(nodeid) not in ("", connection.vendor):
+            return True  # rather than deselect its tests later: half of the suite's items need no second database
     if collection_path.name != "races" or connection.vendor == "postgresql":
         return None
     return not any("races" in argument for argument in config.args) or None
@@ -45,6 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="leave out each test that make test runs on the other database (tests/support/databases.py)",
     )
 
+
+_TESTS = Path(__file__).parent
 
 #: Fixtures that use the database of the run.
 _DATABASE_FIXTURES = {"db", "transactional_db"}
@@ -87,6 +99,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("once"):
         config.hook.pytest_deselected(items=[item for item in items if _is_answered_elsewhere(item)])
         items[:] = [item for item in items if not _is_answered_elsewhere(item)]
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _place(nodeid: str) -> int:

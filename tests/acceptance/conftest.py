@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import socket
 import ssl
 import tempfile
 import uuid
@@ -19,18 +16,7 @@ import psycopg
 import pytest
 
 from demo_project.stack import Stack
-
-
-def free_port() -> int:
-    """Return a port below those from which clients connect, since a client could take such a port before nginx does.
-
-    Not chosen by `random`, which pytest-randomly seeds alike in both processes.
-    """
-    while True:
-        port = 20_000 + secrets.randbelow(12_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +84,7 @@ def shell(stack: Stack, database_url: str | None) -> Callable[..., str]:
 
     def shell(*arguments: str, code: int = 0) -> str:
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == code, done.stderr
         return done.stdout
 

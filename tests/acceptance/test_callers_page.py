@@ -44,7 +44,7 @@ def test_example_pays(language: str, stack: Stack, tmp_path: Path) -> None:
     (tmp_path / name).write_text(EXAMPLES[language].replace("https://pay.example", stack.url))
     environ = {"PATH": "/usr/bin:/bin"}
     ran = subprocess.run(
-        [found, name], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False
+        [found, name], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=600, check=False
     )
     assert ran.returncode == 0, ran.stderr
     payment = json.loads(ran.stdout)

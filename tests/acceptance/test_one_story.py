@@ -16,7 +16,7 @@ from demo_project.stack import Stack
 
 def line_with(path: Path, text: str) -> str:
     """Return the line of a log with ``text``. nginx writes its log after it has sent the response."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for line in path.read_text(errors="replace").splitlines():
             if text in line:

@@ -46,7 +46,7 @@ def test_document_agrees_with_service(stack: Stack, tmp_path: Path) -> None:
         "DEMO_VAR": str(stack.var),
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     # A document without operations would agree with each service, and so would a document of refusals alone.
     tested = re.search(r"Tested: (\d+)", done.stdout)

@@ -59,7 +59,7 @@ def scan(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Scan:
             env=os.environ | {"PYTHONPATH": str(ROOT / "scanner")},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
 

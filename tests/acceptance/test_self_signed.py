@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from demo_project.stack import Stack
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "tests.acceptance.self_signed_settings"
@@ -67,7 +67,7 @@ identity.enroll(certificate=certificate, user=user, now=clock.now(), is_self_sig
         "DATABASE_URL": "",
     }
     command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", code]
-    subprocess.run(command, cwd=ROOT, env=environ, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, env=environ, check=True, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def lenient() -> Iterator[Stack]:
         running.reload_nginx()
         for name in ("enrolled", "unknown", "enrolled-as-any"):
             self_signed(running.pki, name)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         # Until nginx has read the new configuration, it refuses with a page of another code.
         while refused_by_nginx(running):
             assert time.monotonic() < deadline

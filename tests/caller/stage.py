@@ -39,6 +39,11 @@ class Stage:
     def __init__(self, ca: Authority, users: dict[str, User]) -> None:
         self.ca, self.users = ca, users
         self._session = ""
+        self._kept: dict[Token, str] = {}
+
+    def keep(self, token: Token) -> None:
+        """Issue this token now, and present it in each request that follows, instead of a new one in each."""
+        self._kept[token] = self.encoded(token)
 
     def thumbprint(self, name: str) -> str:
         return parse_pem(self.ca.certificate_for(name).pem).thumbprint
@@ -71,7 +76,7 @@ class Stage:
     def headers(self, token: Token | None, path: str, method: str = "GET") -> dict[str, Any]:
         if token is None:
             return {}
-        encoded = self.encoded(token)
+        encoded = self._kept.get(token) or self.encoded(token)
         if token.kind != "dpop":
             return {"HTTP_AUTHORIZATION": f"Bearer {encoded}"}
         proof = prove(path, method, token=encoded, by=ED25519 if token.state == "another key" else ES256)
@@ -101,14 +106,14 @@ class Stage:
     def _of_simplejwt(self, token: Token, subject: str, now: dt.datetime) -> str:
         claims = {
             "token_type": "access",
-            "exp": now.timestamp() + (-60 if token.state == "expired" else 60),
+            "exp": now.timestamp() + (-60 if token.state == "expired" else 600),
             "iat": int(now.timestamp()),
             "jti": f"{token.state} {now.timestamp()}",
             "user_id": subject,
         }
         key = KEY.upper() if token.state == "forged" else KEY
         if token.state == "revoked":
-            expires_at = now + dt.timedelta(minutes=1)
+            expires_at = now + dt.timedelta(minutes=10)
             revoke_token(issuer=tokens.simplejwt.ISSUER, jti=str(claims["jti"]), expires_at=expires_at)
         return jwt.encode(claims, key, "HS256")
 

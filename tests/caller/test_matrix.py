@@ -81,6 +81,8 @@ def acting(user: str, certificate: str | None) -> str:
 @pytest.mark.parametrize("name", TOKENS)
 def test_one_caller(stage: Stage, name: str) -> None:
     token = TOKENS[name]
+    if token is not None:
+        stage.keep(token)
     for each in stage.users.values():
         grant(principal=principal_of(each), permission=MAKE, now=clock.now())
     expected: dict[Any, str] = {}

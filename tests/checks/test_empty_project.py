@@ -18,7 +18,7 @@ def test_hints_lead_an_empty_project_to_an_answered_request(tmp_path: Path) -> N
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert run.returncode == 0, run.stderr

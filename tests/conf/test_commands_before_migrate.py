@@ -37,7 +37,7 @@ def test_command_before_migrate_names_migrate(arguments: list[str], code: int, t
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert "Run manage.py migrate" in run.stderr

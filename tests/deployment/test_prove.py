@@ -51,7 +51,7 @@ def changed(connection: Connection, change: Sequence[str], back: Sequence[str]) 
 
 
 def wait_for(connection: Connection, query: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not connection.execute(query).fetchall():
         assert time.monotonic() < deadline, query
         time.sleep(0.02)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 from tools.failover.cluster import VENV
 
@@ -22,8 +23,7 @@ def server() -> Iterator[socket.socket]:
 
 
 def test_a_cut_link_holds_bytes_back_and_a_mended_one_delivers_them(server: socket.socket) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tools.failover.links", f"cable:{port}:{server.getsockname()[1]}"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as links:
         assert links.stdin
@@ -56,6 +56,6 @@ def test_a_cut_link_holds_bytes_back_and_a_mended_one_delivers_them(server: sock
 @pytest.mark.skipif(not VENV.exists(), reason="make failover installs Patroni and etcd into .venv-failover")
 def test_a_killed_primary_loses_nothing() -> None:
     command = [sys.executable, "-m", "tools.failover", "--rounds", "1", "--impatient"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search("^GOOD: 0 nonces accepted twice, 0 proofs", done.stdout, re.MULTILINE), done.stdout

@@ -12,7 +12,7 @@ from tests.support.tree import ROOT
 
 def outcome(mode: str) -> Any:
     command = [sys.executable, "-m", "tools.failover.valkey", "--json", "--mode", mode]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 

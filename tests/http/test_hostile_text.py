@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_from_bytes
 
@@ -104,11 +105,29 @@ def is_told(answer: Any) -> bool:
     return answer.status_code in (400, 404, 405)  # Django's own refusals, before or behind securecore's views
 
 
+#: Each header meets each text on two paths, each header and each text meets each path.
+SOME_PATHS = {
+    (header, name): [PATHS[(column + row) % len(PATHS)], PATHS[(column + 2 * row + 3) % len(PATHS)]]
+    for row, header in enumerate(HEADERS)
+    for column, name in enumerate(TEXTS)
+}
+
+
 @pytest.mark.parametrize("header", HEADERS)
 def test_no_header_is_a_500(mtls_client: Clients, header: str) -> None:
+    send_in_header(mtls_client, header, SOME_PATHS)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("header", HEADERS)
+def test_no_header_is_a_500_on_any_path(mtls_client: Clients, header: str) -> None:
+    send_in_header(mtls_client, header, dict.fromkeys(product(HEADERS, TEXTS), PATHS))
+
+
+def send_in_header(mtls_client: Clients, header: str, paths: dict[tuple[str, str], list[str]]) -> None:
     client = mtls_client("alice", raise_request_exception=False)
     for name, text in TEXTS.items():
-        for path in PATHS:
+        for path in paths[header, name]:
             headers: dict[str, Any] = {"CONTENT_TYPE": "application/json", header: on_the_wire(text)}
             answer = client.generic("POST", path, b"{}", **headers)
             assert is_told(answer), (name, path, answer.status_code, answer.content[:200])

@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from securecore.events import HeaderForged
 from securecore.testing import Issued, MutualTLSClient
 from tests.events.recorder import of_kind, recorded
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
@@ -99,9 +100,7 @@ def application(environ, start_response):
 def test_gunicorn_hands_its_socket_over(tmp_path: Path, worker: str) -> None:
     (tmp_path / "peer_app.py").write_text(APP)
     path = tmp_path / "s"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-k", worker, "-b", f"unix:{path}", "-b", f"127.0.0.1:{port}"]
     command += ["--no-control-socket", "peer_app:application"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
@@ -115,7 +114,7 @@ def test_gunicorn_hands_its_socket_over(tmp_path: Path, worker: str) -> None:
 
 def wait_for(path: Path, port: int) -> None:
     """Wait until gunicorn listens on both sockets. It binds its unix socket first."""
-    for _ in range(100):
+    for _ in range(600):
         with socket.socket() as probe:
             if path.exists() and probe.connect_ex(("127.0.0.1", port)) == 0:
                 return

@@ -19,7 +19,7 @@ import pytest
 
 from demo_project.children import Children
 from demo_project.stack import nginx_binary
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 
 pytestmark = pytest.mark.skipif(
@@ -85,7 +85,7 @@ class Deployment:
         return path.read_text() if path.exists() else ""
 
     def wait_for(self, is_there: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not is_there():
             self.children.check()
             assert time.monotonic() < deadline, self._read("gunicorn.log") + self._read("nginx.log")

@@ -18,7 +18,7 @@ from tests.support.tree import ROOT
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str]:
     command = [sys.executable, "-m", "tests.neighbours.program"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return dict(json.loads(ran.stdout.splitlines()[-1]))
 

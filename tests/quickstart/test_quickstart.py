@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from demo_project.stack import nginx_binary
-from tests.acceptance.conftest import free_port
 from tests.support.distributions import build_wheels
 from tests.support.manual import Block, run_blocks, shell_blocks
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 
 BLOCKS = shell_blocks("quickstart.md")

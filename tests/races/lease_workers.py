@@ -134,7 +134,7 @@ def load(running: Workers, path: str, headers: dict[str, str]) -> Iterator[Load]
 
 
 def _await(running: Workers) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             running.ask("/certificate", {})

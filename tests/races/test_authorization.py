@@ -121,7 +121,7 @@ def blocked() -> int:
 
 def wait_until_blocked(number: int, way: str, *threads: Thread) -> None:
     """Wait until ``number`` sessions wait for a lock. Fail at once if one of ``threads``, which must wait, ends."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while blocked() < number:
         assert time.monotonic() < deadline, f"{way}: nobody waited"
         assert all(thread.is_alive() for thread in threads), f"{way}: a thread that must wait has ended"

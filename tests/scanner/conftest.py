@@ -21,7 +21,7 @@ from securecore_scan import cli
 from securecore_scan.budget import Budget
 from securecore_scan.client.transport import Transport
 from securecore_scan.plan import Identities
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

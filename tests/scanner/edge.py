@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo_project import pki
 from demo_project.stack import nginx_binary
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 
 _CONFIGURATION = """
 daemon off; pid nginx.pid; error_log stderr; worker_processes 1;
@@ -46,7 +46,7 @@ def nginx(folder: Path, upstream: str, *settings: str, http2: bool = True) -> It
     with log.open("wb") as file:
         process = subprocess.Popen(command, stderr=file)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             assert process.poll() is None, log.read_text()
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -93,7 +93,7 @@ def run_lines(name: str, folder: Path, environ: dict[str, str], url: str, argume
         job = document["securecore-scan"]
         shell = ["bash", "-eo", "pipefail", "-c", "\n".join(job["script"])]
         given = {**job["variables"], "SCAN_URL": url, "SCAN_ARGUMENTS": arguments}
-    return subprocess.run(shell, cwd=folder, env=environ | given, check=False, timeout=120).returncode
+    return subprocess.run(shell, cwd=folder, env=environ | given, check=False, timeout=600).returncode
 
 
 @pytest.mark.parametrize("name", ["action.yml", "gitlab.yml"])

@@ -22,10 +22,10 @@ from securecore_scan.report import summary
 from securecore_scan.report.document import build, mend_first
 from securecore_scan.results import Report, Result
 from securecore_scan.scan import exit_code
-from tests.acceptance.conftest import free_port
 from tests.scanner.conftest import open_transport, scanned
 from tests.scanner.known.notes import Notes
 from tests.scanner.service import Answer, answer_200, serving
+from tests.support.ports import free_port
 
 
 def report(*outcomes: tuple[Check, Outcome]) -> Report:

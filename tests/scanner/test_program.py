@@ -85,7 +85,7 @@ class TestWithoutDjango:
         assert b"No module named 'django'" in missing.stderr
         with serving(one_use) as service:
             command = [*alone, "-m", "securecore_scan", service.url, "--plan", str(plan), "--only", "SC-LIMIT"]
-            done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
         assert re.search(r"PASS +SC-LIMIT-1", done.stdout)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 
 _GUNICORN = ["gunicorn", "-c", str(ROOT / "securecore/installation/gunicorn.conf.py"), "--workers", "1"]
@@ -96,7 +96,7 @@ def serve(name: str, folder: Path, database: Path, *, is_unix: bool) -> Iterator
 
 def _await(address: str | tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the server accepts connections. httpx leaks a socket for each refused connection to a unix socket."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as probe:
             if probe.connect_ex(address) == 0:

@@ -12,7 +12,7 @@ from tests.support.tree import ROOT
 def test_tables_are_back_at_their_floor() -> None:
     soak = [sys.executable, "-m", "tools.soak", "--requests", "80"]
     command = [sys.executable, "-m", "tests.support.postgres", "--", *soak]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "80 requests with 8 certificates" in done.stdout
     assert "GOOD: too few requests to judge the memory, tables back at their floor" in done.stdout

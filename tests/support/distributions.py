@@ -25,7 +25,7 @@ def build_wheels(folder: Path, *names: str) -> dict[str, Path]:
             command, cwd=ROOT / FOLDERS[name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     for process in building.values():
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=600)
         assert process.returncode == 0, said
     return {name: next((folder / name).glob("*.whl")) for name in names}
 

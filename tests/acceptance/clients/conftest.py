@@ -12,7 +12,7 @@ import pytest
 
 from demo_project.stack import Stack
 from tests.acceptance.clients.node import LIBRARIES, Node, Report, prepared_node
-from tests.acceptance.conftest import free_port
+from tests.support.ports import free_port
 
 WORKERS = 4
 

@@ -161,7 +161,7 @@ class Contract:
         roots = str(edge.ground.pki / "ca.pem")
         scan = [program("sslyze"), "--mozilla_config=intermediate", "--certinfo_ca_file", roots]
         scan.append(f"localhost:{edge.port}")
-        done = subprocess.run(scan, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(scan, capture_output=True, text=True, check=False, timeout=600)
         assert "OK - Compliant" in done.stdout, done.stdout.partition("COMPLIANCE")[2]
 
     def test_revoked_by_us_is_refused_at_once(self, edge: Edge) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from demo_project.children import Children
+from tests.support.ports import free_port
 from tests.support.tree import ROOT
 
 SECRET = secrets.token_urlsafe(32)
@@ -56,7 +57,7 @@ class Ground:
 def run(ground: Ground, arguments: list[str]) -> str:
     command = [sys.executable, *arguments]
     environ = environment(ground, "nginx")
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,7 +122,7 @@ class Edge:
         self.children.start(name, [*command, *options, application], environment=self.environment)
 
     def _await(self, answers: Any) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not answers():
             self.children.check()
             assert time.monotonic() < deadline, f"nobody answers; see {self.folder}"
@@ -153,7 +154,7 @@ class Edge:
             lines += [f"cert = {pki / f'{name}.pem'}", f"key = {pki / f'{name}.key'}"] if name else []
             lines += [f"header = {json.dumps(': '.join(header))}" for header in headers]
             lines += [r'write-out = "\n%{http_version} %{response_code}\n"']
-        done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=True, timeout=600)
         answers = done.stdout.splitlines()
         versions = {line.partition(" ")[0] for line in answers[1::2]}
         assert versions == {"2" if self.speaks_http_2 else "1.1"}
@@ -214,9 +215,3 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed: what it would show about securecore is not known")
     return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -54,7 +54,7 @@ def _express(service: str, form: str, start_service: StartService) -> Peer:
     folder = ROOT / "var" / "known" / "express"
     shutil.copytree(EXPRESS, folder, dirs_exist_ok=True)
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--silent"]
-    subprocess.run(["npm", "install", *quiet], cwd=folder, check=True, timeout=300)
+    subprocess.run(["npm", "install", *quiet], cwd=folder, check=True, timeout=600)
     return start_service(service, ["node", "server.js"], cwd=folder, PEER_FORM=form)
 
 
