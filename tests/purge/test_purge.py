@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import models, transaction
+from django.db import NotSupportedError, connection, models, transaction
 
 from securecore import clock, last_runs
 from securecore.errors import Misuse
@@ -270,3 +270,19 @@ def test_counting_is_what_purging_deletes(now: Any) -> None:
     one_of_each(now - dt.timedelta(days=1000))
     one_of_each(now + HOUR)
     assert count_expired(now=now) == purge(now=now).rows
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="other engines are purged by key anyway")
+def test_purge_deletes_by_key_where_the_engine_spreads_the_table(now: dt.datetime) -> None:
+    """Citus refuses FOR UPDATE on a table that it spreads; tools/citus runs the purge on it."""
+    nonces(3, now - HOUR)
+    nonces(2, now + HOUR)
+
+    def refuse_addresses(execute: Any, sql: str, *rest: Any) -> Any:
+        if "ctid" in sql and NONCES in sql:
+            raise NotSupportedError("could not run distributed query with FOR UPDATE/SHARE commands")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(refuse_addresses):
+        assert purge(now=now, batch_size=2).rows[NONCES] == 3
+    assert SeenNonce.objects.count() == 2

@@ -6,17 +6,22 @@ Tests in this folder commit for real: mark them `@pytest.mark.django_db(transact
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from django.db import connection, connections
 
+from tests.races import carriers
+
 Result = TypeVar("Result")
 
+FOLDER = Path(__file__).parent
 TIMEOUT = 60  # seconds until a thread that does not return counts as hung
 
 
@@ -39,9 +44,21 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def run_together() -> Iterator[Callable[[int, Callable[[int], Any]], list[Any]]]:
-    """`run_together(16, fn)` calls `fn(0)` ... `fn(15)`, all at once; see `Threads`."""
+    """`run_together(16, fn)` calls `fn(0)` ... `fn(15)`, all at once; see `Threads` and `Hosts`."""
+    if (layout := carriers.layout()) is not None:
+        yield Hosts(layout).run_together
+        return
     with Threads() as threads:
         yield threads.run_together
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the races of the other kind: those of one process on hosts, those of hosts in threads."""
+    other = "on_hosts" if carriers.layout() is None else "one_process"
+    left_out = [item for item in items if item.path.is_relative_to(FOLDER) and item.get_closest_marker(other)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 class Threads:
@@ -102,6 +119,40 @@ class Threads:
         self._threads.append(thread)
 
 
+class Hosts:
+    """Processes on three hosts, new ones for each call."""
+
+    def __init__(self, layout: carriers.Layout) -> None:
+        self._layout = layout
+
+    def run_together(self, n: int, fn: Callable[[int], Result]) -> list[Result]:
+        """Run `fn(0)` ... `fn(n - 1)` in processes that start at one barrier; as `Threads.run_together`."""
+        barrier = multiprocessing.Barrier(n)
+
+        def work(index: int) -> Result:
+            _connect(barrier)
+            return fn(index)
+
+        running = [carriers.OnHost(functools.partial(work, index), self._layout, index) for index in range(n)]
+        deadline = time.monotonic() + TIMEOUT
+        for each in running:
+            each.join(max(0.0, deadline - time.monotonic()))
+        late = [each for each in running if each.is_alive()]
+        for each in late:
+            each.end()
+        assert not late, "a process is still running after a minute"
+        results: list[Result] = []
+        errors: list[BaseException] = []
+        for each in running:
+            try:
+                results.append(each.result())
+            except BaseException as error:
+                errors.append(error)
+        if errors:
+            raise BaseExceptionGroup(f"{len(errors)} of {n} calls failed", errors)
+        return results
+
+
 def _serve(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
     try:
         while (task := tasks.get()) is not None:
@@ -112,7 +163,7 @@ def _serve(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         connections.close_all()
 
 
-def _connect(barrier: threading.Barrier) -> None:
+def _connect(barrier: Any) -> None:
     try:
         connection.ensure_connection()  # so that the race is about fn, not about the time to connect
     except BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from multiprocessing import Event, Semaphore
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
@@ -17,20 +17,20 @@ from tests.support.views import make_effect
 
 
 class Stop:
-    """The place at which the next request stops. Setting ``go`` lets the request continue."""
+    """The place at which the next request stops, in any process. Setting ``go`` lets the request continue."""
 
     at: ClassVar[str] = ""
-    reached: ClassVar[threading.Event] = threading.Event()
-    go: ClassVar[threading.Event] = threading.Event()
+    _once: ClassVar[Any] = Semaphore(1)
+    reached: ClassVar[Any] = Event()
+    go: ClassVar[Any] = Event()
 
     @classmethod
     def next_at(cls, place: str) -> None:
-        cls.at, cls.reached, cls.go = place, threading.Event(), threading.Event()
+        cls.at, cls._once, cls.reached, cls.go = place, Semaphore(1), Event(), Event()
 
     @classmethod
     def here(cls, place: str) -> None:
-        if cls.at == place:
-            cls.at = ""
+        if cls.at == place and cls._once.acquire(block=False):
             cls.reached.set()
             assert cls.go.wait(30)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import Barrier, Event
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +18,7 @@ from securecore.grants.gate import semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.lock_numbers import lock_sql
 from securecore.revocation import revoke_grant
+from tests.races.carriers import carry
 from tests.races.gates import EVERY_GATE, connect_with
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.support.views import make_effect
@@ -41,52 +42,49 @@ def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.Mon
 
 
 class Thread:
-    """Run `work` in a thread with its own connection. `result()` raises the exception of the thread again."""
+    """Run `work` with its own connection: in a thread, or in a process on a host (carriers.py).
+
+    `result()` raises the exception of the work again.
+    """
 
     everyone: ClassVar[list[Thread]] = []
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.everyone.append(self)
-        self._work = work
-        self._error: BaseException | None = None
-        self._result: Any = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._result = self._work()
-        except BaseException as error:
-            self._error = error
-        finally:
-            connection.close()
+        self._carrier = carry(work)
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        return self._carrier.is_alive()
 
     def join(self) -> None:
-        self._thread.join(WAIT)
+        self._carrier.join(WAIT)
 
     def result(self) -> Any:
         self.join()
-        assert not self._thread.is_alive(), "still running"
-        if self._error is not None:
-            raise self._error
-        return self._result
+        assert not self.is_alive(), "still running"
+        return self._carrier.result()
 
 
 class Held:
-    """A thread that runs its work and then keeps its transaction open until the test releases the thread."""
+    """A thread that runs its work and then keeps its transaction open until the test releases the thread.
+
+    ``last`` is one more action behind the release. With ``waits`` the work has to wait for a lock, so the test goes on
+    before the work is done; `await_work()` then waits for it.
+    """
 
     everyone: ClassVar[list[Held]] = []
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], last: Callable[[], Any] = lambda: None, *, waits: bool = False) -> None:
         self.everyone.append(self)
-        self.inside, self._leave = threading.Event(), threading.Event()
+        self.inside, self._leave = Event(), Event()
         self._work = work
-        self._last: Callable[[], Any] = lambda: None
-        self._thread = Thread(self._run)
-        assert self.inside.wait(WAIT) or self._thread.result()
+        self._last = last
+        self.thread = Thread(self._run)
+        if not waits:
+            self.await_work()
+
+    def await_work(self) -> None:
+        assert self.inside.wait(WAIT) or self.thread.result()
 
     def _run(self) -> None:
         with transaction.atomic():
@@ -95,17 +93,12 @@ class Held:
             assert self._leave.wait(WAIT)
             self._last()
 
-    def leave_after(self, last: Callable[[], Any]) -> None:
-        """Release the thread after one more action."""
-        self._last = last
-        self.let_go()
-
     def leave(self) -> None:
         self._leave.set()
 
     def let_go(self) -> None:
         self.leave()
-        self._thread.result()
+        self.thread.result()
 
 
 def blocked() -> int:
@@ -284,11 +277,10 @@ class TestJoining:
         person.group.user_set.remove(person.user)
         person.give(principals_group(person))
         joining = Held(lambda: person.group.user_set.add(person.user))
-        effect = Held.__new__(Held)
-        started = Thread(lambda: Held.__init__(effect, enter(person)))
-        wait_until_blocked(1, "join", started)
+        effect = Held(enter(person), waits=True)
+        wait_until_blocked(1, "join", effect.thread)
         joining.let_go()
-        started.result()
+        effect.await_work()
         revoking = Thread(lambda: revoke_grant(principal=principals_group(person), permission=MAKE))
         wait_until_blocked(1, "the group it joined", revoking)
         effect.let_go()
@@ -315,7 +307,7 @@ class TestClock:
 
 def check_during(person: Person, change: Callable[[], Any]) -> str:
     """Return the result of a check that waits for the gate while ``change`` is made."""
-    made, entered = threading.Event(), threading.Event()
+    made, entered = Event(), Event()
 
     def closing() -> None:
         with transaction.atomic():
@@ -333,6 +325,7 @@ def check_during(person: Person, change: Callable[[], Any]) -> str:
     return str(checking.result())
 
 
+@pytest.mark.one_process
 class TestSemaphore:
     """For each caller, few threads of this process wait at the gate. The other threads wait in the process."""
 
@@ -403,7 +396,7 @@ class TestDeadlock:
         two.give(two.own)
         before = effects()
 
-        def both(first: Person, second: Person, met: threading.Barrier) -> str:
+        def both(first: Person, second: Person, met: Any) -> str:
             try:
                 with authorize(first.names, MAKE, clock=clock.now):
                     met.wait(WAIT)
@@ -413,7 +406,7 @@ class TestDeadlock:
                 return "busy"
             return "done"
 
-        met = threading.Barrier(2)
+        met = Barrier(2)
         threads = [Thread(lambda: both(one, two, met)), Thread(lambda: both(two, one, met))]
         assert sorted(thread.result() for thread in threads) == ["busy", "done"]
         assert effects() == before + 1
@@ -421,7 +414,7 @@ class TestDeadlock:
     def test_deadlock_at_the_gate_is_tried_once_more(self) -> None:
         person = given(THROUGH_US["a grant"])
         first, second = in_lock_order(person)
-        backwards = threading.Event()
+        backwards = Event()
 
         def close_backwards() -> None:
             with transaction.atomic():

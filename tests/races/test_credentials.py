@@ -240,10 +240,11 @@ def test_a_key_that_is_retired_during_the_wait_has_ended(alice: Any, monkeypatch
     Stop.next_at("before")
     paying = Thread(caller.pay)
     assert Stop.reached.wait(30)
-    closed = Held(gate.close_all)
+    key = str(caller.access_token.stored_key)
+    closed = Held(gate.close_all, last=lambda: tokens.keys.retire(kid=key, now=clock.now()))
     Stop.go.set()
     wait_until_blocked(1, "the check", paying)
-    closed.leave_after(lambda: tokens.keys.retire(kid=str(caller.access_token.stored_key), now=clock.now()))
+    closed.let_go()
     assert paying.result() == 403
     assert effects() == before
 

@@ -12,7 +12,11 @@ from securecore.testing import MutualTLSClient
 from tests.races.waiting_urls import MAKE
 from tests.support.views import effects
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.races.waiting_urls")]
+pytestmark = [
+    pytest.mark.one_process,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.urls("tests.races.waiting_urls"),
+]
 
 
 @pytest.mark.parametrize("url", ["/function", "/granted", "/by-hand", "/keyed", "/late"])

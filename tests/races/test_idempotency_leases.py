@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 import uuid
 from collections import Counter
+from multiprocessing import Semaphore
 from typing import Any
 
 import pytest
@@ -49,7 +49,7 @@ def test_a_lease_that_ran_out_is_taken_over_by_one(run_together: Any) -> None:
 def test_a_twin_that_may_not_wait_does_not(run_together: Any) -> None:
     """The first request holds the claim until all others have been refused."""
     record, now = uuid.uuid4(), clock.now()
-    refused = threading.Semaphore(0)
+    refused = Semaphore(0)
 
     def once(_: int) -> str:
         try:

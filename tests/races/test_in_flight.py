@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable
+from multiprocessing import Event
 from typing import Any
 
 import pytest
@@ -104,7 +104,7 @@ class TestTokenRequest:
         for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
                 name, request = f"{grant_type}, {way}", prepare()
-                issued, go = threading.Event(), threading.Event()
+                issued, go = Event(), Event()
                 with monkeypatch.context() as patched:
                     patched.setattr(tokens, "issue", stopping(tokens.issue, issued, go))
                     asking = Thread(request)
@@ -130,7 +130,7 @@ class TestTokenRequest:
         for way, end in self.ENDS.items():
             for grant_type, prepare in asks.items():
                 name, request = f"{grant_type}, {way}", prepare()
-                there, go = threading.Event(), threading.Event()
+                there, go = Event(), Event()
                 with monkeypatch.context() as patched:
                     patched.setattr(
                         TokenView, "authenticated_client", stopping(TokenView.authenticated_client, there, go)
@@ -152,7 +152,7 @@ class TestTokenRequest:
         self, browser: Any, asks: Any, monkeypatch: Any
     ) -> None:
         """The client keeps its refresh token: ``invalid_grant`` would tell the client to drop it."""
-        there, go, request = threading.Event(), threading.Event(), asks["refresh_token"]()
+        there, go, request = Event(), Event(), asks["refresh_token"]()
         with monkeypatch.context() as patched:
             patched.setattr(TokenView, "authenticated_client", stopping(TokenView.authenticated_client, there, go))
             asking = Thread(request)
@@ -165,7 +165,7 @@ class TestTokenRequest:
         assert request().status_code == 200
 
 
-def stopping(function: Any, done: threading.Event, go: threading.Event) -> Any:
+def stopping(function: Any, done: Any, go: Any) -> Any:
     """Return the function, extended to stop after its work."""
 
     def stopped(*args: Any, **kwargs: Any) -> Any:

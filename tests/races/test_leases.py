@@ -25,7 +25,7 @@ from securecore.identity import parse_pem
 from securecore.sessions import SessionStore
 from tests.races.lease_workers import Answer, Load, Workers, load, workers
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.one_process, pytest.mark.django_db(transaction=True)]
 
 LEASE_MS = 200
 ROUNDS = int(os.environ.get("SECURECORE_LEASE_ROUNDS", "1"))

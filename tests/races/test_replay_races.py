@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
+from multiprocessing import Event
 from typing import Any
 
 import pytest
@@ -58,7 +58,7 @@ def test_nothing_that_starts_after_a_revocation_is_served(run_together: Any, mtl
         keyid = f"laptop-{number}"
         signature_keys.register(keyid=keyid, user=users["alice"], public_key=public_pem(ED25519), now=clock.now())
         clients = [mtls_client("alice") for _ in range(8)]
-        returned = threading.Event()
+        returned = Event()
 
         def work(
             index: int, keyid: str = keyid, clients: Any = clients, returned: Any = returned

@@ -20,7 +20,7 @@ from securecore.revocation import remove_from_group, revoke_grant
 from tests.races.gates import AS_DJANGO_DOES, PREPARED, connect_with
 from tests.races.revocations import MAKE, Person
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.one_process, pytest.mark.django_db(transaction=True)]
 
 ROUNDS = 300
 

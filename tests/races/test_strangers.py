@@ -5,9 +5,9 @@ Checks of the row gate leave such rows, and changes of both gates: other hosts m
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import Event
 from typing import Any
 
 import psycopg
@@ -47,10 +47,10 @@ def test_a_gate_that_is_held_stays() -> None:
     person.give(person.own)
     check = Held(lambda: enter(person))
     assert strangers.forget_unknown(10) == 0
-    closing = Thread(lambda: Held(lambda: gate.close(STRANGER)))
-    wait_until_blocked(1, "the gate", closing)
+    closed = Held(lambda: gate.close(STRANGER), waits=True)
+    wait_until_blocked(1, "the gate", closed.thread)
     check.let_go()
-    closed = closing.result()
+    closed.await_work()
     assert strangers.forget_unknown(10) == 0
     closed.let_go()
     assert strangers.forget_unknown(10) == 1
@@ -62,10 +62,10 @@ def test_a_row_that_another_check_inserted_is_locked(other: psycopg.Connection[A
     person = Person()
     person.give(person.own)
     first = Held(lambda: enter(person))
-    second_entered = Thread(lambda: Held(lambda: enter(person)))
-    wait_until_blocked(1, "the row of the first check", second_entered)
+    second = Held(lambda: enter(person), waits=True)
+    wait_until_blocked(1, "the row of the first check", second.thread)
     first.let_go()
-    second = second_entered.result()
+    second.await_work()
     assert is_held(other)
     second.let_go()
 
@@ -102,7 +102,7 @@ def test_a_gate_that_is_purged_while_a_check_enters_it_stays_locked(other: psyco
 @contextmanager
 def purging() -> Iterator[None]:
     """Purge the gates of unknown certificates in another thread, again and again, during the block."""
-    done = threading.Event()
+    done = Event()
 
     def purge() -> None:
         while not done.is_set():

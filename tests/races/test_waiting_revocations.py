@@ -65,7 +65,7 @@ def ended(thread: Thread | Held) -> bool:
     """Return whether PostgreSQL ended the session of the thread."""
     (thread.leave if isinstance(thread, Held) else thread.join)()
     try:
-        (thread._thread if isinstance(thread, Held) else thread).result()
+        (thread.thread if isinstance(thread, Held) else thread).result()
     except Error:
         return True
     return False
@@ -288,6 +288,7 @@ def _wait_until_sleeping() -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.one_process
 def test_a_revocation_that_does_not_wait_opens_no_connection(alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = threading.Event()
     monkeypatch.setattr(eviction, "_connection_like", lambda database: opened.set())

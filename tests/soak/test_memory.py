@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tools.soak.memory import LIMIT, Sample, chart, slope
+from tools.soak.memory import FILLED, LIMIT, NOISE, Sample, chart, limit, slope
 
 #: A million requests.
 REQUESTS = range(0, 1_000_001, 10_000)
@@ -33,6 +33,17 @@ def test_one_step_of_the_allocator_is_no_leak() -> None:
 
 def test_a_leak_of_three_mebibytes_is_found() -> None:
     assert slope(samples(3)) > LIMIT
+
+
+def test_a_short_run_is_judged_by_the_noise_of_an_allocator() -> None:
+    run = [Sample(each, 100.0) for each in range(0, FILLED + 100_001, 5_000)]
+    assert limit(samples(0)) == LIMIT
+    assert limit(run) == NOISE * 1e6 / 80_000
+
+
+def test_caches_that_fill_are_the_warm_up_of_a_short_run() -> None:
+    filling = [Sample(each, 100 + min(each, FILLED) / 1_000) for each in range(0, 4 * FILLED, 500)]
+    assert slope(filling) == 0
 
 
 def test_chart_is_an_image_with_a_line_for_each_service() -> None:

@@ -148,13 +148,18 @@ def clock_of(ahead: int) -> dict[str, str]:
     """Return the variables that set the clock of a process ``ahead`` seconds. Raises ``CannotStart``."""
     if not ahead:
         return {}
-    library = next((path for path in _libraries() if path.exists()), None)
-    if library is None:
+    # The monotonic clock stays: threads and locks wait by it.
+    return {"LD_PRELOAD": str(library()), "FAKETIME": f"{ahead:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+
+
+def library() -> Path:
+    """Return the path of libfaketime. Raises ``CannotStart``."""
+    found = next((path for path in _libraries() if path.exists()), None)
+    if found is None:
         raise CannotStart(
             "no libfaketime: make failover installs it into .venv-failover; on Debian: apt install faketime"
         )
-    # The monotonic clock stays: threads and locks wait by it.
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+    return found
 
 
 def _libraries() -> Iterator[Path]:

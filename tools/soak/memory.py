@@ -11,10 +11,15 @@ import psutil
 
 #: MiB for each million requests, after the warm-up.
 LIMIT = 2.0
-#: Fewer requests say nothing about a slope: caches still fill, and one page more or less counts.
-JUDGED = 20_000
-#: The share of the requests in which caches fill up and worker threads begin.
+#: Requests in which the caches of each worker fill: 1,024 certificates (``securecore.caches.SIZE``) with ten requests
+#: each, and the last of them in both workers.
+FILLED = 15_000
+#: The share of a long run in which worker threads begin and the allocator settles.
 WARM_UP = 0.3
+#: Fewer requests say nothing about a slope.
+JUDGED = 2 * FILLED
+#: MiB by which the memory of flat workers varies. A short run cannot tell less, so it gets a coarser limit.
+NOISE = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,7 @@ def slope(samples: Sequence[Sample]) -> float:
 
     A median ignores the steps by which an allocator takes memory, as long as they are few.
     """
-    last = samples[-1].requests
-    later = [sample for sample in samples if sample.requests >= WARM_UP * last]
+    later = _behind_warm_up(samples)
     slopes = [
         (b.mebibytes - a.mebibytes) / (b.requests - a.requests) * 1e6
         for number, a in enumerate(later)
@@ -44,6 +48,18 @@ def slope(samples: Sequence[Sample]) -> float:
         if b.requests > a.requests
     ]
     return statistics.median(slopes) if slopes else 0.0
+
+
+def limit(samples: Sequence[Sample]) -> float:
+    """Return the slope that is allowed: ``LIMIT``, or in a short run that of ``NOISE`` MiB over all judged requests."""
+    later = _behind_warm_up(samples)
+    judged = later[-1].requests - later[0].requests
+    return max(LIMIT, NOISE / judged * 1e6) if judged else LIMIT
+
+
+def _behind_warm_up(samples: Sequence[Sample]) -> list[Sample]:
+    last = samples[-1].requests
+    return [sample for sample in samples if sample.requests >= min(last, max(FILLED, WARM_UP * last))]
 
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 760, 340, 64, 44, 40

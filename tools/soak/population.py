@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cryptography import x509
@@ -22,6 +23,8 @@ from securecore.installation.certificates import Credential
 #: Certificates of one user: below ``SESSION_LIMIT``, so that no login ends the session of another certificate.
 CERTIFICATES_PER_USER = 25
 BALANCE = 10**9
+#: Threads that enrol: on a busy machine each statement waits for its turn.
+THREADS = 16
 
 
 def user_name(number: int) -> str:
@@ -84,11 +87,15 @@ def main(keys: str) -> None:
     users = User.objects.bulk_create([User(username=user_name(number), password="!") for number in range(len(pems))])
     Account.objects.bulk_create([Account(owner=user, balance=BALANCE) for user in users])
     now = clock.now()
-    for user, pem in zip(users, pems, strict=True):
+
+    def enrol(user: User, pem: str) -> None:
         public = load_pem_private_key(pem.encode(), None).public_key()
         der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         enroll_match(match=Match("public-key", "", thumbprint(der)), user=user, now=now)
         grant(principal=principal_of(user), permission="transfers.create", now=now)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(enrol, users, pems))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Send the ten requests of each certificate: python -m tools.soak.visitor URL PKI KEYS FIRST LAST STEP
 
-Prints the number of the last certificate after each; a response with another status than expected ends the program.
+Prints the number of the last certificate after each. A 503 with ``Retry-After`` is obeyed, as by any client; any other
+response than expected ends the program.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tools.soak.population import Mint
 REQUESTS = 10
 #: Seconds, below nginx's keepalive_timeout of 15.
 IDLE = 5
+#: Seconds in which a request may get 503. On a busy machine a wait for the gate can be too long.
+PATIENCE = 120
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _JSON = {"Content-Type": "application/json"}
 
@@ -72,16 +75,32 @@ class Visit:
         yield 200, "GET", "/api/whoami", {}, ""
 
     def _send(self, status: int | None, method: str, path: str, headers: dict[str, str], body: str) -> Any:
+        """Send the request until it is answered by anything but 503; return the headers and the JSON of the answer."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            response, content = self._exchange(method, path, headers, body)
+            wait = response.headers.get("Retry-After")
+            if response.status != 503 or wait is None or time.monotonic() > deadline:
+                break
+            print("busy", flush=True)
+            time.sleep(int(wait))
+            if "X-Request-Nonce" in headers:  # the refused request may have used it up
+                headers = headers | {"X-Request-Nonce": secrets.token_urlsafe(16)}
+        if status not in (None, response.status):
+            raise Unexpected(f"{method} {path}: {response.status} instead of {status}: {content[:300]!r}")
+        is_json = "json" in response.headers.get("Content-Type", "")
+        return {name.lower(): value for name, value in response.getheaders()}, json.loads(content) if is_json else None
+
+    def _exchange(
+        self, method: str, path: str, headers: dict[str, str], body: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
         if time.monotonic() - self._answered > IDLE:
             self._connection.close()  # nginx may close it at this very moment; the next request opens another
         self._connection.request(method, path, body=body or None, headers=headers)
         response = self._connection.getresponse()
         content = response.read()
         self._answered = time.monotonic()
-        if status not in (None, response.status):
-            raise Unexpected(f"{method} {path}: {response.status} instead of {status}: {content[:300]!r}")
-        is_json = "json" in response.headers.get("Content-Type", "")
-        return {name.lower(): value for name, value in response.getheaders()}, json.loads(content) if is_json else None
+        return response, content
 
 
 def main(url: str, folder: str, keys: str, *numbers: str) -> None:
