@@ -87,9 +87,9 @@ def object_named(text: str) -> Model:
         found: Model = model._base_manager.using(settings.DATABASE).get(pk=key)
         return found
     except (LookupError, ValueError, ValidationError):
-        found = near(label.lower(), (each._meta.label_lower for each in apps.get_models()))
+        names = near(label.lower(), (each._meta.label_lower for each in apps.get_models()))
         raise LookupError(
-            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7.{found}"
+            f"{quoted_argument(text)} names no object: write its model and key, payments.account:7.{names}"
         ) from None
     except model.DoesNotExist:
         raise LookupError(f"There is no {label} with the key {key!r}.") from None
