@@ -13,6 +13,7 @@ from django.test import Client as DjangoClient
 
 from securecore import audit, clock
 from securecore.events import RequestRefused
+from securecore.grants import lockouts
 from securecore.revocation import disable_client, revoke_family, revoke_user_tokens
 from securecore.testing import Authority, FakeClock, MutualTLSClient
 from securecore.tokens import RefreshFamily, clients
@@ -146,6 +147,20 @@ def test_refresh_token_that_is_not_redeemed(alice: MutualTLSClient, mtls_client:
     assert refused(alice, body)[:2] == ("invalid_grant", "revoked")
     RefreshFamily.objects.update(expires_at=clock.now() - dt.timedelta(days=1))
     assert refused(alice, body)[:2] == ("invalid_grant", "expired")
+
+
+def test_client_that_is_locked_out(payments: None, alice: MutualTLSClient) -> None:
+    """The certificate's user is not locked out, the client is: found behind the gate."""
+    lockouts.lock_out(subject="service:payments", lasts=dt.timedelta(hours=1), reason="ticket 4711")
+    audit.refusal_counts.take()
+    with recorded() as events:
+        answer = post(alice, f"{CREDENTIALS}&client_id=payments")
+    assert answer.json()["code"] == "locked-out"
+    assert "4711" not in answer.content.decode()
+    (event,) = of_kind(events, RequestRefused)
+    assert "service:payments" in event.reason
+    (counted,) = audit.refusal_counts.take()
+    assert counted.reason == "LockoutInForce"
 
 
 def reason_of(client: MutualTLSClient, token: str, **how: Any) -> tuple[str, str]:
