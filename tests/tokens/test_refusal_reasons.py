@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
 
 from securecore import audit, clock
-from securecore.events import RequestRefused
-from securecore.grants import lockouts
+from securecore.events import RequestRefused, TokenInactive
+from securecore.grants import lockouts, principal_of
 from securecore.revocation import disable_client, revoke_family, revoke_user_tokens
 from securecore.testing import Authority, FakeClock, MutualTLSClient
 from securecore.tokens import RefreshFamily, clients
@@ -204,6 +204,33 @@ def test_access_token_of_a_key_that_is_gone(alice: MutualTLSClient, settings: An
     [key] = settings.SECURECORE["TOKEN_SIGNING_KEYS"]
     settings.SECURECORE = settings.SECURECORE | {"TOKEN_SIGNING_KEYS": [{**key, "kid": "another"}]}
     assert reason_of(alice, token)[0] == "InvalidKeyError"
+
+
+def inactive(client: MutualTLSClient, token: str, client_id: str = "") -> str:
+    """Introspect an inactive token; return the reason for operators."""
+    named = f"&client_id={client_id}" if client_id else ""
+    with recorded() as events:
+        answer = post(client, f"token={token}{named}", "/oauth/introspect")
+    assert answer.json() == {"active": False}
+    (event,) = of_kind(events, TokenInactive)
+    return str(event.reason)
+
+
+def test_token_that_is_introspected_as_inactive(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    """The caller of another service gets a 401 there, and that service was told "active": false alone."""
+    bob, both, user = mtls_client("bob"), given(alice), User.objects.get(username="alice")
+    assert "of the client 'alice', not of the asking one" in inactive(bob, both["access_token"])
+    assert "of another client" in inactive(bob, both["refresh_token"])
+    assert inactive(bob, "x") == "DecodeError('Not enough segments')"
+    lockouts.lock_out(subject=principal_of(user), lasts=dt.timedelta(hours=1), reason="a test")
+    bobs = User.objects.get(username="bob")
+    clients.register(client_id="checker", user=bobs, may_introspect=True, now=clock.now())
+    assert "is locked out" in inactive(bob, both["refresh_token"], "checker")
+    assert "is locked out" in inactive(bob, both["access_token"], "checker")
+    lockouts.lift(subject=principal_of(user))
+    revoke_user_tokens(user)
+    assert "revoked, or its user is not active" in inactive(alice, both["access_token"])
+    assert "revoked, or has expired" in inactive(alice, both["refresh_token"])
 
 
 def test_no_refusal_of_the_token_service_is_without_a_reason() -> None:
