@@ -42,6 +42,7 @@ from securecore.events.findings import (
     ServerConfusesHeaders,
     SessionBindingMismatch,
     SessionIdExposed,
+    TokenInactive,
     WouldRefuse,
 )
 from securecore.events.operations import BackupRestored, ClientEnabled, LockedOut, LockoutLifted, RevocationListImported

@@ -127,6 +127,19 @@ class RefreshTokenRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenInactive(Event):
+    """A service introspected a token, and was told that it is not active; the caller of that service gets a 401 there.
+
+    ``client_id`` is the service. The response holds no reason (RFC 7662 section 2.2).
+    """
+
+    name = "securecore.tokens.token-inactive"
+    level = logging.INFO
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PermissionRefused(Event):
     """A check refused this permission to the caller with these own names; ``object`` is ``app.model:key`` or empty."""
 

@@ -145,18 +145,20 @@ def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: boo
     require_instant(now=now)
     rows = Certificate.objects.using(settings.DATABASE)
     with transaction.atomic(using=settings.DATABASE):
-        before = rows.select_for_update().filter(thumbprint=thumbprint).first()
-        if before is not None and before.user_id not in (None, getattr(user, "pk", None)):
-            raise Misuse("This certificate is enrolled for another user. Revoke it, and enrol a new one for this user.")
-        row, _ = rows.update_or_create(
-            thumbprint=thumbprint,
-            defaults={"user": user, "is_self_signed": is_self_signed},
-            create_defaults={"user": user, "is_self_signed": is_self_signed, "enrolled_at": now, **described},
-        )
-        if row.enrolled_at is None:  # the certificate was pending
-            rows.filter(pk=thumbprint, enrolled_at=None).update(enrolled_at=now)
-            row.enrolled_at = now
-        if before is None or _rights(before) != _rights(row):
+        enrolment = {"user": user, "is_self_signed": is_self_signed, "enrolled_at": now}
+        row, is_new = rows.get_or_create(thumbprint=thumbprint, defaults=enrolment | described)
+        if not is_new:
+            # Behind the lock, since two operators may enrol one certificate for two users at the same time.
+            row = rows.select_for_update().get(pk=thumbprint)
+            if row.user_id not in (None, getattr(user, "pk", None)):
+                raise Misuse(
+                    "This certificate is enrolled for another user. Revoke it, and enrol a new one for this user."
+                )
+        before = _rights(row)
+        row.user, row.is_self_signed, row.enrolled_at = user, is_self_signed, row.enrolled_at or now
+        if not is_new:
+            row.save(using=settings.DATABASE, update_fields=list(enrolment))
+        if is_new or _rights(row) != before:
             name = None if user is None else user.get_username()
             audit.report(events.CertificateEnrolled(thumbprint=thumbprint, user=name, matched_by=row.matched_by))
     return row

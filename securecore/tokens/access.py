@@ -187,10 +187,12 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
     """
     header = jwt.get_unverified_header(presented_token)
     key = known_key(header.get("kid"), now)
-    if key is None or header.get("alg") not in _names(key.algorithm) or "crit" in header:
-        raise InvalidToken
+    if key is None:
+        raise InvalidToken from jwt.InvalidKeyError("No key of this service with the kid of the token verifies now.")
+    if header.get("alg") not in _names(key.algorithm) or "crit" in header:
+        raise InvalidToken from jwt.InvalidAlgorithmError("The algorithm is not that of the key, or there is a crit.")
     if header.get("typ") not in _TYPES:
-        raise InvalidToken
+        raise InvalidToken from jwt.InvalidTokenError("The typ is not that of an access token.")
     claims = jwt.decode(
         presented_token,
         key.public,
@@ -239,8 +241,10 @@ def require_within(times: tuple[float, float], now: dt.datetime) -> None:
     """Raise ``InvalidToken`` unless ``now`` lies within ``times_of`` a token, give or take ``clock.SKEW``."""
     begins, ends = times
     instant, skew = now.timestamp(), clock.SKEW
-    if begins > instant + skew or ends <= instant - skew:
-        raise InvalidToken
+    if begins > instant + skew:
+        raise InvalidToken from jwt.ImmatureSignatureError(f"The token begins in {begins - instant:.0f} s.")
+    if ends <= instant - skew:
+        raise InvalidToken from jwt.ExpiredSignatureError(f"The token expired {instant - ends:.0f} s ago.")
 
 
 def _described(claims: dict[str, Any], stored_key: str | None) -> AccessToken:

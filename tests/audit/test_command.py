@@ -60,6 +60,16 @@ def test_a_terminal_shows_the_names_of_the_columns(alice: str, monkeypatch: pyte
     assert run("refusals").splitlines()[0] == "count\tcode\treason"
 
 
+def test_nothing_counted_says_where_to_look() -> None:
+    """In the first minute of a wave the table is empty, and the operator is in a hurry."""
+    told = io.StringIO()
+    call_command("securecore_audit", "refusals", stdout=told, stderr=told)
+    assert "grep request-refused" in told.getvalue()
+    told = io.StringIO()
+    call_command("securecore_audit", "refusals", stdout=told, stderr=told, verbosity=0)
+    assert told.getvalue() == ""
+
+
 def test_rows_are_found_by_a_name(alice: str, users: dict[str, User]) -> None:
     """The rows about a user, about a certificate of the user, and of changes that the user made."""
     users["alice"].email = "alice@bank.example"

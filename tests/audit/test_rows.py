@@ -176,6 +176,7 @@ NO_ROW = {
     "id-exposed",
     "credentials-conflicting",
     "refresh-token-refused",
+    "token-inactive",
     "would-refuse",
     "permission-refused",
     "gate-holder-ended",

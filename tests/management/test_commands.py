@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import CommandError, call_command, get_commands, load_command_class
 
@@ -317,6 +319,27 @@ class TestLock:
         with pytest.raises(CommandError):
             printed("securecore_lock", "add", *arguments)
         assert not Lockout.objects.exists()
+
+
+class TestSignatureKeys:
+    def test_keys_are_registered_listed_and_revoked(self, user: User, certificate_for: Any, tmp_path: Path) -> None:
+        key = load_pem_x509_certificate(certificate_for("bob").pem.encode()).public_key()
+        (tmp_path / "key.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        register = ("securecore_signature_keys", "register", "laptop", "alice@bank.example", str(tmp_path / "key.pem"))
+        assert objects(*register)[0]["user"] == "alice"
+        assert exit_code(*register) == 1, "the name is taken"
+        assert lines("securecore_signature_keys", "list", "--user", "alice")[0][:2] == ["laptop", "alice"]
+        printed("securecore_signature_keys", "revoke", "laptop", "--operator", "erin", "--reason", "ticket 7")
+        assert AuditRow.objects.get(event="securecore.replay.signature-key-revoked").reason == "ticket 7"
+        assert exit_code("securecore_signature_keys", "revoke", "laptop") == 1
+        assert lines("securecore_signature_keys", "list") == []
+        assert objects("securecore_signature_keys", "list", "--revoked")[0]["revoked_at"]
+
+    @pytest.mark.parametrize("content", [b"no key", b"\xff", None])
+    def test_a_file_without_a_key_is_a_mistake(self, user: User, tmp_path: Path, content: bytes | None) -> None:
+        if content is not None:
+            (tmp_path / "key.pem").write_bytes(content)
+        assert exit_code("securecore_signature_keys", "register", "k", "alice", str(tmp_path / "key.pem")) == 1
 
 
 class TestCertificates:

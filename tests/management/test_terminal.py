@@ -113,7 +113,7 @@ def test_these_are_the_options_of_django() -> None:
     assert own - {"-h", "--help", "--version"} == OF_DJANGO
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # the command closes its connections
 @pytest.mark.parametrize(
     "words", [["-v", "0", "list"], ["list", "-v", "0"], ["list", "--verbosity=0"], ["list", "-v0", "--json"]]
 )

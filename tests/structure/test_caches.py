@@ -31,6 +31,7 @@ IMMUTABLE = {
 INTERNAL = {
     "caller/leased_snapshots.py:_leased": "a Snapshot; UserTable.user() copies each value that can be changed",
     "actors.py:_account": "str",
+    "metrics/spans.py:_next_look": "the instant at which the next span looks for a provider",
     "caller/user_table.py:_table": "the names of a table's columns",
     "caller/query.py:places": "where a column is",
     "caller/query.py:_query": "SQL",

@@ -12,13 +12,14 @@ from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
 
 from securecore import audit, clock
-from securecore.events import RequestRefused
-from securecore.revocation import disable_client, revoke_family
-from securecore.testing import Authority, MutualTLSClient
+from securecore.events import RequestRefused, TokenInactive
+from securecore.grants import lockouts, principal_of
+from securecore.revocation import disable_client, revoke_family, revoke_user_tokens
+from securecore.testing import Authority, FakeClock, MutualTLSClient
 from securecore.tokens import RefreshFamily, clients
 from tests.events.recorder import of_kind, recorded
 from tests.support.tree import ROOT
-from tests.tokens.calls import given, post
+from tests.tokens.calls import get, given, post
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.tokens.urls")]
 
@@ -146,6 +147,90 @@ def test_refresh_token_that_is_not_redeemed(alice: MutualTLSClient, mtls_client:
     assert refused(alice, body)[:2] == ("invalid_grant", "revoked")
     RefreshFamily.objects.update(expires_at=clock.now() - dt.timedelta(days=1))
     assert refused(alice, body)[:2] == ("invalid_grant", "expired")
+
+
+def test_client_that_is_locked_out(payments: None, alice: MutualTLSClient) -> None:
+    """The certificate's user is not locked out, the client is: found behind the gate."""
+    lockouts.lock_out(subject="service:payments", lasts=dt.timedelta(hours=1), reason="ticket 4711")
+    audit.refusal_counts.take()
+    with recorded() as events:
+        answer = post(alice, f"{CREDENTIALS}&client_id=payments")
+    assert answer.json()["code"] == "locked-out"
+    assert "4711" not in answer.content.decode()
+    (event,) = of_kind(events, RequestRefused)
+    assert "service:payments" in event.reason
+    (counted,) = audit.refusal_counts.take()
+    assert counted.reason == "LockoutInForce"
+
+
+def reason_of(client: MutualTLSClient, token: str, **how: Any) -> tuple[str, str]:
+    """Return the kind and the reason of the refusal of an access token."""
+    audit.refusal_counts.take()
+    with recorded() as events:
+        answer = get(client, token, **how)
+    assert answer.json()["code"] == "invalid-token"
+    assert set(answer.json()) == {"type", "title", "status", "code", "request_id"}
+    (event,) = of_kind(events, RequestRefused)
+    (counted,) = audit.refusal_counts.take()
+    return counted.reason, event.reason
+
+
+def test_access_token_that_is_refused(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    """Bound elsewhere, changed, expired or revoked: four faults with one code, and four different nights."""
+    user, token = User.objects.get(username="alice"), given(alice)["access_token"]
+    kind, reason = reason_of(mtls_client("bob"), token)
+    assert kind == "TokenBoundElsewhere"
+    assert f"user:{user.pk}, client 'alice', authorization" in reason
+    assert reason_of(mtls_client(None), token)[0] == "TokenBoundElsewhere"
+    assert reason_of(alice, token[:-8] + "AAAAAAAA")[0] == "InvalidSignatureError"
+    revoke_user_tokens(user)
+    kind, reason = reason_of(alice, token)
+    assert kind == "TokenEnded"
+    assert "is revoked" in reason
+
+
+def test_access_token_that_has_expired(alice: MutualTLSClient, fake_clock: FakeClock) -> None:
+    token = given(alice)["access_token"]
+    fake_clock.advance(hours=1)
+    kind, reason = reason_of(alice, token)
+    assert kind == "ExpiredSignatureError"
+    assert "expired 3300 s ago" in reason
+    fake_clock.advance(hours=-3)
+    assert reason_of(alice, token)[0] == "ImmatureSignatureError"
+
+
+def test_access_token_of_a_key_that_is_gone(alice: MutualTLSClient, settings: Any) -> None:
+    token = given(alice)["access_token"]
+    [key] = settings.SECURECORE["TOKEN_SIGNING_KEYS"]
+    settings.SECURECORE = settings.SECURECORE | {"TOKEN_SIGNING_KEYS": [{**key, "kid": "another"}]}
+    assert reason_of(alice, token)[0] == "InvalidKeyError"
+
+
+def inactive(client: MutualTLSClient, token: str, client_id: str = "") -> str:
+    """Introspect an inactive token; return the reason for operators."""
+    named = f"&client_id={client_id}" if client_id else ""
+    with recorded() as events:
+        answer = post(client, f"token={token}{named}", "/oauth/introspect")
+    assert answer.json() == {"active": False}
+    (event,) = of_kind(events, TokenInactive)
+    return str(event.reason)
+
+
+def test_token_that_is_introspected_as_inactive(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    """The caller of another service gets a 401 there, and that service was told "active": false alone."""
+    bob, both, user = mtls_client("bob"), given(alice), User.objects.get(username="alice")
+    assert "of the client 'alice', not of the asking one" in inactive(bob, both["access_token"])
+    assert "of another client" in inactive(bob, both["refresh_token"])
+    assert inactive(bob, "x") == "DecodeError('Not enough segments')"
+    lockouts.lock_out(subject=principal_of(user), lasts=dt.timedelta(hours=1), reason="a test")
+    bobs = User.objects.get(username="bob")
+    clients.register(client_id="checker", user=bobs, may_introspect=True, now=clock.now())
+    assert "is locked out" in inactive(bob, both["refresh_token"], "checker")
+    assert "is locked out" in inactive(bob, both["access_token"], "checker")
+    lockouts.lift(subject=principal_of(user))
+    revoke_user_tokens(user)
+    assert "revoked, or its user is not active" in inactive(alice, both["access_token"])
+    assert "revoked, or has expired" in inactive(alice, both["refresh_token"])
 
 
 def test_no_refusal_of_the_token_service_is_without_a_reason() -> None:

@@ -283,7 +283,7 @@ def test_the_defaults_are_those_of_the_package() -> None:
 def test_every_setting_of_the_package_is_known() -> None:
     """A new setting of the package may make it refuse a token that securecore accepts."""
     harmless = {
-        *("ACCESS_TOKEN_LIFETIME", "REFRESH_TOKEN_LIFETIME", "ROTATE_REFRESH_TOKENS", "BLACKLIST_AFTER_ROTATION"),
+        *("REFRESH_TOKEN_LIFETIME", "ROTATE_REFRESH_TOKENS", "BLACKLIST_AFTER_ROTATION"),
         *("UPDATE_LAST_LOGIN", "JSON_ENCODER", "TOKEN_USER_CLASS", "SLIDING_TOKEN_LIFETIME"),
         *("SLIDING_TOKEN_REFRESH_EXP_CLAIM", "SLIDING_TOKEN_REFRESH_LIFETIME"),
         "CHECK_USER_IS_ACTIVE",  # securecore always checks this

@@ -18,10 +18,19 @@ from securecore.http.freshness.dpop import proof_for_token
 from securecore.http.request import AnyUser, SecureRequest, User, certificate_of
 from securecore.http.sessions.session_user import session_user, user_beside
 from securecore.sessions import SessionStore
+from securecore.texts import quoted_argument
 from securecore.tokens import AccessToken, simplejwt
 
 #: The credentials that a plain Django view takes. It has no authentication class that accepts a token.
 _PLAIN = (credential_table.SESSION, credential_table.CERTIFICATE)
+
+
+class TokenBoundElsewhere(Exception):
+    """For operators: the token is good, and bound to another certificate or key than that of the request."""
+
+
+class TokenEnded(Exception):
+    """For operators: the token is well signed and in its time, and was revoked, or its user is not active."""
 
 
 def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
@@ -33,8 +42,9 @@ def user_by_bearer(request: SecureRequest) -> tuple[User, AccessToken]:
     token, certificate = request.credentials.good_token(), request.client_certificate
     # This also refuses a token under Bearer that is bound to a DPoP key (RFC 9449 section 7.2).
     if certificate is None or not token.is_bound_to_certificate(certificate.thumbprint):
-        raise InvalidToken
-    return request.credentials.user_of_token(), token
+        presented = "no certificate" if certificate is None else "the certificate of this request"
+        raise InvalidToken from TokenBoundElsewhere(f"The token of {_named(token)} is not bound to {presented}.")
+    return _user_of_token(request, token), token
 
 
 def user_by_dpop(request: SecureRequest) -> tuple[User, AccessToken]:
@@ -44,7 +54,26 @@ def user_by_dpop(request: SecureRequest) -> tuple[User, AccessToken]:
     accompanied by a proof of its key (RFC 9449 section 7.1).
     """
     proof_for_token(request)
-    return request.credentials.user_of_token(), request.credentials.good_token()
+    token = request.credentials.good_token()
+    return _user_of_token(request, token), token
+
+
+def _user_of_token(request: SecureRequest, token: AccessToken) -> User:
+    """Return the user of a token that was verified. Raises ``InvalidToken`` with a cause for operators."""
+    try:
+        user: User = request.credentials.user_of_token()
+    except InvalidToken as refusal:
+        ended = (
+            f"The token of {_named(token)}, issued at {token.issued_at.isoformat()}, is revoked, or its authorization, "
+            "client, user, signing key or time; or its user is not active."
+        )
+        raise refusal from TokenEnded(ended)
+    return user
+
+
+def _named(token: AccessToken) -> str:
+    family = f", authorization {token.family_id}" if token.family_id else ""
+    return f"user:{token.subject}, client {quoted_argument(token.client_id)}{family}"
 
 
 def accepted_token(request: SecureRequest, user: AnyUser, token: object) -> ProvenCredential:

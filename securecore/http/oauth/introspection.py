@@ -8,10 +8,11 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from securecore import caller, clock, tokens
+from securecore import caller, clock, events, tokens
 from securecore.errors import InvalidToken, LockedOut
 from securecore.grants import lockouts, principals
 from securecore.http.oauth.protocol import OAuthView
+from securecore.texts import quoted_argument, without_secrets
 from securecore.tokens.clients import AuthenticatedClient
 
 #: The response for a token that is dead or unknown, or that the client may not introspect (section 2.2).
@@ -33,11 +34,16 @@ class IntrospectionView(OAuthView):
         now = clock.now()
         try:
             token = tokens.verify(presented_token, now=now)
-            user = caller.user_of_token(token, now=now)
-        except (InvalidToken, LockedOut):
-            return _INACTIVE
+        except InvalidToken as refusal:
+            return _inactive(client, repr(refusal.__cause__) if refusal.__cause__ else "It is no access token of ours.")
         if not _may_know(client, token.client_id, token.subject):
-            return _INACTIVE
+            return _inactive(client, f"It is of the client {quoted_argument(token.client_id)}, not of the asking one.")
+        try:
+            user = caller.user_of_token(token, now=now)
+        except (InvalidToken, LockedOut) as refusal:
+            why = "locked out" if isinstance(refusal, LockedOut) else "revoked, or its user is not active"
+            named = f"user:{token.subject} and the client {quoted_argument(token.client_id)}"
+            return _inactive(client, f"The token of {named} is {why}.")
         method, _, value = token.binding.partition(":")
         answer = {
             "active": True,
@@ -58,9 +64,14 @@ class IntrospectionView(OAuthView):
         self, presented_token: str, family: tokens.RefreshFamily, client: AuthenticatedClient
     ) -> dict[str, Any]:
         now = clock.now()
-        live = tokens.refresh.is_live(presented_token, now) and not _is_locked_out(family, now)
-        if not (live and family.user.is_active and _may_know(client, family.client_id, family.user_id)):
-            return _INACTIVE
+        conditions = {
+            "it was replaced, revoked, or has expired": tokens.refresh.is_live(presented_token, now),
+            "its user, client or certificate is locked out": not _is_locked_out(family, now),
+            "its user is not active": family.user.is_active,
+            "it is of another client than the asking one": _may_know(client, family.client_id, family.user_id),
+        }
+        if unmet := [reason for reason, is_met in conditions.items() if not is_met]:
+            return _inactive(client, f"A refresh token of the authorization {family.pk}: {'; '.join(unmet)}.")
         return {
             "active": True,
             "sub": str(family.user_id),
@@ -68,6 +79,11 @@ class IntrospectionView(OAuthView):
             "iat": int(family.created_at.timestamp()),
             "exp": int(family.expires_at.timestamp()),
         }
+
+
+def _inactive(client: AuthenticatedClient, reason: str) -> dict[str, Any]:
+    events.emit(events.TokenInactive(client_id=client.client_id, reason=without_secrets(reason)))
+    return _INACTIVE
 
 
 def _is_locked_out(family: tokens.RefreshFamily, now: dt.datetime) -> bool:

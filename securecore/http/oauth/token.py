@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from securecore import clock, database, events, grants, identity, tokens
 from securecore.caller.conditions import of_certificate
+from securecore.caller.presented import LockoutInForce
 from securecore.errors import LockedOut
 from securecore.grants import principals
 from securecore.http.oauth.protocol import OAuthError, OAuthView
@@ -113,7 +114,7 @@ class TokenView(OAuthView):
         with database.outermost_transaction("A token request"):
             refusal = grants.enter(names, conditions=of_certificate(certificate), clock=clock.now)
             if refusal == LockedOut.code:  # ``invalid_grant`` would make the client forget its refresh token
-                raise LockedOut
+                raise LockedOut from LockoutInForce(", ".join(names))
             if refusal:
                 reason = f"Behind the gates of {', '.join(names)}: {refusal}."
                 raise OAuthError("invalid_grant", kind=refusal, reason=reason)

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from securecore import audit, clock, events, identity
 from securecore.caller.conditions import of_certificate
+from securecore.caller.presented import LockoutInForce
 from securecore.conf import settings
 from securecore.errors import CertificateRevoked, CredentialsRefused, LockedOut, Misuse
 from securecore.grants import enter, principal_of, principals, take_gate
@@ -87,7 +88,7 @@ def _require_live_user(request: HttpRequest, user: User) -> None:
     if refusal == CertificateRevoked.code:
         raise CertificateRevoked
     if refusal == LockedOut.code:
-        raise LockedOut
+        raise LockedOut from LockoutInForce(", ".join(names))
     # An authentication backend of the project may accept inactive users, so refuse only a user that was active when the
     # request was authenticated.
     if refusal and getattr(user, "is_active", True):

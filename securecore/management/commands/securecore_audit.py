@@ -87,8 +87,15 @@ class Command(TerminalCommand):
         self.done(str(head), position=head.position, digest=head.digest)
 
     def _refusals(self, *, minutes: int, **options: Any) -> None:
-        for code, reason, count in since(clock.now() - dt.timedelta(minutes=minutes)):
+        counted = since(clock.now() - dt.timedelta(minutes=minutes))
+        for code, reason, count in counted:
             self.show(count=count, code=code, reason=reason)
+        if not counted and not self._is_silent:
+            self.say(
+                "No refusal is counted. Each process writes its counts a minute after their first, so look into "
+                "the log for the last minute: grep request-refused.",
+                error=True,
+            )
 
     def _write(self, members: dict[str, Any]) -> None:
         self.say(json.dumps(members, cls=DjangoJSONEncoder))
