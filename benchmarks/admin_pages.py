@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
-    databases = setup_databases(verbosity=0, interactive=False, keepdb=arguments.keep)
+    databases = setup_databases(verbosity=0, interactive=False, keepdb=arguments.keep, serialized_aliases=[])
     try:
         if not models.AuditRow.objects.exists():
             fill(arguments.rows)
