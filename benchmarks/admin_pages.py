@@ -2,8 +2,8 @@
 
     python -m tests.support.postgres -- python -m benchmarks.admin_pages [--rows 10000000] [--rounds N] [--keep]
 
-Fills ``--rows`` audit rows, and a tenth of it of users, certificates, live sessions, grants and authorizations. A page is
-requested in process: Django's middleware, permissions, queries and rendering are in the figure, the network is not.
+Fills ``--rows`` audit rows, and a tenth of it of users, certificates, live sessions, grants and authorizations. A page
+is requested in process: Django's middleware, permissions, queries and rendering are in the figure, the network is not.
 ``--keep`` leaves the database for a second run.
 """
 
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
-    databases = setup_databases(verbosity=0, interactive=False, keepdb=arguments.keep)
+    databases = setup_databases(verbosity=0, interactive=False, keepdb=arguments.keep, serialized_aliases=[])
     try:
         if not models.AuditRow.objects.exists():
             fill(arguments.rows)

@@ -39,6 +39,19 @@ class FirstRows(Paginator):  # type: ignore[type-arg]  # not generic at run time
         return min(counted, MOST)
 
 
+def named_exactly(rows: QuerySet[Any], condition: Q) -> QuerySet[Any] | None:
+    """Return the rows that meet a condition with an index, in their order; None if no row does.
+
+    The keys are read first, without the order. With the order, PostgreSQL expects the rows of a name to lie evenly in
+    the table, and reads the index of the order instead: 9 million audit rows for an actor whose rows are all old.
+    """
+    matching = rows.filter(condition)
+    keys = list(matching.order_by().values_list("pk", flat=True)[: MOST + 1])
+    if not keys:
+        return None
+    return rows.filter(pk__in=keys) if len(keys) <= MOST else matching
+
+
 def containing(rows: QuerySet[Any], text: str, fields: tuple[str, ...]) -> QuerySet[Any]:
     """Return those of the first ``NEWEST`` of the ordered ``rows`` that have ``text`` in one of ``fields``."""
     has_text = Q()

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponseRedirect
 from django.utils.decorators import method_decorator
 
-from securecore.admin.bounded_lists import MOST, NEWEST, FirstRows, TooSlow, containing, limited_time
+from securecore.admin.bounded_lists import MOST, NEWEST, FirstRows, TooSlow, containing, limited_time, named_exactly
 from securecore.admin.operation_pages import OperationPages
 from securecore.conf import settings
 from securecore.http.edge.transactions import outside_transactions
@@ -48,9 +48,9 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
             return queryset, False
         if not is_storable(text):
             return queryset.none(), False
-        exactly = queryset.filter(self.found_by(text))
-        if not self.text_fields or exactly.exists():
-            return exactly, False
+        found = named_exactly(queryset, self.found_by(text))
+        if found is not None or not self.text_fields:
+            return queryset.none() if found is None else found, False
         fields = " or ".join(name.replace("_", " ") for name in self.text_fields)
         self.message_user(
             request,

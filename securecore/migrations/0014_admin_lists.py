@@ -18,12 +18,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="certificate",
-            index=models.Index(
-                condition=models.Q(("revoked_at__isnull", False)), fields=["not_after"], name="sc_certificate_revoked"
-            ),
-        ),
-        migrations.AddIndex(
             model_name="grant",
             index=models.Index(
                 condition=models.Q(("revoked_at__isnull", False)), fields=["principal"], name="sc_grant_history"

@@ -95,9 +95,10 @@ class RefreshFamilyQuerySet(models.QuerySet["RefreshFamily"]):
         a client and revokes no family.
         """
         certificates = apps.get_model("securecore.Certificate").objects.exclude(revoked_at=None)
-        names = apps.get_model("securecore.CertificateIdentifier").objects.values("identifier")
+        names = apps.get_model("securecore.CertificateIdentifier").objects
         itself = certificates.filter(pk=OuterRef("certificate"))
-        known_by = certificates.filter(pk__in=names.filter(certificate=OuterRef(OuterRef("certificate"))))
+        # From the names to the certificates: the other way PostgreSQL reads every revoked certificate for each family.
+        known_by = names.filter(certificate=OuterRef("certificate"), identifier__in=certificates.values("pk"))
         disabled = Client.objects.filter(pk=OuterRef("client_id")).exclude(disabled_at=None)
         lives = self.filter(revoked_at=None, expires_at__gt=now)
         return lives.filter(~Exists(itself), ~Exists(known_by), ~Exists(disabled))

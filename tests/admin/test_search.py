@@ -177,6 +177,14 @@ class TestBounds:
         [message] = map(str, page.context["messages"])
         assert message.startswith("Nothing is named 'okhttp'.")
 
+    def test_rows_of_a_name_are_read_by_the_index_of_the_name(self, operator: Operator, records: Records) -> None:
+        """With the order, PostgreSQL would read the index of the order: seconds for a name whose rows are all old."""
+        with CaptureQueriesContext(connection) as queries:
+            assert operator.rows("auditrow", "alice")
+        statements = [each["sql"] for each in queries if "LIMIT 10001" in each["sql"] and "COUNT(" not in each["sql"]]
+        assert len(statements) == 1
+        assert "ORDER BY" not in statements[0]
+
     def test_query_that_takes_too_long_is_ended_and_said(self, operator: Operator, monkeypatch: Any) -> None:
         if connection.vendor != "postgresql":
             pytest.skip("SQLite has no limit of time for a query")
