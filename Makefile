@@ -27,8 +27,8 @@ SSLYZE := .venv-sslyze/.installed
 FAILOVER := .venv-failover/.installed
 DOCS := .venv-docs/.installed
 RELEASE := .venv-release/.installed
-# A file stays in one process: its tests share objects that are slow to make. Of four processes on two cores two may wait for a
-# lock, a server or a browser.
+# A file stays in one process: its tests share objects that are slow to make (tests/support/distribution.py). Of four
+# processes on two cores two may wait for a lock, a server or a browser.
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The app, the client and the scanner: three distributions, installed from this folder.
