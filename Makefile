@@ -60,8 +60,8 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-# Two targets at once keep both cores busy: a target alone waits a seventh of its time. The output of each comes in one
-# piece, when the target ends. A mistake of style or type ends the run within a minute.
+# Two targets at once keep both cores busy: each waits at its start, at its end and for its servers. The output of a target
+# comes in one piece, when it ends. A mistake of style or type ends the run within a minute.
 test: $(DEV) $(NEWEST) $(SSLYZE)
 	@$(MAKE) --jobs 2 --output-sync=target lint checks test-django
 	@$(MAKE) --jobs 2 --output-sync=target test-sqlite test-postgresql
