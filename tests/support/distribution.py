@@ -20,7 +20,7 @@ TOGETHER = (
 )
 
 
-class Distribution(LoadFileScheduling):
+class Distribution(LoadFileScheduling):  # type: ignore[misc]
     """pytest-xdist's ``--dist loadfile``, with the files of ``TOGETHER`` as one file each."""
 
     def _split_scope(self, nodeid: str) -> str:
