@@ -25,7 +25,7 @@ from securecore import clock
 from tests.acceptance.proxies.edge import Edge, Ground, program
 
 #: Bytes that the client announces, and the most that it sends, one a second.
-LENGTH, MOST = 200, 20
+LENGTH, MOST = 200, 180
 
 _PRELUDE = """
 import json, time
