@@ -27,9 +27,9 @@ SSLYZE := .venv-sslyze/.installed
 FAILOVER := .venv-failover/.installed
 DOCS := .venv-docs/.installed
 RELEASE := .venv-release/.installed
-# A file stays in one process: its tests share objects that are slow to make. Of four processes on two cores two may wait for a
-# lock, a server or a browser.
-IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# A file stays in one process: its tests share objects that are slow to make (tests/support/distribution.py). `make test`
+# runs both databases at once: of six processes on two cores four may wait for a lock, a server or a browser.
+IN_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The app, the client and the scanner: three distributions, installed from this folder.
 PROJECTS := pyproject.toml client/pyproject.toml scanner/pyproject.toml
@@ -60,11 +60,11 @@ demo: $(DEMO)
 tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
-# The first line keeps both cores busy, and prints the output of each target in one piece.
+# Two targets at once keep both cores busy: each waits at its start, at its end and for its servers. The output of a target
+# comes in one piece, when it ends. A mistake of style or type ends the run within a minute.
 test: $(DEV) $(NEWEST) $(SSLYZE)
 	@$(MAKE) --jobs 2 --output-sync=target lint checks test-django
-	@$(MAKE) test-sqlite
-	@$(MAKE) test-postgresql
+	@$(MAKE) --jobs 2 --output-sync=target test-sqlite test-postgresql
 
 lint: $(DEV)
 	$(say) "style: ruff"

@@ -25,6 +25,7 @@ from securecore.database import callable_functions
 from securecore.testing import Authority, Issued
 from tests.support.databases import is_only_in_matrix, only_database
 from tests.support.deletion import delete_rows
+from tests.support.distribution import distribution
 
 pytest_plugins = ["securecore.testing.fixtures", "tests.support.browser"]
 
@@ -99,6 +100,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("once"):
         config.hook.pytest_deselected(items=[item for item in items if _is_answered_elsewhere(item)])
         items[:] = [item for item in items if not _is_answered_elsewhere(item)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return distribution(config, log)
 
 
 def pytest_collection_finish() -> None:

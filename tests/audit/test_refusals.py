@@ -19,12 +19,14 @@ from securecore.audit.models import RefusalCount, RefusalTotal
 from securecore.audit.refusals import MOST, RefusalCounts
 from securecore.errors import InvalidToken, NonceReused
 from securecore.http.problems import problem_response
+from securecore.testing import FakeClock
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.http.urls")]
 
 
 @pytest.fixture
-def counts(monkeypatch: pytest.MonkeyPatch) -> RefusalCounts:
+def counts(monkeypatch: pytest.MonkeyPatch, fake_clock: FakeClock) -> RefusalCounts:
+    """New counts, in a minute that does not end during the test."""
     new = RefusalCounts()
     monkeypatch.setattr(audit, "refusal_counts", new)
     return new

@@ -156,10 +156,11 @@ def test_every_name_that_a_package_hands_on_has_a_user() -> None:
     }
     for path in files("__init__.py", under="securecore"):
         package = module_of(path)
-        outside = "\n".join(text for user, text in users.items() if path.parent not in user.parents)
+        name = package.rpartition(".")[2]
+        outside = "\n".join(text for user, text in users.items() if path.parent not in user.parents and name in text)
         imported = re.findall(rf"from {package} import \(([^)]*)\)|from {package} import (.*)", outside)
         used = set(re.findall(r"\w+", " ".join(map(" ".join, imported))))
-        used |= set(re.findall(rf"\b{package.rpartition('.')[2]}\.(\w+)", outside))
+        used |= set(re.findall(rf"\b{name}\.(\w+)", outside))
         handed_on = [
             alias.name
             for node in ast.parse(path.read_text()).body

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import ast
 import functools
-import io
-import tokenize
 
 from tests.support.tree import relative, sources
 
 FILE_LINES = 200
 TEST_FILE_LINES = 400  # a list of cases, read one at a time; one file for each module under test
 FUNCTION_LINES = 40
-NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 
 @functools.cache
 def code_lines(text: str) -> frozenset[int]:
     """Return the numbers of the lines that hold code: no comment, no blank line, no docstring."""
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in NO_CODE:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    return frozenset(lines - docstring_lines(ast.parse(text)))
-
-
-def docstring_lines(tree: ast.Module) -> set[int]:
-    lines: set[int] = set()
-    for node in ast.walk(tree):
+    lines = {number for number, line in enumerate(text.split("\n"), 1) if line.strip() and line.lstrip()[0] != "#"}
+    docstrings: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)):
+            lines.update(range(node.lineno, (node.end_lineno or 0) + 1))  # a text may have blank lines
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and is_text(body[0]):
-            lines.update(range(body[0].lineno, body[0].end_lineno + 1))
-    return lines
+            docstrings.update(range(body[0].lineno, body[0].end_lineno + 1))
+    return frozenset(lines - docstrings)
 
 
 def is_text(node: ast.AST) -> bool:

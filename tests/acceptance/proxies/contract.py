@@ -31,6 +31,10 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "dots": lambda name: name.replace("-", "."),
 }
 VERIFY = ("X-SSL-Client-Verify", "SSL-Client-Verify")
+_REVOKE = """
+from django.core.management import call_command
+call_command("securecore_certificates", "revoke", *{paths!r})
+"""
 
 
 def issued(edge: Edge, name: str) -> Issued:
@@ -169,15 +173,17 @@ class Contract:
         names = [f"{edge.name}-{how}" for how in ("keeps", "resumes-TLSv1_2", "resumes-TLSv1_3")]
         versions = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
         resuming = [edge.ask_twice_in_one_session(*each) for each in zip(names[1:], versions, strict=True)]
-        with contextlib.closing(edge.connection(edge.context(names[0]))) as connection:
+        revoked = [str(edge.ground.pki / f"{name}.pem") for name in names]
+        with (
+            edge.ground.waiting(_REVOKE.format(paths=revoked)) as revoke,
+            contextlib.closing(edge.connection(edge.context(names[0]))) as connection,
+        ):
             assert ask(connection, ()).body["user"] == names[0]
             assert [(answer.body["user"], reused) for answer, reused in map(next, resuming)] == [
                 (name, False) for name in names[1:]
             ]
             wire: Any = connection.sock
-            edge.ground.manage(
-                "securecore_certificates", "revoke", *(str(edge.ground.pki / f"{name}.pem") for name in names)
-            )
+            revoke()
             kept = ask(connection, ())
             assert connection.sock is wire  # the same connection
         assert (kept.status, kept.body["code"]) == (403, "certificate-revoked")

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,22 @@ class Ground:
         """Run ``code`` beside the services, with Django set up."""
         return run(self, ["-c", f"import django; django.setup()\n{code}"])
 
-    def manage(self, *arguments: str) -> str:
-        """Run a management command beside the services and return its output."""
-        return run(self, ["-m", "django", *arguments])
+    @contextlib.contextmanager
+    def waiting(self, code: str) -> Iterator[Callable[[], None]]:
+        """Start a program with Django set up, and yield a function that runs ``code`` in it.
+
+        A program needs seconds to start on a busy machine, and an open connection would end meanwhile.
+        """
+        command = [sys.executable, "-c", f"import django; django.setup()\nprint(flush=True)\ninput()\n{code}"]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, cwd=ROOT, env=environment(self, "nginx"), **pipes) as process:
+            process.stdout.readline()
+
+            def go_on() -> None:
+                process.communicate("\n", timeout=600)
+                assert process.returncode == 0
+
+            yield go_on
 
 
 def run(ground: Ground, arguments: list[str]) -> str:
