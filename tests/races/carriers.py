@@ -9,6 +9,7 @@ a result travels by ``pickle``.
 from __future__ import annotations
 
 import ctypes
+import datetime as dt
 import itertools
 import json
 import multiprocessing
@@ -68,6 +69,13 @@ def layout() -> Layout | None:
         return None
     described = json.loads(given)
     return Layout([Host(**each) for each in described["hosts"]], described["database"])
+
+
+def span() -> dt.timedelta:
+    """Return the time between the slowest and the fastest clock of the hosts: none in threads."""
+    given = layout()
+    ahead = [host.ahead for host in given.hosts] if given else [0]
+    return dt.timedelta(seconds=max(ahead) - min(ahead))
 
 
 def carry(work: Callable[[], Any]) -> Carrier:
