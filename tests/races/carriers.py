@@ -174,7 +174,7 @@ class Answer(HttpResponse):
 
 def _run_on(host: Host, database: dict[str, Any], work: Callable[[], Any], sender: Connection) -> None:
     # The connections of the parent stay its own: this process must neither use nor close them.
-    kept = [connections[alias] for alias in connections if hasattr(connections._connections, alias)]
+    kept = connections.all(initialized_only=True)
     for each in kept:
         del connections[each.alias]
     for alias in connections:
