@@ -171,9 +171,12 @@ SCANS ?= 50
 hosts: $(DEV) $(FAILOVER)
 	$(say) "three hosts, each in a network namespace of its own, and one database"
 	@$(PY) -m tools.hosts --rounds 20
-	$(say) "the same behind PgBouncer, with clocks 9 seconds apart"
-	@$(PY) -m tools.hosts --rounds 20 --pgbouncer --skew 9
-	$(say) "clocks 40 seconds apart: a purge makes a nonce good again"
+	$(say) "the same behind PgBouncer, with clocks up to 10 seconds apart"
+	@$(PY) -m tools.hosts --rounds 20 --pgbouncer --skew 5
+	$(say) "the race suite on three hosts, and again behind PgBouncer with clocks up to 10 seconds apart"
+	@$(PY) -m tools.hosts --races
+	@$(PY) -m tools.hosts --pgbouncer --skew 5 --races
+	$(say) "clocks up to 80 seconds apart: a purge makes a nonce good again"
 	@$(PY) -m tools.hosts --rounds 3 --skew 40; test $$? -eq 3
 
 REQUESTS ?= 1000000

@@ -145,8 +145,11 @@ def issue(
     return encoded, _described(claims, key.kid if key.is_stored else None)
 
 
-def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
+def verify(presented_token: str, *, now: dt.datetime, is_early_good: bool = False) -> AccessToken:
     """Return the contents of a good token. Raises ``InvalidToken``, one refusal for every reason (RFC 9068 section 4).
+
+    With ``is_early_good`` a token from the future is good too: this host's clock may be behind, and a revocation must
+    not be lost by that.
 
     The header chooses a key by ``kid`` only. The key determines the algorithm; ``jku``, ``x5u`` and ``jwk`` are
     ignored. A token with ``crit`` is refused: securecore understands no extension (RFC 7515 section 4.1.11).
@@ -158,9 +161,9 @@ def verify(presented_token: str, *, now: dt.datetime) -> AccessToken:
         name = (hashlib.sha256(presented_token.encode()).digest(), settings.TOKEN_ISSUER, settings.TOKEN_AUDIENCE)
         signed = _good.get(name)
         if signed is None or known_key(signed.key.kid, now) is not signed.key:
-            signed = _verified(presented_token, now)
+            signed = _verified(presented_token, now, is_early_good)
             _good.put(name, signed)
-        require_within(signed.times, now)
+        require_within(signed.times, now, is_early_good)
         return signed.token
     except _JUNK as error:
         raise InvalidToken from error
@@ -180,7 +183,7 @@ class _Signed:
 _good: BoundedCache[_Signed] = BoundedCache()
 
 
-def _verified(presented_token: str, now: dt.datetime) -> _Signed:
+def _verified(presented_token: str, now: dt.datetime, is_early_good: bool) -> _Signed:
     """Verify everything that depends on the token, its key, ``TOKEN_ISSUER`` and ``TOKEN_AUDIENCE`` only.
 
     Raises ``InvalidToken`` and ``_JUNK``.
@@ -203,7 +206,7 @@ def _verified(presented_token: str, now: dt.datetime) -> _Signed:
         options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
     )
     times = times_of(claims)
-    require_within(times, now)
+    require_within(times, now, is_early_good)
     return _Signed(key, times, _described(claims, key.kid if key.is_stored else None))
 
 
@@ -237,11 +240,11 @@ def times_of(claims: dict[str, Any]) -> tuple[float, float]:
     return max(begins), claims["exp"]
 
 
-def require_within(times: tuple[float, float], now: dt.datetime) -> None:
+def require_within(times: tuple[float, float], now: dt.datetime, is_early_good: bool = False) -> None:
     """Raise ``InvalidToken`` unless ``now`` lies within ``times_of`` a token, give or take ``clock.SKEW``."""
     begins, ends = times
     instant, skew = now.timestamp(), clock.SKEW
-    if begins > instant + skew:
+    if begins > instant + skew and not is_early_good:
         raise InvalidToken from jwt.ImmatureSignatureError(f"The token begins in {begins - instant:.0f} s.")
     if ends <= instant - skew:
         raise InvalidToken from jwt.ExpiredSignatureError(f"The token expired {instant - ends:.0f} s ago.")

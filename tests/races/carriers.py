@@ -9,6 +9,7 @@ a result travels by ``pickle``.
 from __future__ import annotations
 
 import ctypes
+import datetime as dt
 import itertools
 import json
 import multiprocessing
@@ -68,6 +69,13 @@ def layout() -> Layout | None:
         return None
     described = json.loads(given)
     return Layout([Host(**each) for each in described["hosts"]], described["database"])
+
+
+def span() -> dt.timedelta:
+    """Return the time between the slowest and the fastest clock of the hosts: none in threads."""
+    given = layout()
+    ahead = [host.ahead for host in given.hosts] if given else [0]
+    return dt.timedelta(seconds=max(ahead) - min(ahead))
 
 
 def carry(work: Callable[[], Any]) -> Carrier:
@@ -166,7 +174,7 @@ class Answer(HttpResponse):
 
 def _run_on(host: Host, database: dict[str, Any], work: Callable[[], Any], sender: Connection) -> None:
     # The connections of the parent stay its own: this process must neither use nor close them.
-    kept = [connections[alias] for alias in connections if hasattr(connections._connections, alias)]
+    kept = connections.all(initialized_only=True)
     for each in kept:
         del connections[each.alias]
     for alias in connections:

@@ -53,9 +53,12 @@ def run_together() -> Iterator[Callable[[int, Callable[[int], Any]], list[Any]]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the races of the other kind: those of one process on hosts, those of hosts in threads."""
-    other = "on_hosts" if carriers.layout() is None else "one_process"
-    left_out = [item for item in items if item.path.is_relative_to(FOLDER) and item.get_closest_marker(other)]
+    """Leave out the races of the other kind: those of one process or clock on hosts, those of hosts in threads."""
+    others = {"on_hosts"} if carriers.layout() is None else {"one_process"}
+    if carriers.span():
+        others.add("one_clock")
+    own = [item for item in items if item.path.is_relative_to(FOLDER)]
+    left_out = [item for item in own if any(item.get_closest_marker(other) for other in others)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

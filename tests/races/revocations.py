@@ -23,6 +23,7 @@ from securecore.revocation import (
     revoke_grant,
     revoke_role,
 )
+from tests.races import carriers
 
 MAKE = "auth.add_group"
 GROUP = "people of"
@@ -189,7 +190,7 @@ ROUND_US = {
         _own, lambda p: Grant.objects.filter(principal=p.own).update(revoked_at=clock.now())
     ),
     "a grant's end by update()": Revocation(
-        _own, lambda p: Grant.objects.filter(principal=p.own).update(valid_until=clock.now())
+        _own, lambda p: Grant.objects.filter(principal=p.own).update(valid_until=clock.now() - carriers.span())
     ),
     "a grant by SQL": Revocation(_own, lambda p: _sql(f"DELETE FROM securecore_grant WHERE principal = '{p.own}'")),
     "a denial by SQL": Revocation(

@@ -18,7 +18,7 @@ from securecore.grants.gate import semaphore
 from securecore.grants.gate.advisory import AdvisoryGates
 from securecore.grants.gate.lock_numbers import lock_sql
 from securecore.revocation import revoke_grant
-from tests.races.carriers import carry
+from tests.races.carriers import carry, span
 from tests.races.gates import EVERY_GATE, connect_with
 from tests.races.revocations import MAKE, OF_MANY, ROUND_US, THROUGH_US, Person, Revocation, effects
 from tests.support.views import make_effect
@@ -293,13 +293,13 @@ class TestClock:
         """Otherwise a grant that expired during the wait would still be live for the waiting check."""
         person = given(THROUGH_US["a grant"])
         mine = Grant.objects.filter(principal=person.own)
-        assert check_during(person, lambda: mine.update(valid_until=clock.now())) == "denied"
+        assert check_during(person, lambda: mine.update(valid_until=clock.now() - span())) == "denied"
 
     def test_clock_has_a_denial_begin_that_came_during_the_wait(self) -> None:
         person = given(THROUGH_US["a grant"])
 
         def deny() -> None:
-            now = clock.now()
+            now = clock.now() - span()
             Grant.objects.create(principal=person.own, permission=MAKE, denies=True, granted_at=now, valid_from=now)
 
         assert check_during(person, deny) == "denied"

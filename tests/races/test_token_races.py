@@ -279,6 +279,7 @@ class TestOneTimeToken:
 
 
 class TestSigningKey:
+    @pytest.mark.one_clock
     def test_signing_key_rotated_by_many_at_once_leaves_one_that_signs(self, run_together: Any, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
         kids = run_together(4, lambda _: tokens.keys.rotate(algorithm="ES256", lead=0, now=clock.now()))

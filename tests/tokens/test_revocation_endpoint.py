@@ -11,6 +11,7 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from securecore import clock, tokens
+from securecore.errors import InvalidToken
 from securecore.events import FamilyRevoked, TokenRevoked
 from securecore.testing import MutualTLSClient
 from securecore.tokens import RefreshFamily, RevokedToken
@@ -45,6 +46,17 @@ class TestAccessToken:
         with recorded() as events:
             assert [is_done(revoke(client, token)) for _ in range(2)] == [True, True]
         assert len(of_kind(events, TokenRevoked)) == 1
+        assert RevokedToken.objects.count() == 1
+
+    def test_access_token_from_the_future_is_revoked(self, client: MutualTLSClient, now: dt.datetime) -> None:
+        """This host's clock is behind that of the issuer and of the hosts that will see the token."""
+        soon = now + dt.timedelta(seconds=2 * clock.SKEW)
+        own = said(given(client)["access_token"])
+        binding = f"x5t#S256:{own['cnf']['x5t#S256']}"
+        text, _ = tokens.issue(subject=own["sub"], client_id=own["client_id"], binding=binding, now=soon)
+        with pytest.raises(InvalidToken):
+            tokens.verify(text, now=now)
+        assert is_done(revoke(client, text))
         assert RevokedToken.objects.count() == 1
 
     def test_access_token_has_no_other_spelling(self, client: MutualTLSClient) -> None:

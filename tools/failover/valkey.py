@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import itertools
 import json
 import signal
 import statistics
@@ -78,6 +79,7 @@ def lose_primary(mode: str) -> Outcome:
         sentinels = [running.start(*watch, sentinel=True) for _ in range(3)]
         running.wait(lambda: all(_knows(port) for port in sentinels))
         outcome, claims = Outcome(mode), _claims_of(mode, sentinels)
+        running.wait(lambda: _is_served(claims))  # on a busy machine Sentinel answers late
         records = [uuid.uuid4() for _ in range(CLAIMS)]
         outcome.median = statistics.median(_timed(claims, record) for record in records) * 1e3
         running.signal(signal.SIGSTOP, *replicas)
@@ -121,7 +123,8 @@ def _claims_of(mode: str, sentinels: list[int]) -> str:
     return _cache(
         {
             "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": "redis://seen/0",
+            # django-redis keeps a pool for each URL, so each run names a database of its own.
+            "LOCATION": f"redis://seen/{next(_DATABASES)}",
             "OPTIONS": {
                 "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
                 "CLIENT_CLASS": f"{module}.{class_name}",
@@ -133,13 +136,16 @@ def _claims_of(mode: str, sentinels: list[int]) -> str:
     )
 
 
+_DATABASES = itertools.count()
+
+
 def _cache(configured: dict[str, Any]) -> str:
     """Add a cache with a name of its own, so that no connection of an earlier run is used again."""
     from django.core.cache import caches
 
     name = f"seen{len(settings.CACHES)}"
     options = configured.setdefault("OPTIONS", {})
-    options |= {"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": 1}
+    options |= {"SOCKET_TIMEOUT": 3, "SOCKET_CONNECT_TIMEOUT": 3}
     settings.CACHES[name] = configured
     caches.settings[name] = configured
     return name

@@ -20,6 +20,7 @@ import psycopg
 
 from demo_project import pki
 from demo_project.children import Children
+from demo_project.stack import INSTALLATION
 from tests.support.postgres import CannotStart, server
 from tests.support.tree import ROOT
 from tools.chaos.client import Answer, NoAnswer, send
@@ -121,7 +122,7 @@ def _now() -> dt.datetime:
 
 
 def _start(children: Children, host: Host, environment: dict[str, str], apart: Sequence[str]) -> None:
-    command = [*apart, sys.executable, "-m", "gunicorn", "-c", str(ROOT / "demo_project" / "gunicorn.conf.py")]
+    command = [*apart, sys.executable, "-m", "gunicorn", "-c", str(INSTALLATION / "gunicorn.conf.py")]
     command += ["-w", "2", "-b", f"unix:{host.socket}", "demo_project.wsgi:application"]
     children.start(f"host-{host.number}", command, environment=environment | clock_of(host.ahead))
 

@@ -54,7 +54,15 @@ def run_suite(arguments: Sequence[str], *, through_pgbouncer: bool, skew: int) -
             **(_clock() if skew else {}),
         }
         # Prepared statements are a trial of one session, and a pooler changes sessions.
-        options = ["-n0", "-q", "-p", "no:cacheprovider", "-m", "not matrix"]
+        options = [
+            "-n0",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not matrix",
+            "--reuse-db",
+        ]  # the pooler stays connected
         command = [sys.executable, "-m", "pytest", *options, *(arguments or ["tests/races"])]
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

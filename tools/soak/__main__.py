@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import math
 import os
@@ -20,6 +22,7 @@ from typing import Any
 import psutil
 import psycopg
 
+from benchmarks.pages import refreshed
 from demo_project.stack import Stack
 from tests.support.tree import ROOT
 from tools.soak import memory, visitor
@@ -123,6 +126,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=math.inf, help="end after this time with fewer requests")
     parser.add_argument("--chart", type=Path, help="the file for the SVG")
+    parser.add_argument("--into", type=Path, help="the page of the manual that shows the output")
     chosen = parser.parse_args()
     certificates = max(VISITORS, chosen.requests // visitor.REQUESTS)
     server = os.environ["TEST_DATABASE_URL"]
@@ -155,7 +159,15 @@ def _soak(folder: Path, url: str, certificates: int, chosen: argparse.Namespace)
         title = f"Memory of the workers over {soak.visited * visitor.REQUESTS:,} requests"
         lines = {"securecore": soak.protected, "the twin": soak.twin}
         chosen.chart.write_text(memory.chart(title, lines))
-    return report(soak, seconds, floor, full, left)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = report(soak, seconds, floor, full, left)
+    print(printed.getvalue(), end="")
+    if chosen.into:
+        shown = "".join(f"    {line}\n" for line in printed.getvalue().splitlines())
+        page = refreshed(chosen.into.read_text(), "Memory and tables under endless callers", "soak", shown)
+        chosen.into.write_text(page)
+    return code
 
 
 def report(soak: Soak, seconds: float, floor: Any, full: Any, left: Any) -> int:

@@ -28,7 +28,7 @@ class RevocationView(OAuthView):
                 revocation.revoke_family(family.pk)
             return Response()
         try:
-            token = tokens.verify(presented_token, now=clock.now())
+            token = tokens.verify(presented_token, now=clock.now(), is_early_good=True)
         except InvalidToken:
             return Response()
         if client.owns(client_id=token.client_id, user_id=token.subject):
