@@ -46,7 +46,7 @@ def recorded(
         name = event.name.removeprefix("securecore.")
         for row in about(event):
             LogEntry.objects.create(
-                user_id=request.user.pk,
+                user_id=request.user.pk,  # type: ignore[misc]  # the site admits users with a key only
                 content_type=ContentType.objects.get_for_model(row.model if isinstance(row, Subject) else row),
                 object_id=None if row.pk is None else str(row.pk),
                 object_repr=str(row)[:_LONGEST_NAME],
