@@ -42,6 +42,7 @@ OPTIONS = re.compile(r"Set OPTIONS = (\{.*?\}) for it in DATABASES")
 ENTRY = re.compile(r"\b[Ss]et (SECURECORE|REST_FRAMEWORK)\['(\w+)'\] = (\[.*?\]|'[^']*')")
 SETTING = re.compile(r"\b[Ss]et (?!OPTIONS)([A-Z_]+) = (\(.*?\)|\[.*?\]|'[^']*'|True|False|\{.*\})")
 PLACE = re.compile(r"[Pp]ut '([\w.]+)' into ([A-Z_]+)(?:, (first|last|before)| in place of '([\w.]+)')")
+IMPORT = re.compile(r"Write `(from [\w.]+ import [A-Z_]+)`")
 COMMAND = re.compile(r"Run manage\.py ([\w -]*\w)")
 
 
@@ -73,10 +74,11 @@ def manage(*arguments: str) -> str:
 
 def follow(hint: str, settings: Path) -> bool:
     """Follow ``hint``; return whether it holds anything that a reader can type."""
-    lines = [f"DATABASES['default']['OPTIONS'] = {found[1]}" for found in OPTIONS.finditer(hint)]
+    lines: list[str] = [f"DATABASES['default']['OPTIONS'] = {found[1]}" for found in OPTIONS.finditer(hint)]
     for name, entry, value in ENTRY.findall(hint):
         lines.append(f"{name} = {{**globals().get({name!r}, {{}}), {entry!r}: {value}}}")
     lines += [f"{name} = {value}" for name, value in SETTING.findall(hint)]
+    lines += IMPORT.findall(hint)
     for added, name, place, replaced in PLACE.findall(hint):
         lines.append(f"{name} = [*globals().get({name!r}, [])]")
         if replaced:
