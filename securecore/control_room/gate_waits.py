@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import NotSupportedError, ProgrammingError, transaction
+
 from securecore import database
+from securecore.conf import settings
 from securecore.control_room.bounded import SHOWN, Count, lasting
 from securecore.grants.gate.lock_numbers import KINDS
 
@@ -82,12 +85,25 @@ class GateWaits:
     count: Count
 
 
+_UNKNOWN = GateWaits(False, [], [], Count(0))
+
+
 def read_gate_waits() -> GateWaits:
-    """Return the sessions that wait, the longest first. Takes no lock of a table."""
-    connection = database.connection()
-    if connection.vendor != "postgresql":
-        return GateWaits(False, [], [], Count(0))
-    with connection.cursor() as cursor:
+    """Return the sessions that wait, the longest first. Takes no lock of a table.
+
+    They are unknown on SQLite, and on an engine that speaks PostgreSQL's protocol without these views (docs/scale.md).
+    """
+    if database.connection().vendor != "postgresql":
+        return _UNKNOWN
+    try:
+        with transaction.atomic(using=settings.DATABASE):  # of ATOMIC_REQUESTS only the savepoint fails
+            return _read()
+    except (ProgrammingError, NotSupportedError):
+        return _UNKNOWN
+
+
+def _read() -> GateWaits:
+    with database.connection().cursor() as cursor:
         cursor.execute(_WAITING, {"kinds": list(KINDS), "shown": SHOWN})
         rows: list[Any] = cursor.fetchall()
         waiting = [Waiting(*row[:-1]) for row in rows]

@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from securecore.control_room import gate_waits
 from securecore.control_room.gate_waits import read_gate_waits
@@ -68,6 +68,15 @@ def test_list_is_bounded_and_the_count_is_not(monkeypatch: pytest.MonkeyPatch) -
     with waiting("a check behind a revocation"), waiting("a lock of another program"):
         read = read_gate_waits()
     assert (len(read.waiting), str(read.count)) == (1, "2")
+
+
+@on_postgresql
+def test_engine_without_these_views_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_waits, "_WAITING", "SELECT waitstart FROM pg_locks_of_another_engine")
+    with transaction.atomic():
+        assert not read_gate_waits().is_known
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reports its waits")
