@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import shutil
 import socket
@@ -137,7 +138,10 @@ def test_logs_say_why_the_application_is_not_reached(deployment: Callable[..., D
     """Without a socket, with the socket of a process that ended, and with one that its workers may not open."""
     running, socket_path = deployment(groups()[0]), RUN / "app.sock"
     running.start_nginx()
-    assert running.get("/")[0] == 502
+    status, body = running.get("/")
+    problem = json.loads(body)
+    assert (status, problem["code"]) == (502, "bad-gateway")
+    assert f"request={problem['request_id']} " in running.access()[0]
     assert "No such file or directory" in running.errors()
     with socket.socket(socket.AF_UNIX) as ended:
         ended.bind(str(socket_path))

@@ -28,6 +28,8 @@ OTHERS = {
     "certificate-refused": (403, "Certificate refused"),
     "not-found": (404, "There is nothing at this address."),
     "method-not-allowed": (405, "Method Not Allowed"),
+    "bad-gateway": (502, "Bad Gateway"),
+    "gateway-timeout": (504, "Gateway Timeout"),
 }
 #: Bases of other refusals, which no request meets.
 _ABSTRACT = ("refused", "unavailable")
