@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import grp
 import os
+import shutil
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,18 @@ umask = 0o077
 SOCKET_GROUP = ""
 
 
+#: The folder of a project that sets the variable itself stays as it is.
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
+_has_own_folder = _COUNTS not in os.environ and find_spec("prometheus_client") is not None
+
+
 def on_starting(server: Any) -> None:
-    """Create the folder of each unix socket, which is gone after a reboot where it lies in /run."""
+    """Create the folder of each unix socket, which is gone after a reboot where it lies in /run.
+
+    Create a new folder for the counts of the workers too. Without it /metrics has those of one worker at random.
+    """
+    if _has_own_folder:
+        os.environ[_COUNTS] = tempfile.mkdtemp(prefix="securecore-metrics-")
     for address in server.cfg.address:
         if isinstance(address, str):
             Path(address).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -37,6 +50,20 @@ def when_ready(server: Any) -> None:
             # Fails where the account of gunicorn is no member of the group: usermod -aG GROUP ACCOUNT.
             os.chown(path, -1, group)
             os.chmod(path, 0o660)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Forget the gauges of a worker that has ended. Its counts stay."""
+    if os.environ.get(_COUNTS):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: Any) -> None:
+    """Delete the folder of the counts."""
+    if _has_own_folder and (folder := os.environ.get(_COUNTS)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 worker_class = "gthread"

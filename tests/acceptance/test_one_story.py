@@ -49,6 +49,23 @@ def test_refusal_by_nginx_has_an_id_too(stack: Stack, open_client: Callable[...,
     assert " 403 " in line_with(stack.var / "log" / "access.log", problem["request_id"])
 
 
+def test_metrics_add_the_counts_of_all_workers(
+    stack: Stack, open_client: Callable[..., httpx.Client], shell: Callable[..., str]
+) -> None:
+    """The demo has two workers, and a scrape had the counts of one at random."""
+    shell("securecore_grants", "grant", "metrics.read", "--user", "carol", "--reason", "test")
+    carol, bob = open_client("carol"), open_client("bob")
+
+    def refused() -> float:
+        name = 'securecore_requests_refused_total{code="timestamp-missing"} '
+        found = [line for line in carol.get("/metrics").text.splitlines() if line.startswith(name)]
+        return float(found[0].removeprefix(name)) if found else 0.0
+
+    before = refused()
+    assert {bob.post("/api/payouts", json={}).json()["code"] for _ in range(20)} == {"timestamp-missing"}
+    assert {refused() for _ in range(10)} == {before + 20}
+
+
 def test_login_is_found_in_the_audit_by_its_id(
     stack: Stack, open_client: Callable[..., httpx.Client], shell: Callable[..., str]
 ) -> None:
