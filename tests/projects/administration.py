@@ -42,7 +42,7 @@ def visit(person: Person) -> None:
         assert rows
         assert found.rendered_content.count(name) > 1  # the search box has it too
         for row in rows:
-            page = admin.site._registry[model].change_view(_request(person), str(row.pk))
+            page: Any = admin.site._registry[model].change_view(_request(person), str(row.pk))
             assert name in page.render().content.decode()
     keys = [str(row.pk) for row in Session.objects.for_user(person.user.pk)]
     chosen = {"action": "end_sessions", "_selected_action": keys}
