@@ -80,6 +80,7 @@ RUNS = (
     ),
     Run("The needs of a large service", "capacity", quick=("--calls", "5"), page="capacity.md"),
     Run("The import of a revocation list", "revocation_list", quick=("--rounds", "1", "--entries", "2000")),
+    Run("The pages of the admin", "admin_pages", quick=("--rounds", "1", "--rows", "2000")),
     Run("Bytes of a record", "record_size", quick=("--rows", "500")),
     Run(
         "A request beside many rows",

@@ -107,7 +107,7 @@ def fill(rows: int) -> None:
 
 def pages(client: MutualTLSClient) -> Iterator[tuple[str, str]]:
     """Return a name and the address of each measured page."""
-    user = User.objects.get(username="user777")
+    user = User.objects.get(username="user77")
     digest = hashlib.sha256(str(user.pk).encode()).digest()
     thumbprint = base64.urlsafe_b64encode(digest).decode().rstrip("=")
     searches = {
@@ -115,7 +115,7 @@ def pages(client: MutualTLSClient) -> Iterator[tuple[str, str]]:
             ("user name", user.username), ("e-mail", user.email), ("thumbprint", digest.hex(":")), ("text", "okhttp"),
         ),
         "refreshfamily": (("user name", user.username), ("client id", "client7"), ("thumbprint", thumbprint)),
-        "certificate": (("user name", user.username), ("serial", f"{2**48 + user.pk:X}"), ("text", "CN=user77")),
+        "certificate": (("user name", user.username), ("serial", f"{2**48 + user.pk:X}"), ("text", "CN=user7")),
         "grant": (("user name", user.username), ("permission", "payouts.create"), ("nobody", "nobody")),
         "auditrow": (
             ("user name", user.username), ("the busiest actor", "user1"), ("event", "grant-given"),

@@ -77,6 +77,7 @@ ONLY_ON_POSTGRESQL = {
 }
 #: Beginnings of node ids below tests/ that ``make test`` leaves out and ``make matrix`` runs, and the reason.
 ONLY_IN_MATRIX = {
+    "benchmarks/test_benchmarks.py::test_prints_its_table[admin_pages": "tests/admin has the bounds of the lists.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[audit_cost": "Five programs of 10 s; the others are started.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[capacity": "The same.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[partitions": "The same.",
