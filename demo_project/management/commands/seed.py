@@ -45,7 +45,8 @@ class Command(BaseCommand):
 
 
 def _user(name: str) -> User:
-    user, made = User.objects.get_or_create(username=name, defaults={"is_staff": name in ADMINISTRATORS})
+    known = {"is_staff": name in ADMINISTRATORS, "email": f"{name}@demo.example"}
+    user, made = User.objects.get_or_create(username=name, defaults=known)
     if made:
         # Users log in by certificate, so they get no password. An administrator needs both for the admin.
         user.set_unusable_password()
