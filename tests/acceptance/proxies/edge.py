@@ -58,7 +58,7 @@ class Ground:
         command = [sys.executable, "-c", f"import django; django.setup()\nprint(flush=True)\ninput()\n{code}"]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=ROOT, env=environment(self, "nginx"), **pipes) as process:
-            assert process.stdout is not None
+            assert process.stdout
             process.stdout.readline()
 
             def go_on() -> None:
