@@ -11,6 +11,7 @@ import gc
 import ipaddress
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.test import TransactionTestCase
 
 from securecore import clock
+from securecore.audit.refusals import refusal_counts
 from securecore.database import callable_functions
 from securecore.testing import Authority, Issued
 from tests.support.databases import is_only_in_matrix, only_database
@@ -148,6 +152,32 @@ def _refuse_other_hosts(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_other_hosts)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads_close_their_connections() -> Iterator[None]:
+    """Let ``close()`` end the connection of a thread to SQLite's database in memory.
+
+    Django leaves it open, for the data; the connection of the main thread keeps them. Python 3.13 warns about a
+    connection that is deleted open, in whichever test runs then.
+    """
+    closing = DatabaseWrapper.close
+
+    def close(self: Any) -> None:
+        closing(self)
+        is_of_this_thread = self._thread_ident == threading.get_ident()
+        if is_of_this_thread and threading.current_thread() is not threading.main_thread():
+            BaseDatabaseWrapper.close(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DatabaseWrapper, "close", close)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_refusals_wait() -> None:
+    """Forget the refusals of earlier tests: after a minute a request stores them, and the test may count statements."""
+    refusal_counts.take()
 
 
 @pytest.fixture(autouse=True)

@@ -61,10 +61,14 @@ class OperationPages:
             for each in self.every_operation()
         ]
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer the operations that the administrator has the permission for."""
-        offered: dict[str, Any] = super().get_actions(request)  # type: ignore[misc]
-        return {name: each for name, each in offered.items() if self._is_offered(request, each[0])}
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Offer the operations that the administrator has the permission for.
+
+        Django 6.1 passes a location, and warns about a method without it; Django 5.2 and 6.0 know none.
+        """
+        place = () if action_location is None else (action_location,)
+        offered: dict[str, Any] = super().get_actions(request, *place)  # type: ignore[misc]
+        return {name: each for name, each in offered.items() if self._is_offered(request, _function_of(each))}
 
     def refuse_without_permission(self, request: HttpRequest) -> None:
         """Raise ``PermissionDenied`` for an operation that the page does not offer to this administrator.
@@ -165,3 +169,8 @@ def _why_not(operation: Operation, rows: list[Any]) -> str:
     if operation.is_for_one:
         return f"{operation.label}: select one row. Nothing was done."
     return f"{operation.label}: select at most {MOST_ROWS} rows at a time. Nothing was done."
+
+
+def _function_of(action: Any) -> Any:
+    """Return the function of an action: an attribute since Django 6.1, and the first of a tuple before."""
+    return action[0] if isinstance(action, tuple) else action.func

@@ -194,7 +194,7 @@ def test_access_token_that_has_expired(alice: MutualTLSClient, fake_clock: FakeC
     fake_clock.advance(hours=1)
     kind, reason = reason_of(alice, token)
     assert kind == "ExpiredSignatureError"
-    assert "expired 3300 s ago" in reason
+    assert re.search(r"expired 33\d\d s ago", reason), reason
     fake_clock.advance(hours=-3)
     assert reason_of(alice, token)[0] == "ImmatureSignatureError"
 
