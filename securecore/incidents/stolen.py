@@ -14,6 +14,7 @@ from securecore.incidents.bare_jti import revoke_jti
 from securecore.incidents.trail import Fact
 from securecore.models import Certificate, RefreshFamily, Session
 from securecore.revocation import end_sessions, revoke_certificate, revoke_family, revoke_token, revoke_user_tokens
+from securecore.texts import counted
 from securecore.thumbprints import require_thumbprint
 from securecore.tokens import AccessToken
 
@@ -51,15 +52,19 @@ def stolen_certificate(
         ended.steps.append("NOBODY is locked out: this certificate is enrolled for no user.")
     sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).count()
     families = RefreshFamily.objects.using(settings.DATABASE).filter(certificate=thumbprint, revoked_at=None).count()
-    revoke_certificate(thumbprint=thumbprint)
+    if not revoke_certificate(thumbprint=thumbprint) and row is not None and row.revoked_at is not None:
+        revoked = f"was revoked already, at {row.revoked_at.isoformat(timespec='seconds')}"
+    else:
+        revoked = "is revoked"
     ended.steps.append(
-        f"The certificate {thumbprint} is revoked. Under it ended: {sessions} sessions, {families} authorizations, and "
-        "every access token."
+        f"The certificate {thumbprint} {revoked}. Under it ended: {counted(sessions, 'session')}, "
+        f"{counted(families, 'authorization')}, and every access token."
     )
     if user is not None and ends_all:
         count = end_sessions(user=user, reason=reason)
         revoke_user_tokens(user)
-        ended.steps.append(f"{count} other sessions and all other tokens of {user.get_username()} ended.")
+        others = counted(count, "other session")
+        ended.steps.append(f"{others} and all other tokens of {user.get_username()} ended.")
     return ended
 
 
@@ -113,7 +118,8 @@ def _revoke_family(family: uuid.UUID) -> bool:
 def _left_after_certificate(row: Certificate | None) -> list[str]:
     left = [
         "Ask the authority to revoke the certificate too, and import its next list: securecore_certificates crl FILE.",
-        "Search the proxy's access log for the serial number: it has every request, and the first line is since when.",
+        "Search the proxy's access log for the serial number: it has every request. The theft is not later than the "
+        "first line that the owner does not recognise: compare address and device.",
         "Look up the effects in the project's own tables since then.",
     ]
     if row is None:
@@ -122,7 +128,8 @@ def _left_after_certificate(row: Certificate | None) -> list[str]:
     serial = row.serial_number.upper().zfill(len(row.serial_number) + len(row.serial_number) % 2) or "unknown"
     others = Certificate.objects.using(settings.DATABASE).filter(user=row.user, revoked_at=None).exclude(pk=row.pk)
     if row.user is not None and (count := others.count()):
-        left.append(f"{count} other certificates of this user stay good: securecore_certificates list --user NAME.")
+        stay = counted(count, "other certificate of this user stays good", "other certificates of this user stay good")
+        left.append(f"{stay}: securecore_certificates list --user NAME.")
     return [f"Its serial number is {serial}, its issuer {row.issuer or 'unknown'}.", *left]
 
 

@@ -104,6 +104,25 @@ class TestStolenCertificate:
         assert not Session.objects.exists()
         assert not Lockout.objects.exists()
 
+    def test_a_second_run_says_when_it_was_revoked(self, user: User, thumbprint: str, fake_clock: FakeClock) -> None:
+        printed("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        first = Certificate.objects.get(pk=thumbprint).revoked_at
+        fake_clock.advance(minutes=5)
+        told = printed("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        assert f"was revoked already, at {first:%Y-%m-%dT%H:%M:%S}" in told
+        assert told.count("certificate-revoked") == 1
+        assert f"already, since {first:%Y-%m-%d %H:%M:%S}" in printed("securecore_certificates", "revoke", thumbprint)
+        assert "Under it ended: 0 sessions, 0 authorizations" in told
+
+    def test_the_trail_shows_the_device_of_a_session_that_has_ended(
+        self, alice: MutualTLSClient, thumbprint: str
+    ) -> None:
+        alice.post("/auth/login", HTTP_USER_AGENT="Thief/99")
+        arguments = ("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        printed(*arguments)
+        assert not Session.objects.exists()
+        assert "device=Thief/99" in printed(*arguments)
+
     def test_an_unknown_certificate_is_refused_from_now_on(self, db: None) -> None:
         rows = objects("securecore_incident", "stolen-certificate", "A" * 43, "--yes")
         assert "No row names this certificate" in rows[2]["detail"]

@@ -109,8 +109,13 @@ class Command(TerminalCommand):
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
         for revoked in list(map(thumbprint_named, certificates)):
-            revoke_certificate(thumbprint=revoked)
-            self.done(f"{revoked} is refused from now on.", thumbprint=revoked)
+            is_new = revoke_certificate(thumbprint=revoked)
+            since = (
+                "from now on"
+                if is_new
+                else f"already, since {_rows().get(pk=revoked).revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+            )
+            self.done(f"{revoked} is refused {since}.", thumbprint=revoked, is_new=is_new)
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
