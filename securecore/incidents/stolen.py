@@ -39,7 +39,7 @@ def stolen_certificate(
     commits, so a second call goes on where the first one stopped. Raises ``Misuse`` and ``Busy`` (503).
     """
     thumbprint = require_thumbprint(thumbprint)
-    row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
+    row = _certificate(thumbprint)
     user = row.user if row is not None else None
     ended = Ended(
         user.get_username() if user is not None else None,
@@ -68,6 +68,19 @@ def stolen_certificate(
     return ended
 
 
+def trail_of_certificate(*, thumbprint: str, since: dt.datetime) -> list[Fact]:
+    """Return the trail that ``stolen_certificate`` would return, and change nothing."""
+    row = _certificate(thumbprint)
+    return trail.of_certificate(thumbprint, user=row.user if row is not None else None, since=since)
+
+
+def trail_of_token(token: AccessToken | None, *, since: dt.datetime) -> list[Fact]:
+    """Return the trail that ``stolen_token`` would return, and change nothing."""
+    if token is None:
+        return []
+    return trail.of_family(token.family_id, user=principals.user(token.subject), since=since)
+
+
 def stolen_token(
     *,
     jti: str,
@@ -83,7 +96,7 @@ def stolen_token(
     """
     user = principals.user(token.subject) if token is not None else None
     family = token.family_id if token is not None else None
-    ended = Ended(user, trail=trail.of_family(family, user=user, since=since), left=_left_after_token(token))
+    ended = Ended(user, trail=trail_of_token(token, since=since), left=_left_after_token(token))
     if user is not None and lasts is not None:
         ended.steps.append(_lock_out(user, lasts, reason))
     if token is None:
@@ -102,6 +115,10 @@ def stolen_token(
     if family is not None and _revoke_family(family):
         ended.steps.append(f"The authorization {family} ended, with all its tokens.")
     return ended
+
+
+def _certificate(thumbprint: str) -> Certificate | None:
+    return Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
 
 
 def _lock_out(subject: str, lasts: dt.timedelta, reason: str, name: str | None = None) -> str:

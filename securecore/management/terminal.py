@@ -24,6 +24,7 @@ from securecore import audit
 from securecore.conf import settings
 from securecore.database.missing_tables import missing_tables
 from securecore.errors import Busy, Misuse, Refused
+from securecore.management.terminal_logs import without_events
 from securecore.management.thumbprints import ThumbprintParser
 from securecore.texts import is_storable, shown
 
@@ -98,7 +99,8 @@ class TerminalCommand(BaseCommand):
         self._as_json, self._has_header = bool(options.get("as_json")), False
         self._outlasts_reader = "operator" in options  # an option of each change
         try:
-            with audit.acting(audit.operator(options.get("operator") or ""), reason=options.get("reason") or ""):
+            by, reason = audit.operator(options.get("operator") or ""), options.get("reason") or ""
+            with without_events(), audit.acting(by, reason=reason):
                 return self._execute_and_flush(*args, **options)
         except CommandError as error:
             raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__

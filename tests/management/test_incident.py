@@ -104,6 +104,19 @@ class TestStolenCertificate:
         assert not Session.objects.exists()
         assert not Lockout.objects.exists()
 
+    def test_the_trail_stands_before_the_question(
+        self, alice: MutualTLSClient, thumbprint: str, tmp_path: Path
+    ) -> None:
+        alice.post("/auth/login", HTTP_USER_AGENT="Thief/99")
+        (tmp_path / "token").write_text(given(alice)["access_token"])
+        for arguments in (("stolen-certificate", thumbprint), ("stolen-token", "--file", str(tmp_path / "token"))):
+            told = io.StringIO()
+            with pytest.raises(CommandError, match="Nothing was changed"):
+                call_command("securecore_incident", *arguments, stdout=told, stderr=told)
+            assert "authorization" in told.getvalue(), arguments
+        rows = objects("securecore_incident", "stolen-certificate", thumbprint, "--yes")
+        assert kinds(rows).count("session") == 1
+
     def test_a_second_run_says_when_it_was_revoked(self, user: User, thumbprint: str, fake_clock: FakeClock) -> None:
         printed("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
         first = Certificate.objects.get(pk=thumbprint).revoked_at
@@ -152,7 +165,7 @@ class TestStolenCertificate:
         store.begin()
         told = io.StringIO()
         with pytest.raises(CommandError):
-            call_command("securecore_incident", "stolen-certificate", "x" * 42 + "A", stdout=told, stderr=told)
+            call_command("securecore_incident", "stolen-certificate", "x" * 42 + "A", stdout=io.StringIO(), stderr=told)
         assert told.getvalue() == ""
 
     def test_the_trail_begins_where_the_operator_says(

@@ -65,6 +65,48 @@ def test_a_list_ends_silently_when_its_reader_leaves(lines: int, ends: str, code
     assert (done.returncode, done.stderr) == (code, error)
 
 
+#: A program with a command that emits an audited event and one that is not, with the log of a service on stderr.
+LOGGED = """
+import logging.config
+import django
+django.setup()
+from securecore import events
+from securecore.json_logs import LOGGING
+from securecore.management.terminal import TerminalCommand
+logging.config.dictConfig(LOGGING)
+class Command(TerminalCommand):
+    requires_system_checks = ()
+    def handle(self, *args, **options):
+        events.emit(events.KeyRetired(kid="retired"))
+        events.emit(events.GateHolderEnded(principals=("user:1",), pid=7))
+        logging.getLogger("project").warning("of the project")
+        self.done("done")
+Command().run_from_argv(["manage.py", "logged"])
+events.emit(events.KeyRetired(kid="after"))
+"""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_audited_event_is_logged_beside_the_result_only_without_a_terminal(is_terminal: bool) -> None:
+    ours, theirs = os.openpty() if is_terminal else os.pipe()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    try:
+        subprocess.run(
+            [sys.executable, "-c", LOGGED],
+            cwd=ROOT,
+            env=environment,
+            stderr=theirs,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        logged = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert ("retired" in logged.replace("key-retired", "")) is not is_terminal
+    assert all(text in logged for text in ("gate-holder-ended", "of the project", '"kid": "after"'))
+
+
 @pytest.fixture
 def closed_pipe() -> Iterator[io.TextIOBase]:
     """Return a file that nobody reads, and that writes each line at once."""
