@@ -18,7 +18,7 @@ from securecore.admin.forms import ReasonForm, UserField
 from securecore.admin.locking import LockForm, lock_out_each
 from securecore.admin.operations import Change, operation
 from securecore.admin.pages import OperatorPage
-from securecore.admin.search import serial_in, user_keys
+from securecore.admin.search import user_keys
 from securecore.certificate_use import last_use_of, with_last_use
 from securecore.conf import settings
 from securecore.errors import Refused
@@ -26,7 +26,7 @@ from securecore.grants import principals
 from securecore.identity import admit, enroll, parse_file
 from securecore.models import Certificate
 from securecore.revocation import revoke_certificate
-from securecore.thumbprints import thumbprint_in
+from securecore.thumbprints import serial_in, thumbprint_in
 
 _SOON = dt.timedelta(days=30)
 

@@ -104,6 +104,27 @@ class TestStolenCertificate:
         assert not Session.objects.exists()
         assert not Lockout.objects.exists()
 
+    def test_the_serial_number_of_one_certificate_is_enough(self, user: User, ca: Any) -> None:
+        row = user.certificates.get()
+        enroll(certificate=parse_pem(ca.issue("alice").pem), user=user, now=clock.now())
+        for serial in (row.serial_number, f"serial=0{row.serial_number.upper()}"):
+            printed("securecore_incident", "stolen-certificate", serial, "--yes", "--no-lock")
+        assert list(Certificate.objects.exclude(revoked_at=None)) == [row]
+        Certificate.objects.update(serial_number="4d2f")
+        with pytest.raises(CommandError, match=f"Several certificates.*{row.pk}"):
+            printed("securecore_incident", "stolen-certificate", "4D:2F", "--yes", "--no-lock")
+        with pytest.raises(CommandError, match="no certificate here has"):
+            printed("securecore_incident", "stolen-certificate", "deadbeef", "--yes", "--no-lock")
+        assert Certificate.objects.exclude(revoked_at=None).count() == 1
+
+    def test_a_revocation_is_proven_while_the_lockout_is_in_force(self, user: User, thumbprint: str) -> None:
+        grant(principal=principal_of(user), permission=MAKE, now=clock.now())
+        printed("securecore_incident", "stolen-certificate", thumbprint, "--yes")
+        told = io.StringIO()
+        with pytest.raises(SystemExit):
+            call_command("securecore_grants", "why", MAKE, "--certificate", thumbprint, stdout=told)
+        assert told.getvalue().startswith("May not: certificate-revoked.")
+
     def test_the_trail_stands_before_the_question(
         self, alice: MutualTLSClient, thumbprint: str, tmp_path: Path
     ) -> None:

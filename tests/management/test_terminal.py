@@ -166,3 +166,38 @@ def test_silence_may_stand_before_or_behind_the_action(
     load_command_class("securecore", name).run_from_argv(["manage.py", name, *words])
     assert capsys.readouterr() == ("", "")
     load_command_class("securecore", name).run_from_argv(["manage.py", name, "list"])
+
+
+LISTS = {
+    "securecore_certificates": ("list --find deadbeef", "list --pending", "expiring", "crls"),
+    "securecore_sessions": ("list",),
+    "securecore_tokens": ("list", "list --client nobody"),
+    "securecore_clients": ("list",),
+    "securecore_grants": ("list", "list --permission nothing.make", "callers nothing.make"),
+    "securecore_lock": ("list",),
+    "securecore_signature_keys": ("list", "list --revoked"),
+    "securecore_audit": ("list", "list --event nothing"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "action"), [(name, action) for name, each in LISTS.items() for action in each])
+def test_a_list_that_finds_nothing_says_so(name: str, action: str) -> None:
+    for option, expected in ((), "Nothing was found."), (("--json",), "Nothing was found."), (("-v", "0"), ""):
+        out, told = io.StringIO(), io.StringIO()
+        call_command(name, *action.split(), *option, stdout=out, stderr=told)
+        assert out.getvalue() == ""
+        assert expected in told.getvalue()
+        assert bool(expected) == ("Nothing was found." in told.getvalue())
+
+
+def test_each_list_of_a_command_is_in_this_test() -> None:
+    named = {name for name, app in get_commands().items() if app == "securecore" and name.startswith("securecore_")}
+    with_lists = {name for name in named if "list" in _actions(name)}
+    assert with_lists - {"securecore_keys"} == set(LISTS), "securecore_keys always lists those of the settings"
+
+
+def _actions(name: str) -> set[str]:
+    parser = load_command_class("securecore", name).create_parser("manage.py", name)
+    found = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    return {action for each in found for action in each.choices}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from securecore.management.thumbprints import thumbprint
 from securecore.models import RevocationList
 from securecore.revocation import revoke_certificate
 from securecore.texts import quoted_argument
-from securecore.thumbprints import thumbprint_in
+from securecore.thumbprints import serial_in, thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
@@ -187,7 +186,7 @@ def _rows() -> CertificateQuerySet:
 
 def _found(text: str) -> Q:
     """Return the condition for a text from a log or a certificate; nginx writes a serial number in upper case."""
-    serial = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
+    serial = serial_in(text)
     found = Q(subject__icontains=text) | Q(issuer__icontains=text) | Q(thumbprint=thumbprint_in(text) or text)
     return found | Q(serial_number=serial) if serial else found
 
