@@ -18,6 +18,7 @@ from securecore.errors import Misuse
 from securecore.grants import principal_of
 from securecore.models import Session
 from securecore.revocation import end_selected_sessions
+from securecore.texts import counted
 from securecore.thumbprints import thumbprint_in
 
 
@@ -106,7 +107,7 @@ class SessionAdmin(OperatorPage):
         by_id = {str(row.pk): row for row in change.rows}
         with change.naming(lambda event: by_id.get(getattr(event, "session", ""))):
             count = end_selected_sessions(rows, reason=change.data["reason"] or by)
-        return f"{count} sessions were ended."
+        return f"{counted(count, 'session was ended', 'sessions were ended')}."
 
     @operation(
         "Lock the users out",

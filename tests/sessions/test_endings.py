@@ -49,7 +49,8 @@ def open_sessions(*users: User | None) -> None:
 class TestOne:
     def test_a_session_that_an_operator_ended_names_its_user_and_device(self, alice: MutualTLSClient) -> None:
         session = Session.objects.get()
-        printed("securecore_sessions", "end", "--id", str(session.pk), "--reason", "ticket 4717")
+        told = printed("securecore_sessions", "end", "--id", str(session.pk), "--reason", "ticket 4717")
+        assert told == "1 session was ended.\n"
         (row,) = rows_of("session-ended")
         assert row.subject == principal_of(session.user)
         assert row.payload == {

@@ -20,7 +20,7 @@ from securecore.management.terminal import FAILED, Actions, TerminalCommand, who
 from securecore.management.thumbprints import thumbprint
 from securecore.models import RevocationList
 from securecore.revocation import revoke_certificate
-from securecore.texts import quoted_argument
+from securecore.texts import counted, quoted_argument
 from securecore.thumbprints import serial_in, thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
@@ -135,9 +135,9 @@ class Command(TerminalCommand):
                 raise CommandError(f"{quoted_argument(source)} cannot be read: {error.strerror}.") from None
         row = done.row
         self.done(
-            f"{row.issuer}: {row.entries} certificates are refused, {done.added} of them new; {done.removed} no longer "
-            f"are. Sessions and tokens of {len(done.revoked)} ended. The list ends at {row.next_update:%Y-%m-%d %H:%M} "
-            "UTC.",
+            f"{row.issuer}: {counted(row.entries, 'certificate is', 'certificates are')} refused, {done.added} new; "
+            f"{counted(done.removed, 'is', 'are')} refused no longer. Sessions and tokens of {len(done.revoked)} ended."
+            f" The list ends at {row.next_update:%Y-%m-%d %H:%M} UTC.",
             issuer=row.issuer,
             number=row.number,
             entries=row.entries,

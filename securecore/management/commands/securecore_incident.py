@@ -18,7 +18,7 @@ from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
 from securecore.models import Certificate, RefreshFamily, Session
-from securecore.texts import quoted_argument
+from securecore.texts import counted, quoted_argument
 
 
 class Command(TerminalCommand):
@@ -113,8 +113,9 @@ class Command(TerminalCommand):
             self.show(event=each.event, subject=each.subject, error=each.error)
         until = done.locked_until.isoformat(timespec="seconds") if done.locked_until else ""
         self.done(
-            f"Ended: {done.sessions} sessions, {done.families} authorizations, {done.one_time_tokens} one-time tokens, "
-            f"every access token. " + (f"Everyone is locked out until {until}." if until else "Nobody is locked out."),
+            f"Ended: {counted(done.sessions, 'session')}, {counted(done.families, 'authorization')}, "
+            f"{counted(done.one_time_tokens, 'one-time token')}, every access token. "
+            + (f"Everyone is locked out until {until}." if until else "Nobody is locked out."),
             sessions=done.sessions,
             families=done.families,
             one_time_tokens=done.one_time_tokens,
