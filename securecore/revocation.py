@@ -41,11 +41,12 @@ from securecore.errors import Busy, Misuse
 from securecore.grants import gate, principals
 from securecore.models import SignatureKey
 from securecore.replay import signature_keys
-from securecore.sessions import Session, SessionQuerySet
+from securecore.sessions import Session, SessionQuerySet, end_reported
 from securecore.texts import quoted
 from securecore.thumbprints import require_thumbprint
 
 Result = TypeVar("Result")
+_Events = events.Event | Sequence[events.Event] | None
 
 
 def revoke_grant(*, principal: str, permission: str, obj: Any = None) -> bool:
@@ -76,7 +77,8 @@ def revoke_all_grants(*, principal: str) -> int:
     Its roles are grants, so they are revoked too. The permissions of its groups stay.
     """
     count = _gated("revoke_all_grants()", lambda: grants.revoke_all(principal=principal, now=clock.now()))
-    events.emit(events.AllGrantsRevoked(principal=principal, count=count))  # revoke_all() has written the audit row
+    if count:  # then revoke_all() has written the audit row
+        events.emit(events.AllGrantsRevoked(principal=principal, count=count))
     return count
 
 
@@ -119,24 +121,27 @@ def deactivate_user(user: Any) -> None:
     _gated("deactivate_user()", deactivate, lambda ended: events.UserDeactivated(user=own_key, sessions_ended=ended))
 
 
-def disable_client(client_id: str) -> None:
+def disable_client(client_id: str) -> bool:
     """Disable the registered OAuth client: refuse the client, its tokens and its refresh-token families.
+
+    Returns False, without a further audit row, if the client was disabled already.
 
     Raises ``Misuse`` if no client of this name is registered: without a row, nothing would refuse its next request.
     """
 
     require_name(client_id=client_id)
 
-    def disable() -> None:
+    def disable() -> bool:
         gate.close(principals.service(client_id))
         clients = tokens.Client.objects.using(settings.DATABASE).filter(pk=client_id)
         if not clients.exists():
             raise Misuse(f"No client {quoted(client_id)} is registered. Revoke its tokens by revoke_client_tokens().")
-        clients.filter(disabled_at=None).update(disabled_at=clock.now())
+        is_new = clients.filter(disabled_at=None).update(disabled_at=clock.now()) == 1
         tokens.epochs.advance(tokens.epochs.client_subject(client_id))
         _end_families(client_id=client_id)
+        return is_new
 
-    _gated("disable_client()", disable, lambda _: events.ClientDisabled(client_id=client_id))
+    return _gated("disable_client()", disable, lambda new: events.ClientDisabled(client_id=client_id) if new else None)
 
 
 def revoke_token(*, issuer: str, jti: str, expires_at: dt.datetime, subject: str = "", client_id: str = "") -> bool:
@@ -229,8 +234,10 @@ def revoke_signature_key(keyid: str) -> bool:
     return _gated("revoke_signature_key()", revoke, lambda revoked: event if revoked else None)
 
 
-def revoke_certificate(*, thumbprint: str) -> None:
+def revoke_certificate(*, thumbprint: str) -> bool:
     """Revoke the certificate, and end the sessions, refresh-token families and access tokens obtained under it.
+
+    Returns False, without a further audit row, if it was revoked already and nothing under it was live.
 
     That includes tokens that are bound to a DPoP key, and tokens that are bound to their client only. If the client has
     redeemed a refresh token under another certificate since, for example a renewed one, the family belongs to that
@@ -241,7 +248,7 @@ def revoke_certificate(*, thumbprint: str) -> None:
     """
     thumbprint = require_thumbprint(thumbprint)
 
-    def revoke() -> int:
+    def revoke() -> list[events.Event]:
         own = principals.certificate(thumbprint)
         sessions = Session.objects.using(settings.DATABASE).all()
         obtained = (
@@ -252,16 +259,11 @@ def revoke_certificate(*, thumbprint: str) -> None:
         opened = _sessions_of(thumbprint, sessions)
         _close_with_owners(*opened, *families, own=(own,))
         ended = sum(each.end() for each in opened)
-        identity.revoke(thumbprint=thumbprint, now=clock.now())
-        for each in obtained:
-            _end_families(each)
-        return ended
+        is_new = identity.revoke(thumbprint=thumbprint, now=clock.now())
+        has_changed = any([is_new, ended, *[_end_families(each) for each in obtained]])
+        return [events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended)] if has_changed else []
 
-    _gated(
-        "revoke_certificate()",
-        revoke,
-        lambda ended: events.CertificateRevoked(thumbprint=thumbprint, sessions_ended=ended),
-    )
+    return bool(_gated("revoke_certificate()", revoke, lambda written: written))
 
 
 def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = False, reason: str) -> int:
@@ -276,10 +278,11 @@ def end_sessions(*, user: Any = None, thumbprint: str = "", everybody: bool = Fa
     rows = Session.objects.using(settings.DATABASE).all()
     if user is not None:
         rows = rows.for_user(require_user(user))
-    selected = _sessions_of(thumbprint, rows) if thumbprint else (rows,)
     own = [principals.principal_of(user)] if user is not None else []
-    own += [principals.certificate(thumbprint)] if thumbprint else []
-    return _end("end_sessions()", selected, reason, own=None if everybody else own)
+    if thumbprint:
+        own.append(principals.certificate(thumbprint))
+        return _end("end_sessions()", _sessions_of(thumbprint, rows), reason, own)
+    return _end_all(rows, reason, own)
 
 
 def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
@@ -290,19 +293,29 @@ def end_selected_sessions(rows: SessionQuerySet, *, reason: str) -> int:
     """
     if not isinstance(rows, SessionQuerySet):
         raise Misuse("end_selected_sessions() needs rows: Session.objects.filter(...). Use end_sessions() for a user.")
-    return _end("end_selected_sessions()", (rows,), reason, own=())
+    return _end("end_selected_sessions()", (rows,), reason, ())
 
 
-def _end(operation: str, rows: Sequence[SessionQuerySet], reason: str, *, own: Sequence[str] | None) -> int:
+def _end(operation: str, selected: Sequence[SessionQuerySet], reason: str, own: Sequence[str]) -> int:
+    """End the selected sessions; the audit has a row for each, or for each user where there are many."""
+
+    def end() -> list[tuple[int, Sequence[events.Event]]]:
+        _close_with_owners(*selected, own=own)
+        return [end_reported(rows, reason=reason) for rows in selected]
+
+    ended = _gated(operation, end, lambda parts: [event for _, found in parts for event in found])
+    return sum(count for count, _ in ended)
+
+
+def _end_all(rows: SessionQuerySet, reason: str, own: Sequence[str]) -> int:
+    """End all sessions of the user whose principal is in ``own``, or of everyone; the audit has one row."""
+
     def end() -> int:
-        if own is None:
-            gate.close_all()
-        else:
-            _close_with_owners(*rows, own=own)
-        return sum(each.end() for each in rows)
+        gate.close(*own) if own else gate.close_all()
+        return rows.end()
 
-    subject = " ".join(own or ())
-    return _gated(operation, end, lambda count: events.SessionsEnded(count=count, subject=subject, reason=reason))
+    named = {"subject": "".join(own) or "everyone", "reason": reason}
+    return _gated("end_sessions()", end, lambda count: events.SessionsEnded(count=count, **named) if count else None)
 
 
 def _close_with_owners(*rows: QuerySet[Any], own: Sequence[str]) -> None:
@@ -338,29 +351,31 @@ def _families() -> QuerySet[tokens.RefreshFamily]:
 
 
 def _gated(
-    operation: str, work: Callable[[], Result], event_of: Callable[[Result], events.Event | None] = lambda _: None
+    operation: str, work: Callable[[], Result], event_of: Callable[[Result], _Events] = lambda _: None
 ) -> Result:
     """Call ``work``, which closes a gate first, in a transaction of its own, and commit; retry once after a deadlock.
 
-    ``event_of`` returns the event of the change, or None if ``work`` changed nothing. The audit row of the event
-    commits with the change. The event is emitted after the commit.
+    ``event_of`` returns the event of the change or a list of events, or None if ``work`` changed nothing. The audit row
+    of each event commits with the change. The events are emitted after the commit.
 
     Raises ``Busy`` (503) after a wait longer than ``LOCK_TIMEOUT`` for a lock of another request, so that the revoking
     caller knows that nothing is revoked yet. ``gate.close`` limits the later waits of the transaction too.
     """
 
-    def once() -> tuple[Result, events.Event | None]:
+    def once() -> tuple[Result, Sequence[events.Event]]:
         with database.committed_transaction(operation), database.refused_when_locked(Busy):
             result = work()
             database.require_no_failure(operation)
-            if (event := event_of(result)) is not None:
+            found = event_of(result) or ()
+            written = (found,) if isinstance(found, events.Event) else found
+            for event in written:
                 audit.write(event)
             leases.outlast()
-            return result, event
+            return result, written
 
     with meters.REVOCATION.timed(operation.removesuffix("()")):
-        result, event = database.retry_after_deadlock(once)
-    if event is not None:
+        result, written = database.retry_after_deadlock(once)
+    for event in written:
         events.emit(event)
     return result
 
@@ -373,5 +388,5 @@ def _sessions_of(thumbprint: str, rows: SessionQuerySet) -> tuple[SessionQuerySe
     return rows.of_certificate(thumbprint), rows.of_certificates(identity.thumbprints_of(thumbprint))
 
 
-def _end_families(*conditions: Q, **columns: Any) -> None:
-    _families().filter(*conditions, revoked_at=None, **columns).update(revoked_at=clock.now())
+def _end_families(*conditions: Q, **columns: Any) -> int:
+    return _families().filter(*conditions, revoked_at=None, **columns).update(revoked_at=clock.now())

@@ -72,6 +72,14 @@ def quoted_argument(text: str) -> str:
     return quoted(text).removeprefix("str ")
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return ``count`` with its noun, and the verb behind it: ``1 session was ended``, ``0 sessions were ended``.
+
+    ``many`` is ``one`` with an ``s`` if not given.
+    """
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 #: A run of 16 or more characters that occur in tokens, session ids, nonces and keys.
 _RUN = re.compile(r"[A-Za-z0-9_%+~=.-]{16,}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

@@ -26,6 +26,15 @@ def thumbprint_in(text: str) -> str | None:
     return None
 
 
+def serial_in(text: str) -> str | None:
+    """Return the serial number of a certificate in the form of its row, or None.
+
+    openssl prints ``serial=4D2F``, browsers ``4d:2f``, nginx upper case with a leading zero.
+    """
+    digits = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
+    return digits if re.fullmatch(r"[0-9a-f]{1,64}", digits) else None
+
+
 def require_thumbprint(presented: Any) -> str:
     """Return the thumbprint in base64url. Raises ``Misuse`` for a value that spells none.
 

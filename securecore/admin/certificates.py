@@ -18,7 +18,7 @@ from securecore.admin.forms import ReasonForm, UserField
 from securecore.admin.locking import LockForm, lock_out_each
 from securecore.admin.operations import Change, operation
 from securecore.admin.pages import OperatorPage
-from securecore.admin.search import serial_in, user_keys
+from securecore.admin.search import user_keys
 from securecore.certificate_use import last_use_of, with_last_use
 from securecore.conf import settings
 from securecore.errors import Refused
@@ -26,7 +26,8 @@ from securecore.grants import principals
 from securecore.identity import admit, enroll, parse_file
 from securecore.models import Certificate
 from securecore.revocation import revoke_certificate
-from securecore.thumbprints import thumbprint_in
+from securecore.texts import counted
+from securecore.thumbprints import serial_in, thumbprint_in
 
 _SOON = dt.timedelta(days=30)
 
@@ -158,8 +159,11 @@ class CertificateAdmin(OperatorPage):
         user, now = change.data["user"], clock.now()
         count = change.each(lambda row: admit(thumbprint=row.pk, user=user, now=now))
         late = len(change.rows) - count
-        told = f"{count} certificates were enrolled for {user.get_username()}."
-        return f"{told} {late} were not pending: another operator has decided, or they were enrolled." if late else told
+        certificates = counted(count, "certificate was", "certificates were")
+        told = f"{certificates} enrolled for {user.get_username()}."
+        if not late:
+            return told
+        return f"{told} {counted(late, 'was', 'were')} not pending: another operator has decided, or enrolled before."
 
     @operation(
         "Revoke",
@@ -169,7 +173,10 @@ class CertificateAdmin(OperatorPage):
         "this key or name is refused.",
     )
     def revoke(self, change: Change) -> str:
-        return f"{change.each(lambda row: revoke_certificate(thumbprint=row.pk))} certificates were revoked."
+        count = change.each(lambda row: revoke_certificate(thumbprint=row.pk))
+        told = f"{counted(count, 'certificate was revoked', 'certificates were revoked')}."
+        late = len(change.rows) - count
+        return f"{told} {counted(late, 'was', 'were')} revoked already." if late else told
 
     @operation(
         "Lock out for a time",

@@ -22,6 +22,7 @@ from securecore.errors import Misuse
 from securecore.grants import principals
 from securecore.models import Client
 from securecore.revocation import disable_client, revoke_client_tokens
+from securecore.texts import counted
 from securecore.tokens import clients
 
 
@@ -104,7 +105,10 @@ class ClientAdmin(OperatorPage):
         "needs new tokens.",
     )
     def disable(self, change: Change) -> str:
-        return f"{change.each(lambda row: disable_client(row.pk))} clients were disabled."
+        count = change.each(lambda row: disable_client(row.pk))
+        told = f"{counted(count, 'client was disabled', 'clients were disabled')}."
+        late = len(change.rows) - count
+        return f"{told} {counted(late, 'was', 'were')} disabled already." if late else told
 
     @operation(
         "Enable",
@@ -113,7 +117,8 @@ class ClientAdmin(OperatorPage):
     )
     def enable(self, change: Change) -> str:
         count = change.each(lambda row: clients.enable(row.pk))
-        return f"{count} clients were enabled; {len(change.rows) - count} were not disabled."
+        late = counted(len(change.rows) - count, "was", "were")
+        return f"{counted(count, 'client was enabled', 'clients were enabled')}; {late} not disabled."
 
     @operation(
         "Lock out for a time",

@@ -24,6 +24,7 @@ from securecore.grants.limits import LARGEST_BIGINT, LARGEST_INTEGER
 from securecore.grants.principal_names import described, names_of
 from securecore.models import Grant
 from securecore.revocation import revoke_grant
+from securecore.texts import counted
 
 Result = TypeVar("Result")
 _LIMITS = ("valid_from", "valid_until", "uses_limit", "amount_limit", "period")
@@ -147,7 +148,7 @@ class GrantAdmin(OperatorPage):
         "commits. A revoked denial lets the principal use its other grants again.",
     )
     def revoke(self, change: Change) -> str:
-        return f"{change.each(_revoke)} grants were revoked."
+        return f"{counted(change.each(_revoke), 'grant was revoked', 'grants were revoked')}."
 
     @operation(
         "Change the limits",
@@ -186,7 +187,7 @@ class GrantAdmin(OperatorPage):
         told = f"{described(data['principal'])} {verb} {data['permission']}"
         if not is_new:
             raise Misuse(f"{told} already: change the limits of that grant.")
-        return f"{told} from now on."
+        return f"From now on, {told}."  # Django capitalises the first letter of a message
 
 
 def _revoke(row: Grant) -> bool:

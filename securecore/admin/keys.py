@@ -22,6 +22,7 @@ from securecore.errors import Misuse
 from securecore.models import SignatureKey, SigningKey
 from securecore.replay import signature_keys
 from securecore.revocation import retire_key, revoke_signature_key
+from securecore.texts import counted
 from securecore.tokens import keys
 
 #: Seconds: twice the time for which other services may cache the key set (http/oauth/metadata.py).
@@ -97,7 +98,8 @@ class SigningKeyAdmin(OperatorPage):
         "back.",
     )
     def retire(self, change: Change) -> str:
-        return f"{change.each(lambda row: retire_key(row.pk))} keys were retired."
+        count = change.each(lambda row: retire_key(row.pk))
+        return f"{counted(count, 'key was retired', 'keys were retired')}."
 
     @operation(
         "Make a new key",
@@ -177,7 +179,8 @@ class SignatureKeyAdmin(OperatorPage):
         "stays taken.",
     )
     def revoke_keys(self, change: Change) -> str:
-        return f"{change.each(lambda row: revoke_signature_key(row.keyid))} keys were revoked."
+        count = change.each(lambda row: revoke_signature_key(row.keyid))
+        return f"{counted(count, 'key was revoked', 'keys were revoked')}."
 
     @operation(
         "Register a key",

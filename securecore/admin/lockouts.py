@@ -23,6 +23,7 @@ from securecore.grants import lockouts
 from securecore.grants.principal_names import described, names_of
 from securecore.grants.query.lockouts import EVERYONE
 from securecore.models import Lockout
+from securecore.texts import counted
 
 
 class LockoutState(StateFilter):
@@ -104,7 +105,8 @@ class LockoutAdmin(OperatorPage):
         form=ReasonForm,
     )
     def lift(self, change: Change) -> str:
-        return f"{change.each(lambda row: lockouts.lift(subject=row.pk))} lockouts were lifted."
+        count = change.each(lambda row: lockouts.lift(subject=row.pk))
+        return f"{counted(count, 'lockout was lifted', 'lockouts were lifted')}."
 
     @operation(
         "Change the end and the reason",
@@ -115,7 +117,7 @@ class LockoutAdmin(OperatorPage):
     def change_end(self, change: Change) -> str:
         lasts, reason = change.data["lasts"], change.data["reason"]
         count = change.each(lambda row: lockouts.lock_out(subject=row.pk, lasts=lasts, reason=reason))
-        return f"{count} lockouts were changed."
+        return f"{counted(count, 'lockout was changed', 'lockouts were changed')}."
 
     @operation(
         "Lock out",
@@ -130,4 +132,4 @@ class LockoutAdmin(OperatorPage):
         rows = Lockout.objects.using(settings.DATABASE)
         with change.making(lambda _: rows.filter(pk=subject).first()):
             row = lockouts.lock_out(subject=subject, lasts=change.data["lasts"], reason=change.data["reason"])
-        return f"{described(subject)} is locked out until {row.expires_at:%Y-%m-%d %H:%M} UTC."
+        return f"Locked out until {row.expires_at:%Y-%m-%d %H:%M} UTC: {described(subject)}."

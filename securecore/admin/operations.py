@@ -59,6 +59,10 @@ class Change:
         """Record the changes of the block under these rows."""
         return self._recorded(lambda _: rows, CHANGE)
 
+    def naming(self, row_of: Callable[[Event], Model | None]) -> AbstractContextManager[None]:
+        """Record each change of the block under the row that ``row_of`` returns for its event."""
+        return self._recorded(lambda event: filter(None, [row_of(event)]), CHANGE)
+
     def making(self, row_of: Callable[[Event], Model | None]) -> AbstractContextManager[None]:
         """Record the changes of the block under the row that ``row_of`` returns for an event: a new row."""
         return self._recorded(lambda event: filter(None, [row_of(event)]), ADDITION)

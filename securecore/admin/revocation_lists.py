@@ -14,10 +14,10 @@ from securecore import clock
 from securecore.admin import columns
 from securecore.admin.filters import StateFilter
 from securecore.admin.pages import OperatorPage
-from securecore.admin.search import serial_in
 from securecore.conf import settings
 from securecore.identity.certificates import serial_id
 from securecore.models import ListedCertificate, RevocationList
+from securecore.thumbprints import serial_in
 
 
 class ListState(StateFilter):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Any
 
@@ -30,15 +29,6 @@ def principals_named(text: str) -> list[str]:
     groups = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(name=text)
     named += [f"group:{key}" for key in groups.values_list("pk", flat=True)]
     return [*named, f"service:{text}", f"role:{text}", f"{ISSUER}{text}"]
-
-
-def serial_in(text: str) -> str | None:
-    """Return the serial number of a certificate in the form of its row, or None.
-
-    openssl prints ``serial=4D2F``, browsers ``4d:2f``, nginx upper case with a leading zero.
-    """
-    digits = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
-    return digits if re.fullmatch(r"[0-9a-f]{1,64}", digits) else None
 
 
 def uuid_in(text: str) -> uuid.UUID | None:

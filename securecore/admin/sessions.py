@@ -18,6 +18,7 @@ from securecore.errors import Misuse
 from securecore.grants import principal_of
 from securecore.models import Session
 from securecore.revocation import end_selected_sessions
+from securecore.texts import counted
 from securecore.thumbprints import thumbprint_in
 
 
@@ -103,9 +104,10 @@ class SessionAdmin(OperatorPage):
     def end_sessions(self, change: Change) -> str:
         rows = Session.objects.using(settings.DATABASE).filter(pk__in=[row.pk for row in change.rows])
         by = f"by the administrator {principal_of(change.request.user)}"
-        with change.of(*change.rows):
+        by_id = {str(row.pk): row for row in change.rows}
+        with change.naming(lambda event: by_id.get(getattr(event, "session", ""))):
             count = end_selected_sessions(rows, reason=change.data["reason"] or by)
-        return f"{count} sessions were ended."
+        return f"{counted(count, 'session was ended', 'sessions were ended')}."
 
     @operation(
         "Lock the users out",

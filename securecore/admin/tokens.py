@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Max, Q
+from django.utils.text import capfirst
 
 from securecore import clock
 from securecore.admin import columns
@@ -22,6 +23,7 @@ from securecore.admin.search import user_keys, uuid_in
 from securecore.conf import settings
 from securecore.models import RefreshFamily, RefreshToken
 from securecore.revocation import revoke_client_tokens, revoke_family, revoke_token, revoke_user_tokens
+from securecore.texts import counted
 from securecore.thumbprints import thumbprint_in
 
 #: Seconds. No access token lives for a day: docs/tokens.md, W302.
@@ -49,7 +51,7 @@ class RevokeTokensForm(ReasonForm):
         return data
 
     def harm(self) -> str:
-        return f"{_of(self.cleaned_data).capitalize()} will be refused from now on."
+        return f"{capfirst(_of(self.cleaned_data))} will be refused from now on."
 
 
 def _of(data: dict[str, Any]) -> str:
@@ -135,7 +137,8 @@ class RefreshFamilyAdmin(OperatorPage):
         "The user may authorize the client again.",
     )
     def revoke(self, change: Change) -> str:
-        return f"{change.each(lambda row: revoke_family(row.pk))} authorizations were revoked."
+        count = change.each(lambda row: revoke_family(row.pk))
+        return f"{counted(count, 'authorization was revoked', 'authorizations were revoked')}."
 
     @operation(
         "Revoke every token of their users",
@@ -146,7 +149,8 @@ class RefreshFamilyAdmin(OperatorPage):
     def revoke_all_of_user(self, change: Change) -> str:
         users = {row.user_id: row for row in change.rows}
         change.rows = list(users.values())
-        return f"Every token of {change.each(lambda row: revoke_user_tokens(row.user))} users was revoked."
+        count = change.each(lambda row: revoke_user_tokens(row.user))
+        return f"Every token of {counted(count, 'user')} was revoked."
 
     @operation(
         "Revoke tokens",

@@ -29,6 +29,7 @@ _SUBJECTS = (
     ("family", "family:"),
     ("client_id", "service:"),
     ("user", "user:"),
+    ("session", "session:"),
     ("jti", "token:"),
     ("record", "idempotency:"),
 )

@@ -23,6 +23,7 @@ from securecore.events.changes import (
     LeaseTakenOver,
     RefreshTokenReused,
     SessionClosed,
+    SessionEnded,
     SessionOpened,
     SessionsEnded,
     SignatureKeyRegistered,

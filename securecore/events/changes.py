@@ -50,35 +50,61 @@ class CertificateRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOpened(Event):
-    """A user, named by its principal, logged in or stepped up. ``certificate`` is the connection's thumbprint."""
+    """A user, named by its principal, logged in or stepped up. ``certificate`` is the connection's thumbprint.
+
+    ``device`` is the beginning of the User-Agent, at most 200 characters: the client's own words.
+    """
 
     name = "securecore.sessions.session-opened"
     level = logging.INFO
     user: str
     certificate: str | None
+    address: str
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionClosed(Event):
     """A user's session was ended by a logout, or by code of the project that calls ``flush()`` or ``delete()`` of it.
 
-    ``certificate`` is the thumbprint under which the session was opened.
+    ``certificate`` is the thumbprint under which the session was opened, as are ``address`` and ``device``.
     """
 
     name = "securecore.sessions.session-closed"
     level = logging.INFO
     user: str
     certificate: str | None
+    address: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEnded(Event):
+    """One session was ended other than by its own logout: by an operator, by its user elsewhere, by the limit.
+
+    ``session`` is the id that ``securecore_sessions list`` shows. Certificate, address and device are those under which
+    the session was opened. ``user`` is empty for an anonymous session.
+    """
+
+    name = "securecore.sessions.session-ended"
+    level = logging.INFO
+    user: str
+    session: str
+    certificate: str | None
+    address: str
+    device: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionsEnded(Event):
-    """Sessions were ended other than by their own logout, which is a ``SessionClosed``."""
+    """All sessions of a user or of everyone were ended, or more than 100 of several users: an event for each user."""
 
     name = "securecore.sessions.sessions-ended"
     level = logging.INFO
-    #: The user or the certificate of these sessions; empty for all, and for sessions that a query selected.
-    subject: str = ""
+    #: The user of these sessions, for example ``user:7``; ``everyone``; ``further users`` behind 100 users; empty for
+    #: anonymous sessions.
+    subject: str
     count: int
     reason: str
 

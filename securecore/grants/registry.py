@@ -124,7 +124,8 @@ def revoke_all(*, principal: str, now: dt.datetime) -> int:
         roles = _rows().not_revoked().filter(principal=principal, permission__startswith=ROLE)
         gate.close(require_principal(principal), rows_too=tuple(roles.values_list("permission", flat=True)))
         count = _rows().filter(principal=principal, denies=False).revoke(now=now)
-        audit.write(events.AllGrantsRevoked(principal=principal, count=count))
+        if count:
+            audit.write(events.AllGrantsRevoked(principal=principal, count=count))
         return count
 
 

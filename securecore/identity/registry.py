@@ -130,15 +130,17 @@ def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
     return users.pop() if len(users) == 1 else None
 
 
-def revoke(*, thumbprint: str, now: dt.datetime) -> None:
+def revoke(*, thumbprint: str, now: dt.datetime) -> bool:
     """Refuse the certificate with this thumbprint, enrolled or never seen, or the certificates of this match.
+
+    Returns False if it was revoked already: its first ``revoked_at`` stays.
 
     ``thumbprint`` may be the identifier of a match. Run it in a transaction if other changes belong to the revocation.
     """
     rows = Certificate.objects.using(settings.DATABASE)
     unseen = {"enrolled_at": now, "not_after": now + _LONGEST_LIFETIME}
     rows.get_or_create(thumbprint=thumbprint, defaults=unseen)
-    rows.filter(thumbprint=thumbprint).revoke(now=now)
+    return rows.filter(thumbprint=thumbprint).revoke(now=now) == 1
 
 
 def _enroll(thumbprint: str, user: Any, now: dt.datetime, *, is_self_signed: bool, **described: Any) -> Certificate:

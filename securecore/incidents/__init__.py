@@ -7,4 +7,11 @@ deletes some of them.
 
 from securecore.incidents.bare_jti import revoke_jti
 from securecore.incidents.restored import Restored, after_restore, newest_audit_row, reapply
-from securecore.incidents.stolen import Ended, stolen_certificate, stolen_token
+from securecore.incidents.stolen import (
+    Ended,
+    stolen_certificate,
+    stolen_token,
+    trail_of_certificate,
+    trail_of_token,
+)
+from securecore.incidents.trail import Fact

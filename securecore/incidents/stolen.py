@@ -14,6 +14,7 @@ from securecore.incidents.bare_jti import revoke_jti
 from securecore.incidents.trail import Fact
 from securecore.models import Certificate, RefreshFamily, Session
 from securecore.revocation import end_sessions, revoke_certificate, revoke_family, revoke_token, revoke_user_tokens
+from securecore.texts import counted
 from securecore.thumbprints import require_thumbprint
 from securecore.tokens import AccessToken
 
@@ -38,7 +39,7 @@ def stolen_certificate(
     commits, so a second call goes on where the first one stopped. Raises ``Misuse`` and ``Busy`` (503).
     """
     thumbprint = require_thumbprint(thumbprint)
-    row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
+    row = _certificate(thumbprint)
     user = row.user if row is not None else None
     ended = Ended(
         user.get_username() if user is not None else None,
@@ -51,16 +52,33 @@ def stolen_certificate(
         ended.steps.append("NOBODY is locked out: this certificate is enrolled for no user.")
     sessions = Session.objects.using(settings.DATABASE).of_certificate(thumbprint).count()
     families = RefreshFamily.objects.using(settings.DATABASE).filter(certificate=thumbprint, revoked_at=None).count()
-    revoke_certificate(thumbprint=thumbprint)
+    if not revoke_certificate(thumbprint=thumbprint) and row is not None and row.revoked_at is not None:
+        revoked = f"was revoked already, at {row.revoked_at.isoformat(timespec='seconds')}"
+    else:
+        revoked = "is revoked"
     ended.steps.append(
-        f"The certificate {thumbprint} is revoked. Under it ended: {sessions} sessions, {families} authorizations, and "
-        "every access token."
+        f"The certificate {thumbprint} {revoked}. Under it ended: {counted(sessions, 'session')}, "
+        f"{counted(families, 'authorization')}, and every access token."
     )
     if user is not None and ends_all:
         count = end_sessions(user=user, reason=reason)
         revoke_user_tokens(user)
-        ended.steps.append(f"{count} other sessions and all other tokens of {user.get_username()} ended.")
+        others = counted(count, "other session")
+        ended.steps.append(f"{others} and all other tokens of {user.get_username()} ended.")
     return ended
+
+
+def trail_of_certificate(*, thumbprint: str, since: dt.datetime) -> list[Fact]:
+    """Return the trail that ``stolen_certificate`` would return, and change nothing."""
+    row = _certificate(thumbprint)
+    return trail.of_certificate(thumbprint, user=row.user if row is not None else None, since=since)
+
+
+def trail_of_token(token: AccessToken | None, *, since: dt.datetime) -> list[Fact]:
+    """Return the trail that ``stolen_token`` would return, and change nothing."""
+    if token is None:
+        return []
+    return trail.of_family(token.family_id, user=principals.user(token.subject), since=since)
 
 
 def stolen_token(
@@ -78,7 +96,7 @@ def stolen_token(
     """
     user = principals.user(token.subject) if token is not None else None
     family = token.family_id if token is not None else None
-    ended = Ended(user, trail=trail.of_family(family, user=user, since=since), left=_left_after_token(token))
+    ended = Ended(user, trail=trail_of_token(token, since=since), left=_left_after_token(token))
     if user is not None and lasts is not None:
         ended.steps.append(_lock_out(user, lasts, reason))
     if token is None:
@@ -99,6 +117,10 @@ def stolen_token(
     return ended
 
 
+def _certificate(thumbprint: str) -> Certificate | None:
+    return Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=thumbprint).first()
+
+
 def _lock_out(subject: str, lasts: dt.timedelta, reason: str, name: str | None = None) -> str:
     row = lockouts.lock_out(subject=subject, lasts=lasts, reason=reason)
     known_as = f"{subject} ({name})" if name else subject
@@ -113,7 +135,8 @@ def _revoke_family(family: uuid.UUID) -> bool:
 def _left_after_certificate(row: Certificate | None) -> list[str]:
     left = [
         "Ask the authority to revoke the certificate too, and import its next list: securecore_certificates crl FILE.",
-        "Search the proxy's access log for the serial number: it has every request, and the first line is since when.",
+        "Search the proxy's access log for the serial number: it has every request. The theft is not later than the "
+        "first line that the owner does not recognise: compare address and device.",
         "Look up the effects in the project's own tables since then.",
     ]
     if row is None:
@@ -122,7 +145,8 @@ def _left_after_certificate(row: Certificate | None) -> list[str]:
     serial = row.serial_number.upper().zfill(len(row.serial_number) + len(row.serial_number) % 2) or "unknown"
     others = Certificate.objects.using(settings.DATABASE).filter(user=row.user, revoked_at=None).exclude(pk=row.pk)
     if row.user is not None and (count := others.count()):
-        left.append(f"{count} other certificates of this user stay good: securecore_certificates list --user NAME.")
+        stay = counted(count, "other certificate of this user stays good", "other certificates of this user stay good")
+        left.append(f"{stay}: securecore_certificates list --user NAME.")
     return [f"Its serial number is {serial}, its issuer {row.issuer or 'unknown'}.", *left]
 
 

@@ -18,12 +18,12 @@ from securecore.grants.query.lockouts import EVERYONE, ISSUER
 from securecore.identity import ClientCertificate, parse_file
 from securecore.management.thumbprints import thumbprint, why_no_thumbprint
 from securecore.texts import near, quoted_argument
-from securecore.thumbprints import thumbprint_in
+from securecore.thumbprints import serial_in, thumbprint_in
 
 _HELP = {
     "user": "the user's name or e-mail address",
     "client": "the id of an OAuth client",
-    "certificate": "a file, or the thumbprint: SHA-256 of the DER, in base64url or as openssl prints it",
+    "certificate": "a file, a serial number, or the thumbprint: SHA-256 of the DER, in base64url or openssl's form",
     "group": "the name of a Django group",
     "role": "the name of a role",
     "issuer": "all certificates of an issuer, RFC 4514: CN=Mesh CA,O=Bank",
@@ -65,8 +65,22 @@ def user_named(name: str) -> Any:
 
 
 def thumbprint_named(text: str) -> str:
-    """Return the thumbprint that ``text`` spells, or that of the certificate in the file ``text``."""
-    return thumbprint_in(text) or read_certificate(text).thumbprint
+    """Return the thumbprint that ``text`` spells, or that of the certificate in the file ``text``.
+
+    A serial number stands for the one certificate that has it. Raises ``CommandError`` with the thumbprints of several:
+    each authority counts on its own.
+    """
+    if (named := thumbprint_in(text)) is not None:
+        return named
+    serial = serial_in(text)
+    if serial is None or Path(text).exists():
+        return read_certificate(text).thumbprint
+    rows = apps.get_model("securecore.Certificate").objects.using(settings.DATABASE).filter(serial_number=serial)
+    found = list(rows.order_by("pk").values_list("pk", "subject", "issuer")[:10])
+    if len(found) > 1:
+        each = "; ".join(f"{key} ({subject}, of {issuer})" for key, subject, issuer in found)
+        raise CommandError(f"Several certificates have the serial number {text}. Give a thumbprint: {each}.")
+    return found[0][0] if found else read_certificate(text).thumbprint
 
 
 def read_certificate(path: str) -> ClientCertificate:

@@ -24,6 +24,7 @@ from securecore import audit
 from securecore.conf import settings
 from securecore.database.missing_tables import missing_tables
 from securecore.errors import Busy, Misuse, Refused
+from securecore.management.terminal_logs import without_events
 from securecore.management.thumbprints import ThumbprintParser
 from securecore.texts import is_storable, shown
 
@@ -31,15 +32,18 @@ from securecore.texts import is_storable, shown
 FAILED, NOT_CONFIRMED, BUSY = 1, 3, 4
 #: The exit code of a list whose reader left, as ``head`` does: 128 and the number of SIGPIPE, as a shell reports it.
 READER_LEFT = 141
+#: The actions that print rows. Where they find none, they say so on stderr: silence looks like a broken command.
+_LISTS = {"list", "callers", "crls", "expiring"}
 
 
 class TerminalCommand(BaseCommand):
     """A command that prints by ``say()`` and ``show()`` only, and nothing but errors with ``-v 0``."""
 
-    _is_silent = _as_json = _has_header = _outlasts_reader = False
+    _is_silent = _as_json = _has_header = _has_result = _outlasts_reader = False
 
     def say(self, *fields: str, error: bool = False) -> None:
         """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
+        self._has_result = self._has_result or not error
         if error or not self._is_silent:
             try:
                 (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
@@ -95,10 +99,11 @@ class TerminalCommand(BaseCommand):
             # Python decodes bytes that are no UTF-8 to halves of surrogate pairs, which no database stores.
             raise CommandError("An argument holds NUL or bytes that are no UTF-8.")
         self._is_silent = options.get("verbosity") == 0
-        self._as_json, self._has_header = bool(options.get("as_json")), False
+        self._as_json, self._has_header, self._has_result = bool(options.get("as_json")), False, False
         self._outlasts_reader = "operator" in options  # an option of each change
         try:
-            with audit.acting(audit.operator(options.get("operator") or ""), reason=options.get("reason") or ""):
+            by, reason = audit.operator(options.get("operator") or ""), options.get("reason") or ""
+            with without_events(), audit.acting(by, reason=reason):
                 return self._execute_and_flush(*args, **options)
         except CommandError as error:
             raise CommandError(shown(str(error)), returncode=error.returncode) from error.__cause__
@@ -119,7 +124,10 @@ class TerminalCommand(BaseCommand):
     def _execute_and_flush(self, *args: Any, **options: Any) -> str | None:
         """Run the command and write its buffered lines: often the last write alone shows that the reader has left."""
         try:
-            return super().execute(*args, **options)
+            result = super().execute(*args, **options)
+            if options.get("action") in _LISTS and not self._has_result and not self._is_silent:
+                self.say("Nothing was found.", error=True)
+            return result
         except CommandError:
             self._outlasts_reader = True  # the error is worth more than the exit code of a list
             raise

@@ -38,10 +38,10 @@ _WRITE = "Write a file, or the SHA-256 that openssl x509 -noout -fingerprint -sh
 _OTHER_NUMBERS = (
     (
         r"(?:sha-?1 fingerprint=)?[0-9a-f]{2}(?:[: ]?[0-9a-f]{2}){19}",
-        "is a SHA-1 or a serial number, and no thumbprint: list --find finds serials",
+        "is a SHA-1 or a serial number, and no certificate here has this serial number",
     ),
     (r"[0-9a-f]{64} [ *].+", "is a line of sha256sum, which has a thumbprint only of a DER file, in its first field"),
-    (r"(?:serial=)?(?:0x)?[0-9a-f]{2}(?:[: ]?[0-9a-f]{1,2})*", "is a serial number, which names no certificate alone"),
+    (r"(?:serial=)?(?:0x)?[0-9a-f]{2}(?:[: ]?[0-9a-f]{1,2})*", "is a serial number, which no certificate here has"),
 )
 
 

@@ -9,6 +9,7 @@ Use ``securecore.http.middleware.SessionMiddleware`` in place of Django's middle
 certificate to the engine. Cookies and middleware are not here: ``securecore.http`` has them.
 """
 
+from securecore.sessions.endings import end_reported
 from securecore.sessions.limits import make_room
 from securecore.sessions.models import Session, SessionQuerySet, record_id
 from securecore.sessions.states import SessionState

@@ -209,11 +209,12 @@ def close(ending: SessionQuerySet) -> None:
     The end of an anonymous session has no audit row: any client could fill the table.
     """
     with transaction.atomic(using=settings.DATABASE):
-        opened = ending.exclude(user=None).select_for_update().values_list("user_id", "certificate").first()
+        row = ending.exclude(user=None).select_for_update().first()
         ending.end()
-        if opened is not None:
-            user, certificate = opened
-            audit.report(events.SessionClosed(user=f"user:{user}", certificate=certificate or None))
+        if row is not None:
+            of, certificate = f"user:{row.user_id}", row.certificate or None
+            event = events.SessionClosed(user=of, certificate=certificate, address=row.address, device=row.device)
+            audit.report(event)
 
 
 def _drop_contents(data: dict[str, Any]) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
+from securecore import events
 from securecore.conf import settings
+from securecore.sessions.endings import end_reported
 from securecore.sessions.models import Session, record_id
 
 
-def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
-    """End the user's oldest sessions until the session ``session_key`` fits in; return how many ended.
+def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> Sequence[events.Event]:
+    """End the user's oldest sessions until the session ``session_key`` fits in; return the events for the audit.
 
     The login is not refused: otherwise a thief with open sessions could keep the owner out. The caller must hold the
     user's gate until the new session is stored: otherwise two logins at the same time would each count the sessions
@@ -21,6 +24,7 @@ def make_room(*, user: Any, session_key: str | None, now: dt.datetime) -> int:
         others = others.exclude(pk=record_id(session_key))
     surplus = others.count() - settings.SESSION_LIMIT + 1
     if surplus <= 0:
-        return 0
+        return ()
     oldest = list(others.order_by("created_at", "pk").values_list("pk", flat=True)[:surplus])
-    return others.filter(pk__in=oldest).end()
+    _, ended = end_reported(others.filter(pk__in=oldest), reason="the limit of sessions")
+    return ended

@@ -29,7 +29,9 @@ def test_refusal_is_found_in_both_logs_by_its_id_and_its_serial(
     stack: Stack, open_client: Callable[..., httpx.Client]
 ) -> None:
     response = open_client("bob").post(
-        "/api/transfers", json={"to": "alice", "amount": 1, "memo": ""}, headers={"X-Request-ID": "a" * 32}
+        "/api/transfers",
+        json={"to": "alice", "amount": 1, "memo": ""},
+        headers={"X-Request-ID": "a" * 32, "User-Agent": 'curl/8 "quoted"'},
     )
     problem = response.json()
     assert (response.status_code, problem["code"]) == (400, "idempotency-key-missing")
@@ -38,6 +40,7 @@ def test_refusal_is_found_in_both_logs_by_its_id_and_its_serial(
     event: dict[str, Any] = json.loads(line_with(stack.var / "log" / "app.log", problem["request_id"]))
     certificate = x509.load_pem_x509_certificate((stack.pki / "bob.pem").read_bytes())
     assert f"serial={event['payload']['serial']} " in edge
+    assert edge.rstrip().endswith('agent="curl/8 \\x22quoted\\x22"')
     assert int(event["payload"]["serial"], 16) == certificate.serial_number
     assert event["payload"]["user"] == event["actor"]
     assert event["payload"]["reason"]

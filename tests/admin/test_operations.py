@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +83,7 @@ def test_operation_is_permitted_confirmed_recorded_and_atomic(
     assert response.status_code == 302, told(operator.client, response)
     [message] = told(operator.client, response)
     assert not message.startswith("0 ")
+    assert not re.match(r"[a-z]+:|1 \w+s ", message), "Django would print User:7, and one row is no plural"
     assert everything() != before
     written = AuditRow.objects.filter(id__gt=last)
     assert {(row.actor_kind, row.actor, row.reason) for row in written} == {

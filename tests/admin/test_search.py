@@ -103,7 +103,7 @@ def test_grant_names_its_giver_and_reason(records: Records, alice: User, operato
     assert (of_bob.giver, of_bob.giving_reason) == ("operator", "ticket 99")
     assert (of_alice.giver, of_alice.giving_reason) == ("bob", "ticket 4711")
     revoked = operator.confirm("grant", "revoke", of_bob.pk)
-    assert revoked == ["1 grants were revoked."]
+    assert revoked == ["1 grant was revoked."]
     operator.fill("grant", kind="user", name="bob", permission="things.make", reason="ticket 100")
     assert [row.giving_reason for row in operator.rows("grant", "bob", state="revoked")] == ["ticket 99"]
     assert [row.giving_reason for row in operator.rows("grant", "bob")] == ["ticket 100"]

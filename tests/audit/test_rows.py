@@ -120,6 +120,7 @@ def revoking(client: Any, alice: User, pending: str, now: dt.datetime) -> None:
     revocation.retire_key(SigningKey.objects.get().pk)
     revocation.revoke_signature_key("key-1")
     revocation.disable_client("shop")
+    client.post("/auth/login")
     revocation.end_sessions(user=alice, reason="test")
     revocation.revoke_certificate(thumbprint=pending)
     revocation.deactivate_user(alice)
@@ -204,6 +205,34 @@ def test_a_certificate_that_gets_a_user_has_a_second_row(users: dict[str, User],
     assert [row.payload["user"] for row in rows] == [None, "alice"]
 
 
+class TestAgain:
+    def test_a_second_revocation_writes_no_second_row(self, users: dict[str, User]) -> None:
+        alice, now = users["alice"], clock.now()
+        thumbprint = alice.certificates.get().pk
+        clients.register(client_id="shop", user=alice, now=now)
+        grants.grant(principal=principal_of(alice), permission="things.make", now=now)
+        each: tuple[Callable[[], object], ...] = (
+            lambda: revocation.revoke_certificate(thumbprint=thumbprint),
+            lambda: revocation.disable_client("shop"),
+            lambda: revocation.revoke_all_grants(principal=principal_of(alice)),
+        )
+        for revoke in each:
+            assert revoke()
+            rows = AuditRow.objects.count()
+            assert not revoke()
+            assert AuditRow.objects.count() == rows
+
+    def test_a_revocation_that_ended_a_session_of_a_revoked_certificate_has_its_row(self, mtls_client: Any) -> None:
+        mtls_client("alice")
+        thumbprint = Certificate.objects.get().pk
+        Certificate.objects.update(revoked_at=clock.now())
+        store = SessionStore()  # a trigger ended those from before
+        store.opened_from = {"certificate": thumbprint}
+        store.begin()
+        assert revocation.revoke_certificate(thumbprint=thumbprint)
+        assert last().payload["sessions_ended"] == 1
+
+
 class TestLogout:
     def test_logout_writes_one_row_with_the_request(self, mtls_client: Any, users: Any) -> None:
         client = mtls_client("alice", HTTP_X_REQUEST_ID="4f1c" * 8)
@@ -213,7 +242,8 @@ class TestLogout:
         own = principal_of(users["alice"])
         (row,) = AuditRow.objects.filter(event="securecore.sessions.session-closed")
         assert (row.subject, row.actor_kind, row.actor, row.request_id) == (own, "user", own, "4f1c" * 8)
-        assert row.payload == {"user": own, "certificate": users["alice"].certificates.get().pk}
+        certificate = users["alice"].certificates.get().pk
+        assert row.payload == {"user": own, "certificate": certificate, "address": "", "device": ""}
 
     def test_logout_with_the_id_before_a_rotation_writes_its_row(self, users: Any, now: dt.datetime) -> None:
         store = SessionStore()

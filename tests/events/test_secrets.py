@@ -20,7 +20,7 @@ from securecore.events import every_event
 from securecore.idempotency import claim_lease
 from securecore.identity import parse_pem
 from securecore.models import AuditRow
-from securecore.revocation import retire_key, revoke_certificate, revoke_user_tokens
+from securecore.revocation import end_sessions, retire_key, revoke_certificate, revoke_user_tokens
 from securecore.testing import Authority, Issued, MutualTLSClient
 from securecore.tokens import SigningKey, keys
 from tests.events.recorder import recorded
@@ -54,6 +54,8 @@ def sessions(mtls_client: Clients, secrets: set[str]) -> None:
     thief.cookies[COOKIE] = alice.cookies[COOKIE].value
     for path in ("/session", "/auth/login", "/flush", "/auth/logout"):
         thief.post(path, {"value": "x"})
+    end_sessions(everybody=True, reason="test")
+    log_in(alice, secrets)
     with away(GONE[0], after=1):
         alice.get("/session")
     alice.get("/ended-meanwhile")

@@ -84,7 +84,7 @@ class TestAdmin:
         operator = Operator("change_certificate")
         assert [row.subject for row in operator.rows("certificate", state="pending")] == ["CN=new"]
         with recorded() as events:
-            assert self.admit(operator, pending, alice) == ["1 certificates were enrolled for alice."]
+            assert self.admit(operator, pending, alice) == ["1 certificate was enrolled for alice."]
         assert seen(pending).json()["user"] == "alice"
         [admitted] = of_kind(events, CertificateAdmitted)
         assert (admitted.user, admitted.by) == ("alice", f"user:{operator.user.pk}")
@@ -97,7 +97,7 @@ class TestAdmin:
 
     def test_admin_changes_nothing_that_is_enrolled(self, users: dict[str, User], certificate_for: Any) -> None:
         told = self.admit(Operator("change_certificate"), certificate_for("alice"), users["bob"])
-        assert told[0].startswith("0 certificates were enrolled for bob. 1 were not pending")
+        assert told[0].startswith("0 certificates were enrolled for bob. 1 was not pending")
         assert seen(certificate_for("alice")).json()["user"] == "alice"
 
     def test_admin_changes_nothing_that_is_revoked(self, pending: Issued, alice: User, now: Any) -> None:

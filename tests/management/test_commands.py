@@ -92,7 +92,8 @@ class TestEveryCommand:
         monkeypatch.setattr("builtins.input", lambda question: answer)
         assert exit_code("securecore_sessions", "end", "--all") == code
 
-    def test_the_audit_names_operator_and_reason(self, user: User) -> None:
+    def test_the_audit_names_operator_and_reason(self, alice: MutualTLSClient, user: User) -> None:
+        alice.post("/auth/login")
         printed("securecore_sessions", "end", "--user", "alice", "--operator", "erin", "--reason", "ticket 7")
         row = AuditRow.objects.get(event="securecore.sessions.sessions-ended")
         assert (row.actor_kind, row.reason) == ("command", "ticket 7")

@@ -104,6 +104,59 @@ class TestStolenCertificate:
         assert not Session.objects.exists()
         assert not Lockout.objects.exists()
 
+    def test_the_serial_number_of_one_certificate_is_enough(self, user: User, ca: Any) -> None:
+        row = user.certificates.get()
+        enroll(certificate=parse_pem(ca.issue("alice").pem), user=user, now=clock.now())
+        for serial in (row.serial_number, f"serial=0{row.serial_number.upper()}"):
+            printed("securecore_incident", "stolen-certificate", serial, "--yes", "--no-lock")
+        assert list(Certificate.objects.exclude(revoked_at=None)) == [row]
+        Certificate.objects.update(serial_number="4d2f")
+        with pytest.raises(CommandError, match=f"Several certificates.*{row.pk}"):
+            printed("securecore_incident", "stolen-certificate", "4D:2F", "--yes", "--no-lock")
+        with pytest.raises(CommandError, match="no certificate here has"):
+            printed("securecore_incident", "stolen-certificate", "deadbeef", "--yes", "--no-lock")
+        assert Certificate.objects.exclude(revoked_at=None).count() == 1
+
+    def test_a_revocation_is_proven_while_the_lockout_is_in_force(self, user: User, thumbprint: str) -> None:
+        grant(principal=principal_of(user), permission=MAKE, now=clock.now())
+        printed("securecore_incident", "stolen-certificate", thumbprint, "--yes")
+        told = io.StringIO()
+        with pytest.raises(SystemExit):
+            call_command("securecore_grants", "why", MAKE, "--certificate", thumbprint, stdout=told)
+        assert told.getvalue().startswith("May not: certificate-revoked.")
+
+    def test_the_trail_stands_before_the_question(
+        self, alice: MutualTLSClient, thumbprint: str, tmp_path: Path
+    ) -> None:
+        alice.post("/auth/login", HTTP_USER_AGENT="Thief/99")
+        (tmp_path / "token").write_text(given(alice)["access_token"])
+        for arguments in (("stolen-certificate", thumbprint), ("stolen-token", "--file", str(tmp_path / "token"))):
+            told = io.StringIO()
+            with pytest.raises(CommandError, match="Nothing was changed"):
+                call_command("securecore_incident", *arguments, stdout=told, stderr=told)
+            assert "authorization" in told.getvalue(), arguments
+        rows = objects("securecore_incident", "stolen-certificate", thumbprint, "--yes")
+        assert kinds(rows).count("session") == 1
+
+    def test_a_second_run_says_when_it_was_revoked(self, user: User, thumbprint: str, fake_clock: FakeClock) -> None:
+        printed("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        first = Certificate.objects.get(pk=thumbprint).revoked_at
+        fake_clock.advance(minutes=5)
+        told = printed("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        assert f"was revoked already, at {first:%Y-%m-%dT%H:%M:%S}" in told
+        assert told.count("certificate-revoked") == 1
+        assert f"already, since {first:%Y-%m-%d %H:%M:%S}" in printed("securecore_certificates", "revoke", thumbprint)
+        assert "Under it ended: 0 sessions, 0 authorizations" in told
+
+    def test_the_trail_shows_the_device_of_a_session_that_has_ended(
+        self, alice: MutualTLSClient, thumbprint: str
+    ) -> None:
+        alice.post("/auth/login", HTTP_USER_AGENT="Thief/99")
+        arguments = ("securecore_incident", "stolen-certificate", thumbprint, "--yes", "--no-lock")
+        printed(*arguments)
+        assert not Session.objects.exists()
+        assert "device=Thief/99" in printed(*arguments)
+
     def test_an_unknown_certificate_is_refused_from_now_on(self, db: None) -> None:
         rows = objects("securecore_incident", "stolen-certificate", "A" * 43, "--yes")
         assert "No row names this certificate" in rows[2]["detail"]
@@ -133,7 +186,7 @@ class TestStolenCertificate:
         store.begin()
         told = io.StringIO()
         with pytest.raises(CommandError):
-            call_command("securecore_incident", "stolen-certificate", "x" * 42 + "A", stdout=told, stderr=told)
+            call_command("securecore_incident", "stolen-certificate", "x" * 42 + "A", stdout=io.StringIO(), stderr=told)
         assert told.getvalue() == ""
 
     def test_the_trail_begins_where_the_operator_says(

@@ -65,6 +65,48 @@ def test_a_list_ends_silently_when_its_reader_leaves(lines: int, ends: str, code
     assert (done.returncode, done.stderr) == (code, error)
 
 
+#: A program with a command that emits an audited event and one that is not, with the log of a service on stderr.
+LOGGED = """
+import logging.config
+import django
+django.setup()
+from securecore import events
+from securecore.json_logs import LOGGING
+from securecore.management.terminal import TerminalCommand
+logging.config.dictConfig(LOGGING)
+class Command(TerminalCommand):
+    requires_system_checks = ()
+    def handle(self, *args, **options):
+        events.emit(events.KeyRetired(kid="retired"))
+        events.emit(events.GateHolderEnded(principals=("user:1",), pid=7))
+        logging.getLogger("project").warning("of the project")
+        self.done("done")
+Command().run_from_argv(["manage.py", "logged"])
+events.emit(events.KeyRetired(kid="after"))
+"""
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_audited_event_is_logged_beside_the_result_only_without_a_terminal(is_terminal: bool) -> None:
+    ours, theirs = os.openpty() if is_terminal else os.pipe()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    try:
+        subprocess.run(
+            [sys.executable, "-c", LOGGED],
+            cwd=ROOT,
+            env=environment,
+            stderr=theirs,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        logged = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert ("retired" in logged.replace("key-retired", "")) is not is_terminal
+    assert all(text in logged for text in ("gate-holder-ended", "of the project", '"kid": "after"'))
+
+
 @pytest.fixture
 def closed_pipe() -> Iterator[io.TextIOBase]:
     """Return a file that nobody reads, and that writes each line at once."""
@@ -124,3 +166,38 @@ def test_silence_may_stand_before_or_behind_the_action(
     load_command_class("securecore", name).run_from_argv(["manage.py", name, *words])
     assert capsys.readouterr() == ("", "")
     load_command_class("securecore", name).run_from_argv(["manage.py", name, "list"])
+
+
+LISTS = {
+    "securecore_certificates": ("list --find deadbeef", "list --pending", "expiring", "crls"),
+    "securecore_sessions": ("list",),
+    "securecore_tokens": ("list", "list --client nobody"),
+    "securecore_clients": ("list",),
+    "securecore_grants": ("list", "list --permission nothing.make", "callers nothing.make"),
+    "securecore_lock": ("list",),
+    "securecore_signature_keys": ("list", "list --revoked"),
+    "securecore_audit": ("list", "list --event nothing"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("name", "action"), [(name, action) for name, each in LISTS.items() for action in each])
+def test_a_list_that_finds_nothing_says_so(name: str, action: str) -> None:
+    for option, expected in ((), "Nothing was found."), (("--json",), "Nothing was found."), (("-v", "0"), ""):
+        out, told = io.StringIO(), io.StringIO()
+        call_command(name, *action.split(), *option, stdout=out, stderr=told)
+        assert out.getvalue() == ""
+        assert expected in told.getvalue()
+        assert bool(expected) == ("Nothing was found." in told.getvalue())
+
+
+def test_each_list_of_a_command_is_in_this_test() -> None:
+    named = {name for name, app in get_commands().items() if app == "securecore" and name.startswith("securecore_")}
+    with_lists = {name for name in named if "list" in _actions(name)}
+    assert with_lists - {"securecore_keys"} == set(LISTS), "securecore_keys always lists those of the settings"
+
+
+def _actions(name: str) -> set[str]:
+    parser = load_command_class("securecore", name).create_parser("manage.py", name)
+    found = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+    return {action for each in found for action in each.choices}

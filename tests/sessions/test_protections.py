@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from securecore.events import SessionBindingMismatch, SessionsEnded
+from securecore.events import SessionBindingMismatch, SessionEnded, SessionsEnded
 from securecore.grants import triggers
 from securecore.identity import enroll, parse_pem
 from securecore.revocation import revoke_certificate
@@ -161,7 +161,7 @@ class TestLimit:
         with recorded() as events:
             clients = self.sessions(mtls_client, 4)
         assert [user_of(client) for client in clients] == ["", "", "alice", "alice"]
-        assert [event.count for event in of_kind(events, SessionsEnded)] == [1, 1]
+        assert [event.device for event in of_kind(events, SessionEnded)] == ["", ""]
 
     def test_limit_counts_only_the_user_s_own_live_ones(
         self, mtls_client: Clients, securecore: Any, now: dt.datetime
@@ -252,7 +252,7 @@ class TestEnding:
         order = {"action": "end_sessions", "_selected_action": [pk], "step": "confirmed"}
         with recorded() as events:
             assert root.post("/admin/securecore/session/", order).status_code == 302
-        assert [event.count for event in of_kind(events, SessionsEnded)] == [1]
+        assert [event.session for event in of_kind(events, SessionEnded)] == [pk]
         assert list(Session.objects.values_list("user__username", flat=True)) == ["root"]
 
     def test_ending_in_the_admin_needs_the_permission(self, alice: MutualTLSClient, mtls_client: Clients) -> None:

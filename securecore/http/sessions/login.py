@@ -63,17 +63,14 @@ def begin(request: HttpRequest, user: User) -> None:
                 identity.remember(certificate=certificate, now=clock.now())
             evicted = make_room(user=user, session_key=session.session_key, now=clock.now())
             session.begin()
-            thumbprint = certificate.thumbprint if certificate else None
-            audit.report(events.SessionOpened(user=str(principal_of(user)), certificate=thumbprint))
-            ended = events.SessionsEnded(count=evicted, subject=principal_of(user), reason="the limit of sessions")
-            if evicted:
-                audit.write(ended)
+            own, thumbprint = str(principal_of(user)), certificate.thumbprint if certificate else None
+            place = {name: session.opened_from[name] for name in ("address", "device")}
+            for event in (events.SessionOpened(user=own, certificate=thumbprint, **place), *evicted):
+                audit.report(event)
     except BaseException:
         session.abandon()
         request.user = AnonymousUser()
         raise
-    if evicted:
-        events.emit(ended)
 
 
 def _require_live_user(request: HttpRequest, user: User) -> None:

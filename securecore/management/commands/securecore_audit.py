@@ -19,6 +19,7 @@ from securecore.grants.principal_names import described
 from securecore.management.subjects import add_subjects, subjects_of, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import AuditRow, Certificate
+from securecore.texts import counted
 
 _FILTERS = ("event", "subject", "actor", "request_id")
 
@@ -79,7 +80,7 @@ class Command(TerminalCommand):
                 self.say(fault, error=True)
             self.say(f"rows {found.first} to {found.head.position}, {found.unsealed} unsealed, head {found.head}")
         if found.faults:
-            raise CommandError(f"The chain is broken: {len(found.faults)} faults.", returncode=1)
+            raise CommandError(f"The chain is broken: {counted(len(found.faults), 'fault')}.", returncode=1)
 
     def _head(self, **options: Any) -> None:
         audit.seal()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,8 @@ from securecore.management.terminal import FAILED, Actions, TerminalCommand, who
 from securecore.management.thumbprints import thumbprint
 from securecore.models import RevocationList
 from securecore.revocation import revoke_certificate
-from securecore.texts import quoted_argument
-from securecore.thumbprints import thumbprint_in
+from securecore.texts import counted, quoted_argument
+from securecore.thumbprints import serial_in, thumbprint_in
 
 MATCHES = [mode for mode in Certificate.MODES if mode != "thumbprint"]
 
@@ -109,8 +108,13 @@ class Command(TerminalCommand):
 
     def _revoke(self, *, certificates: list[str], **_: Any) -> None:
         for revoked in list(map(thumbprint_named, certificates)):
-            revoke_certificate(thumbprint=revoked)
-            self.done(f"{revoked} is refused from now on.", thumbprint=revoked)
+            is_new = revoke_certificate(thumbprint=revoked)
+            since = (
+                "from now on"
+                if is_new
+                else f"already, since {_rows().get(pk=revoked).revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+            )
+            self.done(f"{revoked} is refused {since}.", thumbprint=revoked, is_new=is_new)
 
     def _expiring(self, *, days: int, **_: Any) -> None:
         now = clock.now()
@@ -131,9 +135,9 @@ class Command(TerminalCommand):
                 raise CommandError(f"{quoted_argument(source)} cannot be read: {error.strerror}.") from None
         row = done.row
         self.done(
-            f"{row.issuer}: {row.entries} certificates are refused, {done.added} of them new; {done.removed} no longer "
-            f"are. Sessions and tokens of {len(done.revoked)} ended. The list ends at {row.next_update:%Y-%m-%d %H:%M} "
-            "UTC.",
+            f"{row.issuer}: {counted(row.entries, 'certificate is', 'certificates are')} refused, {done.added} new; "
+            f"{counted(done.removed, 'is', 'are')} refused no longer. Sessions and tokens of {len(done.revoked)} ended."
+            f" The list ends at {row.next_update:%Y-%m-%d %H:%M} UTC.",
             issuer=row.issuer,
             number=row.number,
             entries=row.entries,
@@ -182,7 +186,7 @@ def _rows() -> CertificateQuerySet:
 
 def _found(text: str) -> Q:
     """Return the condition for a text from a log or a certificate; nginx writes a serial number in upper case."""
-    serial = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
+    serial = serial_in(text)
     found = Q(subject__icontains=text) | Q(issuer__icontains=text) | Q(thumbprint=thumbprint_in(text) or text)
     return found | Q(serial_number=serial) if serial else found
 

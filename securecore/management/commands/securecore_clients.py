@@ -64,10 +64,11 @@ class Command(TerminalCommand):
         if Client.objects.using(settings.DATABASE).filter(pk=client).exists():
             self.confirm(f"This refuses the client {client}, and ends all its tokens.", yes=yes)
         try:
-            disable_client(client)
+            is_new = disable_client(client)
         except Misuse as error:
             raise CommandError(f"{error} Look: securecore_clients list") from None
-        self.done(f"The client {client} is refused from now on.", client=client)
+        since = "from now on" if is_new else "already"
+        self.done(f"The client {client} is refused {since}.", client=client, is_new=is_new)
 
     def _enable(self, *, client: str, **_: Any) -> None:
         if not clients.enable(client):

@@ -22,6 +22,7 @@ from securecore.management.subjects import (
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, instant, whole
 from securecore.models import Certificate, Grant
 from securecore.revocation import revoke_grant
+from securecore.texts import counted
 
 _CALLERS = ("user", "client", "certificate")
 _PRINCIPALS = (*_CALLERS, "group", "role")
@@ -134,7 +135,7 @@ class Command(TerminalCommand):
                 count += 1
                 self.show(caller=described(each.name), permission=of_role, before=each.before, after=each.after)
         if not self._as_json:
-            self.say(f"{count} decisions would change. Nothing was changed.")
+            self.say(f"{counted(count, 'decision')} would change. Nothing was changed.")
 
     def _permissions(self, permission: str) -> list[str]:
         if not permission.startswith("role:"):
@@ -182,6 +183,6 @@ def _owner_of(certificate: str) -> tuple[str, ...]:
 
 def _limits(grant: Any) -> str:
     """Return the limits of a consumable grant: ``3 uses, 500 in 86400 s``."""
-    parts = [f"{grant.uses_limit} uses"] if grant.uses_limit is not None else []
+    parts = [counted(grant.uses_limit, "use")] if grant.uses_limit is not None else []
     parts += [f"{grant.amount_limit}"] if grant.amount_limit is not None else []
     return ", ".join(parts) + (f" in {grant.period} s" if grant.period is not None else "")

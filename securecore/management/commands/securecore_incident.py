@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
 from securecore.models import Certificate, RefreshFamily, Session
-from securecore.texts import quoted_argument
+from securecore.texts import counted, quoted_argument
 
 
 class Command(TerminalCommand):
@@ -66,24 +67,36 @@ class Command(TerminalCommand):
         row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=revoked).first()
         if row is None and not _is_used(revoked):
             self.say(_doubt(revoked), error=True)
+        common = self._common(options)
+        seen = self._show_trail(incidents.trail_of_certificate(thumbprint=revoked, since=common["since"]))
         self.confirm(_question(revoked, row), yes=options["yes"])
-        self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **self._common(options)))
+        self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **common), seen)
 
     def _stolen_token(self, options: dict[str, Any]) -> None:
         token = None
         if options["file"] is not None:
             token = _verified(_read(options["file"]).strip())
         jti = token.jti if token is not None else options["jti"]
+        common = self._common(options)
+        seen = self._show_trail(incidents.trail_of_token(token, since=common["since"]))
         self.confirm(f"This refuses the access token {jti}, and ends its authorization.", yes=options["yes"])
-        self._print(incidents.stolen_token(jti=jti, token=token, **self._common(options)))
+        self._print(incidents.stolen_token(jti=jti, token=token, **common), seen)
 
     def _common(self, options: dict[str, Any]) -> dict[str, Any]:
         since = options["since"] or clock.now() - dt.timedelta(days=7)
         return {"since": since, "lasts": None if options["no_lock"] else options["lock"], "reason": options["reason"]}
 
-    def _print(self, ended: incidents.Ended) -> None:
-        for fact in ended.trail:
+    def _show_trail(self, facts: Iterable[incidents.Fact]) -> set[incidents.Fact]:
+        """Print the trail, and return its rows. The operator reads it before the question."""
+        shown = list(facts)
+        for fact in shown:
             self.show(at=fact.at, kind=fact.kind, subject=fact.subject, detail=fact.detail)
+        self.stdout.flush()
+        return set(shown)
+
+    def _print(self, ended: incidents.Ended, seen: set[incidents.Fact]) -> None:
+        """Print the rows that came while the question stood, the steps, and the rest that is left to people."""
+        self._show_trail(fact for fact in ended.trail if fact not in seen)
         for step in ended.steps:
             self.done(f"Done: {step}", kind="done", detail=step)
         for left in ended.left:
@@ -100,8 +113,9 @@ class Command(TerminalCommand):
             self.show(event=each.event, subject=each.subject, error=each.error)
         until = done.locked_until.isoformat(timespec="seconds") if done.locked_until else ""
         self.done(
-            f"Ended: {done.sessions} sessions, {done.families} authorizations, {done.one_time_tokens} one-time tokens, "
-            f"every access token. " + (f"Everyone is locked out until {until}." if until else "Nobody is locked out."),
+            f"Ended: {counted(done.sessions, 'session')}, {counted(done.families, 'authorization')}, "
+            f"{counted(done.one_time_tokens, 'one-time token')}, every access token. "
+            + (f"Everyone is locked out until {until}." if until else "Nobody is locked out."),
             sessions=done.sessions,
             families=done.families,
             one_time_tokens=done.one_time_tokens,

@@ -12,6 +12,7 @@ from securecore.management.subjects import add_subjects, thumbprint_named, user_
 from securecore.management.terminal import Actions, TerminalCommand, whole
 from securecore.models import Session
 from securecore.revocation import end_selected_sessions, end_sessions
+from securecore.texts import counted
 
 _REASON = "by the command securecore_sessions"
 
@@ -38,7 +39,7 @@ class Command(TerminalCommand):
             self._list(owner, thumbprint, options["limit"])
         else:
             count = self._end(owner, thumbprint, options)
-            self.done(f"{count} sessions were ended.", ended=count)
+            self.done(f"{counted(count, 'session was ended', 'sessions were ended')}.", ended=count)
 
     def _list(self, owner: Any, thumbprint: str, limit: int) -> None:
         rows = Session.objects.using(settings.DATABASE).live(clock.now()).select_related("user")
@@ -64,5 +65,5 @@ class Command(TerminalCommand):
         if owner is not None or thumbprint:
             return end_sessions(user=owner, thumbprint=thumbprint, reason=reason)
         live = rows.live(clock.now()).count()
-        self.confirm(f"This ends all {live} live sessions, also yours.", yes=options["yes"])
+        self.confirm(f"This ends {counted(live, 'live session')}: all there are, also yours.", yes=options["yes"])
         return end_sessions(everybody=True, reason=reason)
