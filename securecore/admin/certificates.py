@@ -70,6 +70,7 @@ class CertificateAdmin(OperatorPage):
     list_select_related = ("user",)
     ordering = ("-not_after",)
     text_fields = ("subject", "issuer")
+    empty = "row in this list"
     search_help_text = (
         "A user name or e-mail address, a thumbprint (hexadecimal, with colons, or base64url), a serial number, or a "
         "part of a subject or issuer."

@@ -7,11 +7,13 @@ import uuid
 from typing import Any
 
 from django.apps import apps
+from django.utils import timezone
 
 from securecore.conf import settings
 from securecore.grants.principal_names import users_named
 from securecore.grants.principals import DERIVED, OWN, principal_of
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.models import Certificate
 from securecore.thumbprints import thumbprint_in
 
 
@@ -39,6 +41,19 @@ def serial_in(text: str) -> str | None:
     """
     digits = re.sub(r"[:\s]", "", text.lower()).removeprefix("serial=").removeprefix("0x").lstrip("0")
     return digits if re.fullmatch(r"[0-9a-f]{1,64}", digits) else None
+
+
+def record_named(text: str) -> str:
+    """Return the user or certificate that ``text`` names, with its state, as the subject of a sentence; or ""."""
+    if (thumbprint := thumbprint_in(text)) is not None:
+        rows = Certificate.objects.using(settings.DATABASE).select_related("user")
+        if (row := rows.filter(pk=thumbprint).first()) is None:
+            return "This thumbprint is of no certificate that securecore knows, and"
+        owner = f" ({row.user.get_username()})" if row.user is not None else ""
+        revoked = f", revoked {timezone.localtime(row.revoked_at):%Y-%m-%d %H:%M:%S}," if row.revoked_at else ""
+        return f"The certificate {row.subject or row.pk}{owner}{revoked}"
+    users = users_named(text)
+    return f"The user {users[0].get_username()}" if users else ""
 
 
 def uuid_in(text: str) -> uuid.UUID | None:

@@ -28,6 +28,7 @@ class SessionAdmin(OperatorPage):
     # By the end of the idle timeout, which has an index: nearly the order of the last use.
     ordering = ("-expires_at",)
     text_fields = ("address", "device")
+    empty = "live session"
     search_help_text = (
         "A user name or e-mail address, a thumbprint, the id of a session, or a part of an address or a device. The "
         "last used session is the first."
