@@ -32,9 +32,9 @@ class AuditAdmin(OperatorPage):
     )
     fields: ClassVar[Any] = (
         "instant", "event", "subject_named", "actor_kind", "actor_named", "address", "request_id", "reason", "payload",
-        "position", "digest", "expires_at", "related",
+        "position", "digest", "kept_until", "related",
     )  # fmt: skip
-    readonly_fields = ("instant", "subject_named", "actor_named", "related")
+    readonly_fields = ("instant", "subject_named", "actor_named", "kept_until", "related")
 
     def found_by(self, text: str) -> Q:
         named = [each.name for each in events.every_event() if text in (each.name, each.name.rpartition(".")[2])]
@@ -52,7 +52,7 @@ class AuditAdmin(OperatorPage):
 
     @admin.display(description="at")
     def instant(self, row: Any) -> Any:
-        return columns.instant(row.at)
+        return columns.instant(row.at, seconds=True)
 
     @admin.display(description="event")
     def event_name(self, row: Any) -> str:
@@ -74,6 +74,10 @@ class AuditAdmin(OperatorPage):
     @admin.display(description="request")
     def request(self, row: Any) -> Any:
         return columns.short(row.request_id)
+
+    @admin.display
+    def kept_until(self, row: Any) -> Any:
+        return columns.instant(row.expires_at)
 
     @admin.display(description="see also")
     def related(self, row: Any) -> Any:

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils import timezone
 
 from securecore import clock
 from securecore.admin import columns
@@ -23,6 +24,7 @@ from securecore.certificate_use import last_use_of, with_last_use
 from securecore.conf import settings
 from securecore.errors import Refused
 from securecore.grants import principals
+from securecore.http.actor import nginx_serial
 from securecore.identity import admit, enroll, parse_file
 from securecore.models import Certificate
 from securecore.revocation import revoke_certificate
@@ -66,11 +68,12 @@ class EnrolForm(ReasonForm):
 
 @admin.register(Certificate)
 class CertificateAdmin(OperatorPage):
-    list_display = ("certificate", "thumbprint_and_serial", "owner", "state", "last_use", "expires")
+    list_display = ("certificate", "thumbprint_and_serial", "owner", "state_and_instant", "last_use", "expires")
     list_filter = (CertificateState,)
     list_select_related = ("user",)
     ordering = ("-not_after",)
     text_fields = ("subject", "issuer")
+    empty = "row in this list"
     search_help_text = (
         "A user name or e-mail address, a thumbprint (hexadecimal, with colons, or base64url), a serial number, or a "
         "part of a subject or issuer."
@@ -78,10 +81,20 @@ class CertificateAdmin(OperatorPage):
     actions = ("admit", "lock_out", "revoke")
     forms_alone = ("add",)
     fields: ClassVar[Any] = (
-        "subject", "issuer", "serial_number", "thumbprint", "hexadecimal", "owner", "state", "matched_by",
+        "subject", "issuer", "serial", "thumbprint", "hexadecimal", "owner", "state", "matched_by",
         "is_self_signed", "last_use", "expires", "enrolled", "revoked", "related",
     )  # fmt: skip
-    readonly_fields = ("hexadecimal", "owner", "state", "last_use", "expires", "enrolled", "revoked", "related")
+    readonly_fields = (
+        "serial",
+        "hexadecimal",
+        "owner",
+        "state",
+        "last_use",
+        "expires",
+        "enrolled",
+        "revoked",
+        "related",
+    )
 
     def found_by(self, text: str) -> Q:
         found = Q(pk=thumbprint_in(text) or text) | Q(user__in=user_keys(text))
@@ -97,7 +110,7 @@ class CertificateAdmin(OperatorPage):
 
     def named(self, row: Any) -> str:
         user = columns.user_of(row)
-        serial = f", serial number {row.serial_number}" if row.serial_number else ""
+        serial = f", serial number {nginx_serial(row.serial_number)}" if row.serial_number else ""
         return f"{row}{serial}, of {f'the user {user}' if user else 'no user'}, {self.state(row)}"
 
     @admin.display(description="certificate")
@@ -107,7 +120,11 @@ class CertificateAdmin(OperatorPage):
 
     @admin.display(description="thumbprint, serial number")
     def thumbprint_and_serial(self, row: Any) -> Any:
-        return columns.two_lines(columns.short(row.thumbprint), row.serial_number or row.matched_by)
+        return columns.two_lines(columns.short(row.thumbprint), columns.serial(row.serial_number) or row.matched_by)
+
+    @admin.display(description="serial number")
+    def serial(self, row: Any) -> Any:
+        return columns.serial(row.serial_number)
 
     @admin.display(description="user")
     def owner(self, row: Any) -> Any:
@@ -116,12 +133,18 @@ class CertificateAdmin(OperatorPage):
     @admin.display
     def state(self, row: Any) -> str:
         if row.revoked_at:
-            return f"revoked {row.revoked_at:%Y-%m-%d}"
+            return f"revoked {timezone.localtime(row.revoked_at):%Y-%m-%d %H:%M:%S}"
         if row.enrolled_at is None:
             return "pending"
         if row.not_after is not None and row.not_after <= clock.now():
             return "expired"
         return "enrolled" if row.user is not None else "of a service"
+
+    @admin.display(description="state")
+    def state_and_instant(self, row: Any) -> Any:
+        if row.revoked_at:
+            return columns.two_lines("revoked", columns.instant(row.revoked_at, seconds=True))
+        return self.state(row)
 
     @admin.display
     def last_use(self, row: Any) -> Any:
@@ -131,6 +154,8 @@ class CertificateAdmin(OperatorPage):
     def expires(self, row: Any) -> Any:
         if row.not_after is None:
             return None
+        if row.revoked_at:  # the time that is left means nothing
+            return columns.instant(row.not_after)
         return columns.two_lines(columns.instant(row.not_after), columns.left(row.not_after, clock.now()))
 
     @admin.display
@@ -139,7 +164,7 @@ class CertificateAdmin(OperatorPage):
 
     @admin.display
     def revoked(self, row: Any) -> Any:
-        return columns.instant(row.revoked_at)
+        return columns.instant(row.revoked_at, seconds=True)
 
     @admin.display(description="thumbprint, as openssl prints it")
     def hexadecimal(self, row: Any) -> str:

@@ -11,6 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from securecore.http.actor import nginx_serial
 from securecore.texts import shown
 from securecore.thumbprints import thumbprint_in
 
@@ -18,12 +19,13 @@ from securecore.thumbprints import thumbprint_in
 _BEGINNING = 10
 
 
-def instant(value: dt.datetime | None) -> Any:
-    """Return an instant in the time zone of the project, to the minute."""
+def instant(value: dt.datetime | None, *, seconds: bool = False) -> Any:
+    """Return an instant in the time zone of the project, to the minute, or to the second for the order of acts."""
     if value is None:
         return None
     local = timezone.localtime(value) if timezone.is_aware(value) else value
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), f"{local:%Y-%m-%d %H:%M}")
+    text = f"{local:%Y-%m-%d %H:%M:%S}" if seconds else f"{local:%Y-%m-%d %H:%M}"
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), text)
 
 
 def begins(value: dt.datetime) -> Any:
@@ -47,6 +49,26 @@ def short(thumbprint: str | None) -> Any:
     if not thumbprint:
         return None
     return format_html('<code title="{}">{}…</code>', thumbprint, thumbprint[:_BEGINNING])
+
+
+def serial(digits: str) -> Any:
+    """Return a serial number as nginx and the command of an incident print it, or None."""
+    return format_html('<code class="securecore-serial">{}</code>', nginx_serial(digits)) if digits else None
+
+
+def titled(text: str, title: str) -> Any:
+    """Return a cell that shortens a text, with the whole as its title."""
+    return format_html('<span title="{}">{}</span>', shown(title), shown(text))
+
+
+def row_link(site: Any, row: Any, text: str) -> Any:
+    """Return a link to the page of a row; the text alone where the site has no such page."""
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+    try:
+        url = reverse(name, args=[row.pk], current_app=site.name)
+    except NoReverseMatch:
+        return shown(text)
+    return format_html('<a href="{}">{}</a>', url, shown(text))
 
 
 def two_lines(first: Any, second: Any) -> Any:

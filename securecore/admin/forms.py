@@ -15,6 +15,7 @@ from securecore.errors import Misuse, Refused
 from securecore.grants import principals
 from securecore.grants.principal_names import described, object_named, users_named
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.http.authorization.spelling import doubt_about_client
 
 _KINDS = {
     "user": "user, by name or e-mail address",
@@ -135,6 +136,11 @@ class PrincipalForm(ReasonForm):
         elif kind:
             self.add_error("name", f"Name the {kind}.")
         return data
+
+    def doubt(self) -> str:
+        """Return the sentence about a client that is not registered; empty for every other principal."""
+        kind, _, name = self.cleaned_data["principal"].partition(":")
+        return doubt_about_client(name) if kind == "service" else ""
 
     def named(self) -> str:
         """Return the principal as people know it."""

@@ -22,6 +22,7 @@ from securecore.conf import settings
 from securecore.errors import Busy, Misuse
 from securecore.grants.limits import LARGEST_BIGINT, LARGEST_INTEGER
 from securecore.grants.principal_names import described, names_of
+from securecore.http.authorization.spelling import doubt_about_permission
 from securecore.models import Grant
 from securecore.revocation import revoke_grant
 from securecore.texts import counted
@@ -67,9 +68,12 @@ class GiveForm(LimitsForm, PrincipalForm):
     field_order = ("kind", "name", "permission", "object", "denies", *_LIMITS, "reason")
 
     def harm(self) -> str:
-        if not self.cleaned_data["denies"]:
-            return ""
-        return f"This denies {self.cleaned_data['permission']} to {self.named()}, whichever grants they have."
+        """Return the sentences about a name that may be misspelt, and about a denial."""
+        permission = self.cleaned_data["permission"]
+        parts = [doubt_about_permission(permission), self.doubt()]
+        if self.cleaned_data["denies"]:
+            parts.append(f"This denies {permission} to {self.named()}, whichever grants they have.")
+        return " ".join(filter(None, parts))
 
 
 @admin.register(Grant)

@@ -50,7 +50,7 @@ class LockSubjectForm(LockForm, PrincipalForm):
         subject = self.named()
         if subject == EVERYONE:
             subject = "everyone, also you and every administrator: only a shell lifts it"
-        return f"This refuses {subject}, until about {until:%Y-%m-%d %H:%M} UTC."
+        return f"This refuses {subject}, until about {until:%Y-%m-%d %H:%M} UTC. {self.doubt()}".rstrip()
 
 
 @admin.register(Lockout)

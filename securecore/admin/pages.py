@@ -12,6 +12,7 @@ from django.utils.decorators import method_decorator
 
 from securecore.admin.bounded_lists import MOST, NEWEST, FirstRows, TooSlow, containing, limited_time, named_exactly
 from securecore.admin.operation_pages import OperationPages
+from securecore.admin.search import record_named
 from securecore.conf import settings
 from securecore.http.edge.transactions import outside_transactions
 from securecore.texts import is_storable
@@ -31,6 +32,8 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
     search_fields: ClassVar[Any] = ("pk",)
     #: Columns in which a part of a text is searched, among the first rows only.
     text_fields: tuple[str, ...] = ()
+    #: The rows that a known user or certificate does not have, for example ``live session``.
+    empty = ""
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).using(settings.DATABASE)
@@ -49,16 +52,30 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
         if not is_storable(text):
             return queryset.none(), False
         found = named_exactly(queryset, self.found_by(text))
-        if found is not None or not self.text_fields:
-            return queryset.none() if found is None else found, False
+        if found is not None:
+            return found, False
+        if not self.text_fields:
+            if known := record_named(text):
+                self.message_user(request, f"{known} has no {self.opts.verbose_name} in this list.", messages.WARNING)
+            return queryset.none(), False
+        rows = containing(queryset, text, self.text_fields)
+        self._explain_search(request, text, has_rows=rows.exists())
+        return rows, False
+
+    def _explain_search(self, request: HttpRequest, text: str, *, has_rows: bool) -> None:
+        """Say of a text that is no name: where the list found it, or the record that it names beside this list."""
         fields = " or ".join(name.replace("_", " ") for name in self.text_fields)
-        self.message_user(
-            request,
-            f"Nothing is named {text!r}. The list has those of the first {NEWEST:,} rows with this text in {fields}; "
-            "more rows are not searched for a part of a text.",
-            messages.WARNING,
+        if has_rows:
+            told = f"These rows have {text!r} in {fields}. The first {NEWEST:,} rows were searched, and no more."
+            self.message_user(request, told, messages.INFO)
+            return
+        known = record_named(text)
+        told = (
+            f"{known} has no {self.empty or f'{self.opts.verbose_name} in this list'}."
+            if known
+            else (f"Nothing is named {text!r}, and the first {NEWEST:,} rows do not have it in {fields}.")
         )
-        return containing(queryset, text, self.text_fields), False
+        self.message_user(request, told, messages.WARNING)
 
     @method_decorator(outside_transactions)
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:

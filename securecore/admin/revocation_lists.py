@@ -34,9 +34,9 @@ class RevocationListAdmin(OperatorPage):
     text_fields = ("issuer",)
     search_help_text = "The serial number of a certificate, for the lists that name it; an issuer, or a part of it."
     fields: ClassVar[Any] = (
-        "issuer", "state", "number", "entries", "this_update", "next_update_at", "when_overdue", "imported", "related",
+        "issuer", "state", "number", "entries", "issued", "next_update_at", "when_overdue", "imported", "related",
     )  # fmt: skip
-    readonly_fields = ("state", "next_update_at", "when_overdue", "imported", "related")
+    readonly_fields = ("state", "issued", "next_update_at", "when_overdue", "imported", "related")
 
     def found_by(self, text: str) -> Q:
         serial, rows = serial_in(text), RevocationList.objects.using(settings.DATABASE)
@@ -47,6 +47,10 @@ class RevocationListAdmin(OperatorPage):
     @admin.display
     def state(self, row: Any) -> str:
         return "in force" if row.next_update > clock.now() else "overdue"
+
+    @admin.display(description="this update")
+    def issued(self, row: Any) -> Any:
+        return columns.instant(row.this_update)
 
     @admin.display(description="next update")
     def next_update_at(self, row: Any) -> Any:

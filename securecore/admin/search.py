@@ -6,11 +6,13 @@ import uuid
 from typing import Any
 
 from django.apps import apps
+from django.utils import timezone
 
 from securecore.conf import settings
 from securecore.grants.principal_names import users_named
 from securecore.grants.principals import DERIVED, OWN, principal_of
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
+from securecore.models import Certificate
 from securecore.thumbprints import thumbprint_in
 
 
@@ -29,6 +31,19 @@ def principals_named(text: str) -> list[str]:
     groups = apps.get_model("auth.Group").objects.using(settings.DATABASE).filter(name=text)
     named += [f"group:{key}" for key in groups.values_list("pk", flat=True)]
     return [*named, f"service:{text}", f"role:{text}", f"{ISSUER}{text}"]
+
+
+def record_named(text: str) -> str:
+    """Return the user or certificate that ``text`` names, with its state, as the subject of a sentence; or ""."""
+    if (thumbprint := thumbprint_in(text)) is not None:
+        rows = Certificate.objects.using(settings.DATABASE).select_related("user")
+        if (row := rows.filter(pk=thumbprint).first()) is None:
+            return "This thumbprint is of no certificate that securecore knows, and"
+        owner = f" ({row.user.get_username()})" if row.user is not None else ""
+        revoked = f", revoked {timezone.localtime(row.revoked_at):%Y-%m-%d %H:%M:%S}," if row.revoked_at else ""
+        return f"The certificate {row.subject or row.pk}{owner}{revoked}"
+    users = users_named(text)
+    return f"The user {users[0].get_username()}" if users else ""
 
 
 def uuid_in(text: str) -> uuid.UUID | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -9,6 +10,7 @@ from django.db.models import Q
 
 from securecore import clock
 from securecore.admin import columns
+from securecore.admin.devices import device_named
 from securecore.admin.locking import LockForm, lock_out_each
 from securecore.admin.operations import Change, operation
 from securecore.admin.pages import OperatorPage
@@ -16,7 +18,7 @@ from securecore.admin.search import user_keys, uuid_in
 from securecore.conf import settings
 from securecore.errors import Misuse
 from securecore.grants import principal_of
-from securecore.models import Session
+from securecore.models import Certificate, Session
 from securecore.revocation import end_selected_sessions
 from securecore.texts import counted
 from securecore.thumbprints import thumbprint_in
@@ -29,6 +31,7 @@ class SessionAdmin(OperatorPage):
     # By the end of the idle timeout, which has an index: nearly the order of the last use.
     ordering = ("-expires_at",)
     text_fields = ("address", "device")
+    empty = "live session"
     search_help_text = (
         "A user name or e-mail address, a thumbprint, the id of a session, or a part of an address or a device. The "
         "last used session is the first."
@@ -51,6 +54,12 @@ class SessionAdmin(OperatorPage):
             found |= Q(pk=key)
         return found
 
+    def prepare(self, rows: Sequence[Any]) -> None:
+        used = {row.certificate for row in rows if row.certificate}
+        certificates = Certificate.objects.using(settings.DATABASE).in_bulk(used)
+        for row in rows:
+            row.certificate_row, row.is_prepared = certificates.get(row.certificate), True
+
     def named(self, row: Any) -> str:
         user = columns.user_of(row) or "nobody"
         place = f"{row.address or 'an unknown address'} {row.device}"
@@ -62,11 +71,14 @@ class SessionAdmin(OperatorPage):
 
     @admin.display(description="address, device")
     def place(self, row: Any) -> Any:
-        return columns.two_lines(row.address, row.device[:45])
+        return columns.two_lines(row.address, columns.titled(device_named(row.device), row.device))
 
     @admin.display(description="certificate")
     def certificate_used(self, row: Any) -> Any:
-        return columns.short(row.certificate)
+        short, certificate = columns.short(row.certificate), self.prepared(row).certificate_row
+        if certificate is None or not certificate.subject:
+            return short
+        return columns.two_lines(columns.row_link(self.admin_site, certificate, certificate.subject), short)
 
     @admin.display
     def last_seen(self, row: Any) -> Any:
@@ -96,7 +108,7 @@ class SessionAdmin(OperatorPage):
         return columns.links(self.admin_site, row.user.get_username(), "sessions", "authorizations") or own
 
     @operation(
-        "End",
+        "End session",
         permission="delete",
         consequence="The browser of each session is logged out, on every host, before the page answers. The users may "
         "log in again, unless you lock them out.",

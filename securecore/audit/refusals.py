@@ -59,10 +59,14 @@ class RefusalCounts:
         self._counts: Counter[_Counted] = Counter()
         self._since = 0.0
 
-    def count(self, *, code: str, reason: str = "", route: str = "") -> None:
-        """Count a refusal with this stable code, kind of reason and route. Runs no statement."""
+    def count(self, *, code: str, reason: str = "", route: str = "", actor: str = "") -> None:
+        """Count a refusal with this stable code, kind of reason, route and actor. Runs no statement.
+
+        ``actor`` is a principal; without one the actor of the block stands for it.
+        """
+        name = actor or actors.actor().name
         minute = clock.now().replace(second=0, microsecond=0)
-        counted = _Counted(minute, code[:64], reason[:64], route[:200], actors.actor().name[:255])
+        counted = _Counted(minute, code[:64], reason[:64], route[:200], name[:255])
         with self._lock:
             if not self._counts:
                 self._since = time.monotonic()

@@ -23,9 +23,30 @@ from securecore.sessions.statements import SessionRow
 from securecore.tokens import AccessToken, clients
 from securecore.tokens.statements import Registration
 
+#: The word by which the counts tell a listed certificate from one that an operator of this service revoked.
+ON_LIST = "on-a-revocation-list"
+
 
 class LockoutInForce(Exception):
-    """The subject of the lockout for which a request is refused. The event holds it; the response does not."""
+    """For operators: the subject of the lockout for which a request is refused, or several of which one is locked out.
+
+    ``kind`` is the word for the counts: ``user-locked-out``, ``client-locked-out``, ``everyone-locked-out``.
+    """
+
+    def __init__(self, *subjects: str) -> None:
+        if len(subjects) == 1:
+            kind = subjects[0].partition(":")[0].replace("service", "client")
+            super().__init__(f"The lockout of {subjects[0]} is in force.")
+        else:
+            kind = "caller"
+            super().__init__(f"One of these is locked out: {', '.join(subjects)}.")
+        self.kind = f"{kind}-locked-out"
+
+
+class OnRevocationList(Exception):
+    """For operators: the certificate's authority has revoked it; no operator of this service has."""
+
+    kind = ON_LIST
 
 
 class PresentedCredentials:
@@ -51,6 +72,8 @@ class PresentedCredentials:
         self._users: dict[tuple[str, Any], Any] = {}
         #: Whether the rows were read for another request, up to ``LEASE_MS`` ago.
         self.is_leased = False
+        #: The rows of the one query once they are read, also if they refuse the request.
+        self._read_rows: Snapshot | None = None
 
     @property
     def token(self) -> AccessToken | None:
@@ -86,6 +109,20 @@ class PresentedCredentials:
             return None
         owner = identity.owner_of(self.certificate, self._snapshot.certificates.values())
         return self._active(credential_table.CERTIFICATE, owner)
+
+    def user_for_operators(self) -> str | None:
+        """Return the principal of the certificate's user, also if revoked, locked out or inactive; else the user that
+        is locked out. None before the rows are read, and if they name no user. Runs no statement.
+
+        It authorizes nothing: the report of a refusal has it, so that an operator sees the user.
+        """
+        if self._read_rows is None:
+            return None
+        key = identity.named_user(self.certificate, self._read_rows.certificates.values()) if self.certificate else None
+        if key in self._read_rows.users:
+            return principals.principal_of(self._read_rows.user(key))
+        refused = self._read_rows.refused or ""
+        return refused if refused.startswith("user:") else None
 
     def certificate_is_nobodys(self) -> bool:
         """Say whether no enrolment of the certificate names a user, active or not."""
@@ -147,7 +184,8 @@ class PresentedCredentials:
     def renew(self) -> None:
         """Run the one query again, and use no lease: a token issued now must not outlive a revocation."""
         self._users = {}
-        self._snapshot = _not_refused(read(self._lookup, self._now))
+        self._read_rows = read(self._lookup, self._now)
+        self._snapshot = _not_refused(self._read_rows)
         self.is_leased = False
 
     @cached_property
@@ -169,8 +207,8 @@ class PresentedCredentials:
 
     @cached_property
     def _snapshot(self) -> Snapshot:
-        snapshot, self.is_leased = leased_snapshots.read_or_lease(self._lookup, self._now)
-        return _not_refused(snapshot)
+        self._read_rows, self.is_leased = leased_snapshots.read_or_lease(self._lookup, self._now)
+        return _not_refused(self._read_rows)
 
     @property
     def _certificate_names(self) -> tuple[str, ...]:
@@ -205,8 +243,10 @@ def _not_refused(snapshot: Snapshot) -> Snapshot:
     """Return ``snapshot``. Raises the refusal of a request with these credentials."""
     if snapshot.refused is None:
         return snapshot
-    if snapshot.refused in (CertificateRevoked.code, RevocationListExpired.code):
-        raise CertificateRevoked if snapshot.refused == CertificateRevoked.code else RevocationListExpired
+    if snapshot.refused == CertificateRevoked.code:
+        raise CertificateRevoked from OnRevocationList("A revocation list names the certificate.")
+    if snapshot.refused == RevocationListExpired.code:
+        raise RevocationListExpired
     raise LockedOut from LockoutInForce(snapshot.refused)
 
 

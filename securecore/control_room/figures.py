@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -99,6 +100,13 @@ class Figures:
     @property
     def bad_promises(self) -> list[Promise]:
         return [each for each in self.promises if not each.is_good]
+
+    @property
+    def verdicts(self) -> str:
+        """The number of promises with each verdict: ``19 kept, 1 broken, 1 never tried``."""
+        numbers = Counter(each.outcome for each in self.promises)
+        order = [*Outcome, "never tried"]
+        return ", ".join(f"{numbers[outcome]} {outcome}" for outcome in order if numbers[outcome])
 
     @property
     def tried_promises(self) -> list[Promise]:

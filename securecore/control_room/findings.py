@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from django.utils import timezone
+
+from securecore.caller.presented import ON_LIST
 from securecore.control_room.bounded import Count
 from securecore.control_room.figures import Figures
+from securecore.control_room.refusals import Pair
+from securecore.errors import CertificateRevoked, LockedOut
 from securecore.purge import FINISHED
 
 #: Seconds. A wait at a gate that an operator should see; ``LOCK_TIMEOUT`` is 2 s by default.
@@ -68,14 +74,45 @@ def _lockouts(figures: Figures) -> Iterator[Finding]:
 
 
 def _refusals(figures: Figures) -> Iterator[Finding]:
-    hour, week = figures.refused.total("hour"), figures.refused.total("week")
+    pairs = [pair for pair in figures.refused.pairs if not _is_known(pair)]
+    hour, week = sum(pair.hour for pair in pairs), sum(pair.week for pair in pairs)
     if hour >= _WAVE and hour * 168 > _TIMES * week:
-        most = figures.refused.pairs[0]
-        name = f"wave-of-{most.status}" if most.status in (401, 409, 503) else "README"
+        most = pairs[0]
         share = f"{most.hour:,} of them are {most.code}"
-        yield Finding(
-            "refusals", f"A wave: {hour:,} refusals in the last hour; {share}.", f"docs/runbooks/{name}.md", True
-        )
+        yield Finding("refusals", f"A wave: {hour:,} refusals in the last hour; {share}.", _runbook(most), True)
+
+
+def _is_known(pair: Pair) -> bool:
+    """Return whether an operator of this service causes these refusals, by a lockout or a revocation.
+
+    They are no wave. The refusals of certificates that a revocation list names may be one: the authority may list too
+    many.
+    """
+    return pair.code == LockedOut.code or (pair.code == CertificateRevoked.code and pair.reason != ON_LIST)
+
+
+def _runbook(pair: Pair) -> str:
+    """Return the runbook of a wave: that of the status, or else the one with the table of codes."""
+    return f"docs/runbooks/wave-of-{pair.status if pair.status in (409, 503) else 401}.md"
+
+
+def _known_refusals(figures: Figures) -> Iterator[Finding]:
+    hour = Counter[str]()
+    for pair in filter(_is_known, figures.refused.pairs):
+        hour[pair.code] += pair.hour
+    for code, count in hour.items():
+        if count >= _WAVE:
+            text = f"{count:,} refusals in the last hour are {code}{_since(figures) if code == LockedOut.code else ''}."
+            yield Finding("refusals", text, "docs/runbooks/wave-of-401.md")
+
+
+def _since(figures: Figures) -> str:
+    """Return the lockout in force that began last: the rest of a sentence, empty without a lockout."""
+    if not figures.lockouts.rows:
+        return ""
+    last = max(figures.lockouts.rows, key=lambda lockout: lockout.locked_at)
+    more = f", the last of {figures.lockouts.count} lockouts" if figures.lockouts.count.number > 1 else ""
+    return f", since the lockout of {last.subject} at {timezone.localtime(last.locked_at):%H:%M}{more}"
 
 
 def _gates(figures: Figures) -> Iterator[Finding]:
@@ -122,6 +159,7 @@ _LOOKS: tuple[Callable[[Figures], Iterator[Finding]], ...] = (
     _lists,
     _lockouts,
     _refusals,
+    _known_refusals,
     _gates,
     _certificates,
     _purge,

@@ -52,10 +52,13 @@ def user_of(request: AnyRequest) -> str:
 
 
 def serial_of(certificate: ClientCertificate | None) -> str | None:
-    """Return the serial number as nginx writes ``$ssl_client_serial``: upper case, an even number of digits."""
-    if certificate is None:
-        return None
-    digits = certificate.serial_number.upper()
+    """Return the serial number of the certificate as nginx writes it."""
+    return None if certificate is None else nginx_serial(certificate.serial_number)
+
+
+def nginx_serial(serial_number: str) -> str:
+    """Return a serial number as nginx writes ``$ssl_client_serial``: upper case, an even number of digits."""
+    digits = serial_number.upper()
     return digits if len(digits) % 2 == 0 else f"0{digits}"
 
 

@@ -15,6 +15,6 @@ from securecore.identity.files import parse_file
 from securecore.identity.matching import Match, identifiers, match_of
 from securecore.identity.models import Certificate
 from securecore.identity.obtained import remember, thumbprints_of
-from securecore.identity.registry import admit, enroll, enroll_match, owner_of, present, revoke
+from securecore.identity.registry import admit, enroll, enroll_match, named_user, owner_of, present, revoke
 
 __all__ = ["ClientCertificate", "enroll", "enroll_match", "match_of", "parse_file", "parse_pem", "remember"]

@@ -113,18 +113,29 @@ def owner_of(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
     good.
     """
     is_good, is_revoked = certificate.is_verified, False
-    own: set[Any] = set()
-    others: set[Any] = set()
+    rows = list(rows)
     for row in rows:
         is_own = row.thumbprint == certificate.thumbprint
         is_good = is_good or (is_own and row.is_self_signed)
         is_revoked = is_revoked or row.revoked_at is not None
-        if row.user is not None and (is_own or certificate.is_verified):
-            (own if is_own else others).add(row.user)
     if not is_good:
         raise CertificateNotVerified
     if is_revoked:
         raise CertificateRevoked
+    return named_user(certificate, rows)
+
+
+def named_user(certificate: ClientCertificate, rows: Iterable[Any]) -> Any | None:
+    """Return the user that ``rows`` name for the certificate, also if they are revoked; see ``owner_of``.
+
+    It authorizes nothing: the report of a refusal has it.
+    """
+    own: set[Any] = set()
+    others: set[Any] = set()
+    for row in rows:
+        is_own = row.thumbprint == certificate.thumbprint
+        if row.user is not None and (is_own or certificate.is_verified):
+            (own if is_own else others).add(row.user)
     # The certificate's own enrolment has precedence. Without it, all matches must lead to the same user.
     users = own or others
     return users.pop() if len(users) == 1 else None

@@ -117,4 +117,5 @@ class Session(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"session of {self.user_id or 'nobody'} since {self.created_at:%Y-%m-%d %H:%M}"
+        user = self.user.get_username() if self.user is not None else "nobody"
+        return f"session of {user} since {self.created_at:%Y-%m-%d %H:%M}"

@@ -138,6 +138,23 @@ def test_harm_of_a_form_is_confirmed(records: Records) -> None:
     assert everything() == before
 
 
+def test_name_that_may_be_misspelt_is_confirmed(records: Records) -> None:
+    operator = Operator("add_grant", "add_lockout")
+    before = everything()
+    named = {"kind": "user", "name": "bob"}
+    typo = operator.fill("grant", step="ask", **named, permission="things.mkae")
+    assert "No view names the permission things.mkae" in typo.context["harm"]
+    assert "Did you mean things.make?" in typo.context["harm"]
+    client = {"kind": "client", "name": "paymentz"}
+    for page in (
+        operator.fill("grant", step="ask", **client, permission="things.make"),
+        operator.fill("lockout", step="ask", **client, lasts="3600", reason="ticket 4711"),
+    ):
+        assert "Did you mean payments?" in page.context["harm"]
+    assert everything() == before
+    assert operator.fill("grant", step="ask", **named, permission="things.make").status_code == 302
+
+
 def test_log_of_a_row_is_its_history(records: Records) -> None:
     operator = Operator(is_superuser=True)
     operator.confirm("grant", "revoke", records.rows["grant"].pk, reason="ticket 4711")

@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from securecore import clock, grants
 from securecore.admin import bounded_lists, certificates, columns
@@ -19,6 +20,7 @@ from securecore.grants import principal_of, principals
 from securecore.identity import parse_pem
 from securecore.identity.certificates import serial_id
 from securecore.models import Certificate, Grant, ListedCertificate, Session
+from securecore.revocation import revoke_certificate
 from tests.admin.operator import ROOT, Operator, told
 from tests.admin.records import Records, pages, session_of
 
@@ -74,6 +76,25 @@ def test_thumbprint_is_found_in_each_spelling(records: Records, alice: User, ope
     for spell in SPELLINGS:
         for model, count in {"certificate": 1, "session": 1, "grant": 1, "auditrow": 2}.items():
             assert len(operator.rows(model, spell(thumbprint))) == count, (model, spell(thumbprint))
+
+
+def test_certificate_without_a_row_is_named_with_its_state(records: Records, alice: User, operator: Operator) -> None:
+    """An operator compares the thumbprint of a stolen certificate: "nothing is named" would read as mistyped."""
+    certificate = records.rows["certificate"]
+    thumbprint = certificate.pk
+    revoke_certificate(thumbprint=thumbprint)
+    at = timezone.localtime(Certificate.objects.get(pk=thumbprint).revoked_at)
+    named = f"The certificate {certificate.subject} (alice), revoked {at:%Y-%m-%d %H:%M:%S}, has no"
+    for spell in SPELLINGS:
+        for model, rows in {"session": "live session", "grant": "grant in this list"}.items():
+            page = operator.get(model, spell(thumbprint))
+            assert not page.context["cl"].result_count
+            assert [str(each) for each in page.context["messages"]] == [f"{named} {rows}."]
+    [unknown] = operator.get("session", "A" * 42 + "E").context["messages"]
+    assert str(unknown) == "This thumbprint is of no certificate that securecore knows, and has no live session."
+    Session.objects.filter(user=alice).delete()
+    [empty] = operator.get("session", "alice").context["messages"]
+    assert str(empty) == "The user alice has no live session."
 
 
 def test_serial_number_is_found_in_each_spelling(records: Records, operator: Operator) -> None:
@@ -175,7 +196,9 @@ class TestBounds:
         page = operator.get("session", "okhttp")
         assert [row.device for row in page.context["cl"].result_list] == ["okhttp/3", "okhttp/2"]
         [message] = map(str, page.context["messages"])
-        assert message.startswith("Nothing is named 'okhttp'.")
+        assert message.startswith("These rows have 'okhttp' in address or device.")
+        [message] = map(str, operator.get("session", "no such device").context["messages"])
+        assert message.startswith("Nothing is named 'no such device'")
 
     def test_rows_of_a_name_are_read_by_the_index_of_the_name(self, operator: Operator, records: Records) -> None:
         """With the order, PostgreSQL would read the index of the order: seconds for a name whose rows are all old."""

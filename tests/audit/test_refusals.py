@@ -43,7 +43,7 @@ def test_refusals_are_counted_by_code_and_reason(counts: RefusalCounts, rf: Requ
         problem_response(rf.get("/"), each)
     assert rows() == []
     counts.flush()
-    assert rows() == [("invalid-token", "ValueError", "", "", 1), (NonceReused.code, "", "", "", 2)]
+    assert rows() == [("invalid-token", "value-error", "", "", 1), (NonceReused.code, "", "", "", 2)]
     problem_response(rf.get("/"), NonceReused())
     counts.flush()
     assert rows()[1][-1] == 3

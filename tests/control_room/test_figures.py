@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from securecore import audit, clock, observe
 from securecore.actors import Actor
@@ -18,6 +19,7 @@ from securecore.control_room.findings import findings_of
 from securecore.last_runs import record
 from securecore.models import Certificate, Lockout, RefusalTotal, SeenNonce
 from securecore.purge import purge
+from tests.support.tree import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -45,11 +47,11 @@ class TestRefusals:
     def test_refusals_count_in_each_span_that_holds_them(self, monkeypatch: Any) -> None:
         for before in (0 * MINUTE, 59 * MINUTE, 61 * MINUTE, 23 * HOUR, 25 * HOUR, 6 * DAY, 8 * DAY):
             refuse(monkeypatch, before)
-        refuse(monkeypatch, 2 * MINUTE, "invalid-token", "ExpiredSignatureError", times=5)
+        refuse(monkeypatch, 2 * MINUTE, "invalid-token", "expired-signature", times=5)
         refused, observed = refusals.read_refusals(NOW)
         numbers = {(pair.code, pair.reason, pair.status): (pair.hour, pair.day, pair.week) for pair in refused.pairs}
         assert numbers == {
-            ("invalid-token", "ExpiredSignatureError", 401): (5, 5, 5),
+            ("invalid-token", "expired-signature", 401): (5, 5, 5),
             ("nonce-reused", "", 409): (2, 4, 6),
         }
         assert [pair.code for pair in refused.pairs] == ["invalid-token", "nonce-reused"]
@@ -105,6 +107,37 @@ class TestRefusals:
             "docs/runbooks/wave-of-401.md",
         )
         assert wave.is_urgent
+
+    @pytest.mark.parametrize(
+        ("code", "reason", "page"),
+        [
+            ("certificate-unknown", "", "wave-of-401"),
+            ("invalid_client", "no-certificate", "wave-of-401"),
+            ("certificate-revoked", "on-a-revocation-list", "wave-of-401"),
+            ("nonce-reused", "", "wave-of-409"),
+            ("busy", "", "wave-of-503"),
+        ],
+    )
+    def test_every_wave_names_a_runbook_with_steps(self, monkeypatch: Any, code: str, reason: str, page: str) -> None:
+        refuse(monkeypatch, 3 * MINUTE, code, reason, times=120)
+        [wave] = [each for each in findings_of(figures.read(NOW)) if "wave" in each.text]
+        assert (wave.step, wave.is_urgent) == (f"docs/runbooks/{page}.md", True)
+        assert (ROOT / wave.step).is_file()
+
+    def test_refusals_that_an_operator_causes_are_no_wave(self, monkeypatch: Any) -> None:
+        alice = User.objects.create(username="alice")
+        begun = NOW - 20 * MINUTE
+        subject = f"user:{alice.pk}"
+        Lockout.objects.create(subject=subject, reason="ticket 1", locked_at=begun, expires_at=NOW + HOUR)
+        refuse(monkeypatch, 3 * MINUTE, "locked-out", "user-locked-out", times=120)
+        refuse(monkeypatch, 3 * MINUTE, "certificate-revoked", times=110)
+        refuse(monkeypatch, 3 * MINUTE, "nonce-reused", times=90)
+        found = {each.text: each for each in findings_of(figures.read(NOW)) if each.section == "refusals"}
+        since = f"since the lockout of {subject} (alice) at {timezone.localtime(begun):%H:%M}"
+        assert {(text, each.is_urgent) for text, each in found.items()} == {
+            (f"120 refusals in the last hour are locked-out, {since}.", False),
+            ("110 refusals in the last hour are certificate-revoked.", False),
+        }
 
 
 def certificate(name: str, user: User | None, ends: dt.timedelta, **more: Any) -> None:

@@ -56,7 +56,7 @@ _TOTALS = """
         CASE WHEN code = 'invalid-token' AND n < %(wave)s THEN 40 * %(seconds)s / 60 + (n * 37) %% 23 * %(seconds)s / 60
             ELSE 1 + rarity * (2 + (n * 31 + rarity) %% 7) * %(seconds)s / 600 END,
         %(now)s + interval '35 days'
-    FROM generate_series(%(first)s::int, %(last)s::int) n, (VALUES ('invalid-token', 'ExpiredSignatureError', 3),
+    FROM generate_series(%(first)s::int, %(last)s::int) n, (VALUES ('invalid-token', 'expired-signature', 3),
         ('nonce-reused', '', 4), ('authentication-required', '', 6), ('timestamp-stale', '', 1),
         ('certificate-unknown', '', 2), ('permission-denied', '', 3), ('idempotency-in-progress', '', 2),
         ('session-refused', '', 1), ('busy', 'OperationalError', 1),

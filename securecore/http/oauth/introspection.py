@@ -12,6 +12,7 @@ from securecore import caller, clock, events, tokens
 from securecore.errors import InvalidToken, LockedOut
 from securecore.grants import lockouts, principals
 from securecore.http.oauth.protocol import OAuthView
+from securecore.http.refusal_report import sentence_of
 from securecore.texts import quoted_argument, without_secrets
 from securecore.tokens.clients import AuthenticatedClient
 
@@ -35,7 +36,9 @@ class IntrospectionView(OAuthView):
         try:
             token = tokens.verify(presented_token, now=now)
         except InvalidToken as refusal:
-            return _inactive(client, repr(refusal.__cause__) if refusal.__cause__ else "It is no access token of ours.")
+            return _inactive(
+                client, sentence_of(refusal.__cause__) if refusal.__cause__ else "It is no access token of ours."
+            )
         if not _may_know(client, token.client_id, token.subject):
             return _inactive(client, f"It is of the client {quoted_argument(token.client_id)}, not of the asking one.")
         try:

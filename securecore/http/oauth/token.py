@@ -114,7 +114,7 @@ class TokenView(OAuthView):
         with database.outermost_transaction("A token request"):
             refusal = grants.enter(names, conditions=of_certificate(certificate), clock=clock.now)
             if refusal == LockedOut.code:  # ``invalid_grant`` would make the client forget its refresh token
-                raise LockedOut from LockoutInForce(", ".join(names))
+                raise LockedOut from LockoutInForce(*names)
             if refusal:
                 reason = f"Behind the gates of {', '.join(names)}: {refusal}."
                 raise OAuthError("invalid_grant", kind=refusal, reason=reason)

@@ -85,7 +85,7 @@ def _require_live_user(request: HttpRequest, user: User) -> None:
     if refusal == CertificateRevoked.code:
         raise CertificateRevoked
     if refusal == LockedOut.code:
-        raise LockedOut from LockoutInForce(", ".join(names))
+        raise LockedOut from LockoutInForce(*names)
     # An authentication backend of the project may accept inactive users, so refuse only a user that was active when the
     # request was authenticated.
     if refusal and getattr(user, "is_active", True):

@@ -11,7 +11,7 @@ from securecore.conf import settings
 from securecore.grants import callers
 from securecore.grants.principal_names import described
 from securecore.grants.principals import Target, object_of, target_of
-from securecore.management.spelling import doubt_about_client, doubt_about_permission
+from securecore.http.authorization.spelling import doubt_about_client, doubt_about_permission
 from securecore.management.subjects import (
     add_subjects,
     object_named,

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from securecore import clock, incidents, tokens
 from securecore.conf import settings
 from securecore.errors import InvalidToken
-from securecore.management.spelling import near
+from securecore.http.authorization.spelling import near
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint

@@ -10,7 +10,7 @@ from securecore import clock
 from securecore.grants import lockouts
 from securecore.grants.principal_names import described
 from securecore.grants.query.lockouts import EVERYONE, ISSUER
-from securecore.management.spelling import doubt_about_client
+from securecore.http.authorization.spelling import doubt_about_client
 from securecore.management.subjects import add_subjects, subject_of
 from securecore.management.terminal import Actions, TerminalCommand, duration
 

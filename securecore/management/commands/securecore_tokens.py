@@ -9,8 +9,8 @@ from django.db.models import OuterRef, Subquery
 
 from securecore import clock
 from securecore.conf import settings
+from securecore.http.authorization.spelling import doubt_about_client
 from securecore.incidents import revoke_jti
-from securecore.management.spelling import doubt_about_client
 from securecore.management.subjects import add_subjects, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import RefreshFamily, RefreshToken
