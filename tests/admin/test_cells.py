@@ -65,3 +65,12 @@ def test_audit_has_seconds(records: Records) -> None:
 )
 def test_device_is_the_browser_and_its_system_or_the_header_as_it_is(header: str, name: str) -> None:
     assert device_named(header) == name
+
+
+@pytest.mark.parametrize("model", pages())
+def test_each_cell_has_its_label_for_a_narrow_window(records: Records, model: str) -> None:
+    page = Operator(is_superuser=True).get(model)
+    heads = re.findall(r'<div class="text"><span>([^<]+)</span>', page.content.decode())
+    [first, *_] = re.findall(r"<tr>\n(<td.*?)</tr>", page.content.decode(), re.S)
+    assert heads
+    assert re.findall(r'<td class="securecore-label">([^<]+)</td>', first) == heads

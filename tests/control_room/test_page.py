@@ -150,3 +150,17 @@ def test_list_that_has_ended_names_the_consequence() -> None:
     assert "51,873" in lists
     assert "of CN=Old has ended. Every certificate of the issuer is refused." in section(html, "findings")
     assert "CN=New" not in section(html, "findings")
+
+
+class TestWords:
+    def test_each_number_has_its_noun(self) -> None:
+        now = clock.now()
+        for code, count in (("nonce-reused", 2), ("busy", 1)):
+            RefusalTotal.objects.create(
+                id=uuid4(), seconds=60, begins=now, code=code, reason="", count=count, expires_at=now
+            )
+        record({"P201": ("broken", ""), "P301": ("kept", ""), "P302": ("kept", "")}, now=now)
+        html = page(staff(PERMISSION))
+        assert "Last hour: 3 refusals" in section(html, "refusals")
+        assert re.search(r"Last verdicts: 2 kept, 1 broken, \d+ never tried", section(html, "promises"))
+        assert "more will end" not in section(html, "certificates")

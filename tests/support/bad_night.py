@@ -59,7 +59,7 @@ _TOTALS = """
     FROM generate_series(%(first)s::int, %(last)s::int) n, (VALUES ('invalid-token', 'expired-signature', 3),
         ('nonce-reused', '', 4), ('authentication-required', '', 6), ('timestamp-stale', '', 1),
         ('certificate-unknown', '', 2), ('permission-denied', '', 3), ('idempotency-in-progress', '', 2),
-        ('session-refused', '', 1), ('busy', 'OperationalError', 1),
+        ('session-refused', '', 1), ('busy', 'operational-error', 1),
         ('observed:permission-denied', 'payouts.create', 2), ('observed:timestamp-missing', '', 5)
     ) pairs (code, reason, rarity)
     WHERE (n + length(code)) %% (8 - rarity) = 0 OR (code = 'invalid-token' AND n < %(wave)s)
