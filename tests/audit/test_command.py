@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
-from securecore import audit, clock, grants
+from securecore import audit, clock, grants, revocation
 from securecore.audit.models import AuditRow
 from securecore.events import KeyRetired
 from securecore.grants import principal_of
+from securecore.models import RefreshFamily, SignatureKey
 from tests.audit.test_chain import sql
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +40,18 @@ def alice(users: dict[str, User]) -> str:
         grants.grant(principal=own, permission="things.make", now=clock.now())
     audit.write(KeyRetired(kid="key"))
     return own
+
+
+def test_list_of_a_user_has_its_keys_and_authorizations(users: dict[str, User]) -> None:
+    now, bob = clock.now(), users["bob"]
+    SignatureKey.objects.create(keyid="order", user=bob, public_key="x", registered_at=now)
+    family = RefreshFamily.objects.create(
+        pk=uuid.uuid4(), user=bob, client_id="shop", rotates=True, created_at=now, expires_at=now + dt.timedelta(days=1)
+    )
+    revocation.revoke_signature_key("order")
+    revocation.revoke_family(family.pk)
+    events = [row["event"].rpartition(".")[2] for row in lines("list", "--json", "--user", "bob")]
+    assert {"signature-key-revoked", "family-revoked"} <= set(events)
 
 
 def test_list_shows_the_newest_first(alice: str) -> None:

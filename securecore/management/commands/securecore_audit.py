@@ -18,9 +18,11 @@ from securecore.grants import principals
 from securecore.grants.principal_names import described
 from securecore.management.subjects import add_subjects, subjects_of, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
-from securecore.models import AuditRow, Certificate
+from securecore.models import AuditRow, Certificate, RefreshFamily, SignatureKey
 from securecore.texts import counted
 
+#: A user's authorizations in one query. A program may have a new one for each of its runs.
+_MOST_FAMILIES = 1_000
 _FILTERS = ("event", "subject", "actor", "request_id")
 
 
@@ -106,18 +108,25 @@ def _selected(*, since: dt.datetime | None, until: dt.datetime | None, **options
     rows = AuditRow.objects.using(settings.DATABASE)
     rows = rows.filter(**{name: options[name] for name in _FILTERS if options[name] is not None})
     if named := subjects_of(options):
-        names = [*named, *_certificates_of(options["user"])]
+        names = [*named, *_owned_by(options["user"])]
         rows = rows.filter(Q(subject__in=names) | Q(actor__in=named))
     rows = rows.filter(at__gte=since) if since else rows
     return rows.filter(at__lt=until) if until else rows
 
 
-def _certificates_of(user: str | None) -> list[str]:
-    """Return the certificates of a user, whose enrolment and revocation are rows about the certificate."""
+def _owned_by(user: str | None) -> list[str]:
+    """Return the certificates, signature keys and newest authorizations of a user, which have rows of their own."""
     if user is None:
         return []
-    owned = Certificate.objects.using(settings.DATABASE).filter(user=user_named(user)).values_list("pk", flat=True)
-    return [principals.certificate(thumbprint) for thumbprint in owned]
+    owner, alias = user_named(user), settings.DATABASE
+    certificates = Certificate.objects.using(alias).filter(user=owner)
+    keys = SignatureKey.objects.using(alias).filter(user=owner)
+    families = RefreshFamily.objects.using(alias).filter(user=owner).order_by("-created_at")[:_MOST_FAMILIES]
+    return [
+        *(principals.certificate(row.pk) for row in certificates),
+        *(f"signature-key:{row.pk}" for row in keys),
+        *(f"family:{row.pk}" for row in families),
+    ]
 
 
 def _members(row: AuditRow) -> dict[str, Any]:
