@@ -20,6 +20,7 @@ _HERE = Path(__file__).parent
 _SNIPPETS = ("site.conf", "limits.conf", "tls.conf", "proxied.conf", "refused.conf")
 _UNITS = (".service", ".socket", "-purge.service", "-purge.timer")
 _NAME = re.compile(r"@([a-z_]+)@")
+_CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,13 @@ def write(project: Project, files: list[PlannedFile], *, force: bool) -> None:
 
 
 def clients_of(project: Project, named: Sequence[str]) -> tuple[str, ...]:
-    """Return the clients that have a certificate already, and then those of ``named``."""
+    """Return the clients that have a certificate already, and then those of ``named``.
+
+    Raises ``Misuse`` for a name that no file can have.
+    """
+    for name in named:
+        if not _CLIENT.fullmatch(name):
+            raise Misuse(f"{name!r} is no name of a file: write letters, digits, '.', '_', '@' and '-'.")
     existing = sorted(path.stem for path in project.certificates.glob("*.p12"))
     return tuple(dict.fromkeys([*existing, *named]))
 

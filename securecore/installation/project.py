@@ -17,6 +17,7 @@ from securecore.errors import Misuse
 _NGINX_GROUPS = ("www-data", "nginx", "nogroup", "nobody")
 _NAMES_OF_NO_PROJECT = ("app", "backend", "conf", "config", "core", "project", "settings", "src", "www")
 #: useradd(8) of Debian.
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 #: The longest path of a unix socket: sun_path of unix(7) has 108 bytes, the last of which is 0.
 _LONGEST_SOCKET = 107
@@ -46,9 +47,12 @@ class Project:
     def run(self) -> Path:
         """The folder of the socket, and in development of nginx's own files.
 
-        In /run for root, since nginx's workers give up root and cannot enter a home directory.
+        In /run for root, since nginx's workers give up root and cannot enter a home directory. There two projects of
+        one name must not share a socket: the port tells them apart in development.
         """
-        return self.deploy / "run" if self.is_development and os.geteuid() != 0 else Path("/run") / self.name
+        if self.is_development:
+            return self.deploy / "run" if os.geteuid() != 0 else Path("/run") / f"{self.name}-{self.port}"
+        return Path("/run") / self.name
 
     @property
     def socket(self) -> Path:
@@ -122,6 +126,8 @@ def this_project(
     name = name or (Path.cwd().name if package in _NAMES_OF_NO_PROJECT else package)
     if not _NAME.fullmatch(name):
         raise Misuse(f"{name!r} is no name of an account: pass another by --name, for example --name shop.")
+    if not _HOST.fullmatch(host or "localhost"):
+        raise Misuse(f"{host!r} is no name of a host: pass it without scheme, port and path, for example pay.example.")
     module, _, variable = (getattr(django_settings, "WSGI_APPLICATION", None) or "").rpartition(".")
     if socket_group and not _is_group(socket_group):
         raise Misuse(f"This machine has no group {socket_group!r}: pass the group of nginx's workers.")

@@ -15,7 +15,7 @@ _BLOCK = """
 
 {path}{logging}from securecore.settings import authentication_backends, middleware, rest_framework
 
-MIDDLEWARE = middleware(MIDDLEWARE{development})  # securecore's entries, each in its place
+{hosts}MIDDLEWARE = middleware(MIDDLEWARE{development})  # securecore's entries, each in its place
 AUTHENTICATION_BACKENDS = authentication_backends({backends})
 SESSION_ENGINE = "securecore.sessions"
 SESSION_COOKIE_NAME = "__Host-sessionid"
@@ -50,6 +50,7 @@ def settings_block(project: Project, *, now: dt.datetime) -> str:
         rest_framework="REST_FRAMEWORK" if _is_set("REST_FRAMEWORK") else "",
         database=_SQLITE if is_sqlite else "",
         **_secrets(project),
+        hosts="" if project.host == "localhost" else f"ALLOWED_HOSTS = [*ALLOWED_HOSTS, {json.dumps(project.host)}]\n",
         # In development Django prints to the terminal already.
         logging="" if project.is_development or _is_set("LOGGING") else _LOGGING,
         development=", development=DEBUG" if project.is_development else "",

@@ -33,14 +33,16 @@ def application(environ, start_response):
     return [environ["HTTP_X_SSL_CLIENT_VERIFY"].encode()]
 """
 NAME = f"accounts{os.getpid()}"
-RUN = Path("/run", NAME)
+PORT = free_port()
+#: Of root in development.
+RUN = Path("/run", f"{NAME}-{PORT}")
 
 
 class Deployment:
     """The files of securecore_init, and the programs that they configure."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = folder, PORT
         self.children = Children(folder=folder, logs=folder)
 
     def start_gunicorn(self) -> None:

@@ -109,6 +109,28 @@ class TestFiles:
                 this_project(tmp_path / ("a" * 100), host="", port=0, socket_group="", is_development=True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--host", "https://pay.example"),
+        ("--host", "pay.example;"),
+        ("--development", "--client", "a/b"),
+        ("--development", "--client", ".x"),
+    ],
+    ids=" ".join,
+)
+def test_name_that_no_host_or_file_has_writes_nothing(init: Init, arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="is no name of a"):
+        init(*arguments)
+    assert not Path("deploy").exists()
+
+
+def test_settings_are_printed_also_where_the_guide_is_silent(init: Init) -> None:
+    printed, guide = init("--host", "pay.example", "-v", "0")
+    assert 'ALLOWED_HOSTS = [*ALLOWED_HOSTS, "pay.example"]' in printed
+    assert guide == ""
+
+
 class TestContents:
     def test_shipped_nginx_has_no_trap(self, init: Init) -> None:
         init("--development")

@@ -21,7 +21,8 @@ from tests.support.tree import ROOT
 BLOCKS = shell_blocks("quickstart.md")
 #: Other tests run at the same time, also in other processes.
 NAME = f"shop{os.getpid()}"
-RUN = Path("/run", NAME) if os.geteuid() == 0 else Path("deploy", "run")
+PORT = free_port()
+RUN = Path("/run", f"{NAME}-{PORT}") if os.geteuid() == 0 else Path("deploy", "run")
 #: The requirements of the wheel and gunicorn come from the environment of the tests, in place of an index.
 PIP = f"""
 pip() {{
@@ -56,8 +57,7 @@ def adapted(block: Block, port: int) -> Block:
 
 def test_every_line_of_the_quickstart(place: Path) -> None:
     wheels = build_wheels(place / "wheels", "securecore", "securecore-client")
-    port = free_port()
-    blocks = [Block(PIP, ""), *(adapted(block, port) for block in BLOCKS)]
+    blocks = [Block(PIP, ""), *(adapted(block, PORT) for block in BLOCKS)]
     environ = {
         "PATH": f"{place}/bin:{os.environ['PATH']}",
         "PIP_NO_INDEX": "1",

@@ -85,7 +85,8 @@ class TestRestFramework:
         client = mtls_client("alice", enforce_csrf_checks=True)
         log_in(client)
         assert client.get("/by-their-session").json() == "alice"
-        assert client.post("/by-their-session").status_code == 403
+        refused = client.post("/by-their-session")
+        assert (refused.status_code, refused.json()["code"]) == (403, "csrf-failed")
         token = client.cookies["csrftoken"].value
         headers = {"X-CSRFToken": token, "Referer": "https://testserver/"}
         answer = client.post("/by-their-session", {}, "application/json", headers=headers)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,23 +67,28 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"Cannot write {error.filename}: {error.strerror}.") from error
-        for line in settings_block(project, now=now).splitlines():
-            self.say(line)
-        self._say_next(project, folder)
+        self.stdout.write(settings_block(project, now=now).rstrip("\n"))  # also with -v 0: they exist nowhere else
+        if options["verbosity"] > 0:
+            self._say_next(project, shlex.quote(str(folder)))
 
-    def _say_next(self, project: Project, folder: Path) -> None:
+    def _say_next(self, project: Project, folder: str) -> None:
         """Print the next steps to standard error: standard output holds the settings alone."""
+        deploy = shlex.quote(str(project.deploy))
         self.say(f"Wrote {folder}/. Next:", error=True)
-        self.say("  1. The printed lines belong at the end of the settings module.", error=True)
-        self.say("  2. manage.py migrate && manage.py check --deploy --database default", error=True)
+        self.say("  1. The printed lines belong at the end of the settings module,", error=True)
+        self.say('     and path("", include("securecore.urls")) into the URLconf.', error=True)
+        only_deployed = "" if project.is_development else " --deploy"
+        self.say(f"  2. manage.py migrate && manage.py check{only_deployed} --database default", error=True)
         if project.is_development:
             for client in project.clients:
                 self.say(f"  3. manage.py securecore_certificates enroll USER {folder}/pki/{client}.pem", error=True)
             self.say(f"  4. gunicorn -c {folder}/gunicorn.conf.py", error=True)
-            self.say(f"  5. nginx -e stderr -c {folder.absolute()}/nginx/nginx.conf", error=True)
+            self.say(f"  5. nginx -e stderr -c {deploy}/nginx/nginx.conf", error=True)
             return
         self.say(f"  3. Put server.pem, server.key, ca.pem and crl.pem into {project.certificates}.", error=True)
         self.say(f"  4. Create the account {project.name}, which reads {folder}/secrets.", error=True)
-        self.say(f"  5. ln -s {folder.absolute()}/nginx/site.conf /etc/nginx/sites-enabled/{project.name}", error=True)
+        self.say(f"  5. ln -s {deploy}/nginx/site.conf /etc/nginx/sites-enabled/{project.name}", error=True)
         self.say(f"  6. cp {folder}/systemd/* /etc/systemd/system && systemctl daemon-reload", error=True)
-        self.say(f"  7. systemctl enable --now {project.name}.socket {project.name}-purge.timer", error=True)
+        units = " ".join(f"{project.name}{unit}" for unit in (".socket", ".service", "-purge.timer"))
+        self.say(f"  7. systemctl enable --now {units}", error=True)
+        self.say("  8. nginx -t && systemctl reload nginx", error=True)
