@@ -99,12 +99,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page_or_problem(request, "not-found", 404, "There is nothing at this address.")
 
 
-_NO_CSRF_TOKEN = "The request lacks its CSRF token."
+_CSRF_FAILED = "The request lacks its CSRF token."
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Build the response for a request without its CSRF token (``CSRF_FAILURE_VIEW``)."""
-    return _page_or_problem(request, "csrf-failed", 403, _NO_CSRF_TOKEN)
+    return _page_or_problem(request, "csrf-failed", 403, _CSRF_FAILED)
 
 
 def _page_or_problem(request: HttpRequest, code: str, status: int, title: str, detail: str = "") -> HttpResponse:
@@ -169,7 +169,7 @@ def _problem_of(request: AnyRequest, error: Exception, response: Response) -> di
         return _problem(request, code=missing.code, status=response.status_code, title=missing.title)
     if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF Failed:"):
         # REST framework's SessionAuthentication raises the exception of a missing permission.
-        return _problem(request, code="csrf-failed", status=403, title=_NO_CSRF_TOKEN, detail=str(error.detail))
+        return _problem(request, code="csrf-failed", status=403, title=_CSRF_FAILED, detail=str(error.detail))
     code = getattr(error, "default_code", "not-found" if response.status_code == 404 else "permission-denied")
     title = str(getattr(error, "default_detail", response.reason_phrase))
     if "{" in title:  # a template such as 'Method "{method}" not allowed.', of which only ``error.detail`` is the text
