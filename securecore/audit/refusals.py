@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import Error, models
+from django.db import Error, models, transaction
 from django.db.models import Sum
 
 from securecore import actors, clock, database
@@ -68,11 +68,14 @@ class RefusalCounts:
         minute = clock.now().replace(second=0, microsecond=0)
         counted = _Counted(minute, code[:64], reason[:64], route[:200], name[:255])
         with self._lock:
-            if not self._counts:
-                self._since = time.monotonic()
-            if counted not in self._counts and len(self._counts) >= MOST:
-                counted = _Counted(minute, code[:64], "", "", "")
-            self._counts[counted] += 1
+            self._add(counted, 1)
+
+    def _add(self, counted: _Counted, count: int) -> None:
+        if not self._counts:
+            self._since = time.monotonic()
+        if counted not in self._counts and len(self._counts) >= MOST:
+            counted = dataclasses.replace(counted, reason="", route="", actor="")
+        self._counts[counted] += count
 
     @property
     def is_due(self) -> bool:
@@ -86,16 +89,19 @@ class RefusalCounts:
             return counts
 
     def flush(self) -> None:
-        """Add the counts to the table. If the database does not answer, log it; the counts are lost."""
+        """Add the counts to the table. If the database does not answer, log it; the counts wait for the next flush."""
         counts = self.take()
         if not counts:
             return
         try:
-            with database.connection().cursor() as cursor:
+            with transaction.atomic(using=settings.DATABASE), database.connection().cursor() as cursor:
                 cursor.executemany(_ADD_COUNT, [_parameters(each, count) for each, count in sorted(counts.items())])
                 cursor.executemany(_ADD_TOTAL, [_total_parameters(*each) for each in sorted(_totals(counts).items())])
         except Error as error:
-            logger.warning("the counts of %d refusals were lost: %s", counts.total(), error)
+            logger.warning("the counts of %d refusals wait for the database: %s", counts.total(), error)
+            with self._lock:
+                for counted, count in counts.items():
+                    self._add(counted, count)
 
 
 #: The refusals of this process.
@@ -147,8 +153,9 @@ def _prepared(model: type[models.Model], values: dict[str, Any]) -> tuple[Any, .
 
 
 def since(instant: dt.datetime) -> list[tuple[str, str, int]]:
-    """Return code, reason and number of the refusals since ``instant``, the most frequent first."""
-    rows = RefusalCount.objects.using(settings.DATABASE).filter(minute__gte=instant)
+    """Return code, reason and number of the refusals since the minute of ``instant``, the most frequent first."""
+    minute = instant.replace(second=0, microsecond=0)
+    rows = RefusalCount.objects.using(settings.DATABASE).filter(minute__gte=minute)
     return list(rows.values_list("code", "reason").annotate(total=Sum("count")).order_by("-total"))
 
 

@@ -41,10 +41,13 @@ class TerminalCommand(BaseCommand):
 
     _is_silent = _as_json = _has_header = _has_result = _outlasts_reader = False
 
-    def say(self, *fields: str, error: bool = False) -> None:
-        """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped."""
+    def say(self, *fields: str, error: bool = False, always: bool = False) -> None:
+        """Print a line of fields, with tabs between them. A tab or a line break inside a field is escaped.
+
+        ``-v 0`` silences it, unless it is an error or ``always`` printed: text that exists nowhere else.
+        """
         self._has_result = self._has_result or not error
-        if error or not self._is_silent:
+        if error or always or not self._is_silent:
             try:
                 (self.stderr if error else self.stdout).write("\t".join(shown(field) for field in fields))
             except BrokenPipeError:
@@ -82,6 +85,7 @@ class TerminalCommand(BaseCommand):
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask the operator, unless ``--yes`` has answered. Without a terminal nobody can answer, so nothing is done."""
+        self.stdout.flush()  # the operator reads the rows before the question
         if yes:
             return
         if not sys.stdin.isatty():

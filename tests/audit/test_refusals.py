@@ -105,7 +105,7 @@ def test_counts_are_flushed_after_a_later_response(
     assert [row[-1] for row in rows()] == [1]
 
 
-def test_counts_of_a_database_that_is_away_are_dropped_and_reported(
+def test_counts_of_a_database_that_is_away_wait_for_it(
     counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> Any:
@@ -114,7 +114,12 @@ def test_counts_of_a_database_that_is_away_are_dropped_and_reported(
     counts.count(code="nonce-reused")
     monkeypatch.setattr(module.database, "connection", fail)
     counts.flush()
-    assert "the counts of 1 refusals were lost" in caplog.text
+    assert "the counts of 1 refusals wait for the database" in caplog.text
+    assert not counts.is_due, "the next try is a minute later"
+    counts.count(code="nonce-reused")
+    monkeypatch.undo()
+    counts.flush()
+    assert [row[-1] for row in rows()] == [2]
 
 
 def test_command_sums_the_last_minutes(counts: RefusalCounts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,6 +162,19 @@ class TestStolenCertificate:
         assert "No row names this certificate" in rows[2]["detail"]
         assert Certificate.objects.get().revoked_at is not None
 
+    def test_a_second_run_locks_nobody_out_again(self, user: User, thumbprint: str) -> None:
+        """The user works with a new certificate by then. A second run to read the trail locked the user out again."""
+        arguments = ("securecore_incident", "stolen-certificate", thumbprint, "--yes")
+        with pytest.raises(CommandError, match=r"for ever and locks user alice out for 1:00:00"):
+            printed(*arguments[:-1])
+        assert "is locked out until" in printed(*arguments)
+        Lockout.objects.all().delete()
+        assert "is locked out until" not in printed(*arguments)
+        with pytest.raises(CommandError, match=r"was revoked already\. This ends the sessions"):
+            printed(*arguments[:-1])
+        assert not Lockout.objects.exists()
+        assert "is locked out until" in printed(*arguments, "--lock", "1h")
+
     def test_the_question_names_the_owner(self, user: User) -> None:
         row = Certificate.objects.get(user=user)
         with pytest.raises(CommandError, match=r"CN=alice.*, user alice"):

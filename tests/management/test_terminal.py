@@ -176,7 +176,7 @@ LISTS = {
     "securecore_grants": ("list", "list --permission nothing.make", "callers nothing.make"),
     "securecore_lock": ("list",),
     "securecore_signature_keys": ("list", "list --revoked"),
-    "securecore_audit": ("list", "list --event nothing"),
+    "securecore_audit": ("list", "list --request-id nothing"),
 }
 
 

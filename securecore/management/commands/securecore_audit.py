@@ -14,12 +14,13 @@ from securecore import audit, clock
 from securecore.audit.chain import COLUMNS
 from securecore.audit.refusals import since
 from securecore.conf import settings
+from securecore.events import every_event
 from securecore.grants import principals
 from securecore.grants.principal_names import described
 from securecore.management.subjects import add_subjects, subjects_of, user_named
 from securecore.management.terminal import Actions, TerminalCommand, instant, whole
 from securecore.models import AuditRow, Certificate, RefreshFamily, SignatureKey
-from securecore.texts import counted
+from securecore.texts import counted, near
 
 #: A user's authorizations in one query. A program may have a new one for each of its runs.
 _MOST_FAMILIES = 1_000
@@ -106,12 +107,23 @@ class Command(TerminalCommand):
 
 def _selected(*, since: dt.datetime | None, until: dt.datetime | None, **options: Any) -> QuerySet[AuditRow]:
     rows = AuditRow.objects.using(settings.DATABASE)
+    options["event"] = _event_named(options["event"])
     rows = rows.filter(**{name: options[name] for name in _FILTERS if options[name] is not None})
     if named := subjects_of(options):
         names = [*named, *_owned_by(options["user"])]
         rows = rows.filter(Q(subject__in=names) | Q(actor__in=named))
     rows = rows.filter(at__gte=since) if since else rows
     return rows.filter(at__lt=until) if until else rows
+
+
+def _event_named(text: str | None) -> str | None:
+    """Return the whole name of an event: ``tokens.token-revoked`` is enough. Raises ``CommandError`` for no event."""
+    known = {event.name for event in every_event()}
+    if text is None or text in known or AuditRow.objects.using(settings.DATABASE).filter(event=text).exists():
+        return text
+    if f"securecore.{text}" in known:
+        return f"securecore.{text}"
+    raise CommandError(f"No event is called {text!r}.{near(text, known)}")
 
 
 def _owned_by(user: str | None) -> list[str]:

@@ -20,6 +20,9 @@ from securecore.management.thumbprints import thumbprint
 from securecore.models import Certificate, RefreshFamily, Session
 from securecore.texts import counted, quoted_argument
 
+#: The lockout of a stolen certificate's or token's user, unless the operator names another.
+_LOCK = dt.timedelta(hours=1)
+
 
 class Command(TerminalCommand):
     help = "Take the first steps of an incident, and show the trail of the stolen credential."
@@ -32,7 +35,7 @@ class Command(TerminalCommand):
             asks=True,
             help="lock its user out, revoke it, end its sessions and tokens",
         )
-        certificate.add_argument("certificate", type=thumbprint, help="a file or a thumbprint")
+        certificate.add_argument("certificate", type=thumbprint, help="a file, a thumbprint or a serial number")
         certificate.add_argument("--all", action="store_true", help="end all other sessions and tokens of the user too")
         token = actions.add(
             "stolen-token",
@@ -45,7 +48,7 @@ class Command(TerminalCommand):
         source.add_argument("--jti", help="the jti of the token, if the token itself is unknown")
         for action in (certificate, token):
             action.add_argument("--since", type=instant, help="the beginning of the trail; 7 days ago if not given")
-            action.add_argument("--lock", type=duration, default=dt.timedelta(hours=1), help="30m, 2h or 7d (1h)")
+            action.add_argument("--lock", type=duration, help="30m, 2h or 7d (1h, and none if it is revoked already)")
             action.add_argument("--no-lock", action="store_true", help="lock nobody out")
         restored = actions.add(
             "restored-backup",
@@ -68,8 +71,10 @@ class Command(TerminalCommand):
         if row is None and not _is_used(revoked):
             self.say(_doubt(revoked), error=True)
         common = self._common(options)
+        if row is not None and row.revoked_at is not None and options["lock"] is None:
+            common["lasts"] = None  # a second run reads the trail; the user may be served again by now
         seen = self._show_trail(incidents.trail_of_certificate(thumbprint=revoked, since=common["since"]))
-        self.confirm(_question(revoked, row), yes=options["yes"])
+        self.confirm(_question(revoked, row, common["lasts"]), yes=options["yes"])
         self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **common), seen)
 
     def _stolen_token(self, options: dict[str, Any]) -> None:
@@ -84,14 +89,14 @@ class Command(TerminalCommand):
 
     def _common(self, options: dict[str, Any]) -> dict[str, Any]:
         since = options["since"] or clock.now() - dt.timedelta(days=7)
-        return {"since": since, "lasts": None if options["no_lock"] else options["lock"], "reason": options["reason"]}
+        lasts = None if options["no_lock"] else options["lock"] or _LOCK
+        return {"since": since, "lasts": lasts, "reason": options["reason"]}
 
     def _show_trail(self, facts: Iterable[incidents.Fact]) -> set[incidents.Fact]:
         """Print the trail, and return its rows. The operator reads it before the question."""
         shown = list(facts)
         for fact in shown:
             self.show(at=fact.at, kind=fact.kind, subject=fact.subject, detail=fact.detail)
-        self.stdout.flush()
         return set(shown)
 
     def _print(self, ended: incidents.Ended, seen: set[incidents.Fact]) -> None:
@@ -139,12 +144,18 @@ class Command(TerminalCommand):
             self.say(f"The key {kid} verifies again. If it was retired since: securecore_keys retire {kid}")
 
 
-def _question(thumbprint: str, row: Certificate | None) -> str:
+def _question(thumbprint: str, row: Certificate | None, lasts: dt.timedelta | None) -> str:
     """Return the question before a revocation. It names the owner, since a thumbprint is easily mistaken."""
     if row is None:
         return f"This revokes the certificate {thumbprint}, which is enrolled for nobody, for ever."
     owner = f"user {row.user.get_username()}" if row.user is not None else "no user"
-    return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever."
+    lock = f" and locks {owner} out for {lasts}" if row.user is not None and lasts is not None else ""
+    if row.revoked_at is not None:
+        return (
+            f"The certificate {thumbprint} ({row.subject}, {owner}) was revoked already. This ends the sessions and "
+            f"tokens under it that still live{lock}."
+        )
+    return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever{lock}."
 
 
 def _is_used(thumbprint: str) -> bool:

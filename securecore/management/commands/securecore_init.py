@@ -67,7 +67,8 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"Cannot write {error.filename}: {error.strerror}.") from error
-        self.stdout.write(settings_block(project, now=now).rstrip("\n"))  # also with -v 0: they exist nowhere else
+        for line in settings_block(project, now=now).splitlines():
+            self.say(line, always=True)
         if options["verbosity"] > 0:
             self._say_next(project, shlex.quote(str(folder)))
 

@@ -61,7 +61,10 @@ class Command(TerminalCommand):
         rows = Session.objects.using(settings.DATABASE)
         reason = options["reason"] or _REASON
         if options["id"] is not None:
-            return end_selected_sessions(rows.filter(pk=options["id"]), reason=reason)
+            count = end_selected_sessions(rows.filter(pk=options["id"]), reason=reason)
+            if count == 0:
+                raise CommandError(f"No live session has the id {options['id']}: securecore_sessions list shows them.")
+            return count
         if owner is not None or thumbprint:
             return end_sessions(user=owner, thumbprint=thumbprint, reason=reason)
         live = rows.live(clock.now()).count()
