@@ -47,7 +47,8 @@ def recorded(
         for row in about(event):
             LogEntry.objects.create(
                 user_id=request.user.pk,  # type: ignore[misc]  # the site admits users with a key only
-                content_type=ContentType.objects.get_for_model(row.model if isinstance(row, Subject) else row),
+                # By its key, since a router may read content types from a replica.
+                content_type_id=ContentType.objects.get_for_model(row.model if isinstance(row, Subject) else row).pk,
                 object_id=None if row.pk is None else str(row.pk),
                 object_repr=str(row)[:_LONGEST_NAME],
                 action_flag=flag,
