@@ -226,6 +226,16 @@ class TestStolenToken:
         assert not RefreshFamily.objects.alive(clock.now()).exists()
         assert both["access_token"].rpartition(".")[2] not in json.dumps(rows)
 
+    def test_a_second_run_locks_nobody_out_again(self, alice: MutualTLSClient, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text(given(alice)["access_token"])
+        arguments = ("securecore_incident", "stolen-token", "--file", str(tmp_path / "token"))
+        with pytest.raises(CommandError, match="locks its user out for 1:00:00"):
+            printed(*arguments)
+        assert "is locked out until" in printed(*arguments, "--yes")
+        printed("securecore_lock", "lift", "--user", "alice")
+        assert "is locked out until" not in printed(*arguments, "--yes")
+        assert "is locked out until" in printed(*arguments, "--yes", "--lock", "1h")
+
     def test_a_token_on_standard_input(self, alice: MutualTLSClient, monkeypatch: pytest.MonkeyPatch) -> None:
         token = given(alice)["access_token"]
         monkeypatch.setattr("sys.stdin", io.StringIO(token))

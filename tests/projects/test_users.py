@@ -15,7 +15,7 @@ from tools.compatibility import NOT_RUN, cells_of
 
 #: The projects of ``make test`` on each database: those with the worst faults.
 FEW = {
-    "sqlite": {"users/multi_table_uuid", "users/own_groups", "settings/no_admin"},
+    "sqlite": {"settings/replica", "users/multi_table_uuid", "users/own_groups", "settings/no_admin"},
     "postgresql": {"users/multi_table", "users/db_columns", "settings/login_required"},
 }
 _IS_WHOLE = bool(os.environ.get("SECURECORE_EVERY_PROJECT"))

@@ -17,7 +17,7 @@ from securecore.http.authorization.spelling import near
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
-from securecore.models import Certificate, RefreshFamily, Session
+from securecore.models import Certificate, RefreshFamily, RevokedToken, Session
 from securecore.texts import counted, quoted_argument
 
 #: The lockout of a stolen certificate's or token's user, unless the operator names another.
@@ -70,9 +70,7 @@ class Command(TerminalCommand):
         row = Certificate.objects.using(settings.DATABASE).select_related("user").filter(pk=revoked).first()
         if row is None and not _is_used(revoked):
             self.say(_doubt(revoked), error=True)
-        common = self._common(options)
-        if row is not None and row.revoked_at is not None and options["lock"] is None:
-            common["lasts"] = None  # a second run reads the trail; the user may be served again by now
+        common = self._common(options, is_revoked=row is not None and row.revoked_at is not None)
         seen = self._show_trail(incidents.trail_of_certificate(thumbprint=revoked, since=common["since"]))
         self.confirm(_question(revoked, row, common["lasts"]), yes=options["yes"])
         self._print(incidents.stolen_certificate(thumbprint=revoked, ends_all=options["all"], **common), seen)
@@ -82,14 +80,17 @@ class Command(TerminalCommand):
         if options["file"] is not None:
             token = _verified(_read(options["file"]).strip())
         jti = token.jti if token is not None else options["jti"]
-        common = self._common(options)
+        common = self._common(options, is_revoked=token is not None and _is_revoked(token))
         seen = self._show_trail(incidents.trail_of_token(token, since=common["since"]))
-        self.confirm(f"This refuses the access token {jti}, and ends its authorization.", yes=options["yes"])
+        lock = "" if token is None or common["lasts"] is None else f", and locks its user out for {common['lasts']}"
+        self.confirm(f"This refuses the access token {jti}, ends its authorization{lock}.", yes=options["yes"])
         self._print(incidents.stolen_token(jti=jti, token=token, **common), seen)
 
-    def _common(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _common(self, options: dict[str, Any], *, is_revoked: bool) -> dict[str, Any]:
         since = options["since"] or clock.now() - dt.timedelta(days=7)
-        lasts = None if options["no_lock"] else options["lock"] or _LOCK
+        # A second run reads the trail, and by then the user may work with a new certificate.
+        usual = None if is_revoked else _LOCK
+        lasts = None if options["no_lock"] else options["lock"] or usual
         return {"since": since, "lasts": lasts, "reason": options["reason"]}
 
     def _show_trail(self, facts: Iterable[incidents.Fact]) -> set[incidents.Fact]:
@@ -156,6 +157,11 @@ def _question(thumbprint: str, row: Certificate | None, lasts: dt.timedelta | No
             f"tokens under it that still live{lock}."
         )
     return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever{lock}."
+
+
+def _is_revoked(token: tokens.AccessToken) -> bool:
+    row = tokens.revocation_id(issuer=token.issuer, jti=token.jti)
+    return RevokedToken.objects.using(settings.DATABASE).filter(pk=row).exists()
 
 
 def _is_used(thumbprint: str) -> bool:
