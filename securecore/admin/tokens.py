@@ -136,8 +136,7 @@ class RefreshFamilyAdmin(OperatorPage):
         "The user may authorize the client again.",
     )
     def revoke(self, change: Change) -> str:
-        count = change.each(lambda row: revoke_family(row.pk))
-        return f"{counted(count, 'authorization was revoked', 'authorizations were revoked')}."
+        return change.report(lambda row: revoke_family(row.pk), "authorization", "revoked")
 
     @operation(
         "Revoke every token of their users",
