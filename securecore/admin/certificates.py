@@ -28,7 +28,6 @@ from securecore.http.actor import nginx_serial
 from securecore.identity import admit, enroll, parse_file
 from securecore.models import Certificate
 from securecore.revocation import revoke_certificate
-from securecore.texts import counted
 from securecore.thumbprints import serial_in, thumbprint_in
 
 _SOON = dt.timedelta(days=30)
@@ -182,13 +181,12 @@ class CertificateAdmin(OperatorPage):
     )
     def admit(self, change: Change) -> str:
         user, now = change.data["user"], clock.now()
-        count = change.each(lambda row: admit(thumbprint=row.pk, user=user, now=now))
-        late = len(change.rows) - count
-        certificates = counted(count, "certificate was", "certificates were")
-        told = f"{certificates} enrolled for {user.get_username()}."
-        if not late:
-            return told
-        return f"{told} {counted(late, 'was', 'were')} not pending: another operator has decided, or enrolled before."
+        return change.report(
+            lambda row: admit(thumbprint=row.pk, user=user, now=now),
+            "certificate",
+            f"enrolled for {user.get_username()}",
+            instead="not pending: another operator has decided, or enrolled before",
+        )
 
     @operation(
         "Revoke",
@@ -198,10 +196,7 @@ class CertificateAdmin(OperatorPage):
         "this key or name is refused.",
     )
     def revoke(self, change: Change) -> str:
-        count = change.each(lambda row: revoke_certificate(thumbprint=row.pk))
-        told = f"{counted(count, 'certificate was revoked', 'certificates were revoked')}."
-        late = len(change.rows) - count
-        return f"{told} {counted(late, 'was', 'were')} revoked already." if late else told
+        return change.report(lambda row: revoke_certificate(thumbprint=row.pk), "certificate", "revoked")
 
     @operation(
         "Lock out for a time",

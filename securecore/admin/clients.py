@@ -105,10 +105,7 @@ class ClientAdmin(OperatorPage):
         "needs new tokens.",
     )
     def disable(self, change: Change) -> str:
-        count = change.each(lambda row: disable_client(row.pk))
-        told = f"{counted(count, 'client was disabled', 'clients were disabled')}."
-        late = len(change.rows) - count
-        return f"{told} {counted(late, 'was', 'were')} disabled already." if late else told
+        return change.report(lambda row: disable_client(row.pk), "client", "disabled")
 
     @operation(
         "Enable",
@@ -116,9 +113,7 @@ class ClientAdmin(OperatorPage):
         consequence="A disabled client is accepted again. Its earlier tokens stay revoked.",
     )
     def enable(self, change: Change) -> str:
-        count = change.each(lambda row: clients.enable(row.pk))
-        late = counted(len(change.rows) - count, "was", "were")
-        return f"{counted(count, 'client was enabled', 'clients were enabled')}; {late} not disabled."
+        return change.report(lambda row: clients.enable(row.pk), "client", "enabled")
 
     @operation(
         "Lock out for a time",
@@ -137,7 +132,8 @@ class ClientAdmin(OperatorPage):
         "get new tokens at once.",
     )
     def revoke_tokens(self, change: Change) -> str:
-        return f"The tokens of {change.each(lambda row: revoke_client_tokens(row.pk))} clients were revoked."
+        count = change.each(lambda row: revoke_client_tokens(row.pk))
+        return f"The tokens of {counted(count, 'client')} were revoked."
 
     @operation(
         "Register a client",

@@ -25,7 +25,6 @@ from securecore.grants.principal_names import described, names_of
 from securecore.http.authorization.spelling import doubt_about_permission
 from securecore.models import Grant
 from securecore.revocation import revoke_grant
-from securecore.texts import counted
 
 Result = TypeVar("Result")
 _LIMITS = ("valid_from", "valid_until", "uses_limit", "amount_limit", "period")
@@ -152,7 +151,7 @@ class GrantAdmin(OperatorPage):
         "commits. A revoked denial lets the principal use its other grants again.",
     )
     def revoke(self, change: Change) -> str:
-        return f"{counted(change.each(_revoke), 'grant was revoked', 'grants were revoked')}."
+        return change.report(_revoke, "grant", "revoked")
 
     @operation(
         "Change the limits",

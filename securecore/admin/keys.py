@@ -22,7 +22,6 @@ from securecore.errors import Misuse
 from securecore.models import SignatureKey, SigningKey
 from securecore.replay import signature_keys
 from securecore.revocation import retire_key, revoke_signature_key
-from securecore.texts import counted
 from securecore.tokens import keys
 
 #: Seconds: twice the time for which other services may cache the key set (http/oauth/metadata.py).
@@ -98,8 +97,7 @@ class SigningKeyAdmin(OperatorPage):
         "back.",
     )
     def retire(self, change: Change) -> str:
-        count = change.each(lambda row: retire_key(row.pk))
-        return f"{counted(count, 'key was retired', 'keys were retired')}."
+        return change.report(lambda row: retire_key(row.pk), "key", "retired")
 
     @operation(
         "Make a new key",
@@ -179,8 +177,7 @@ class SignatureKeyAdmin(OperatorPage):
         "stays taken.",
     )
     def revoke_keys(self, change: Change) -> str:
-        count = change.each(lambda row: revoke_signature_key(row.keyid))
-        return f"{counted(count, 'key was revoked', 'keys were revoked')}."
+        return change.report(lambda row: revoke_signature_key(row.keyid), "key", "revoked")
 
     @operation(
         "Register a key",

@@ -23,7 +23,6 @@ from securecore.grants import lockouts
 from securecore.grants.principal_names import described, names_of
 from securecore.grants.query.lockouts import EVERYONE
 from securecore.models import Lockout
-from securecore.texts import counted
 
 
 class LockoutState(StateFilter):
@@ -105,8 +104,7 @@ class LockoutAdmin(OperatorPage):
         form=ReasonForm,
     )
     def lift(self, change: Change) -> str:
-        count = change.each(lambda row: lockouts.lift(subject=row.pk))
-        return f"{counted(count, 'lockout was lifted', 'lockouts were lifted')}."
+        return change.report(lambda row: lockouts.lift(subject=row.pk), "lockout", "lifted")
 
     @operation(
         "Change the end and the reason",
@@ -116,8 +114,9 @@ class LockoutAdmin(OperatorPage):
     )
     def change_end(self, change: Change) -> str:
         lasts, reason = change.data["lasts"], change.data["reason"]
-        count = change.each(lambda row: lockouts.lock_out(subject=row.pk, lasts=lasts, reason=reason))
-        return f"{counted(count, 'lockout was changed', 'lockouts were changed')}."
+        return change.report(
+            lambda row: lockouts.lock_out(subject=row.pk, lasts=lasts, reason=reason), "lockout", "changed"
+        )
 
     @operation(
         "Lock out",

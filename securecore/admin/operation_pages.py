@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -15,6 +16,7 @@ from django.utils.decorators import method_decorator
 from securecore.admin.operations import MOST_ROWS, Change, Operation
 from securecore.errors import Misuse, Refused
 from securecore.http.edge.transactions import outside_transactions
+from securecore.texts import is_storable
 
 
 class OperationPages:
@@ -78,6 +80,21 @@ class OperationPages:
         asked = request.POST.get("action")
         if any(each.name == asked and not self.may(request, each) for each in self.every_operation()):
             raise PermissionDenied
+
+    def response_action(self, request: HttpRequest, *arguments: Any, **options: Any) -> Any:
+        """Run the chosen operation on the selected rows. Django calls this once the administrator may see the list.
+
+        Raises ``BadRequest`` for keys that no list sends: no row can have such a key, or they are too many. The
+        database would raise an error for them.
+        """
+        keys, column = request.POST.getlist(ACTION_CHECKBOX_NAME), self.opts.pk
+        try:
+            is_strange = len(keys) > MOST_ROWS or any(not is_storable(str(column.clean(key, None))) for key in keys)
+        except ValidationError:
+            is_strange = True
+        if is_strange:
+            raise BadRequest(f"Select at most {MOST_ROWS} rows of the list.")
+        return super().response_action(request, *arguments, **options)  # type: ignore[misc]
 
     def _is_offered(self, request: HttpRequest, action: Any) -> bool:
         described = getattr(action, "operation", None)

@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from securecore.admin.forms import ReasonForm
 from securecore.admin.history import Subject, recorded
 from securecore.events import Event
+from securecore.texts import counted
 
 #: Rows of one operation. A revocation takes milliseconds a row, and waits for the effects of its principals.
 MOST_ROWS = 100
@@ -74,6 +75,17 @@ class Change:
                 if change(row) is not False:
                     self.done.append(row)
         return len(self.done)
+
+    def report(self, change: Callable[[Any], Any], one: str, done: str, *, instead: str = "") -> str:
+        """Call ``change`` with each row, and return the sentence of the success.
+
+        Example: ``2 certificates were revoked. 1 was revoked already.`` for "certificate" and "revoked". ``instead`` is
+        the text for rows that were not changed, if it is not ``revoked already``.
+        """
+        count = self.each(change)
+        told = f"{counted(count, f'{one} was', f'{one}s were')} {done}."
+        late = len(self.rows) - count
+        return f"{told} {counted(late, 'was', 'were')} {instead or f'{done} already'}." if late else told
 
     def _recorded(
         self, rows_of: Callable[[Event], Iterable[Model | Subject]], flag: int

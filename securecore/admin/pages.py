@@ -27,6 +27,8 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by: ClassVar[Any] = ()
+    list_filter: ClassVar[Any] = ()
+    list_select_related: ClassVar[Any] = ()
     paginator = FirstRows
     #: Any text, so that Django shows the search box: ``get_search_results`` calls ``found_by``.
     search_fields: ClassVar[Any] = ("pk",)
@@ -36,7 +38,23 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
     empty = ""
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).using(settings.DATABASE)
+        """Return the rows with their relations, also for the page of one row.
+
+        A join reads a row whose user SQL has deleted as a row without a user. A query for the user would raise.
+        """
+        rows = super().get_queryset(request).using(settings.DATABASE)
+        return rows.select_related(*self.list_select_related) if self.list_select_related else rows
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        return super().get_object(request, object_id, from_field) if is_storable(object_id) else None
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Refuse each condition in the URL (400) but that of a filter of the page.
+
+        Django allows every column of the model: ``?data__startswith=`` would guess columns that no page shows, and
+        read a whole table.
+        """
+        return lookup in {each.parameter_name for each in self.list_filter}
 
     def found_by(self, text: str) -> Q:
         """Return the condition for the rows that ``text`` names. Each part of it must have an index."""

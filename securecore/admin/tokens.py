@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -21,13 +20,11 @@ from securecore.admin.operations import Change, operation
 from securecore.admin.pages import OperatorPage
 from securecore.admin.search import user_keys, uuid_in
 from securecore.conf import settings
+from securecore.incidents import doubt_about_jti, revoke_jti
 from securecore.models import RefreshFamily, RefreshToken
-from securecore.revocation import revoke_client_tokens, revoke_family, revoke_token, revoke_user_tokens
+from securecore.revocation import revoke_client_tokens, revoke_family, revoke_user_tokens
 from securecore.texts import counted
 from securecore.thumbprints import thumbprint_in
-
-#: Seconds. No access token lives for a day: docs/tokens.md, W302.
-_LONGEST_LIFETIME = 86_400
 
 
 class FamilyState(StateFilter):
@@ -51,7 +48,9 @@ class RevokeTokensForm(ReasonForm):
         return data
 
     def harm(self) -> str:
-        return f"{capfirst(_of(self.cleaned_data))} will be refused from now on."
+        jti = self.cleaned_data["jti"]
+        doubt = f" {doubt_about_jti(jti)}" if jti else ""
+        return f"{capfirst(_of(self.cleaned_data))} will be refused from now on.{doubt}".rstrip()
 
 
 def _of(data: dict[str, Any]) -> str:
@@ -137,8 +136,7 @@ class RefreshFamilyAdmin(OperatorPage):
         "The user may authorize the client again.",
     )
     def revoke(self, change: Change) -> str:
-        count = change.each(lambda row: revoke_family(row.pk))
-        return f"{counted(count, 'authorization was revoked', 'authorizations were revoked')}."
+        return change.report(lambda row: revoke_family(row.pk), "authorization", "revoked")
 
     @operation(
         "Revoke every token of their users",
@@ -168,6 +166,5 @@ class RefreshFamilyAdmin(OperatorPage):
             elif data["client_id"]:
                 revoke_client_tokens(data["client_id"])
             else:
-                until = clock.now() + dt.timedelta(seconds=max(settings.ACCESS_TOKEN_LIFETIME, _LONGEST_LIFETIME))
-                revoke_token(issuer=settings.TOKEN_ISSUER, jti=data["jti"], expires_at=until)
+                revoke_jti(data["jti"])
         return f"Refused from now on: {_of(data)}."

@@ -24,6 +24,7 @@ from securecore import actors, clock, database
 from securecore.audit.models import RefusalCount, RefusalTotal
 from securecore.conf import settings
 from securecore.digests import record_id
+from securecore.texts import shown
 
 logger = logging.getLogger("securecore")
 
@@ -62,9 +63,10 @@ class RefusalCounts:
     def count(self, *, code: str, reason: str = "", route: str = "", actor: str = "") -> None:
         """Count a refusal with this stable code, kind of reason, route and actor. Runs no statement.
 
-        ``actor`` is a principal; without one the actor of the block stands for it.
+        ``actor`` is a principal; without one the actor of the block stands for it. One name that the database cannot
+        store would keep all counts of the process from the table, so it is escaped.
         """
-        name = actor or actors.actor().name
+        name = shown(actor or actors.actor().name)
         minute = clock.now().replace(second=0, microsecond=0)
         counted = _Counted(minute, code[:64], reason[:64], route[:200], name[:255])
         with self._lock:

@@ -5,7 +5,7 @@ makes a database safe that was restored from a backup. ``trail`` reads the rows 
 deletes some of them.
 """
 
-from securecore.incidents.bare_jti import revoke_jti
+from securecore.incidents.bare_jti import doubt_about_jti, revoke_jti
 from securecore.incidents.restored import Restored, after_restore, newest_audit_row, reapply
 from securecore.incidents.stolen import (
     Ended,

@@ -35,16 +35,26 @@ def revoke_jti(jti: str) -> RevokedJti:
     The revocation waits for the effects of everyone, since a ``jti`` names no user. Raises ``Busy`` (503) and
     ``Misuse``.
     """
-    forms = {settings.TOKEN_ISSUER: _OURS}
-    if simplejwt.is_accepted():
-        forms[simplejwt.ISSUER] = _OF_SIMPLEJWT
-    named = [issuer for issuer, form in forms.items() if form.fullmatch(jti)]
     lifetime: float = max(settings.ACCESS_TOKEN_LIFETIME, _LONGEST_LIFETIME)
     if simplejwt.is_accepted():
         lifetime = max(lifetime, simplejwt.lifetime())
     until = clock.now() + dt.timedelta(seconds=lifetime)
-    revoked = [revoke_token(issuer=issuer, jti=jti, expires_at=until) for issuer in named or forms]
-    return RevokedJti(any(revoked), until, "" if named else _DOUBT)
+    revoked = [revoke_token(issuer=issuer, jti=jti, expires_at=until) for issuer in _issuers_of(jti) or _forms()]
+    return RevokedJti(any(revoked), until, doubt_about_jti(jti))
+
+
+def doubt_about_jti(jti: str) -> str:
+    """Return a sentence of doubt for a ``jti`` that no issuer gives; "" for any other."""
+    return "" if _issuers_of(jti) else _DOUBT
+
+
+def _issuers_of(jti: str) -> list[str]:
+    return [issuer for issuer, form in _forms().items() if form.fullmatch(jti)]
+
+
+def _forms() -> dict[str, re.Pattern[str]]:
+    """Return the form of a ``jti`` by each issuer whose tokens are accepted."""
+    return {settings.TOKEN_ISSUER: _OURS} | ({simplejwt.ISSUER: _OF_SIMPLEJWT} if simplejwt.is_accepted() else {})
 
 
 _DOUBT = (

@@ -94,6 +94,13 @@ def test_counts_are_bounded(counts: RefusalCounts) -> None:
     assert sum(row[-1] for row in rows()) == 3 * MOST
 
 
+def test_name_that_no_database_stores_keeps_no_count_from_the_table(counts: RefusalCounts) -> None:
+    for name in ("user:a\x00", "user:\ud800", "user:7"):
+        counts.count(code="nonce-reused", actor=name)
+    counts.flush()
+    assert [row[-2] for row in rows()] == ["user:7", "user:\\ud800", "user:a\\x00"]
+
+
 def test_counts_are_flushed_after_a_later_response(
     counts: RefusalCounts, rf: RequestFactory, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from securecore.models import Lockout
 from securecore.revocation import revoke_client_tokens, revoke_token, revoke_tokens_before, revoke_user_tokens
 from securecore.testing import MutualTLSClient
 from securecore.tokens import simplejwt
+from tests.admin.operator import Operator
 from tests.tokens.calls import get, given, works
 from tests.tokens.forge import segment
 
@@ -288,6 +289,16 @@ class TestCommands:
         assert told.getvalue() == ""
         row = tokens.RevokedToken.objects.get()
         assert row.expires_at > clock.now() + dt.timedelta(days=6, hours=23)
+
+    def test_admin_refuses_a_token_by_its_jti(self, anybody: MutualTLSClient, alice: User) -> None:
+        made, operator = AccessToken.for_user(alice), Operator("delete_refreshfamily")
+        assert works_there(anybody, str(made))
+        doubted = operator.fill("refreshfamily", "revoke_tokens", step="ask", jti="no-jti-of-ours")
+        assert "No token with this jti is known to us" in doubted.context["harm"]
+        known = operator.fill("refreshfamily", "revoke_tokens", step="ask", jti=made["jti"])
+        assert "known to us" not in known.context["harm"]
+        assert operator.fill("refreshfamily", "revoke_tokens", jti=made["jti"]).status_code == 302
+        assert not works_there(anybody, str(made))
 
     def test_command_takes_the_token_itself(self, anybody: MutualTLSClient, alice: User, tmp_path: Path) -> None:
         token = str(AccessToken.for_user(alice))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.urls import include, path
 from rest_framework.exceptions import PermissionDenied
@@ -52,6 +53,7 @@ class ForNewAndOld(Protected):
 
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("proof-only", ForProofs.as_view()),
     path("both", ForBoth.as_view()),
     path("failing", Failing.as_view()),
