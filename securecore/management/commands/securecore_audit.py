@@ -96,8 +96,8 @@ class Command(TerminalCommand):
             self.show(count=count, code=code, reason=reason)
         if not counted and not self._is_silent:
             self.say(
-                "No refusal is counted. Each process writes its counts a minute after their first, so look into "
-                "the log for the last minute: grep request-refused.",
+                "No refusal was counted in this time. Each process writes its counts once a minute: for the last "
+                "minute look into the log, grep request-refused.",
                 error=True,
             )
 
