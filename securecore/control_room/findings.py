@@ -93,7 +93,7 @@ def _is_known(pair: Pair) -> bool:
 
 
 def _runbook(pair: Pair) -> str:
-    """Return the runbook of a wave: that of 409 or 503; for any other status that of 401, with the table of all codes."""
+    """Return the runbook of a wave: that of 409 or 503, or for each other status that of 401."""
     return f"docs/runbooks/wave-of-{pair.status if pair.status in (409, 503) else 401}.md"
 
 

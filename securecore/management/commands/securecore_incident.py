@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from securecore import clock, incidents, tokens
 from securecore.conf import settings
 from securecore.errors import InvalidToken
+from securecore.grants import principals
 from securecore.http.authorization.spelling import near
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
@@ -84,7 +85,7 @@ class Command(TerminalCommand):
         jti = token.jti if token is not None else options["jti"]
         common = self._common(options)
         seen = self._show_trail(incidents.trail_of_token(token, since=common["since"]))
-        self.confirm(f"This refuses the access token {jti}, and ends its authorization.", yes=options["yes"])
+        self.confirm(_token_question(jti, token, common["lasts"]), yes=options["yes"])
         self._print(incidents.stolen_token(jti=jti, token=token, **common), seen)
 
     def _common(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,7 @@ class Command(TerminalCommand):
         return set(shown)
 
     def _print(self, ended: incidents.Ended, seen: set[incidents.Fact]) -> None:
-        """Print the rows that came while the question stood, the steps, and the rest that is left to people."""
+        """Print the rows that were added since the question, the steps, and the rest that is left to people."""
         self._show_trail(fact for fact in ended.trail if fact not in seen)
         for step in ended.steps:
             self.done(f"Done: {step}", kind="done", detail=step)
@@ -156,6 +157,16 @@ def _question(thumbprint: str, row: Certificate | None, lasts: dt.timedelta | No
             f"tokens under it that still live{lock}."
         )
     return f"This revokes the certificate {thumbprint} ({row.subject}, {owner}), for ever{lock}."
+
+
+def _token_question(jti: str, token: tokens.AccessToken | None, lasts: dt.timedelta | None) -> str:
+    """Return the question before the revocation of a token. A bare ``jti`` names no authorization and no user."""
+    if token is None:
+        return f"This refuses the access token {jti}, and locks nobody out: a jti names no user."
+    if lasts is None:
+        return f"This refuses the access token {jti}, and ends its authorization."
+    owner = principals.user(token.subject)
+    return f"This refuses the access token {jti}, ends its authorization, and locks {owner} out for {lasts}."
 
 
 def _is_used(thumbprint: str) -> bool:
