@@ -48,7 +48,9 @@ class Command(TerminalCommand):
         verifying.add_argument("--anchor", type=_head, help="a head that was copied before, POSITION:DIGEST")
         actions.add("head", help="seal new rows and print the head of the chain")
         refusing = actions.add("refusals", help="count the refusals of the last minutes by code and reason")
-        refusing.add_argument("--minutes", type=whole(1, 60 * 24 * 35), default=60)
+        refusing.add_argument(
+            "--minutes", type=whole(1, 60 * 24 * 35), default=60, help="the number of minutes (%(default)s)"
+        )
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         getattr(self, f"_{action}")(**options)

@@ -34,7 +34,7 @@ class Command(TerminalCommand):
             "stolen-certificate",
             changes=True,
             asks=True,
-            help="lock its user out, revoke it, end its sessions and tokens",
+            help="lock the user of a certificate out, revoke the certificate, end its sessions and tokens",
         )
         certificate.add_argument("certificate", type=thumbprint, help="a file, a thumbprint or a serial number")
         certificate.add_argument("--all", action="store_true", help="end all other sessions and tokens of the user too")
@@ -42,14 +42,18 @@ class Command(TerminalCommand):
             "stolen-token",
             changes=True,
             asks=True,
-            help="refuse a token and its authorization, lock its user out",
+            help="refuse a token, end its authorization, lock its user out",
         )
         source = token.add_mutually_exclusive_group(required=True)
         source.add_argument("--file", help="a file with the token, - for standard input; never type a token")
         source.add_argument("--jti", help="the jti of the token, if the token itself is unknown")
         for action in (certificate, token):
             action.add_argument("--since", type=instant, help="the beginning of the trail; 7 days ago if not given")
-            action.add_argument("--lock", type=duration, help="30m, 2h or 7d (1h, and none if it is revoked already)")
+            action.add_argument(
+                "--lock",
+                type=duration,
+                help="length of the lockout: 30m, 2h or 7d (1h; none if an earlier run revoked it)",
+            )
             action.add_argument("--no-lock", action="store_true", help="lock nobody out")
         restored = actions.add(
             "restored-backup",
