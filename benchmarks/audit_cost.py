@@ -70,7 +70,7 @@ def unaudited() -> Iterator[None]:
         audit.report = kept  # type: ignore[attr-defined]
 
 
-#: The variants that something is taken away from.
+#: The variants from which a part is taken away.
 LESS: dict[str, Callable[[], AbstractContextManager[None]]] = {BARE_GET: unmeasured, UNAUDITED: unaudited}
 
 

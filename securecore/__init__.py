@@ -27,13 +27,16 @@ modules above its own line (contracts in pyproject.toml).
 ``replay``       accept a nonce, a DPoP proof, a message signature once
 ``idempotency``  one effect for each idempotency key
 ``grants``       permissions: a check that holds until the effect has committed
+``last_runs``    the last run of the purge, and the last verdict of each trial
 ``models``       every model, for Django
 ``caller``       the one query of a request, and the one caller of its credentials
 ``revocation``   the revocations that span features, one transaction each
 ``purge``        delete expired rows in bounded batches
+``incidents``    the first steps after a theft or a restored backup, and the trail
 ``metrics``      metrics for Prometheus, spans for OpenTelemetry
 ``http``         the only code that sees a request
 ``deployment``   the promises that a deployment can break, each tried with real connections
+``control_room`` the page of the admin with the state of this deployment
 ``installation`` the files of a deployment: nginx, gunicorn, systemd, keys, certificates
 ``checks``       system checks, one function for each id
 ``management``   the commands of ``manage.py``

@@ -16,7 +16,7 @@ from securecore.conf import settings
 from securecore.grants.principal_names import names_of
 from securecore.models import AuditRow, RefusalCount
 
-#: Audit rows that a search for an event reads, the newest: no index has the event.
+#: The number of the newest audit rows that a search for an event reads: no index has the event.
 _NEWEST_OF_EVENT = 100_000
 #: Prefixes of subjects beside principals (``audit.record``).
 _KINDS = ("signature-key", "signing-key", "family", "token", "idempotency")

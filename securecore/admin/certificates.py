@@ -153,7 +153,7 @@ class CertificateAdmin(OperatorPage):
     def expires(self, row: Any) -> Any:
         if row.not_after is None:
             return None
-        if row.revoked_at:  # the time that is left means nothing
+        if row.revoked_at:  # a revoked certificate has no time left
             return columns.instant(row.not_after)
         return columns.two_lines(columns.instant(row.not_after), columns.left(row.not_after, clock.now()))
 

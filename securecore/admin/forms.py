@@ -47,7 +47,7 @@ class ReasonForm(forms.Form):
     def harm(self) -> str:
         """Return the sentence that the administrator must confirm; empty for a form that does no harm.
 
-        Called with the cleaned data. The page of an operation on rows asks in any case.
+        Called with the cleaned data. The page of an operation on rows asks for a confirmation in any case.
         """
         return ""
 

@@ -28,7 +28,7 @@ def read_givers(rows: Sequence[Grant]) -> dict[int, tuple[str, str]]:
     givers = {}
     for row in rows:
         later = [each for each in found.get(_key(row), ()) if each.at >= row.granted_at]
-        if later:  # the same permission may have been given again since: the first one gave this row
+        if later:  # The permission may have been granted again since; the oldest event created this row.
             first = min(later, key=lambda each: each.at)
             givers[row.pk] = (first.actor or first.actor_kind, first.reason)
     return givers

@@ -147,7 +147,7 @@ class GrantAdmin(OperatorPage):
     @operation(
         "Revoke",
         permission="delete",
-        consequence="The page answers once every effect under such a grant has committed or failed: no later effect "
+        consequence="The response comes once every effect under such a grant has committed or failed: no later effect "
         "commits. A revoked denial lets the principal use its other grants again.",
     )
     def revoke(self, change: Change) -> str:

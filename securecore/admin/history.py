@@ -21,7 +21,7 @@ _LONGEST_NAME: int = LogEntry._meta.get_field("object_repr").max_length or 200
 
 @dataclass(frozen=True)
 class Subject:
-    """A thing that an entry of the log is about, where no row of its model exists: the tokens of a user."""
+    """The subject of a log entry without a row of a model, for example the tokens of a user."""
 
     model: type[Model]
     text: str

@@ -1,4 +1,4 @@
-"""The page of lockouts: lock a subject out for a time with a reason, and let it in again."""
+"""The page of lockouts: lock a subject out for a time with a reason, and lift the lockout."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class LockoutAdmin(OperatorPage):
     @operation(
         "Lift",
         permission="delete",
-        consequence="The subject is let in again at once, with the sessions, tokens and grants that it had.",
+        consequence="The subject is accepted again at once, with its earlier sessions, tokens and grants.",
         form=ReasonForm,
     )
     def lift(self, change: Change) -> str:

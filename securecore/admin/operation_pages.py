@@ -75,7 +75,7 @@ class OperationPages:
     def refuse_without_permission(self, request: HttpRequest) -> None:
         """Raise ``PermissionDenied`` for an operation that the page does not offer to this administrator.
 
-        Django's own list would show itself again, as if nothing had been asked.
+        Without the exception Django would show the list again, as if no operation had been chosen.
         """
         asked = request.POST.get("action")
         if any(each.name == asked and not self.may(request, each) for each in self.every_operation()):

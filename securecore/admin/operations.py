@@ -1,4 +1,4 @@
-"""Operations of an administrator: asked for on a page of its own, run by the functions of the API, reported, recorded.
+"""Operations of an administrator: confirmed on a page, run by the functions of the API, reported, recorded.
 
 An operation works on the selected rows of a list (``@operation``), or on a form alone (``@operation(...,
 needs_rows=False)``). Nothing happens before the administrator has confirmed the page that names the rows.

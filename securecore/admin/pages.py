@@ -81,7 +81,7 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
         return rows, False
 
     def _explain_search(self, request: HttpRequest, text: str, *, has_rows: bool) -> None:
-        """Say of a text that is no name: where the list found it, or the record that it names beside this list."""
+        """Report the columns in which the list found ``text``, or the record that ``text`` names beside this list."""
         fields = " or ".join(name.replace("_", " ") for name in self.text_fields)
         if has_rows:
             told = f"These rows have {text!r} in {fields}. The first {NEWEST:,} rows were searched, and no more."

@@ -110,7 +110,7 @@ class SessionAdmin(OperatorPage):
     @operation(
         "End session",
         permission="delete",
-        consequence="The browser of each session is logged out, on every host, before the page answers. The users may "
+        consequence="The browser of each session is logged out, on every host, before the response. The users may "
         "log in again, unless you lock them out.",
     )
     def end_sessions(self, change: Change) -> str:

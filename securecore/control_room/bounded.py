@@ -7,9 +7,9 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-#: The rows that a list shows.
+#: The most rows that a list shows.
 SHOWN = 10
-#: The rows that a count reads.
+#: The most rows that a count reads.
 COUNTED = 1_000
 
 

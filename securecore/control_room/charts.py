@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from securecore.control_room.bounded import Count
 from securecore.control_room.refusals import Refusals, Series
 
-#: The codes with a color of their own; the others share one. More colors are hard to tell apart.
+#: The number of codes with a color of their own; the others share one. More colors are hard to tell apart.
 COLORS = 3
 #: The name of the color of the other codes.
 OTHERS = "other codes"

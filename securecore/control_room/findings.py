@@ -25,9 +25,10 @@ _WAVE, _TIMES = 100, 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``section`` is the id of the section with the figures. ``is_urgent``: a protection fails, or callers cannot work.
+    """A fact that needs an operator. ``is_urgent``: a protection fails, or callers cannot work.
 
-    ``step`` is the next step: a command, or the page of the manual.
+    ``section`` is the id of the section with the figures. ``step`` is the next step: a command, or the page of the
+    manual.
     """
 
     section: str
@@ -92,7 +93,7 @@ def _is_known(pair: Pair) -> bool:
 
 
 def _runbook(pair: Pair) -> str:
-    """Return the runbook of a wave: that of the status, or else the one with the table of codes."""
+    """Return the runbook of a wave: that of 409 or 503, or for each other status that of 401."""
     return f"docs/runbooks/wave-of-{pair.status if pair.status in (409, 503) else 401}.md"
 
 

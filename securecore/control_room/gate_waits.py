@@ -77,7 +77,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class GateWaits:
-    """The waits of this instant. Not ``is_known``: the database has no view of them."""
+    """The waits of this instant. ``is_known`` is false if the database does not report waits."""
 
     is_known: bool
     waiting: list[Waiting]

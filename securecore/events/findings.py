@@ -128,7 +128,7 @@ class RefreshTokenRefused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenInactive(Event):
-    """A service introspected a token, and was told that it is not active; the caller of that service gets a 401 there.
+    """A service introspected a token, and the response says that it is not active. The service gives its caller a 401.
 
     ``client_id`` is the service. The response holds no reason (RFC 7662 section 2.2).
     """

@@ -1,4 +1,4 @@
-"""Lockouts: shut a user, client, certificate, issuer or everyone out for a time, and let them in again.
+"""Lockouts: shut a user, client, certificate, issuer or everyone out for a time, and lift the lockout.
 
 A lockout changes nothing but its own row: sessions, tokens, enrolments and grants stay, refuse while the lockout
 lasts, and work again afterwards unless they have ended or expired. A revocation (``securecore.revocation``) has no way

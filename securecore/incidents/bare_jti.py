@@ -19,8 +19,10 @@ _OURS, _OF_SIMPLEJWT = re.compile("[A-Za-z0-9_-]{22}"), re.compile("[0-9a-f]{32}
 
 @dataclass(frozen=True)
 class RevokedJti:
-    """The result: whether the token was live for all that is known, the instant until which it is refused, and a
-    sentence of doubt for a ``jti`` that no issuer gives; "" for any other.
+    """The result of a revocation.
+
+    ``was_live``: the token was not revoked before. ``until``: the instant until which the token is refused. ``doubt``:
+    a sentence about a ``jti`` in a form that no issuer uses, else "".
     """
 
     was_live: bool
@@ -58,6 +60,6 @@ def _forms() -> dict[str, re.Pattern[str]]:
 
 
 _DOUBT = (
-    "No token with this jti is known to us: the jti of an access token has 22 characters of base64url, that of "
+    "No issuer here uses a jti of this form: the jti of an access token has 22 characters of base64url, that of "
     "simplejwt 32 hexadecimal digits. Compare it."
 )

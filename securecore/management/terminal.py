@@ -32,7 +32,7 @@ from securecore.texts import is_storable, shown
 FAILED, NOT_CONFIRMED, BUSY = 1, 3, 4
 #: The exit code of a list whose reader left, as ``head`` does: 128 and the number of SIGPIPE, as a shell reports it.
 READER_LEFT = 141
-#: The actions that print rows. Where they find none, they say so on stderr: silence looks like a broken command.
+#: The actions that print rows. If there is no row, they say so on stderr: silence looks like a broken command.
 _LISTS = {"list", "callers", "crls", "expiring"}
 
 
@@ -54,7 +54,7 @@ class TerminalCommand(BaseCommand):
                 self._lose_reader()
 
     def _lose_reader(self) -> None:
-        """Print no more. A list ends; a change goes on to its end, since nobody may cut it in half by ``| head``."""
+        """Print no more. A list ends. A change goes on to its end, so that ``| head`` does not cut it in half."""
         self._is_silent = True
         # Python flushes the standard streams once more at its exit, and would then report the closed pipe itself.
         for stream in (sys.stdout, sys.stderr):

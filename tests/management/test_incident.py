@@ -218,6 +218,8 @@ class TestStolenToken:
         (tmp_path / "token").write_text(both["access_token"] + "\n")
         arguments = ("securecore_incident", "stolen-token", "--file", str(tmp_path / "token"))
         assert exit_code(*arguments) == 3
+        with pytest.raises(CommandError, match=f"locks user:{user.pk} out for 1:00:00"):
+            call_command(*arguments)
         rows = objects(*arguments, "--yes")
         assert kinds(rows).count("done") == 3
         assert "authorization" in kinds(rows)
@@ -245,6 +247,8 @@ class TestStolenToken:
     def test_a_jti_alone(self, alice: MutualTLSClient) -> None:
         token = given(alice)["access_token"]
         rows = objects("securecore_incident", "stolen-token", "--jti", said(token)["jti"], "--yes")
+        with pytest.raises(CommandError, match="locks nobody out"):
+            call_command("securecore_incident", "stolen-token", "--jti", said(token)["jti"])
         assert "Only the jti was given" in next(row["detail"] for row in rows if row["kind"] == "left")
         assert not works(alice, token)
         assert not Lockout.objects.exists()

@@ -37,7 +37,8 @@ class IntrospectionView(OAuthView):
             token = tokens.verify(presented_token, now=now)
         except InvalidToken as refusal:
             return _inactive(
-                client, sentence_of(refusal.__cause__) if refusal.__cause__ else "It is no access token of ours."
+                client,
+                sentence_of(refusal.__cause__) if refusal.__cause__ else "It is no access token of securecore.",
             )
         if not _may_know(client, token.client_id, token.subject):
             return _inactive(client, f"It is of the client {quoted_argument(token.client_id)}, not of the asking one.")

@@ -48,7 +48,9 @@ class Command(TerminalCommand):
         verifying.add_argument("--anchor", type=_head, help="a head that was copied before, POSITION:DIGEST")
         actions.add("head", help="seal new rows and print the head of the chain")
         refusing = actions.add("refusals", help="count the refusals of the last minutes by code and reason")
-        refusing.add_argument("--minutes", type=whole(1, 60 * 24 * 35), default=60)
+        refusing.add_argument(
+            "--minutes", type=whole(1, 60 * 24 * 35), default=60, help="the number of minutes (%(default)s)"
+        )
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         getattr(self, f"_{action}")(**options)
@@ -96,8 +98,8 @@ class Command(TerminalCommand):
             self.show(count=count, code=code, reason=reason)
         if not counted and not self._is_silent:
             self.say(
-                "No refusal is counted. Each process writes its counts a minute after their first, so look into "
-                "the log for the last minute: grep request-refused.",
+                "No refusal was counted in this time. Each process writes its counts once a minute: for the last "
+                "minute look into the log, grep request-refused.",
                 error=True,
             )
 

@@ -34,12 +34,17 @@ class Command(TerminalCommand):
         listing = actions.add("list", help="list enrolled, revoked and pending certificates")
         listing.add_argument("--user", help="only this user's certificates, by name or e-mail address")
         listing.add_argument("--pending", action="store_true", help="only pending certificates")
-        listing.add_argument("--find", help="only those with this in thumbprint, subject, issuer or serial number")
+        listing.add_argument("--find", help="only those with this text in thumbprint, subject, issuer or serial number")
         self._add_enrolling(actions)
         revoking = actions.add("revoke", changes=True, help="refuse a certificate, or those of a match, from now on")
         revoking.add_argument("certificates", nargs="+", type=thumbprint, help="a file or a thumbprint")
         expiring = actions.add("expiring", help="list certificates in use that expire soon; exit code 1 if any")
-        expiring.add_argument("--days", type=whole(0, 36_500), default=30)
+        expiring.add_argument(
+            "--days",
+            type=whole(0, 36_500),
+            default=30,
+            help="certificates that expire within so many days (%(default)s)",
+        )
         importing = actions.add("crl", changes=True, help="import a revocation list of an authority")
         importing.add_argument("source", metavar="FILE|URL", help="the list, in DER or PEM")
         importing.add_argument(
@@ -52,7 +57,9 @@ class Command(TerminalCommand):
             help="after nextUpdate: keep the entries (%(default)s), or refuse every certificate of the authority",
         )
         listed = actions.add("crls", help="list the imported revocation lists; exit code 1 if one ends soon")
-        listed.add_argument("--hours", type=whole(0, 876_000), default=24)
+        listed.add_argument(
+            "--hours", type=whole(0, 876_000), default=24, help="soon is within so many hours (%(default)s)"
+        )
 
     def _add_enrolling(self, actions: Actions) -> None:
         enrolling = actions.add(

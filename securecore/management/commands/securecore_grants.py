@@ -35,7 +35,7 @@ class Command(TerminalCommand):
         actions = Actions(parser)
         listing = actions.add("list", help="list grants and denials that are not revoked, the newest first")
         listing.add_argument("--permission", help="only this permission")
-        listing.add_argument("--revoked", action="store_true", help="only revoked ones")
+        listing.add_argument("--revoked", action="store_true", help="only revoked grants")
         listing.add_argument("--limit", type=whole(1, 10_000_000), default=100, help="rows (%(default)s)")
         add_subjects(listing, *_PRINCIPALS, required=False)
         self._add_changes(actions)

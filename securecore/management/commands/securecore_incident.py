@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from securecore import clock, incidents, tokens
 from securecore.conf import settings
 from securecore.errors import InvalidToken
+from securecore.grants import principals
 from securecore.http.authorization.spelling import near
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
@@ -33,7 +34,7 @@ class Command(TerminalCommand):
             "stolen-certificate",
             changes=True,
             asks=True,
-            help="lock its user out, revoke it, end its sessions and tokens",
+            help="lock the user of a certificate out, revoke the certificate, end its sessions and tokens",
         )
         certificate.add_argument("certificate", type=thumbprint, help="a file, a thumbprint or a serial number")
         certificate.add_argument("--all", action="store_true", help="end all other sessions and tokens of the user too")
@@ -41,14 +42,18 @@ class Command(TerminalCommand):
             "stolen-token",
             changes=True,
             asks=True,
-            help="refuse a token and its authorization, lock its user out",
+            help="refuse a token, end its authorization, lock its user out",
         )
         source = token.add_mutually_exclusive_group(required=True)
         source.add_argument("--file", help="a file with the token, - for standard input; never type a token")
         source.add_argument("--jti", help="the jti of the token, if the token itself is unknown")
         for action in (certificate, token):
             action.add_argument("--since", type=instant, help="the beginning of the trail; 7 days ago if not given")
-            action.add_argument("--lock", type=duration, help="30m, 2h or 7d (1h, and none if it is revoked already)")
+            action.add_argument(
+                "--lock",
+                type=duration,
+                help="length of the lockout: 30m, 2h or 7d (1h; none if an earlier run revoked it)",
+            )
             action.add_argument("--no-lock", action="store_true", help="lock nobody out")
         restored = actions.add(
             "restored-backup",
@@ -82,8 +87,7 @@ class Command(TerminalCommand):
         jti = token.jti if token is not None else options["jti"]
         common = self._common(options, is_revoked=token is not None and _is_revoked(token))
         seen = self._show_trail(incidents.trail_of_token(token, since=common["since"]))
-        lock = "" if token is None or common["lasts"] is None else f", and locks its user out for {common['lasts']}"
-        self.confirm(f"This refuses the access token {jti}, ends its authorization{lock}.", yes=options["yes"])
+        self.confirm(_token_question(jti, token, common["lasts"]), yes=options["yes"])
         self._print(incidents.stolen_token(jti=jti, token=token, **common), seen)
 
     def _common(self, options: dict[str, Any], *, is_revoked: bool) -> dict[str, Any]:
@@ -101,7 +105,7 @@ class Command(TerminalCommand):
         return set(shown)
 
     def _print(self, ended: incidents.Ended, seen: set[incidents.Fact]) -> None:
-        """Print the rows that came while the question stood, the steps, and the rest that is left to people."""
+        """Print the rows that were added since the question, the steps, and the rest that is left to people."""
         self._show_trail(fact for fact in ended.trail if fact not in seen)
         for step in ended.steps:
             self.done(f"Done: {step}", kind="done", detail=step)
@@ -162,6 +166,16 @@ def _question(thumbprint: str, row: Certificate | None, lasts: dt.timedelta | No
 def _is_revoked(token: tokens.AccessToken) -> bool:
     row = tokens.revocation_id(issuer=token.issuer, jti=token.jti)
     return RevokedToken.objects.using(settings.DATABASE).filter(pk=row).exists()
+
+
+def _token_question(jti: str, token: tokens.AccessToken | None, lasts: dt.timedelta | None) -> str:
+    """Return the question before the revocation of a token. A bare ``jti`` names no authorization and no user."""
+    if token is None:
+        return f"This refuses the access token {jti}, and locks nobody out: a jti names no user."
+    if lasts is None:
+        return f"This refuses the access token {jti}, and ends its authorization."
+    owner = principals.user(token.subject)
+    return f"This refuses the access token {jti}, ends its authorization, and locks {owner} out for {lasts}."
 
 
 def _is_used(thumbprint: str) -> bool:

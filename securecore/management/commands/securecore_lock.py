@@ -59,4 +59,4 @@ class Command(TerminalCommand):
         subject = subject_of(options)
         if not lockouts.lift(subject=subject):
             raise CommandError(f"{subject} was not locked out. Look: securecore_lock list")
-        self.done(f"{described(subject)} is let in again.", subject=subject)
+        self.done(f"{described(subject)} is accepted again.", subject=subject)

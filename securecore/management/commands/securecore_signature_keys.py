@@ -23,7 +23,7 @@ class Command(TerminalCommand):
         actions = Actions(parser)
         listing = actions.add("list", help="list keys, the newest first")
         listing.add_argument("--user", help="only the keys of this user, by name or e-mail address")
-        listing.add_argument("--revoked", action="store_true", help="only revoked ones")
+        listing.add_argument("--revoked", action="store_true", help="only revoked keys")
         listing.add_argument("--limit", type=whole(1, 1_000_000), default=100, help="rows (%(default)s)")
         registering = actions.add("register", changes=True, help="register a public key of a user")
         registering.add_argument("keyid", help="the name of the key in Signature-Input")
