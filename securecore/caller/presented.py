@@ -124,6 +124,11 @@ class PresentedCredentials:
         refused = self._read_rows.refused or ""
         return refused if refused.startswith("user:") else None
 
+    def token_for_operators(self) -> AccessToken | None:
+        """Return the presented token if it was judged already and is good, revoked or not. Runs no statement."""
+        judged = self.__dict__.get("_judged")
+        return judged if isinstance(judged, AccessToken) else None
+
     def certificate_is_nobodys(self) -> bool:
         """Say whether no enrolment of the certificate names a user, active or not."""
         return all(enrolled.user is None for enrolled in self._snapshot.certificates.values())

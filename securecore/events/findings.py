@@ -51,7 +51,8 @@ class RequestRefused(RequestEvent):
     """A request was refused; its problem response has this code.
 
     ``serial`` is the certificate's serial number in nginx's spelling, and ``request_id`` is nginx's ``$request_id``, so
-    nginx's access log and this event can be joined. ``user`` is a principal.
+    nginx's access log and this event can be joined. ``user`` is a principal. ``jti`` and ``client_id`` are those of the
+    presented access token if its signature, dates and names are good.
     """
 
     name = "securecore.http.request-refused"
@@ -61,6 +62,8 @@ class RequestRefused(RequestEvent):
     reason: str
     serial: str | None = None
     user: str | None = None
+    jti: str | None = None
+    client_id: str | None = None
     address: str = ""
     request_id: str = ""
 

@@ -23,6 +23,7 @@ def report_refusal(request: AnyRequest, *, code: str, reason: str, cause: BaseEx
     certificate, actor = certificate_of(request), actor_of(request)
     credentials = credentials_of(django_request(request))
     user = user_of(request) or (credentials.user_for_operators() if credentials else None)
+    token = credentials.token_for_operators() if credentials else None
     with audit.acting(actor):
         events.emit(
             events.RequestRefused(
@@ -32,6 +33,8 @@ def report_refusal(request: AnyRequest, *, code: str, reason: str, cause: BaseEx
                 thumbprint=certificate.thumbprint if certificate else None,
                 serial=serial_of(certificate),
                 user=user,
+                jti=token.jti if token else None,
+                client_id=token.client_id if token else None,
                 address=actor.address,
                 request_id=actor.request_id,
                 reason=sentence_of(cause) if cause else reason,

@@ -70,6 +70,11 @@ def clients_of(project: Project, named: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*existing, *named]))
 
 
+def has_authority(project: Project) -> bool:
+    """Say whether the folder has an authority for development, which can issue one more certificate."""
+    return (project.certificates / "ca.key").exists()
+
+
 def write_certificates(project: Project, *, now: dt.datetime) -> list[str]:
     """Write an authority, a server certificate and one for each client. Keep those that exist; return the new names."""
     folder = project.certificates

@@ -75,6 +75,18 @@ class TestFiles:
         assert {name: after[name] for name in before} == before
         assert set(after) - set(before) == {f"pki/carol.{kind}" for kind in ("key", "p12", "pem")}
 
+    def test_one_more_client_changes_no_other_file(self, init: Init) -> None:
+        init("--development")
+        Path("deploy/nginx/site.conf").write_text("mine")
+        before = contents(Path("deploy"))
+        printed, said = init("--development", "--client", "carol")
+        assert (printed, "enroll USER deploy/pki/carol.pem" in said) == ("", True)
+        after = contents(Path("deploy"))
+        assert {name: after[name] for name in before} == before
+        assert set(after) - set(before) == {f"pki/carol.{kind}" for kind in ("key", "p12", "pem")}
+        assert init("--development", "--client", "carol")[1] == "Each of these clients has a certificate already.\n"
+        assert contents(Path("deploy")) == after
+
     def test_file_that_cannot_be_written(self, init: Init) -> None:
         Path("deploy").write_text("a file")
         with pytest.raises(CommandError, match="Cannot write"):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
@@ -241,3 +242,16 @@ def test_no_refusal_of_the_token_service_is_without_a_reason() -> None:
     converted = {'OAuthError("invalid_dpop_proof")', 'OAuthError("use_dpop_nonce", headers=error.headers)'}
     assert len(raised) > 10
     assert set(bare) - converted - {"OAuthError(Exception)"} == set()
+
+
+def test_the_event_names_the_token_and_its_client(alice: MutualTLSClient, mtls_client: Clients) -> None:
+    """A token that was judged good, and is refused for its binding or its revocation. A broken token names nothing."""
+    token = given(alice)["access_token"]
+    jti = jwt.decode(token, options={"verify_signature": False})["jti"]
+    with recorded() as events:
+        get(mtls_client("bob"), token)
+        get(alice, token[:-8] + "AAAAAAAA")
+        revoke_user_tokens(User.objects.get(username="alice"))
+        get(alice, token)
+    named = [(event.jti, event.client_id) for event in of_kind(events, RequestRefused)]
+    assert named == [(jti, "alice"), (None, None), (jti, "alice")]

@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 
 from securecore import clock
 from securecore.errors import Misuse
-from securecore.installation.plan import clients_of, planned_files, write, write_certificates
+from securecore.installation.plan import clients_of, has_authority, planned_files, write, write_certificates
 from securecore.installation.project import Project, this_project
 from securecore.installation.settings_block import settings_block
 from securecore.management.terminal import TerminalCommand, whole
@@ -33,7 +33,12 @@ class Command(TerminalCommand):
             action="store_true",
             help="for this machine: port 8443 of localhost, an authority, and certificates of a server and of clients",
         )
-        parser.add_argument("--client", action="append", metavar="NAME", help="a client for --development (alice, bob)")
+        parser.add_argument(
+            "--client",
+            action="append",
+            metavar="NAME",
+            help="a client for --development (alice, bob); in a folder that was written before, one more client",
+        )
         parser.add_argument("--name", default="", help="of the project, its account and folders (that of its package)")
         parser.add_argument("--host", default="", help="the name of the service (localhost)")
         parser.add_argument("--port", type=whole(1, 65_535), default=0, help="the port of nginx (443, or 8443)")
@@ -60,17 +65,29 @@ class Command(TerminalCommand):
                 project = replace(project, clients=clients_of(project, options["client"] or _CLIENTS))
             elif options["client"]:
                 raise CommandError("--client makes a certificate of the authority of --development: pass both.")
-            write(project, planned_files(project), force=force)
-            if development:
-                write_certificates(project, now=now)
+            is_one_more = bool(options["client"]) and not force and has_authority(project)
+            if not is_one_more:
+                write(project, planned_files(project), force=force)
+            new = write_certificates(project, now=now) if development else []
         except Misuse as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"Cannot write {error.filename}: {error.strerror}.") from error
+        if is_one_more:
+            self._say_clients(new, shlex.quote(str(folder)))
+            return
         for line in settings_block(project, now=now).splitlines():
             self.say(line, always=True)
         if options["verbosity"] > 0:
             self._say_next(project, shlex.quote(str(folder)))
+
+    def _say_clients(self, new: list[str], folder: str) -> None:
+        """Print the next step with each new client of a folder that was written before. No other file has changed."""
+        if not new:
+            self.say("Each of these clients has a certificate already.", error=True)
+        for client in new:
+            self.say(f"Wrote {folder}/pki/{client}.pem. Next:", error=True)
+            self.say(f"  manage.py securecore_certificates enroll USER {folder}/pki/{client}.pem", error=True)
 
     def _say_next(self, project: Project, folder: str) -> None:
         """Print the next steps to standard error: standard output holds the settings alone."""
