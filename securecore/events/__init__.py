@@ -43,6 +43,7 @@ from securecore.events.findings import (
     ServerConfusesHeaders,
     SessionBindingMismatch,
     SessionIdExposed,
+    SimpleJWTAccepted,
     TokenInactive,
     WouldRefuse,
 )

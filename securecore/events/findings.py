@@ -143,6 +143,19 @@ class TokenInactive(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SimpleJWTAccepted(RequestEvent):
+    """A token of djangorestframework-simplejwt was accepted, in a project that moves from that package.
+
+    ``user`` is a principal whose clients do not use the new tokens yet. Without these events the old tokens can end.
+    """
+
+    name = "securecore.tokens.simplejwt-accepted"
+    level = logging.INFO
+    user: str
+    jti: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PermissionRefused(Event):
     """A check refused this permission to the caller with these own names; ``object`` is ``app.model:key`` or empty."""
 

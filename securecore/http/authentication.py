@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.authentication import SessionAuthentication as RestSessionAuthentication
 from rest_framework.request import Request
 
-from securecore import clock
+from securecore import clock, events
 from securecore.caller import credential_table, user_of_token
 from securecore.errors import (
     CertificateUnknown,
@@ -175,6 +175,13 @@ class SimpleJWTAuthentication(TokenAuthentication):
     scheme = "Bearer"
     challenge = CHALLENGES[BEARER]
     takes_our_own = False
+
+    def authenticate(self, request: Request) -> tuple[AnyUser, AccessToken] | None:
+        accepted = super().authenticate(request)
+        if accepted is not None:
+            user, token = accepted
+            events.emit(events.SimpleJWTAccepted(path=request.path, user=principal_of(user), jti=token.jti))
+        return accepted
 
     @staticmethod
     def _identify(request: SecureRequest) -> tuple[AnyUser, AccessToken]:

@@ -178,6 +178,7 @@ NO_ROW = {
     "credentials-conflicting",
     "refresh-token-refused",
     "token-inactive",
+    "simplejwt-accepted",
     "would-refuse",
     "permission-refused",
     "gate-holder-ended",

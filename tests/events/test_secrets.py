@@ -164,6 +164,7 @@ NOT_CAUSED = {
     "ServerConfusesHeaders",
     "SignatureKeyRegistered",
     "SignatureKeyRevoked",
+    "SimpleJWTAccepted",
     "UserDeactivated",
     "WouldRefuse",
 }

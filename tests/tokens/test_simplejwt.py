@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import hmac
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 
 from securecore import clock, tokens
 from securecore.errors import InvalidToken
+from securecore.events import SimpleJWTAccepted
+from securecore.grants import principal_of
 from securecore.models import Lockout
 from securecore.revocation import revoke_client_tokens, revoke_token, revoke_tokens_before, revoke_user_tokens
 from securecore.testing import MutualTLSClient
 from securecore.tokens import simplejwt
 from tests.admin.operator import Operator
+from tests.events.recorder import of_kind, recorded
 from tests.tokens.calls import get, given, works
 from tests.tokens.forge import segment
 
@@ -68,6 +72,20 @@ class TestAccess:
         token = str(AccessToken.for_user(alice))
         answer = get(anybody, token, "/migration")
         assert (answer.status_code, answer.json()) == (200, {"user": "alice", "auth": "AccessToken"})
+
+    def test_access_is_reported_so_that_an_operator_sees_who_still_uses_it(
+        self, anybody: MutualTLSClient, mtls_client: Callable[..., MutualTLSClient], alice: User
+    ) -> None:
+        token = AccessToken.for_user(alice)
+        mtls_client("bob")
+        with recorded() as events:
+            assert works_there(anybody, str(token))
+            assert get(mtls_client("bob"), str(token), "/migration").json()["code"] == "credentials-conflict"
+            assert not works_there(anybody, str(token)[:-8] + "AAAAAAAA")
+        reported = of_kind(events, SimpleJWTAccepted)
+        assert [(each.user, each.jti, each.path) for each in reported] == [
+            (principal_of(alice), token["jti"], "/migration")
+        ]
 
     def test_access_says_what_a_revocation_needs(self, alice: User) -> None:
         made = RefreshToken.for_user(alice).access_token
@@ -294,9 +312,9 @@ class TestCommands:
         made, operator = AccessToken.for_user(alice), Operator("delete_refreshfamily")
         assert works_there(anybody, str(made))
         doubted = operator.fill("refreshfamily", "revoke_tokens", step="ask", jti="no-jti-of-ours")
-        assert "No token with this jti is known to us" in doubted.context["harm"]
+        assert "No issuer here uses a jti of this form" in doubted.context["harm"]
         known = operator.fill("refreshfamily", "revoke_tokens", step="ask", jti=made["jti"])
-        assert "known to us" not in known.context["harm"]
+        assert "No issuer here" not in known.context["harm"]
         assert operator.fill("refreshfamily", "revoke_tokens", jti=made["jti"]).status_code == 302
         assert not works_there(anybody, str(made))
 
