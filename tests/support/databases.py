@@ -14,7 +14,6 @@ ONLY_ON_SQLITE = {
     "acceptance/proxies/": "A proxy reports a certificate; the service behind it keeps its own SQLite file.",
     "acceptance/test_cross_site.py": "The browser adds the certificate, and the request is refused before any query.",
     "acceptance/test_demo.py::test_ends": "Processes and files; the start on PostgreSQL is another test of the file.",
-    "acceptance/test_demo.py::test_prints": "The printed commands are the same for each database.",
     "acceptance/test_demo.py::TestWhatIsWrong": "The demo refuses before it opens its database.",
     "admin/test_operations.py": "Pages call functions that the rest of the suite calls on both databases.",
     "checks/test_engines.py": "Each process of these tests has a database of its own.",
