@@ -19,8 +19,8 @@ from tools.chaos.history import read
 #: Seconds from the promotion until each flow has an answer again. The fence refuses nonces and proofs for 20 s more.
 RECOVERY = 10
 FENCED_RECOVERY = 32
-#: A failover to an asynchronous standby loses commits, so two promises are judged: those of the fence.
-OF_THE_FENCE = ("nonces accepted twice", "proofs accepted twice")
+#: A failover to an asynchronous standby loses commits, with or without the fence. There these problems are not judged.
+LOST_COMMITS = ("keys with two effects", "effects lost", "revocations or redemptions lost")
 #: The flows of requests that must never be accepted: the status that would be an acceptance.
 FORBIDDEN = {"refresh-replay": 200, "revoked-token": 200, "revoked-grant": 201}
 #: The flows with a value that may have one effect.
@@ -45,8 +45,15 @@ class Verdict:
     @property
     def good(self) -> bool:
         tried = all(self.values[flow] for flow in (*ONCE, *FORBIDDEN))
-        judged = self.problems if self.mode == "synchronous" else OF_THE_FENCE
-        return bool(self.failures) and tried and not any(self.problems[name] for name in judged)
+        return bool(self.failures) and tried and not any(self._judged.values())
+
+    @property
+    def _judged(self) -> dict[str, list[str]]:
+        return {name: cases for name, cases in self.problems.items() if name not in self._lost}
+
+    @property
+    def _lost(self) -> tuple[str, ...]:
+        return () if self.mode == "synchronous" else LOST_COMMITS
 
     def __str__(self) -> str:
         def range_of(values: list[float]) -> str:
@@ -55,13 +62,15 @@ class Verdict:
         counts = ", ".join(f"{count} {name}" for name, count in sorted(Counter(self.failures).items()))
         values = ", ".join(f"{count} of {name}" for name, count in sorted(self.values.items()))
         statuses = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
-        problems = ", ".join(f"{len(cases)} {name}" for name, cases in self.problems.items())
+        problems = ", ".join(f"{len(cases)} {name}" for name, cases in self._judged.items())
+        lost = ", ".join(f"{len(self.problems[name])} {name}" for name in self._lost)
         lines = [
             f"{self.mode} standbys: {len(self.failures)} failovers ({counts}) in {self.seconds:.0f} s: promotion after "
             f"{range_of(self.promoted)}, every flow served {range_of(self.recovered)} after the promotion",
             f"values: {values}",
             f"answers: {statuses}",
             f"{'GOOD' if self.good else 'BAD'}: {problems}",
+            *([f"lost with the commits that no standby had: {lost}"] if lost else []),
         ]
         return "\n".join(
             lines + [f"  {name}: {', '.join(cases[:5])}" for name, cases in self.problems.items() if cases]
