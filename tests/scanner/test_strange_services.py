@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from securecore_scan import cli, discovery, scan
+from securecore_scan.client import transport as transport_module
 from securecore_scan.client.operations import Operation
+from securecore_scan.client.request import Request
 from securecore_scan.client.target import Target
-from securecore_scan.discovery import bodies, document
+from securecore_scan.discovery import accounts, bodies, document
 from securecore_scan.plan import Plan
 from securecore_scan.redaction import Redactor
 from tests.scanner.conftest import open_transport, scanned
@@ -134,3 +142,60 @@ def test_body_of_a_malformed_schema_is_a_guess(schema: Any) -> None:
 def test_body_has_values_of_the_type_in_a_list(kind: Any, value: Any) -> None:
     schema = {"type": ["object", "null"], "properties": {"amount": {"type": kind}}}
     assert bodies.call(Operation("POST", "/notes", schema)).json == {"amount": value}
+
+
+def test_stream_of_events_does_not_hold_the_scan() -> None:
+    """Server-sent events have no end. Without a limit the scan waits for them, whatever --budget says."""
+    with endless(b"text/event-stream") as (url, ended), open_transport(url) as transport:
+        answer = transport.send(Request("GET", "/events"))
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert ended.wait(5), "the connection is closed"
+
+
+@pytest.mark.parametrize(("name", "value", "said"), [("TIMEOUT", 0.3, "0.3 seconds"), ("LARGEST", 1000, "1,000 bytes")])
+def test_response_without_an_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: float, said: str
+) -> None:
+    monkeypatch.setattr(transport_module, name, value)
+    with endless(b"application/json") as (url, ended), open_transport(url) as transport:
+        with pytest.raises(httpx.ReadError, match=said):
+            transport.send(Request("GET", "/"))
+        assert transport.budget.failed == 1
+        assert ended.wait(5), "the connection is closed"
+
+
+def test_route_without_an_end_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route of the document that never answers is no route that demands the token, and the next one is tried."""
+
+    def get(self: Target, path: str, role: str = "owner", headers: Any = None) -> httpx.Response:
+        raise httpx.ReadError("the response did not end")
+
+    monkeypatch.setattr(Target, "get", get)
+    with open_transport("http://localhost:1") as transport:
+        found = Target(transport, Plan(), Redactor())
+        assert not accounts._refuses(found, "/events", {})
+        assert accounts._refuses(found, "/events", {"Authorization": "Bearer x"})
+
+
+@contextlib.contextmanager
+def endless(kind: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """Answer one request without an end, and set the event when the client hangs up."""
+    ended = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\n\r\n")
+            for _ in range(400):
+                connection.sendall(b": keep-alive\n\n" * 4)
+                time.sleep(0.02)
+            return
+        ended.set()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", ended
+    thread.join()
+    server.close()

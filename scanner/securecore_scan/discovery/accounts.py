@@ -203,7 +203,7 @@ def _refuses(target: Target, path: str, headers: dict[str, str]) -> bool:
     try:
         answer = target.get(path, "owner", headers)
         return is_refused(answer) if headers else answer.status_code in (401, 403)
-    except Inconclusive:
+    except (Inconclusive, httpx.HTTPError):
         return bool(headers)
 
 
