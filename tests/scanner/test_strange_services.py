@@ -196,6 +196,8 @@ def endless(kind: bytes) -> Iterator[tuple[str, threading.Event]]:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield f"http://127.0.0.1:{server.getsockname()[1]}", ended
-    thread.join()
-    server.close()
+    try:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", ended
+    finally:
+        thread.join()
+        server.close()

@@ -82,6 +82,8 @@ def _without_login(target: Target, problem: str) -> Plan:
     """Return the plan as it is, and say why the likeliest login did not open."""
     login = next(_logins(target), None)
     if login is not None:
+        if target.transport.is_read_only:
+            problem = "needs a POST, and --read-only sends none"
         target.login_problem = f"{login} {problem}"
         target.announce(f"found a login: {target.login_problem}")
     return target.plan
