@@ -91,7 +91,7 @@ def test_login_that_is_limited_ends_with_a_report() -> None:
     assert len(logins) > 2
     assert found.text, "there is a report"
     assert found.code == 3, found.errors
-    assert "answered 429" in found.content["stopped"]
+    assert found.content["stopped"] == "the search for routes ended: POST /login answered 429"
 
 
 def test_error_of_the_program_itself_is_no_finding(
