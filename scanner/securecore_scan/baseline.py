@@ -56,21 +56,29 @@ def load(path: Path) -> list[Accepted]:
 def apply(results: Iterable[Result], accepted: Iterable[Accepted], *, today: dt.date) -> tuple[list[Result], list[str]]:
     """Mark the findings that are accepted today. Return all results, and a note on each useless entry.
 
-    An entry is useless if it has expired or if the attack no longer works.
+    An entry is useless if it has expired or if the attack no longer works. A check that did not run, or that decided
+    nothing, says nothing about the attack.
     """
     marked, notes = list(results), []
     for entry in accepted:
-        used = False
+        used = is_mended = False
         for index, result in enumerate(marked):
-            if not entry.covers(result) or result.outcome.verdict is not Verdict.FAIL:
+            if not entry.covers(result):
+                continue
+            is_mended |= result.outcome.verdict is Verdict.PASS
+            if result.outcome.verdict is not Verdict.FAIL:
                 continue
             used = True
             if entry.expires >= today:
                 marked[index] = replace(result, accepted=f"{entry.reason} (until {entry.expires})")
             else:
                 notes.append(f"{entry.check} {entry.subject}: accepted until {entry.expires}; the finding counts again")
-        if not used:
+        if not used and is_mended:
             notes.append(f"{entry.check} {entry.subject}: the attack no longer works; remove this entry")
+        elif not used:
+            notes.append(
+                f"{entry.check} {entry.subject}: not decided in this scan; keep this entry while the route exists"
+            )
     return marked, notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,16 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except Exception:
+        # Python would exit with 1, which a pipeline reads as findings.
+        traceback.print_exc()
+        sys.stderr.write("This is an error of securecore-scan itself: nothing was decided.\n")
+        return scan.INCOMPLETE
+
+
+def _run(words: Sequence[str]) -> int:
     if words[:1] == ["init"]:
         return scan.write_plan(init_parser().parse_args(words[1:]), sys.stdout, sys.stderr)
     if words[:1] == ["compare"]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from securecore_scan.checks import Severity
+from securecore_scan.client.responses import parsed_json
 from securecore_scan.report import FORMAT, all_results
 
 #: Exit codes of the comparison.
@@ -51,11 +51,15 @@ class Comparison:
 def load(path: Path) -> dict[str, Any]:
     """Return a report written with ``--format json``. Raises ``ReportError``."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(f"Cannot read the report {path}: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ReportError(f"{path} is no report in the format {FORMAT}: write one with --format json.")
+    try:
+        compare(content, content)
+    except (KeyError, TypeError, AttributeError):
+        raise ReportError(f"{path} is not whole: an entry of the format {FORMAT} is missing.") from None
     return content
 
 

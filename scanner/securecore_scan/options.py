@@ -93,7 +93,7 @@ def reproduce_command(options: argparse.Namespace) -> Callable[[Check], str]:
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(value)]
     words += [word for host in options.allow_host for word in ("--allow-host", host)]
-    words += ["--deep"] if options.deep else []
+    words += [f"--{name.replace('_', '-')}" for name in ("deep", "read_only") if getattr(options, name)]
     return lambda check: shlex.join([*words, "--only", check.id])
 
 

@@ -60,7 +60,7 @@ def _write(path: Path, text: str, out: IO[str], err: IO[str]) -> bool:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        # A deep scan takes up to 30 minutes: print the report rather than lose it.
+        # A deep scan takes up to 30 minutes: print the report, or the plan, rather than lose it.
         out.write(text)
         err.write(f"Cannot write {path}: {error.strerror}.\n")
         return False
@@ -85,10 +85,10 @@ def write_plan(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
         return USAGE
     text = redactor.redact(planned.toml(_without_passwords(target)))
     absent = list(planned.missing(target))
-    if options.output:
-        options.output.write_text(text, encoding="utf-8")
-    else:
+    if not options.output:
         out.write(text)
+    elif not _write(options.output, text, out, err):
+        return USAGE
     for entry in absent:
         err.write(f"missing: {entry['name']}, needed by {entry['checks']}, because {entry['because']}\n")
     return CLEAN
@@ -131,6 +131,15 @@ def _scan(target: Target, checks: list[Check], options: argparse.Namespace, prog
             checks = [check for check in checks if check.category == "tls"]
             stopped = f"no response from {target.transport.origin}: {type(error).__name__}: {error}"
             stopped += _hint(str(error), options)
+        except (Stopped, Skipped, PlanError, BadTarget):
+            raise
+        except Inconclusive as reason:  # such as a login that answers 429 from the third time on
+            checks = [check for check in checks if check.category == "tls"]
+            stopped = f"the search for routes ended: {reason}"
+        except Exception as error:
+            # The service chooses its document and responses. Without this, Python would exit with 1: "findings".
+            checks = [check for check in checks if check.category == "tls"]
+            stopped = f"the search for routes met an error: {type(error).__name__}: {error}"
         for result in runner.run(target, checks, reproduce=reproduce, progress=progress.show):
             results.append(result)
     except Stopped as reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from securecore_scan import baseline
 from securecore_scan.baseline import BaselineError
-from securecore_scan.outcomes import failed, passed
+from securecore_scan.outcomes import failed, inconclusive, passed
 from securecore_scan.probes import CATALOGUE
 from securecore_scan.results import Result
 from tests.scanner.conftest import scanned
@@ -48,6 +49,20 @@ def test_entry_for_a_repaired_fault_is_reported(tmp_path: Path) -> None:
     marked, notes = baseline.apply([result(worked=False)], load(tmp_path, ENTRY.format("2027-02-01")), today=TODAY)
     assert not marked[0].accepted
     assert "remove this entry" in notes[0]
+
+
+@pytest.mark.parametrize("left", [[], [result("SC-FIX-1", worked=False)]], ids=["--only", "--skip"])
+def test_entry_of_a_check_that_did_not_run_is_kept(tmp_path: Path, left: list[Result]) -> None:
+    """An entry removed on bad advice would fail the next scan, and hide that the weakness is still there."""
+    _, (note,) = baseline.apply(left, load(tmp_path, ENTRY.format("2027-02-01")), today=TODAY)
+    assert "remove this entry" not in note
+    assert "not decided" in note
+
+
+def test_entry_of_an_undecided_check_is_kept(tmp_path: Path) -> None:
+    undecided = dataclasses.replace(result(), outcome=inconclusive("POST /auth/login", "429"))
+    _, (note,) = baseline.apply([undecided], load(tmp_path, ENTRY.format("2027-02-01")), today=TODAY)
+    assert "not decided" in note
 
 
 @pytest.mark.parametrize(

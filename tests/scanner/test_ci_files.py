@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from securecore_scan import cli
+from securecore_scan.scope import check_url
 from tests.scanner.conftest import ROOT
 from tests.scanner.known.notes import Notes
 from tests.scanner.service import serving
@@ -46,6 +47,16 @@ def test_command_is_valid(name: str) -> None:
     assert options.url == "http://localhost"
     assert (options.budget, options.fail_on) == (300.0, "high")
     assert len(options.output) >= 3
+
+
+@pytest.mark.parametrize("name", ["action.yml", "gitlab.yml", "Containerfile"])
+def test_example_names_a_url_that_the_scanner_accepts(name: str) -> None:
+    head = "\n".join(line for line in (FOLDER / name).read_text().splitlines() if line.startswith("#"))
+    urls = re.findall(r"https?://[^\s\"]+", head)
+    hosts = frozenset(re.findall(r"--allow-host (\S+)", head))
+    assert urls
+    for url in urls:
+        check_url(url, hosts)
 
 
 def test_action_runs_no_input_as_a_command() -> None:

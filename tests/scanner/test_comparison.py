@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from securecore_scan.outcomes import Confidence, Outcome, Verdict, failed, passed
 from securecore_scan.results import Report
 from tests.scanner.test_reports import report, result, written
@@ -80,3 +82,16 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "odd.json").write_text(json.dumps({"format": "securecore-scan/1"}))
     assert run("compare", tmp_path / "odd.json", tmp_path / "odd.json").code == 2
     assert run("compare", tmp_path / "none.json", tmp_path / "none.json").code == 2
+
+
+@pytest.mark.parametrize(
+    "cut", ['{"format": "securecore-scan/2"}', '{"format": "securecore-scan/2", "categories": [1]}']
+)
+def test_report_that_is_not_whole_is_refused(tmp_path: Path, cut: str) -> None:
+    """Exit code 1 would say that there are new findings."""
+    whole, part = tmp_path / "old.json", tmp_path / "new.json"
+    whole.write_text(written("json", report(result("SC-FIX-1", failed("POST /login")))))
+    part.write_text(cut)
+    done = run("compare", whole, part)
+    assert done.code == 2
+    assert "new.json is not whole" in done.errors

@@ -223,6 +223,18 @@ class TestALoginThatDoesNotOpen:
         assert "POST /auth/login asks for a password" in found.text
         assert "--openapi names one" in found.errors
 
+    @pytest.mark.parametrize("login", [(), ("--login", "ann")])
+    def test_read_only_is_the_reason_that_no_login_opens(
+        self, monkeypatch: pytest.MonkeyPatch, login: tuple[str, ...]
+    ) -> None:
+        """The service never saw the password, so it did not refuse the account."""
+        monkeypatch.setenv("SECURECORE_SCAN_PASSWORD", "the right one")
+        with serving(self.closed) as service:
+            found = scanned(service.url, *login, "--read-only", "--only", "SC-TOKEN-1")
+        (result,) = found.results
+        assert result["evidence"] == ["POST /users/v1/login needs a POST, and --read-only sends none"]
+        assert "--read-only" in result["reproduce"], "the command that repeats a check changes nothing either"
+
     def test_login_that_refuses_the_account_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SECURECORE_SCAN_PASSWORD", "not the right one")
         with serving(self.closed) as service:

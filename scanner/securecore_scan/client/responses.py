@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -9,6 +10,14 @@ from typing import Any
 import httpx
 
 from securecore_scan.outcomes import Inconclusive
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Return the values of a JSON text. Raises ``ValueError``, also for a text that is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def require_success(response: httpx.Response) -> httpx.Response:
@@ -21,7 +30,7 @@ def require_success(response: httpx.Response) -> httpx.Response:
 def require_json(response: httpx.Response) -> Any:
     """Return the JSON of a 2xx response. Raises ``Inconclusive`` for any other response."""
     try:
-        return require_success(response).json()
+        return parsed_json(require_success(response).content)
     except ValueError:
         raise Inconclusive(f"{route(response)} answered without JSON") from None
 
@@ -52,7 +61,7 @@ def count_statuses(answers: Iterable[httpx.Response]) -> str:
 def json_or_none(response: httpx.Response) -> Any:
     """Return the JSON of a response of any status, or None if the body is not JSON."""
     try:
-        return response.json()
+        return parsed_json(response.content)
     except ValueError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -20,8 +21,51 @@ from securecore_scan.scope import BadTarget, check_url
 COPIES = 16
 #: Seconds to wait for a response: longer than a lock wait of the service.
 TIMEOUT = 20.0
+#: Bytes of a response, as they are sent. The OpenAPI documents of the largest public APIs have 10 to 20 MB.
+LARGEST = 50_000_000
 #: The methods of a scan with --read-only.
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class _Bounded(httpx.HTTPTransport):
+    """Ends responses that would never end: see Note [Responses without an end]."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if isinstance(answer.stream, httpx.SyncByteStream):
+            if answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                answer.stream.close()
+                answer.stream = httpx.ByteStream(b"")
+            else:
+                answer.stream = _BoundedStream(answer.stream)
+        return answer
+
+
+class _BoundedStream(httpx.SyncByteStream):
+    """A body of at most ``LARGEST`` bytes that ends within ``TIMEOUT`` seconds."""
+
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size, until = 0, time.monotonic() + TIMEOUT
+        for part in self._stream:
+            size += len(part)
+            if size > LARGEST:
+                raise httpx.ReadError(f"the response has more than {LARGEST:,} bytes")
+            if time.monotonic() > until:
+                raise httpx.ReadError(f"the response did not end within {TIMEOUT:g} seconds")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+# Note [Responses without an end]
+#
+# A timeout of httpx is the longest pause within a response, and the budget is asked before a request. A response that
+# sends a few bytes every second would therefore hold the scan for ever, or fill the memory. Server-sent events do so by
+# design: their status is read, and their body is left alone. Any other body has a limit of bytes and seconds.
 
 
 class Transport:
@@ -136,10 +180,13 @@ class Transport:
 
     def _open(self, context: ssl.SSLContext) -> httpx.Client:
         return httpx.Client(
-            verify=context,
+            transport=_Bounded(
+                verify=context,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=COPIES, max_keepalive_connections=COPIES),
+            ),
             trust_env=False,
             timeout=TIMEOUT,
-            limits=httpx.Limits(max_connections=COPIES, max_keepalive_connections=COPIES),
             # No cookie jar: each attack chooses its own cookies.
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         )

@@ -82,6 +82,8 @@ def _without_login(target: Target, problem: str) -> Plan:
     """Return the plan as it is, and say why the likeliest login did not open."""
     login = next(_logins(target), None)
     if login is not None:
+        if target.transport.is_read_only:
+            problem = "needs a POST, and --read-only sends none"
         target.login_problem = f"{login} {problem}"
         target.announce(f"found a login: {target.login_problem}")
     return target.plan
@@ -203,7 +205,7 @@ def _refuses(target: Target, path: str, headers: dict[str, str]) -> bool:
     try:
         answer = target.get(path, "owner", headers)
         return is_refused(answer) if headers else answer.status_code in (401, 403)
-    except Inconclusive:
+    except (Inconclusive, httpx.HTTPError):
         return bool(headers)
 
 

@@ -48,25 +48,25 @@ def _body(operation: Operation, keep_examples: bool) -> Any:
         return {}
     if isinstance(operation.example, dict):
         return {
-            name: _value(name, {"example": value, **operation.properties.get(name, {})}, keep_examples)
+            name: _value(name, {"example": value, **_mapping(operation.properties.get(name))}, keep_examples)
             for name, value in operation.example.items()
         }
     return _value("", operation.schema, keep_examples)
 
 
 def _value(name: str, schema: Any, keep_examples: bool) -> Any:
-    if not isinstance(schema, dict):
-        schema = {}
+    schema = _mapping(schema)
     for choice in ("anyOf", "oneOf"):
-        options = schema.get(choice)
-        if isinstance(options, list) and options:
+        options = [one for one in _list(schema.get(choice)) if isinstance(one, dict)]
+        if options:
             return _value(name, {**options[0], **{k: v for k, v in schema.items() if k != choice}}, keep_examples)
-    if "properties" in schema or schema.get("type") == "object":
+    declared = _declared(schema)
+    if "properties" in schema or declared == "object":
         return _object(schema, keep_examples)
     if (known := credential(name)) is not None:
         return known
     sample = _sample(schema)
-    kind = schema.get("type") or {int: "integer", float: "number", bool: "boolean", list: "array"}.get(type(sample))
+    kind = declared or {int: "integer", float: "number", bool: "boolean", list: "array"}.get(type(sample))
     if kind in ("integer", "number"):
         return sample if sample is not None else schema.get("minimum", 1)
     if kind == "boolean":
@@ -77,13 +77,11 @@ def _value(name: str, schema: Any, keep_examples: bool) -> Any:
 
 
 def _object(schema: Mapping[str, Any], keep_examples: bool) -> dict[str, Any]:
-    properties, required = schema.get("properties") or {}, schema.get("required")
-    example: Any = schema.get("example")
-    example = example if isinstance(example, dict) else {}
-    chosen = required if isinstance(required, list) and required else list(properties)
+    properties, example = _mapping(schema.get("properties")), _mapping(schema.get("example"))
+    required = [name for name in _list(schema.get("required")) if isinstance(name, str)]
     body = {}
-    for name in chosen:
-        inner = properties.get(name, {}) if isinstance(properties, dict) else {}
+    for name in required or list(properties):
+        inner = properties.get(name, {})
         if isinstance(inner, dict) and not inner.get("readOnly"):
             body[name] = _value(name, {"example": example[name], **inner} if name in example else inner, keep_examples)
     return body
@@ -95,18 +93,33 @@ def _text(name: str, schema: Mapping[str, Any], sample: Any, keep_examples: bool
         return enum[0]
     if isinstance(pattern, str) and (word := re.fullmatch(r"\^?(\w+)\$?", pattern)):
         return word[1]
-    if schema.get("format") in _FORMATS:
-        return sample or _FORMATS[schema["format"]]
+    if (usual := _FORMATS.get(str(schema.get("format")))) is not None:
+        return sample or usual
     fixed = keep_examples or pattern or _FIXED.search(name.lower())
     return sample if fixed and sample is not None else "{canary}"
+
+
+def _declared(schema: Mapping[str, Any]) -> str | None:
+    """Return the type of a schema. OpenAPI 3.1 allows a list, such as ``["integer", "null"]``."""
+    kind = schema.get("type")
+    return next(
+        (one for one in (kind if isinstance(kind, list) else [kind]) if isinstance(one, str) and one != "null"), None
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _sample(schema: Mapping[str, Any]) -> Any:
     for key in ("example", "default"):
         if schema.get(key) is not None:
             return schema[key]
-    examples = schema.get("examples")
-    return examples[0] if isinstance(examples, list) and examples else None
+    return next(iter(_list(schema.get("examples"))), None)
 
 
 def _headers(operation: Operation) -> list[tuple[str, str]]:

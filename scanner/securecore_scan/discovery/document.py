@@ -5,7 +5,6 @@ Swagger 2 is read as well, because many services still publish it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import httpx
 
 from securecore_scan.client.operations import Operation
 from securecore_scan.client.request import Request
-from securecore_scan.client.responses import json_field
+from securecore_scan.client.responses import json_field, parsed_json
 from securecore_scan.client.target import Target
 from securecore_scan.discovery import yaml_document
 from securecore_scan.plan import PlanError
@@ -106,7 +105,7 @@ def _fetched(target: Target, path: str) -> _Json | None:
 def _parsed(text: str, where: str) -> Any:
     """Return the values of a JSON or YAML document. Raises ``ValueError``, or ``PlanError`` for bad YAML."""
     try:
-        return json.loads(text)
+        return parsed_json(text)
     except ValueError:
         if not yaml_document.looks_like_openapi(text):
             raise
@@ -118,7 +117,10 @@ def _base(document: _Json) -> str:
     first = servers[0] if isinstance(servers, list) and servers else None
     swagger = document.get("basePath")
     url = json_field(first, "url") or (swagger if isinstance(swagger, str) else "")
-    return urlsplit(str(url)).path.rstrip("/")
+    try:
+        return urlsplit(str(url)).path.rstrip("/")
+    except ValueError:  # such as "http://[address]"
+        return ""
 
 
 def _operation(document: _Json, method: str, path: str, found: _Json, shared: Any) -> Operation:

@@ -6,6 +6,7 @@ The service chooses the text, so nothing but plain values is made of it, and an 
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,8 @@ from securecore_scan.plan import PlanError
 
 #: Values of a document with its aliases written out. The document of a large public API has 300,000.
 LARGEST = 2_000_000
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_NOT_RESOLVED = (_BOOLEAN, "tag:yaml.org,2002:timestamp")
 _OPENAPI = re.compile(r"^[\"']?(openapi|swagger)[\"']?\s*:", re.MULTILINE)
 
 
@@ -29,18 +32,27 @@ def read(text: str, where: str) -> Any:
 
     # The parser in C is some ten times faster, and not in every build.
     loader: Any = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
-    # JSON has no dates: "2026-01-31" stays a text.
+    # JSON has no dates: "2026-01-31" stays a text. OpenAPI is YAML 1.2, where "no" and "on" are texts too.
     loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, pattern) for tag, pattern in known if tag not in _NOT_RESOLVED]
         for first, known in loader.yaml_implicit_resolvers.items()
     }
+    loader.add_implicit_resolver(_BOOLEAN, re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF"))
+    loader.construct_mapping = _named_by_texts
     try:
         found = yaml.load(text, loader)  # noqa: S506
+        size = _size(found, {}, set())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PlanError(f"The document at {where} is no YAML: {' '.join(str(error).split())}") from None
-    if _size(found, {}, set()) > LARGEST:
+    if size > LARGEST:
         raise PlanError(f"The document at {where} has more than {LARGEST:,} values: it repeats itself by aliases.")
     return found
+
+
+def _named_by_texts(loader: Any, node: Any, deep: bool = False) -> dict[str, Any]:
+    """Return the values of a mapping. Its names are texts, as in JSON: YAML reads the status ``200`` as a number."""
+    found = super(type(loader), loader).construct_mapping(node, deep=deep)
+    return {name if isinstance(name, str) else json.dumps(name, default=str): value for name, value in found.items()}
 
 
 def _size(value: Any, sizes: dict[int, int], open_values: set[int]) -> int:

@@ -13,7 +13,7 @@ import httpx
 
 from securecore_scan.checks import Check, Severity
 from securecore_scan.client import objects, tokens
-from securecore_scan.client.responses import is_refused, require_success, status_text
+from securecore_scan.client.responses import is_refused, parsed_json, require_success, status_text
 from securecore_scan.client.target import Target
 from securecore_scan.outcomes import Inconclusive, NotApplicable, Outcome, Skipped, inconclusive, outcome_of, skipped
 from securecore_scan.plan import Call, ObjectRoute
@@ -121,7 +121,7 @@ def _shown(answer: httpx.Response, owned: objects.OwnedObject) -> set[str]:
     if is_refused(answer):
         return set()
     try:
-        return objects.fields_with(answer.json(), owned.canary)
+        return objects.fields_with(parsed_json(answer.content), owned.canary)
     except ValueError:
         return {"the body"} if owned.canary in answer.text else set()
 
