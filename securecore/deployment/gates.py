@@ -34,7 +34,7 @@ from securecore.models import Gate, Lockout
 
 Result = TypeVar("Result")
 
-#: Seconds for which one side must wait for the other; at least five times its duration without the other side.
+#: Seconds for which one side must wait for the other, or five times its duration without the other side.
 _PATIENCE = 0.15
 #: Seconds for which the holder of a gate waits at most. It must outlast the wait for a connection, and then _PATIENCE.
 _HOLDS = 2 * LIMIT
@@ -104,7 +104,8 @@ def _behind(
     began = time.monotonic()
     _in_transaction(second)
     alone = time.monotonic() - began
-    if 5 * alone > LIMIT - 1:  # the statement that waits ends after LIMIT
+    patience = min(max(_PATIENCE, 5 * alone), LIMIT - 1)  # the statement that waits ends after LIMIT
+    if patience < 2 * alone:
         raise TimeoutError(f"a check takes {alone:.1f} s, too long to tell it from a wait")
     has_entered, has_begun, may_leave = Event(), Event(), Event()
 
@@ -123,7 +124,7 @@ def _behind(
             while not (has_begun.wait(0.01) or waiter.done()):
                 if time.monotonic() - started > LIMIT:
                     raise TimeoutError("no second connection beside one in a transaction: is the pool too small?")
-        has_waited = not wait([waiter], max(_PATIENCE, 5 * alone)).done
+        has_waited = not wait([waiter], patience).done
     finally:
         may_leave.set()
         wait([holder], LIMIT)  # its lockout must not commit behind the deletion of the row
