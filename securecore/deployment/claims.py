@@ -1,7 +1,7 @@
 """Trials of the claims: of several connections that claim one key at once, exactly one has it, and none afterwards.
 
 Each trial commits one row with a random key, as a request does, and deletes it. If the command is killed in between,
-the row expires within ``_LIFETIME`` seconds, and the next purge deletes it.
+the row expires within ``_LIFETIME`` seconds, that of a nonce as that of a request, and the next purge deletes it.
 """
 
 from __future__ import annotations
@@ -70,20 +70,25 @@ def _verdict(results: dict[str, tuple[int, int]]) -> Verdict:
     return broken("; ".join(f"{sum(wins)} of {2 * COUNT} claims won, by {way}" for way, wins in wrong.items()))
 
 
+def _end(now: dt.datetime) -> dt.datetime:
+    return now + dt.timedelta(seconds=_LIFETIME)
+
+
+def _end_of_nonce(now: dt.datetime) -> dt.datetime:
+    """Return the end of a request that was made now: the fence after a failover refuses every other one."""
+    return now + dt.timedelta(seconds=store.retention())
+
+
 def _of(statement: database.ClaimStatement, **values: Callable[[dt.datetime], Any]) -> _Claim:
     rows = statement.model._default_manager.using
 
     def take(key: UUID) -> bool:
         now = clock.now()
-        given = {name: value(now) for name, value in values.items()} | {"id": key, "expires_at": _end(now)}
+        given = {"id": key, "expires_at": _end(now)} | {name: value(now) for name, value in values.items()}
         with limited_transaction():
             return statement.take(now=now, wait=settings.LOCK_TIMEOUT if statement.is_bounded else None, **given)
 
     return _Claim(take, lambda key: rows(settings.DATABASE).filter(pk=key).delete(), statement)
-
-
-def _end(now: dt.datetime) -> dt.datetime:
-    return now + dt.timedelta(seconds=_LIFETIME)
 
 
 def _take_successor(key: UUID) -> bool:
@@ -115,7 +120,7 @@ def one_time_trial(connections: ConcurrentConnections) -> Verdict:
 
 
 _KEY = {"fingerprint": lambda now: b"securecore_prove", "created_at": lambda now: now}
-_NONCE = _of(store.CLAIM)
+_NONCE = _of(store.CLAIM, expires_at=_end_of_nonce)
 _REVOCATION = _of(revoked.CLAIM)
 _IDEMPOTENCY = _of(record.CLAIM, **_KEY)
 _LEASED = _of(record.LEASED_CLAIM, **_KEY, leased_until=_end)

@@ -17,7 +17,7 @@ from securecore.database import Statement
 
 Result = TypeVar("Result")
 
-#: Connections. A pool of Django's or a pooler with fewer makes some of them wait, and changes no verdict.
+#: Connections. A pooler with fewer makes some of them wait, and changes no verdict; the gates need two at once.
 COUNT = 8
 #: Seconds that a statement, a connection or a thread may take.
 LIMIT = 5

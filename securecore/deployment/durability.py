@@ -22,7 +22,8 @@ _UNLOGGED = Statement("""
 """)
 _STANDBYS = Statement("""
     SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
-        count(*) FILTER (WHERE sync_state IS NULL)
+        count(*) FILTER (WHERE sync_state IS NULL),
+        (SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'physical' AND NOT active)
     FROM pg_stat_replication WHERE pid IS NOT NULL
 """)
 #: PRAGMA synchronous of SQLite: FULL. With NORMAL a power cut undoes commits in the mode WAL.
@@ -53,21 +54,28 @@ def logged_trial(connections: ConcurrentConnections) -> Verdict:
 
 
 def standby_trial(connections: ConcurrentConnections) -> Verdict:
-    """A failover to an asynchronous standby loses the last commits of the primary."""
+    """A failover to an asynchronous standby loses the last commits of the primary.
+
+    Nobody but the operators knows to which standby they fail over. A standby that is away has at most a slot.
+    """
     [(_, _, _, names)] = _SETTINGS.rows(database.connection(), {})
-    [(count, synchronous, hidden)] = _STANDBYS.rows(database.connection(), {})
-    text = f"standbys: {count}, synchronous: {synchronous}; synchronous_standby_names={names!r}"
+    [(count, synchronous, hidden, away)] = _STANDBYS.rows(database.connection(), {})
+    text = f"standbys: {count}, synchronous: {synchronous}, away: {away}; synchronous_standby_names={names!r}"
     if hidden:
         return not_provable(f"{text}; their state needs the role pg_read_all_stats")
-    if not count and not names:
+    if not count and not away and not names:
         return kept("no standby, so no failover")
-    return kept(text) if synchronous else not_provable(f"{text}; a failover loses the last commits")
+    if synchronous and synchronous == count:
+        return kept(text)
+    return not_provable(f"{text}; a failover to another than a synchronous one loses the last commits")
 
 
 def fence_trial(connections: ConcurrentConnections) -> Verdict:
     """After a failover that lost the last claims, a captured request is accepted again, unless the fence stands."""
     if settings.REPLAY_CACHE:
         return Verdict(Outcome.UNUSED, "the replay cache has the nonces: P604")
+    if right := failover_fence.missing_right():
+        return broken(f"the fence may not see a promotion, and then fails for every nonce. As a superuser: {right}")
     if failover_fence.is_current():
         return kept("the fence refuses each nonce of before a promotion")
     if failover_fence.is_installed():

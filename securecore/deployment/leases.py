@@ -10,13 +10,18 @@ from securecore.database import Statement
 from securecore.deployment.concurrent_connections import ConcurrentConnections
 from securecore.deployment.trials import Trial, Verdict, broken, kept, not_provable
 
+#: ``pg_stat_activity`` shows the role of the login (``session_user``). ``assume_role`` changes ``current_user``.
+#: PostgreSQL hides the type of a connection from a role that is no member of the other one.
 _NAMES = Statement("""
     SELECT application_name, count(*) FROM pg_stat_activity
-    WHERE backend_type = 'client backend' AND datname = current_database() AND usename = current_user
+    WHERE COALESCE(backend_type, 'client backend') = 'client backend'
+    AND datname = current_database() AND usename = session_user
     GROUP BY application_name ORDER BY application_name
 """)
 _OWN = Statement("SELECT current_setting('application_name')")
 _LEASE = re.compile(r"\blease=(\d+)\b")
+#: PostgreSQL cuts a longer name off after this many bytes.
+_LONGEST = 63
 
 
 def lease_trial(connections: ConcurrentConnections) -> Verdict:
@@ -39,7 +44,9 @@ def lease_trial(connections: ConcurrentConnections) -> Verdict:
 
 def _named(application: str) -> int | None:
     found = _LEASE.search(application)
-    return int(found[1]) if found else None
+    if found is None or (found.end() == len(application) and len(application.encode()) >= _LONGEST):
+        return None  # digits may be cut off
+    return int(found[1])
 
 
 TRIALS = (Trial("P701", "Every process has the same lease", lease_trial),)

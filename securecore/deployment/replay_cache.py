@@ -98,11 +98,13 @@ def persistence_trial(connections: ConcurrentConnections) -> Verdict:
     if facts["aof_enabled"] != 1:
         return broken("appendonly=no: a restart loses keys")
     try:
-        fsync = _client().config_get("appendfsync").get("appendfsync")
+        shown = _client().config_get("*appendfsync*")
     except Exception as error:
         return not_provable(f"appendonly=yes; appendfsync is not shown ({type(error).__name__})")
-    text = f"appendonly=yes, appendfsync={fsync}"
-    return kept(text) if fsync == "always" else broken(f"{text}: a crash of the host loses the last keys")
+    fsync, pauses = shown.get("appendfsync"), shown.get("no-appendfsync-on-rewrite")
+    text = f"appendonly=yes, appendfsync={fsync}, no-appendfsync-on-rewrite={pauses}"
+    is_durable = fsync == "always" and pauses != "yes"
+    return kept(text) if is_durable else broken(f"{text}: a crash of the host loses the last keys")
 
 
 def failover_trial(connections: ConcurrentConnections) -> Verdict:

@@ -52,6 +52,12 @@ _INSTALLED = Statement("""
     SELECT p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
     WHERE t.tgname = %(name)s AND t.tgrelid = CAST(%(table)s AS regclass) AND t.tgenabled IN ('O', 'A')
 """)
+#: The role with whose rights the trigger looks at the file, and whether it may.
+_OWNER = Statement("""
+    SELECT pg_get_userbyid(p.proowner), has_function_privilege(p.proowner, 'pg_stat_file(text, boolean)', 'EXECUTE')
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgname = %(name)s AND t.tgrelid = CAST(%(table)s AS regclass)
+""")
 _READABLE = Statement("SELECT has_function_privilege('pg_stat_file(text, boolean)', 'EXECUTE'), current_user")
 
 
@@ -68,6 +74,15 @@ def is_installed() -> bool:
 def is_current() -> bool:
     """Say whether the fence stands, with the text of this version and of the settings in force."""
     return _installed() == [_body()]
+
+
+def missing_right() -> str:
+    """Return the statement that lets the owner of the fence look at the file of a promotion, or an empty string.
+
+    On the first timeline the trigger looks at no file. So without the right, only the first failover shows the error.
+    """
+    rows = _OWNER.rows(database.connection(), {"name": NAME, "table": SeenNonce._meta.db_table})
+    return next((f"{RIGHT} {owner}" for owner, may_look in rows if not may_look), "")
 
 
 def install() -> None:

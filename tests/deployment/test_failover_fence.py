@@ -102,6 +102,32 @@ def test_prove_knows_the_fence(deployment: Server, settings: Any) -> None:
     assert fence("status").startswith("A fence of other settings stands")
 
 
+@pytest.mark.parametrize("window", [30, 600])
+def test_prove_claims_a_nonce_of_now_which_the_fence_lets_pass(deployment: Server, settings: Any, window: int) -> None:
+    promoted_seconds_ago(deployment, 60)
+    settings.SECURECORE = {**settings.SECURECORE, "DATABASE": securecore_settings.DATABASE, "REPLAY_WINDOW": window}
+    fence("install")
+    try:
+        report = prove("P401")
+    finally:
+        settings.SECURECORE = {**settings.SECURECORE, "REPLAY_WINDOW": 60}
+        fence("install")
+    assert report.outcomes == {"P401": "kept"}, report
+
+
+def test_prove_names_a_fence_that_may_not_see_the_promotion(promoted: Server) -> None:
+    """On the first timeline such a fence reads no file, and accepts each nonce. After a failover each is an error."""
+    with database(promoted.url), psycopg.connect(promoted.url, autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE another")
+        superuser.execute("ALTER FUNCTION securecore_failover_fence() OWNER TO another")
+        try:
+            report = prove("P204")
+        finally:
+            superuser.execute("ALTER FUNCTION securecore_failover_fence() OWNER TO CURRENT_USER")
+    assert report.outcomes == {"P204": "broken"}
+    assert "pg_stat_file(text, boolean) TO another" in report.details["P204"]
+
+
 def test_the_fence_comes_and_goes(deployment: Server) -> None:
     promoted_seconds_ago(deployment, 5)
     assert fence("remove") == "There is no fence."

@@ -41,6 +41,38 @@ def test_a_process_that_names_none_proves_nothing(naming: str, name: str) -> Non
     assert "1 connections name no lease" in report.details["P701"]
 
 
+@pytest.fixture
+def assumed(postgres: Server) -> Iterator[str]:
+    """A role without login that this process assumes (``assume_role``)."""
+    with psycopg.connect(postgres.url, autocommit=True, application_name="lease=0") as superuser:
+        superuser.execute("CREATE ROLE assumed")
+        superuser.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO assumed")
+        try:
+            with database(postgres.url, application_name="pay lease=0", assume_role="assumed"):
+                yield postgres.url
+        finally:
+            superuser.execute("DROP OWNED BY assumed")
+            superuser.execute("DROP ROLE assumed")
+
+
+@pytest.mark.parametrize(("other", "outcome"), [(0, "kept"), (200, "broken")])
+def test_processes_that_assume_a_role_are_found_by_the_role_of_their_login(
+    assumed: str, other: int, outcome: str
+) -> None:
+    with psycopg.connect(assumed, application_name=f"pay lease={other}"):
+        report = prove("P701")
+    assert report.outcomes == {"P701": outcome}, report
+    assert "each of 0 connections" not in report.details["P701"]
+
+
+def test_a_name_that_postgresql_cut_off_names_no_lease(postgres: Server, settings: Any) -> None:
+    """PostgreSQL keeps 63 bytes of a name, here up to ``lease=20`` of ``lease=200``."""
+    settings.SECURECORE = {**settings.SECURECORE, "LEASE_MS": 200}
+    with database(postgres.url, application_name=f"{'x' * 54} lease=200"):
+        report = prove("P701")
+    assert report.outcomes == {"P701": "not provable"}, report
+
+
 def test_a_deployment_that_names_none_proves_nothing(postgres: Server, settings: Any) -> None:
     with database(postgres.url):
         assert prove("P701").outcomes == {"P701": "not provable"}

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,30 @@ class TestRight:
                 primary.execute("ALTER SYSTEM RESET synchronous_standby_names")
                 primary.execute("SELECT pg_reload_conf()")
 
+    def test_an_asynchronous_standby_beside_a_synchronous_one_may_lose_a_commit(
+        self, postgres: Server, primary: Connection, tmp_path: Path
+    ) -> None:
+        """Nobody but the operators knows which of the two is promoted."""
+        names = ["ALTER SYSTEM SET synchronous_standby_names = 'pg_receivewal'", "SELECT pg_reload_conf()"]
+        back = ["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"]
+        with ExitStack() as stack:
+            for name in ("first", "second"):
+                (tmp_path / name).mkdir()
+                stack.enter_context(standby(postgres, primary, tmp_path / name))
+            wait_for(primary, "SELECT 1 FROM pg_stat_replication HAVING count(*) = 2")
+            stack.enter_context(changed(primary, names, back))
+            wait_for(primary, "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'potential'")
+            report = prove("P203")
+        assert (report.code, report.outcomes["P203"]) == (0, "not provable")
+        assert "standbys: 2, synchronous: 1" in report.details["P203"]
+
+    def test_standby_that_is_away_may_lose_a_commit(self, primary: Connection) -> None:
+        slot = ["SELECT pg_create_physical_replication_slot('away')"], ["SELECT pg_drop_replication_slot('away')"]
+        with changed(primary, *slot):
+            report = prove("P203")
+        assert (report.code, report.outcomes["P203"]) == (0, "not provable")
+        assert "away: 1" in report.details["P203"]
+
     def test_right_deployment_on_sqlite(self, sqlite_file: Path) -> None:
         with database(f"sqlite:///{sqlite_file}", transaction_mode="IMMEDIATE"):
             report = prove()
@@ -158,6 +182,22 @@ WRONG = {
     "snapshots from before the wait": (
         *database_setting("default_transaction_isolation", "'repeatable read'"),
         {"P501", "P502"},
+    ),
+    # An engine may run READ COMMITTED as a snapshot, and name it READ COMMITTED all the same.
+    "snapshots under another name": (
+        [
+            "CREATE SCHEMA engine",
+            "CREATE FUNCTION engine.current_setting(text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT CASE $1 "
+            "WHEN 'transaction_isolation' THEN 'read committed' ELSE pg_catalog.current_setting($1) END $$",
+            "ALTER DATABASE postgres SET search_path = engine, pg_catalog, public",
+            "ALTER DATABASE postgres SET default_transaction_isolation = 'repeatable read'",
+        ],
+        [
+            "ALTER DATABASE postgres RESET search_path",
+            "ALTER DATABASE postgres RESET default_transaction_isolation",
+            "DROP SCHEMA engine CASCADE",
+        ],
+        {"P501"},
     ),
     # An engine may accept advisory locks and ignore them. The schema stands before pg_catalog.
     "advisory locks that lock nothing": (
@@ -229,12 +269,14 @@ class TestWrong:
         assert "did not store" in capsys.readouterr().err
         assert "8 of 8 connections reached a replica" in report.details["P102"]
 
-    def test_clocks_that_differ(self, primary: Connection, monkeypatch: Any) -> None:
+    @pytest.mark.parametrize("seconds", [30, 7])
+    def test_clocks_that_differ(self, primary: Connection, monkeypatch: Any, seconds: int) -> None:
+        """Two hosts at 7 seconds, one before the database and one behind it, differ by more than ``clock.SKEW``."""
         now = clock.now
-        monkeypatch.setattr(clock, "now", lambda: now() - dt.timedelta(seconds=30))
+        monkeypatch.setattr(clock, "now", lambda: now() - dt.timedelta(seconds=seconds))
         report = prove("P103")
         assert report.code == 1
-        assert "the database is +30.0" in report.details["P103"]
+        assert f"the database is +{seconds}.0" in report.details["P103"]
 
     def test_sqlite_without_row_locks_and_without_sync(self, sqlite_file: Path) -> None:
         with database(f"sqlite:///{sqlite_file}", init_command="PRAGMA synchronous=NORMAL"):
@@ -251,13 +293,17 @@ class TestWrong:
 @pytest.mark.skipif(binary() is None, reason="pgbouncer is not installed")
 class TestPooler:
     @pytest.fixture
-    def pooled(self, postgres: Server, mode: str) -> Iterator[None]:
+    def pool_size(self) -> int:
+        return 4
+
+    @pytest.fixture
+    def pooled(self, postgres: Server, mode: str, pool_size: int) -> Iterator[None]:
         with tempfile.TemporaryDirectory(prefix="securecore-prove-", dir="/tmp") as name:
             folder = Path(name)
             folder.chmod(0o755)  # PgBouncer runs as nobody
             children = Children(folder=folder, logs=folder)
             try:
-                with database(pgbouncer(children, folder, postgres.url, pool_size=4, mode=mode)):
+                with database(pgbouncer(children, folder, postgres.url, pool_size=pool_size, mode=mode)):
                     yield
             finally:
                 children.stop()
@@ -266,6 +312,18 @@ class TestPooler:
     def test_transaction_mode_keeps_every_promise(self, pooled: None) -> None:
         report = prove()
         assert (report.code, report.ids("kept")) == (0, ON_POSTGRESQL), report
+
+    @pytest.mark.parametrize(("mode", "pool_size"), [("transaction", 1)])
+    def test_wait_for_the_only_connection_is_no_wait_for_a_gate(self, postgres: Server, pooled: None) -> None:
+        change, back, _ = WRONG["advisory locks that lock nothing"]
+        with psycopg.connect(postgres.url, autocommit=True) as breaking, changed(breaking, change, back):
+            report = prove("P102", "P401", "P501")
+        assert (report.code, report.outcomes) == (2, {"P102": "kept", "P401": "kept", "P501": "not tried"}), report
+        assert "no second connection" in report.details["P501"]
+
+    @pytest.mark.parametrize("mode", ["transaction"])
+    def test_every_server_connection_of_a_pool_is_asked_for_its_server(self, pooled: None) -> None:
+        assert "through 4 server processes" in prove("P102").details["P102"]
 
     @pytest.mark.parametrize("mode", ["statement"])
     def test_statement_mode_breaks_transactions(self, pooled: None, has_traces: Traces) -> None:

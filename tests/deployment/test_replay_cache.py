@@ -61,7 +61,12 @@ def test_evicting_server_forgets_a_nonce(settings: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "detail"), [({}, "a restart loses keys"), ({"appendonly": "yes"}, "a crash of the host")]
+    ("config", "detail"),
+    [
+        ({}, "a restart loses keys"),
+        ({"appendonly": "yes"}, "a crash of the host"),
+        ({**DURABLE, "no-appendfsync-on-rewrite": "yes"}, "no-appendfsync-on-rewrite=yes"),
+    ],
 )
 def test_server_that_forgets_at_a_restart(settings: Any, config: dict[str, str], detail: str) -> None:
     with ValkeyServer(config=config) as forgetful:
