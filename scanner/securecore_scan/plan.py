@@ -104,7 +104,8 @@ class ObjectRoute:
 
     ``id`` is the field of the id in the response to ``create`` or, if the response lacks it, in the request. ``{id}``
     stands for it in ``read`` and ``more`` (GETs), ``change`` and ``delete``. ``within`` creates the object around it,
-    such as the note of a comment: ``{parent}`` stands for the ``parent_id`` of its response.
+    such as the note of a comment, or is a GET that shows the caller's own account, such as the user of an order:
+    ``{parent}`` stands for the ``parent_id`` of its response.
     """
 
     create: Call
@@ -115,6 +116,11 @@ class ObjectRoute:
     delete: Call | None = None
     within: Call | None = None
     parent_id: str = "id"
+
+    @property
+    def is_in_own_account(self) -> bool:
+        """Say whether the objects lie below the creator's account, so that their list is as private as they are."""
+        return self.within is not None and self.within.method == "GET"
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ def document() -> dict[str, Any]:
     paths["/books/{number}/history"] = {"get": operation()}
     paths["/albums/{number}/songs"] = {"post": operation(BODY)}
     paths["/albums/{number}/songs/{song}"] = {"get": operation(), "put": operation(BODY), "delete": operation()}
+    paths["/users/{user_id}/orders"] = {"get": operation(), "post": operation(BODY)}
+    paths["/users/{user_id}/orders/{order_id}"] = {"get": operation(), "put": operation(BODY), "delete": operation()}
     return {"openapi": "3.1.0", "info": {}, "paths": paths}
 
 
@@ -94,6 +96,9 @@ class Shelf:
         if shape.startswith("GET /admin") and shape not in self.open_to_all:
             return 403, {}, {}
         parts = path.removeprefix("/admin").strip("/").split("/")
+        if parts[:1] == ["users"] and parts[2:3] == ["orders"]:
+            is_caller_s = parts[1] == caller or shape in self.open_to_all
+            return self.thing(method, parts[1], shape, parts[2:], sent) if is_caller_s else (404, {}, {})
         if parts[0] == "users":
             return self.account(caller, shape, parts[1], sent)
         return self.thing(method, caller, shape, parts, sent)
@@ -141,10 +146,12 @@ def results(run: Scanned, verdict: str) -> set[tuple[str, str]]:
     return {(one["check"], one["subject"]) for one in run.results if one["verdict"] == verdict}
 
 
-EVERY_OBJECT = {f"/{name}/{{id}}" for name in COLLECTIONS} | {"/albums/{parent}/songs/{id}"}
-READS = {("SC-BOLA-1", f"GET {path}") for path in {*EVERY_OBJECT, "/books/{id}/history", "/users/{id}"}}
+NESTED = {"/albums/{parent}/songs/{id}", "/users/{parent}/orders/{id}"}
+EVERY_OBJECT = {f"/{name}/{{id}}" for name in COLLECTIONS} | NESTED
+OTHER_READS = {"/books/{id}/history", "/users/{id}", "/users/{parent}/orders"}
+READS = {("SC-BOLA-1", f"GET {path}") for path in EVERY_OBJECT | OTHER_READS}
 CHANGES = {("SC-BOLA-2", f"PATCH /{name}/{{id}}") for name in COLLECTIONS} | {
-    ("SC-BOLA-2", "PUT /albums/{parent}/songs/{id}"),
+    *(("SC-BOLA-2", f"PUT {path}") for path in NESTED),
     ("SC-BOLA-2", "PUT /users/{id}/email"),
     ("SC-BOLA-2", "PUT /users/{id}/password"),
 }
@@ -174,6 +181,10 @@ def test_object_route_without_a_creating_route_is_named(sound: tuple[Scanned, Sh
         ("GET /books/{}/history", "SC-BOLA-1", "GET /books/{id}/history"),
         ("GET /albums/{}/songs/{}", "SC-BOLA-1", "GET /albums/{parent}/songs/{id}"),
         ("GET /users/{}", "SC-BOLA-1", "GET /users/{id}"),
+        ("GET /users/{}/orders", "SC-BOLA-1", "GET /users/{parent}/orders"),
+        ("GET /users/{}/orders/{}", "SC-BOLA-1", "GET /users/{parent}/orders/{id}"),
+        ("PUT /users/{}/orders/{}", "SC-BOLA-2", "PUT /users/{parent}/orders/{id}"),
+        ("DELETE /users/{}/orders/{}", "SC-BOLA-3", "DELETE /users/{parent}/orders/{id}"),
         ("PATCH /games/{}", "SC-BOLA-2", "PATCH /games/{id}"),
         ("PUT /users/{}/email", "SC-BOLA-2", "PUT /users/{id}/email"),
         ("PUT /users/{}/password", "SC-BOLA-2", "PUT /users/{id}/password"),

@@ -69,7 +69,9 @@ def fields_with(document: Any, text: str) -> set[str]:
 
 
 def listed_fields(target: Target, owned: OwnedObject, role: str) -> set[str]:
-    """Return the fields of the object that the collection shows to ``role``."""
+    """Return the fields of the object that the collection shows to ``role``. The list of an account is not public."""
+    if owned.route.is_in_own_account:
+        return set()
     answer, _ = send(target, owned, Call(owned.route.create.path, "GET"), role)
     return fields_with(json_or_none(answer), owned.canary) if answer.is_success else set()
 

@@ -32,7 +32,8 @@ def complete(target: Target, openapi: str | None) -> Plan:
     if not target.transport.is_read_only:
         effects, objects = canaries.find(target)
         plan = target.plan
-        account = object_routes.account_route(target) if plan.registration and target.authorizer else None
+        has_accounts = plan.registration and target.authorizer
+        account = object_routes.account_route(target, objects) if has_accounts else None
         target.plan = dataclasses.replace(
             plan,
             effect=plan.effect or effects,

@@ -14,7 +14,8 @@ import httpx
 
 from securecore_scan.client import effects
 from securecore_scan.client.operations import Operation
-from securecore_scan.client.responses import json_or_none
+from securecore_scan.client.request import build
+from securecore_scan.client.responses import json_field, json_or_none
 from securecore_scan.client.target import Target
 from securecore_scan.discovery import bodies, object_routes
 from securecore_scan.discovery.accounts import ACTING, acts
@@ -58,7 +59,7 @@ def find(target: Target) -> tuple[tuple[Effect, ...], tuple[ObjectRoute, ...]]:
             continue
         found += [effect] if len(found) < _TAKEN else []
         objects += _objects(target, operation, effect.request, answer)
-    return tuple(found), tuple(objects)
+    return tuple(found), (*objects, *_objects_of_accounts(target))
 
 
 def _tried(target: Target, operation: Operation) -> tuple[Effect | None, httpx.Response | None]:
@@ -112,6 +113,37 @@ def _objects(target: Target, operation: Operation, call: Call, answer: httpx.Res
         inner = dataclasses.replace(inner, path=re.sub(r"\{[^}]*\}", "{parent}", inner.path))
         around = {"within": call, "parent_id": field, "collection": one.path}
         if (route := object_routes.object_route(target, inner, "id", **around)) is not None:
+            yield route
+
+
+def _objects_of_accounts(target: Target) -> Iterator[ObjectRoute]:
+    """Yield the object routes below the caller's own account, such as ``/users/{user_id}/orders/{id}``.
+
+    The route that names the caller must show the id of the account.
+    """
+    creating = [
+        one
+        for one in object_routes.within_an_account(target)
+        if not (one.words - object_routes.ACCOUNTS) & _DANGEROUS and not acts(one)
+    ]
+    own = target.plan.tokens.use or target.plan.session.read
+    if not creating or own is None or target.authorizer is None:
+        return
+    page = object_routes.with_authorization(Call(own, "GET"))
+    shown = json_or_none(target.get(own, "owner", target.credentials("owner")))
+    for one in creating:
+        call = object_routes.with_authorization(bodies.call(one))
+        call = dataclasses.replace(call, path=re.sub(r"\{[^}]*\}", "{parent}", call.path))
+        field = object_routes.id_field(object_routes.parameter_of(one.path), shown)
+        if field is None or not target.transport.budget.has_room_for(_ROOM):
+            continue
+        target.announce(f"creates canary objects by {call}, and leaves them there")
+        request = build(call, target.values("owner", parent=str(json_field(shown, field))))
+        answer = target.transport.send(target.as_role(request, "owner"), "owner")
+        name = object_routes.parameter_of(object_routes.below(target, one.path, 2)[0].path)
+        number = object_routes.id_field(name, json_or_none(answer)) or "id"
+        around = {"within": page, "parent_id": field, "collection": one.path}
+        if answer.is_success and (route := object_routes.object_route(target, call, number, **around)) is not None:
             yield route
 
 

@@ -13,7 +13,7 @@ from securecore_scan.discovery import bodies
 from securecore_scan.plan import AccountRoute, Call, ObjectRoute
 
 _IDS = ("id", "uuid", "pk", "slug", "key", "name")
-_ACCOUNTS = {
+ACCOUNTS = {
     "user",
     "users",
     "account",
@@ -46,12 +46,15 @@ def below(target: Target, collection: str, parameters: int = 1) -> list[Operatio
 def object_route(target: Target, create: Call, field: str, **around: Any) -> ObjectRoute | None:
     """Return the routes of the objects that ``create`` makes, or None if the document has none."""
     names = {"within": around.get("within"), "parent_id": around.get("parent_id", "id")}
-    found = below(target, around.get("collection", create.path), 1 + bool(names["within"]))
+    collection = around.get("collection", create.path)
+    found = below(target, collection, 1 + bool(names["within"]))
     reads = sorted((_numbered(one.path) for one in found if one.method == "GET"), key=len)
-    listing = next((one.path for one in target.operations if (one.method, one.path) == ("GET", create.path)), None)
+    listing = next((one.path for one in target.operations if (one.method, one.path) == ("GET", collection)), None)
     if not found or not (reads or listing):
         return None
     deletes = [one for one in found if one.method == "DELETE" and one.path.rstrip("/").endswith("}")]
+    if listing is not None and names["within"]:
+        reads = [*reads, create.path]
     return ObjectRoute(
         create,
         reads[0] if reads else str(listing),
@@ -79,9 +82,22 @@ def parameter_of(path: str) -> str:
     return str((_PARAMETER.findall(path) or ["{}"])[-1]).strip("{}")
 
 
-def account_route(target: Target) -> AccountRoute | None:
-    """Return the routes of single accounts, such as ``PUT /users/{id}/email``, or None."""
-    found = [one for one in target.operations if _is_account(one)]
+def within_an_account(target: Target) -> list[Operation]:
+    """Return the operations that create an object below an account, such as ``POST /users/{id}/orders``."""
+    return [
+        one
+        for one in target.operations
+        if one.method == "POST" and _is_account(one) and not one.path.endswith("}") and below(target, one.path, 2)
+    ]
+
+
+def account_route(target: Target, objects: tuple[ObjectRoute, ...] = ()) -> AccountRoute | None:
+    """Return the routes of single accounts, such as ``PUT /users/{id}/email``, or None.
+
+    The lists of ``objects`` below an account are left out.
+    """
+    lists = {_PARAMETER.sub("{}", path) for route in objects if route.is_in_own_account for path in _reads(route)}
+    found = [one for one in target.operations if _is_account(one) and _PARAMETER.sub("{}", one.path) not in lists]
     if not found:
         return None
     collection = min((_parent(one.path) for one in found), key=len)
@@ -106,7 +122,7 @@ def unreached(target: Target) -> Iterator[Operation]:
     """
     declares = any(one.is_secured for one in target.operations)
     plan, account = target.plan, target.plan.account_route
-    reached = {path for route in plan.object for path in (route.read, *route.more)}
+    reached = {path for route in plan.object for path in _reads(route)}
     reached |= {call.path for route in plan.object for call in (*route.change, route.delete) if call}
     if account is not None:
         reached |= {*account.read, *(call.path for call in (*account.change, account.delete) if call)}
@@ -120,10 +136,14 @@ def unreached(target: Target) -> Iterator[Operation]:
             yield one
 
 
+def _reads(route: ObjectRoute) -> tuple[str, ...]:
+    return (route.read, *route.more)
+
+
 def _is_account(operation: Operation) -> bool:
     last = _parent(operation.path).rstrip("/").split("/")
     words = {word for part in last for word in re.findall(r"[a-z]+", part.lower())}
-    return operation.parameters == 1 and bool(words & _ACCOUNTS) and not operation.words & (_NO_OBJECT - {"auth"})
+    return operation.parameters == 1 and bool(words & ACCOUNTS) and not operation.words & (_NO_OBJECT - {"auth"})
 
 
 def _parent(path: str) -> str:

@@ -33,7 +33,7 @@ def read_by_another(target: Target) -> Iterator[Outcome]:
         (f"GET {path}", partial(_read, target, route, path))
         for route in _routes(target)
         for path in (route.read, *route.more)
-        if "{id}" in path
+        if "{id}" in path or route.is_in_own_account
     ]
     yield from _each(target, [*attacks, *account_authorization.reads(target)], "GET")
 
