@@ -118,6 +118,12 @@ class TestScores:
         (category,) = content["categories"]
         assert summary.score(category).endswith("(2 of 3 decided)")
 
+    def test_category_that_was_not_judged_can_be_left_out_by_the_printed_option(self) -> None:
+        """A service without routes of its kind would exit with 3 for ever."""
+        races = [(check, skipped()) for check in checks("authorization-race")]
+        content = build(report((checks("tls")[0], passed("x")), *races), exit_code=3)
+        assert summary.advice(content).endswith("leave the categories out: --skip SC-LIMIT --skip SC-RACE")
+
     def test_plain_http_is_no_failure_to_judge(self) -> None:
         """A whole category that does not apply is neither judged nor missing."""
         found = report(*((check, not_applicable()) for check in checks("tls")))

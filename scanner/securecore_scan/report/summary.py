@@ -56,4 +56,14 @@ def advice(content: dict[str, Any]) -> str:
     if not content["not_judged"] or not undecided:
         return ""
     init = f"`securecore-scan init {content['url']}`"
-    return f"{len(undecided)} checks are undecided: {init} says which entries of a plan would decide them"
+    return (
+        f"{len(undecided)} checks are undecided: {init} says which entries of a plan would decide them. If the service "
+        f"has no such routes, leave the categories out: {_skipping(content)}"
+    )
+
+
+def _skipping(content: dict[str, Any]) -> str:
+    """Return the options that leave out the categories that were not judged, such as ``--skip SC-RACE``."""
+    left = [one for one in content["categories"] if one["title"] in content["not_judged"]]
+    prefixes = dict.fromkeys(result["check"].rpartition("-")[0] for category in left for result in category["results"])
+    return " ".join(f"--skip {prefix}" for prefix in prefixes)
