@@ -50,9 +50,10 @@ def run(options: argparse.Namespace, out: IO[str], err: IO[str]) -> int:
         out.write(written(options.format or "text"))
         return code
     for path in options.output:
-        if not _write(path, written(options.format or FORMAT_OF.get(path.suffix, "text")), out, err):
-            return USAGE
-        err.write(f"{path}: {_summary(report)}\n")
+        if _write(path, written(options.format or FORMAT_OF.get(path.suffix, "text")), out, err):
+            err.write(f"{path}: {_summary(report)}\n")
+        else:
+            code = USAGE  # and the other files are written
     return code
 
 

@@ -277,7 +277,8 @@ class TestWrong:
         report = prove("P103")
         assert report.code == 1
         ahead = re.search(r"the database is \+([\d.]+) s", report.details["P103"])
-        assert ahead and float(ahead[1]) == pytest.approx(seconds, abs=1)
+        assert ahead
+        assert float(ahead[1]) == pytest.approx(seconds, abs=1)
 
     def test_sqlite_without_row_locks_and_without_sync(self, sqlite_file: Path) -> None:
         with database(f"sqlite:///{sqlite_file}", init_command="PRAGMA synchronous=NORMAL"):

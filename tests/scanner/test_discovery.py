@@ -61,6 +61,13 @@ def test_routes_are_read_from_the_openapi_document() -> None:
     ]
 
 
+def test_server_of_the_document_may_have_variables() -> None:
+    variables = {"host": {"default": "api.example"}, "version": {"default": "v2"}}
+    servers = [{"url": "https://{host}/{version}", "variables": variables}]
+    with serving(offering(document=DOCUMENT | {"servers": servers})) as service, target(f"{service.url}/v2") as found:
+        assert str(discovery.complete(found, None).tokens.request) == "POST /oauth/token"
+
+
 def test_openapi_document_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(DOCUMENT | {"servers": []}))

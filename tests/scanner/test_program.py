@@ -167,10 +167,12 @@ class TestBadOptions:
         self, plan: Path, tmp_path: Path
     ) -> None:
         with serving(one_use) as service:
-            run = scanned(service.url, "--plan", plan, "--only", "SC-LIMIT", "--output", tmp_path)
+            more = ("--output", tmp_path, "--output", tmp_path / "report.md")
+            run = scanned(service.url, "--plan", plan, "--only", "SC-LIMIT", *more)
         assert run.code == 2
         assert run.verdicts == {"SC-LIMIT-1": "PASS"}
         assert "Cannot write" in run.errors
+        assert "SC-LIMIT-1" in (tmp_path / "report.md").read_text()
 
 
 def test_error_in_one_check_does_not_end_the_next(tmp_path: Path) -> None:

@@ -116,9 +116,12 @@ def _base(document: _Json) -> str:
     servers = document.get("servers")
     first = servers[0] if isinstance(servers, list) and servers else None
     swagger = document.get("basePath")
-    url = json_field(first, "url") or (swagger if isinstance(swagger, str) else "")
+    url = str(json_field(first, "url") or (swagger if isinstance(swagger, str) else ""))
+    variables = json_field(first, "variables")
+    for name in variables if isinstance(variables, dict) else ():
+        url = url.replace(f"{{{name}}}", str(json_field(variables[name], "default")))
     try:
-        return urlsplit(str(url)).path.rstrip("/")
+        return urlsplit(url).path.rstrip("/")
     except ValueError:  # such as "http://[address]"
         return ""
 
