@@ -156,7 +156,7 @@ def _soak(folder: Path, url: str, certificates: int, chosen: argparse.Namespace)
         full = soak.manage("tools.soak.tables", "count")
         left = soak.manage("tools.soak.tables", "purge")
     if chosen.chart:
-        title = f"Memory of the workers over {soak.visited * visitor.REQUESTS:,} requests"
+        title = f"Memory of the workers in MiB, over {soak.visited * visitor.REQUESTS:,} requests"
         lines = {"securecore": soak.protected, "the twin": soak.twin}
         chosen.chart.write_text(memory.chart(title, lines))
     printed = io.StringIO()

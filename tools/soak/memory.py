@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ _COLOURS = ("#0b7a75", "#c2410c")
 def chart(title: str, lines: Mapping[str, Sequence[Sample]]) -> str:
     """Return an SVG with a line for each service."""
     most = max(sample.requests for samples in lines.values() for sample in samples)
-    high = max(sample.mebibytes for samples in lines.values() for sample in samples) * 1.1
+    high = _top_of_axis(max(sample.mebibytes for samples in lines.values() for sample in samples))
     across, down = _WIDTH - _LEFT - 120, _HEIGHT - _TOP - _BOTTOM
 
     def point(sample: Sample) -> tuple[float, float]:
@@ -85,10 +86,9 @@ def chart(title: str, lines: Mapping[str, Sequence[Sample]]) -> str:
         x, y = _LEFT + share * across, _TOP + down - share * down
         parts += [
             f'<line x1="{_LEFT}" y1="{y:.0f}" x2="{_LEFT + across}" y2="{y:.0f}" stroke="#e4e7eb"/>',
-            f'<text x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end" fill="#52606d">{share * high:.0f}</text>',
+            f'<text x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end" fill="#52606d">{share * high:,.0f}</text>',
             f'<text x="{x:.0f}" y="{_TOP + down + 20}" text-anchor="middle" fill="#52606d">{share * most:,.0f}</text>',
         ]
-    parts.append(f'<text x="16" y="{_TOP - 4}" fill="#52606d">MiB</text>')
     for (name, samples), colour in zip(lines.items(), _COLOURS, strict=False):
         points = [point(sample) for sample in samples]
         drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -97,3 +97,9 @@ def chart(title: str, lines: Mapping[str, Sequence[Sample]]) -> str:
             f'<text x="{points[-1][0] + 8:.0f}" y="{points[-1][1] + 4:.0f}" fill="{colour}">{escape(name)}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
+
+
+def _top_of_axis(most: float) -> float:
+    """Return the smallest end of an axis with four round parts that ``most`` is below, such as 2,000."""
+    size = 10.0 ** math.floor(math.log10(max(most, 1)))
+    return next(4 * part * size for part in (0.25, 0.5, 1, 2.5) if 4 * part * size > most)
