@@ -38,6 +38,7 @@ def _run(kind: str, name: str) -> Results:
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connection, connections
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models.signals import pre_migrate
     from django.test.runner import DiscoverRunner
     from django.test.utils import override_settings
@@ -51,6 +52,9 @@ def _run(kind: str, name: str) -> Results:
         call_command("makemigrations", name, verbosity=0)
     if connection.vendor == "postgresql":
         pre_migrate.connect(_create_schema)
+    for each in connections.all():
+        # The checks of Django 6.1 connect. SQLite's own close() keeps a database in memory, and the mirror has another.
+        BaseDatabaseWrapper.close(each)
     runner = DiscoverRunner(verbosity=0, interactive=False)
     runner.setup_test_environment()
     databases = runner.setup_databases()
