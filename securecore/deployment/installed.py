@@ -62,22 +62,22 @@ def audit_trial(connections: ConcurrentConnections) -> Verdict:
     with limited_transaction():
         audit.write(GateHolderEnded(principals=("securecore_prove",), pid=0))
         row = rows.order_by("-id")[0]
-        attempts: dict[str, Callable[[], object]] = {
+        attempts: dict[str, Callable[[], int]] = {
             "changed": lambda: rows.filter(pk=row.pk).update(actor="nobody"),
-            "deleted": lambda: rows.filter(pk=row.pk).delete(),
+            "deleted": lambda: rows.filter(pk=row.pk).delete()[0],
         }
         possible = [name for name, attempt in attempts.items() if _succeeds(attempt)]
         transaction.set_rollback(True, using=settings.DATABASE)
     return broken(f"an audit row was {' and '.join(possible)}") if possible else kept("UPDATE and DELETE are refused")
 
 
-def _succeeds(attempt: Callable[[], object]) -> bool:
+def _succeeds(attempt: Callable[[], int]) -> bool:
+    """Say whether ``attempt`` has changed a row. Row-level security refuses by changing none."""
     try:
         with transaction.atomic(using=settings.DATABASE):
-            attempt()
+            return attempt() > 0
     except (IntegrityError, ProgrammingError):  # refused by the trigger, or the role has no such right
         return False
-    return True
 
 
 def functions_trial(connections: ConcurrentConnections) -> Verdict:

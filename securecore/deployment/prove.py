@@ -43,9 +43,12 @@ def prove(*, seconds: float, nginx: str | None = None, only: Collection[str] = (
 
     ``nginx`` is the main file of a proxy's configuration. A trial that has no time left is not tried. The trials leave
     no row behind, and are safe under live traffic: they use ``concurrent_connections.COUNT`` connections for a few
-    seconds.
+    seconds. Raises ``Misuse`` for an id that this deployment has no trial of, and tries none.
     """
     every = [*trials_here(), *(edge.trials(nginx) if nginx else ())]
+    if missing := set(only) - {trial.id for trial in every}:
+        known = ", ".join(trial.id for trial in every)
+        raise Misuse(f"This deployment has no trial {', '.join(sorted(missing))}. It has {known}.")
     trials = [trial for trial in every if not only or trial.id in only]
     verdicts: list[Verdict] = []
     deadline = time.monotonic() + seconds

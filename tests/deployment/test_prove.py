@@ -361,9 +361,15 @@ class TestLimits:
         with database("postgresql://nobody@127.0.0.1:1/none"):
             assert prove("P101", "P301", "P401", "P501").code == 2
 
-    def test_unknown_id_is_an_error(self, primary: Connection) -> None:
-        with pytest.raises(CommandError, match="P999"):
-            call_command("securecore_prove", "P999")
+    def test_unknown_id_is_an_error_before_any_trial(self, primary: Connection) -> None:
+        primary.execute("DELETE FROM securecore_last_run")
+        with pytest.raises(CommandError, match=r"no trial P999. It has P101, .*P201") as refused:
+            call_command("securecore_prove", "p201", "P999")
+        assert refused.value.returncode == 2
+        assert primary.execute("SELECT count(*) FROM securecore_last_run").fetchone() == (0,), "P201 was tried"
+
+    def test_id_may_be_written_in_small_letters(self, primary: Connection) -> None:
+        assert prove("p101").ids("kept") == {"P101"}
 
     def test_unknown_database_is_an_error(self, settings: Any) -> None:
         settings.SECURECORE = {**settings.SECURECORE, "DATABASE": "nowhere"}

@@ -15,6 +15,7 @@ import securecore
 from securecore.conf import settings
 from securecore.deployment import prove
 from securecore.deployment.trials import Outcome
+from securecore.errors import Misuse
 from securecore.management.terminal import TerminalCommand, require_tables, whole
 
 _PAGE = "docs/prove.md"
@@ -25,7 +26,9 @@ class Command(TerminalCommand):
     requires_system_checks = ()  # a wrong setting is a verdict here
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("ids", nargs="*", metavar="ID", help="try these only, for example P201; without ids, all")
+        parser.add_argument(
+            "ids", nargs="*", metavar="ID", type=str.upper, help="try these only, for example P201; without ids, all"
+        )
         parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object, no table")
         parser.add_argument("--seconds", type=whole(1, 600), default=30, help="time limit; 30 if not given")
         parser.add_argument("--nginx", metavar="PATH", help="also check this nginx configuration, with its includes")
@@ -38,9 +41,10 @@ class Command(TerminalCommand):
         with suppress(DatabaseError):  # a trial reports a database that does not respond
             require_tables(returncode=2)
         began = time.monotonic()
-        results = prove.prove(seconds=seconds, nginx=nginx, only=ids)
-        if missing := set(ids) - {result.trial.id for result in results}:
-            raise CommandError(f"This deployment has no trial {', '.join(sorted(missing))}.", returncode=2)
+        try:
+            results = prove.prove(seconds=seconds, nginx=nginx, only=ids)
+        except Misuse as error:
+            raise CommandError(str(error), returncode=2) from error
         code = prove.exit_code(results)
         if as_json:
             self.say(json.dumps(_report(results, code, time.monotonic() - began)))
