@@ -87,6 +87,17 @@ class TestReadOnly:
         assert {method for method, *_ in notes.asked} <= {"GET", "HEAD", "OPTIONS"}
         assert found.code == 3
 
+    def test_read_only_sends_no_other_method_that_a_plan_names(self, tmp_path: Path) -> None:
+        """Discovery sends none by itself; the attacks of a plan meet the guard of the connection."""
+        plan = tmp_path / "plan.toml"
+        plan.write_text(
+            '[[effect]]\nname = "note"\nrequest = { path = "/notes/v1", json = { text = "{canary}" } }\n'
+            '[session]\nread = "/me"\nlogin = { path = "/users/v1/login", json = { username = "a", password = "b" } }\n'
+        )
+        with serving(Notes(weak=True).answer) as notes:
+            scanned(notes.url, "--read-only", "--plan", plan)
+        assert {method for method, *_ in notes.asked} <= {"GET", "HEAD", "OPTIONS"}
+
     def test_read_only_opens_no_account(self) -> None:
         notes = Notes(weak=True)
         with serving(notes.answer) as service:
