@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,15 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(admin.SimpleListFilter, ABC):
     """A choice among states, of which the first is the default. A subclass names each with its condition."""
 
     title = "state"
     parameter_name = "state"
 
+    @abstractmethod
     def conditions(self) -> dict[str, Q]:
-        raise NotImplementedError
+        """Return the name of each state with its condition."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for name in self.conditions()]

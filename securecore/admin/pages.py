@@ -58,7 +58,7 @@ class OperatorPage(OperationPages, admin.ModelAdmin):  # type: ignore[type-arg] 
 
     def found_by(self, text: str) -> Q:
         """Return the condition for the rows that ``text`` names. Each part of it must have an index."""
-        raise NotImplementedError
+        raise NotImplementedError  # no abc.ABC: Django's ModelAdmin has a metaclass of its own
 
     def prepare(self, rows: Sequence[Any]) -> None:
         """Set further attributes of these rows for their columns, by a few queries for all of them."""

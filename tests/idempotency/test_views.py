@@ -54,6 +54,7 @@ class TestOneKey:
     @pytest.mark.parametrize("url", DECORATED)
     def test_one_key_is_each_callers_own(self, post: Any, url: str) -> None:
         assert post(url, name="alice").content != post(url, name="bob").content
+        assert effects() == 2
 
     @pytest.mark.parametrize("url", [*UNDER_MIDDLEWARE, "/rest-function", "/function"])
     def test_one_key_is_each_callers_own_under_the_middleware(self, post: Any, middleware: None, url: str) -> None:

@@ -177,6 +177,7 @@ def _with_lease(keyed: KeyedRequest, lease: float) -> HttpResponse:
         if policy.stores(response.status_code):
             return _store_under_lease(keyed, claim, response)
     except Exception:
+        # A claim that stays would refuse each twin (409) until the lease ends.
         idempotency.release(claim, now=clock.now())
         raise
     idempotency.release(claim, now=clock.now())
