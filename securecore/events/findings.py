@@ -146,7 +146,8 @@ class TokenInactive(Event):
 class SimpleJWTAccepted(RequestEvent):
     """A token of djangorestframework-simplejwt was accepted, in a project that moves from that package.
 
-    ``user`` is a principal whose clients do not use the new tokens yet. Without these events the old tokens can end.
+    ``user`` is a principal with a client that does not use the new tokens yet. A day without this event shows that each
+    client has moved, and that the old tokens can end.
     """
 
     name = "securecore.tokens.simplejwt-accepted"

@@ -218,7 +218,7 @@ class TestStolenToken:
         (tmp_path / "token").write_text(both["access_token"] + "\n")
         arguments = ("securecore_incident", "stolen-token", "--file", str(tmp_path / "token"))
         assert exit_code(*arguments) == 3
-        with pytest.raises(CommandError, match=f"locks user:{user.pk} out for 1:00:00"):
+        with pytest.raises(CommandError, match=rf"locks user:{user.pk} \(alice\) out for 1:00:00"):
             call_command(*arguments)
         rows = objects(*arguments, "--yes")
         assert kinds(rows).count("done") == 3

@@ -14,12 +14,12 @@ from securecore import clock, incidents, tokens
 from securecore.conf import settings
 from securecore.errors import InvalidToken
 from securecore.grants import principals
-from securecore.http.authorization.spelling import near
+from securecore.grants.principal_names import described
 from securecore.management.subjects import thumbprint_named
 from securecore.management.terminal import FAILED, Actions, TerminalCommand, duration, instant
 from securecore.management.thumbprints import thumbprint
 from securecore.models import Certificate, RefreshFamily, RevokedToken, Session
-from securecore.texts import counted, quoted_argument
+from securecore.texts import counted, near, quoted_argument
 
 #: The lockout of a stolen certificate's or token's user, unless the operator names another.
 _LOCK = dt.timedelta(hours=1)
@@ -172,10 +172,10 @@ def _token_question(jti: str, token: tokens.AccessToken | None, lasts: dt.timede
     """Return the question before the revocation of a token. A bare ``jti`` names no authorization and no user."""
     if token is None:
         return f"This refuses the access token {jti}, and locks nobody out: a jti names no user."
-    if lasts is None:
-        return f"This refuses the access token {jti}, and ends its authorization."
     owner = principals.user(token.subject)
-    return f"This refuses the access token {jti}, ends its authorization, and locks {owner} out for {lasts}."
+    if lasts is None or owner is None:
+        return f"This refuses the access token {jti}, and ends its authorization."
+    return f"This refuses the access token {jti}, ends its authorization, and locks {described(owner)} out for {lasts}."
 
 
 def _is_used(thumbprint: str) -> bool:
