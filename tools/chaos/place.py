@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 
 from demo_project.children import Children
-from securecore.testing import Authority
 from tests.support.postgres import Server, server
 from tests.support.tree import ROOT
 from tools.chaos.client import NoAnswer, send
@@ -75,8 +75,6 @@ def place(*, database: str = "postgresql", settings: str = SETTINGS, workers: in
 
 
 def _start(children: Children, folder: Path, settings: str, url: str, through: str, workers: int) -> Service:
-    certificate = Authority().issue("alice")
-    (folder / "alice.pem").write_text(certificate.pem)
     environ = os.environ | {"DJANGO_SETTINGS_MODULE": settings, "PYTHONPATH": str(ROOT), "CHAOS_DATABASE_URL": url}
     prepare = [sys.executable, "-m", "tools.chaos.prepare", str(folder / "alice.pem")]
     subprocess.run(prepare, cwd=ROOT, env=environ, check=True)
@@ -85,7 +83,7 @@ def _start(children: Children, folder: Path, settings: str, url: str, through: s
         pid_file=folder / "gunicorn.pid",
         headers={
             "X-SSL-Client-Verify": "SUCCESS",
-            "X-SSL-Client-Cert": certificate.escaped,
+            "X-SSL-Client-Cert": quote((folder / "alice.pem").read_text(), safe=""),
             "X-Forwarded-Proto": "https",
             "Content-Type": "application/json",
         },

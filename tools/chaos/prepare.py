@@ -1,4 +1,7 @@
-"""Create the tables of a place and enrol its user: python -m tools.chaos.prepare CERTIFICATE"""
+"""Create the tables of a place, and enrol its user with a new certificate: python -m tools.chaos.prepare FILE
+
+The program writes the certificate to FILE, as PEM.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 import django
 
 
-def main(certificate: str) -> None:
+def main(file: str) -> None:
     django.setup()
     from django.contrib.auth.models import User
     from django.core.management import call_command
@@ -16,12 +19,14 @@ def main(certificate: str) -> None:
 
     from securecore import clock
     from securecore.identity import enroll, parse_pem
+    from securecore.testing import Authority
 
     call_command("migrate", verbosity=0, interactive=False)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE chaos_effect (id varchar(40) PRIMARY KEY, key varchar(200) NOT NULL)")
-    user = User.objects.create_user("alice")
-    enroll(certificate=parse_pem(Path(certificate).read_text()), user=user, now=clock.now())
+    certificate = Authority().issue("alice").pem
+    enroll(certificate=parse_pem(certificate), user=User.objects.create_user("alice"), now=clock.now())
+    Path(file).write_text(certificate)
 
 
 if __name__ == "__main__":
