@@ -9,9 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from django.db import models
 
@@ -68,10 +67,11 @@ class Expiring:
     def until(self, now: dt.datetime) -> dt.datetime:
         return now - dt.timedelta(seconds=self.retention + clock.SKEW)
 
-    def delete(self, *, until: dt.datetime, limit: int) -> int:
+    def delete(self, *, until: dt.datetime, limit: int) -> Iterator[int]:
+        """Delete the expired rows; yield the number of rows of each batch, of at most ``limit`` rows."""
         if self.model is AuditRow:
-            return audit.delete_batch(until=until, limit=limit)
-        return database.delete_batch(self.model, self.instant, until=until, limit=limit)
+            return audit.delete_in_batches(until=until, limit=limit)
+        return database.delete_in_batches(self.model, self.instant, until=until, limit=limit)
 
     def lag(self, now: dt.datetime) -> float:
         """Return the age in seconds of the oldest row that a purge should have deleted; 0 without one.
@@ -171,19 +171,17 @@ def _purge(
 ) -> Purged:
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     audit.seal()  # the trigger lets sealed rows go only, and the chain must hold every row that was there
-    batches: list[tuple[str, Callable[[], int]]] = [
-        (each.table, partial(each.delete, until=each.until(now), limit=batch_size)) for each in expiring()
-    ]
-    batches.append((_LISTED, partial(revocation_list.delete_expired_entries, _LISTS.until(now), batch_size)))
-    batches.append((_GATES, partial(strangers.forget_unknown, batch_size)))
-    rows = {table: 0 for table, _ in batches}
-    for table, delete in batches:
+    tables = [(each.table, each.delete(until=each.until(now), limit=batch_size)) for each in expiring()]
+    tables.append((_LISTED, revocation_list.delete_expired_entries(_LISTS.until(now), batch_size)))
+    tables.append((_GATES, strangers.forget_unknown(batch_size)))
+    rows = {table: 0 for table, _ in tables}
+    for table, batches in tables:
         while True:
             if deadline is not None and time.monotonic() >= deadline:
                 return Purged(rows, finished=False)
-            deleted = delete()
+            deleted = next(batches, None)
+            if deleted is None:
+                break
             rows[table] += deleted
             progress(table, rows[table])
-            if deleted < batch_size:
-                break
     return Purged(rows, finished=True)

@@ -140,26 +140,33 @@ def _rows() -> models.QuerySet[AuditRow]:
     return AuditRow.objects.using(settings.DATABASE)
 
 
-#: The rows of ``delete_batch``. A shorter ``HISTORY_RETENTION`` lets a new row expire before an older one. So a row
-#: stays until every row before it has expired too: a gap would look like a removed row.
-_DELETE = """
-    DELETE FROM securecore_audit WHERE position < (SELECT max(position) FROM securecore_audit) AND position IN (
-        SELECT position FROM (
-            SELECT position, max(expires_at) OVER (ORDER BY position) AS latest FROM (
-                SELECT position, expires_at FROM securecore_audit WHERE position IS NOT NULL ORDER BY position LIMIT %s
-            ) AS oldest
-        ) AS counted WHERE latest <= %s
-    )
+#: The last of the first rows that may go. A shorter ``HISTORY_RETENTION`` lets a new row expire before an older one. So
+#: a row stays until every row before it has expired too: a gap would look like a removed row.
+_LAST_EXPIRED = """
+    SELECT max(position) FROM (
+        SELECT position, max(expires_at) OVER (ORDER BY position) AS latest FROM (
+            SELECT position, expires_at FROM securecore_audit WHERE position > %s ORDER BY position LIMIT %s
+        ) AS oldest
+    ) AS counted WHERE latest <= %s AND position < (SELECT max(position) FROM securecore_audit)
 """
+_DELETE = "DELETE FROM securecore_audit WHERE position > %s AND position <= %s"
 
 
-def delete_batch(*, until: dt.datetime, limit: int) -> int:
-    """Delete up to ``limit`` rows at the beginning of the chain that expired at or before ``until``; return the number.
+def delete_in_batches(*, until: dt.datetime, limit: int) -> Iterator[int]:
+    """Delete the first rows of the chain that expired at or before ``until``; yield the number of rows of each batch.
 
-    The head stays, since the next row names its digest. Runs a transaction of its own.
+    The head stays, since the next row names its digest. A batch is a transaction of its own and has at most ``limit``
+    rows. The last batch has fewer.
     """
     connection = database.connection()
-    with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
-        database.take_advisory_lock(_SEALING)
-        cursor.execute(_DELETE, [limit, connection.ops.adapt_datetimefield_value(until)])
-        return int(cursor.rowcount)
+    expired = connection.ops.adapt_datetimefield_value(until)
+    after, deleted = 0, limit
+    while deleted >= limit:
+        deleted = 0
+        with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
+            database.take_advisory_lock(_SEALING)
+            cursor.execute(_LAST_EXPIRED, [after, limit, expired])
+            if (last := cursor.fetchone()[0]) is not None:
+                cursor.execute(_DELETE, [after, last])
+                after, deleted = last, int(cursor.rowcount)
+        yield deleted

@@ -8,6 +8,8 @@ certificate's gate.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.db import transaction
 
 from securecore import database
@@ -30,13 +32,30 @@ def count_unknown() -> int:
         return int(cursor.fetchone()[0])
 
 
-def forget_unknown(limit: int) -> int:
-    """Delete up to ``limit`` gate rows of unknown certificates that no transaction locks; return their number."""
+def forget_unknown(limit: int) -> Iterator[int]:
+    """Delete the gate rows of unknown certificates that no transaction locks; yield the number of rows of each batch.
+
+    A batch is a transaction of its own and has at most ``limit`` rows. The last batch has fewer. On PostgreSQL a batch
+    begins behind the last row of the batch before it, since deleted rows stay in the table until a VACUUM.
+    """
+    after, deleted = "", limit
+    while deleted >= limit:
+        deleted, after = _forget_batch(after, limit)
+        yield deleted
+
+
+def _forget_batch(after: str, limit: int) -> tuple[int, str]:
     connection = database.connection()
-    if connection.vendor == "sqlite":
-        chosen = f"principal IN (SELECT principal {_UNKNOWN} LIMIT %s)"
-    else:
-        chosen = f"principal = ANY(ARRAY(SELECT principal {_UNKNOWN} LIMIT %s FOR UPDATE OF g SKIP LOCKED))"
     with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM securecore_gate WHERE {chosen}", [limit])  # noqa: S608
-        return int(cursor.rowcount)
+        if connection.vendor == "sqlite":
+            chosen = f"SELECT principal {_UNKNOWN} LIMIT %s"
+            cursor.execute(f"DELETE FROM securecore_gate WHERE principal IN ({chosen})", [limit])  # noqa: S608
+            return int(cursor.rowcount), ""
+        chosen = f"{_UNKNOWN} AND g.principal > %s ORDER BY g.principal LIMIT %s FOR UPDATE OF g SKIP LOCKED"
+        statement = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
+        cursor.execute(
+            f"WITH deleted AS ({statement} RETURNING principal) SELECT count(*), max(principal) FROM deleted",  # noqa: S608
+            [after, limit],
+        )
+        count, last = cursor.fetchone()
+        return int(count), last or after

@@ -131,6 +131,12 @@ class TestPurge:
         assert [row.issuer for row in RevocationList.objects.all()] == ["new"]
         assert ListedCertificate.objects.count() == 3
 
+    def test_purge_deletes_every_list_that_has_expired(self, now: Any) -> None:
+        for name in ("one", "two"):
+            listed(name, now - HOUR)
+        assert purge(now=now, batch_size=2).rows["securecore_listed_certificate"] == 6
+        assert not RevocationList.objects.exists()
+
     def test_purge_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
         Grant.objects.create(principal="user:1", permission="x", granted_at=now - 10_000 * HOUR)
         Certificate.objects.create(thumbprint="x", not_after=now + HOUR, enrolled_at=now - 10_000 * HOUR)
@@ -286,3 +292,21 @@ def test_purge_deletes_by_key_where_the_engine_spreads_the_table(now: dt.datetim
     with connection.execute_wrapper(refuse_addresses):
         assert purge(now=now, batch_size=2).rows[NONCES] == 3
     assert SeenNonce.objects.count() == 2
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no deleted rows in its indexes")
+def test_purge_begins_a_batch_where_the_one_before_it_ended(now: dt.datetime) -> None:
+    """PostgreSQL keeps deleted rows in the index until a VACUUM, and a batch would read those of each batch before."""
+    instants = [now - HOUR + dt.timedelta(minutes=number) for number in range(5)]
+    for each in instants:
+        nonces(2, each)
+    begun: list[Any] = []
+
+    def note_begin(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:
+        if "ctid" in sql and NONCES in sql:
+            begun.append(parameters[1] if len(parameters) == 3 else None)
+        return execute(sql, parameters, *rest)
+
+    with connection.execute_wrapper(note_begin):
+        assert purge(now=now, batch_size=4).rows[NONCES] == 10
+    assert begun == [None, instants[1], instants[3]]
