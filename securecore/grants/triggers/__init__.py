@@ -77,18 +77,18 @@ def without_audit_guard() -> Iterator[None]:
 
     On PostgreSQL ``flush`` is a TRUNCATE, which fires no trigger.
     """
-    dialect = _dialect()
-    rules = [rule for rule in _wanted(dialect) if rule.name == f"{PREFIX}{AUDIT_KEPT}"] if dialect else []
-    if dialect is None or database.connection().vendor != "sqlite":
+    if database.connection().vendor != "sqlite":
         yield
         return
-    for rule in rules:
-        _run(dialect.drop(rule.table, rule.name))
+    drop = f"DROP TRIGGER IF EXISTS {PREFIX}{AUDIT_KEPT}"
+    with database.connection().cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = %s", [f"{PREFIX}{AUDIT_KEPT}"])
+        create = [sql for (sql,) in cursor.fetchall()]
+    _run([drop])
     try:
         yield
     finally:
-        for rule in rules:
-            _run([*dialect.drop(rule.table, rule.name), *dialect.create(rule)])
+        _run([drop, *create])
 
 
 def before_migrate(*, using: str, **_: Any) -> None:
