@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from asgiref.sync import markcoroutinefunction
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -46,6 +46,7 @@ from tests.checks.urls import (
     close_later,
 )
 from tests.replay.signing import public_pem
+from tests.support.rsa_keys import rsa_key
 
 SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
 POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "x"}
@@ -105,7 +106,7 @@ class TestTrust:
 
 
 class TestProxySignatureKeys:
-    @pytest.mark.parametrize("key", [P256, rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate()])
+    @pytest.mark.parametrize("key", [P256, rsa_key(2048), ed25519.Ed25519PrivateKey.generate()])
     def test_proxy_signature_keys_that_sign_are_good(self, securecore: Any, key: Any) -> None:
         securecore(PROXY_SIGNATURE_KEYS=[{"keyid": "edge", "public_key": public_pem(key)}])
         assert found() == []
@@ -118,7 +119,7 @@ class TestProxySignatureKeys:
             pem(P256),
             public_pem(x25519.X25519PrivateKey.generate()),
             public_pem(ec.generate_private_key(ec.SECP521R1())),
-            public_pem(rsa.generate_private_key(65537, 1024)),
+            public_pem(rsa_key(1024)),
         ],
         ids=["nothing", "junk", "a private one", "X25519", "P-521", "a short one"],
     )
@@ -184,13 +185,13 @@ class TestSigningKeys:
             ("ES256", pem(P256).replace("M", "-", 1), ["E301"]),
             ("ES256", pem_of_unknown_curve(), ["E301"]),
             ("ES256", pem(ec.generate_private_key(ec.SECP384R1())), ["E301"]),
-            ("ES256", pem(rsa.generate_private_key(65537, 2048)), ["E301"]),
+            ("ES256", pem(rsa_key(2048)), ["E301"]),
             ("EdDSA", pem(P256), ["E301"]),
             ("EdDSA", pem(x25519.X25519PrivateKey.generate()), ["E301"]),
             ("PS256", pem(P256), ["E301"]),
-            ("PS256", pem(rsa.generate_private_key(65537, 2048)), []),
-            ("PS256", pem(rsa.generate_private_key(65537, 1024)), ["E301"]),
-            ("RS256", pem(rsa.generate_private_key(65537, 2047)), ["E301"]),
+            ("PS256", pem(rsa_key(2048)), []),
+            ("PS256", pem(rsa_key(1024)), ["E301"]),
+            ("RS256", pem(rsa_key(2047)), ["E301"]),
             ("HS256", "x" * 32, []),
             ("HS256", "x" * 31, ["E301"]),
             ("HS256", "", ["E301"]),

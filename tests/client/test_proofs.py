@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from securecore import clock
 from securecore.digests import jwk_thumbprint
@@ -19,11 +19,12 @@ from securecore.testing import Issued
 from securecore_client import DPoP, MessageSignature, Proof, TimestampNonce
 from securecore_client.wire.message_signatures import Request
 from tests.client.conftest import Received, Script
+from tests.support.rsa_keys import rsa_key
 
 KEYS: dict[str, Any] = {
     "P-256": ec.generate_private_key(ec.SECP256R1()),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
-    "RSA": rsa.generate_private_key(65537, 2048),
+    "RSA": rsa_key(2048),
 }
 NONCE = "a nonce of the server"
 Call = Callable[..., Any]
@@ -208,4 +209,4 @@ class TestKeyThatNoServiceAccepts:
     @pytest.mark.parametrize("make", [DPoP, lambda key: MessageSignature(key, "k")])
     def test_key_that_no_service_accepts_is_refused_if_it_is_weak(self, make: Callable[[Any], Proof]) -> None:
         with pytest.raises(ValueError, match="RSA with 2048 to 4096 bits"):
-            make(rsa.generate_private_key(65537, 1024))
+            make(rsa_key(1024))

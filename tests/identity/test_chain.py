@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from securecore.errors import CertificateNotVerified, Refused
@@ -18,6 +18,7 @@ from securecore.identity import ClientCertificate, chain
 from securecore.identity.certificates import read
 from securecore.testing.authority import DAY, Issued
 from tests.identity.conftest import Chain, authority_extensions
+from tests.support.rsa_keys import rsa_key
 
 Trust = Callable[..., None]
 
@@ -168,8 +169,8 @@ KEYS = {
     "P-384": ec.generate_private_key(ec.SECP384R1()),
     "secp256k1": ec.generate_private_key(ec.SECP256K1()),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
-    "RSA-1024": rsa.generate_private_key(65537, 1024),
-    "RSA-2048": rsa.generate_private_key(65537, 2048),
+    "RSA-1024": rsa_key(1024),
+    "RSA-2048": rsa_key(2048),
 }
 
 

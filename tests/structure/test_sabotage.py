@@ -9,11 +9,13 @@ from tools.sabotage.__main__ import judge
 from tools.sabotage.catalogue import CATALOGUE, Sabotage
 
 
-@pytest.mark.parametrize("sabotage", CATALOGUE, ids=lambda sabotage: sabotage.name)
-def test_sabotage_fits_the_tree(sabotage: Sabotage) -> None:
-    assert not sabotage.fault()
-    assert sabotage.replace != sabotage.by
-    assert (ROOT / sabotage.test.partition("::")[0]).exists()
+def test_every_sabotage_fits_the_tree() -> None:
+    """One test, since nine hundred tests of 4 ms would cost as much again in pytest itself."""
+    faults = {sabotage.name: sabotage.fault() for sabotage in CATALOGUE}
+    assert not {name: fault for name, fault in faults.items() if fault}
+    assert not [sabotage.name for sabotage in CATALOGUE if sabotage.replace == sabotage.by]
+    tests = {sabotage.name: ROOT / sabotage.test.partition("::")[0] for sabotage in CATALOGUE}
+    assert not [name for name, test in tests.items() if not test.exists()]
 
 
 def entry(*, replace: str, by: str, within: str) -> Sabotage:

@@ -9,12 +9,13 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from securecore import digests, tokens
 from securecore.errors import InvalidToken, Misuse
 from securecore.tokens import AccessToken
+from tests.support.rsa_keys import rsa_key
 from tests.tokens.forge import ABSENT, claims, header, own_key, segment, sign
 
 pytestmark = pytest.mark.django_db
@@ -96,8 +97,8 @@ class TestIssue:
             ("ES256", pem(P256)),
             ("EdDSA", pem(ed25519.Ed25519PrivateKey.generate())),
             ("EdDSA", pem(ed448.Ed448PrivateKey.generate())),
-            ("PS256", pem(rsa.generate_private_key(65537, 2048))),
-            ("RS256", pem(rsa.generate_private_key(65537, 2048))),
+            ("PS256", pem(rsa_key(2048))),
+            ("RS256", pem(rsa_key(2048))),
             ("HS256", "a secret of the tests, at least 32 bytes"),
         ],
     )

@@ -12,7 +12,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.apps import apps
 from django.core.management import CommandError, call_command
@@ -25,6 +25,7 @@ from securecore.revocation import retire_key
 from securecore.testing import MutualTLSClient
 from securecore.tokens import SigningKey, keys
 from tests.events.recorder import of_kind, recorded
+from tests.support.rsa_keys import rsa_key
 from tests.tokens.calls import get, given, post, works
 from tests.tokens.forge import claims, segment
 
@@ -270,8 +271,8 @@ class TestAlgorithms:
     CONFIGURED = (
         ("ES256", pem(ec.generate_private_key(ec.SECP256R1()))),
         ("EdDSA", pem(ed25519.Ed25519PrivateKey.generate())),
-        ("PS256", pem(rsa.generate_private_key(65537, 2048))),
-        ("RS256", pem(rsa.generate_private_key(65537, 2048))),
+        ("PS256", pem(rsa_key(2048))),
+        ("RS256", pem(rsa_key(2048))),
         ("HS256", "a secret of the tests, at least 32 bytes"),
     )
 
