@@ -131,8 +131,8 @@ architecture: $(DEV)
 
 # Its tests are in Django's source distribution, which pip fetches once into var/.
 test-django: $(DEV) $(NEWEST)
-	$(say) "Django's own suites under securecore.sessions: all on SQLite with the newest Django, one on PostgreSQL"
-	@$(PY) -m tests.support.postgres -- $(PY) -m tests.support.django_suites sessions_tests & postgresql=$$!; \
+	$(say) "Django's own suites under securecore.sessions: all on SQLite with the newest Django, two on PostgreSQL"
+	@$(PY) -m tests.support.postgres -- $(PY) -m tests.support.django_suites sessions_tests auth_tests & postgresql=$$!; \
 	$(on_newest) -m tests.support.django_suites; sqlite=$$?; \
 	wait $$postgresql && exit $$sqlite
 

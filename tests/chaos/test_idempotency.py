@@ -16,7 +16,7 @@ from tools.chaos.place import Place, place
 # The service's own database, of the same vendor as that of the run.
 pytestmark = pytest.mark.database
 
-KEYS = int(os.environ.get("CHAOS_KEYS", "80"))
+KEYS = int(os.environ.get("CHAOS_KEYS", "160"))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS = 16
 #: `make soak` has 200. One round sees each sabotage of tools/sabotage that names a test of this file.
-ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "6"))
 LONG_ROUNDS = min(ROUNDS, max(5, ROUNDS // 4))
 BINDING = "x5t#S256:alice"
 

@@ -77,13 +77,10 @@ ONLY_ON_POSTGRESQL = {
 #: Beginnings of node ids below tests/ that ``make test`` leaves out and ``make matrix`` runs, and the reason.
 ONLY_IN_MATRIX = {
     "benchmarks/test_benchmarks.py::test_prints_its_table[admin_pages": "tests/admin has the bounds of the lists.",
-    "benchmarks/test_benchmarks.py::test_prints_its_table[audit_cost": "Eight programs of 10 s; the others start.",
+    "benchmarks/test_benchmarks.py::test_prints_its_table[audit_cost": "Five programs of 10 s; the others are started.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[capacity": "The same.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[partitions": "The same.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[revocation_latency": "The same.",
-    "benchmarks/test_benchmarks.py::test_prints_its_table[record_size": "The same.",
-    "benchmarks/test_benchmarks.py::test_prints_its_table[revocation_list": "The same.",
-    "benchmarks/test_benchmarks.py::test_prints_its_table[session_cost": "The same.",
     "benchmarks/test_benchmarks.py::test_prints_its_table[throughput": "The same.",
     "failover/test_valkey.py": "14 s for the two ways of Redis; test_replay_cache.py has one Redis that fails.",
     "soak/test_soak.py": "17 s for 80 requests; tests/purge empties each table.",

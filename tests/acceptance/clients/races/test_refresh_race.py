@@ -21,7 +21,7 @@ import pytest
 from demo_project.stack import Stack
 from tests.acceptance.clients.python import CERTIFICATE
 
-ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("SECURECORE_RACE_ROUNDS", "6"))
 THREADS = 64
 TIMEOUT = 60  # seconds until a thread that does not return counts as hung
 
