@@ -60,20 +60,40 @@ def head() -> Head:
 
 
 def seal() -> int:
-    """Seal committed rows until none is unsealed; return their number. Runs transactions of its own."""
+    """Seal every row that is committed when the call begins; return their number. Runs transactions of its own.
+
+    A batch begins behind the last row of the batch before it, and reads the rows by their primary key. With batches
+    that begin at the first unsealed row, 300,000 rows took 130 s: each batch sorted all rows that were still unsealed.
+    """
     sealed = 0
-    while count := _seal_batch():
+    first = _first_unsealed(from_id=0)
+    while first is not None:
+        count, following = _seal_batch(first)
         sealed += count
+        # Behind a row that was committed late, many rows are sealed already.
+        first = following if count or following is None else _first_unsealed(from_id=following)
     return sealed
 
 
-def _seal_batch() -> int:
+def _first_unsealed(*, from_id: int) -> int | None:
+    first: int | None = _rows().filter(position=None, id__gte=from_id).aggregate(first=models.Min("id"))["first"]
+    return first
+
+
+def _seal_batch(first: int) -> tuple[int, int | None]:
+    """Seal the unsealed rows among the next ``_BATCH`` rows from the id ``first`` on.
+
+    Returns their number, and the id with which the next batch begins, or None behind the last row.
+    """
     connection = database.connection()
     with transaction.atomic(using=settings.DATABASE):
         database.take_advisory_lock(_SEALING)
         last = head()
         sealed = []
-        for row in _rows().filter(position=None).order_by("id")[:_BATCH]:
+        rows = list(_rows().filter(id__gte=first).order_by("id")[:_BATCH])
+        for row in rows:
+            if row.position is not None:  # sealed by another process
+                continue
             position = last.position + 1
             last = Head(position, digest_of(row, position, last.digest))
             sealed.append((position, row.previous, last.digest, row.pk))
@@ -83,7 +103,7 @@ def _seal_batch() -> int:
                 "WHERE id = %s AND position IS NULL",
                 sealed,
             )
-    return len(sealed)
+    return len(sealed), rows[-1].pk + 1 if len(rows) == _BATCH else None
 
 
 def digest_of(row: AuditRow, position: int, previous: str) -> str:

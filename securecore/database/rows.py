@@ -81,9 +81,9 @@ def _delete_batch(
         return _deleted(database, by_key, [*parameters, limit]), None
     begun, more = ("", []) if since is None else (f" AND {column} >= %s", [since])
     chosen = f"SELECT ctid {expired}{begun} ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
-    by_address = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen})) RETURNING {column}"  # noqa: S608
+    by_address = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen}))"  # noqa: S608
     try:
-        return _deleted_and_latest(database, by_address, column, [*parameters, *more, limit])
+        return deleted_and_last(by_address, column, [*parameters, *more, limit])
     except NotSupportedError:
         return _deleted(database, by_key, [*parameters, limit]), None
 
@@ -94,10 +94,13 @@ def _deleted(database: BaseDatabaseWrapper, statement: str, parameters: list[Any
         return int(cursor.rowcount)
 
 
-def _deleted_and_latest(
-    database: BaseDatabaseWrapper, statement: str, column: str, parameters: list[Any]
-) -> tuple[int, Any]:
-    with transaction.atomic(using=settings.DATABASE), database.cursor() as cursor:
-        cursor.execute(f"WITH deleted AS ({statement}) SELECT count(*), max({column}) FROM deleted", parameters)  # noqa: S608
-        count, latest = cursor.fetchone()
-        return int(count), latest
+def deleted_and_last(statement: str, column: str, parameters: list[Any]) -> tuple[int, Any]:
+    """Run a DELETE in a transaction of its own. Return the number of rows and the largest value of ``column`` in them.
+
+    For PostgreSQL, where the next batch of a purge begins at that value.
+    """
+    counted = f"WITH deleted AS ({statement} RETURNING {column}) SELECT count(*), max({column}) FROM deleted"  # noqa: S608
+    with transaction.atomic(using=settings.DATABASE), connection().cursor() as cursor:
+        cursor.execute(counted, parameters)
+        count, last = cursor.fetchone()
+        return int(count), last

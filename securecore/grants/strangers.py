@@ -45,17 +45,13 @@ def forget_unknown(limit: int) -> Iterator[int]:
 
 
 def _forget_batch(after: str, limit: int) -> tuple[int, str]:
+    """Delete up to ``limit`` rows behind the principal ``after``; return their number and their last principal."""
     connection = database.connection()
-    with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            chosen = f"SELECT principal {_UNKNOWN} LIMIT %s"
-            cursor.execute(f"DELETE FROM securecore_gate WHERE principal IN ({chosen})", [limit])  # noqa: S608
-            return int(cursor.rowcount), ""
+    if connection.vendor != "sqlite":
         chosen = f"{_UNKNOWN} AND g.principal > %s ORDER BY g.principal LIMIT %s FOR UPDATE OF g SKIP LOCKED"
-        statement = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
-        cursor.execute(
-            f"WITH deleted AS ({statement} RETURNING principal) SELECT count(*), max(principal) FROM deleted",  # noqa: S608
-            [after, limit],
-        )
-        count, last = cursor.fetchone()
-        return int(count), last or after
+        delete = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
+        return database.deleted_and_last(delete, "principal", [after, limit])
+    with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
+        chosen = f"SELECT principal {_UNKNOWN} LIMIT %s"
+        cursor.execute(f"DELETE FROM securecore_gate WHERE principal IN ({chosen})", [limit])  # noqa: S608
+        return int(cursor.rowcount), after

@@ -46,6 +46,28 @@ def test_chain_of_new_rows_is_whole(rows: list[AuditRow]) -> None:
     assert audit.verify().head == audit.head() == chain.Head(6, AuditRow.objects.get(position=6).digest or "")
 
 
+def test_seal_begins_a_batch_behind_the_last_one(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that begin at the first unsealed row read all rows behind it, again and again."""
+    monkeypatch.setattr(chain, "_BATCH", 2)
+    for number in range(8):
+        audit.write(KeyRetired(kid=f"key {number}"))
+    ids = list(AuditRow.objects.order_by("id").values_list("id", flat=True))
+    begun: list[int] = []
+    seal_batch = chain._seal_batch
+
+    def noted(first: int) -> tuple[int, int | None]:
+        begun.append(first)
+        return seal_batch(first)
+
+    monkeypatch.setattr(chain, "_seal_batch", noted)
+    assert audit.seal() == 8
+    assert begun == [ids[0], ids[2], ids[4], ids[6], ids[7] + 1]
+    begun.clear()
+    sql("UPDATE securecore_audit SET position = NULL WHERE id = %s OR id = %s", ids[0], ids[7])
+    assert audit.seal() == 2
+    assert begun == [ids[0], ids[2], ids[7]], "the sealed rows between the two are not read"
+
+
 MANIPULATIONS: dict[str, tuple[str, str]] = {
     "a changed actor": ("UPDATE securecore_audit SET actor = 'nobody' WHERE position = 3", "Row 3 was changed."),
     "a changed payload": ("UPDATE securecore_audit SET payload = '{}' WHERE position = 3", "Row 3 was changed."),

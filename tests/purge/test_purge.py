@@ -294,19 +294,43 @@ def test_purge_deletes_by_key_where_the_engine_spreads_the_table(now: dt.datetim
     assert SeenNonce.objects.count() == 2
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no deleted rows in its indexes")
-def test_purge_begins_a_batch_where_the_one_before_it_ended(now: dt.datetime) -> None:
-    """PostgreSQL keeps deleted rows in the index until a VACUUM, and a batch would read those of each batch before."""
-    instants = [now - HOUR + dt.timedelta(minutes=number) for number in range(5)]
-    for each in instants:
-        nonces(2, each)
-    begun: list[Any] = []
+class TestBatches:
+    """PostgreSQL keeps deleted rows until a VACUUM. A batch from the first row on would read those of all batches."""
 
-    def note_begin(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:
-        if "ctid" in sql and NONCES in sql:
-            begun.append(parameters[1] if len(parameters) == 3 else None)
-        return execute(sql, parameters, *rest)
+    pytestmark = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps no deleted rows")
 
-    with connection.execute_wrapper(note_begin):
+    def test_batches_begin_at_the_instant_at_which_the_one_before_ended(self, now: dt.datetime) -> None:
+        instants = [now - HOUR + dt.timedelta(minutes=number) for number in range(5)]
+        for each in instants:
+            nonces(2, each)
+        begun = [parameters[1] if len(parameters) == 3 else None for parameters in self.sent("ctid", NONCES, now)]
+        assert begun == [None, instants[1], instants[3]]
+
+    def test_batches_of_one_instant_end(self, now: dt.datetime) -> None:
+        nonces(10, now - HOUR)
         assert purge(now=now, batch_size=4).rows[NONCES] == 10
-    assert begun == [None, instants[1], instants[3]]
+
+    def test_batches_of_gates_begin_behind_the_last_principal(self, now: dt.datetime) -> None:
+        names = [f"certificate:{number}" for number in range(9)]
+        for name in names:
+            Gate.objects.create(principal=name)
+        begun = [parameters[0] for parameters in self.sent("DELETE", "securecore_gate", now)]
+        assert begun == ["", names[3], names[7]]
+
+    def test_batches_of_the_audit_begin_behind_the_last_position(self, now: dt.datetime) -> None:
+        for expires_at in (*[now - HOUR] * 9, now + HOUR):
+            AuditRow.objects.create(at=now, payload={}, expires_at=expires_at)
+        assert [parameters[0] for parameters in self.sent("max(expires_at)", "securecore_audit", now)] == [0, 4, 8]
+
+    def sent(self, text: str, table: str, now: dt.datetime) -> list[Any]:
+        """Purge in batches of four; return the parameters of each statement with ``text`` and ``table``."""
+        found: list[Any] = []
+
+        def note(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:
+            if text in sql and table in sql:
+                found.append(parameters)
+            return execute(sql, parameters, *rest)
+
+        with connection.execute_wrapper(note):
+            purge(now=now, batch_size=4)
+        return found
