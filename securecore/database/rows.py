@@ -17,6 +17,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore.conf import settings
 from securecore.database.connections import connection
 
+#: Exact on PostgreSQL: a number of microseconds has fewer digits than a double.
+_MICROSECONDS = "CAST(extract(epoch FROM max({})) * 1000000 AS bigint)"
+_INSTANT = "timestamptz 'epoch' + %s * interval '1 microsecond'"
+
 
 def update(model: type[models.Model], *, pk: Any, **values: Any) -> bool:
     """Set ``values`` in the row ``pk`` and say whether the row exists.
@@ -55,7 +59,7 @@ def delete_in_batches(model: type[models.Model], instant: str, *, until: dt.date
     rows are selected by their key.
     """
     database = connection()
-    since: dt.datetime | None = None
+    since: int | None = None
     deleted = limit
     while deleted >= limit:
         deleted, since = _delete_batch(database, model, instant, since, until, limit)
@@ -66,11 +70,15 @@ def _delete_batch(
     database: BaseDatabaseWrapper,
     model: type[models.Model],
     instant: str,
-    since: dt.datetime | None,
+    since: int | None,
     until: dt.datetime,
     limit: int,
-) -> tuple[int, dt.datetime | None]:
-    """Delete up to ``limit`` rows; return their number, and the latest instant among them where that is known."""
+) -> tuple[int, int | None]:
+    """Delete up to ``limit`` rows; return their number, and the latest instant among them where that is known.
+
+    ``since`` and the latest instant are microseconds since 1970. Django would read an instant by the time zone of the
+    settings, and the connection may have another one: the next batch would begin hours later and leave rows.
+    """
     quote = database.ops.quote_name
     meta: Any = model._meta
     table, column, key = quote(meta.db_table), quote(meta.get_field(instant).column), quote(meta.pk.column)
@@ -79,11 +87,11 @@ def _delete_batch(
     by_key = f"DELETE FROM {table} WHERE {key} IN (SELECT {key} {expired} ORDER BY {column} LIMIT %s)"  # noqa: S608
     if database.vendor != "postgresql":
         return _deleted(database, by_key, [*parameters, limit]), None
-    begun, more = ("", []) if since is None else (f" AND {column} >= %s", [since])
+    begun, more = ("", []) if since is None else (f" AND {column} >= {_INSTANT}", [since])
     chosen = f"SELECT ctid {expired}{begun} ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
     by_address = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen}))"  # noqa: S608
     try:
-        return deleted_and_last(by_address, column, [*parameters, *more, limit])
+        return deleted_and_last(by_address, column, _MICROSECONDS.format(column), [*parameters, *more, limit])
     except NotSupportedError:
         return _deleted(database, by_key, [*parameters, limit]), None
 
@@ -94,13 +102,13 @@ def _deleted(database: BaseDatabaseWrapper, statement: str, parameters: list[Any
         return int(cursor.rowcount)
 
 
-def deleted_and_last(statement: str, column: str, parameters: list[Any]) -> tuple[int, Any]:
-    """Run a DELETE in a transaction of its own. Return the number of rows and the largest value of ``column`` in them.
+def deleted_and_last(statement: str, column: str, last: str, parameters: list[Any]) -> tuple[int, Any]:
+    """Run a DELETE in a transaction of its own. Return the number of rows, and ``last``, computed of their ``column``.
 
-    For PostgreSQL, where the next batch of a purge begins at that value.
+    For PostgreSQL, where the next batch of a purge begins at ``last``. Example: ``max(principal)``.
     """
-    counted = f"WITH deleted AS ({statement} RETURNING {column}) SELECT count(*), max({column}) FROM deleted"  # noqa: S608
+    counted = f"WITH deleted AS ({statement} RETURNING {column}) SELECT count(*), {last} FROM deleted"  # noqa: S608
     with transaction.atomic(using=settings.DATABASE), connection().cursor() as cursor:
         cursor.execute(counted, parameters)
-        count, last = cursor.fetchone()
-        return int(count), last
+        count, value = cursor.fetchone()
+        return int(count), value

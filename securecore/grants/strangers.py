@@ -50,7 +50,7 @@ def _forget_batch(after: str, limit: int) -> tuple[int, str]:
     if connection.vendor != "sqlite":
         chosen = f"{_UNKNOWN} AND g.principal > %s ORDER BY g.principal LIMIT %s FOR UPDATE OF g SKIP LOCKED"
         delete = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
-        return database.deleted_and_last(delete, "principal", [after, limit])
+        return database.deleted_and_last(delete, "principal", "max(principal)", [after, limit])
     with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
         chosen = f"SELECT principal {_UNKNOWN} LIMIT %s"
         cursor.execute(f"DELETE FROM securecore_gate WHERE principal IN ({chosen})", [limit])  # noqa: S608

@@ -5,6 +5,7 @@ import io
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -43,7 +44,8 @@ from securecore.purge import FINISHED, count_expired, expiring, lags, purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-HOUR = dt.timedelta(hours=1)
+HOUR, MICROSECOND = dt.timedelta(hours=1), dt.timedelta(microseconds=1)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 NONCES = "securecore_seen_nonce"
 NOT_BY_EXPIRY = {"securecore_gate": 0, "securecore_listed_certificate": 0}
 
@@ -304,7 +306,41 @@ class TestBatches:
         for each in instants:
             nonces(2, each)
         begun = [parameters[1] if len(parameters) == 3 else None for parameters in self.sent("ctid", NONCES, now)]
-        assert begun == [None, instants[1], instants[3]]
+        assert begun == [None, *((each - EPOCH) // MICROSECOND for each in (instants[1], instants[3]))]
+
+    @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])
+    def test_batches_go_on_in_each_time_zone_of_the_connection(self, now: dt.datetime, zone: str) -> None:
+        """Django reads an instant of such a connection hours away from its meaning."""
+        for number in range(10):
+            nonces(1, now - HOUR + number * MICROSECOND)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('timezone', %s, false)", [zone])
+        try:
+            assert purge(now=now, batch_size=3).rows[NONCES] == 10
+        finally:
+            connection.close()
+
+    def test_batches_go_on_with_parameters_that_the_server_binds(self, now: dt.datetime) -> None:
+        connection.close()
+        connection.settings_dict["OPTIONS"]["server_side_binding"] = True
+        try:
+            for number in range(10):
+                nonces(1, now - HOUR + number * MICROSECOND)
+                Gate.objects.create(principal=f"certificate:{number}")
+            rows = purge(now=now, batch_size=3).rows
+            assert (rows[NONCES], rows["securecore_gate"]) == (10, 10)
+        finally:
+            connection.close()
+            del connection.settings_dict["OPTIONS"]["server_side_binding"]
+
+    def test_batches_leave_a_locked_row_to_the_next_run(self, now: dt.datetime) -> None:
+        for number in range(10):
+            nonces(1, now - HOUR + number * MICROSECOND)
+        third = SeenNonce.objects.order_by("expires_at")[3]
+        with psycopg.connect(connection.connection.info.dsn) as other:
+            other.execute("SELECT 1 FROM securecore_seen_nonce WHERE id = %s FOR UPDATE", [third.pk])
+            assert purge(now=now, batch_size=2).rows[NONCES] == 9
+        assert purge(now=now, batch_size=2).rows[NONCES] == 1
 
     def test_batches_of_one_instant_end(self, now: dt.datetime) -> None:
         nonces(10, now - HOUR)
