@@ -160,8 +160,8 @@ def _rows() -> models.QuerySet[AuditRow]:
     return AuditRow.objects.using(settings.DATABASE)
 
 
-#: The last of the first rows that may go. A shorter ``HISTORY_RETENTION`` lets a new row expire before an older one. So
-#: a row stays until every row before it has expired too: a gap would look like a removed row.
+#: The last position of the expired beginning of the chain. A shorter ``HISTORY_RETENTION`` lets a new row expire before
+#: an older one. So a row stays until every row before it has expired too: a gap would look like a removed row.
 _LAST_EXPIRED = """
     SELECT max(position) FROM (
         SELECT position, max(expires_at) OVER (ORDER BY position) AS latest FROM (
@@ -176,7 +176,7 @@ def delete_in_batches(*, until: dt.datetime, limit: int) -> Iterator[int]:
     """Delete the first rows of the chain that expired at or before ``until``; yield the number of rows of each batch.
 
     The head stays, since the next row names its digest. A batch is a transaction of its own and has at most ``limit``
-    rows. The last batch has fewer.
+    rows. A batch of fewer rows is the last one.
     """
     connection = database.connection()
     expired = connection.ops.adapt_datetimefield_value(until)

@@ -17,7 +17,7 @@ from securecore.database.locks import (
     refused_when_locked,
     take_advisory_lock,
 )
-from securecore.database.rows import delete_in_batches, deleted_and_last, update
+from securecore.database.rows import delete_in_batches, delete_returning_last, update
 from securecore.database.statements import BoundStatement, Rows, Statement, is_djangos_own
 from securecore.database.transactions import (
     committed_transaction,

@@ -17,8 +17,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore.conf import settings
 from securecore.database.connections import connection
 
-#: Exact on PostgreSQL: a number of microseconds has fewer digits than a double.
-_MICROSECONDS = "CAST(extract(epoch FROM max({})) * 1000000 AS bigint)"
+#: Exact on PostgreSQL: a number of microseconds has fewer digits than a double. Null before 1970, and for '-infinity'.
+_MICROSECONDS = "CASE WHEN max({0}) > 'epoch' THEN CAST(extract(epoch FROM max({0})) * 1000000 AS bigint) END"
 _INSTANT = "timestamptz 'epoch' + %s * interval '1 microsecond'"
 
 
@@ -47,8 +47,8 @@ def _update_sql(model: type[models.Model], names: tuple[str, ...], alias: str) -
 def delete_in_batches(model: type[models.Model], instant: str, *, until: dt.datetime, limit: int) -> Iterator[int]:
     """Delete the rows with the column ``instant`` at or before ``until``; yield the number of rows of each batch.
 
-    A batch is a transaction of its own and has at most ``limit`` rows. The last batch has fewer. Django sends no
-    signals and cascades nothing.
+    A batch is a transaction of its own and has at most ``limit`` rows. A batch of fewer rows is the last one. Locked
+    rows, and rows that are inserted meanwhile, are left to the next run. Django sends no signals and cascades nothing.
 
     On PostgreSQL the statement selects the rows by ``ctid`` and skips locked rows. That is six times faster than ``pk
     IN (subquery)``, and two concurrent purges share the work instead of waiting for each other. A deleted row stays in
@@ -87,11 +87,11 @@ def _delete_batch(
     by_key = f"DELETE FROM {table} WHERE {key} IN (SELECT {key} {expired} ORDER BY {column} LIMIT %s)"  # noqa: S608
     if database.vendor != "postgresql":
         return _deleted(database, by_key, [*parameters, limit]), None
-    begun, more = ("", []) if since is None else (f" AND {column} >= {_INSTANT}", [since])
-    chosen = f"SELECT ctid {expired}{begun} ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
+    lower_bound, more = ("", []) if since is None else (f" AND {column} >= {_INSTANT}", [since])
+    chosen = f"SELECT ctid {expired}{lower_bound} ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
     by_address = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({chosen}))"  # noqa: S608
     try:
-        return deleted_and_last(by_address, column, _MICROSECONDS.format(column), [*parameters, *more, limit])
+        return delete_returning_last(by_address, column, _MICROSECONDS.format(column), [*parameters, *more, limit])
     except NotSupportedError:
         return _deleted(database, by_key, [*parameters, limit]), None
 
@@ -102,7 +102,7 @@ def _deleted(database: BaseDatabaseWrapper, statement: str, parameters: list[Any
         return int(cursor.rowcount)
 
 
-def deleted_and_last(statement: str, column: str, last: str, parameters: list[Any]) -> tuple[int, Any]:
+def delete_returning_last(statement: str, column: str, last: str, parameters: list[Any]) -> tuple[int, Any]:
     """Run a DELETE in a transaction of its own. Return the number of rows, and ``last``, computed of their ``column``.
 
     For PostgreSQL, where the next batch of a purge begins at ``last``. Example: ``max(principal)``.

@@ -35,8 +35,9 @@ def count_unknown() -> int:
 def forget_unknown(limit: int) -> Iterator[int]:
     """Delete the gate rows of unknown certificates that no transaction locks; yield the number of rows of each batch.
 
-    A batch is a transaction of its own and has at most ``limit`` rows. The last batch has fewer. On PostgreSQL a batch
-    begins behind the last row of the batch before it, since deleted rows stay in the table until a VACUUM.
+    A batch is a transaction of its own and has at most ``limit`` rows. A batch of fewer rows is the last one. On
+    PostgreSQL a batch begins behind the last row of the batch before it, since deleted rows stay in the table until a
+    VACUUM.
     """
     after, deleted = "", limit
     while deleted >= limit:
@@ -50,7 +51,7 @@ def _forget_batch(after: str, limit: int) -> tuple[int, str]:
     if connection.vendor != "sqlite":
         chosen = f"{_UNKNOWN} AND g.principal > %s ORDER BY g.principal LIMIT %s FOR UPDATE OF g SKIP LOCKED"
         delete = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
-        return database.deleted_and_last(delete, "principal", "max(principal)", [after, limit])
+        return database.delete_returning_last(delete, "principal", "max(principal)", [after, limit])
     with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
         chosen = f"SELECT principal {_UNKNOWN} LIMIT %s"
         cursor.execute(f"DELETE FROM securecore_gate WHERE principal IN ({chosen})", [limit])  # noqa: S608

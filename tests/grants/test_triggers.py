@@ -16,7 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 from securecore import clock, tokens
 from securecore.checks.grants import w606_triggers
 from securecore.grants import Gate, Grant, note_change, principals, revoke, triggers
-from securecore.grants.triggers.rules import every_rule
+from securecore.grants.triggers.dialect import PREFIX
+from securecore.grants.triggers.rules import AUDIT_KEPT, every_rule
 from securecore.models import Certificate, Client, RefreshFamily, Session
 from tests.grants.conftest import MAKE
 
@@ -311,6 +312,18 @@ class TestSurviving:
         call_command("flush", verbosity=0, interactive=False)
         assert triggers.missing() == []
         assert not Gate.objects.exists()
+
+    @pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite's flush deletes row by row")
+    @pytest.mark.parametrize("found", ["", "CREATE TRIGGER {0} BEFORE DELETE ON securecore_audit BEGIN SELECT 1; END"])
+    def test_surviving_a_flush_that_repairs_a_trigger(self, found: str) -> None:
+        """``flush`` installs missing and outdated triggers (``post_migrate``), and they stay."""
+        name = f"{PREFIX}{AUDIT_KEPT}"
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TRIGGER {name}")
+            if found:
+                cursor.execute(found.format(name))
+        call_command("flush", verbosity=0, interactive=False)
+        assert triggers.missing() == []
 
     @pytest.mark.parametrize("model", [Gate, Session, Certificate])
     def test_surviving_a_table_that_a_migration_rebuilds(self, model: type[models.Model]) -> None:

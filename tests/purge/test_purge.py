@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import psycopg
@@ -81,14 +83,19 @@ def family(*, expires_at: dt.datetime) -> RefreshFamily:
     )
 
 
-def listed(issuer: str, expires_at: dt.datetime) -> None:
-    """A revocation list with three entries."""
+def listed(issuer: str, expires_at: dt.datetime, entries: int = 3) -> None:
+    """A revocation list with some entries."""
     dates = dict.fromkeys(("this_update", "next_update", "imported_at", "expires_at"), expires_at)
     row = RevocationList.objects.create(name=uuid.uuid4(), issuer=issuer, **dates)
     ListedCertificate.objects.bulk_create(
         ListedCertificate(certificate=uuid.uuid4(), revocation_list=row, revoked_at=expires_at, reason=1)
-        for _ in range(3)
+        for _ in range(entries)
     )
+
+
+class RouterToNowhere:
+    def db_for_write(self, model: object, **hints: object) -> str:
+        return "nowhere"
 
 
 class TestPurge:
@@ -138,6 +145,12 @@ class TestPurge:
             listed(name, now - HOUR)
         assert purge(now=now, batch_size=2).rows["securecore_listed_certificate"] == 6
         assert not RevocationList.objects.exists()
+
+    def test_purge_asks_no_router(self, now: Any, settings: Any) -> None:
+        """SECURECORE["DATABASE"] names the database; a router that is right for users may name another."""
+        listed("one", now - HOUR)
+        settings.DATABASE_ROUTERS = [f"{__name__}.RouterToNowhere"]
+        assert purge(now=now, batch_size=2).rows["securecore_listed_certificate"] == 3
 
     def test_purge_keeps_live_grants_and_certificates_for_ever(self, now: Any) -> None:
         Grant.objects.create(principal="user:1", permission="x", granted_at=now - 10_000 * HOUR)
@@ -341,6 +354,45 @@ class TestBatches:
             other.execute("SELECT 1 FROM securecore_seen_nonce WHERE id = %s FOR UPDATE", [third.pk])
             assert purge(now=now, batch_size=2).rows[NONCES] == 9
         assert purge(now=now, batch_size=2).rows[NONCES] == 1
+
+    def test_batches_go_on_behind_instants_before_1970(self, now: dt.datetime) -> None:
+        """Django writes no such instant, but SQL may."""
+        nonces(10, now - HOUR)
+        early = "UPDATE securecore_seen_nonce SET expires_at = '-infinity' WHERE id IN (SELECT id FROM {} LIMIT 5)"
+        with connection.cursor() as cursor:
+            cursor.execute(early.format(NONCES))
+        assert purge(now=now, batch_size=2).rows[NONCES] == 10
+
+    def test_batches_of_two_purges_leave_no_entry_without_its_list(self, now: dt.datetime) -> None:
+        """The second purge finds the entries locked by the first, and must not take them for the last ones."""
+        listed("one", now - HOUR, entries=200)
+        deleted, go_on = threading.Event(), threading.Event()
+
+        def stop_after_delete(execute: Any, sql: str, *rest: Any) -> Any:
+            result = execute(sql, *rest)
+            if sql.startswith("DELETE FROM securecore_listed") and not deleted.is_set():
+                deleted.set()
+                assert go_on.wait(30)
+            return result
+
+        def first() -> None:
+            with connection.execute_wrapper(stop_after_delete):
+                purge(now=now, batch_size=2)
+            connection.close()
+
+        def second() -> None:
+            purge(now=now, batch_size=2)
+            connection.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            stopped = threads.submit(first)
+            assert deleted.wait(30)
+            waiting = threads.submit(second)
+            wait([waiting], timeout=1)  # it ends, or waits for the rows of the first
+            go_on.set()
+            waiting.result()
+            stopped.result()
+        assert (ListedCertificate.objects.count(), RevocationList.objects.count()) == (0, 0)
 
     def test_batches_of_one_instant_end(self, now: dt.datetime) -> None:
         nonces(10, now - HOUR)

@@ -80,15 +80,20 @@ def without_audit_guard() -> Iterator[None]:
     if database.connection().vendor != "sqlite":
         yield
         return
-    drop = f"DROP TRIGGER IF EXISTS {PREFIX}{AUDIT_KEPT}"
-    with database.connection().cursor() as cursor:
-        cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = %s", [f"{PREFIX}{AUDIT_KEPT}"])
-        create = [sql for (sql,) in cursor.fetchall()]
-    _run([drop])
+    found = _audit_guard()
+    _run([f"DROP TRIGGER IF EXISTS {PREFIX}{AUDIT_KEPT}"])
     try:
         yield
     finally:
-        _run([drop, *create])
+        if not _audit_guard():  # ``flush`` ends with post_migrate, which installs the trigger
+            _run(found)
+
+
+def _audit_guard() -> list[str]:
+    """Return the text of the installed trigger on SQLite, or an empty list."""
+    with database.connection().cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = %s", [f"{PREFIX}{AUDIT_KEPT}"])
+        return [sql for (sql,) in cursor.fetchall()]
 
 
 def before_migrate(*, using: str, **_: Any) -> None:

@@ -196,7 +196,7 @@ def count_expired_entries(until: dt.datetime) -> int:
 def delete_expired_entries(until: dt.datetime, limit: int) -> Iterator[int]:
     """Delete the entries of the lists that expired at or before ``until``; yield the number of entries of each batch.
 
-    A list goes behind its last entry. A batch is a transaction of its own and has at most ``limit`` entries.
+    A list goes with its last entry. A batch is a transaction of its own and has at most ``limit`` entries.
     """
     while (deleted := _delete_expired_batch(until, limit)) is not None:
         yield deleted
@@ -210,7 +210,8 @@ def _delete_expired_batch(until: dt.datetime, limit: int) -> int | None:
     connection = database.connection()
     key = "ctid" if connection.vendor == "postgresql" else "rowid"
     with transaction.atomic(using=settings.DATABASE), connection.cursor() as cursor:
-        row = _expired(until).first()
+        # Locked, since the entries that another purge deletes would look like none. That purge deletes the list too.
+        row = _expired(until).select_for_update(skip_locked=True).first()
         if row is None:
             return None
         table = "securecore_listed_certificate"
@@ -218,7 +219,7 @@ def _delete_expired_batch(until: dt.datetime, limit: int) -> int | None:
         cursor.execute(f"DELETE FROM {table} WHERE {chosen}", [row.pk, limit])  # noqa: S608
         deleted = int(cursor.rowcount)
         if deleted < limit:
-            row.delete()
+            row.delete(using=settings.DATABASE)
         return deleted
 
 
