@@ -70,13 +70,16 @@ def seal() -> int:
     while first is not None:
         count, following = _seal_batch(first)
         sealed += count
-        # Behind a row that was committed late, many rows are sealed already.
+        # A batch with no unsealed row lies between a row that was committed late and the next unsealed row.
         first = following if count or following is None else _first_unsealed(from_id=following)
     return sealed
 
 
 def _first_unsealed(*, from_id: int) -> int | None:
-    first: int | None = _rows().filter(position=None, id__gte=from_id).aggregate(first=models.Min("id"))["first"]
+    # "+ 0" keeps PostgreSQL off the primary key: it would read every sealed row that lies before the first unsealed one
+    # (37 ms behind 400,000 sealed rows; 0.3 ms by the index on the position).
+    unsealed = _rows().filter(position=None, id__gte=from_id)
+    first: int | None = unsealed.aggregate(first=models.Min(models.F("id") + 0))["first"]
     return first
 
 
