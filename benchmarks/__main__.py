@@ -2,7 +2,7 @@
 
     python -m tests.support.postgres -- python -m benchmarks [--quick] [--only NAME ...] [--into FOLDER]
 
-Run this on an idle machine: it takes about an hour. ``--only`` refreshes the figures of the named programs and leaves
+Run this on an idle machine: it takes half an hour. ``--only`` refreshes the figures of the named programs and leaves
 the others. ``--quick`` makes a few rounds of each, to see that each program works; its figures mean nothing. If the
 peer or tool of a program is missing, the run names the program and goes on. Each program's figures are written at once
 (pages.py), so that a run that is stopped keeps the figures that it has.
