@@ -5,7 +5,7 @@ The actor of a row comes from ``acting``, which ``http``, the commands and the a
 """
 
 from securecore.actors import Actor, acting, operator
-from securecore.audit.chain import Head, delete_in_batches, head, seal, verify
+from securecore.audit.chain import Head, count_expired, delete_in_batches, head, oldest_expiry, seal, verify
 from securecore.audit.record import accompanied, report, write
 from securecore.audit.refusals import refusal_counts
 

@@ -134,6 +134,10 @@ def test_verify_exits_with_1_for_a_broken_chain_and_for_another_anchor(alice: st
         run("verify", "--json")
 
 
+def test_head_of_an_empty_audit_is_an_anchor(db: None) -> None:
+    assert "0 unsealed" in run("verify", "--anchor", run("head").strip())
+
+
 WRONG = (["verify", "--anchor", "x"], ["list", "--since", "yesterday"], ["list", "--since", "2026-01-01"])
 
 

@@ -149,6 +149,6 @@ def _members(row: AuditRow) -> dict[str, Any]:
 
 def _head(text: str) -> audit.Head:
     position, _, digest = text.partition(":")
-    if not position.isdecimal() or len(digest) != 43:
+    if not position.isdecimal() or len(digest) != (43 if int(position) else 0):  # an empty audit has the head "0:"
         raise argparse.ArgumentTypeError("write POSITION:DIGEST, as securecore_audit head prints it")
     return audit.Head(int(position), digest)
