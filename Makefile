@@ -1,9 +1,9 @@
-# Needs Python 3.11 or newer and nothing else. Everything is installed into .venv here, and made in var/.
+# Needs Python 3.11 or newer and nothing else. Everything is installed into .venv and .venv-NAME here, and made in var/.
 #
 #   make demo        a payments service behind nginx with mutual TLS, on https://localhost:8443 (PORT=, DATABASE_URL=)
 #   make tour        five attacks on the protected routes and on their unprotected twins
 #   make test        the checks of CI: lint, types, Django's own suites, ours on SQLite with the newest Django, on PostgreSQL
-#                    with the oldest; eight minutes on two cores, behind the first installation
+#                    with the oldest; eight minutes on two cores, after the first installation
 #   make coverage    the suite on SQLite and on PostgreSQL, and a failure below the floor of pyproject.toml
 #   make test-django Django's own suites of sessions, login, CSRF and messages under our session engine
 #   make chaos       10,000 keys under SIGKILL, and 100,000 effects against revocations (KEYS=, TRIALS= for fewer)
@@ -12,7 +12,7 @@
 #   make soak        a million requests (REQUESTS=) with 100,000 certificates: flat memory, tables back at their floor; 100,000
 #                    broken certificates, 200 refresh races, 50 scans (SCANS=), fuzzing (FUZZ_SECONDS=)
 #   make known-answers  scan services with known weaknesses, and write the table of docs/scanner.md (VAMPI=, a checkout)
-#   make bench       measure everything that docs/performance.md quotes, on an idle machine, in half an hour
+#   make bench       measure all figures of docs/performance.md and docs/capacity.md, on an idle machine, in half an hour
 #   make docs        the manual as a site, in var/manual/site, with search and without a network
 #   make release     build the distributions of a version, check them, and write SBOM, checksums and provenance; uploads nothing
 #   make sabotage    break each protection and see its test turn red
@@ -28,8 +28,8 @@ FAILOVER := .venv-failover/.installed
 DOCS := .venv-docs/.installed
 RELEASE := .venv-release/.installed
 # A file stays in one process: its tests share objects that are slow to make (tests/support/distribution.py). `make test`
-# runs both databases at once, each in as many processes as the machine has cores. On two cores it took 7:22; with three
-# processes for each database 9:15, and a fifth more processor time.
+# runs both databases at once, each in as many processes as the machine has cores, at most four. On two cores it took 7:22; with three
+# processes for each database 9:15, and 29 % more processor time.
 IN_PROCESSES := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Most modules of a package are never imported; Python compiles the others when it first imports them.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
@@ -63,7 +63,7 @@ tour: $(DEMO)
 	@exec $(PY) manage.py tour
 
 # Two targets at once keep both cores busy: each waits at its start, at its end and for its servers. The output of a target
-# comes in one piece, when it ends. A mistake of style or type ends the run within a minute.
+# comes in one piece, when it ends. A mistake of style or type ends the run before the suite.
 test:
 	@$(MAKE) --jobs 2 $(DEV) $(NEWEST) $(SSLYZE)
 	@$(MAKE) --jobs 2 --output-sync=target lint checks test-django
@@ -228,7 +228,7 @@ clean:
 	    .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-# --- what the above is installed into -------------------------------------------------------------------------------
+# --- the environments of the targets above -------------------------------------------------------------------------------
 
 # A Python that was upgraded away leaves dead links, an interrupted start leaves no pip: then begin again.
 $(shell .venv/bin/python -c 'import pip' 2>/dev/null || rm -f .venv/pyvenv.cfg)

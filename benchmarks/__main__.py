@@ -118,7 +118,7 @@ def output(run: Run, *, quick: bool, database_url: str) -> str:
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise subprocess.CalledProcessError(done.returncode, command)
-    shown = "\n".join(f"    {line}".rstrip() for line in done.stdout.strip().splitlines())
+    shown = "\n".join(f"    {line}".rstrip() for line in done.stdout.strip("\n").splitlines())
     picture = f"\n![{run.title}]({run.chart})\n" if run.chart else ""
     return f"    {POSTGRES}{' '.join(command)}\n{picture}\n{machine()}\n\n{shown}\n"
 

@@ -69,11 +69,7 @@ def django_clearsessions() -> None:
 #: By the name of the peer: the table, the statement that fills it, and the purge.
 PEERS: dict[str, tuple[str, str, Callable[[], None]]] = {
     "one DELETE": ("securecore_seen_nonce", NONCES, one_delete),
-    "securecore_purge": (
-        "securecore_seen_nonce",
-        NONCES,
-        lambda: call_command("securecore_purge", stdout=io.StringIO()),
-    ),
+    "securecore_purge": ("securecore_seen_nonce", NONCES, securecore_purge),
     "Django clearsessions": ("django_session", SESSIONS, django_clearsessions),
     "simplejwt flushexpiredtokens": (
         "token_blacklist_outstandingtoken",

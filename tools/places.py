@@ -70,6 +70,14 @@ PLACES = (
     Place("find where a nonce expires", "def claim(record: uuid.UUID", "`expires_at`: timestamp, window, skew, 1 s"),
     Place("find where expired rows are deleted", "def expiring(", "one entry for each table that grows"),
     Place("change a claim", "class ClaimStatement:", "`INSERT ... ON CONFLICT ... RETURNING`"),
+    Place("seal the audit", "def seal() -> int:", "`verify` beside it checks the chain"),
+    Place("claim an idempotency key", "LEASED_CLAIM = ", "`claim` and `store` below it; `keys.py` parses the header"),
+    Place("change a function of PostgreSQL", "class Function:", "and the list in server_functions.py"),
+    Place(
+        "let a test run on one database",
+        "ONLY_ON_SQLITE = {",
+        "with the reason; `IN_PROCESSES` of the Makefile sets the number of processes",
+    ),
     Place("change the one query", "def every_query(", "and docs/caller.md; a query count is asserted in the tests"),
     Place(
         "find where the caller is decided",

@@ -51,7 +51,7 @@ def e806_autocommit(**_: Any) -> list[CheckMessage]:
 
 
 def e808_psycopg_2(**_: Any) -> list[CheckMessage]:
-    """Report psycopg 2, which reports no SQLSTATE where securecore reads it and has no pipelines."""
+    """Report psycopg 2, which reports no SQLSTATE where securecore reads it."""
     if _database().get("ENGINE", "").rpartition(".")[2] not in ("postgresql", "postgis"):
         return []
     from django.db.backends.postgresql.psycopg_any import is_psycopg3

@@ -1,7 +1,7 @@
 """Two operations on rows, one statement each: update, and delete in batches. ``claims`` has the third, the claim.
 
-*Update*: its row count shows whether the row exists. *Delete*: in batches that hold no lock for long. No code above
-this package reads a row to decide a write.
+*Update*: its row count shows whether the row exists. *Delete*: in batches that hold no lock for long. Each
+operation decides by its row count, not by a SELECT before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from securecore.conf import settings
 from securecore.database.connections import connection
 
-#: Exact on PostgreSQL: a number of microseconds has fewer digits than a double. Null before 1970, and for '-infinity'.
+#: Microseconds since 1970; null for an instant before 1970, and for '-infinity'.
 _MICROSECONDS = "CASE WHEN max({0}) > 'epoch' THEN CAST(extract(epoch FROM max({0})) * 1000000 AS bigint) END"
 _INSTANT = "timestamptz 'epoch' + %s * interval '1 microsecond'"
 
@@ -47,8 +47,9 @@ def _update_sql(model: type[models.Model], names: tuple[str, ...], alias: str) -
 def delete_in_batches(model: type[models.Model], instant: str, *, until: dt.datetime, limit: int) -> Iterator[int]:
     """Delete the rows with the column ``instant`` at or before ``until``; yield the number of rows of each batch.
 
-    A batch is a transaction of its own and has at most ``limit`` rows. A batch of fewer rows is the last one. Locked
-    rows, and rows that are inserted meanwhile, are left to the next run. Django sends no signals and cascades nothing.
+    A batch is a transaction of its own and has at most ``limit`` rows. A batch of fewer rows is the last one. Rows that
+    are inserted meanwhile are left to the next run, and on PostgreSQL also locked rows. Django sends no signals and
+    cascades nothing.
 
     On PostgreSQL the statement selects the rows by ``ctid`` and skips locked rows. That is six times faster than ``pk
     IN (subquery)``, and two concurrent purges share the work instead of waiting for each other. A deleted row stays in
@@ -102,12 +103,13 @@ def _deleted(database: BaseDatabaseWrapper, statement: str, parameters: list[Any
         return int(cursor.rowcount)
 
 
-def delete_returning_last(statement: str, column: str, last: str, parameters: list[Any]) -> tuple[int, Any]:
-    """Run a DELETE in a transaction of its own. Return the number of rows, and ``last``, computed of their ``column``.
+def delete_returning_last(statement: str, column: str, aggregate: str, parameters: list[Any]) -> tuple[int, Any]:
+    """Run a DELETE in a transaction of its own. Return the number of rows, and the value of ``aggregate``.
 
-    For PostgreSQL, where the next batch of a purge begins at ``last``. Example: ``max(principal)``.
+    ``aggregate`` is SQL over the ``column`` of the deleted rows. For PostgreSQL, where the next batch of a purge begins
+    at that value. Example: ``max(principal)``.
     """
-    counted = f"WITH deleted AS ({statement} RETURNING {column}) SELECT count(*), {last} FROM deleted"  # noqa: S608
+    counted = f"WITH deleted AS ({statement} RETURNING {column}) SELECT count(*), {aggregate} FROM deleted"  # noqa: S608
     with transaction.atomic(using=settings.DATABASE), connection().cursor() as cursor:
         cursor.execute(counted, parameters)
         count, value = cursor.fetchone()

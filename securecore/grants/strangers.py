@@ -48,7 +48,7 @@ def forget_unknown(limit: int) -> Iterator[int]:
 def _forget_batch(after: str, limit: int) -> tuple[int, str]:
     """Delete up to ``limit`` rows behind the principal ``after``; return their number and their last principal."""
     connection = database.connection()
-    if connection.vendor != "sqlite":
+    if connection.vendor == "postgresql":
         chosen = f"{_UNKNOWN} AND g.principal > %s ORDER BY g.principal LIMIT %s FOR UPDATE OF g SKIP LOCKED"
         delete = f"DELETE FROM securecore_gate WHERE principal = ANY(ARRAY(SELECT principal {chosen}))"  # noqa: S608
         return database.delete_returning_last(delete, "principal", "max(principal)", [after, limit])
