@@ -93,7 +93,8 @@ class Function:
 
     @cached_property
     def call(self) -> str:
-        return f"SELECT * FROM {self.name}(%s)"  # noqa: S608
+        # Without the CAST, PostgreSQL prefers a function of this name whose parameter is a text, in any schema.
+        return f"SELECT * FROM {self.name}(CAST(%s AS text[]))"  # noqa: S608
 
     def rows(self, connection: BaseDatabaseWrapper, parameters: Mapping[str, Any]) -> Rows:
         """Return the rows of ``query``, by one round trip where the function is installed.

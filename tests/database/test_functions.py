@@ -106,6 +106,15 @@ def test_a_function_that_the_role_must_not_call_is_the_plain_statement() -> None
             cursor.execute("RESET ROLE; DROP ROLE sc_application")
 
 
+def test_a_function_of_another_parameter_type_is_never_called() -> None:
+    """Any role that may create objects in the schema could run its code with the rights of the service."""
+    function_installation.install([ADD], connection)
+    with connection.cursor() as cursor:
+        for sql_type in ("text", "varchar", "anyarray"):
+            cursor.execute(f"CREATE FUNCTION {ADD.name}({sql_type}) RETURNS integer LANGUAGE sql AS 'SELECT 0'")
+    assert len(statements(ADD)) == 1
+
+
 def test_an_error_of_the_statement_is_raised_as_it_is() -> None:
     function = Function("test_error", "SELECT 1 / CAST(%(a)s AS integer)", {"a": "integer"})
     function_installation.install([function], connection)
