@@ -30,7 +30,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from django.db import ProgrammingError
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from securecore.database.arrays import array_literal
@@ -40,6 +40,10 @@ from securecore.errors import Busy
 
 #: PostgreSQL: undefined_function, and insufficient_privilege.
 _CANNOT_CALL = ("42883", "42501")
+#: A function casts the user's columns to the types of its creation, and a migration has since given a column values
+#: without such a cast: cannot_coerce, numeric_value_out_of_range, invalid_datetime_format, datetime_field_overflow and
+#: invalid_text_representation.
+_OTHER_COLUMNS = ("42846", "22003", "22007", "22008", "22P02")
 
 #: The text form of each type of parameter, which PostgreSQL reads as the SQL type of the parameter.
 _AS_TEXT: dict[type, Callable[[Any], str | None]] = {
@@ -101,14 +105,14 @@ class Function:
 
         ``parameters`` have the form of the database (``get_db_prep_value``). A parameter without a text form, for
         example a key of a project's own type, needs the plain statements. Raises ``Busy`` (503) if another process
-        dropped the function during a transaction; the next call runs the plain statements.
+        dropped the function or changed its columns during a transaction; the next call runs the plain statements.
         """
         texts = self._texts(parameters) if is_callable(self.name, connection) else None
         if texts is not None:
             try:
                 return self._called(connection, texts)
-            except ProgrammingError as error:
-                if getattr(error.__cause__, "sqlstate", None) not in _CANNOT_CALL:
+            except DatabaseError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in (*_CANNOT_CALL, *_OTHER_COLUMNS):
                     raise
                 forget_callable(connection)
                 if connection.in_atomic_block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -156,7 +157,8 @@ def test_every_text_is_as_in_the_plain_statement(text: str, sql_type: str) -> No
     function_installation.install([function], connection)
     with CaptureQueriesContext(connection) as captured:
         assert function.rows(connection, {"a": value, "b": None}) == [(value, None)]
-    assert function.name in captured.captured_queries[0]["sql"]
+    (query,) = captured.captured_queries
+    assert function.name in query["sql"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,8 @@ def test_a_value_longer_than_its_column_equals_no_row(sql_type: str) -> None:
     function_installation.install([function], connection)
     with CaptureQueriesContext(connection) as captured:
         assert function.rows(connection, {"a": value}) == [(False,)]
-    assert function.name in captured.captured_queries[0]["sql"]
+    (query,) = captured.captured_queries
+    assert function.name in query["sql"]
 
 
 def test_a_parameter_without_a_text_form_needs_the_plain_statement() -> None:
@@ -338,9 +341,39 @@ def test_migrate_replaces_a_function_of_other_types() -> None:
             assert function.rows(connection, {"least": 0}) == [(1,)]
             cursor.execute("ALTER TABLE sc_wide ALTER COLUMN n TYPE bigint; UPDATE sc_wide SET n = 5000000000")
             function_installation.install([function], connection)
-            assert function.rows(connection, {"least": 0}) == [(5_000_000_000,)]
+            with CaptureQueriesContext(connection) as captured:
+                assert function.rows(connection, {"least": 0}) == [(5_000_000_000,)]
+            assert len(captured) == 1, "the plain statement did not run"
         finally:
             cursor.execute("DROP TABLE sc_wide")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [
+        ("integer", "bigint", 5_000_000_000),
+        ("boolean", "timestamptz", AT),
+        ("boolean", "text", "admin"),
+        ("date", "text", "soon"),
+        ("date", "text", "2026-02-30"),
+    ],
+)
+def test_a_value_that_the_old_type_has_not_is_the_plain_statement(before: str, after: str, value: Any) -> None:
+    """A migration of the user table ran, and the version of before it still serves."""
+    function = Function("test_old", "SELECT n FROM sc_old WHERE %(a)s = 'a'", {"a": "text"})
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE sc_old (n {before})")
+        try:
+            function_installation.install([function], connection)
+            cursor.execute(f"ALTER TABLE sc_old DROP n, ADD n {after}")
+            cursor.execute("INSERT INTO sc_old VALUES (%s)", [value])
+            assert function.rows(connection, {"a": "a"}) == [(value,)]
+            callable_functions.look(connection)
+            with pytest.raises(Busy), transaction.atomic():
+                function.rows(connection, {"a": "a"})
+            assert function.rows(connection, {"a": "a"}) == [(value,)]
+        finally:
+            cursor.execute("DROP TABLE sc_old")
 
 
 @pytest.mark.parametrize("install", [lambda: server_functions.after_migrate(using="default"), triggers.install])
