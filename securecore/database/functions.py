@@ -38,8 +38,9 @@ from securecore.database.callable_functions import PREFIX, forget_callable, is_c
 from securecore.database.statements import Rows, Statement
 from securecore.errors import Busy
 
-#: PostgreSQL: undefined_function, and insufficient_privilege.
-_CANNOT_CALL = ("42883", "42501")
+#: PostgreSQL: undefined_function, insufficient_privilege, and internal_error for a function that is dropped between the
+#: analysis and the run of its call.
+_CANNOT_CALL = ("42883", "42501", "XX000")
 #: A function casts the user's columns to the types of its creation, and a migration has since given a column values
 #: without such a cast: cannot_coerce, numeric_value_out_of_range, invalid_datetime_format, datetime_field_overflow and
 #: invalid_text_representation.

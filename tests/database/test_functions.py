@@ -95,6 +95,36 @@ def test_a_function_that_vanished_ends_a_transaction_with_503() -> None:
         assert len(statements(ADD)) == 1
 
 
+def test_a_function_that_is_created_anew_answers_every_call() -> None:
+    """Between the analysis of a call and its run PostgreSQL reports "cache lookup failed" (XX000)."""
+    function_installation.install([ADD], connection)
+    errors: list[Exception] = []
+    is_over = threading.Event()
+
+    def call() -> None:
+        while not is_over.is_set():
+            try:
+                assert ADD.rows(connections["default"], {"a": 1, "at": AT}) == [(2, "100%", AT)]
+                callable_functions.look(connections["default"])
+            except Exception as error:
+                errors.append(error)
+        connections["default"].close()
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    try:
+        for _ in range(500):
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"DROP FUNCTION {ADD.name}")
+                cursor.execute(ADD.definition(ADD.column_types(connection)))
+    finally:
+        is_over.set()
+        for caller in callers:
+            caller.join()
+    assert errors == []
+
+
 def test_a_function_that_the_role_must_not_call_is_the_plain_statement() -> None:
     function_installation.install([ADD], connection)
     with connection.cursor() as cursor:
