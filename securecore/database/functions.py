@@ -116,7 +116,7 @@ class Function:
                 if getattr(error.__cause__, "sqlstate", None) not in (*_CANNOT_CALL, *_OTHER_COLUMNS):
                     raise
                 forget_callable(connection)
-                if connection.in_atomic_block:
+                if not connection.get_autocommit():
                     raise Busy from error
         for statement in self.first:
             Statement(statement).rows(connection, parameters)

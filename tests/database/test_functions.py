@@ -95,6 +95,21 @@ def test_a_function_that_vanished_ends_a_transaction_with_503() -> None:
         assert len(statements(ADD)) == 1
 
 
+def test_a_function_that_vanished_ends_a_transaction_without_atomic_with_503() -> None:
+    function_installation.install([ADD], connection)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP FUNCTION {ADD.name}")
+    connection.set_autocommit(False)
+    try:
+        with pytest.raises(Busy):
+            ADD.rows(connection, {"a": 1, "at": AT})
+        connection.rollback()
+        assert len(statements(ADD)) == 1
+    finally:
+        connection.rollback()
+        connection.set_autocommit(True)
+
+
 def test_a_function_that_is_created_anew_answers_every_call() -> None:
     """Between the analysis of a call and its run PostgreSQL reports "cache lookup failed" (XX000)."""
     function_installation.install([ADD], connection)
