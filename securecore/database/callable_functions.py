@@ -16,10 +16,12 @@ PREFIX = "securecore_"
 #: Seconds after which a process looks for a missing function again: ``migrate`` may have created it.
 LOOK_AGAIN = 60
 
+#: None where ``array_nulls`` is off, as before PostgreSQL 8.2: NULL in the array of the values is then the text "NULL".
 _VISIBLE = Statement("""
     SELECT proname FROM pg_proc
     WHERE starts_with(proname, %(prefix)s) AND prorettype <> 'trigger'::regtype
     AND pg_function_is_visible(oid) AND has_function_privilege(oid, 'EXECUTE')
+    AND current_setting('array_nulls')::boolean
 """)
 
 

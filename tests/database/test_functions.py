@@ -220,6 +220,19 @@ def test_a_value_longer_than_its_column_equals_no_row(sql_type: str) -> None:
     assert function.name in query["sql"]
 
 
+def test_null_is_null_where_arrays_have_no_nulls() -> None:
+    """With this setting of a role each token of a family was refused: its stored key was "NULL", and not null."""
+    function = Function("test_null", "SELECT %(a)s IS NULL", {"a": "text"})
+    function_installation.install([function], connection)
+    with connection.cursor() as cursor:
+        cursor.execute("SET array_nulls = off")
+        try:
+            assert function_installation.missing([function], connection) == [function.name]
+            assert function.rows(connection, {"a": None}) == [(True,)]
+        finally:
+            cursor.execute("RESET array_nulls")
+
+
 def test_a_parameter_without_a_text_form_needs_the_plain_statement() -> None:
     """A project's user may have a key of a type that only its own adapter can write."""
     function = Function("test_key", "SELECT CAST(%(a)s AS bytea)", {"a": "bytea"})
