@@ -152,11 +152,13 @@ class Function:
         )
         locks = "".join(f"PERFORM {_in_function(each).strip().removeprefix('SELECT ')}; " for each in self.first)
         query = _in_function(self.query) if self._is_insert else self._cast_query(types)
+        # A column of the user may have the name of a variable. The query names such a column with its table.
+        body = f"#variable_conflict use_variable\nDECLARE {given}BEGIN {locks}RETURN QUERY {query}; END"
         return (
             f"CREATE FUNCTION {name}(given text[]) RETURNS TABLE ({returned}) LANGUAGE plpgsql "
             f"{'VOLATILE' if self.first or self._is_insert else 'STABLE'} ROWS 1 "
             "SET plan_cache_mode = force_generic_plan "
-            f"AS $securecore$ DECLARE {given}BEGIN {locks}RETURN QUERY {query}; END $securecore$"
+            f"AS $securecore$ {body} $securecore$"
         )
 
     def _cast_query(self, types: Sequence[str]) -> str:

@@ -389,6 +389,22 @@ def test_migrate_leaves_no_function_for_a_user_of_other_columns() -> None:
     assert server_functions.missing() == []
 
 
+@pytest.mark.parametrize("column", ["given_least", "given", "result_0", "column_0"])
+def test_a_column_may_be_named_like_a_variable(column: str) -> None:
+    function = Function.of(
+        "test_named",
+        f'SELECT sc_named."{column}" FROM sc_named WHERE sc_named."{column}" > %(least)s',
+        {"least": "integer"},
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE TABLE sc_named ("{column}" integer); INSERT INTO sc_named VALUES (1), (2)')
+        try:
+            function_installation.install([function], connection)
+            assert function.rows(connection, {"least": 1}) == [(2,)]
+        finally:
+            cursor.execute("DROP TABLE sc_named")
+
+
 def test_migrate_replaces_a_function_of_other_types() -> None:
     """``migrate APP`` created it from the tables of before the migration that the models know already."""
     function = Function("test_wide", "SELECT n FROM sc_wide WHERE n > %(least)s", {"least": "integer"})
