@@ -28,8 +28,8 @@ FAILOVER := .venv-failover/.installed
 DOCS := .venv-docs/.installed
 RELEASE := .venv-release/.installed
 # A file stays in one process: its tests share objects that are slow to make (tests/support/distribution.py). `make test`
-# runs both databases at once, each in as many processes as the machine has cores, at most four. On two cores it took 7:22; with three
-# processes for each database 9:15, and 29 % more processor time.
+# runs both databases at once, each in as many processes as the machine has cores, at most four. On two cores it took 7:22;
+# with three processes for each database 9:15, and 29 % more processor time.
 IN_PROCESSES := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Most modules of a package are never imported; Python compiles the others when it first imports them.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --no-compile
@@ -226,9 +226,9 @@ sabotage: $(DEV)
 clean:
 	rm -rf .venv .venv-newest .venv-sslyze .venv-failover .venv-docs .venv-release var dist client/dist scanner/dist \
 	    .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find securecore client scanner demo_project tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find securecore client scanner demo_project tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-# --- the environments of the targets above -------------------------------------------------------------------------------
+# --- the environments of the targets above -----------------------------------------------------------------------------
 
 # A Python that was upgraded away leaves dead links, an interrupted start leaves no pip: then begin again.
 $(shell .venv/bin/python -c 'import pip' 2>/dev/null || rm -f .venv/pyvenv.cfg)
