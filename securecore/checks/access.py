@@ -21,6 +21,10 @@ from securecore.http.authentication import OwnAuthentication
 from securecore.models import Grant
 
 _LONGEST_LEASE = 1_000
+_OPEN_SCHEMAS = """
+    SELECT nspname FROM pg_namespace
+    WHERE nspname = ANY(current_schemas(false)) AND has_schema_privilege('public', oid, 'CREATE') ORDER BY nspname
+"""
 _DJANGO_S = "django.contrib.auth.middleware.AuthenticationMiddleware"
 _OURS = "securecore.http.middleware.AuthenticationMiddleware"
 
@@ -172,6 +176,30 @@ def w707_not_migrated(databases: Sequence[str] | None = None, **_: object) -> li
     ]
 
 
+def w713_open_schema(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Report a schema in which every role may create objects, under ``manage.py check --database default`` only.
+
+    PostgreSQL prefers the function whose parameters fit a call best. So a stranger's ``substr(varchar, integer)`` is
+    called in place of PostgreSQL's ``substr(text, integer)``, with the rights of the service. No care in a statement
+    helps a project, since Django's own statements contain such calls.
+    """
+    if conf.settings.DATABASE not in (databases or ()) or database.connection().vendor != "postgresql":
+        return []
+    with database.connection().cursor() as cursor:
+        cursor.execute(_OPEN_SCHEMAS)
+        schemas = [schema for (schema,) in cursor.fetchall()]
+    return [
+        Warning(
+            f"Every role of the database may create a function in the schema {schema!r}. PostgreSQL may call it in "
+            "place of securecore's or its own, with the rights of the service.",
+            hint=f'Run REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC as the owner of the schema, and grant CREATE to '
+            "the role that runs migrate.",
+            id="securecore.W713",
+        )
+        for schema in schemas
+    ]
+
+
 def _tables() -> list[str]:
     ours: list[Any] = [*apps.get_app_config("securecore").get_models()]
     user = apps.get_model(conf.django_settings.AUTH_USER_MODEL)
@@ -185,4 +213,4 @@ CHECKS = (
     w704_leases_have_no_effect,
     e711_no_user,
 )
-DATABASE_CHECKS = (e705_row_level_security, w706_functions, w707_not_migrated)
+DATABASE_CHECKS = (e705_row_level_security, w706_functions, w707_not_migrated, w713_open_schema)
